@@ -1,0 +1,106 @@
+"""The NamedTuples that cross the border into compiled code. A kernel picks its code by their types, never by a string.
+
+Shapes: `n` candidates, `m` episodes (m = n * episodes per candidate), `n_obs` observation entries, `n_act` action scores.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+NoiseArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+SeedArray = npt.NDArray[np.uint64]
+
+# How an episode ended (`Rollouts.status`).
+RUNNING, TERMINATED, TRUNCATED, NONFINITE = 0, 1, 2, 3
+STATUS_NAMES = ("running", "terminated", "truncated", "nonfinite")
+
+
+class Argmax(NamedTuple):
+    """Actions of a Discrete space: `start` plus the index of the largest score (the first of equals)."""
+
+    start: int = 0
+
+
+class Clip(NamedTuple):
+    """Actions of a Box space: each score, as float32, clipped to its bounds."""
+
+
+class Unclipped(NamedTuple):
+    """Actions of a Box space: each score as float32; the environment does what it does with values out of bounds."""
+
+
+class LinearPolicy(NamedTuple):
+    """scores = W x (+ b), x the filtered observation.
+
+    Flat weights are `W.ravel()` of W (n_act, n_obs), then b (n_act,): the order of torch's `parameters_to_vector` for that layer.
+    """
+
+    with_bias: bool = False
+
+
+class Filter(NamedTuple):
+    """x = clip((observation - mean) * scale, -clip, clip), frozen during an iteration. The identity is (0, 1, inf)."""
+
+    mean: FloatArray  # (n_obs,)
+    scale: FloatArray  # (n_obs,), 1 / deviation, or 0 for a feature that counts 0
+    clip: float
+
+
+class Task(NamedTuple):
+    """What a candidate is evaluated on."""
+
+    env: Any  # NamedTuple of the environment's constants: its type picks reset, observe and step
+    policy: Any  # LinearPolicy
+    actions: Any  # Argmax, Clip or Unclipped: how scores become an action
+    low: tuple[np.float32, ...]  # bounds of the scores, one per score; their number is n_act
+    high: tuple[np.float32, ...]
+    max_steps: int  # time limit of an episode, in steps
+
+
+class Moments(NamedTuple):
+    """Moments of the observations that were acted on, a row per episode: merged in order, they make the filter."""
+
+    count: IntArray  # (m,) observations
+    mean: FloatArray  # (m, n_obs)
+    m2: FloatArray  # (m, n_obs), sum of squared deviations from the mean
+
+
+class Rollouts(NamedTuple):
+    """What episodes gave, an entry per episode.
+
+    Attributes
+    ----------
+    returns : ndarray of float64, shape (m,)
+        Sum of rewards; NaN where the status is `NONFINITE`.
+    lengths : ndarray of int64, shape (m,)
+        Steps taken.
+    status : ndarray of int64, shape (m,)
+        `TERMINATED` (1), `TRUNCATED` (2, the time limit) or `NONFINITE` (3: an observation or reward was NaN or infinite; the
+        episode ended there).
+    moments : Moments
+        With no rows if observations were not tracked.
+    """
+
+    returns: FloatArray
+    lengths: IntArray
+    status: IntArray
+    moments: Moments
+
+
+def empty_rollouts(n_episodes: int, n_obs: int, track: bool) -> Rollouts:
+    """Space for the results of `n_episodes` episodes; `track` asks for the moments of their observations."""
+    rows = n_episodes if track else 0
+    return Rollouts(
+        returns=np.zeros(n_episodes),
+        lengths=np.zeros(n_episodes, np.int64),
+        status=np.zeros(n_episodes, np.int64),
+        moments=Moments(np.zeros(rows, np.int64), np.zeros((rows, n_obs)), np.zeros((rows, n_obs))),
+    )
+
+
+def identity_filter(n_obs: int) -> Filter:
+    """The filter that leaves every observation as it is."""
+    return Filter(np.zeros(n_obs), np.ones(n_obs), np.inf)

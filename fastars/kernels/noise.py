@@ -1,0 +1,179 @@
+"""Noise table, its indices, and the candidates made of it.
+
+Paper symbols: delta_i is a slice of the table, sigma (the paper's nu) the deviation of the noise, theta (the paper's M) the weights.
+All that is random is a pure function of its key: `PCG64(SeedSequence(seed, spawn_key=(stream, index)))`.
+"""
+
+import numpy as np
+from numba import prange
+
+from fastars._jit import kernel, parallel
+from fastars._rng import (
+    STREAM_EPISODES,
+    STREAM_INDICES,
+    STREAM_NOISE,
+    multiply_high,
+    next_uint64,
+    seed_stream,
+    standard_normal,
+)
+
+NOISE_BLOCK = 65536  # numbers per generator: seeding one costs as much as 50 of them
+
+
+@kernel
+def fill_noise(seed, first_block, out):
+    """Fill whole blocks of the noise table, each from its own generator.
+
+    Parameters
+    ----------
+    seed : uint64
+        Seed of the run.
+    first_block : int
+        Number of the block at which `out` starts.
+    out : ndarray of float32, shape (n,)
+        Written: blocks of `NOISE_BLOCK` numbers from N(0, 1), the last one shorter unless n is a multiple.
+    """
+    rng = np.zeros(4, np.uint64)
+    for start in range(0, out.shape[0], NOISE_BLOCK):
+        seed_stream(rng, np.uint64(seed), STREAM_NOISE, first_block + start // NOISE_BLOCK)
+        for k in range(start, min(start + NOISE_BLOCK, out.shape[0])):
+            out[k] = np.float32(standard_normal(rng))
+
+
+@parallel
+def noise_table(seed, size):
+    """The noise table, filled in parallel over blocks.
+
+    Parameters
+    ----------
+    seed : uint64
+        Seed of the run.
+    size : int
+        Numbers in the table; 25 million take 100 MB.
+
+    Returns
+    -------
+    ndarray of float32, shape (size,)
+        Numbers from N(0, 1), the same for any number of threads.
+    """
+    table = np.empty(size, np.float32)
+    for block in prange(-(-size // NOISE_BLOCK)):
+        fill_noise(seed, block, table[block * NOISE_BLOCK : (block + 1) * NOISE_BLOCK])
+    return table
+
+
+@kernel
+def sample_indices(seed, iteration, n_delta, n_noise, n_weights):
+    """Where the directions of an iteration start in the noise table.
+
+    Parameters
+    ----------
+    seed : uint64
+        Seed of the run.
+    iteration : int
+        Below 2**32.
+    n_delta : int
+        Number of directions.
+    n_noise, n_weights : int
+        Numbers in the table and in a direction, n_weights <= n_noise.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_delta,)
+        Uniform in 0 .. n_noise - n_weights, by multiplication (Lemire 2019, "Fast random integer generation in an interval",
+        without his rejection: the bias is below n_noise / 2**64).
+    """
+    rng = np.zeros(4, np.uint64)
+    seed_stream(rng, np.uint64(seed), STREAM_INDICES, iteration)
+    places = np.uint64(n_noise - n_weights + 1)
+    indices = np.empty(n_delta, np.int64)
+    for i in range(n_delta):
+        indices[i] = np.int64(multiply_high(next_uint64(rng), places))
+    return indices
+
+
+@kernel
+def episode_seeds(seed, iteration, n_delta, n_episodes, common):
+    """Seeds of the episodes of an iteration.
+
+    Parameters
+    ----------
+    seed : uint64
+        Seed of the run.
+    iteration : int
+        Below 2**32.
+    n_delta, n_episodes : int
+        Directions, and episodes per candidate.
+    common : bool
+        Whether the two signs of a direction share their seeds.
+
+    Returns
+    -------
+    ndarray of uint64, shape (n_delta, 2, n_episodes)
+        Seeds below 2**32, drawn in the order of the array.
+    """
+    rng = np.zeros(4, np.uint64)
+    seed_stream(rng, np.uint64(seed), STREAM_EPISODES, iteration)
+    seeds = np.empty((n_delta, 2, n_episodes), np.uint64)
+    for i in range(n_delta):
+        for sign in range(2):
+            for e in range(n_episodes):
+                shared = common and sign == 1
+                seeds[i, sign, e] = seeds[i, 0, e] if shared else next_uint64(rng) >> np.uint64(32)
+    return seeds
+
+
+@kernel
+def noise_slices(noise, indices, n_weights):
+    """The directions, copied from the table.
+
+    Parameters
+    ----------
+    noise : ndarray of float32, shape (n_noise,)
+        The table.
+    indices : ndarray of int64, shape (n,)
+        Where each direction starts, at most n_noise - n_weights.
+    n_weights : int
+        Numbers in a direction.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, n_weights)
+        A direction per row.
+    """
+    slices = np.empty((indices.shape[0], n_weights), np.float32)
+    for i in range(indices.shape[0]):
+        for k in range(n_weights):
+            slices[i, k] = noise[indices[i] + k]
+    return slices
+
+
+@kernel
+def perturb(theta, sigma, noise, indices):
+    """The antithetic candidates theta + sigma delta_i and theta - sigma delta_i.
+
+    Parameters
+    ----------
+    theta : ndarray of float64, shape (n_weights,)
+        Weights of the policy.
+    sigma : float
+        Deviation of the noise (`delta_std`).
+    noise : ndarray of float32, shape (n_noise,)
+        The table.
+    indices : ndarray of int64, shape (n,)
+        Where each direction starts.
+
+    Returns
+    -------
+    ndarray of float64, shape (2 n, n_weights)
+        Row 2 i is theta + sigma delta_i, row 2 i + 1 is theta - sigma delta_i.
+    """
+    n_weights = theta.shape[0]
+    candidates = np.empty((2 * indices.shape[0], n_weights))
+    for i in range(indices.shape[0]):
+        for k in range(n_weights):
+            scaled = sigma * np.float64(noise[indices[i] + k])
+            candidates[2 * i, k] = theta[k] + scaled
+            candidates[2 * i + 1, k] = theta[k] - scaled
+    return candidates

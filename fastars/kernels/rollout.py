@@ -1,0 +1,205 @@
+"""Rollouts: many episodes side by side in SIMD lanes.
+
+A block keeps up to `LANES` episodes, each in a lane: a column of its state, return and weights. One time step is one loop over the
+lanes, which LLVM vectorises because everything it calls is pure and inlined. A lane whose episode has ended takes up the next one; when none is left, the last active lane moves into its place, so the active lanes are always the first ones.
+
+An episode is a function of its candidate and its seed alone: neither its lane, nor its block, nor the thread changes a bit of it.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import prange
+
+from fastars._jit import inline, kernel, parallel
+from fastars._protocol import choose, observe, reset, step
+from fastars._rng import seed_generator
+from fastars._structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, Moments, Rollouts, Task
+from fastars._tuples import LANES, accumulate, at, defect, entries, load, normalize, store
+from fastars.kernels.policy import scores
+
+BLOCK_EPISODES = 4 * LANES  # a block's last episodes leave lanes empty: with fewer than this, that shows
+_VECTOR = 8  # lanes are stepped in multiples of this: one AVX-512 vector of float64
+
+
+class Lanes(NamedTuple):
+    """A block of episodes, one lane each: entry r of lane l stands at `at(r, l)`."""
+
+    floats: Any  # state, return, weights; then of the observations: the first, sums of (observation - first), sums of its squares
+    counters: Any  # episode, length, status
+
+
+EPISODE, LENGTH, STATUS = 0, 1, 2  # rows of the counters
+
+
+@inline
+def _weights_row(like):
+    """First row of the weights: the return stands above them, the state above that."""
+    return len(like[0]) + 1
+
+
+@kernel
+def roll_out(task, filter, weights, seeds, begin, end, out):
+    """Run episodes `begin` to `end` of those described at `rollouts`, serially, and write them to `out`."""
+    rng = np.zeros(4, np.uint64)
+    like_state = reset(task.env, rng)  # only the lengths of these two tuples are used
+    like = (like_state, observe(task.env, like_state))
+    n_rows = len(like[0]) + 1 + weights.shape[1] + 3 * len(like[1])
+    lanes = Lanes(np.zeros(n_rows * LANES), np.zeros(3 * LANES, np.int64))
+    track = out.moments.count.shape[0] > 0
+    active = min(LANES, end - begin)
+    for lane in range(active):
+        begin_episode(task, weights, seeds, begin + lane, rng, lanes, lane)
+    waiting = begin + active
+    while active > 0:
+        width = -(-active // _VECTOR) * _VECTOR
+        if track:
+            track_lanes(task, lanes, width, like)
+        step_lanes(task, filter, lanes, width, like)
+        if not any_ended(lanes.counters, active):
+            continue
+        for lane in range(active - 1, -1, -1):  # downwards: the lane that moves up has been looked at
+            if lanes.counters[at(STATUS, lane)] == RUNNING:
+                continue
+            end_episode(lanes, lane, like, out)
+            if waiting < end:
+                begin_episode(task, weights, seeds, waiting, rng, lanes, lane)
+                waiting += 1
+            else:
+                active -= 1
+                move_lane(lanes, active, lane)
+
+
+@kernel
+def step_lanes(task, filter, lanes, width, like):
+    """Advance the first `width` lanes by one step."""
+    like_state, like_observation = like
+    mean, scale = entries(filter.mean, 0, like_observation), entries(filter.scale, 0, like_observation)
+    floats, counters = lanes.floats, lanes.counters
+    for lane in range(width):
+        state = load(floats, lane, 0, like_state)
+        observation = observe(task.env, state)
+        x = normalize(observation, mean, scale, filter.clip)
+        action_scores = scores(task.policy, floats, lane, _weights_row(like), x, task.low)
+        action = choose(task.actions, action_scores, task.low, task.high)
+        state, reward, terminated = step(task.env, state, action)
+        store(floats, lane, 0, state)
+        acted = defect(0.0, observation) == 0.0
+        length = counters[at(LENGTH, lane)] + (1 if acted else 0)
+        ended = TERMINATED if terminated else (TRUNCATED if length >= task.max_steps else RUNNING)
+        floats[at(len(like_state), lane)] += reward
+        counters[at(LENGTH, lane)] = length
+        counters[at(STATUS, lane)] = ended if acted & (reward - reward == 0.0) else NONFINITE
+
+
+@kernel
+def track_lanes(task, lanes, width, like):
+    """Add the observations of the first `width` lanes to their sums.
+
+    They are added as differences from the episode's first observation: a constant feature then counts exactly zero, and the sums
+    lose nothing to cancellation. An observation that is not finite counts nothing.
+    """
+    like_state, like_observation = like
+    n_obs = len(like_observation)
+    first = _weights_row(like) + (n_obs + 1) * len(task.low)
+    for lane in range(width):
+        observation = observe(task.env, load(lanes.floats, lane, 0, like_state))
+        counts = defect(0.0, observation) == 0.0
+        accumulate(lanes.floats, lane, first, first + n_obs, first + 2 * n_obs, observation, counts)
+
+
+@kernel
+def any_ended(counters, width):
+    """Whether an episode has ended in one of the first `width` lanes."""
+    ended = 0
+    for lane in range(width):
+        ended |= counters[at(STATUS, lane)]
+    return ended != RUNNING
+
+
+@kernel
+def begin_episode(task, weights, seeds, episode, rng, lanes, lane):
+    """Put an episode into a lane, at its initial state."""
+    floats, counters = lanes.floats, lanes.counters
+    for row in range(floats.shape[0] // LANES):
+        floats[at(row, lane)] = 0.0
+    seed_generator(rng, seeds[episode])
+    state = reset(task.env, rng)
+    store(floats, lane, 0, state)
+    candidate = episode // (seeds.shape[0] // weights.shape[0])
+    row = len(state) + 1
+    for k in range(weights.shape[1]):
+        floats[at(row + k, lane)] = weights[candidate, k]
+    store(floats, lane, row + weights.shape[1], observe(task.env, state))
+    counters[at(EPISODE, lane)] = episode
+    counters[at(LENGTH, lane)] = 0
+    counters[at(STATUS, lane)] = RUNNING
+
+
+@kernel
+def end_episode(lanes, lane, like, out):
+    """Write the result of a lane whose episode has ended."""
+    floats, n_obs = lanes.floats, len(like[1])
+    episode, length, status = lanes.counters[at(EPISODE, lane)], lanes.counters[at(LENGTH, lane)], lanes.counters[at(STATUS, lane)]
+    out.returns[episode] = np.nan if status == NONFINITE else floats[at(len(like[0]), lane)]
+    out.lengths[episode] = length
+    out.status[episode] = status
+    if out.moments.count.shape[0] > 0:
+        out.moments.count[episode] = length
+        first = floats.shape[0] // LANES - 3 * n_obs
+        for k in range(n_obs):
+            total = floats[at(first + n_obs + k, lane)]
+            squares = floats[at(first + 2 * n_obs + k, lane)]
+            out.moments.mean[episode, k] = floats[at(first + k, lane)] + total / max(length, 1)
+            out.moments.m2[episode, k] = max(squares - total * total / max(length, 1), 0.0)
+
+
+@kernel
+def move_lane(lanes, source, target):
+    """Move an episode to another lane."""
+    for row in range(lanes.floats.shape[0] // LANES):
+        lanes.floats[at(row, target)] = lanes.floats[at(row, source)]
+    for row in range(lanes.counters.shape[0] // LANES):
+        lanes.counters[at(row, target)] = lanes.counters[at(row, source)]
+
+
+@kernel
+def rollouts(task, filter, weights, seeds, track):
+    """Evaluate linear policies, in parallel over blocks of episodes.
+
+    Parameters
+    ----------
+    task : Task
+        Environment, policy, action space and time limit.
+    filter : Filter
+        Applied to every observation; `identity_filter` leaves them as they are.
+    weights : ndarray of float64, shape (n, n_weights)
+        A candidate per row: `W.ravel()` of W (n_act, n_obs), then the bias (n_act,), zeros for a policy without one.
+    seeds : ndarray of uint64, shape (m,)
+        A seed per episode, m a multiple of n: episode j runs candidate j // (m // n) and starts as `env.reset(seed=seeds[j])`.
+    track : bool
+        Whether to keep the moments of the observations.
+
+    Returns
+    -------
+    Rollouts
+        Results of the m episodes. Equal bits for any number of threads.
+    """
+    return _rollouts(
+        task.env, task.policy, task.actions, task.low, task.high, task.max_steps, filter, weights, seeds, track
+    )
+
+
+@parallel
+def _rollouts(env, policy, actions, low, high, max_steps, filter, weights, seeds, track):
+    """`rollouts`, its task in parts: a prange can't pass tuples of tuples to its threads."""
+    m, n_obs = seeds.shape[0], filter.mean.shape[0]
+    rows = m if track else 0
+    returns, lengths, status = np.zeros(m), np.zeros(m, np.int64), np.zeros(m, np.int64)
+    count, mean, m2 = np.zeros(rows, np.int64), np.zeros((rows, n_obs)), np.zeros((rows, n_obs))
+    n_blocks = min(-(-m // BLOCK_EPISODES), 64)
+    for block in prange(n_blocks):
+        task = Task(env, policy, actions, low, high, max_steps)
+        out = Rollouts(returns, lengths, status, Moments(count, mean, m2))
+        roll_out(task, filter, weights, seeds, block * m // n_blocks, (block + 1) * m // n_blocks, out)
+    return Rollouts(returns, lengths, status, Moments(count, mean, m2))

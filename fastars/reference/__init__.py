@@ -1,0 +1,59 @@
+"""The whole algorithm in plain NumPy, to be read beside the paper: file by file and name by name the twin of `fastars.kernels`.
+
+It imports nothing of fastars, so that it can't be wrong in the same way. Sums have the order of the kernels, so that the two agree to
+the last bit wherever both compute with +, -, *, / and sqrt alone.
+"""
+
+from .filter import filter_from_moments, merge_moments
+from .noise import NOISE_BLOCK, episode_seeds, fill_noise, noise_slices, noise_table, perturb, sample_indices
+from .norms import Diagnostics, Info, diagnostics, info, norm, norm_sq
+from .policy import linear_action_scores, linear_actions
+from .rollout import Moments, Rollouts, antithetic_rollouts, rollouts
+from .update import (
+    adam_step,
+    candidate_returns,
+    centered_ranks,
+    direction_weights,
+    finite_pairs,
+    return_std,
+    sgd_step,
+    sign_returns,
+    top_directions,
+    weighted_sum,
+    weighted_sums,
+)
+
+__all__ = [
+    "NOISE_BLOCK",
+    "Diagnostics",
+    "Info",
+    "Moments",
+    "Rollouts",
+    "adam_step",
+    "antithetic_rollouts",
+    "candidate_returns",
+    "centered_ranks",
+    "diagnostics",
+    "direction_weights",
+    "episode_seeds",
+    "fill_noise",
+    "filter_from_moments",
+    "finite_pairs",
+    "info",
+    "linear_action_scores",
+    "linear_actions",
+    "merge_moments",
+    "noise_slices",
+    "noise_table",
+    "norm",
+    "norm_sq",
+    "perturb",
+    "return_std",
+    "rollouts",
+    "sample_indices",
+    "sgd_step",
+    "sign_returns",
+    "top_directions",
+    "weighted_sum",
+    "weighted_sums",
+]

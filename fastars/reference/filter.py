@@ -1,0 +1,35 @@
+"""The running mean and deviation of the observations (V2), merged in the order of directions.
+
+Source of the merge: Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979), eq. 2.1.
+"""
+
+import numpy as np
+
+
+def merge_moments(count, mean, m2, episodes):
+    """Merge the rows of `episodes` (count, mean, m2), one after the other, into running moments: (count, mean, m2).
+
+    A row without observations, or one that would leave the moments not finite, is passed over.
+    """
+    for n, row_mean, row_m2 in zip(*episodes, strict=True):
+        if n == 0:
+            continue
+        with np.errstate(over="ignore", invalid="ignore"):
+            delta = row_mean - mean
+            merged_mean = mean + delta * (n / (count + n))
+            merged_m2 = m2 + row_m2 + delta * delta * (count / (count + n) * n)
+        if np.isfinite(merged_mean).all() and np.isfinite(merged_m2).all():
+            count, mean, m2 = count + int(n), merged_mean, merged_m2
+    return count, mean, m2
+
+
+def filter_from_moments(count, mean, m2, ddof, epsilon, var_epsilon, min_std):
+    """Mean and scale of x = (o - mean) * scale: scale = 1 / (sqrt(m2 / (count - ddof) + var_epsilon) + epsilon).
+
+    A deviation below `min_std` gives scale 0: that feature counts nothing. Up to `ddof` observations: the identity.
+    """
+    if count <= ddof:
+        return np.zeros(len(mean)), np.ones(len(mean))
+    std = np.sqrt(m2 / (count - ddof) + var_epsilon)
+    counts = (std >= min_std) & (std + epsilon > 0.0)
+    return mean.copy(), np.divide(1.0, std + epsilon, out=np.zeros(len(mean)), where=counts)
