@@ -1,0 +1,168 @@
+"""The compiled environments, found through one registry: a Gymnasium id, the module that compiles it, its NamedTuple of constants.
+
+Nothing is imported before it is asked for: `compiled_env_ids` needs neither Numba nor Gymnasium.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import gymnasium
+
+    from fastars._structs import Task
+
+_CLASSIC = "fastars.envs.classic"
+_COMPILED = {
+    "Acrobot-v1": (f"{_CLASSIC}.acrobot", "Acrobot"),
+    "CartPole-v0": (f"{_CLASSIC}.cartpole", "CartPole"),
+    "CartPole-v1": (f"{_CLASSIC}.cartpole", "CartPole"),
+    "MountainCar-v0": (f"{_CLASSIC}.mountain_car", "MountainCar"),
+    "MountainCarContinuous-v0": (f"{_CLASSIC}.mountain_car_continuous", "MountainCarContinuous"),
+    "Pendulum-v1": (f"{_CLASSIC}.pendulum", "Pendulum"),
+}
+# Wrappers that `gymnasium.make` adds itself, or that only watch: they change nothing a rollout returns.
+_TRANSPARENT_WRAPPERS = {"TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "RecordVideo"}
+# Attributes of an environment that say nothing about its dynamics.
+_COSMETIC = {"render_mode", "isopen", "screen", "clock", "screen_width", "screen_height", "screen_dim", "SCREEN_DIM"}
+
+
+class UnsupportedEnvError(ValueError):
+    """The environment can't be run in compiled kernels; the message says why, by name."""
+
+
+class CompiledEnv(NamedTuple):
+    """An environment as the samplers see it."""
+
+    id: str
+    kwargs: dict[str, Any]  # keyword arguments of `gymnasium.make`
+    constants: Any  # NamedTuple whose type picks the kernels
+    max_steps: int  # time limit of an episode
+    observation_space: gymnasium.spaces.Box
+    action_space: gymnasium.spaces.Discrete | gymnasium.spaces.Box
+
+    @property
+    def n_obs(self) -> int:
+        """Entries of an observation."""
+        return int(np.prod(self.observation_space.shape))
+
+    @property
+    def n_act(self) -> int:
+        """Scores a policy must give: entries of a Box action, choices of a Discrete one."""
+        n = getattr(self.action_space, "n", None)
+        return int(n) if n is not None else int(np.prod(self.action_space.shape))
+
+    def task(self, policy: Any, clip_actions: bool = True) -> Task:
+        """The task of `policy` in this environment, as the kernels take it."""
+        from fastars._structs import Argmax, Clip, Task, Unclipped
+
+        if hasattr(self.action_space, "n"):
+            bounds = (np.float32(0.0),) * self.n_act
+            return Task(self.constants, policy, Argmax(int(self.action_space.start)), bounds, bounds, self.max_steps)
+        low = tuple(np.float32(x) for x in self.action_space.low)
+        high = tuple(np.float32(x) for x in self.action_space.high)
+        return Task(self.constants, policy, Clip() if clip_actions else Unclipped(), low, high, self.max_steps)
+
+
+def compiled_env_ids() -> list[str]:
+    """Ids of the environments that run in compiled kernels, sorted."""
+    return sorted(_COMPILED)
+
+
+def compiled_env(env: str | gymnasium.Env) -> CompiledEnv:
+    """The compiled form of an environment.
+
+    Parameters
+    ----------
+    env : str or gymnasium.Env
+        A registered id, or an environment made from one; its keyword arguments and time limit are taken over.
+
+    Raises
+    ------
+    UnsupportedEnvError
+        If it is unknown, not compiled, has no time limit, or was changed in a way the kernels don't know: a wrapper, a keyword
+        argument or an attribute, which the message names.
+    TypeError
+        If `env` is neither an id nor an environment.
+    """
+    import gymnasium
+
+    if isinstance(env, str):
+        made = _make(env)
+        try:
+            return _compiled(made)
+        finally:
+            made.close()
+    if isinstance(env, gymnasium.Env):
+        _refuse_changes(env)
+        return _compiled(env)
+    raise TypeError(f"env must be an environment id or a gymnasium.Env, not {type(env).__name__}: {env!r}")
+
+
+def _make(env_id: str) -> gymnasium.Env:
+    import gymnasium
+
+    if env_id not in _COMPILED:
+        known = env_id in gymnasium.registry
+        near = difflib.get_close_matches(env_id, compiled_env_ids() if known else [*_COMPILED, *gymnasium.registry], n=3)
+        what = "is a Gymnasium environment, but not a compiled one" if known else "is not a known environment id"
+        hint = f" Near names: {', '.join(near)}." if near else ""
+        raise UnsupportedEnvError(f"env {env_id!r} {what}.{hint} Compiled: {', '.join(compiled_env_ids())}.")
+    return gymnasium.make(env_id)
+
+
+def _compiled(env: gymnasium.Env) -> CompiledEnv:
+    spec = env.spec
+    if spec is None or spec.id not in _COMPILED:
+        name = spec.id if spec is not None else type(env.unwrapped).__name__
+        raise UnsupportedEnvError(f"env {name!r} is not a compiled environment. Compiled: {', '.join(compiled_env_ids())}.")
+    if not spec.max_episode_steps or spec.max_episode_steps < 1:
+        raise UnsupportedEnvError(f"env {spec.id!r} has no time limit: make it with max_episode_steps=...")
+    module, name = _COMPILED[spec.id]
+    constants_type = getattr(importlib.import_module(module), name)
+    kwargs = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
+    observation_space, action_space = env.observation_space, env.action_space
+    return CompiledEnv(
+        spec.id, kwargs, _constants(constants_type, spec.id, kwargs), spec.max_episode_steps, observation_space, action_space
+    )
+
+
+def _constants(constants_type: Any, env_id: str, kwargs: dict[str, Any]) -> Any:
+    """The NamedTuple of constants for keyword arguments of `gymnasium.make`; refuses those it doesn't know."""
+    allowed = constants_type.KWARGS
+    for key, value in kwargs.items():
+        if key not in allowed:
+            known = ", ".join(allowed) or "none"
+            raise UnsupportedEnvError(f"env {env_id!r}: the keyword argument {key}={value!r} is not compiled (compiled: {known})")
+        if not isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)) or not np.isfinite(value):
+            raise UnsupportedEnvError(f"env {env_id!r}: {key} must be a finite number or a bool, got {value!r}")
+    fields = constants_type._field_defaults
+    return constants_type(**{key: type(fields[key])(value) for key, value in kwargs.items()})
+
+
+def _refuse_changes(env: gymnasium.Env) -> None:
+    """Raise if a wrapper or a changed attribute makes `env` another task than the one its id names."""
+    import gymnasium
+
+    layer = env
+    while isinstance(layer, gymnasium.Wrapper):
+        if type(layer).__name__ not in _TRANSPARENT_WRAPPERS:
+            raise UnsupportedEnvError(f"env has the wrapper {type(layer).__name__}, which compiled rollouts don't run")
+        layer = layer.env
+    if env.spec is None or env.spec.id not in _COMPILED:
+        return
+    fresh = gymnasium.make(env.spec)
+    try:
+        for key, value in vars(env.unwrapped).items():
+            ours = getattr(fresh.unwrapped, key, None)
+            simple = isinstance(ours, (bool, int, float, str)) and isinstance(value, (bool, int, float, str, np.generic))
+            if simple and key not in _COSMETIC and value != ours:
+                raise UnsupportedEnvError(
+                    f"env {env.spec.id!r} was changed: its attribute {key} is {value!r}, not {ours!r}, and the compiled one is not"
+                )
+    finally:
+        fresh.close()

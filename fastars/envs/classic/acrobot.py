@@ -26,6 +26,8 @@ class Acrobot(NamedTuple):
 
     torque: float = 1.0  # N m
 
+    KWARGS = ()  # of `gymnasium.make`
+
     def gymnasium(self) -> tuple[str, dict[str, Any]]:
         """Id and keyword arguments that make the same environment in Gymnasium."""
         return "Acrobot-v1", {}

@@ -1,0 +1,1 @@
+"""Where candidates are evaluated. One protocol: `evaluate(weights, filter, seeds, track) -> Rollouts`."""
