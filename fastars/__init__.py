@@ -1,0 +1,54 @@
+"""fastars: Augmented Random Search in compiled, parallel kernels.
+
+The house, from the top down:
+
+- `ARS` (`ars`) trains; `config` holds its settings and presets; `policy` is what it trained; `checkpoint` and `logger` are its files.
+- `evaluate_policy`, `evaluate_candidates` (`evaluation`) run policies in Gymnasium, or many at once in the kernels.
+- `samplers` evaluate candidates; `envs` are the compiled environments.
+- `kernels` are the compiled functions, free to use in your own `@njit` code; `reference` is the same algorithm in plain NumPy.
+- `_protocol`, `_structs`, `_tuples`, `_trig`, `_rng`, `_jit` are what the kernels are made of.
+
+Names are imported when they are used: `import fastars` does not import Numba.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "ARS": "fastars.ars",
+    "NonFiniteReturnsError": "fastars.ars",
+    "CheckpointError": "fastars.checkpoint",
+    "Rollouts": "fastars._structs",
+    "UnsupportedEnvError": "fastars.envs",
+    "compiled_env_ids": "fastars.envs",
+    "evaluate_candidates": "fastars.evaluation",
+    "evaluate_policy": "fastars.evaluation",
+    "envs": None,
+    "kernels": None,
+    "reference": None,
+}
+
+__all__ = sorted([*_HOME, "__version__"])
+
+if TYPE_CHECKING:
+    from fastars import envs, kernels, reference
+    from fastars._structs import Rollouts
+    from fastars.ars import ARS, NonFiniteReturnsError
+    from fastars.checkpoint import CheckpointError
+    from fastars.envs import UnsupportedEnvError, compiled_env_ids
+    from fastars.evaluation import evaluate_candidates, evaluate_policy
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOME[name]
+    value = import_module(f"{__name__}.{name}") if home is None else getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

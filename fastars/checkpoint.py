@@ -1,15 +1,14 @@
-"""Checkpoints: one file that is whole or not there, and that can be read without trusting whoever wrote it.
+"""Checkpoints: one file, written whole or not at all, that can be read without trusting whoever wrote it.
 
 A checkpoint is a zip of stored members: `manifest.json`, then one `.npy` per array, in order of name. The manifest holds the schema
 number, the versions that wrote it, the caller's own dictionary (`state`) and each array's dtype, shape and sha256.
 
-The names, sizes and CRCs of the members fix every other byte of such a zip, and of an array's dtype and shape its `.npy` header.
-The reader therefore builds those bytes with the functions of the writer and compares: flags, compression, comments, extra fields,
-gaps, overlaps and zip64 are refused together. Nothing in a file is evaluated, unpickled or used as a path; no size in it is believed
-before it fits the size of the file, so a load needs no more memory than the file has bytes, plus that of a manifest of 1 MiB.
+The names, sizes and CRCs of its members fix every other byte of such a zip, and dtype and shape those of a `.npy` header. So the
+reader builds these bytes with the functions of the writer and compares: flags, compression, comments, extra fields, gaps, overlaps
+and zip64 are refused all at once. Nothing in a file is evaluated, unpickled or used as a path, and no size in it is believed before
+it fits the file: reading takes no more memory than the file has bytes, plus about 40 MiB for the worst manifest of 1 MiB.
 """
 
-import contextlib
 import hashlib
 import io
 import json
@@ -17,7 +16,6 @@ import math
 import os
 import re
 import struct
-import sys
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,15 +25,14 @@ import numpy as np
 import numpy.typing as npt
 
 import fastars
-
-if sys.platform != "win32":
-    import fcntl
+from fastars._atomic import sweep_temporaries, write_atomically
 
 Array = npt.NDArray[Any]
-Buffer = bytes | npt.NDArray[np.uint8]
+
+__all__ = ["CheckpointError", "load", "save", "sweep_temporaries"]
 
 SCHEMA = 1
-MAX_FILE_BYTES = 1 << 30  # far below the 4 GiB where zip needs its 64-bit form
+MAX_BYTES = 1 << 30  # of all members; far below the 4 GiB where zip needs its 64-bit form
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_MEMBERS = 256
 MAX_NAME_BYTES = 104
@@ -45,7 +42,6 @@ DTYPES = ("<f8", "<f4", "<i8", "<u8", "|b1")
 _FORMAT = "fastars checkpoint"
 _MANIFEST = "manifest.json"
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
-_TEMPORARY = re.compile(r"\.fastars-\d+-[0-9a-f]{16}\.tmp")
 _JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # possessive: linear in time on any input
 _NONFINITE_KEY = "$float"
 _NONFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
@@ -78,7 +74,7 @@ def save(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Mapp
     manifest : mapping
         Plain data: str, int, float (NaN and infinities too), bool, None, lists (tuples become lists) and dicts with str keys.
     arrays : mapping of str to array_like
-        float64, float32, int64, uint64 or bool of any shape. A name is letters, digits, `_`, `-` and single dots inside.
+        float64, float32, int64, uint64 or bool of any shape. A name has letters, digits, `_` and `-`, and dots between them.
 
     Raises
     ------
@@ -112,9 +108,9 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]
     FileNotFoundError
         There is no such file.
     """
-    path = Path(path)
-    if not path.is_file():
-        path = _path_with_suffix(path)
+    path, suffixed = Path(path), _path_with_suffix(Path(path))
+    if not path.is_file() and (suffixed.is_file() or not path.exists()):
+        path = suffixed
     if path.exists() and not path.is_file():  # opening a pipe would wait for a writer
         raise CheckpointError(f"{path}: not a regular file")
     with open(path, "rb") as file:
@@ -124,116 +120,49 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]
             raise CheckpointError(f"{path}: {error}") from error
 
 
-def write_atomically(path: Path, content: Iterable[Buffer]) -> None:
-    """Replace a file by one with this content, or raise OSError and leave the file as it was."""
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():  # root could rename a file over /dev/null
-        raise OSError(f"{path} is not a regular file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".fastars-{os.getpid()}-{os.urandom(8).hex()}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            with contextlib.suppress(OSError):  # a file system without locks: the file can't be swept if this process dies
-                _lock(file)
-            for part in content:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-            if sys.platform == "win32":
-                file.close()  # Windows renames no open file; elsewhere the lock is held until the name is gone
-            os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    if sys.platform != "win32":
-        with contextlib.suppress(OSError):  # some network file systems refuse it; the new file is whole and in place
-            _sync_folder(path.parent)
-
-
-def sweep_temporaries(folder: str | os.PathLike[str]) -> int:
-    """Remove the temporary files of killed processes from a folder; a file still being written is locked, and left alone.
-
-    Returns
-    -------
-    int
-        Number of files removed: 0 also if there is no such folder.
-    """
-    removed = 0
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        for entry in list(os.scandir(folder)):
-            if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                with contextlib.suppress(OSError), open(entry.path, "r+b") as file:
-                    _lock(file)
-                    os.unlink(entry.path)
-                    removed += 1
-    return removed
-
-
-def _lock(file: BinaryIO) -> None:
-    """Lock a file until it is closed or its process dies. A pid in its name would say less: pids come again, 1 in every container."""
-    if sys.platform != "win32":
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _path_with_suffix(path: Path) -> Path:
-    return path if path.suffix else path.with_name(path.name + ".zip")
+    return path if path.suffix or not path.name else path.with_name(path.name + ".zip")
 
 
-def _encode(manifest: Mapping[str, Any], arrays: Mapping[str, npt.ArrayLike]) -> list[Buffer]:
+def _encode(manifest: Mapping[str, Any], arrays: Mapping[str, npt.ArrayLike]) -> list[bytes | memoryview]:
     """The bytes of a checkpoint, part by part."""
-    contents: dict[str, tuple[bytes, Buffer]] = {}
-    entries = {}
+    entries, contents = {}, {}
     for name in sorted(arrays):
         array = np.asarray(arrays[name])
         array = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
-        header, data = _npy_header(array.dtype.str, array.shape), array.reshape(-1).view(np.uint8)
-        digest = hashlib.sha256(header)
-        digest.update(data)
-        entries[name] = {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digest.hexdigest()}
+        dtype, shape = array.dtype.str, list(array.shape)
+        header, data = _npy_header(dtype, shape), _bytes_of(array)
+        entries[name] = {"dtype": dtype, "shape": shape, "sha256": _digest(header, data)}
         contents[f"{name}.npy"] = header, data
     versions = {"fastars": str(getattr(fastars, "__version__", "unknown")), "numpy": np.__version__}
-    document = {"format": _FORMAT, "schema": SCHEMA, "versions": versions, "arrays": entries, "state": _to_json(manifest, "manifest")}
+    state = _to_json(manifest, "manifest")
+    document = {"format": _FORMAT, "schema": SCHEMA, "versions": versions, "arrays": entries, "state": state}
     text = json.dumps(document, sort_keys=True, allow_nan=False, indent=1).encode("ascii")
     _parse_manifest(text)  # nothing is written that could not be read
-    contents = {_MANIFEST: (text, b""), **contents}
-    members = [_Member(n, zlib.crc32(data, zlib.crc32(head)), len(head) + len(data)) for n, (head, data) in contents.items()]
-    parts = [part for member in members for part in (_local_header(member), *contents[member.name])] + [_directory(members)]
-    if sum(map(len, parts)) > MAX_FILE_BYTES:
-        raise ValueError(f"a checkpoint of {sum(map(len, parts))} bytes, more than the {MAX_FILE_BYTES} allowed")
-    return parts
+    contents = {_MANIFEST: (text, memoryview(b"")), **contents}
+    members = [_Member(name, zlib.crc32(data, zlib.crc32(head)), len(head) + len(data)) for name, (head, data) in contents.items()]
+    directory = _directory(members)
+    return [part for member in members for part in (_local_header(member), *contents[member.name])] + [directory]
 
 
 def _decode(file: io.BufferedReader) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read an open checkpoint; whatever is wrong with it is a ValueError."""
-    size = os.fstat(file.fileno()).st_size
-    if size > MAX_FILE_BYTES:
-        raise ValueError(f"{size} bytes, more than the {MAX_FILE_BYTES} allowed")
-    members = _read_directory(file, size)
+    members = _read_directory(file, os.fstat(file.fileno()).st_size)
     if members[0].size > MAX_MANIFEST_BYTES:
         raise ValueError(f"a manifest of {members[0].size} bytes, more than the {MAX_MANIFEST_BYTES} allowed")
     file.seek(0)
     _expect(file, _local_header(members[0]), f"header of {_MANIFEST}")
     text = file.read(members[0].size)
     if zlib.crc32(text) != members[0].crc:
-        raise ValueError("the manifest is damaged: its checksum differs")
+        raise ValueError("its manifest is damaged: the checksum differs")
     state, entries = _parse_manifest(text)
     if [member.name for member in members[1:]] != [f"{name}.npy" for name in sorted(entries)]:
         raise ValueError("its members are not the arrays that its manifest lists")
-    headers = {}
-    for member, (name, entry) in zip(members[1:], sorted(entries.items()), strict=True):
-        headers[name] = _npy_header(entry["dtype"], entry["shape"])
-        n_bytes = math.prod(entry["shape"]) * np.dtype(entry["dtype"]).itemsize
-        if member.size != len(headers[name]) + n_bytes:
-            raise ValueError(f"array {name!r}: {member.size} bytes do not fit {entry['dtype']} of shape {entry['shape']}")
+    headers = {name: _npy_header(entries[name]["dtype"], entries[name]["shape"]) for name in sorted(entries)}
+    for member, (name, header) in zip(members[1:], headers.items(), strict=True):
+        dtype, shape = np.dtype(entries[name]["dtype"]), entries[name]["shape"]
+        if member.size != len(header) + math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"array {name!r}: {member.size} bytes are not {dtype} of shape {shape}")
     arrays = {}
     for member, (name, header) in zip(members[1:], headers.items(), strict=True):
         _expect(file, _local_header(member) + header, f"header of array {name!r}")
@@ -243,16 +172,24 @@ def _decode(file: io.BufferedReader) -> tuple[dict[str, Any], dict[str, Array]]:
 
 def _read_array(file: io.BufferedReader, name: str, header: bytes, entry: dict[str, Any]) -> Array:
     array: Array = np.empty(entry["shape"], entry["dtype"])
-    data = array.reshape(-1).view(np.uint8)
+    data = _bytes_of(array)
     if file.readinto(data) != len(data):
         raise ValueError(f"array {name!r}: the file ended early")
-    digest = hashlib.sha256(header)
-    digest.update(data)
-    if digest.hexdigest() != entry["sha256"]:
+    if _digest(header, data) != entry["sha256"]:
         raise ValueError(f"array {name!r} is damaged: its sha256 differs")
-    if array.dtype == np.bool_ and np.any(data > 1):
+    if array.dtype == np.bool_ and np.any(array.view(np.uint8) > 1):
         raise ValueError(f"array {name!r}: booleans other than 0 and 1")
     return array
+
+
+def _bytes_of(array: Array) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
+
+
+def _digest(header: bytes, data: memoryview) -> str:
+    digest = hashlib.sha256(header)
+    digest.update(data)
+    return digest.hexdigest()
 
 
 def _expect(file: BinaryIO, expected: bytes, what: str) -> None:
@@ -264,9 +201,9 @@ def _npy_header(dtype: str, shape: Iterable[int]) -> bytes:
     """Header of a `.npy` file, version 1.0 (numpy.lib.format). Written here, as NumPy's own differs between its versions."""
     shape = tuple(shape)
     if dtype not in DTYPES:
-        raise ValueError(f"an array of dtype {dtype!r}; allowed are {', '.join(DTYPES)}")
-    if len(shape) > MAX_DEPTH or not all(type(length) is int and 0 <= length <= MAX_FILE_BYTES for length in shape):
-        raise ValueError("an array's shape is not a short list of lengths within the size of a file")
+        raise ValueError(f"an array of dtype {str(dtype)[:20]!r}; allowed are {', '.join(DTYPES)}")
+    if len(shape) > MAX_DEPTH or not all(type(length) is int and 0 <= length <= MAX_BYTES for length in shape):
+        raise ValueError(f"an array's shape is more than {MAX_DEPTH} lengths, or one that is no integer from 0 to {MAX_BYTES}")
     text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}"
     text += " " * (-(len(text) + 11) % 64) + "\n"  # data starts at a multiple of 64
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode("ascii")
@@ -279,14 +216,17 @@ def _local_header(member: _Member) -> bytes:
 
 def _directory(members: list[_Member]) -> bytes:
     """The end of a zip whose members follow each other without gaps: an entry per member, then the end record."""
+    n_bytes = sum(member.size for member in members)
+    if n_bytes > MAX_BYTES:
+        raise ValueError(f"members of {n_bytes} bytes, more than the {MAX_BYTES} allowed")
     entries, offset = b"", 0
     mode = 0o100644 << 16  # a file that its owner may write and all may read, when unzipped
     for member in members:
         name = member.name.encode("latin-1")
         fixed = (b"PK\1\2", 3 << 8 | 20, 20, 0, 0, 0, _DATE, member.crc, member.size, member.size, len(name), 0, 0, 0, 0, mode)
-        entries += _CENTRAL.pack(*fixed, offset % (1 << 32)) + name  # the remainder: a hostile sum of sizes must not stop `pack`
+        entries += _CENTRAL.pack(*fixed, offset) + name
         offset += _LOCAL.size + len(name) + member.size
-    return entries + _END.pack(b"PK\5\6", 0, 0, len(members), len(members), len(entries), offset % (1 << 32), 0)
+    return entries + _END.pack(b"PK\5\6", 0, 0, len(members), len(members), len(entries), offset, 0)
 
 
 def _read_directory(file: BinaryIO, size: int) -> list[_Member]:
@@ -301,7 +241,8 @@ def _read_directory(file: BinaryIO, size: int) -> list[_Member]:
     if n_bytes > n_members * (_CENTRAL.size + MAX_NAME_BYTES) or offset + n_bytes + _END.size != size:
         raise ValueError("its zip directory is damaged")
     file.seek(offset)
-    directory, members, start = file.read(n_bytes), [], 0
+    members: list[_Member] = []
+    directory, start = file.read(n_bytes), 0
     for _ in range(n_members):
         if start + _CENTRAL.size > n_bytes:
             raise ValueError("its zip directory is damaged")
@@ -329,13 +270,13 @@ def _parse_manifest(text: bytes) -> tuple[dict[str, Any], dict[str, dict[str, An
     if not isinstance(document, dict) or document.get("format") != _FORMAT or type(document.get("schema")) is not int:
         raise ValueError("its manifest was not written by fastars")
     if document["schema"] > SCHEMA:
-        raise ValueError(f"written by a newer fastars: its schema is {document['schema']}, this one reads {SCHEMA}; upgrade fastars")
+        raise ValueError(f"written by a newer fastars (schema {document['schema']}; this one reads {SCHEMA}): upgrade fastars")
     entries, state = document.get("arrays"), document.get("state")
     if document["schema"] < 1 or not isinstance(state, dict) or not isinstance(entries, dict) or len(entries) >= MAX_MEMBERS:
         raise ValueError(f"its manifest lacks a dictionary of state, or one of fewer than {MAX_MEMBERS} arrays")
     for name, entry in entries.items():
         if not _NAME.fullmatch(name) or len(name) + len(".npy") > MAX_NAME_BYTES:
-            raise ValueError(f"an array named {name[:MAX_NAME_BYTES]!r}; allowed are letters, digits, '_', '-' and single dots inside")
+            raise ValueError(f"an array named {name[:MAX_NAME_BYTES]!r}; allowed are letters, digits, _, - and dots between them")
         if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "sha256"} or not isinstance(entry["shape"], list):
             raise ValueError(f"its manifest does not say dtype, shape and sha256 of array {name!r}")
     return state, entries

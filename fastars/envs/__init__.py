@@ -98,8 +98,9 @@ def compiled_env(env: str | gymnasium.Env) -> CompiledEnv:
         finally:
             made.close()
     if isinstance(env, gymnasium.Env):
+        compiled = _compiled(env)
         _refuse_changes(env)
-        return _compiled(env)
+        return compiled
     raise TypeError(f"env must be an environment id or a gymnasium.Env, not {type(env).__name__}: {env!r}")
 
 
@@ -153,8 +154,6 @@ def _refuse_changes(env: gymnasium.Env) -> None:
         if type(layer).__name__ not in _TRANSPARENT_WRAPPERS:
             raise UnsupportedEnvError(f"env has the wrapper {type(layer).__name__}, which compiled rollouts don't run")
         layer = layer.env
-    if env.spec is None or env.spec.id not in _COMPILED:
-        return
     fresh = gymnasium.make(env.spec)
     try:
         for key, value in vars(env.unwrapped).items():

@@ -1,0 +1,60 @@
+"""Compiled functions: scalars, arrays and NamedTuples of them in, the same out.
+
+Each has a twin of the same name and arguments in `fastars.reference`. They release the GIL, can be called from your own `@njit`
+code, and trust their caller: shapes, dtypes and ranges are checked at the border (`fastars.ars`, `fastars.samplers`).
+"""
+
+from fastars._structs import Moments, Rollouts
+from fastars.kernels.filter import filter_from_moments, merge_moments
+from fastars.kernels.noise import NOISE_BLOCK, episode_seeds, fill_noise, noise_slices, noise_table, perturb, sample_indices
+from fastars.kernels.norms import Diagnostics, Info, diagnostics, info, norm, norm_sq
+from fastars.kernels.policy import linear_action_scores, linear_actions
+from fastars.kernels.rollout import antithetic_rollouts, rollouts
+from fastars.kernels.update import (
+    adam_step,
+    candidate_returns,
+    centered_ranks,
+    direction_weights,
+    finite_pairs,
+    return_std,
+    sgd_step,
+    sign_returns,
+    top_directions,
+    weighted_sum,
+    weighted_sums,
+)
+
+__all__ = [
+    "NOISE_BLOCK",
+    "Diagnostics",
+    "Info",
+    "Moments",
+    "Rollouts",
+    "adam_step",
+    "antithetic_rollouts",
+    "candidate_returns",
+    "centered_ranks",
+    "diagnostics",
+    "direction_weights",
+    "episode_seeds",
+    "fill_noise",
+    "filter_from_moments",
+    "finite_pairs",
+    "info",
+    "linear_action_scores",
+    "linear_actions",
+    "merge_moments",
+    "noise_slices",
+    "noise_table",
+    "norm",
+    "norm_sq",
+    "perturb",
+    "return_std",
+    "rollouts",
+    "sample_indices",
+    "sgd_step",
+    "sign_returns",
+    "top_directions",
+    "weighted_sum",
+    "weighted_sums",
+]

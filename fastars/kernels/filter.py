@@ -1,6 +1,7 @@
 """The running mean and deviation of the observations (V2), merged in the order of directions.
 
-Source of the merge: Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979), eq. 2.1.
+Source of the merge: Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979),
+equation 2.1.
 """
 
 import math
@@ -72,9 +73,10 @@ def filter_from_moments(count, mean, m2, ddof, epsilon, var_epsilon, min_std):
         New arrays; 0 and 1, the identity, for no more than `ddof` observations.
     """
     n_obs = mean.shape[0]
-    center, scale = np.zeros(n_obs), np.ones(n_obs)
-    if count > ddof:
-        for k in range(n_obs):
+    center, scale = np.empty(n_obs), np.empty(n_obs)
+    for k in range(n_obs):
+        center[k], scale[k] = 0.0, 1.0
+        if count > ddof:
             std = math.sqrt(m2[k] / (count - ddof) + var_epsilon)
             counts = std >= min_std and std + epsilon > 0.0
             center[k] = mean[k]

@@ -1,6 +1,7 @@
 """Noise table, its indices, and the candidates made of it.
 
-Paper symbols: delta_i is a slice of the table, sigma (the paper's nu) the deviation of the noise, theta (the paper's M) the weights.
+Paper symbols: delta_i is a slice of the table, sigma (the paper's nu) the deviation of the noise, theta (the paper's M) the
+weights.
 All that is random is a pure function of its key: `PCG64(SeedSequence(seed, spawn_key=(stream, index)))`.
 """
 
@@ -36,7 +37,7 @@ def fill_noise(seed, first_block, out):
     """
     rng = np.zeros(4, np.uint64)
     for start in range(0, out.shape[0], NOISE_BLOCK):
-        seed_stream(rng, np.uint64(seed), STREAM_NOISE, first_block + start // NOISE_BLOCK)
+        seed_stream(rng, np.uint64(seed), np.uint64(STREAM_NOISE), first_block + start // NOISE_BLOCK)
         for k in range(start, min(start + NOISE_BLOCK, out.shape[0])):
             out[k] = np.float32(standard_normal(rng))
 
@@ -85,7 +86,7 @@ def sample_indices(seed, iteration, n_delta, n_noise, n_weights):
         without his rejection: the bias is below n_noise / 2**64).
     """
     rng = np.zeros(4, np.uint64)
-    seed_stream(rng, np.uint64(seed), STREAM_INDICES, iteration)
+    seed_stream(rng, np.uint64(seed), np.uint64(STREAM_INDICES), iteration)
     places = np.uint64(n_noise - n_weights + 1)
     indices = np.empty(n_delta, np.int64)
     for i in range(n_delta):
@@ -114,7 +115,7 @@ def episode_seeds(seed, iteration, n_delta, n_episodes, common):
         Seeds below 2**32, drawn in the order of the array.
     """
     rng = np.zeros(4, np.uint64)
-    seed_stream(rng, np.uint64(seed), STREAM_EPISODES, iteration)
+    seed_stream(rng, np.uint64(seed), np.uint64(STREAM_EPISODES), iteration)
     seeds = np.empty((n_delta, 2, n_episodes), np.uint64)
     for i in range(n_delta):
         for sign in range(2):
@@ -144,8 +145,9 @@ def noise_slices(noise, indices, n_weights):
     """
     slices = np.empty((indices.shape[0], n_weights), np.float32)
     for i in range(indices.shape[0]):
+        delta = noise[indices[i] :]
         for k in range(n_weights):
-            slices[i, k] = noise[indices[i] + k]
+            slices[i, k] = delta[k]
     return slices
 
 
@@ -172,8 +174,9 @@ def perturb(theta, sigma, noise, indices):
     n_weights = theta.shape[0]
     candidates = np.empty((2 * indices.shape[0], n_weights))
     for i in range(indices.shape[0]):
+        delta = noise[indices[i] :]
         for k in range(n_weights):
-            scaled = sigma * np.float64(noise[indices[i] + k])
+            scaled = sigma * delta[k]
             candidates[2 * i, k] = theta[k] + scaled
             candidates[2 * i + 1, k] = theta[k] - scaled
     return candidates

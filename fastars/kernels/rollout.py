@@ -16,6 +16,7 @@ from fastars._protocol import choose, observe, reset, step
 from fastars._rng import seed_generator
 from fastars._structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, Moments, Rollouts, Task
 from fastars._tuples import LANES, accumulate, at, defect, entries, load, normalize, store
+from fastars.kernels.noise import perturb
 from fastars.kernels.policy import scores
 
 BLOCK_EPISODES = 4 * LANES  # a block's last episodes leave lanes empty: with fewer than this, that shows
@@ -203,3 +204,36 @@ def _rollouts(env, policy, actions, low, high, max_steps, filter, weights, seeds
         out = Rollouts(returns, lengths, status, Moments(count, mean, m2))
         roll_out(task, filter, weights, seeds, block * m // n_blocks, (block + 1) * m // n_blocks, out)
     return Rollouts(returns, lengths, status, Moments(count, mean, m2))
+
+
+@kernel
+def antithetic_rollouts(task, filter, theta, sigma, noise, indices, seeds, track):
+    """Evaluate the candidates theta + sigma delta_i and theta - sigma delta_i.
+
+    Parameters
+    ----------
+    task, filter, track
+        As for `rollouts`.
+    theta : ndarray of float64, shape (n_weights,)
+        Weights in the layout of `rollouts`; the zeros of a policy without a bias are not perturbed.
+    sigma : float
+        Deviation of the noise (`delta_std`).
+    noise : ndarray of float32, shape (n_noise,)
+        The noise table.
+    indices : ndarray of int64, shape (n,)
+        Where each direction starts.
+    seeds : ndarray of uint64, shape (m,)
+        A seed per episode, m a multiple of 2 n.
+
+    Returns
+    -------
+    Rollouts
+        Of the candidates in the order of `perturb`: theta + sigma delta_0, theta - sigma delta_0, theta + sigma delta_1, ...
+    """
+    n_free = theta.shape[0] - (0 if task.policy.with_bias else len(task.low))
+    free = perturb(theta[:n_free], sigma, noise, indices)
+    candidates = np.zeros((free.shape[0], theta.shape[0]))
+    for i in range(free.shape[0]):
+        for k in range(n_free):
+            candidates[i, k] = free[i, k]
+    return rollouts(task, filter, candidates, seeds, track)

@@ -1,6 +1,7 @@
 """The running mean and deviation of the observations (V2), merged in the order of directions.
 
-Source of the merge: Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979), eq. 2.1.
+Source of the merge: Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979),
+equation 2.1.
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
 """Noise table, its indices, and the candidates made of it.
 
-Paper symbols: delta_i is a slice of the table, sigma (the paper's nu) the deviation of the noise, theta (the paper's M) the weights.
+Paper symbols: delta_i is a slice of the table, sigma (the paper's nu) the deviation of the noise, theta (the paper's M) the
+weights.
 All that is random is a pure function of its key: `PCG64(SeedSequence(seed, spawn_key=(stream, index)))`.
 """
 

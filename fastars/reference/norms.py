@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-BLOCK, LANES = 4096, 8
+BLOCK, LANES = 4096, 64
 
 
 class Diagnostics(NamedTuple):
@@ -40,17 +40,14 @@ class Info(NamedTuple):
 
 
 def norm_sq(x):
-    """The sum of squares, by blocks of 4096 entries: 8 sums per block (entry k goes to sum k mod 8), combined in a fixed order."""
+    """The sum of squares: entry k of a block of 4096 goes to sum k mod 64; the 64 sums, then the blocks, are added in order."""
     x = np.asarray(x, np.float64)
     return _block_sum(x * x)
 
 
 def _block_sum(values):
     blocks = np.pad(values, (0, -len(values) % BLOCK)).reshape(-1, BLOCK // LANES, LANES)
-    total = 0.0
-    for a, b, c, d, e, f, g, h in blocks.sum(axis=1).tolist():
-        total += ((a + b) + (c + d)) + ((e + f) + (g + h))
-    return total
+    return _sum(_sum(lanes) for lanes in blocks.sum(axis=1).tolist())  # NumPy adds along this axis row after row
 
 
 def norm(x):
@@ -69,14 +66,15 @@ def norm(x):
 def diagnostics(returns, noise, indices, gradient_all, sigma, std, selected):
     """Diagnostics of an iteration; `gradient_all` is g over all finite pairs, `selected` the directions that made the step.
 
-    For a linear return without noise: snr = sqrt(N / (d + 1)), efficiency = 1, n_eff_dirs = 0.64 N, parity_ratio = 0, sigma_ratio = 1.
+    For a linear return without noise: snr = sqrt(N / (d + 1)), efficiency = 1, n_eff_dirs = 0.64 N, parity_ratio = 0 and
+    sigma_ratio = 1.
     """
     finite = np.flatnonzero(np.isfinite(returns).all(axis=1))
     n, n_weights = len(finite), len(gradient_all)
     # Most figures are ratios: in units of a power of two near the largest return, their squares stay in the range of float64.
     unit = math.ldexp(1.0, math.frexp(np.abs(returns[finite]).max(initial=0.0))[1] - 1)
-    plus, minus = (returns[finite] / unit).T.tolist()
-    d = [(p - m) / (2.0 * sigma) for p, m in zip(plus, minus, strict=True)]
+    pairs = (returns[finite] / unit).tolist()
+    d = [(p - m) / (2.0 * sigma) for p, m in pairs]
     q = [norm_sq(noise[i : i + n_weights]) for i in indices[finite]]
     grad_norm = norm(gradient_all)
     g_sq = (grad_norm / unit) * (grad_norm / unit)
@@ -87,9 +85,10 @@ def diagnostics(returns, noise, indices, gradient_all, sigma, std, selected):
     else:
         debiased = trace = math.nan
     snr = _ratio(debiased, math.sqrt(trace))
+    parity = _ratio(_deviation_sq([p + m for p, m in pairs]), _deviation_sq([p - m for p, m in pairs])) if n > 1 else math.nan
     absolute = _sum(abs(a) for a in d)
-    best = max(max(p, m) for p, m in zip(plus, minus, strict=True)) if n else math.nan
-    cut = min((returns[i].max() / unit for i in selected), default=math.nan)
+    best = max((max(pair) for pair in pairs), default=math.nan)
+    cut = min((float(returns[i].max()) / unit for i in selected), default=math.nan)
     return Diagnostics(
         grad_norm=grad_norm,
         grad_norm_sq=grad_norm * grad_norm,
@@ -98,9 +97,7 @@ def diagnostics(returns, noise, indices, gradient_all, sigma, std, selected):
         snr=snr,
         efficiency=snr * snr * (n_weights + 1.0) / max(n, 1),
         n_eff_dirs=_ratio(absolute * absolute, _sum(a * a for a in d)),
-        parity_ratio=_ratio(
-            _variance([p + m for p, m in zip(plus, minus, strict=True)]), _variance([p - m for p, m in zip(plus, minus, strict=True)])
-        ),
+        parity_ratio=parity,
         sigma_ratio=_ratio(std / unit, sigma * debiased),
         topb_cut=_ratio(cut, best),
     )
@@ -118,16 +115,14 @@ def _sum(values):
     return total
 
 
-def _variance(values):
-    """Population variance; NaN for fewer than two values."""
-    if len(values) < 2:
-        return math.nan
+def _deviation_sq(values):
+    """Sum of squared deviations from the mean."""
     mean = _sum(values) / len(values)
-    return _sum((value - mean) * (value - mean) for value in values) / len(values)
+    return _sum((value - mean) * (value - mean) for value in values)
 
 
 def info(theta, gradient, step):
-    """Norms of the weights, the gradient and the step, the weights' population deviation, and |step| / |theta| (NaN at theta = 0)."""
+    """Norms of weights, gradient and step, the weights' population deviation, and |step| / |theta| (NaN at theta = 0)."""
     mean = _block_sum(theta) / len(theta)
     weights_norm, grad_norm, step_norm = norm(theta), norm(gradient), norm(step)
     return Info(

@@ -1,4 +1,4 @@
-"""The linear policy: scores = W clip((o - mean) * scale, -c, c) + b. Paper: pi(x) = M diag(Sigma)^(-1/2) (x - mu), eq. in Algorithm 1."""
+"""The linear policy, scores = W clip((o - mean) * scale, -c, c) + b. Paper: M diag(Sigma)^(-1/2) (x - mu), Algorithm 1 (V2)."""
 
 import numpy as np
 

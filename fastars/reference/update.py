@@ -1,7 +1,7 @@
 """From returns to a step.
 
-Paper symbols (Mania, Guy & Recht 2018, Algorithm 1 and 2): R (n_delta, 2) are the returns r(theta + nu delta_i), r(theta - nu delta_i);
-n_delta is N, n_top is b, learning_rate is alpha, and
+Paper symbols (Mania, Guy & Recht 2018, Algorithms 1 and 2): R (n_delta, 2) are the returns r(theta + nu delta_i) and
+r(theta - nu delta_i); n_delta is N, n_top is b, learning_rate is alpha, and
 
     theta += alpha / (b sigma_R) * sum over the top b directions of (R[i, 0] - R[i, 1]) delta_i
 
@@ -77,7 +77,7 @@ def direction_weights(returns, selected, n_divisor, std, std_epsilon):
 
 
 def weighted_sum(weights, noise, indices, out):
-    """out = sum over i of weights[i] * delta_i, with delta_i = noise[indices[i]:]; `out` is float64."""
+    """Write the sum over i of weights[i] * delta_i to `out` (float64); delta_i begins at noise[indices[i]]."""
     out[:] = 0.0
     for weight, i in zip(weights, indices, strict=True):
         out += weight * noise[i : i + len(out)].astype(np.float64)
@@ -112,7 +112,7 @@ def sign_returns(returns):
 
 
 def sgd_step(velocity, gradient, learning_rate, momentum, weight_decay, theta):
-    """v = momentum v + (1 - momentum) g and step = learning_rate v - learning_rate weight_decay theta: (v, step), theta += step."""
+    """Ascent, (v, step): v = momentum v + (1 - momentum) g, step = learning_rate v - learning_rate weight_decay theta."""
     velocity = momentum * velocity + (1.0 - momentum) * gradient
     return velocity, learning_rate * velocity - learning_rate * weight_decay * theta
 

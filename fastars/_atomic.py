@@ -1,0 +1,96 @@
+"""Files that are replaced as a whole: a reader, or the next start after a kill, sees the old content or the new, never a part."""
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+if sys.platform != "win32":
+    import fcntl
+
+_TEMPORARY = re.compile(r"\.fastars-\d+-[0-9a-f]{16}\.tmp")
+
+
+def write_atomically(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview]) -> None:
+    """Replace a file, or make it.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A missing folder is made. A symbolic link is followed.
+    parts : iterable of bytes or memoryview
+        The content, in order.
+
+    Raises
+    ------
+    OSError
+        A file that was there before is untouched, and no temporary file is left.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():  # root could rename a file over /dev/null
+        raise OSError(f"{path} is not a regular file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".fastars-{os.getpid()}-{os.urandom(8).hex()}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            with contextlib.suppress(OSError):  # a file system without locks: its temporary files are not swept
+                _lock(file)
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+            if sys.platform == "win32":
+                file.close()  # no open file is renamed there; elsewhere the lock is held until the temporary name is gone
+            os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    with contextlib.suppress(OSError):  # some network file systems refuse it; the new file is whole and in place
+        _sync_folder(path.parent)
+
+
+def sweep_temporaries(folder: str | os.PathLike[str]) -> int:
+    """Remove the temporary files that killed processes left in a folder. One that is being written is locked, and stays.
+
+    Returns
+    -------
+    int
+        Number of files removed: 0 also if there is no such folder.
+    """
+    try:
+        entries = [entry for entry in os.scandir(folder) if _TEMPORARY.fullmatch(entry.name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    return sum(_remove_stale(entry.path) for entry in entries if entry.is_file(follow_symlinks=False))
+
+
+def _remove_stale(path: str) -> bool:
+    try:
+        if sys.platform == "win32":
+            os.unlink(path)  # refused while a process has the file open
+        else:
+            with open(path, "r+b") as file:
+                _lock(file)
+                os.unlink(path)
+    except OSError:
+        return False
+    return True
+
+
+def _lock(file: BinaryIO) -> None:
+    """Lock a file until it is closed or its process dies. A pid says less: it is used again, and is 1 in every container."""
+    if sys.platform != "win32":
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform != "win32":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

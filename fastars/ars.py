@@ -1,0 +1,603 @@
+"""ARS, the trainer: the state of a run and the order of its steps. Arithmetic on arrays is in `kernels` (or, slowly, in `reference`)."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from fastars import checkpoint, kernels, reference
+from fastars._structs import Filter, FloatArray, Moments, Rollouts
+from fastars.config import Config, Schedule, make_config
+from fastars.envs import compiled_env
+from fastars.logger import Logger
+from fastars.policy import Policy, n_weights, parse_policy
+from fastars.samplers.compiled import CompiledSampler, available_cpus, for_blocks, with_bias_block
+
+_BACKENDS = ("numba", "numpy")
+_NOISE_SIZE = 1 << 22
+_EVALUATION_STREAM = 4
+_MAX_EMPTY_ITERATIONS = 10
+_PARALLEL_SUM = 1 << 20  # products from which a weighted sum (about 1 ms) is worth a second thread
+
+Callback = Callable[[dict[str, Any], dict[str, Any]], bool | None]
+
+
+class NonFiniteReturnsError(RuntimeError):
+    """No candidate has had a finite return for 10 iterations, or one had none and `on_nonfinite="raise"`."""
+
+
+class ARS:
+    """Augmented Random Search (Mania, Guy & Recht 2018, arXiv 1803.07055), with rollouts in compiled kernels.
+
+    Names and defaults are those of stable-baselines3-contrib's ARS. Everything random is a pure function of `seed` and the iteration:
+    a run gives the same bits for any number of threads and however it is split by `save` and `load`, and each of its episodes can
+    be replayed in plain Gymnasium from its seed.
+
+    Parameters
+    ----------
+    policy : {"LinearPolicy"}
+    env : str or gymnasium.Env
+        The id of a compiled environment (`fastars envs` lists them), or one made by `gymnasium.make`.
+    n_delta : int
+        Directions per iteration, each tried with both signs.
+    n_top : int, optional
+        Directions used for the step; default all. More than `n_delta` is a warning, and clamped.
+    learning_rate, delta_std : float or callable
+        Step size and exploration noise, or a function of the progress remaining (1 to 0).
+    zero_policy : bool
+        Start from zero weights.
+    alive_bonus_offset : float
+        Added to the training return for every step.
+    n_eval_episodes : int
+        Episodes per candidate.
+    policy_kwargs : dict, optional
+        `with_bias` (default False).
+    seed : int, optional
+        Default: drawn from the operating system, and kept in `model.seed`.
+    verbose : int
+        1: a table of the log on the terminal.
+    preset : {"fastars", "paper", "modestyachts", "rllib", "sb3"}, optional
+        Whose choices to follow where the published implementations differ (`fastars.config`).
+    variant : {"V1", "V1-t", "V2", "V2-t"}, optional
+        The paper's names: V2 normalises observations, "-t" uses the top directions only.
+    normalize_observations : bool, optional
+    backend : {"numba", "numpy"}
+        The compiled kernels, or the NumPy reference with a Gymnasium loop.
+    n_threads : int, optional
+        Default: the CPUs this process may use.
+    **settings
+        Any other field of `fastars.config.Config`: `noise_size`, `optimizer`, `momentum`, `weight_decay`, `fitness_shaping`,
+        `common_random_numbers`, `on_nonfinite`, and the choices a preset sets.
+
+    Examples
+    --------
+    >>> from fastars import ARS
+    >>> model = ARS("LinearPolicy", "CartPole-v1", seed=0).learn(100_000)
+    >>> model.evaluate(100).returns.mean() > 400
+    True
+    """
+
+    def __init__(
+        self,
+        policy: str,
+        env: Any,
+        n_delta: int | None = None,
+        n_top: int | None = None,
+        learning_rate: Schedule | None = None,
+        delta_std: Schedule | None = None,
+        zero_policy: bool | None = None,
+        alive_bonus_offset: float | None = None,
+        n_eval_episodes: int | None = None,
+        policy_kwargs: Mapping[str, Any] | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        seed: int | None = None,
+        verbose: int = 0,
+        device: str = "cpu",
+        _init_setup_model: bool = True,
+        *,
+        preset: str | None = None,
+        variant: str | None = None,
+        normalize_observations: bool | None = None,
+        backend: str = "numba",
+        n_threads: int | None = None,
+        **settings: Any,
+    ) -> None:
+        if backend not in _BACKENDS:
+            raise ValueError(f"backend must be one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}")
+        if tensorboard_log is not None:
+            raise ValueError(f"tensorboard_log is not supported, got {tensorboard_log!r}: use set_logger")
+        if n_threads is not None and (not isinstance(n_threads, int) or n_threads < 1):
+            raise ValueError(f"n_threads must be an integer of at least 1, got {n_threads!r}")
+        structure = parse_policy(policy, policy_kwargs)
+        if isinstance(n_delta, int) and isinstance(n_top, int) and n_top > n_delta >= 1:
+            warnings.warn(f"n_top={n_top} is more than n_delta={n_delta}: all {n_delta} directions are used", stacklevel=2)
+            n_top = n_delta
+        self.config: Config = make_config(
+            preset,
+            variant,
+            n_delta=n_delta,
+            n_top=n_top,
+            learning_rate=learning_rate,
+            delta_std=delta_std,
+            zero_policy=zero_policy,
+            with_bias=structure.with_bias,
+            alive_bonus_offset=alive_bonus_offset,
+            n_eval_episodes=n_eval_episodes,
+            normalize_observations=normalize_observations,
+            seed=_entropy() if seed is None else seed,
+            **settings,
+        )
+        self.preset = preset or "fastars"
+        self.backend = backend
+        self.verbose = verbose
+        self._env = compiled_env(env)
+        self._ops = kernels if backend == "numba" else reference
+        self.policy = Policy(structure, self._env, self.config.clip_actions, self._ops)
+        self.sampler = _sampler(self._env.task(structure, self.config.clip_actions), backend, n_threads)
+        self.n_threads = n_threads or available_cpus()
+        self.n_weights = n_weights(structure, self._env)
+        self._noise_size = self.config.noise_size or max(_NOISE_SIZE, 64 * self.n_weights)
+        if self._noise_size < self.n_weights:
+            raise ValueError(f"noise_size must be at least the {self.n_weights} weights of the policy, got {self._noise_size}")
+        self._noise: np.ndarray | None = None
+        self._logger = Logger(formats=("stdout",) if verbose else ())
+        self._start()
+
+    def _start(self) -> None:
+        """The state of a run before its first iteration."""
+        if not self.config.zero_policy:
+            bound = 1.0 / math.sqrt(self._env.n_obs)
+            stream = np.random.SeedSequence(self.config.seed, spawn_key=(3, 0))
+            self.policy.weights = np.random.Generator(np.random.PCG64(stream)).uniform(-bound, bound, self.n_weights)
+        self.iteration = 0
+        self.num_timesteps = 0
+        self.num_episodes = 0
+        self.dropped_pairs = 0
+        self._empty_iterations = 0
+        self._progress_remaining = 1.0
+        self._asked: tuple[np.ndarray, float] | None = None
+        n_obs = self._env.n_obs
+        self._moments: tuple[int, FloatArray, FloatArray] = (0, np.zeros(n_obs), np.zeros(n_obs))
+        n_slots = 2 if self.config.optimizer == "adam" else 1
+        self._slots: list[FloatArray] = [np.zeros(self.n_weights) for _ in range(n_slots)]
+        self.record: dict[str, float] = {}
+
+    # --- What a run is
+
+    @property
+    def theta(self) -> FloatArray:
+        """Flat weights of the policy, float64 (n_weights,)."""
+        return self.policy.weights
+
+    @property
+    def seed(self) -> int:
+        """The seed of everything random in the run."""
+        return self.config.seed
+
+    @property
+    def env_id(self) -> str:
+        """Id of the environment."""
+        return self._env.id
+
+    @property
+    def env_kwargs(self) -> dict[str, Any]:
+        """Keyword arguments of `gymnasium.make` that the environment was made with, its time limit among them."""
+        return {**self._env.kwargs, "max_episode_steps": self._env.max_steps}
+
+    @property
+    def observation_space(self) -> Any:
+        """The environment's observation space."""
+        return self._env.observation_space
+
+    @property
+    def action_space(self) -> Any:
+        """The environment's action space."""
+        return self._env.action_space
+
+    @property
+    def noise(self) -> np.ndarray:
+        """The noise table, float32, filled at its first use; its content depends on the seed alone."""
+        if self._noise is None:
+            block = kernels.NOISE_BLOCK
+            table = np.empty(self._noise_size, np.float32)
+            n_pieces = -(-len(table) // (16 * block))
+
+            def fill(piece: int) -> None:
+                first = 16 * piece
+                self._ops.fill_noise(np.uint64(self.seed), first, table[first * block : (first + 16) * block])
+
+            for_blocks(fill, n_pieces, self.n_threads)
+            self._noise = table
+        return self._noise
+
+    # --- One iteration
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: Callback | None = None,
+        log_interval: int = 1,
+        tb_log_name: str = "ARS",
+        reset_num_timesteps: bool = True,
+        async_eval: Any = None,
+        progress_bar: bool = False,
+    ) -> ARS:
+        """Train until at least `total_timesteps` environment steps are done.
+
+        Parameters
+        ----------
+        total_timesteps : int
+            Steps of training episodes; the iteration that reaches it is finished.
+        callback : callable, optional
+            Called as `callback(locals, globals)` after every iteration, the model in `locals["self"]`; False stops training.
+        log_interval : int
+            Iterations between rows of the log.
+        reset_num_timesteps : bool
+            Count from zero. False continues a loaded or stopped run towards `total_timesteps` more steps.
+        tb_log_name, async_eval, progress_bar
+            Accepted for scripts written for stable-baselines3-contrib, without effect here.
+
+        Returns
+        -------
+        ARS
+            This object. KeyboardInterrupt leaves it as it was after the last whole iteration.
+
+        Raises
+        ------
+        NonFiniteReturnsError
+            After 10 iterations in which no pair of candidates had finite returns.
+        """
+        if not isinstance(total_timesteps, (int, np.integer)) or total_timesteps < 1:
+            raise ValueError(f"total_timesteps must be an integer of at least 1, got {total_timesteps!r}")
+        if reset_num_timesteps:
+            self.num_timesteps = 0
+        start_steps, start_time = self.num_timesteps, time.perf_counter()
+        goal = total_timesteps if reset_num_timesteps else start_steps + int(total_timesteps)
+        while self.num_timesteps < goal:
+            self._progress_remaining = 1.0 - self.num_timesteps / goal
+            indices, sigma = self._directions()
+            rollouts = self._evaluate(self._candidates(indices, sigma))
+            self._update(indices, sigma, rollouts)
+            elapsed = time.perf_counter() - start_time
+            self.record["time/time_elapsed"] = elapsed
+            self.record["time/fps"] = (self.num_timesteps - start_steps) / max(elapsed, 1e-9)
+            if log_interval and self.iteration % log_interval == 0:
+                for key, value in self.record.items():
+                    self._logger.record(key, value)
+                self._logger.dump(self.num_timesteps)
+            if callback is not None and callback(locals(), globals()) is False:
+                break
+        return self
+
+    def ask(self) -> FloatArray:
+        """The candidates of the next iteration, for a loop of your own.
+
+        Returns
+        -------
+        ndarray of float64, shape (2 * n_delta, n_weights)
+            Rows 2i and 2i + 1 are theta + sigma delta_i and theta - sigma delta_i.
+        """
+        self._asked = self._directions()
+        return self._candidates(*self._asked)
+
+    def tell(self, returns: Any, n_steps: int = 0) -> None:
+        """Take the step for the returns of the candidates that `ask` gave.
+
+        Parameters
+        ----------
+        returns : array_like of float, shape (2 * n_delta,)
+            In the order of the candidates. A pair with a NaN or infinite return is dropped and counted.
+        n_steps : int
+            Environment steps they took, for the counters.
+
+        Raises
+        ------
+        RuntimeError
+            Without a preceding `ask`.
+        ValueError
+            If the number of returns is wrong; `tell` can then be called again.
+        """
+        if self._asked is None:
+            raise RuntimeError("tell() needs the candidates of ask(): call ask() first")
+        values = np.array(returns, dtype=np.float64).ravel()
+        if values.size != 2 * self.config.n_delta:
+            raise ValueError(f"returns must have {2 * self.config.n_delta} entries, got {values.size}")
+        indices, sigma = self._asked
+        zeros = np.zeros(values.size, np.int64)
+        no_moments = Moments(np.zeros(0, np.int64), np.zeros((0, self._env.n_obs)), np.zeros((0, self._env.n_obs)))
+        self._update(indices, sigma, Rollouts(values, zeros, zeros, no_moments), n_episodes=1, n_steps=n_steps)
+        self._asked = None
+
+    def _directions(self) -> tuple[np.ndarray, float]:
+        """Where the directions of this iteration stand in the noise table, and their scale."""
+        config = self.config
+        indices = self._ops.sample_indices(
+            np.uint64(config.seed), self.iteration, config.n_delta, self._noise_size, self.n_weights
+        )
+        return indices, self._scheduled("delta_std")
+
+    def _candidates(self, indices: np.ndarray, sigma: float) -> FloatArray:
+        return self._ops.perturb(self.theta, sigma, self.noise, indices)
+
+    def _evaluate(self, candidates: FloatArray) -> Rollouts:
+        """Roll out every candidate of this iteration."""
+        config = self.config
+        seeds = self._ops.episode_seeds(
+            np.uint64(config.seed), self.iteration, config.n_delta, config.n_eval_episodes, config.common_random_numbers
+        )
+        weights = with_bias_block(candidates, self._env.n_act, config.with_bias)
+        return self.sampler.evaluate(weights, self.policy.filter, seeds.ravel(), config.normalize_observations)
+
+    def _update(
+        self, indices: np.ndarray, sigma: float, rollouts: Rollouts, n_episodes: int | None = None, n_steps: int | None = None
+    ) -> None:
+        """From returns to the next theta, filter and counters. Nothing changes before all of it is computed."""
+        config, ops = self.config, self._ops
+        shape = (config.n_delta, 2, n_episodes or config.n_eval_episodes)
+        returns = ops.candidate_returns(
+            rollouts.returns.reshape(shape),
+            rollouts.lengths.reshape(shape),
+            rollouts.status.reshape(shape),
+            config.alive_bonus_offset,
+        )
+        n_dropped = config.n_delta - int(np.count_nonzero(ops.finite_pairs(returns)))
+        if n_dropped and config.on_nonfinite == "raise":
+            raise NonFiniteReturnsError(f"{n_dropped} of {config.n_delta} pairs had a NaN or infinite return; theta is unchanged")
+        ranked = _SHAPING[config.fitness_shaping](ops, returns)
+        selected = ops.top_directions(ranked, config.n_top, config.keep_ties)
+        std = ops.return_std(ranked, selected, config.return_ddof)
+        divisor = config.n_top if config.divide_by_n_top else len(selected)
+        weights = ops.direction_weights(ranked, selected, divisor, std, config.std_epsilon)
+        gradient = self._weighted_sum(weights, indices[selected])
+        slots, step, learning_rate = self._optimizer_step(gradient) if len(selected) else (self._slots, 0.0 * gradient, 0.0)
+        moments = self._moments
+        if config.normalize_observations:
+            moments = ops.merge_moments(*moments, rollouts.moments)
+        info = ops.info(self.theta, gradient, step)
+
+        self.policy.weights = self.theta + step
+        self._slots, self._moments = slots, moments
+        if config.normalize_observations:
+            self.policy.filter = self._filter()
+        self.iteration += 1
+        self.num_timesteps += int(rollouts.lengths.sum()) if n_steps is None else int(n_steps)
+        self.num_episodes += len(rollouts.returns)
+        self.dropped_pairs += n_dropped
+        self._empty_iterations = self._empty_iterations + 1 if n_dropped == config.n_delta else 0
+        self.record = {
+            "rollout/ep_rew_mean": _mean(rollouts.returns),
+            "rollout/ep_len_mean": float(rollouts.lengths.mean()),
+            "rollout/return_std": std,
+            "time/total_timesteps": self.num_timesteps,
+            "train/iterations": self.iteration,
+            "train/delta_std": sigma,
+            "train/learning_rate": learning_rate,
+            "train/step_size": learning_rate / (divisor * std + config.std_epsilon) if divisor * std > 0 else 0.0,
+            "train/grad_norm": info.grad_norm,
+            "train/grad_norm_sq": info.grad_norm_sq,
+            "train/weights_norm": info.weights_norm,
+            "train/weights_std": info.weights_std,
+            "train/update_ratio": info.update_ratio,
+            "health/nonfinite_returns": self.dropped_pairs,
+        }
+        if self._empty_iterations >= _MAX_EMPTY_ITERATIONS:
+            raise NonFiniteReturnsError(f"no pair of candidates had finite returns for {_MAX_EMPTY_ITERATIONS} iterations")
+
+    def _weighted_sum(self, weights: FloatArray, indices: np.ndarray) -> FloatArray:
+        """sum over i of weights[i] * delta_i, on several threads where it is large."""
+        out = np.zeros(self.n_weights)
+        n_pieces = 4 * self.n_threads if len(weights) * self.n_weights >= _PARALLEL_SUM else 1
+        edges = [piece * self.n_weights // n_pieces for piece in range(n_pieces + 1)]
+
+        def add(piece: int) -> None:
+            low, high = edges[piece], edges[piece + 1]
+            self._ops.weighted_sum(weights, self.noise, indices + low, out[low:high])
+
+        for_blocks(add, n_pieces, self.n_threads)
+        return out
+
+    def _optimizer_step(self, gradient: FloatArray) -> tuple[list[FloatArray], FloatArray, float]:
+        """(next state of the optimizer, step added to theta, learning rate)."""
+        config, learning_rate = self.config, self._scheduled("learning_rate")
+        if config.optimizer == "adam":
+            m, v, step = self._ops.adam_step(
+                *self._slots, self.iteration + 1, gradient, learning_rate, 0.9, 0.999, 1e-8, config.weight_decay, self.theta
+            )
+            return [m, v], step, learning_rate
+        velocity, step = self._ops.sgd_step(
+            self._slots[0], gradient, learning_rate, config.momentum, config.weight_decay, self.theta
+        )
+        return [velocity], step, learning_rate
+
+    def _filter(self) -> Filter:
+        """The filter that follows from the observations seen so far."""
+        config, (count, mean, m2) = self.config, self._moments
+        mean, scale = self._ops.filter_from_moments(
+            count, mean, m2, config.filter_ddof, config.filter_epsilon, config.filter_var_epsilon, config.filter_min_std
+        )
+        return Filter(mean, scale, config.clip_observations)
+
+    def _scheduled(self, name: str) -> float:
+        """The value of a setting that may be a function of the progress remaining."""
+        setting = getattr(self.config, name)
+        if not callable(setting):
+            return setting
+        value = float(setting(self._progress_remaining))
+        if not math.isfinite(value) or value < 0.0:
+            raise ValueError(f"{name}({self._progress_remaining}) must be a finite number of at least 0, got {value}")
+        return value
+
+    # --- Use
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """(action, state) for one observation or a batch; the same actions that the rollout kernels take. See `Policy.predict`."""
+        return self.policy.predict(observation), state
+
+    def evaluate(self, n_eval_episodes: int = 100, seed: int | None = None) -> Rollouts:
+        """Returns of the policy itself, without noise, filter updates or alive bonus.
+
+        Parameters
+        ----------
+        n_eval_episodes : int
+        seed : int, optional
+            Episode i starts as `env.reset(seed=seed + i)`. Default: seeds apart from those of training, the same at every call.
+
+        Returns
+        -------
+        Rollouts
+        """
+        if not isinstance(n_eval_episodes, (int, np.integer)) or n_eval_episodes < 1:
+            raise ValueError(f"n_eval_episodes must be an integer of at least 1, got {n_eval_episodes!r}")
+        if seed is None:
+            stream = np.random.SeedSequence(self.seed, spawn_key=(_EVALUATION_STREAM, 0))
+            seeds = stream.generate_state(int(n_eval_episodes)).astype(np.uint64)
+        else:
+            seeds = np.arange(seed, seed + int(n_eval_episodes), dtype=np.uint64)
+        weights = with_bias_block(self.theta[np.newaxis], self._env.n_act, self.config.with_bias)
+        return self.sampler.evaluate(weights, self.policy.filter, seeds, False)
+
+    # --- Files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the whole run to one file, which `load` continues bit for bit. The file before it survives any error.
+
+        A schedule given as a function is stored as its value at the start: pass it to `load` again.
+        """
+        manifest = {
+            "algorithm": "ARS",
+            "env": {"id": self._env.id, "kwargs": self._env.kwargs, "max_steps": self._env.max_steps},
+            "preset": self.preset,
+            "config": self.config.to_dict(),
+            "backend": self.backend,
+            "iteration": self.iteration,
+            "num_timesteps": self.num_timesteps,
+            "num_episodes": self.num_episodes,
+            "dropped_pairs": self.dropped_pairs,
+            "empty_iterations": self._empty_iterations,
+            "observations": int(self._moments[0]),
+        }
+        slots = {f"optimizer_{k}": slot for k, slot in enumerate(self._slots)}
+        arrays = {"theta": self.theta, "filter_mean": self._moments[1], "filter_m2": self._moments[2], **slots}
+        checkpoint.save(path, manifest, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], env: Any = None, **settings: Any) -> ARS:
+        """A model from a file that `save` wrote. Nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : str or path
+        env : str or gymnasium.Env, optional
+            Default: the environment the file names.
+        **settings
+            Arguments of the constructor to change: schedules, `n_threads`, `backend`, `verbose`.
+
+        Raises
+        ------
+        fastars.CheckpointError
+            If it is no file of a model, damaged, or of a newer version.
+        """
+        manifest, arrays = checkpoint.load(path)
+        try:
+            model = cls._from_manifest(manifest, env, settings)
+            model._restore(manifest, arrays)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, checkpoint.CheckpointError):
+                raise
+            raise checkpoint.CheckpointError(f"{os.fspath(path)}: not a model of this version: {error}") from error
+        return model
+
+    @classmethod
+    def _from_manifest(cls, manifest: Mapping[str, Any], env: Any, settings: Mapping[str, Any]) -> ARS:
+        import gymnasium
+
+        if manifest["algorithm"] != "ARS":
+            raise ValueError(f"algorithm is {manifest['algorithm']!r}")
+        if env is None:
+            saved = manifest["env"]
+            env = gymnasium.make(saved["id"], max_episode_steps=saved["max_steps"], **saved["kwargs"])
+        config = Config.from_dict(manifest["config"])
+        values = {name: getattr(config, name) for name in Config.__dataclass_fields__ if name != "with_bias"}
+        values |= {"backend": manifest["backend"], "preset": manifest["preset"], **settings}
+        return cls("LinearPolicy", env, policy_kwargs={"with_bias": config.with_bias}, **values)
+
+    def _restore(self, manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Put the state of a file into a new model, after checking its shapes."""
+
+        def array(name: str, like: FloatArray) -> FloatArray:
+            if arrays[name].shape != like.shape or arrays[name].dtype != np.float64:
+                raise ValueError(f"{name} must be float64 {like.shape}, got {arrays[name].dtype} {arrays[name].shape}")
+            if not np.isfinite(arrays[name]).all():
+                raise ValueError(f"{name} must be finite")
+            return arrays[name]
+
+        counters = ("iteration", "num_timesteps", "num_episodes", "dropped_pairs", "empty_iterations", "observations")
+        for name in counters:
+            if type(manifest[name]) is not int or not 0 <= manifest[name] < 2**63:
+                raise ValueError(f"{name} must be an integer from 0 to 2**63 - 1, got {manifest[name]!r}")
+        self.policy.weights = array("theta", self.theta)
+        self._slots = [array(f"optimizer_{k}", slot) for k, slot in enumerate(self._slots)]
+        mean, m2 = array("filter_mean", self._moments[1]), array("filter_m2", self._moments[2])
+        self._moments = (manifest["observations"], mean, m2)
+        if self.config.normalize_observations:
+            self.policy.filter = self._filter()
+        self.iteration, self.num_timesteps = manifest["iteration"], manifest["num_timesteps"]
+        self.num_episodes, self.dropped_pairs = manifest["num_episodes"], manifest["dropped_pairs"]
+        self._empty_iterations = manifest["empty_iterations"]
+
+    def set_logger(self, logger: Logger) -> None:
+        """Write the log to `logger` from now on."""
+        self._logger = logger
+
+    @property
+    def logger(self) -> Logger:
+        """Where the log goes."""
+        return self._logger
+
+    def __repr__(self) -> str:
+        config = self.config
+        return (
+            f"ARS('LinearPolicy', {self._env.id!r}, variant={config.variant!r}, n_delta={config.n_delta}, n_top={config.n_top}, "
+            f"seed={config.seed}, num_timesteps={self.num_timesteps})"
+        )
+
+
+_SHAPING: dict[str, Callable[[Any, FloatArray], FloatArray]] = {
+    "none": lambda ops, returns: returns,
+    "centered_ranks": lambda ops, returns: ops.centered_ranks(returns),
+    "sign": lambda ops, returns: ops.sign_returns(returns),
+}
+
+
+class _ReferenceSampler:
+    """The NumPy reference's Gymnasium loop, as a sampler."""
+
+    def __init__(self, task: Any) -> None:
+        self.task = task
+
+    def evaluate(self, weights: FloatArray, filter: Filter, seeds: np.ndarray, track: bool) -> Rollouts:
+        return reference.rollouts(self.task, filter, weights, seeds, track)
+
+
+def _sampler(task: Any, backend: str, n_threads: int | None) -> Any:
+    return CompiledSampler(task, n_threads) if backend == "numba" else _ReferenceSampler(task)
+
+
+def _entropy() -> int:
+    """A seed from the operating system, below 2**32."""
+    return int.from_bytes(os.urandom(4), "little")
+
+
+def _mean(returns: FloatArray) -> float:
+    """Mean of the finite returns, NaN if there are none."""
+    finite = returns[np.isfinite(returns)]
+    return float(finite.mean()) if len(finite) else math.nan

@@ -1,0 +1,130 @@
+"""Returns of policies: in a plain Gymnasium loop, or of many candidates at once in the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastars._structs import Rollouts, identity_filter
+from fastars.envs import compiled_env
+from fastars.policy import n_weights, parse_policy
+from fastars.samplers.compiled import CompiledSampler, with_bias_block
+
+
+def evaluate_policy(
+    model: Any,
+    env: Any,
+    n_eval_episodes: int = 10,
+    deterministic: bool = True,
+    *,
+    return_episode_rewards: bool = False,
+    seed: int | None = None,
+) -> Any:
+    """Run a policy in plain Gymnasium.
+
+    Parameters
+    ----------
+    model : object
+        Anything whose `predict(observation, deterministic=...)` gives (action, state): a fastars or stable-baselines3 model.
+    env : str or gymnasium.Env
+        An id is made, and closed afterwards.
+    n_eval_episodes : int
+    deterministic : bool
+        Passed on to `predict`.
+    return_episode_rewards : bool
+        Return (list of returns, list of lengths) instead.
+    seed : int, optional
+        Episode i starts from `env.reset(seed=seed + i)`; without it only the environment's own generator decides.
+
+    Returns
+    -------
+    (float, float)
+        Mean and population standard deviation of the returns.
+    """
+    import gymnasium
+
+    if not isinstance(n_eval_episodes, (int, np.integer)) or n_eval_episodes < 1:
+        raise ValueError(f"n_eval_episodes must be an integer of at least 1, got {n_eval_episodes!r}")
+    if not isinstance(env, (str, gymnasium.Env)):
+        raise TypeError(f"env must be an environment id or a gymnasium.Env, not {type(env).__name__}: {env!r}")
+    made = gymnasium.make(env) if isinstance(env, str) else env
+    try:
+        seeds = [None if seed is None else seed + i for i in range(n_eval_episodes)]
+        episodes = [_episode(model, made, deterministic, episode_seed) for episode_seed in seeds]
+    finally:
+        if made is not env:
+            made.close()
+    returns, lengths = [r for r, _ in episodes], [n for _, n in episodes]
+    if return_episode_rewards:
+        return returns, lengths
+    return float(np.mean(returns)), float(np.std(returns))
+
+
+def _episode(model: Any, env: Any, deterministic: bool, seed: int | None) -> tuple[float, int]:
+    observation, _ = env.reset(seed=seed)
+    total, length, ended = 0.0, 0, False
+    while not ended:
+        action, _ = model.predict(observation, deterministic=deterministic)
+        observation, reward, terminated, truncated, _ = env.step(action)
+        total, length, ended = total + float(reward), length + 1, terminated or truncated
+    return total, length
+
+
+def evaluate_candidates(
+    env: Any,
+    weights: Any,
+    seeds: Any,
+    policy: str = "LinearPolicy",
+    policy_kwargs: Mapping[str, Any] | None = None,
+    n_threads: int | None = None,
+) -> Rollouts:
+    """Run one episode per candidate, in compiled kernels on threads.
+
+    Parameters
+    ----------
+    env : str or gymnasium.Env
+        A compiled environment.
+    weights : array_like of float, shape (n, n_weights)
+        A policy per row: `W.ravel()` of W (n_act, n_obs), then the bias if there is one.
+    seeds : array_like of int, shape (n,)
+        From 0 to 2**64 - 1: candidate i's episode starts as `env.reset(seed=seeds[i])` does.
+    policy, policy_kwargs
+        As for `ARS`.
+    n_threads : int, optional
+        Default: the CPUs this process may use. The result does not depend on it.
+
+    Returns
+    -------
+    Rollouts
+        With `returns`, `lengths` and `status` of shape (n,).
+
+    Raises
+    ------
+    ValueError
+        For weights that are not finite or have a wrong shape, or seeds that don't fit; `fastars.UnsupportedEnvError` for the
+        environment.
+    """
+    structure = parse_policy(policy, policy_kwargs)
+    compiled = compiled_env(env)
+    matrix = np.asarray(weights, dtype=np.float64)
+    wanted = n_weights(structure, compiled)
+    if matrix.ndim != 2 or matrix.shape[1] != wanted:
+        raise ValueError(f"weights must have shape (n, {wanted}) for {policy} in {compiled.id}, got {matrix.shape}")
+    if not np.isfinite(matrix).all():
+        raise ValueError(f"weights must be finite, row {int(np.argmin(np.isfinite(matrix).all(axis=1)))} is not")
+    if n_threads is not None and (not isinstance(n_threads, int) or n_threads < 1):
+        raise ValueError(f"n_threads must be an integer of at least 1, got {n_threads!r}")
+    sampler = CompiledSampler(compiled.task(structure), n_threads)
+    padded = with_bias_block(matrix, compiled.n_act, structure.with_bias)
+    return sampler.evaluate(padded, identity_filter(compiled.n_obs), _seed_array(seeds, len(matrix)), False)
+
+
+def _seed_array(seeds: Any, n: int) -> np.ndarray:
+    array = np.asarray(seeds)
+    if array.shape != (n,):
+        raise ValueError(f"seeds must have shape ({n},), one per candidate, got {array.shape}")
+    if array.size and (array.dtype.kind not in "iu" or int(array.min()) < 0):
+        raise ValueError(f"seeds must be integers from 0 to 2**64 - 1, got {array.dtype} from {array.min()}")
+    return array.astype(np.uint64)

@@ -1,0 +1,226 @@
+"""The log of a run: named values, collected during an iteration and written as one row to every output.
+
+The methods are those of stable-baselines3's logger, and so is the protocol of an output: any object with
+`write(key_values, key_excluded, step)` is one, for TensorBoard or whatever else.
+
+A full disk loses rows, never the run: an output that raises OSError is warned of once and tried again at the next row.
+"""
+
+import contextlib
+import csv
+import errno
+import io
+import json
+import math
+import os
+import sys
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from fastars._atomic import write_atomically
+
+
+class Output(Protocol):
+    """Where rows go. `key_excluded` names, per key, the kinds of output ("stdout", "csv", ...) that leave it out."""
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        """Write one row."""
+
+
+class Logger:
+    """Collects values by key and writes them as rows.
+
+    Parameters
+    ----------
+    folder : str or PathLike, optional
+        Where `progress.csv` and `progress.json` go; made if it is missing.
+    formats : iterable of str or Output, optional
+        "stdout" (a table), "csv", "json" (a JSON object per line) or objects with `write(key_values, key_excluded, step)`. By
+        default "stdout", and with a folder also "csv" and "json".
+    append : bool
+        Go on with the files of an earlier run instead of starting them anew.
+
+    Attributes
+    ----------
+    name_to_value : dict
+        The row being collected.
+
+    Raises
+    ------
+    ValueError
+        A format that does not exist, or a file without a folder.
+    OSError
+        The files can't be opened.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str] | None = None, formats: Iterable[str | Output] | None = None, append: bool = False
+    ) -> None:
+        if formats is None:
+            formats = ("stdout",) if folder is None else ("stdout", "csv", "json")
+        self.folder = None if folder is None else Path(folder)
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self.outputs = [_output(item, self.folder, append) if isinstance(item, str) else item for item in formats]
+        self.name_to_value: dict[str, Any] = {}
+        self.name_to_excluded: dict[str, tuple[str, ...]] = {}
+        self._counts: dict[str, int] = {}
+        self._failed: set[int] = set()
+
+    def record(self, key: str, value: Any, exclude: str | tuple[str, ...] | None = None) -> None:
+        """Put a value (float, int or str; NaN is one) into the row; `exclude` names kinds of output that leave it out."""
+        self.name_to_value[key] = value.item() if isinstance(value, np.generic) else value
+        self.name_to_excluded[key] = (exclude,) if isinstance(exclude, str) else tuple(exclude or ())
+
+    def record_mean(self, key: str, value: float | None, exclude: str | tuple[str, ...] | None = None) -> None:
+        """Put the mean of all values given for this key since the last row into the row; None is not counted."""
+        if value is not None:
+            count = self._counts.get(key, 0) + 1
+            mean = self.name_to_value[key] if count > 1 else 0.0
+            self._counts[key] = count
+            self.record(key, mean + (float(value) - mean) / count, exclude)
+
+    def dump(self, step: int = 0) -> None:
+        """Write the row to every output and start a new one; `step` is its number of environment steps."""
+        for index, output in enumerate(self.outputs):
+            try:
+                output.write(self.name_to_value, self.name_to_excluded, step)
+            except OSError as error:
+                if index not in self._failed:
+                    self._failed.add(index)
+                    warnings.warn(f"rows of the log are lost, training goes on: {error}", RuntimeWarning, stacklevel=2)
+        self.name_to_value, self.name_to_excluded, self._counts = {}, {}, {}
+
+    def close(self) -> None:
+        """Close the outputs that can be closed."""
+        for output in self.outputs:
+            with contextlib.suppress(OSError):
+                getattr(output, "close", lambda: None)()
+
+
+def _output(name: str, folder: Path | None, append: bool) -> Output:
+    if name == "stdout":
+        return _Table()
+    if name not in ("csv", "json"):
+        raise ValueError(f"a log format {name!r}; allowed are 'stdout', 'csv', 'json' and objects with a method `write`")
+    if folder is None:
+        raise ValueError(f"the log format {name!r} needs a folder")
+    return _Csv(folder / "progress.csv", append) if name == "csv" else _Json(folder / "progress.json", append)
+
+
+def _included(key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], name: str) -> dict[str, Any]:
+    return {key: value for key, value in key_values.items() if name not in key_excluded.get(key, ())}
+
+
+class _Lines:
+    """Appends whole lines to a file: of a line that does not fit on the disk, nothing stays."""
+
+    def __init__(self, path: Path, append: bool) -> None:
+        self.path = path
+        self._file: io.FileIO | None = None
+        self._size = 0
+        if not append or not path.exists():
+            path.write_bytes(b"")
+        elif not (content := path.read_bytes()).endswith(b"\n"):  # a process killed while it wrote leaves half a line
+            os.truncate(path, content.rfind(b"\n") + 1)
+
+    def write(self, line: str) -> None:
+        if self._file is None:
+            self._file = io.FileIO(self.path, "ab")  # no buffer: a row is in the file, or an error is seen, when `write` returns
+            self._size = os.fstat(self._file.fileno()).st_size
+        data = line.encode("utf-8", "backslashreplace")
+        try:
+            if self._file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._size)
+            raise
+        self._size += len(data)
+
+    def close(self) -> None:
+        """Close the file; the next line opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class _Json:
+    """A JSON object per row. Strict JSON has no NaN and no infinity: they are null, which pandas reads as NaN."""
+
+    def __init__(self, path: Path, append: bool) -> None:
+        self._lines = _Lines(path, append)
+        self._encode = json.JSONEncoder(allow_nan=False, default=str).encode
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        row = _included(key_values, key_excluded, "json")
+        row = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
+        self._lines.write(self._encode(row) + "\n")
+
+    def close(self) -> None:
+        self._lines.close()
+
+
+class _Csv:
+    """A table whose header grows: a new key rewrites the file, where the earlier rows get an empty cell."""
+
+    def __init__(self, path: Path, append: bool) -> None:
+        self._lines = _Lines(path, append)
+        rows = list(self._read())
+        self._header = rows[0] if rows else []
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        row = _included(key_values, key_excluded, "csv")
+        new = sorted(row.keys() - set(self._header))
+        if new:
+            self._grow([*self._header, *new])
+        self._lines.write(_csv_line(row.get(key, "") for key in self._header))
+
+    def _grow(self, header: list[str]) -> None:
+        if self._header:
+            lines = [header, *(row + [""] * (len(header) - len(row)) for row in list(self._read())[1:])]
+            self._lines.close()
+            write_atomically(self._lines.path, (_csv_line(line).encode() for line in lines))
+        else:
+            self._lines.write(_csv_line(header))
+        self._header = header
+
+    def _read(self) -> Iterable[list[str]]:
+        with open(self._lines.path, newline="", encoding="utf-8") as file:
+            yield from csv.reader(file)
+
+    def close(self) -> None:
+        self._lines.close()
+
+
+def _csv_line(cells: Iterable[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
+
+
+class _Table:
+    """A boxed table on stdout, its keys grouped by what stands before their first slash."""
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        rows: list[tuple[str, str]] = []
+        group = ""
+        for key, value in sorted(_included(key_values, key_excluded, "stdout").items()):
+            head, slash, _ = key.partition("/")
+            if slash and head != group:
+                group = head
+                rows.append((f"{head}/", ""))
+            text = f"{value:.3g}" if isinstance(value, float) else str(value)
+            rows.append((f"   {key[len(head) + 1 :]}" if slash else key, text))
+        if not rows or sys.stdout is None:
+            return
+        left, right = (max(map(len, column)) for column in zip(*rows, strict=True))
+        rule = "-" * (left + right + 7)
+        print(rule, *(f"| {key:<{left}} | {value:<{right}} |" for key, value in rows), rule, sep="\n", flush=True)

@@ -1,0 +1,224 @@
+"""The one table of cases: every public kernel beside its twin, with inputs by size and how closely the two must agree.
+
+`test_twins.py` asserts the table, the benchmarks time it. A new kernel gets one row here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastars import kernels, reference
+from fastars._structs import Argmax, Filter, LinearPolicy, Moments, Task
+from fastars.envs.classic.cartpole import CartPole
+
+SIZES = ("small", "medium", "large")
+SEED = np.uint64(7)
+N_OBS, N_ACT = 17, 6  # of HalfCheetah
+CARTPOLE = Task(CartPole(), LinearPolicy(True), Argmax(), (np.float32(-np.inf),) * 2, (np.float32(np.inf),) * 2, 500)
+
+_N_DELTA = {"small": 8, "medium": 64, "large": 256}
+_N_WEIGHTS = {"small": 10, "medium": 5_000, "large": 500_000}
+_N_NOISE = {"small": 100, "medium": 200_000, "large": 25_000_000}
+_N_ROLLOUT_DELTA = {"small": 2, "medium": 8, "large": 64}
+_TABLES: dict[str, np.ndarray] = {}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kernel, its twin, their arguments, and how far apart their results may be."""
+
+    name: str
+    make: Callable[[str], tuple[Any, ...]]  # size -> arguments, fresh and equal at every call
+    rtol: float = 0.0
+    atol: float = 0.0
+    reason: str = "the same operations in the same order"
+
+    @property
+    def kernel(self) -> Callable[..., Any]:
+        return getattr(kernels, self.name)
+
+    @property
+    def twin(self) -> Callable[..., Any]:
+        return getattr(reference, self.name)
+
+    @staticmethod
+    def call(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """What the function returns; for one that writes to its last argument, that argument."""
+        result = function(*args)
+        return args[-1] if result is None else result
+
+
+def _draw(size: str) -> np.random.Generator:
+    return np.random.default_rng(SIZES.index(size))
+
+
+def _table(size: str) -> np.ndarray:
+    """A noise table, made once: no case writes to it."""
+    if size not in _TABLES:
+        _TABLES[size] = _draw(size).standard_normal(_N_NOISE[size], np.float32)
+    return _TABLES[size]
+
+
+def _directions(size: str, n_weights: int, n: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """A noise table and n indices into it."""
+    noise = _table(size)
+    return noise, _draw(size).integers(0, len(noise) - n_weights + 1, _N_DELTA[size] if n is None else n)
+
+
+def _returns(size: str, with_gaps: bool = True) -> np.ndarray:
+    """Returns (n_delta, 2) with ties, as CartPole gives them, and with two pairs that are not finite."""
+    returns = np.round(_draw(size).uniform(0, 50, (_N_DELTA[size], 2)))
+    if with_gaps:
+        returns[1, 0], returns[4, 1] = np.nan, -np.inf
+    return returns
+
+
+def _selected(size: str) -> np.ndarray:
+    return np.flatnonzero(reference.finite_pairs(_returns(size)))[::2]
+
+
+def _vectors(size: str, n: int) -> list[np.ndarray]:
+    return list(_draw(size).standard_normal((n, _N_WEIGHTS[size])))
+
+
+def _filter(n_obs: int) -> Filter:
+    draw = np.random.default_rng(3)
+    return Filter(draw.standard_normal(n_obs), draw.uniform(0.0, 2.0, n_obs), 1.5)
+
+
+def _noise_size(size: str) -> int:
+    return {"small": 1_000, "medium": 200_000, "large": 25_000_000}[size]
+
+
+def _fill_noise(size: str) -> tuple[Any, ...]:
+    return SEED, 3, np.empty(_noise_size(size), np.float32)
+
+
+def _perturb(size: str) -> tuple[Any, ...]:
+    (theta,) = _vectors(size, 1)
+    noise, indices = _directions(size, len(theta), {"small": 8, "medium": 64, "large": 8}[size])
+    return theta, 0.05, noise, indices
+
+
+def _noise_slices(size: str) -> tuple[Any, ...]:
+    theta, _, noise, indices = _perturb(size)
+    return noise, indices, len(theta)
+
+
+def _weighted_sums(size: str) -> tuple[Any, ...]:
+    n = {"small": 16, "medium": 66, "large": 256}[size]  # 66: not a multiple of the directions per pass
+    n_weights = {"small": 8, "medium": 9_001, "large": 500_000}[size]
+    noise, indices = _directions(size, n_weights, n)
+    return _draw(size).standard_normal(n), noise, indices, n_weights
+
+
+def _weighted_sum(size: str) -> tuple[Any, ...]:
+    *args, n_weights = _weighted_sums(size)
+    return *args, np.empty(n_weights)
+
+
+def _linear_actions(size: str) -> tuple[Any, ...]:
+    m = {"small": 3, "medium": 200, "large": 20_000}[size]
+    draw = _draw(size)
+    observations = draw.standard_normal((m, N_OBS)).astype(np.float32)
+    return draw.standard_normal(N_ACT * N_OBS + N_ACT), observations, _filter(N_OBS), True
+
+
+def _linear_action_scores(size: str) -> tuple[Any, ...]:
+    n_obs, n_act = {"small": (4, 2), "medium": (N_OBS, N_ACT), "large": (376, 17)}[size]
+    draw = _draw(size)
+    return draw.standard_normal(n_act * n_obs), draw.standard_normal(n_obs).astype(np.float32), _filter(n_obs), False
+
+
+def _rollouts(size: str) -> tuple[Any, ...]:
+    draw = _draw(size)
+    n = 2 * _N_ROLLOUT_DELTA[size]
+    return CARTPOLE, _filter(4), draw.standard_normal((n, 10)), draw.integers(0, 2**32, 2 * n, np.uint64), True
+
+
+def _antithetic_rollouts(size: str) -> tuple[Any, ...]:
+    n = _N_ROLLOUT_DELTA[size]
+    noise, indices = _directions(size, 10, n)
+    theta, seeds = _draw(size).standard_normal(10), _draw(size).integers(0, 2**32, 2 * n, np.uint64)
+    return CARTPOLE, _filter(4), theta, 0.3, noise, indices, seeds, True
+
+
+def _merge_moments(size: str) -> tuple[Any, ...]:
+    m, draw = 2 * _N_DELTA[size], _draw(size)
+    episodes = Moments(draw.integers(0, 500, m), draw.standard_normal((m, N_OBS)), draw.uniform(0, 9, (m, N_OBS)))
+    episodes.count[2], episodes.mean[3, 1], episodes.m2[5, 0] = 0, np.nan, np.inf
+    return 0, np.zeros(N_OBS), np.zeros(N_OBS), episodes
+
+
+def _filter_from_moments(size: str) -> tuple[Any, ...]:
+    draw = _draw(size)
+    n_obs = {"small": 4, "medium": N_OBS, "large": 376}[size]
+    m2 = draw.uniform(0, 900, n_obs)
+    m2[1] = 0.0
+    return 100, draw.standard_normal(n_obs), m2, 1, 1e-6, 1e-8, 1e-3
+
+
+def _candidate_returns(size: str) -> tuple[Any, ...]:
+    shape, draw = (_N_DELTA[size], 2, 5), _draw(size)
+    status = draw.integers(1, 3, shape)
+    status[0, 0, 2] = 3
+    returns = draw.uniform(-9, 9, shape)
+    returns[2, 1, 1] = np.inf
+    return returns, draw.integers(1, 500, shape), status, -1.5
+
+
+def _direction_weights(size: str) -> tuple[Any, ...]:
+    return _returns(size), _selected(size), len(_selected(size)), 3.25, 1e-6
+
+
+def _sgd_step(size: str) -> tuple[Any, ...]:
+    velocity, gradient, theta = _vectors(size, 3)
+    return velocity, gradient, 0.02, 0.9, 0.005, theta
+
+
+def _adam_step(size: str) -> tuple[Any, ...]:
+    m, v, gradient, theta = _vectors(size, 4)
+    return m, v * v, 7, gradient, 0.02, 0.9, 0.999, 1e-8, 0.005, theta
+
+
+def _diagnostics(size: str) -> tuple[Any, ...]:
+    n_weights = _N_WEIGHTS[size]
+    noise, indices = _directions(size, n_weights)
+    (gradient,) = _vectors(size, 1)
+    return _returns(size), noise, indices, gradient * 0.01, 0.05, 3.25, _selected(size)
+
+
+ROLLOUT = "the polynomial sine and NumPy's differ by an ulp, and moments are summed in another order"
+TRANSCENDENTAL = "pow of two C libraries"
+
+CASES = [
+    Case("fill_noise", _fill_noise),
+    Case("noise_table", lambda size: (SEED, _noise_size(size))),
+    Case("sample_indices", lambda size: (SEED, 12, _N_DELTA[size], _N_NOISE[size], 10)),
+    Case("episode_seeds", lambda size: (SEED, 12, _N_DELTA[size], 3, size == "medium")),
+    Case("noise_slices", _noise_slices),
+    Case("perturb", _perturb),
+    Case("linear_action_scores", _linear_action_scores),
+    Case("linear_actions", _linear_actions),
+    Case("rollouts", _rollouts, rtol=1e-9, atol=1e-12, reason=ROLLOUT),
+    Case("antithetic_rollouts", _antithetic_rollouts, rtol=1e-9, atol=1e-12, reason=ROLLOUT),
+    Case("merge_moments", _merge_moments),
+    Case("filter_from_moments", _filter_from_moments),
+    Case("candidate_returns", _candidate_returns),
+    Case("finite_pairs", lambda size: (_returns(size),)),
+    Case("top_directions", lambda size: (_returns(size), _N_DELTA[size] // 3, size == "medium")),
+    Case("return_std", lambda size: (_returns(size), _selected(size), 1)),
+    Case("direction_weights", _direction_weights),
+    Case("weighted_sum", _weighted_sum),
+    Case("weighted_sums", _weighted_sums),
+    Case("centered_ranks", lambda size: (_returns(size),)),
+    Case("sign_returns", lambda size: (_returns(size),)),
+    Case("sgd_step", _sgd_step),
+    Case("adam_step", _adam_step, rtol=1e-15, reason=TRANSCENDENTAL),
+    Case("norm_sq", lambda size: (_vectors(size, 1)[0],)),
+    Case("norm", lambda size: (_vectors(size, 1)[0],)),
+    Case("diagnostics", _diagnostics),
+    Case("info", lambda size: tuple(_vectors(size, 3))),
+]
