@@ -62,13 +62,13 @@ def sweep_temporaries(folder: str | os.PathLike[str]) -> int:
         Number of files removed: 0 also if there is no such folder.
     """
     try:
-        entries = [entry for entry in os.scandir(folder) if _TEMPORARY.fullmatch(entry.name)]
+        names = [name for name in os.listdir(folder) if _TEMPORARY.fullmatch(name)]
     except (FileNotFoundError, NotADirectoryError):
         return 0
-    return sum(_remove_stale(entry.path) for entry in entries if entry.is_file(follow_symlinks=False))
+    return sum(_remove_stale(Path(folder) / name) for name in names)
 
 
-def _remove_stale(path: str) -> bool:
+def _remove_stale(path: Path) -> bool:
     try:
         if sys.platform == "win32":
             os.unlink(path)  # refused while a process has the file open

@@ -129,7 +129,7 @@ def _encode(manifest: Mapping[str, Any], arrays: Mapping[str, npt.ArrayLike]) ->
     entries, contents = {}, {}
     for name in sorted(arrays):
         array = np.asarray(arrays[name])
-        array = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         dtype, shape = array.dtype.str, list(array.shape)
         header, data = _npy_header(dtype, shape), _bytes_of(array)
         entries[name] = {"dtype": dtype, "shape": shape, "sha256": _digest(header, data)}
@@ -183,7 +183,7 @@ def _read_array(file: io.BufferedReader, name: str, header: bytes, entry: dict[s
 
 
 def _bytes_of(array: Array) -> memoryview:
-    return array.reshape(-1).view(np.uint8).data
+    return array.reshape(-1).view(np.uint8).data  # reshape copies where the entries are not in C order
 
 
 def _digest(header: bytes, data: memoryview) -> str:

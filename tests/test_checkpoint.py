@@ -98,6 +98,12 @@ def test_plain_data_comes_back_with_nan_infinities_and_minus_zero(tmp_path_facto
     assert json.dumps(back, sort_keys=True) == json.dumps(state, sort_keys=True)  # tells -0.0 from 0.0, 1 from True and 1.0
 
 
+def test_brackets_in_text_are_not_depth(tmp_path):
+    state = {"[" * 99: ["{" * 99, '"' + "[" * 99, "\\" + "[" * 99, '\\"' + "{" * 99]}
+    save(tmp_path / "a.zip", state, {})
+    assert load(tmp_path / "a.zip")[0] == state
+
+
 def test_equal_content_gives_equal_bytes(tmp_path):
     save(tmp_path / "a.zip", STATE, ARRAYS)
     time.sleep(0.01)
@@ -534,9 +540,9 @@ def hostile_files():
         "shape of 0 x 10^9 x 10^9 x 10^9": forged(good_npy(shape=(0, *[10**9] * 3), data=b""), shape=(0, *[10**9] * 3)),
         "shape of 10^4000": forged(shape=(10**4000,)),
         "shape of 1000 dimensions": forged(shape=(1,) * 1000),
-        "negative shape": forged(shape=(-1, -3)),
+        "negative shape": forged(good_npy(shape=(-1, -3)), shape=(-1, -3)),
         "boolean shape": forged(good_npy(shape=(True,), data=bytes(8)), shape=(True,)),
-        "float shape": forged(shape=(3.0,)),
+        "float shape": forged(good_npy(shape=(3.0,)), shape=(3.0,)),
         "shape that is a string": with_text(manifest_text({"x": {**entry(b""), "shape": "333"}})),
         "dtype void of 10^9": forged(dtype="|V1000000000", shape=()),
         "dtype that is a list": forged(dtype=[["a", "<f8"]]),
@@ -580,6 +586,7 @@ def hostile_files():
         "deep lists behind a quote": with_state(b'{"a\\"[": "[\\\\", "b":' + b"[" * 10**5 + b"]" * 10**5 + b"}"),
         "quotes without end": with_text(b'\\"' * (2**19 - 1)),
         "manifest over 1 MiB": with_state(b'{"a": "' + b"x" * 2**20 + b'"}'),
+        "manifest of 100 MiB": lambda: with_state(b'{"a": "' + b"x" * (100 << 20) + b'"}'),
         "many small dicts": flat(b'{"":0}') + b"\n",
         "many nested dicts": flat(b'{"":' * 20 + b"{}" + b"}" * 20)[:-1],
         "1 MiB of dicts without an end": with_text(b'{"state": [' + b'{"":{}},' * (2**17 - 10)),
@@ -671,6 +678,7 @@ def test_hostile_file_is_refused_within_a_second_and_64_mib_and_runs_nothing(hos
         ("manifest over 1 MiB", "more than the 1048576 allowed"),
         ("deep dicts", "nested deeper than 32"),
         ("shape of 10^12", "shape"),
+        ("negative shape", "an array's shape"),
         ("shape of 10^9", "bytes are not float64 of shape"),
         ("object array", "dtype"),
         ("name with ..", "named '../x'"),

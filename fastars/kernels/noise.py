@@ -176,7 +176,7 @@ def perturb(theta, sigma, noise, indices):
     for i in range(indices.shape[0]):
         delta = noise[indices[i] :]
         for k in range(n_weights):
-            scaled = sigma * delta[k]
+            scaled = sigma * np.float64(delta[k])
             candidates[2 * i, k] = theta[k] + scaled
             candidates[2 * i + 1, k] = theta[k] - scaled
     return candidates

@@ -65,8 +65,8 @@ class Info(NamedTuple):
 
 
 @kernel
-def _block_sum(x, shift, squared):
-    """The sum of (x - shift), or of its square."""
+def _squares(x, shift):
+    """The sum of (x - shift)^2."""
     sums = np.empty(LANES)
     total = 0.0
     for begin in range(0, x.shape[0], BLOCK):
@@ -76,8 +76,8 @@ def _block_sum(x, shift, squared):
         for k in range(0, block.shape[0], LANES):
             row = block[k : k + LANES]  # a view: an index k + lane could be negative, for all that LLVM knows (3 times as slow)
             for lane in range(row.shape[0]):
-                value = row[lane] - shift
-                sums[lane] += value * value if squared else value
+                value = np.float64(row[lane]) - shift
+                sums[lane] += value * value
         for lane in range(1, LANES):
             sums[0] += sums[lane]
         total += sums[0]
@@ -101,7 +101,7 @@ def norm_sq(x):
     float
         In float64.
     """
-    return _block_sum(x, 0.0, True)
+    return _squares(x, 0.0)
 
 
 @kernel
@@ -230,12 +230,15 @@ def info(theta, gradient, step):
     Info
     """
     n_weights = theta.shape[0]
-    mean = _block_sum(theta, 0.0, False) / n_weights
+    mean = 0.0
+    for value in theta:
+        mean += value
+    mean /= n_weights
     weights_norm, grad_norm, step_norm = norm(theta), norm(gradient), norm(step)
     return Info(
         weights_norm,
         weights_norm * weights_norm,
-        math.sqrt(_block_sum(theta, mean, True) / n_weights),
+        math.sqrt(_squares(theta, mean) / n_weights),
         grad_norm,
         grad_norm * grad_norm,
         step_norm,

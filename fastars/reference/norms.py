@@ -42,11 +42,7 @@ class Info(NamedTuple):
 def norm_sq(x):
     """The sum of squares: entry k of a block of 4096 goes to sum k mod 64; the 64 sums, then the blocks, are added in order."""
     x = np.asarray(x, np.float64)
-    return _block_sum(x * x)
-
-
-def _block_sum(values):
-    blocks = np.pad(values, (0, -len(values) % BLOCK)).reshape(-1, BLOCK // LANES, LANES)
+    blocks = np.pad(x * x, (0, -len(x) % BLOCK)).reshape(-1, BLOCK // LANES, LANES)
     return _sum(_sum(lanes) for lanes in blocks.sum(axis=1).tolist())  # NumPy adds along this axis row after row
 
 
@@ -123,7 +119,7 @@ def _deviation_sq(values):
 
 def info(theta, gradient, step):
     """Norms of weights, gradient and step, the weights' population deviation, and |step| / |theta| (NaN at theta = 0)."""
-    mean = _block_sum(theta) / len(theta)
+    mean = _sum(theta.tolist()) / len(theta)
     weights_norm, grad_norm, step_norm = norm(theta), norm(gradient), norm(step)
     return Info(
         weights_norm=weights_norm,

@@ -1,0 +1,142 @@
+"""Env steps per second, environment by environment: the kernel, the limit of its arithmetic, its twin, Gymnasium, and prior art."""
+
+import gymnasium
+import numpy as np
+import pytest
+
+from bench import lanes, peers
+from bench.machine import THREADS
+from fastars import compiled_env_ids, evaluate_candidates, reference
+from fastars._structs import LinearPolicy, identity_filter
+from fastars._tuples import LANES
+from fastars.envs import compiled_env
+from fastars.samplers.compiled import for_blocks, with_bias_block
+
+ENVS = [env_id for env_id in compiled_env_ids() if env_id != "CartPole-v0"]  # which is CartPole-v1 with a shorter limit
+N_CANDIDATES = 20_480
+N_PLAIN = 10  # episodes of the competitors written in Python
+KERNEL, ONE_THREAD = f"fastars, {THREADS} threads", "fastars, 1 thread"
+
+
+def candidates(env_id, n):
+    """Linear policies (n, n_weights) and seeds; CartPole's keep the pole up for about 425 of 500 steps, as in late training."""
+    env, draw = compiled_env(env_id), np.random.default_rng(0)
+    weights = 0.3 * draw.standard_normal((n, env.n_act * env.n_obs))
+    if env_id == "CartPole-v1":
+        weights[:, 4:] += np.array([0.1, 0.3, 3.0, 1.0])
+    return weights, draw.integers(0, 2**32, n, np.uint64)
+
+
+def gymnasium_loop(env_id, weights, seeds):
+    """Returns and lengths of a plain loop, the policy a product of NumPy arrays."""
+    env = gymnasium.make(env_id)
+    discrete = isinstance(env.action_space, gymnasium.spaces.Discrete)
+    returns, lengths = [], []
+    for row, seed in zip(weights, seeds, strict=True):
+        matrix = row.reshape(-1, env.observation_space.shape[0])
+        observation, _ = env.reset(seed=int(seed))
+        total, length, ended = 0.0, 0, False
+        while not ended:
+            scores = matrix @ observation
+            action = int(np.argmax(scores)) if discrete else np.clip(scores, env.action_space.low, env.action_space.high)
+            observation, reward, terminated, truncated, _ = env.step(action if discrete else action.astype(np.float32))
+            total, length, ended = total + float(reward), length + 1, terminated or truncated
+        returns.append(total)
+        lengths.append(length)
+    env.close()
+    return np.array(returns), np.array(lengths)
+
+
+def bare_loop(env_id, weights, seeds, n_steps, n_threads):
+    """A function that steps every lane n_steps times, and the number of env steps it takes."""
+    env = compiled_env(env_id)
+    task, n_blocks = env.task(LinearPolicy(True)), len(weights) // LANES
+    padded = with_bias_block(weights, env.n_act, False).reshape(n_blocks, LANES, -1)
+    rows = seeds.reshape(n_blocks, LANES)
+
+    def block_steps(block):
+        lanes.bare_steps(task, padded[block], rows[block], n_steps)
+
+    return lambda: for_blocks(block_steps, n_blocks, n_threads), n_blocks * LANES * n_steps
+
+
+@pytest.mark.parametrize("env_id", ENVS)
+def test_rollouts(env_id, race, record, quick):
+    n = 512 if quick else N_CANDIDATES
+    weights, seeds = candidates(env_id, n)
+    few, few_seeds = weights[:N_PLAIN], seeds[:N_PLAIN]
+    env = compiled_env(env_id)
+    task, unfiltered = env.task(LinearPolicy(True)), identity_filter(env.n_obs)
+    padded = with_bias_block(few, env.n_act, False)
+
+    full = evaluate_candidates(env_id, weights, seeds, n_threads=THREADS)
+    plain_returns, plain_lengths = gymnasium_loop(env_id, few, few_seeds)
+    np.testing.assert_array_equal(full.lengths[:N_PLAIN], plain_lengths)
+    np.testing.assert_allclose(full.returns[:N_PLAIN], plain_returns, rtol=1e-9)
+    np.testing.assert_array_equal(evaluate_candidates(env_id, weights, seeds, n_threads=1).returns, full.returns)
+    twin = reference.rollouts(task, unfiltered, padded, few_seeds, False)
+    np.testing.assert_array_equal(twin.lengths, plain_lengths)
+
+    bare, bare_steps = bare_loop(env_id, weights[: 8 * LANES], seeds[: 8 * LANES], 100 if quick else 2_000, THREADS)
+    n_steps, n_plain = int(full.lengths.sum()), int(plain_lengths.sum())
+    seconds = race(
+        {
+            KERNEL: lambda: evaluate_candidates(env_id, weights, seeds, n_threads=THREADS),
+            ONE_THREAD: lambda: evaluate_candidates(env_id, weights, seeds, n_threads=1),
+            "bare loop": bare,
+            "NumPy twin": lambda: reference.rollouts(task, unfiltered, padded, few_seeds, False),
+            "Gymnasium loop": lambda: gymnasium_loop(env_id, few, few_seeds),
+        },
+        budget=8.0,
+    )
+    steps = {KERNEL: n_steps, ONE_THREAD: n_steps, "bare loop": bare_steps, "NumPy twin": n_plain, "Gymnasium loop": n_plain}
+    rates = {name: steps[name] / seconds[name] for name in steps}
+    record(env=env_id, kind="rates", mean_length=n_steps / n, episodes=n, steps_per_s=rates)
+
+
+PEERS = {
+    "EnvPool": lambda *args: peers.envpool_steps(*args, THREADS),
+    "gymnax": peers.gymnax_steps,
+    "Gymnasium vector": peers.gymnasium_vector_steps,
+}
+
+
+@pytest.mark.parametrize("env_id", ENVS)
+@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.filterwarnings("ignore")  # theirs, from any line of theirs
+def test_prior_art(env_id, peer, race, record, quick):
+    weights, seeds = candidates(env_id, 2048 if quick else N_CANDIDATES)
+    n_steps = 20 if quick else 200
+    run = PEERS[peer](env_id, compiled_env(env_id).task(LinearPolicy(True)), weights, n_steps)
+    ours = int(evaluate_candidates(env_id, weights, seeds, n_threads=THREADS).lengths.sum())
+    seconds = race({KERNEL: lambda: evaluate_candidates(env_id, weights, seeds, n_threads=THREADS), peer: run}, budget=2.0)
+    rates = {KERNEL: ours / seconds[KERNEL], peer: peers.BATCH * n_steps / seconds[peer]}
+    record(env=env_id, kind="peer", peer=peer, steps_per_s=rates)
+
+
+def test_cartpole_against_hand_written_lanes(race, record, quick):
+    """The public function, from seeds to returns, against a loop that gets its initial states and transposed weights for free."""
+    n = 512 if quick else N_CANDIDATES
+    weights, seeds = candidates("CartPole-v1", n)
+    blocks = np.ascontiguousarray(weights.reshape(-1, LANES, 8).transpose(0, 2, 1))
+    drawn = [np.random.Generator(np.random.PCG64(np.random.SeedSequence(int(seed)))).uniform(-0.05, 0.05, 4) for seed in seeds]
+    states = np.ascontiguousarray(np.array(drawn).reshape(-1, LANES, 4).transpose(0, 2, 1))
+    returns = np.empty((len(blocks), LANES))
+
+    def by_hand(n_threads):
+        for_blocks(lambda k: lanes.cartpole_returns(blocks[k], states[k], 500, returns[k]), len(blocks), n_threads)
+
+    ours = evaluate_candidates("CartPole-v1", weights, seeds, n_threads=THREADS)
+    by_hand(THREADS)
+    assert np.mean(returns.ravel() == ours.lengths) > 0.99  # its sine is not ours: an action may differ where scores are nearly equal
+    seconds = race(
+        {
+            KERNEL: lambda: evaluate_candidates("CartPole-v1", weights, seeds, n_threads=THREADS),
+            f"by hand, {THREADS} threads": lambda: by_hand(THREADS),
+            ONE_THREAD: lambda: evaluate_candidates("CartPole-v1", weights, seeds, n_threads=1),
+            "by hand, 1 thread": lambda: by_hand(1),
+        },
+        budget=6.0,
+    )
+    n_steps = int(ours.lengths.sum())
+    record(kind="by hand", mean_return=float(ours.returns.mean()), steps_per_s={k: n_steps / v for k, v in seconds.items()})

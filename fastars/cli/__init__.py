@@ -1,0 +1,86 @@
+"""The command `fastars`: its exit codes and its errors. What the sub-commands do is in `commands`.
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted, 143 terminated. `--help` imports neither Numba nor Gymnasium.
+"""
+
+import os
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, TextIO
+
+from fastars import __version__
+
+__all__ = ["WrongUseError", "main"]
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Gymnasium colours its warnings, also where nobody can see colours
+
+
+class WrongUseError(Exception):
+    """The command was given something it can't do; exit code 2."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code.
+
+    Parameters
+    ----------
+    args : sequence of str, optional
+        Default: those of the process.
+    """
+    arguments = list(sys.argv[1:] if args is None else args)
+    with_traceback = "--traceback" in arguments or os.environ.get("FASTARS_TRACEBACK", "0") not in ("", "0")
+    arguments = [argument for argument in arguments if argument != "--traceback"]
+    try:
+        if arguments == ["--version"]:
+            print(f"fastars {__version__}")
+            return 0
+        with warnings.catch_warnings():
+            warnings.showwarning = _say_warning
+            return _run(arguments)
+    except BrokenPipeError:  # whoever read the output has gone, as `fastars envs | head -1` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt as interrupt:
+        _say("interrupted" if not interrupt.args else str(interrupt.args[0]))
+        return int(getattr(interrupt, "exit_code", 130))
+    except Exception as error:
+        if with_traceback:
+            traceback.print_exc()
+        _say(f"error: {_in_one_line(error)}")
+        return 2 if isinstance(error, WrongUseError) else 1
+
+
+def _run(arguments: list[str]) -> int:
+    for name in ("tyro", "rich"):
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            raise WrongUseError(f'the command needs {error.name}: pip install "fastars[cli]"') from error
+    from fastars.cli.commands import parse
+
+    code = parse(arguments).run()
+    sys.stdout.flush()  # a closed pipe is noticed here, not at exit
+    return code
+
+
+def _in_one_line(error: Exception) -> str:
+    """What went wrong, for a user; of an error that fastars did not expect, also how to see where."""
+    text = " ".join(str(error).split())
+    if isinstance(error, (WrongUseError, ValueError, OSError)) and text:
+        return text
+    return f"{type(error).__name__}{': ' if text else ''}{text} (--traceback shows where)"
+
+
+def _say(text: str) -> None:
+    print(f"fastars: {text}", file=sys.stderr, flush=True)
+
+
+def _say_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: Any = None
+) -> None:
+    text = _COLOURS.sub("", str(message)).removeprefix("WARN: ")
+    _say(f"warning: {text}")

@@ -1,0 +1,245 @@
+"""The sub-commands: what each takes, and the few calls into the package that it is."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from fastars.cli import WrongUseError
+from fastars.cli.report import print_environments, print_evaluation
+from fastars.cli.run_folder import model_file, next_run_folder, refuse_used_folder
+
+if TYPE_CHECKING:
+    from fastars.ars import ARS
+
+# What suits an environment, found by trying: over 5 seeds the best policy reaches the reward threshold every time. Pendulum has
+# none; swinging it up is beyond a linear policy, whose limit is a return of about -835, and these settings reach it.
+_SUITED: dict[str, dict[str, Any]] = {
+    "Acrobot-v1": {"total_timesteps": 500_000},
+    "CartPole-v0": {"total_timesteps": 100_000},
+    "CartPole-v1": {"total_timesteps": 100_000},
+    "MountainCar-v0": {
+        "total_timesteps": 1_000_000,
+        "n_delta": 32,
+        "n_top": 8,
+        "learning_rate": 0.05,
+        "n_eval_episodes": 4,
+        "normalize_observations": True,
+        "with_bias": True,
+    },
+    "MountainCarContinuous-v0": {"total_timesteps": 500_000, "normalize_observations": True},
+    "Pendulum-v1": {"total_timesteps": 2_000_000, "learning_rate": 0.05, "delta_std": 0.1, "normalize_observations": True},
+}
+_TOTAL_TIMESTEPS = 1_000_000  # where the table says nothing
+_N_EVALUATIONS = 25  # of a run, unless --eval-freq says otherwise
+
+
+def _option(metavar: str, default: str) -> Any:
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+
+
+_BOOL = "{True,False}"
+_Preset = Literal["fastars", "paper", "modestyachts", "rllib", "sb3"]
+_Shaping = Literal["none", "centered_ranks", "sign"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Those not given suit the environment; with --preset or --variant, they are ARS's own."""
+
+    n_delta: Annotated[int | None, _option("INT", "8")] = None
+    """Directions per iteration, each tried with both signs."""
+    n_top: Annotated[int | None, _option("INT", "n_delta")] = None
+    """Directions used for the step."""
+    learning_rate: Annotated[float | None, _option("FLOAT", "0.02")] = None
+    """Size of a step."""
+    delta_std: Annotated[float | None, _option("FLOAT", "0.05")] = None
+    """Exploration noise: deviation of the directions."""
+    n_eval_episodes: Annotated[int | None, _option("INT", "1")] = None
+    """Episodes per candidate."""
+    preset: Annotated[_Preset | None, _option("{fastars,paper,modestyachts,rllib,sb3}", "fastars")] = None
+    """Whose choices to follow where the published implementations differ."""
+    variant: Annotated[Literal["V1", "V1-t", "V2", "V2-t"] | None, _option("{V1,V1-t,V2,V2-t}", "V1")] = None
+    """The paper's names: V2 normalises observations, -t uses the top directions only."""
+    normalize_observations: Annotated[bool | None, _option(_BOOL, "False")] = None
+    """By the mean and deviation of all observations seen."""
+    with_bias: Annotated[bool | None, _option(_BOOL, "False")] = None
+    """Give the linear policy a bias."""
+    zero_policy: Annotated[bool | None, _option(_BOOL, "True")] = None
+    """Start from zero weights."""
+    alive_bonus_offset: Annotated[float | None, _option("FLOAT", "0")] = None
+    """Added to the training return for every step."""
+    optimizer: Annotated[Literal["sgd", "adam"] | None, _option("{sgd,adam}", "sgd")] = None
+    """What takes the step."""
+    momentum: Annotated[float | None, _option("FLOAT", "0")] = None
+    """Of sgd."""
+    weight_decay: Annotated[float | None, _option("FLOAT", "0")] = None
+    """Pull of the weights towards zero."""
+    fitness_shaping: Annotated[_Shaping | None, _option("{none,centered_ranks,sign}", "none")] = None
+    """Use ranks or signs in place of returns."""
+    common_random_numbers: Annotated[bool | None, _option(_BOOL, "False")] = None
+    """Both signs of a direction start from the same states."""
+    on_nonfinite: Annotated[Literal["drop", "raise"] | None, _option("{drop,raise}", "drop")] = None
+    """What a NaN or infinite return does."""
+    noise_size: Annotated[int | None, _option("INT", "4194304")] = None
+    """Entries of the noise table."""
+
+    def resolved(self, env_id: str) -> dict[str, Any]:
+        """Arguments of `ARS`: what was given, else what suits the environment."""
+        given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        suited = {name: value for name, value in _SUITED.get(env_id, {}).items() if name != "total_timesteps"}
+        if "preset" in given or "variant" in given:
+            suited = {}
+        if "n_delta" in given:
+            suited.pop("n_top", None)
+        settings = {**suited, **given}
+        settings["policy_kwargs"] = {"with_bias": settings.pop("with_bias", False)}
+        return settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a linear policy in compiled kernels, and keep it in a run folder."""
+
+    env: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ENV")]
+    """Id of a compiled environment; `fastars envs` lists them."""
+    total_timesteps: Annotated[int | None, _option("INT", "what ENV needs")] = None
+    """Environment steps of training."""
+    seed: Annotated[int | None, _option("INT", "drawn, and reported")] = None
+    """All that is random follows from it."""
+    n_threads: Annotated[int | None, _option("INT", "all CPUs")] = None
+    """Threads of the rollouts; the result does not depend on it."""
+    backend: Literal["numba", "numpy"] = "numba"
+    """Compiled kernels, or the NumPy reference in a Gymnasium loop."""
+    eval_episodes: int = 100
+    """Episodes of each evaluation, and of the final one."""
+    eval_freq: Annotated[int | None, _option("INT", "25 times a run")] = None
+    """Steps between evaluations; the best policy is kept."""
+    log_interval: int = 1
+    """Iterations between rows of progress.csv."""
+    log_dir: Path = Path("runs")
+    """Where the run gets a folder, such as runs/CartPole-v1_1."""
+    run_folder: Annotated[Path | None, _option("PATH", "the next in --log-dir")] = None
+    """The folder of this run; it must be new or empty."""
+    settings: tyro.conf.OmitArgPrefixes[Settings]
+
+    def run(self) -> int:
+        """Train; the exit code."""
+        if self.run_folder is not None:
+            refuse_used_folder(self.run_folder)
+        total, eval_freq = self._step_counts()
+        with _wrong_use():
+            model = self._model()
+        folder = self.run_folder or next_run_folder(self.log_dir, model.env_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        from fastars.cli.training import Run
+
+        Run(model, folder, total, eval_freq, self.eval_episodes, self.log_interval).run()
+        return 0
+
+    def _step_counts(self) -> tuple[int, int]:
+        total = self.total_timesteps
+        if total is None:
+            total = _SUITED.get(self.env, {}).get("total_timesteps", _TOTAL_TIMESTEPS)
+        eval_freq = max(total // _N_EVALUATIONS, 1) if self.eval_freq is None else self.eval_freq
+        for name, value in (
+            ("total_timesteps", total),
+            ("eval_freq", eval_freq),
+            ("eval_episodes", self.eval_episodes),
+            ("log_interval", self.log_interval),
+        ):
+            if value < 1:
+                raise WrongUseError(f"{name} must be an integer of at least 1, got {value}")
+        return total, eval_freq
+
+    def _model(self) -> ARS:
+        from fastars.ars import ARS
+
+        settings = self.settings.resolved(self.env)
+        return ARS("LinearPolicy", self.env, seed=self.seed, n_threads=self.n_threads, backend=self.backend, **settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eval:
+    """Replay a trained policy in plain Gymnasium."""
+
+    run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """A run folder, or the file of a model."""
+    n_eval_episodes: int = 10
+    """Episodes."""
+    seed: int = 0
+    """Episode i starts from env.reset(seed=seed + i). By default the same episodes as those of the final evaluation in training."""
+    last: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """The last policy of the run, not the best one."""
+
+    def run(self) -> int:
+        """Replay; the exit code."""
+        import gymnasium
+
+        if self.n_eval_episodes < 1:
+            raise WrongUseError(f"n_eval_episodes must be an integer of at least 1, got {self.n_eval_episodes}")
+        if not 0 <= self.seed < 2**63:
+            raise WrongUseError(f"seed must be an integer from 0 to 2**63 - 1, got {self.seed}")
+        path = model_file(self.run_path, self.last)
+        from fastars.ars import ARS
+        from fastars.evaluation import evaluate_policy
+
+        model = ARS.load(path)
+        env = gymnasium.make(model.env_id, **model.env_kwargs)
+        try:
+            returns, lengths = evaluate_policy(model, env, self.n_eval_episodes, return_episode_rewards=True, seed=self.seed)
+        finally:
+            env.close()
+        source = f"{path}, in Gymnasium {gymnasium.__version__} itself, without compiled rollouts"
+        print_evaluation(model.env_id, self.seed, returns, lengths, source)
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Envs:
+    """List the compiled environments."""
+
+    def run(self) -> int:
+        """List them; the exit code."""
+        import gymnasium
+
+        from fastars.envs import compiled_env_ids
+
+        specs = {}
+        for env_id in compiled_env_ids():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # CartPole-v0 is out of date, which is no news in a list
+                env = gymnasium.make(env_id)
+            specs[env_id] = gymnasium.spec(env_id), env.observation_space, env.action_space
+            env.close()
+        print_environments(specs)
+        return 0
+
+
+def parse(arguments: Sequence[str]) -> Train | Eval | Envs:
+    """The sub-command that the arguments ask for; leaves the process with help, or with exit code 2 and what is wrong."""
+    commands: dict[str, Any] = {"train": Train, "eval": Eval, "envs": Envs}
+    description = (
+        "Augmented Random Search in compiled kernels. Begin with `fastars train CartPole-v1`. "
+        "Besides, --version prints the version, and --traceback where an error came from."
+    )
+    parsed: Train | Eval | Envs = tyro.extras.subcommand_cli_from_dict(
+        commands, prog="fastars", description=description, args=list(arguments)
+    )
+    return parsed
+
+
+@contextlib.contextmanager
+def _wrong_use() -> Iterator[None]:
+    """Arguments that the package refuses are wrong use of the command."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise WrongUseError(str(error)) from error

@@ -1,0 +1,120 @@
+"""What a run says while it goes on, on stderr: a bar on a terminal, a line every 10 s elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from fastars.cli.report import count, duration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_COMPILING = "Compiling the kernels for this processor, which happens once"
+
+
+class Progress:
+    """Steps done, steps per second, best return and time left, shown at most every `interval` seconds.
+
+    `update` is called after every iteration, which may take 100 us, so it looks at the clock before it does anything else.
+    """
+
+    def __init__(self, total: int, show: Callable[[int, float, float, float], None], interval: float) -> None:
+        self.total = total
+        self._show = show
+        self._interval = interval
+        self._start = self._shown = time.perf_counter()
+
+    def update(self, steps: int, best_return: float) -> None:
+        """Show where the run is, if it is time to."""
+        now = time.perf_counter()
+        if now - self._shown < self._interval or steps <= 0:
+            return
+        self._shown = now
+        rate = steps / (now - self._start)
+        self._show(steps, rate, best_return, max(self.total - steps, 0) / rate)
+
+
+@contextlib.contextmanager
+def progress(console: Console, total: int) -> Iterator[Progress]:
+    """The progress of a run of `total` steps, on a terminal or not."""
+    if not console.is_terminal:
+        yield Progress(total, _line(total), 10.0)
+        return
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = BarColumn(bar_width=20), TaskProgressColumn(), TextColumn("{task.fields[state]}")
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=total, state="")
+
+        def show(steps: int, rate: float, best_return: float, left: float) -> None:
+            bar.update(task, completed=min(steps, total), state=_state(f"{count(steps)} steps", rate, best_return, left))
+
+        yield Progress(total, show, 0.1)
+
+
+def _line(total: int) -> Callable[[int, float, float, float], None]:
+    def show(steps: int, rate: float, best_return: float, left: float) -> None:
+        print(_state(f"{count(steps)} of {count(total)} steps", rate, best_return, left), file=sys.stderr, flush=True)
+
+    return show
+
+
+def _state(done: str, rate: float, best_return: float, left: float) -> str:
+    best = f"best return {best_return:.1f}, " if math.isfinite(best_return) else ""
+    return f"{done}, {count(rate)} steps/s, {best}{duration(math.ceil(left))} left"
+
+
+@contextlib.contextmanager
+def compiling(console: Console) -> Iterator[None]:
+    """Say that kernels are being compiled in this context, once they really are: usually they come from the cache.
+
+    A thread looks at what the others do. It costs nothing to the kernels, and nothing but the truth is said.
+    """
+    done, start, found = threading.Event(), time.perf_counter(), threading.Event()
+
+    def watch(say: Callable[[], None]) -> None:
+        while not done.wait(0.1):
+            if _is_compiling():
+                found.set()
+                say()
+                return
+
+    with contextlib.ExitStack() as stack:
+        if console.is_terminal:
+            status = stack.enter_context(console.status("Loading the kernels ..."))
+            watcher = threading.Thread(target=watch, args=(lambda: status.update(f"{_COMPILING} ..."),), daemon=True)
+        else:
+            watcher = threading.Thread(target=watch, args=(lambda: print(_COMPILING, file=sys.stderr, flush=True),), daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+    if found.is_set():
+        console.print(f"Compiled the kernels in {duration(time.perf_counter() - start)}; {_kept()}.", soft_wrap=True)
+
+
+def _is_compiling() -> bool:
+    """Whether a thread of this process is inside Numba's compiler."""
+    for frame in sys._current_frames().values():
+        walk = frame
+        while walk is not None:
+            if walk.f_code.co_name == "compile_extra" and walk.f_globals.get("__name__") == "numba.core.compiler":
+                return True
+            walk = walk.f_back  # type: ignore[assignment]
+    return False
+
+
+def _kept() -> str:
+    from fastars._jit import cache_directory
+
+    directory = cache_directory()
+    return f"kept in {directory} for the next runs" if directory else "not kept, as there is no folder that only you can write"

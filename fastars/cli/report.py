@@ -1,0 +1,124 @@
+"""What the command prints on stdout."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from fastars._structs import Rollouts
+    from fastars.ars import ARS
+
+
+def count(n: float) -> str:
+    """A number in three digits: 950, 12.3 k, 4.56 M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if n >= 0.9995 * size:
+            return f"{f'{n / size:#.3g}'.rstrip('.')} {letter}"
+    return f"{n:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 0.02 s, 12 s, 3:04 or 2:03:04."""
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def console(stderr: bool = False) -> Console:
+    """Where things are printed, as wide as the terminal, or 80 columns."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def print_training(
+    model: ARS, policies: Mapping[str, tuple[ARS, Rollouts]], threshold: float | None, seconds: float, episodes: str, folder: Path
+) -> None:
+    """The result of a run: a row per policy with the rollouts it was evaluated in, what was done, and what to type next."""
+    out, config = console(), model.config
+    table = _table("policy", "after steps>", "return>", "std>", "min>", "max>", "episode length>")
+    for name, (policy, rollouts) in policies.items():
+        table.add_row(name, f"{policy.num_timesteps:,}", *_summary(rollouts))
+    top = f"the top {config.n_top} of " if config.n_top != config.n_delta else ""
+    speed = f"{count(model.num_timesteps / seconds)} steps/s"
+    best_return = max(float(rollouts.returns.mean()) for _, rollouts in policies.values())
+    facts = {
+        "environment": model.env_id + _verdict(best_return, threshold),
+        "algorithm": f"ARS {config.variant} with {top}{config.n_delta} directions, seed {model.seed}",
+        "training": f"{model.num_timesteps:,} steps in {duration(seconds)} ({speed}), {model.iteration:,} iterations",
+        "evaluation": episodes,
+        "run folder": str(folder),
+    }
+    out.print(table)
+    for name, fact in facts.items():
+        out.print(f" {name:<11}  ", style="dim", end="")
+        out.print(fact, soft_wrap=True)
+    out.print("\n Replay it in plain Gymnasium:  ", end="")
+    out.print(f"fastars eval {shlex.quote(str(folder))}", style="bold", soft_wrap=True)
+
+
+def print_evaluation(env_id: str, seed: int, returns: Sequence[float], lengths: Sequence[int], source: str) -> None:
+    """A row for each of the first ten episodes, and mean and deviation of all."""
+    out, n = console(), len(returns)
+    table = _table("reset seed>", "return>", "episode length>")
+    for i in range(min(n, 10)):
+        table.add_row(str(seed + i), f"{returns[i]:.2f}", str(lengths[i]))
+    if n > 10:
+        table.add_row("...", "...", "...")
+    mean = math.fsum(returns) / n
+    std = math.sqrt(math.fsum((value - mean) ** 2 for value in returns) / n)
+    out.print(table)
+    out.print(f" {env_id}: return {mean:.2f}, std {std:.2f}, over {n} episode{'' if n == 1 else 's'}", style="bold", soft_wrap=True)
+    out.print(f" {source}", style="dim", soft_wrap=True)
+
+
+def print_environments(specs: Mapping[str, tuple[Any, Any, Any]]) -> None:
+    """A row per environment, from its spec, its observation space and its action space."""
+    table = _table("environment", "observation", "action", "time limit>", "solved at>")
+    for env_id, (spec, observation_space, action_space) in specs.items():
+        threshold = "-" if spec.reward_threshold is None else f"{spec.reward_threshold:g}"
+        table.add_row(env_id, _space(observation_space), _space(action_space), str(spec.max_episode_steps), threshold)
+    console().print(table)
+
+
+def _verdict(best_return: float, threshold: float | None) -> str:
+    if threshold is None:
+        return ""
+    if best_return >= threshold:
+        return f", solved: a return of {threshold:g} or more"
+    return f", not solved yet: that takes a return of {threshold:g}"
+
+
+def _summary(rollouts: Rollouts) -> list[str]:
+    returns = rollouts.returns
+    return [f"{x:.1f}" for x in (returns.mean(), returns.std(), returns.min(), returns.max(), rollouts.lengths.mean())]
+
+
+def _space(space: Any) -> str:
+    """A Gymnasium space in words."""
+    if hasattr(space, "n"):
+        return f"one of {space.n}"
+    n = math.prod(space.shape)
+    return f"one in [{space.low.min():g}, {space.high.max():g}]" if n == 1 else f"{n} numbers"
+
+
+def _table(*columns: str) -> Table:
+    """An empty table; `>` after the name of a column aligns it to the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="dim")
+    for column in columns:
+        table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", no_wrap=True)
+    return table

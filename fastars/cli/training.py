@@ -1,0 +1,151 @@
+"""One run of `fastars train`: warm up, learn and evaluate by turns, save whatever happens, report."""
+
+from __future__ import annotations
+
+import platform
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gymnasium
+import numpy as np
+
+from fastars import __version__
+from fastars.ars import ARS
+from fastars.cli.interrupts import Interrupted, Interrupts
+from fastars.cli.progress import Progress, compiling, progress
+from fastars.cli.report import console, print_training
+from fastars.cli.run_folder import MODEL, Record, toml
+from fastars.logger import Logger
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+FINAL_SEED = 0  # the final evaluation's episodes; `fastars eval` replays the same, in their order
+_SAVE_INTERVAL = 30.0  # seconds
+
+
+class Run:
+    """A run that keeps its best policy, and saves all it has when it ends in whatever way.
+
+    Parameters
+    ----------
+    model : ARS
+    folder : Path
+        An empty folder.
+    total : int
+        Environment steps of training.
+    eval_freq : int
+        Steps between evaluations.
+    n_episodes : int
+        Episodes of an evaluation, and of the final one.
+    log_interval : int
+        Iterations between rows of `progress.csv`.
+    """
+
+    def __init__(self, model: ARS, folder: Path, total: int, eval_freq: int, n_episodes: int, log_interval: int) -> None:
+        self.model, self.folder, self.total = model, folder, total
+        self.eval_freq, self.n_episodes, self.log_interval = eval_freq, n_episodes, log_interval
+        self.record = Record(folder, n_episodes)
+        self.seconds = 0.0  # of training, without evaluations and files
+        self._next_evaluation, self._next_save = 0, 0.0  # the first iteration's policy is evaluated, too
+        self._interrupts = Interrupts(model._update, self.record.save)
+
+    def run(self) -> None:
+        """Train and report; `Interrupted` if a signal stopped it."""
+        (self.folder / "config.toml").write_text(self._config(), encoding="utf-8")
+        self.model.set_logger(Logger(self.folder, formats=["csv"]))
+        with self._interrupts:
+            try:
+                self._train(console(stderr=True))
+            except Interrupted:
+                pass
+            finally:
+                self.record.save(self.model)
+                self.model.logger.close()
+        if self._interrupts.exit_code:
+            raise Interrupted(
+                f"interrupted after {self.model.num_timesteps:,} steps; the policy is in {self.folder / MODEL}",
+                self._interrupts.exit_code,
+            )
+        self._report()
+
+    def _train(self, errors: Console) -> None:
+        with compiling(errors):
+            self._warm_up()
+        with progress(errors, self.total) as shown:
+            self._next_save = time.perf_counter() + _SAVE_INTERVAL
+            start = time.perf_counter()
+            self.model.learn(self.total, lambda local, _: self._after_iteration(shown), log_interval=self.log_interval)
+            self.seconds += time.perf_counter() - start
+            if self.record.evaluated_at != self.model.num_timesteps:
+                self.record.evaluate(self.model)
+
+    def _after_iteration(self, shown: Progress) -> bool:
+        """False to stop."""
+        steps = self.model.num_timesteps
+        if steps >= self._next_evaluation and not self._interrupts.exit_code:
+            start = time.perf_counter()
+            self._next_evaluation = (steps // self.eval_freq + 1) * self.eval_freq
+            self.record.evaluate(self.model)
+            self._save_sometimes()
+            self.seconds -= time.perf_counter() - start
+        shown.update(steps, self.record.best_return)
+        return not self._interrupts.exit_code
+
+    def _save_sometimes(self) -> None:
+        """Save if the last time was long ago. A full disk is no reason to lose the run: at its end, it may have room again."""
+        if time.perf_counter() < self._next_save:
+            return
+        try:
+            self.record.save(self.model)
+        except OSError as error:
+            warnings.warn(f"the run could not be saved, training goes on: {error}", RuntimeWarning, stacklevel=2)
+        self._next_save = time.perf_counter() + _SAVE_INTERVAL
+
+    def _warm_up(self) -> None:
+        """One iteration of a throw-away run: it loads or compiles every kernel, so that its time isn't taken for training."""
+        model = self.model
+        if model.backend != "numba":
+            return
+        settings = {name: getattr(model.config, name) for name in type(model.config).__dataclass_fields__}
+        settings["policy_kwargs"] = {"with_bias": settings.pop("with_bias")}
+        settings |= {"n_delta": 1, "n_top": 1, "n_eval_episodes": 1, "noise_size": max(model.n_weights, 1 << 16)}
+        other = ARS("LinearPolicy", model.env_id, n_threads=1, **settings)
+        other.learn(1)
+        other.evaluate(1)
+
+    def _config(self) -> str:
+        """The text of `config.toml`: all that decides the run."""
+        import numba
+
+        model = self.model
+        versions = {"numba": numba.__version__, "numpy": np.__version__, "gymnasium": gymnasium.__version__}
+        return "# Written by `fastars train` when the run began.\n\n" + toml(
+            {
+                "env": {"id": model.env_id, **model.env_kwargs},
+                "run": {
+                    "total_timesteps": self.total,
+                    "seed": model.seed,
+                    "preset": model.preset,
+                    "variant": model.config.variant,
+                    "backend": model.backend,
+                    "n_threads": model.n_threads,
+                    "eval_freq": self.eval_freq,
+                    "eval_episodes": self.n_episodes,
+                    "log_interval": self.log_interval,
+                },
+                "settings": {name: value for name, value in model.config.to_dict().items() if name != "seed"},
+                "versions": {"fastars": __version__, **versions, "python": platform.python_version()},
+            }
+        )
+
+    def _report(self) -> None:
+        """The result, in episodes of their own: those that chose the best policy flatter it."""
+        policies = {"last": self.model, "best": self.record.best or self.model}  # none is best if every return was NaN
+        evaluated = {name: (policy, policy.evaluate(self.n_episodes, seed=FINAL_SEED)) for name, policy in policies.items()}
+        plural = "" if self.n_episodes == 1 else "s"
+        episodes = f"{self.n_episodes} episode{plural} of each policy, reset with seeds {FINAL_SEED}, {FINAL_SEED + 1}, ..."
+        threshold = gymnasium.spec(self.model.env_id).reward_threshold
+        print_training(self.model, evaluated, threshold, self.seconds, episodes, self.folder)

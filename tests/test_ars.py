@@ -1,0 +1,502 @@
+"""The trainer: what it learns, that its runs don't depend on how they are run, and what it does with bad numbers and bad input."""
+
+import hashlib
+import math
+
+import gymnasium
+import numpy as np
+import pytest
+
+import fastars
+from fastars import ARS, NonFiniteReturnsError, evaluate_policy
+from fastars._structs import Rollouts
+from fastars.config import PRESETS
+
+
+def digest(model):
+    return hashlib.sha256(model.theta.tobytes()).hexdigest()
+
+
+def small(env="CartPole-v1", **settings):
+    return ARS("LinearPolicy", env, **{"seed": 5, "noise_size": 1 << 16, **settings})
+
+
+# --- It trains
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_default_settings_solve_cartpole(seed):
+    model = ARS("LinearPolicy", "CartPole-v1", seed=seed).learn(100_000)
+    assert model.evaluate(100).returns.mean() >= 475
+
+
+def test_normalised_observations_and_a_bias_train_the_continuous_car():
+    model = ARS("LinearPolicy", "MountainCarContinuous-v0", variant="V2", n_delta=16, delta_std=0.5, learning_rate=0.1, seed=1)
+    assert model.learn(1_000_000).evaluate(100).returns.mean() > 85
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_every_preset_learns_cartpole(preset):
+    model = ARS("LinearPolicy", "CartPole-v1", preset=preset, seed=0).learn(60_000)
+    assert model.evaluate(100).returns.mean() > 150
+
+
+# --- One hash
+
+
+@pytest.mark.parametrize("variant", ["V1", "V2"])
+def test_threads_do_not_change_theta(variant):
+    hashes = {digest(small(n_delta=300, variant=variant, n_threads=n).learn(300_000)) for n in (1, 2, 3, 4)}
+    assert len(hashes) == 1
+
+
+def test_two_runs_are_equal_and_another_seed_is_not():
+    assert digest(small().learn(5000)) == digest(small().learn(5000))
+    assert digest(small().learn(5000)) != digest(small(seed=6).learn(5000))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"variant": "V2-t", "n_top": 3},
+        {"optimizer": "adam", "weight_decay": 0.01},
+        {"momentum": 0.9, "fitness_shaping": "centered_ranks"},
+        {"common_random_numbers": True, "n_eval_episodes": 3, "zero_policy": False},
+    ],
+)
+def test_save_and_load_at_every_iteration_does_not_change_theta(tmp_path, settings):
+    whole = small("Pendulum-v1", **settings)
+    parts = small("Pendulum-v1", **settings)
+    for _ in range(6):
+        whole.learn(1, reset_num_timesteps=False)
+        parts.learn(1, reset_num_timesteps=False)
+        parts.save(tmp_path / "model.zip")
+        parts = ARS.load(tmp_path / "model.zip")
+    assert digest(parts) == digest(whole)
+    for name in ("iteration", "num_timesteps", "num_episodes", "seed"):
+        assert getattr(parts, name) == getattr(whole, name)
+    assert np.array_equal(parts.policy.filter.mean, whole.policy.filter.mean)
+    assert np.array_equal(parts.policy.filter.scale, whole.policy.filter.scale)
+
+
+def test_backends_agree_over_twenty_iterations():
+    """CartPole returns are whole numbers, so both backends see equal ones; sums run in the same order. Left: std and sqrt, 1e-15."""
+    models = [small(backend=backend, n_delta=4, noise_size=1 << 16) for backend in ("numba", "numpy")]
+    for _ in range(20):
+        returns = [model.learn(1, reset_num_timesteps=False).record["rollout/ep_rew_mean"] for model in models]
+        assert returns[0] == returns[1]
+    np.testing.assert_allclose(models[0].theta, models[1].theta, rtol=1e-12)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_backends_agree_on_a_continuous_task(preset):
+    """Pendulum's returns differ by 1e-10 (float32 squares, sines); ten normalised iterations amplify that to 1e-7 at most."""
+    models = [
+        small("Pendulum-v1", backend=backend, n_delta=3, n_top=2, preset=preset, normalize_observations=True)
+        for backend in ("numba", "numpy")
+    ]
+    for model in models:
+        for _ in range(10):
+            model.learn(1, reset_num_timesteps=False)
+    np.testing.assert_allclose(models[0].theta, models[1].theta, rtol=1e-7, atol=1e-9)
+
+
+def test_ask_and_tell_make_the_run_that_learn_makes():
+    learned, told = small(), small()
+    for _ in range(5):
+        learned.learn(1, reset_num_timesteps=False)
+        candidates = told.ask()
+        assert candidates.shape == (16, 8)
+        seeds = fastars.kernels.episode_seeds(np.uint64(told.seed), told.iteration, 8, 1, False).ravel()
+        told.tell(fastars.evaluate_candidates("CartPole-v1", candidates, seeds).returns)
+    assert digest(told) == digest(learned)
+
+
+def test_a_training_episode_can_be_replayed_in_gymnasium():
+    model = small()
+    candidates = model.ask()
+    seeds = fastars.kernels.episode_seeds(np.uint64(model.seed), model.iteration, 8, 1, False).ravel()
+    returns = fastars.evaluate_candidates("CartPole-v1", candidates, seeds).returns
+    for weights, seed, expected in zip(candidates, seeds, returns, strict=True):
+        model.policy.load_from_vector(weights)
+        mean, _ = evaluate_policy(model, "CartPole-v1", n_eval_episodes=1, seed=int(seed))
+        assert mean == expected
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Acrobot-v1"])
+@pytest.mark.parametrize("variant", ["V1", "V2"])
+def test_kernels_report_what_gymnasium_and_predict_give(env_id, variant):
+    model = ARS("LinearPolicy", env_id, seed=2, n_delta=4, variant=variant, policy_kwargs={"with_bias": True}).learn(20_000)
+    ours = model.evaluate(20, seed=100)
+    returns, lengths = evaluate_policy(model, env_id, n_eval_episodes=20, seed=100, return_episode_rewards=True)
+    np.testing.assert_allclose(ours.returns, returns, rtol=1e-9)
+    assert ours.lengths.tolist() == lengths
+
+
+# --- Predict
+
+
+def test_predict_takes_one_observation_or_many():
+    model = small().learn(2000)
+    observations = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
+    actions, state = model.predict(observations)
+    assert state is None
+    assert actions.shape == (7,)
+    assert actions.dtype == np.int64
+    singles = [model.predict(observation)[0] for observation in observations]
+    assert np.shape(singles[0]) == ()
+    assert actions.tolist() == singles
+    assert 0 < actions.sum() < 7
+
+
+def test_box_actions_are_clipped_float32():
+    model = small("Pendulum-v1")
+    model.policy.load_from_vector([100.0, 0.0, 0.5])
+    action, _ = model.predict(np.array([1.0, 0.0, 0.0]))
+    assert action.dtype == np.float32
+    assert action.tolist() == [2.0]
+    assert model.predict(np.array([0.0, 0.0, 1.0]))[0].tolist() == [0.5]
+    original = ARS("LinearPolicy", "Pendulum-v1", preset="modestyachts", seed=0)
+    original.policy.load_from_vector([100.0, 0.0, 0.5])
+    assert original.predict(np.array([1.0, 0.0, 0.0]))[0].tolist() == [100.0]
+
+
+def test_observation_of_another_shape_is_an_error():
+    with pytest.raises(ValueError, match=r"observation must have shape \(4,\) or \(n, \*\(4,\)\), got \(5,\)"):
+        small().predict(np.zeros(5))
+
+
+def test_policy_vector_round_trips_and_refuses_what_does_not_fit():
+    model = small()
+    weights = np.arange(8.0)
+    model.policy.load_from_vector(weights)
+    assert np.array_equal(model.policy.parameters_to_vector(), weights)
+    for bad, message in ((np.zeros(7), "8 entries, got 7"), (np.full(8, np.inf), "must be finite")):
+        with pytest.raises(ValueError, match=message):
+            model.policy.load_from_vector(bad)
+    assert np.array_equal(model.theta, weights)
+
+
+def test_evaluation_leaves_the_run_alone():
+    model = small(variant="V2").learn(2000)
+    before = (digest(model), model.iteration, model.num_timesteps, model._moments[0])
+    first, second = model.evaluate(10), model.evaluate(10)
+    assert np.array_equal(first.returns, second.returns)
+    assert (digest(model), model.iteration, model.num_timesteps, model._moments[0]) == before
+
+
+# --- Numbers that are not finite, or all the same
+
+
+class Faulty:
+    """A sampler that spoils the results of another."""
+
+    def __init__(self, sampler, spoil):
+        self.sampler, self.spoil, self.calls = sampler, spoil, 0
+
+    def evaluate(self, *args):
+        rollouts = self.sampler.evaluate(*args)
+        returns = rollouts.returns.copy()
+        self.spoil(returns, self.calls)
+        self.calls += 1
+        return Rollouts(returns, *rollouts[1:])
+
+
+def faulty(spoil, **settings):
+    model = small(**settings)
+    model.sampler = Faulty(model.sampler, spoil)
+    return model
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_pair_with_a_bad_return_is_dropped_and_counted(bad):
+    def spoil(returns, call):
+        returns[3] = bad  # the second direction's minus
+
+    model = faulty(spoil)
+    for _ in range(7):
+        model.learn(1, reset_num_timesteps=False)
+    assert model.dropped_pairs == 7
+    assert model.record["health/nonfinite_returns"] == 7
+    assert np.isfinite(model.theta).all()
+    assert np.any(model.theta != 0)
+    assert np.isfinite(model.record["rollout/ep_rew_mean"])
+
+
+def test_dropping_a_pair_is_running_without_it():
+    """Its returns don't matter, whatever the other half was."""
+
+    def spoil(value):
+        def inner(returns, call):
+            returns[2:4] = value, math.nan
+
+        return inner
+
+    thetas = [faulty(spoil(value)).learn(1).theta for value in (0.0, 500.0, math.inf)]
+    assert np.array_equal(thetas[0], thetas[1])
+    assert np.array_equal(thetas[0], thetas[2])
+
+
+def test_no_pair_left_skips_the_update_and_ten_in_a_row_raise():
+    def spoil(returns, call):
+        if call >= 2:
+            returns[::2] = math.nan
+
+    model = faulty(spoil)
+    model.learn(1, reset_num_timesteps=False)
+    model.learn(1, reset_num_timesteps=False)
+    before = model.theta.copy()
+    for _ in range(9):
+        model.learn(1, reset_num_timesteps=False)
+        assert np.array_equal(model.theta, before)
+    with pytest.raises(NonFiniteReturnsError, match="10 iterations"):
+        model.learn(1, reset_num_timesteps=False)
+    assert np.array_equal(model.theta, before)
+    assert model.dropped_pairs == 80
+
+
+def test_on_nonfinite_raise_raises_and_changes_nothing():
+    def spoil(returns, call):
+        returns[0] = math.nan if call == 3 else returns[0]
+
+    model = faulty(spoil, on_nonfinite="raise")
+    for _ in range(3):
+        model.learn(1, reset_num_timesteps=False)
+    before = digest(model)
+    with pytest.raises(NonFiniteReturnsError, match="1 of 8 pairs"):
+        model.learn(1, reset_num_timesteps=False)
+    assert digest(model) == before
+    assert model.iteration == 3
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("n_delta", [1, 8])
+def test_equal_returns_leave_theta_unchanged(preset, n_delta):
+    def spoil(returns, call):
+        returns[:] = 17.0
+
+    model = faulty(spoil, preset=preset, n_delta=n_delta, zero_policy=False)
+    before = model.theta.copy()
+    for _ in range(3):
+        model.learn(1, reset_num_timesteps=False)
+    assert np.array_equal(model.theta, before)
+    assert model.dropped_pairs == 0
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_huge_and_tiny_rewards_keep_theta_finite(scale):
+    def spoil(returns, call):
+        returns *= scale
+
+    model = faulty(spoil, variant="V2")
+    for _ in range(5):
+        model.learn(1, reset_num_timesteps=False)
+    assert np.isfinite(model.theta).all()
+    plain = small(variant="V2")
+    plain.learn(1)
+    once = faulty(spoil, variant="V2")
+    once.learn(1)
+    np.testing.assert_allclose(once.theta, plain.theta, rtol=1e-9)  # sigma_R takes the scale out
+
+
+def test_one_direction_trains():
+    model = small(n_delta=1).learn(3000)
+    assert np.isfinite(model.theta).all()
+    assert np.any(model.theta != 0)
+
+
+def test_more_top_directions_than_directions_warn_and_clamp():
+    with pytest.warns(UserWarning, match="n_top=9 is more than n_delta=4"):
+        model = small(n_delta=4, n_top=9)
+    assert model.config.n_top == 4
+
+
+def test_failing_step_changes_nothing():
+    model = small(variant="V2").learn(2000)
+    before = (digest(model), model.iteration, model.num_timesteps, model._moments[0])
+    wrong = lambda progress: math.nan  # noqa: E731
+    object.__setattr__(model.config, "learning_rate", wrong)
+    with pytest.raises(ValueError, match="learning_rate"):
+        model.learn(1, reset_num_timesteps=False)
+    assert (digest(model), model.iteration, model.num_timesteps, model._moments[0]) == before
+
+
+# --- Settings
+
+
+def test_schedules_follow_the_progress_remaining():
+    seen = []
+
+    def half(progress):
+        seen.append(progress)
+        return 0.02 * progress
+
+    model = small(learning_rate=half)
+    model.learn(3000)
+    assert seen[0] == 1.0
+    assert seen == sorted(seen, reverse=True)
+    assert 0.0 < seen[-1] < 1.0
+    assert model.record["train/learning_rate"] == 0.02 * seen[-1]
+
+
+def test_callback_returning_false_stops():
+    calls = []
+
+    def callback(local, glob):
+        calls.append(local["self"].iteration)
+        return len(calls) < 3
+
+    model = small().learn(1_000_000, callback=callback)
+    assert calls == [1, 2, 3]
+    assert model.iteration == 3
+
+
+def test_counters_count():
+    model = small(n_delta=4, n_eval_episodes=3).learn(1)
+    assert model.num_episodes == 24
+    assert model.num_timesteps == round(model.record["rollout/ep_len_mean"] * 24)
+    more = model.num_timesteps
+    assert model.learn(1, reset_num_timesteps=False).num_timesteps > more
+    assert model.learn(1).num_timesteps < 2 * more + 24 * 500
+
+
+def test_record_has_the_keys_of_the_log():
+    record = small().learn(1).record
+    for key in ("rollout/ep_rew_mean", "rollout/return_std", "time/fps", "time/total_timesteps", "train/iterations", "train/step_size"):
+        assert isinstance(record[key], (int, float))
+    assert record["train/grad_norm_sq"] == pytest.approx(record["train/grad_norm"] ** 2)
+    assert math.isnan(record["train/update_ratio"])  # theta was zero
+
+
+def test_variant_is_what_the_settings_make():
+    assert small().config.variant == "V1"
+    assert small(n_top=3).config.variant == "V1-t"
+    assert small(normalize_observations=True).config.variant == "V2"
+    assert small(variant="V2-t", n_top=3).config.normalize_observations
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"n_delta": 0}, ValueError, "n_delta must be an integer of at least 1, got 0"),
+        ({"n_delta": 2.5}, TypeError, "n_delta must be an integer, got 2.5"),
+        ({"n_top": 0}, ValueError, "n_top must be an integer of at least 1"),
+        ({"learning_rate": -0.1}, ValueError, "learning_rate must be a finite number of at least 0, got -0.1"),
+        ({"learning_rate": math.nan}, ValueError, "learning_rate must be a finite number"),
+        ({"delta_std": 0.0}, ValueError, "delta_std must be positive"),
+        ({"delta_std": "big"}, TypeError, "delta_std must be a number, got 'big'"),
+        ({"alive_bonus_offset": math.inf}, ValueError, "alive_bonus_offset must be a finite number"),
+        ({"n_eval_episodes": -1}, ValueError, "n_eval_episodes must be an integer"),
+        ({"momentum": 1.0}, ValueError, "momentum must be at least 0 and below 1"),
+        ({"noise_size": 7}, ValueError, "noise_size must be at least the 8 weights of the policy, got 7"),
+        ({"seed": -1}, ValueError, "seed must be an integer of at least 0"),
+        ({"seed": 2**64}, ValueError, "seed must be below"),
+        ({"optimizer": "adm"}, ValueError, "optimizer must be one of 'sgd', 'adam', got 'adm'; did you mean 'adam'"),
+        ({"preset": "papr"}, ValueError, "did you mean 'paper'"),
+        ({"variant": "V3"}, ValueError, "variant must be one of"),
+        ({"variant": "V1", "normalize_observations": True}, ValueError, "contradicts"),
+        ({"variant": "V2-t"}, ValueError, "needs n_top < n_delta"),
+        ({"backend": "torch"}, ValueError, "backend must be one of 'numba', 'numpy'"),
+        ({"n_threads": 0}, ValueError, "n_threads must be an integer of at least 1"),
+        ({"policy_kwargs": {"net_arch": [8]}}, ValueError, "policy_kwargs of LinearPolicy are with_bias and squash_output, got 'net_arch'"),
+        ({"policy_kwargs": {"squash_output": True}}, ValueError, "squash_output=True"),
+        ({"clip_observations": 0.0}, ValueError, "clip_observations must be positive"),
+        ({"keep_ties": 2}, TypeError, "keep_ties must be True or False, got 2"),
+        ({"tensorboard_log": "logs"}, ValueError, "tensorboard_log"),
+    ],
+)
+def test_bad_setting_is_named_with_its_value(settings, error, message):
+    with pytest.raises(error, match=message):
+        ARS("LinearPolicy", "CartPole-v1", **settings)
+
+
+def test_unknown_setting_is_a_type_error():
+    with pytest.raises(TypeError, match="learning_rat"):
+        ARS("LinearPolicy", "CartPole-v1", learning_rat=0.1)
+
+
+@pytest.mark.parametrize(("name", "message"), [("MlpPolicy", "'LinearPolicy', got 'MlpPolicy'"), ("linearpolicy", "did you mean")])
+def test_wrong_policy_name_is_an_error(name, message):
+    with pytest.raises(ValueError, match=message):
+        ARS(name, "CartPole-v1")
+
+
+@pytest.mark.parametrize("bad", [0, -5, 2.5, "many"])
+def test_bad_number_of_timesteps_is_an_error(bad):
+    with pytest.raises(ValueError, match="total_timesteps must be an integer of at least 1"):
+        small().learn(bad)
+
+
+def test_tell_without_ask_and_with_wrong_returns_is_an_error():
+    model = small()
+    with pytest.raises(RuntimeError, match="call ask"):
+        model.tell(np.zeros(16))
+    model.ask()
+    with pytest.raises(ValueError, match="16 entries, got 3"):
+        model.tell(np.zeros(3))
+    model.tell(np.arange(16.0))
+    assert model.iteration == 1
+
+
+# --- Files
+
+
+def test_loaded_model_predicts_the_same(tmp_path):
+    model = small("Pendulum-v1", variant="V2", policy_kwargs={"with_bias": True}).learn(20_000)
+    model.save(tmp_path / "model")
+    loaded = ARS.load(tmp_path / "model.zip")
+    observations = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    assert np.array_equal(model.predict(observations)[0], loaded.predict(observations)[0])
+    assert loaded.env_id == "Pendulum-v1"
+    assert loaded.config == model.config
+
+
+def test_environment_arguments_are_kept(tmp_path):
+    model = ARS("LinearPolicy", gymnasium.make("Pendulum-v1", g=3.0, max_episode_steps=50), seed=1).learn(1000)
+    model.save(tmp_path / "model.zip")
+    loaded = ARS.load(tmp_path / "model.zip")
+    assert loaded.env_kwargs == {"g": 3.0, "max_episode_steps": 50}
+    assert np.array_equal(loaded.evaluate(5).returns, model.evaluate(5).returns)
+    assert (loaded.evaluate(5).lengths == 50).all()
+
+
+def test_model_of_another_environment_is_refused(tmp_path):
+    small().learn(1).save(tmp_path / "model.zip")
+    with pytest.raises(fastars.CheckpointError, match=r"theta must be float64 \(3,\), got float64 \(8,\)"):
+        ARS.load(tmp_path / "model.zip", env="Pendulum-v1")
+
+
+def test_foreign_file_is_a_clear_error(tmp_path):
+    from fastars import checkpoint
+
+    checkpoint.save(tmp_path / "other.zip", {"algorithm": "PPO"}, {})
+    with pytest.raises(fastars.CheckpointError, match="not a model of this version: algorithm is 'PPO'"):
+        ARS.load(tmp_path / "other.zip")
+    (tmp_path / "text.zip").write_text("hello")
+    with pytest.raises(fastars.CheckpointError, match=r"text\.zip"):
+        ARS.load(tmp_path / "text.zip")
+    with pytest.raises(FileNotFoundError):
+        ARS.load(tmp_path / "missing.zip")
+
+
+def test_schedule_comes_back_as_its_first_value_or_as_given(tmp_path):
+    model = small(learning_rate=lambda progress: 0.5 * progress).learn(1)
+    model.save(tmp_path / "model.zip")
+    assert ARS.load(tmp_path / "model.zip").config.learning_rate == 0.5
+    schedule = lambda progress: progress  # noqa: E731
+    assert ARS.load(tmp_path / "model.zip", learning_rate=schedule).config.learning_rate is schedule
+
+
+def test_evaluate_policy_accepts_any_model_with_predict():
+    class Left:
+        def predict(self, observation, deterministic=True):
+            return 0, None
+
+    mean, std = evaluate_policy(Left(), "CartPole-v1", n_eval_episodes=5, seed=0)
+    assert 8 <= mean <= 11
+    assert std > 0
+    with pytest.raises(ValueError, match="n_eval_episodes"):
+        evaluate_policy(Left(), "CartPole-v1", n_eval_episodes=0)
+    with pytest.raises(TypeError, match="env must be"):
+        evaluate_policy(Left(), 7)
