@@ -68,7 +68,7 @@ def record(request):
 
 @pytest.fixture
 def race(benchmark, quick):
-    """`race({name: function}, budget)` -> median seconds per name, after a warm-up, the competitors taking turns: A B C A B C ..."""
+    """`race({name: function}, budget)` -> median seconds per name, after a warm-up, the competitors in turn: A B C A B C ..."""
 
     def run(competitors: dict[str, Callable[[], Any]], budget: float = 1.0, max_rounds: int = 31) -> dict[str, float]:
         first, *others = competitors

@@ -1,7 +1,7 @@
 """What the machine could do at most: lane loops with nothing in them but the physics and the policy.
 
-`cartpole_returns` is written for its one task by hand. `bare_steps` runs the environment's own `step` and `observe`, so its figure is
-the limit of that arithmetic: what the rollout kernel loses against it, it loses to seeds, refilled lanes, filter and status.
+`cartpole_returns` is written for its one task by hand. `bare_steps` runs the environment's own `step` and `observe`, so its figure
+is the limit of that arithmetic: what the rollout kernel loses against it, it loses to seeds, refilled lanes, filter and status.
 Neither refills a lane: an episode that has ended leaves it idle until the block is done.
 """
 
@@ -61,7 +61,7 @@ def _cartpole_step(weights, state, returns, alive):
 
 @njit(**_KERNEL)
 def _any(alive):
-    for k in range(LANES):
+    for k in range(LANES):  # noqa: SIM110 - Numba compiles no generator expression
         if alive[k] > 0.0:
             return True
     return False

@@ -128,7 +128,9 @@ def test_cartpole_against_hand_written_lanes(race, record, quick):
 
     ours = evaluate_candidates("CartPole-v1", weights, seeds, n_threads=THREADS)
     by_hand(THREADS)
-    assert np.mean(returns.ravel() == ours.lengths) > 0.99  # its sine is not ours: an action may differ where scores are nearly equal
+    assert (
+        np.mean(returns.ravel() == ours.lengths) > 0.99
+    )  # its sine is not ours: an action may differ where scores are nearly equal
     seconds = race(
         {
             KERNEL: lambda: evaluate_candidates("CartPole-v1", weights, seeds, n_threads=THREADS),

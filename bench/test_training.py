@@ -1,4 +1,4 @@
-"""Training on CartPole-v1: time and env steps to a mean return of 475, throughput of `learn`, and what an iteration costs besides."""
+"""Training on CartPole-v1: time and env steps to a mean return of 475, throughput of `learn`, and the rest of an iteration."""
 
 import itertools
 import statistics
@@ -17,7 +17,7 @@ _STEP_LIMIT = 200_000
 
 
 class Runs:
-    """Training runs with seeds 0, 1, 2 ..., one per call; a subclass trains. Evaluation after every iteration is part of the time."""
+    """Training runs with seeds 0, 1, 2 ..., one per call; a subclass trains. The evaluation after every iteration is timed too."""
 
     def __init__(self):
         self.seeds = itertools.count()

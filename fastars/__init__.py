@@ -2,7 +2,7 @@
 
 The house, from the top down:
 
-- `ARS` (`ars`) trains; `config` holds its settings and presets; `policy` is what it trained; `checkpoint` and `logger` are its files.
+- `ARS` (`ars`) trains; `config` holds its settings and presets, `policy` what it trained; `checkpoint` and `logger` are its files.
 - `evaluate_policy`, `evaluate_candidates` (`evaluation`) run policies in Gymnasium, or many at once in the kernels.
 - `samplers` evaluate candidates; `envs` are the compiled environments.
 - `kernels` are the compiled functions, free to use in your own `@njit` code; `reference` is the same algorithm in plain NumPy.
@@ -32,7 +32,7 @@ _HOME = {
 
 __all__ = sorted([*_HOME, "__version__"])
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # for editors and type checkers
     from fastars import envs, kernels, reference
     from fastars._structs import Rollouts
     from fastars.ars import ARS, NonFiniteReturnsError

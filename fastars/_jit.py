@@ -33,8 +33,8 @@ import numba
 from numba.core.caching import CompileResultCacheImpl, _Cache
 from numba.core.serialize import dumps
 
-INLINE = {"error_model": "numpy", "forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-_KERNEL = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
+INLINE: Any = {"error_model": "numpy", "forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_KERNEL: Any = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -54,7 +54,7 @@ def parallel(function: Callable[..., Any]) -> Any:
 
 
 def _cached(dispatcher: Any) -> Any:
-    if not numba.config.DISABLE_JIT:
+    if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         dispatcher._cache = KernelCache(dispatcher.py_func)
     return dispatcher
 

@@ -89,7 +89,7 @@ def _seed_from_words(rng, words, n_words):
 
 @inline
 def _advance(rng):
-    """state = state * multiplier + increment (mod 2**128)."""
+    """Take the generator one step on: state = state * multiplier + increment (mod 2**128)."""
     low = rng[1] * _MULTIPLIER_LOW
     high = multiply_high(rng[1], _MULTIPLIER_LOW) + rng[0] * _MULTIPLIER_LOW + rng[1] * _MULTIPLIER_HIGH
     rng[1] = low + rng[3]

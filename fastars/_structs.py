@@ -63,7 +63,7 @@ class Task(NamedTuple):
 class Moments(NamedTuple):
     """Moments of the observations that were acted on, a row per episode: merged in order, they make the filter."""
 
-    count: IntArray  # (m,) observations
+    count: IntArray  # type: ignore[assignment]  # (m,) observations
     mean: FloatArray  # (m, n_obs)
     m2: FloatArray  # (m, n_obs), sum of squared deviations from the mean
 

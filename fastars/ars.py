@@ -1,4 +1,7 @@
-"""ARS, the trainer: the state of a run and the order of its steps. Arithmetic on arrays is in `kernels` (or, slowly, in `reference`)."""
+"""ARS, the trainer: the state of a run and the order of its steps.
+
+Arithmetic on arrays is in `kernels` or, slowly, in `reference`.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +38,9 @@ class NonFiniteReturnsError(RuntimeError):
 class ARS:
     """Augmented Random Search (Mania, Guy & Recht 2018, arXiv 1803.07055), with rollouts in compiled kernels.
 
-    Names and defaults are those of stable-baselines3-contrib's ARS. Everything random is a pure function of `seed` and the iteration:
-    a run gives the same bits for any number of threads and however it is split by `save` and `load`, and each of its episodes can
-    be replayed in plain Gymnasium from its seed.
+    Names and defaults are those of stable-baselines3-contrib's ARS. All that is random is a pure function of `seed` and the
+    iteration: a run gives the same bits for any number of threads and however it is split by `save` and `load`, and each of its
+    episodes can be replayed in plain Gymnasium from its seed.
 
     Parameters
     ----------
@@ -391,7 +394,7 @@ class ARS:
             raise NonFiniteReturnsError(f"no pair of candidates had finite returns for {_MAX_EMPTY_ITERATIONS} iterations")
 
     def _weighted_sum(self, weights: FloatArray, indices: np.ndarray) -> FloatArray:
-        """sum over i of weights[i] * delta_i, on several threads where it is large."""
+        """The sum over i of weights[i] * delta_i, on several threads where it is large."""
         out = np.zeros(self.n_weights)
         n_pieces = 4 * self.n_threads if len(weights) * self.n_weights >= _PARALLEL_SUM else 1
         edges = [piece * self.n_weights // n_pieces for piece in range(n_pieces + 1)]
@@ -448,6 +451,7 @@ class ARS:
         Parameters
         ----------
         n_eval_episodes : int
+            Episodes.
         seed : int, optional
             Episode i starts as `env.reset(seed=seed + i)`. Default: seeds apart from those of training, the same at every call.
 
@@ -496,6 +500,7 @@ class ARS:
         Parameters
         ----------
         path : str or path
+            The file.
         env : str or gymnasium.Env, optional
             Default: the environment the file names.
         **settings

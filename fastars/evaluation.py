@@ -31,6 +31,7 @@ def evaluate_policy(
     env : str or gymnasium.Env
         An id is made, and closed afterwards.
     n_eval_episodes : int
+        Episodes.
     deterministic : bool
         Passed on to `predict`.
     return_episode_rewards : bool

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from fastars import kernels, reference
+from fastars._jit import kernel
+from fastars.kernels.update import _percentile
 
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
 
@@ -118,6 +120,19 @@ def test_top_directions_with_ties_is_the_originals_percentile_rule(backend):
                 score = returns.max(axis=1)
                 expected = np.flatnonzero(score >= np.percentile(score, 100 * (1 - n_top / n)))
                 assert backend.top_directions(returns, n_top, True).tolist() == expected.tolist()
+
+
+@kernel
+def percentile(values, q):
+    return _percentile(values, q)
+
+
+def test_percentile_is_numpys_to_the_bit():
+    draw = np.random.default_rng(4)
+    for n in (1, 2, 3, 10, 97, 230):
+        for n_top in range(1, n + 1):
+            values, q = np.sort(draw.normal(0, 100, n)), 100.0 * (1.0 - n_top / n)
+            assert percentile(values, q) == np.percentile(values, q)
 
 
 @BACKENDS

@@ -47,6 +47,7 @@ def _option(metavar: str, default: str) -> Any:
 
 _BOOL = "{True,False}"
 _Preset = Literal["fastars", "paper", "modestyachts", "rllib", "sb3"]
+_Variant = Literal["V1", "V1-t", "V2", "V2-t"]
 _Shaping = Literal["none", "centered_ranks", "sign"]
 
 
@@ -66,7 +67,7 @@ class Settings:
     """Episodes per candidate."""
     preset: Annotated[_Preset | None, _option("{fastars,paper,modestyachts,rllib,sb3}", "fastars")] = None
     """Whose choices to follow where the published implementations differ."""
-    variant: Annotated[Literal["V1", "V1-t", "V2", "V2-t"] | None, _option("{V1,V1-t,V2,V2-t}", "V1")] = None
+    variant: Annotated[_Variant | None, _option("{V1,V1-t,V2,V2-t}", "V1")] = None
     """The paper's names: V2 normalises observations, -t uses the top directions only."""
     normalize_observations: Annotated[bool | None, _option(_BOOL, "False")] = None
     """By the mean and deviation of all observations seen."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+import threading
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +75,7 @@ class Run:
 
     def _train(self, errors: Console) -> None:
         with compiling(errors):
-            self._warm_up()
+            _in_thread(self._warm_up)
         with progress(errors, self.total) as shown:
             self._next_save = time.perf_counter() + _SAVE_INTERVAL
             start = time.perf_counter()
@@ -149,3 +151,20 @@ class Run:
         episodes = f"{self.n_episodes} episode{plural} of each policy, reset with seeds {FINAL_SEED}, {FINAL_SEED + 1}, ..."
         threshold = gymnasium.spec(self.model.env_id).reward_threshold
         print_training(self.model, evaluated, threshold, self.seconds, episodes, self.folder)
+
+
+def _in_thread(work: Callable[[], None]) -> None:
+    """Call `work` in a thread, and wait where a signal can be raised: LLVM calls Python back, and what is raised there is lost."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]

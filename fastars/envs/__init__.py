@@ -13,6 +13,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import gymnasium
+    from gymnasium.envs.registration import EnvSpec
 
     from fastars._structs import Task
 
@@ -42,8 +43,8 @@ class CompiledEnv(NamedTuple):
     kwargs: dict[str, Any]  # keyword arguments of `gymnasium.make`
     constants: Any  # NamedTuple whose type picks the kernels
     max_steps: int  # time limit of an episode
-    observation_space: gymnasium.spaces.Box
-    action_space: gymnasium.spaces.Discrete | gymnasium.spaces.Box
+    observation_space: Any  # a Box
+    action_space: Any  # a Discrete or a Box
 
     @property
     def n_obs(self) -> int:
@@ -99,7 +100,7 @@ def compiled_env(env: str | gymnasium.Env) -> CompiledEnv:
             made.close()
     if isinstance(env, gymnasium.Env):
         compiled = _compiled(env)
-        _refuse_changes(env)
+        _refuse_changes(env, env.spec)  # type: ignore[arg-type]
         return compiled
     raise TypeError(f"env must be an environment id or a gymnasium.Env, not {type(env).__name__}: {env!r}")
 
@@ -134,7 +135,7 @@ def _compiled(env: gymnasium.Env) -> CompiledEnv:
 
 def _constants(constants_type: Any, env_id: str, kwargs: dict[str, Any]) -> Any:
     """The NamedTuple of constants for keyword arguments of `gymnasium.make`; refuses those it doesn't know."""
-    allowed = constants_type.KWARGS
+    allowed = constants_type().gymnasium()[1]
     for key, value in kwargs.items():
         if key not in allowed:
             known = ", ".join(allowed) or "none"
@@ -145,7 +146,7 @@ def _constants(constants_type: Any, env_id: str, kwargs: dict[str, Any]) -> Any:
     return constants_type(**{key: type(fields[key])(value) for key, value in kwargs.items()})
 
 
-def _refuse_changes(env: gymnasium.Env) -> None:
+def _refuse_changes(env: gymnasium.Env, spec: EnvSpec) -> None:
     """Raise if a wrapper or a changed attribute makes `env` another task than the one its id names."""
     import gymnasium
 
@@ -154,14 +155,14 @@ def _refuse_changes(env: gymnasium.Env) -> None:
         if type(layer).__name__ not in _TRANSPARENT_WRAPPERS:
             raise UnsupportedEnvError(f"env has the wrapper {type(layer).__name__}, which compiled rollouts don't run")
         layer = layer.env
-    fresh = gymnasium.make(env.spec)
+    fresh = gymnasium.make(spec)
     try:
         for key, value in vars(env.unwrapped).items():
             ours = getattr(fresh.unwrapped, key, None)
             simple = isinstance(ours, (bool, int, float, str)) and isinstance(value, (bool, int, float, str, np.generic))
             if simple and key not in _COSMETIC and value != ours:
                 raise UnsupportedEnvError(
-                    f"env {env.spec.id!r} was changed: its attribute {key} is {value!r}, not {ours!r}, and the compiled one is not"
+                    f"env {spec.id!r} was changed: its attribute {key} is {value!r}, not {ours!r}, and the compiled one is not"
                 )
     finally:
         fresh.close()

@@ -1,7 +1,8 @@
 """Rollouts: many episodes side by side in SIMD lanes.
 
 A block keeps up to `LANES` episodes, each in a lane: a column of its state, return and weights. One time step is one loop over the
-lanes, which LLVM vectorises because everything it calls is pure and inlined. A lane whose episode has ended takes up the next one; when none is left, the last active lane moves into its place, so the active lanes are always the first ones.
+lanes, which LLVM vectorises because all it calls is pure and inlined. A lane whose episode has ended takes up the next one; when
+none is left, the last active lane moves into its place, so the active lanes are always the first ones.
 
 An episode is a function of its candidate and its seed alone: neither its lane, nor its block, nor the thread changes a bit of it.
 """

@@ -53,8 +53,8 @@ def norm(x):
     if 1e-280 < square < 1e300:
         return math.sqrt(square)
     largest = float(np.abs(x).max(initial=0.0))
-    if largest == 0.0 or not math.isfinite(largest):
-        return largest
+    if largest == 0.0:
+        return 0.0
     exponent = math.frexp(largest)[1]
     return math.ldexp(math.sqrt(norm_sq(np.ldexp(np.asarray(x, np.float64), -exponent))), exponent)
 

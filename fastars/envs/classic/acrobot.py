@@ -1,7 +1,7 @@
 """Acrobot-v1, exact to Gymnasium's `AcrobotEnv` (Sutton 1996; the equations of Sutton & Barto's book).
 
-Differs from Gymnasium: the first observation of an episode is rounded from float64 sines. Gymnasium takes NumPy's float32 sine of its
-float32 initial state, which is off by one float32 ulp for about 5 in 10,000 angles.
+Differs from Gymnasium: the first observation of an episode is rounded from float64 sines. Gymnasium takes NumPy's float32 sine of
+its float32 initial state, which is off by one float32 ulp for about 5 in 10,000 angles.
 """
 
 import math
@@ -25,8 +25,6 @@ class Acrobot(NamedTuple):
     """Acrobot's constants. Gymnasium lets `make` change none of them; `torque` is the size of a push."""
 
     torque: float = 1.0  # N m
-
-    KWARGS = ()  # of `gymnasium.make`
 
     def gymnasium(self) -> tuple[str, dict[str, Any]]:
         """Id and keyword arguments that make the same environment in Gymnasium."""
@@ -73,7 +71,7 @@ def _derivative(state, torque):
 
 @inline
 def _moved(state, time, k):
-    """state + time * k"""
+    """The state after moving along k for a time."""
     return state[0] + time * k[0], state[1] + time * k[1], state[2] + time * k[2], state[3] + time * k[3]
 
 

@@ -25,8 +25,6 @@ class CartPole(NamedTuple):
     force: float = 10.0  # N
     tau: float = 0.02  # s
 
-    KWARGS = ("sutton_barto_reward",)  # of `gymnasium.make`
-
     def gymnasium(self) -> tuple[str, dict[str, Any]]:
         """Id and keyword arguments that make the same environment in Gymnasium."""
         return "CartPole-v1", {"sutton_barto_reward": self.sutton_barto_reward}

@@ -25,8 +25,6 @@ class MountainCarContinuous(NamedTuple):
 
     goal_velocity: float = 0.0  # least speed at the goal, per step
 
-    KWARGS = ("goal_velocity",)  # of `gymnasium.make`
-
     def gymnasium(self) -> tuple[str, dict[str, Any]]:
         """Id and keyword arguments that make the same environment in Gymnasium."""
         return "MountainCarContinuous-v0", {"goal_velocity": self.goal_velocity}

@@ -25,8 +25,6 @@ class Pendulum(NamedTuple):
 
     g: float = 10.0  # m/s^2
 
-    KWARGS = ("g",)  # of `gymnasium.make`
-
     def gymnasium(self) -> tuple[str, dict[str, Any]]:
         """Id and keyword arguments that make the same environment in Gymnasium."""
         return "Pendulum-v1", {"g": self.g}

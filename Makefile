@@ -1,0 +1,41 @@
+# PYTHON=... picks the interpreter. `make bench` takes about 10 minutes, uses two CPUs and wants a quiet machine.
+PYTHON ?= python3
+.PHONY: help test fast slow lint types bench bench-quick tables
+
+help:
+	@echo 'make test         the test suite'
+	@echo 'make fast         the same up to the first failure, the failures of last time first'
+	@echo 'make slow         the tests that take minutes'
+	@echo 'make lint         ruff, codespell, import contracts'
+	@echo 'make types        mypy'
+	@echo 'make bench        all benchmarks, their result files, and the tables made from them'
+	@echo 'make bench-quick  do the benchmarks run? Small sizes, nothing written'
+	@echo 'make tables       the tables of README.md and docs/ from the result files'
+
+test:
+	$(PYTHON) -m pytest
+
+fast:
+	$(PYTHON) -m pytest -x --failed-first
+
+slow:
+	$(PYTHON) -m pytest -m slow --timeout=3600
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m codespell_lib
+	lint-imports
+
+types:
+	$(PYTHON) -m mypy
+
+bench:
+	$(PYTHON) -m pytest bench --timeout=900 --benchmark-columns=median,iqr,rounds
+	$(PYTHON) -m bench.tables
+
+bench-quick:
+	$(PYTHON) -m pytest bench --quick --timeout=900 --benchmark-columns=median,rounds
+
+tables:
+	$(PYTHON) -m bench.tables

@@ -1,0 +1,210 @@
+"""The tables of README.md and docs/, made from the result files: `python -m bench.tables` (`--check`: only say whether they are).
+
+A table stands between two marks, and nobody types anything between them:
+
+    <!-- bench:rollouts -->
+    ...
+    <!-- /bench -->
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results"
+_BLOCK = re.compile(r"(?P<open>^[ \t]*<!-- bench:(?P<name>[\w-]+) -->[ \t]*$).*?(?P<close>^[ \t]*<!-- /bench -->)", re.M | re.S)
+_SIZES = ("small", "medium", "large")
+
+Row = dict[str, Any]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Write the benchmark tables of README.md and docs/ from the result files.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a table is not its result file's")
+    parser.add_argument("--show", action="store_true", help="print all tables instead")
+    args = parser.parse_args()
+    if args.show:
+        print("\n\n".join(f"## {name}\n\n{table}" for name, table in tables().items()))
+        return 0
+    stale = [path for path in documents() if update(path, write=not args.check)]
+    for path in stale:
+        print(f"{path.relative_to(ROOT)}: {'stale tables' if args.check else 'tables written'}")
+    return 1 if args.check and stale else 0
+
+
+def documents() -> list[Path]:
+    """The files that may have marks."""
+    return [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))) if path.exists()]
+
+
+def update(path: Path, write: bool) -> bool:
+    """Put the tables between the marks of a file; whether that changes it. A mark without a result file is an error."""
+    made = tables()
+
+    def fill(match: re.Match[str]) -> str:
+        if match["name"] not in made:
+            raise SystemExit(f"{path.name}: no result file for bench:{match['name']}; there are {', '.join(made) or 'none'}")
+        return f"{match['open']}\n{made[match['name']]}\n{match['close']}"
+
+    before = path.read_text(encoding="utf-8")
+    after = _BLOCK.sub(fill, before)
+    if write and after != before:
+        path.write_text(after, encoding="utf-8")
+    return after != before
+
+
+def tables() -> dict[str, str]:
+    """Markdown of every table that has a result file, by the name of its mark."""
+    made = {}
+    for name, render in _RENDERERS.items():
+        path = RESULTS / f"{name.replace('-', '_')}.json"
+        if path.exists():
+            result = json.loads(path.read_text(encoding="utf-8"))
+            made[name] = f"{render(result['rows'])}\n\n{_caption(result['machine'])}"
+    return made
+
+
+def markdown(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table; every column but the first is aligned to the right."""
+    head = list(head)
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def seconds(value: float) -> str:
+    """A duration to three digits, with its unit."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if value >= size:
+            return f"{three_digits(value / size)} {unit}"
+    return f"{three_digits(value / 1e-9)} ns"
+
+
+def rate(value: float) -> str:
+    """Steps per second, to three digits."""
+    for unit, size in ((" M", 1e6), (" k", 1e3)):
+        if value >= size:
+            return three_digits(value / size) + unit
+    return three_digits(value)
+
+
+def three_digits(value: float) -> str:
+    """1.23, 12.3, 123, 1,234."""
+    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
+
+
+def ratio(value: float) -> str:
+    """How many times as fast: a ratio to two or three digits."""
+    return f"{value:.2f} x" if value < 9.995 else f"{value:,.0f} x"
+
+
+def kernels_table(rows: list[Row]) -> str:
+    """Kernel against twin: the kernel's time, and in brackets how many times as fast as its twin that is."""
+    cells: dict[str, dict[str, str]] = {}
+    for row in rows:
+        cells.setdefault(row["kernel"], {})[row["size"]] = f"{seconds(row['kernel_s'])} ({ratio(row['twin_s'] / row['kernel_s'])})"
+    lines = [[f"`{name}`", *[by_size.get(size, "") for size in _SIZES]] for name, by_size in cells.items()]
+    return markdown(["kernel: time (times as fast as its NumPy twin)", *_SIZES], lines)
+
+
+def rollouts_table(rows: list[Row]) -> str:
+    """Env steps per second by environment, then CartPole against the hand-written loop."""
+    rates = {row["env"]: row["steps_per_s"] for row in rows if row["kind"] == "rates"}
+    environments = list(rates)
+    competitors = list(dict.fromkeys(name for by_name in rates.values() for name in by_name))
+    peers: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row["kind"] == "peer":
+            peers.setdefault(row["peer"], {})[row["env"]] = row["steps_per_s"][row["peer"]]
+    ours = competitors[0]
+    lines = [[name, *[rate(rates[env][name]) for env in environments]] for name in competitors]
+    lines += [[name, *[rate(by_env[env]) if env in by_env else "-" for env in environments]] for name, by_env in peers.items()]
+    lines += [[f"{ours}: of the bare loop", *[ratio(rates[env][ours] / rates[env]["bare loop"]) for env in environments]]]
+    lines += [[f"{ours}: of the Gymnasium loop", *[ratio(rates[env][ours] / rates[env]["Gymnasium loop"]) for env in environments]]]
+    text = markdown(["env steps/s", *environments], lines)
+    for row in rows:
+        if row["kind"] == "by hand":
+            by_name = row["steps_per_s"]
+            threads = [name.removeprefix("fastars, ") for name in by_name if name.startswith("fastars")]
+            pairs = [(by_name[f"fastars, {key}"], by_name[f"by hand, {key}"]) for key in threads]
+            hand = [[key, rate(us), rate(limit), ratio(us / limit)] for key, (us, limit) in zip(threads, pairs, strict=True)]
+            title = f"CartPole-v1, mean return {row['mean_return']:.0f}, steps/s"
+            text += "\n\n" + markdown([title, "`evaluate_candidates`", "hand-written lane loop", "ratio"], hand)
+    return text
+
+
+def training_table(rows: list[Row]) -> str:
+    """Time and steps to the goal, throughput of `learn`, and an iteration's time outside rollouts."""
+    solved = {row["trainer"]: row for row in rows if row["kind"] == "time to 475"}
+    against = next((row["rows"] for row in rows if row["kind"] == "time to 475 against"), {})
+    trainers = {**solved, **{name: row for name, row in against.items() if name not in solved}}
+    lines = []
+    for name, row in trainers.items():
+        in_turn = ratio(row["seconds"] / against["fastars"]["seconds"]) if name not in solved else ""
+        counts = [f"{row['steps']:,.0f}", f"{row['most_steps']:,.0f}", f"{row['runs']}", f"{row['unfinished']}"]
+        lines.append([name, seconds(row["seconds"]), in_turn, *counts])
+    goal = "CartPole-v1 to a mean of 475 over 100 episodes, default settings"
+    head = [goal, "median time", "of fastars in turn", "median env steps", "most", "runs", "not in 200,000 steps"]
+    parts = [markdown(head, lines)]
+    for row in rows:
+        if row["kind"] == "throughput":
+            rates = row["steps_per_s"]
+            learn = next(iter(rates))
+            lines = [[name, rate(value), ratio(rates[learn] / value)] for name, value in rates.items()]
+            parts.append(markdown(["CartPole-v1", "env steps/s", f"{learn}: of this"], lines))
+    lines = [
+        [f"{row['variant']}, n_delta={row['n_delta']}", *[seconds(row[key]) for key in ("whole_s", "outside_s", "outside_p90_s")]]
+        for row in rows
+        if row["kind"] == "iteration"
+    ]
+    parts.append(markdown(["one iteration on CartPole-v1, median", "whole", "outside rollouts", "90 % of them below"], lines))
+    return "\n\n".join(parts)
+
+
+def startup_table(rows: list[Row]) -> str:
+    """Whole processes."""
+    return markdown(["process, from its start", "time"], [[row["what"], seconds(row["seconds"])] for row in rows])
+
+
+def weighted_sum_table(rows: list[Row]) -> str:
+    """The sums, then the noise table."""
+    parts = []
+    for row in rows:
+        times = row["seconds"]
+        if row["kind"] == "sum":
+            lines = [
+                [name, seconds(value), f"{row['bytes'] / value / 1e9:.1f} GB/s", ratio(value / times[_fastest_of_ours(times)])]
+                for name, value in times.items()
+            ]
+            head = f"{row['n']} directions x {row['n_weights']:,} parameters"
+            parts.append(markdown([head, "time", "bytes of the slices", "time, as a multiple of our best"], lines))
+        else:
+            lines = [[name, seconds(value), ratio(value / next(iter(times.values())))] for name, value in times.items()]
+            parts.append(markdown([f"{row['size'] / 1e6:.0f} M normals in float32", "time", "as a multiple"], lines))
+    return "\n\n".join(parts)
+
+
+def _fastest_of_ours(times: dict[str, float]) -> str:
+    ours = [name for name in times if re.match(r"\d+ thread", name)]
+    return min(ours, key=times.__getitem__)
+
+
+def _caption(machine: Row) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    where = f"{machine['cpu']}, {machine['threads']} CPUs, {machine['system']}"
+    return f"{where}, Python {machine['python']}, {versions}; {machine['date']}."
+
+
+_RENDERERS: dict[str, Callable[[list[Row]], str]] = {
+    "kernels": kernels_table,
+    "rollouts": rollouts_table,
+    "training": training_table,
+    "startup": startup_table,
+    "weighted-sum": weighted_sum_table,
+}
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,545 @@
+"""The command, run as users run it: in a process of its own, and once on a terminal."""
+
+import contextlib
+import csv
+import io
+import math
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fastars
+from fastars import ARS, evaluate_policy
+from fastars.cli import commands, main
+from fastars.cli.interrupts import Interrupted, Interrupts
+from fastars.cli.progress import Progress, compiling, progress
+from fastars.cli.report import console, count, duration
+from fastars.cli.run_folder import next_run_folder, toml
+from fastars.config import PRESETS, VARIANTS, Config
+
+ROOT = Path(fastars.__file__).parents[1]
+COMMAND = [sys.executable, "-m", "fastars"]
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FASTARS_TRACEBACK", "FORCE_COLOR")}
+ENVIRONMENT |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+LONG = ("train", "CartPole-v1", "--total-timesteps", "1000000000", "--n-threads", "1", "--run-folder", "long")
+
+
+def run(*args, cwd, **env):
+    return subprocess.run([*COMMAND, *args], cwd=cwd, env=ENVIRONMENT | env, capture_output=True, text=True, timeout=120)
+
+
+def run_python(code):
+    return subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """(folder where the command ran, what it did): too short a run to be perfect, so returns differ."""
+    cwd = tmp_path_factory.mktemp("trained")
+    options = ("--total-timesteps", "6000", "--eval-episodes", "20", "--seed", "5", "--with-bias", "True")
+    return cwd, run("train", "CartPole-v1", *options, cwd=cwd)
+
+
+def only_error(result):
+    """The error of a command that failed: one line and no traceback."""
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("fastars: warning: ")]
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("fastars: error: ")
+    assert result.stdout == ""
+    return lines[0]
+
+
+# --- Help, version, what is missing
+
+
+@pytest.mark.parametrize("args", [["--help"], ["train", "--help"], ["eval", "--help"]])
+def test_help_imports_neither_numba_nor_gymnasium_nor_numpy(args):
+    result = run_python(
+        f"import sys, fastars.cli\ntry: fastars.cli.main({args})\nexcept SystemExit as end: assert end.code == 0\n"
+        "print([name for name in ('numba', 'gymnasium', 'numpy') if name in sys.modules], file=sys.stderr)"
+    )
+    assert result.stderr == "[]\n"
+    assert "usage: fastars" in result.stdout
+
+
+def test_version_is_printed(tmp_path):
+    result = run("--version", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (0, f"fastars {fastars.__version__}\n")
+
+
+@pytest.mark.parametrize("name", ["tyro", "rich"])
+def test_a_missing_extra_is_one_sentence(name):
+    code = f"import sys; sys.modules[{name!r}] = None\nfrom fastars.cli import main; sys.exit(main(['envs']))"
+    result = run_python(code)
+    assert result.returncode == 2
+    assert only_error(result) == f'fastars: error: the command needs {name}: pip install "fastars[cli]"'
+
+
+def test_options_are_settings_of_the_package():
+    options = set(commands.Settings.__dataclass_fields__)
+    assert options <= set(Config.__dataclass_fields__) | {"preset", "variant"}
+    assert commands._Preset.__args__ == tuple(PRESETS)
+    assert set(commands._Variant.__args__) == set(VARIANTS)
+
+
+def test_every_compiled_environment_has_settings_that_suit_it():
+    assert sorted(commands._SUITED) == fastars.compiled_env_ids()
+
+
+def test_given_settings_go_before_those_that_suit():
+    resolved = commands.Settings(learning_rate=0.5, n_delta=4).resolved("MountainCar-v0")
+    assert (resolved["learning_rate"], resolved["n_delta"], resolved["normalize_observations"]) == (0.5, 4, True)
+    assert "n_top" not in resolved  # the 8 that suit 32 directions
+    assert resolved["policy_kwargs"] == {"with_bias": True}
+
+
+def test_a_preset_or_variant_has_its_own_settings():
+    assert commands.Settings(preset="paper").resolved("MountainCar-v0") == {
+        "preset": "paper",
+        "policy_kwargs": {"with_bias": False},
+    }
+    assert "normalize_observations" not in commands.Settings(variant="V1").resolved("MountainCar-v0")
+
+
+# --- Train
+
+
+def test_train_without_options_solves_cartpole(tmp_path):
+    result = run("train", "CartPole-v1", cwd=tmp_path)
+    assert result.returncode == 0
+    rows = re.findall(r"^ (last|best) +[\d,]+ +([\d.]+)", result.stdout, re.MULTILINE)
+    assert [name for name, _ in rows] == ["last", "best"]
+    assert float(rows[1][1]) >= 475
+    assert "solved" in result.stdout
+    assert "not solved" not in result.stdout
+    assert "fastars eval runs/CartPole-v1_1" in result.stdout
+
+
+def test_train_leaves_a_whole_run_folder(trained):
+    cwd, result = trained
+    assert result.returncode == 0
+    folder = cwd / "runs" / "CartPole-v1_1"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "best_model.zip",
+        "config.toml",
+        "evaluations.npz",
+        "model.zip",
+        "progress.csv",
+    ]
+    assert ARS.load(folder / "model.zip").num_timesteps >= 6000
+
+
+def test_config_says_what_was_run(trained):
+    folder = trained[0] / "runs" / "CartPole-v1_1"
+    config = tomllib.loads((folder / "config.toml").read_text())
+    assert config["env"] == {"id": "CartPole-v1", "max_episode_steps": 500}
+    assert (config["run"]["seed"], config["run"]["total_timesteps"], config["run"]["variant"]) == (5, 6000, "V1")
+    assert config["settings"]["with_bias"] is True
+    assert config["versions"]["fastars"] == fastars.__version__
+    model = ARS.load(folder / "model.zip")
+    given = {name: value for name, value in model.config.to_dict().items() if value is not None and name != "seed"}
+    assert config["settings"] == given
+
+
+def test_the_settings_of_config_repeat_the_run(trained):
+    folder = trained[0] / "runs" / "CartPole-v1_1"
+    config = tomllib.loads((folder / "config.toml").read_text())
+    settings = config["settings"]
+    policy_kwargs = {"with_bias": settings.pop("with_bias")}
+    model = ARS("LinearPolicy", config["env"]["id"], seed=config["run"]["seed"], policy_kwargs=policy_kwargs, **settings)
+    model.learn(config["run"]["total_timesteps"])
+    np.testing.assert_array_equal(model.theta, ARS.load(folder / "model.zip").theta)
+
+
+def test_evaluations_have_the_arrays_of_stable_baselines3(trained):
+    with np.load(trained[0] / "runs" / "CartPole-v1_1" / "evaluations.npz", allow_pickle=False) as evaluations:
+        timesteps, results, lengths = evaluations["timesteps"], evaluations["results"], evaluations["ep_lengths"]
+    assert np.all(np.diff(timesteps) > 0)
+    assert results.shape == lengths.shape == (len(timesteps), 20)
+    np.testing.assert_array_equal(results, lengths)  # CartPole pays 1 a step
+
+
+def test_the_best_model_is_the_best_that_was_evaluated(trained):
+    folder = trained[0] / "runs" / "CartPole-v1_1"
+    with np.load(folder / "evaluations.npz") as evaluations:
+        means = evaluations["results"].mean(axis=1)
+        timesteps = evaluations["timesteps"]
+    best = ARS.load(folder / "best_model.zip")
+    assert best.num_timesteps == timesteps[len(means) - 1 - np.argmax(means[::-1])]  # the later of equals
+    assert best.evaluate(20).returns.mean() == means.max()
+
+
+def test_progress_has_a_row_per_iteration_and_per_evaluation(trained):
+    folder = trained[0] / "runs" / "CartPole-v1_1"
+    with open(folder / "progress.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with np.load(folder / "evaluations.npz") as evaluations:
+        means = evaluations["results"].mean(axis=1)
+    assert sum(row["train/iterations"] != "" for row in rows) == ARS.load(folder / "model.zip").iteration
+    assert [float(row["eval/mean_reward"]) for row in rows if row["eval/mean_reward"]] == pytest.approx(list(means))
+
+
+def test_piped_output_has_no_control_characters(trained):
+    _, result = trained
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", result.stdout + result.stderr)
+
+
+def test_the_next_free_number_is_one_above_the_highest(tmp_path):
+    for name in ("CartPole-v1_2", "CartPole-v1_10", "CartPole-v1_x", "Other_99"):
+        (tmp_path / name).mkdir()
+    assert next_run_folder(tmp_path, "CartPole-v1").name == "CartPole-v1_11"
+    assert next_run_folder(tmp_path, "CartPole-v1").name == "CartPole-v1_12"
+    assert next_run_folder(tmp_path / "new", "CartPole-v1") == tmp_path / "new" / "CartPole-v1_1"
+
+
+def test_an_existing_run_folder_is_refused_and_untouched(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "model.zip").write_text("precious")
+    result = run("train", "CartPole-v1", "--run-folder", "mine", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "mine exists and is not empty" in only_error(result)
+    assert [path.name for path in folder.iterdir()] == ["model.zip"]
+    assert (folder / "model.zip").read_text() == "precious"
+
+
+# --- Eval
+
+
+def printed_mean(result):
+    return re.search(r"return (-?[\d.]+), std ([\d.]+), over (\d+) episodes", result.stdout).groups()
+
+
+def test_eval_is_evaluate_policy(trained):
+    cwd, _ = trained
+    result = run("eval", "runs/CartPole-v1_1", "--last", "--seed", "7", "--n-eval-episodes", "3", cwd=cwd)
+    model = ARS.load(cwd / "runs" / "CartPole-v1_1" / "model.zip")
+    mean, std = evaluate_policy(model, "CartPole-v1", 3, seed=7)
+    assert result.returncode == 0
+    assert printed_mean(result) == (f"{mean:.2f}", f"{std:.2f}", "3")
+    assert "Gymnasium" in result.stdout
+
+
+def test_eval_replays_the_episodes_of_the_final_evaluation(trained):
+    cwd, training = trained
+    best = re.search(r"^ best +[\d,]+ +([\d.]+) +([\d.]+)", training.stdout, re.MULTILINE).groups()
+    result = run("eval", "runs/CartPole-v1_1", "--n-eval-episodes", "20", cwd=cwd)
+    mean, std, n = printed_mean(result)
+    assert (f"{float(mean):.1f}", f"{float(std):.1f}", n) == (*best, "20")
+
+
+def test_eval_takes_the_environment_as_it_was_made(tmp_path):
+    import gymnasium
+
+    env = gymnasium.make("Pendulum-v1", g=2.0, max_episode_steps=30)
+    ARS("LinearPolicy", env, seed=0).save(tmp_path / "moon.zip")
+    env.close()
+    result = run("eval", "moon.zip", "--n-eval-episodes", "2", cwd=tmp_path)
+    rows = re.findall(r"^ +\d+ +-[\d.]+ +(\d+)", result.stdout, re.MULTILINE)
+    assert rows == ["30", "30"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", "cut"])
+def test_eval_of_a_damaged_or_foreign_file_fails_in_one_line(trained, tmp_path, content):
+    if content == "cut":
+        content = (trained[0] / "runs" / "CartPole-v1_1" / "model.zip").read_bytes()[:-100]
+    (tmp_path / "model.zip").write_bytes(content)
+    result = run("eval", ".", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "model.zip" in only_error(result)
+
+
+@pytest.mark.parametrize("path", ["nothing", "empty"])
+def test_eval_without_a_run_is_wrong_use(tmp_path, path):
+    (tmp_path / "empty").mkdir()
+    result = run("eval", path, cwd=tmp_path)
+    assert result.returncode == 2
+    assert path in only_error(result)
+
+
+def test_envs_lists_the_compiled_environments_in_80_columns(tmp_path):
+    result = run("envs", cwd=tmp_path)
+    assert [env_id for env_id in fastars.compiled_env_ids() if env_id not in result.stdout] == []
+    assert re.search(r"CartPole-v1 +4 numbers +one of 2 +500 +475", result.stdout)
+    assert re.search(r"Pendulum-v1 +3 numbers +one in \[-2, 2\] +200 +-", result.stdout)
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+# --- Errors
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["train", "CartPol-v1"], "Near names: CartPole-v1"),
+        (["train", "Blackjack-v1"], "not a compiled one"),
+        (["train", "CartPole-v1", "--n-delta", "0"], "n_delta must be an integer of at least 1, got 0"),
+        (["train", "CartPole-v1", "--delta-std", "nan"], "delta_std must be a finite number"),
+        (["train", "CartPole-v1", "--learning-rate", "-1"], "learning_rate must be a finite number of at least 0"),
+        (["train", "CartPole-v1", "--noise-size", "2"], "noise_size must be at least the 8 weights"),
+        (["train", "CartPole-v1", "--variant", "V1-t"], "needs n_top < n_delta"),
+        (["train", "CartPole-v1", "--n-threads", "0"], "n_threads must be an integer of at least 1"),
+        (["train", "CartPole-v1", "--total-timesteps", "0"], "total_timesteps must be an integer of at least 1, got 0"),
+        (["train", "CartPole-v1", "--seed", "-1"], "seed must be an integer of at least 0"),
+    ],
+)
+def test_what_cannot_be_trained_is_wrong_use_and_leaves_nothing(tmp_path, args, message):
+    result = run(*args, cwd=tmp_path)
+    assert result.returncode == 2
+    assert message in only_error(result)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("args", [[], ["trian", "CartPole-v1"], ["train"], ["train", "CartPole-v1", "--n-delt", "8"]])
+def test_a_wrong_command_line_exits_with_2(tmp_path, args):
+    result = run(*args, cwd=tmp_path)
+    assert result.returncode == 2
+    assert "fastars" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_folder_that_cannot_be_made_exits_with_1(tmp_path):
+    (tmp_path / "file").touch()
+    result = run("train", "CartPole-v1", "--log-dir", "file/runs", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "file/runs" in only_error(result)
+
+
+def test_a_warning_is_one_line_without_colours(tmp_path):
+    result = run("train", "CartPole-v0", "--total-timesteps", "100", "--n-delta", "2", "--n-top", "3", cwd=tmp_path)
+    assert result.returncode == 0
+    assert "fastars: warning: The environment CartPole-v0 is out of date." in result.stderr
+    assert "fastars: warning: n_top=3 is more than n_delta=2: all 2 directions are used\n" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+@pytest.mark.parametrize(("args", "env"), [(["--traceback"], {}), ([], {"FASTARS_TRACEBACK": "1"})])
+def test_a_traceback_is_shown_when_asked_for(tmp_path, args, env):
+    result = run("eval", "nothing", *args, cwd=tmp_path, **env)
+    assert result.returncode == 2
+    assert "Traceback (most recent call last)" in result.stderr
+
+
+def test_an_unexpected_error_says_how_to_see_where(monkeypatch, capsys):
+    def fail(arguments):
+        raise KeyError("surprise")
+
+    monkeypatch.setattr("fastars.cli._run", fail)
+    assert main(["envs"]) == 1
+    assert capsys.readouterr().err == "fastars: error: KeyError: 'surprise' (--traceback shows where)\n"
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path):
+    process = subprocess.Popen([*COMMAND, "envs"], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(60) == 1
+
+
+# --- Signals
+
+
+@contextlib.contextmanager
+def long_run(cwd):
+    """The command in a run of minutes, that has begun to learn."""
+    process = subprocess.Popen(
+        [*COMMAND, *LONG], cwd=cwd, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    log = cwd / "long" / "progress.csv"
+    try:
+        deadline = time.monotonic() + 60
+        while not (log.exists() and log.read_bytes().count(b"\n") > 20):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_a_whole_run_folder_within_a_second(tmp_path, number, code):
+    with long_run(tmp_path) as process:
+        start = time.monotonic()
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=30)
+        seconds = time.monotonic() - start
+    assert process.returncode == code
+    assert re.fullmatch(r"fastars: interrupted after [\d,]+ steps; the policy is in long/model.zip\n", stderr)
+    model, best = ARS.load(tmp_path / "long" / "model.zip"), ARS.load(tmp_path / "long" / "best_model.zip")
+    assert model.num_timesteps >= best.num_timesteps > 0
+    assert seconds < 1.0
+    assert not [path.name for path in (tmp_path / "long").iterdir() if path.name.endswith(".tmp")]
+
+
+def test_an_interrupted_policy_is_the_one_of_its_iteration(tmp_path):
+    with long_run(tmp_path) as process:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    stopped = ARS.load(tmp_path / "long" / "model.zip")
+    again = ARS("LinearPolicy", "CartPole-v1", seed=stopped.seed, n_threads=1)
+    again.learn(10**9, lambda local, _: local["self"].iteration < stopped.iteration)
+    np.testing.assert_array_equal(again.theta, stopped.theta)
+    assert again.num_timesteps == stopped.num_timesteps
+
+
+class Work:
+    """Something with a part that must not be left half done."""
+
+    def __init__(self, number):
+        self.number, self.is_whole = number, False
+
+    def whole(self):
+        signal.raise_signal(self.number)
+        self.is_whole = True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_whole_method_is_finished_before_a_signal_is_heard(number):
+    work = Work(number)
+    with Interrupts(work.whole) as interrupts:
+        work.whole()
+    assert work.is_whole
+    assert interrupts.exit_code == 128 + number
+
+
+def test_the_same_method_of_another_object_is_interrupted():
+    work = Work(signal.SIGINT)
+    with Interrupts(Work(signal.SIGINT).whole), pytest.raises(Interrupted):
+        work.whole()
+    assert not work.is_whole
+
+
+# --- Progress
+
+
+def on_a_terminal(args, cwd, width):
+    """(exit code, all that was written) of the command on a pseudo-terminal."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    env = ENVIRONMENT | {"TERM": "xterm-256color"}
+    process = subprocess.Popen([*COMMAND, *args], cwd=cwd, env=env, stdin=follower, stdout=follower, stderr=follower)
+    os.close(follower)
+    written = b""
+    with contextlib.suppress(OSError):  # Linux's end of file on a terminal
+        while select.select([leader], [], [], 60)[0] and (data := os.read(leader, 65536)):
+            written += data
+    os.close(leader)
+    return process.wait(60), written.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are of POSIX")
+def test_a_terminal_shows_a_bar_that_fits_and_goes_away(tmp_path):
+    code, written = on_a_terminal(("train", "CartPole-v1", "--total-timesteps", "20000000"), tmp_path, 80)
+    assert code == 0
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", written)
+    states = re.findall(r"(\d+)% ([\d.]+ [kM]) steps, [\d.]+ [kM] steps/s, best return [\d.]+, \d+ s left", plain)
+    assert len(states) >= 2
+    frames = re.split(r"\r|\n|\x1b\[\d*[A-HJK]", plain)
+    assert max(len(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", frame)) for frame in frames) <= 80
+    assert written.rindex("steps, ") < written.rindex("\x1b[2K")  # the bar's line was erased at the end
+    assert written.count("\x1b[?25l") == written.count("\x1b[?25h")  # hidden cursors come back
+    assert "fastars eval runs/CartPole-v1_1" in written
+
+
+def test_progress_off_a_terminal_is_a_line_every_10_seconds(monkeypatch, capsys):
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    with progress(console(stderr=True), 4_000_000) as shown:
+        for _ in range(250):
+            now[0] += 0.1
+            shown.update(int((now[0] - 100) * 100_000), 12.34)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert re.fullmatch(r"1\.0\d M of 4\.00 M steps, 100 k steps/s, best return 12\.3, 30 s left", lines[0])
+
+
+def test_progress_without_a_best_return_yet_leaves_it_out(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    with progress(console(stderr=True), 1000) as shown:
+        now[0] = 10.0
+        shown.update(100, -math.inf)
+    assert capsys.readouterr().err == "100 of 1.00 k steps, 10 steps/s, 1:30 left\n"
+
+
+def test_updates_between_two_shown_ones_are_free():
+    shown = []
+    bar = Progress(100, lambda *state: shown.append(state), 3600.0)
+    for steps in range(1000):
+        bar.update(steps, 0.0)
+    assert shown == []
+
+
+def test_compiling_is_said_while_numba_compiles(capsys):
+    with compiling(console(stderr=True)):
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            numba.njit(lambda x: x + 1)(1)
+    said = capsys.readouterr().err
+    assert said.count("Compiling the kernels for this processor, which happens once\n") == 1
+    assert "Compiled the kernels in" in said
+
+
+def test_compiling_is_not_said_when_nothing_is_compiled(capsys):
+    with compiling(console(stderr=True)):
+        time.sleep(0.4)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [(0, "0"), (950, "950"), (999.6, "1.00 k"), (12_345, "12.3 k"), (123_456, "123 k"), (999_600, "1.00 M"), (4.56e9, "4.56 G")],
+)
+def test_counts_have_three_digits(n, text):
+    assert count(n) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0234, "0.023 s"), (1.26, "1.3 s"), (59.4, "59 s"), (59.6, "1:00"), (184, "3:04"), (7384, "2:03:04")]
+)
+def test_durations_are_read_at_a_glance(seconds, text):
+    assert duration(seconds) == text
+
+
+# --- TOML
+
+values = st.one_of(
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.lists(st.integers(-5, 5)),
+)
+keys = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+tables = st.recursive(st.dictionaries(keys, values), lambda inner: st.dictionaries(keys, values | inner), max_leaves=10)
+
+
+@given(tables)
+def test_toml_is_read_back_by_tomllib(document):
+    assert tomllib.load(io.BytesIO(toml(document).encode())) == document
+
+
+def test_toml_leaves_none_out_and_refuses_what_it_has_no_word_for():
+    assert tomllib.loads(toml({"a": None, "b": {"c": None, "d": 1}, "n": math.nan}))["b"] == {"d": 1}
+    with pytest.raises(TypeError, match="TOML has no object"):
+        toml({"a": object()})

@@ -1,0 +1,46 @@
+"""The examples and the README's programs run as they stand."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+EXPECTED = {
+    "train_and_evaluate": r"kernels   (\S+) \+- \S+\nGymnasium \1 ",
+    "own_loop": r"mean return of 100 episodes (4[5-9]\d|500)",
+    "kernels_in_your_code": r"distance from the optimum: \d\.\d+e-0[2-9]",
+}
+
+
+def run(code, folder):
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_runs_and_prints_what_it_should(path, tmp_path):
+    assert re.search(EXPECTED[path.stem], run(path.read_text(), tmp_path))
+
+
+def test_readme_has_programs():
+    assert len(BLOCKS) >= 3
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_program_of_the_readme_runs(block, tmp_path):
+    output = run(block, tmp_path)
+    if "evaluate_policy(model" in block:
+        assert output.startswith("(500.0, 0.0)")
+
+
+def test_numbers_in_readme_tables_are_not_typed_by_hand():
+    """Speed tables stand between markers, which `make tables` fills from result files."""
+    text = (ROOT / "README.md").read_text()
+    outside = re.sub(r"<!-- bench:\S+ -->.*?<!-- /bench -->", "", text, flags=re.DOTALL)
+    assert not re.search(r"^\|.*\d\s*(x|M|us|ms)\b.*\|$", outside, re.MULTILINE)
