@@ -112,19 +112,17 @@ def kernels_table(rows: list[Row]) -> str:
 
 def rollouts_table(rows: list[Row]) -> str:
     """Env steps per second by environment, then CartPole against the hand-written loop."""
-    rates = {row["env"]: row["steps_per_s"] for row in rows if row["kind"] == "rates"}
-    environments = list(rates)
-    competitors = list(dict.fromkeys(name for by_name in rates.values() for name in by_name))
-    peers: dict[str, dict[str, float]] = {}
+    environments = [row["env"] for row in rows if row["kind"] == "rates"]
+    cells: dict[str, dict[str, str]] = {}
     for row in rows:
-        if row["kind"] == "peer":
-            peers.setdefault(row["peer"], {})[row["env"]] = row["steps_per_s"][row["peer"]]
-    ours = competitors[0]
-    lines = [[name, *[rate(rates[env][name]) for env in environments]] for name in competitors]
-    lines += [[name, *[rate(by_env[env]) if env in by_env else "-" for env in environments]] for name, by_env in peers.items()]
-    lines += [[f"{ours}: of the bare loop", *[ratio(rates[env][ours] / rates[env]["bare loop"]) for env in environments]]]
-    lines += [[f"{ours}: of the Gymnasium loop", *[ratio(rates[env][ours] / rates[env]["Gymnasium loop"]) for env in environments]]]
-    text = markdown(["env steps/s", *environments], lines)
+        if row["kind"] in ("rates", "peer"):
+            ours, *others = row["steps_per_s"].items()
+            if row["kind"] == "rates":
+                cells.setdefault(ours[0], {})[row["env"]] = rate(ours[1])
+            for name, value in others:
+                cells.setdefault(name, {})[row["env"]] = f"{rate(value)} ({ratio(ours[1] / value)})"
+    lines = [[name, *[by_env.get(env, "-") for env in environments]] for name, by_env in cells.items()]
+    text = markdown([f"env steps/s ({lines[0][0]}: times as fast, in turn)", *environments], lines)
     for row in rows:
         if row["kind"] == "by hand":
             by_name = row["steps_per_s"]

@@ -15,6 +15,7 @@ from fastars.samplers.compiled import for_blocks, with_bias_block
 ENVS = [env_id for env_id in compiled_env_ids() if env_id != "CartPole-v0"]  # which is CartPole-v1 with a shorter limit
 N_CANDIDATES = 20_480
 N_PLAIN = 10  # episodes of the competitors written in Python
+BARE = f"bare loop of the same physics, {THREADS} threads"
 KERNEL, ONE_THREAD = f"fastars, {THREADS} threads", "fastars, 1 thread"
 
 
@@ -83,21 +84,21 @@ def test_rollouts(env_id, race, record, quick):
         {
             KERNEL: lambda: evaluate_candidates(env_id, weights, seeds, n_threads=THREADS),
             ONE_THREAD: lambda: evaluate_candidates(env_id, weights, seeds, n_threads=1),
-            "bare loop": bare,
+            BARE: bare,
             "NumPy twin": lambda: reference.rollouts(task, unfiltered, padded, few_seeds, False),
             "Gymnasium loop": lambda: gymnasium_loop(env_id, few, few_seeds),
         },
         budget=8.0,
     )
-    steps = {KERNEL: n_steps, ONE_THREAD: n_steps, "bare loop": bare_steps, "NumPy twin": n_plain, "Gymnasium loop": n_plain}
+    steps = {KERNEL: n_steps, ONE_THREAD: n_steps, BARE: bare_steps, "NumPy twin": n_plain, "Gymnasium loop": n_plain}
     rates = {name: steps[name] / seconds[name] for name in steps}
     record(env=env_id, kind="rates", mean_length=n_steps / n, episodes=n, steps_per_s=rates)
 
 
 PEERS = {
-    "EnvPool": lambda *args: peers.envpool_steps(*args, THREADS),
-    "gymnax": peers.gymnax_steps,
-    "Gymnasium vector": peers.gymnasium_vector_steps,
+    "EnvPool, 1,024 environments": lambda *args: peers.envpool_steps(*args, THREADS),
+    "gymnax (JAX), 1,024 environments": peers.gymnax_steps,
+    "Gymnasium, vectorised, 1,024 environments": peers.gymnasium_vector_steps,
 }
 
 

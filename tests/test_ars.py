@@ -50,6 +50,28 @@ def test_threads_do_not_change_theta(variant):
     assert len(hashes) == 1
 
 
+def test_threads_share_the_columns_of_a_weighted_sum(monkeypatch):
+    alone = small(n_threads=1).learn(5000)
+    assert np.all(alone.theta != 0)  # no column is left out
+    monkeypatch.setattr("fastars.ars._PARALLEL_SUM", 1)
+    assert digest(small(n_threads=3).learn(5000)) == digest(alone)
+
+
+def test_noise_is_the_table_of_its_seed_and_size():
+    model = small(noise_size=3_000_001, n_threads=3)
+    assert np.array_equal(model.noise, fastars.kernels.noise_table(np.uint64(5), 3_000_001))
+
+
+def test_momentum_carries_on_from_one_iteration_to_the_next():
+    model = small(momentum=0.5)
+    model.ask()
+    model.tell(np.arange(16.0))
+    first = model.theta.copy()
+    model.ask()
+    model.tell(np.ones(16))  # no gradient: what moves is half of the velocity
+    np.testing.assert_allclose(model.theta - first, 0.5 * first, rtol=1e-12)
+
+
 def test_two_runs_are_equal_and_another_seed_is_not():
     assert digest(small().learn(5000)) == digest(small().learn(5000))
     assert digest(small().learn(5000)) != digest(small(seed=6).learn(5000))

@@ -70,7 +70,7 @@ def test_every_dtype_and_shape_comes_back_to_the_bit(tmp_path, dtype, shape):
     save(tmp_path / "a.zip", {}, {"x": array})
     _, arrays = load(tmp_path / "a.zip")
     assert bits(arrays) == bits({"x": array})
-    assert arrays["x"].flags.owndata and arrays["x"].flags.writeable and arrays["x"].flags.c_contiguous
+    assert all(arrays["x"].flags[flag] for flag in ("OWNDATA", "WRITEABLE", "C_CONTIGUOUS"))
 
 
 def test_the_order_in_memory_is_not_kept_but_the_values_are(tmp_path):

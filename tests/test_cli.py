@@ -27,6 +27,7 @@ from fastars.cli.interrupts import Interrupted, Interrupts
 from fastars.cli.progress import Progress, compiling, progress
 from fastars.cli.report import console, count, duration
 from fastars.cli.run_folder import next_run_folder, toml
+from fastars.cli.training import Run
 from fastars.config import PRESETS, VARIANTS, Config
 
 ROOT = Path(fastars.__file__).parents[1]
@@ -341,8 +342,9 @@ def test_an_unexpected_error_says_how_to_see_where(monkeypatch, capsys):
     assert capsys.readouterr().err == "fastars: error: KeyError: 'surprise' (--traceback shows where)\n"
 
 
-def test_a_reader_that_leaves_is_no_error(tmp_path):
-    process = subprocess.Popen([*COMMAND, "envs"], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+@pytest.mark.parametrize("argument", ["envs", "--version"])
+def test_a_reader_that_leaves_is_no_error(tmp_path, argument):
+    process = subprocess.Popen([*COMMAND, argument], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()
     assert process.stderr.read() == b""
     process.stderr.close()
@@ -411,7 +413,7 @@ class Work:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_whole_method_is_finished_before_a_signal_is_heard(number):
     work = Work(number)
-    with Interrupts(work.whole) as interrupts:
+    with contextlib.suppress(Interrupted), Interrupts(work.whole) as interrupts:
         work.whole()
     assert work.is_whole
     assert interrupts.exit_code == 128 + number
@@ -422,6 +424,23 @@ def test_the_same_method_of_another_object_is_interrupted():
     with Interrupts(Work(signal.SIGINT).whole), pytest.raises(Interrupted):
         work.whole()
     assert not work.is_whole
+
+
+class SignalledInUpdate(ARS):
+    """A run that is interrupted in the middle of its third update."""
+
+    def _update(self, *args, **kwargs):
+        if self.iteration == 2:
+            signal.raise_signal(signal.SIGINT)
+        super()._update(*args, **kwargs)
+
+
+def test_a_signal_during_an_update_stops_after_it(tmp_path):
+    model = SignalledInUpdate("LinearPolicy", "CartPole-v1", seed=0, n_threads=1)
+    with pytest.raises(Interrupted) as interrupt:
+        Run(model, tmp_path, total=100_000, eval_freq=10_000, n_episodes=2, log_interval=1).run()
+    assert interrupt.value.exit_code == 130
+    assert ARS.load(tmp_path / "model.zip").iteration == 3
 
 
 # --- Progress

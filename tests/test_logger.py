@@ -109,9 +109,10 @@ def test_the_csv_header_grows_and_earlier_rows_get_empty_cells(tmp_path):
 def test_the_csv_is_whole_when_growing_its_header_fails(tmp_path, monkeypatch):
     logger = Logger(tmp_path, ["csv"])
     dump(logger, a=1)
-    with monkeypatch.context() as patch, pytest.warns(RuntimeWarning, match="injected"):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "replace", fail)
-        dump(logger, a=2, b=3)
+        with pytest.warns(RuntimeWarning, match="injected"):
+            dump(logger, a=2, b=3)
     assert (tmp_path / "progress.csv").read_text() == "a\n1\n"
     dump(logger, a=4, b=5)
     logger.close()
@@ -190,10 +191,10 @@ def test_an_output_that_fails_warns_once_and_the_others_go_on(tmp_path):
 
     full, collector = Full(), Collector()
     logger = Logger(formats=[full, collector])
-    with pytest.warns(RuntimeWarning, match="rows of the log are lost, training goes on: .*injected") as caught:
-        for step in range(5):
-            dump(logger, step, a=step)
-    assert len(caught) == 1
+    with pytest.warns(RuntimeWarning, match="rows of the log are lost, training goes on: .*injected"):
+        dump(logger, 0, a=0)
+    for step in range(1, 5):
+        dump(logger, step, a=step)  # a second warning would be an error
     assert full.n_calls == 5  # space may come back
     assert [step for _, _, step in collector.rows] == [0, 1, 2, 3, 4]
 

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 
-from fastars import evaluate_candidates, kernels
+from fastars import evaluate_candidates, kernels, reference
 from fastars._jit import inline
 from fastars._protocol import register_functions
 from fastars._structs import NONFINITE, TERMINATED, TRUNCATED, Argmax, Filter, LinearPolicy, Task, empty_rollouts, identity_filter
@@ -198,16 +198,15 @@ def test_filter_is_applied_before_the_policy():
     assert len(set(filtered.returns)) > 5
 
 
-def test_filtered_observations_are_clipped():
-    """With a clip of 0.001 every score is a sum of +-0.001 times a weight, whatever the scale beyond it."""
-    sampler = CompiledSampler(CARTPOLE.task(LinearPolicy()), 1)
-    results = [
-        sampler.evaluate(candidates(32), Filter(np.zeros(4), np.full(4, scale), 1e-3), np.arange(32, dtype=np.uint64), False).returns
-        for scale in (1e12, 1e15)
-    ]
-    assert np.array_equal(*results)
-    plain = sampler.evaluate(candidates(32), identity_filter(4), np.arange(32, dtype=np.uint64), False).returns
-    assert not np.array_equal(results[0], plain)
+def test_filtered_observations_are_clipped_on_both_sides():
+    """Scores of a continuous action show every entry: a clip that cuts most of them, against NumPy's."""
+    pendulum = compiled_env("Pendulum-v1")
+    weights = np.concatenate([np.random.default_rng(0).normal(size=(6, 3)), np.zeros((6, 1))], axis=1)
+    filter = Filter(np.array([0.1, -0.2, 0.3]), np.array([2.0, 1.0, 0.5]), 0.4)
+    seeds, task = np.arange(6, dtype=np.uint64), pendulum.task(LinearPolicy())
+    clipped = CompiledSampler(task, 1).evaluate(weights, filter, seeds, False).returns
+    np.testing.assert_allclose(clipped, reference.rollouts(task, filter, weights, seeds, False).returns, rtol=1e-9)
+    assert not np.allclose(clipped, CompiledSampler(task, 1).evaluate(weights, filter._replace(clip=np.inf), seeds, False).returns)
 
 
 def test_exception_in_a_block_reaches_the_caller():

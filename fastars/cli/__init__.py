@@ -36,7 +36,7 @@ def main(args: Sequence[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--traceback"]
     try:
         if arguments == ["--version"]:
-            print(f"fastars {__version__}")
+            print(f"fastars {__version__}", flush=True)
             return 0
         with warnings.catch_warnings():
             warnings.showwarning = _say_warning
