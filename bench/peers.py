@@ -84,7 +84,7 @@ def gymnax_steps(env_id, task, weights, n_steps):
             return (key, observation, state, total + reward), None
 
         carry, _ = jax.lax.scan(advance, (key, observation, state, jnp.float32(0.0)), None, length=n_steps)
-        # The last observation too: where every reward is -1, XLA sees that the sum needs no physics and leaves it out ("7,000 M/s").
+        # The last observation too: where every reward is -1, XLA sees that the sum needs no physics and leaves it out.
         return carry[1], carry[3]
 
     program = jax.jit(jax.vmap(one))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastars import checkpoint, kernels, reference
+from fastars import kernels, model_file, reference
 from fastars._structs import Filter, FloatArray, Moments, Rollouts
 from fastars.config import Config, Schedule, make_config
 from fastars.envs import compiled_env
@@ -476,22 +476,7 @@ class ARS:
 
         A schedule given as a function is stored as its value at the start: pass it to `load` again.
         """
-        manifest = {
-            "algorithm": "ARS",
-            "env": {"id": self._env.id, "kwargs": self._env.kwargs, "max_steps": self._env.max_steps},
-            "preset": self.preset,
-            "config": self.config.to_dict(),
-            "backend": self.backend,
-            "iteration": self.iteration,
-            "num_timesteps": self.num_timesteps,
-            "num_episodes": self.num_episodes,
-            "dropped_pairs": self.dropped_pairs,
-            "empty_iterations": self._empty_iterations,
-            "observations": int(self._moments[0]),
-        }
-        slots = {f"optimizer_{k}": slot for k, slot in enumerate(self._slots)}
-        arrays = {"theta": self.theta, "filter_mean": self._moments[1], "filter_m2": self._moments[2], **slots}
-        checkpoint.save(path, manifest, arrays)
+        model_file.save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], env: Any = None, **settings: Any) -> ARS:
@@ -511,53 +496,8 @@ class ARS:
         fastars.CheckpointError
             If it is no file of a model, damaged, or of a newer version.
         """
-        manifest, arrays = checkpoint.load(path)
-        try:
-            model = cls._from_manifest(manifest, env, settings)
-            model._restore(manifest, arrays)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            if isinstance(error, checkpoint.CheckpointError):
-                raise
-            raise checkpoint.CheckpointError(f"{os.fspath(path)}: not a model of this version: {error}") from error
+        model: ARS = model_file.load(cls, path, env, settings)
         return model
-
-    @classmethod
-    def _from_manifest(cls, manifest: Mapping[str, Any], env: Any, settings: Mapping[str, Any]) -> ARS:
-        import gymnasium
-
-        if manifest["algorithm"] != "ARS":
-            raise ValueError(f"algorithm is {manifest['algorithm']!r}")
-        if env is None:
-            saved = manifest["env"]
-            env = gymnasium.make(saved["id"], max_episode_steps=saved["max_steps"], **saved["kwargs"])
-        config = Config.from_dict(manifest["config"])
-        values = {name: getattr(config, name) for name in Config.__dataclass_fields__ if name != "with_bias"}
-        values |= {"backend": manifest["backend"], "preset": manifest["preset"], **settings}
-        return cls("LinearPolicy", env, policy_kwargs={"with_bias": config.with_bias}, **values)
-
-    def _restore(self, manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Put the state of a file into a new model, after checking its shapes."""
-
-        def array(name: str, like: FloatArray) -> FloatArray:
-            if arrays[name].shape != like.shape or arrays[name].dtype != np.float64:
-                raise ValueError(f"{name} must be float64 {like.shape}, got {arrays[name].dtype} {arrays[name].shape}")
-            if not np.isfinite(arrays[name]).all():
-                raise ValueError(f"{name} must be finite")
-            return arrays[name]
-
-        counters = ("iteration", "num_timesteps", "num_episodes", "dropped_pairs", "empty_iterations", "observations")
-        for name in counters:
-            if type(manifest[name]) is not int or not 0 <= manifest[name] < 2**63:
-                raise ValueError(f"{name} must be an integer from 0 to 2**63 - 1, got {manifest[name]!r}")
-        self.policy.weights = array("theta", self.theta)
-        self._slots = [array(f"optimizer_{k}", slot) for k, slot in enumerate(self._slots)]
-        mean, m2 = array("filter_mean", self._moments[1]), array("filter_m2", self._moments[2])
-        self._moments = (manifest["observations"], mean, m2)
-        if self.config.normalize_observations:
-            self.policy.filter = self._filter()
-        self.iteration, self.num_timesteps = manifest["iteration"], manifest["num_timesteps"]
-        self.num_episodes, self.dropped_pairs = manifest["num_episodes"], manifest["dropped_pairs"]
-        self._empty_iterations = manifest["empty_iterations"]
 
     def set_logger(self, logger: Logger) -> None:
         """Write the log to `logger` from now on."""

@@ -19,14 +19,14 @@ from fastars.cli.run_folder import model_file, next_run_folder, refuse_used_fold
 if TYPE_CHECKING:
     from fastars.ars import ARS
 
-# What suits an environment, found by trying: over 5 seeds the best policy reaches the reward threshold every time. Pendulum has
+# What suits an environment, found by trying: with seeds 1 to 20 the best policy reaches the reward threshold every time. Pendulum has
 # none; swinging it up is beyond a linear policy, whose limit is a return of about -835, and these settings reach it.
 _SUITED: dict[str, dict[str, Any]] = {
     "Acrobot-v1": {"total_timesteps": 500_000},
     "CartPole-v0": {"total_timesteps": 100_000},
     "CartPole-v1": {"total_timesteps": 100_000},
     "MountainCar-v0": {
-        "total_timesteps": 1_000_000,
+        "total_timesteps": 2_000_000,
         "n_delta": 32,
         "n_top": 8,
         "learning_rate": 0.05,

@@ -7,11 +7,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gymnasium
-import numpy as np
 
 from fastars import __version__
 from fastars.ars import ARS
@@ -120,10 +120,8 @@ class Run:
 
     def _config(self) -> str:
         """The text of `config.toml`: all that decides the run."""
-        import numba
-
         model = self.model
-        versions = {"numba": numba.__version__, "numpy": np.__version__, "gymnasium": gymnasium.__version__}
+        versions = {name: version(name) for name in ("numba", "numpy", "gymnasium")}
         return "# Written by `fastars train` when the run began.\n\n" + toml(
             {
                 "env": {"id": model.env_id, **model.env_kwargs},

@@ -19,7 +19,7 @@ from fastars._rng import (
     standard_normal,
 )
 
-NOISE_BLOCK = 65536  # numbers per generator: seeding one costs as much as 50 of them
+NOISE_BLOCK = 65536  # numbers per generator: seeding one costs as much as 40 of them
 
 
 @kernel

