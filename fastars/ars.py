@@ -321,9 +321,7 @@ class ARS:
     def _directions(self) -> tuple[np.ndarray, float]:
         """Where the directions of this iteration stand in the noise table, and their scale."""
         config = self.config
-        indices = self._ops.sample_indices(
-            np.uint64(config.seed), self.iteration, config.n_delta, self._noise_size, self.n_weights
-        )
+        indices = self._ops.sample_indices(np.uint64(config.seed), self.iteration, config.n_delta, self._noise_size, self.n_weights)
         return indices, self._scheduled("delta_std")
 
     def _candidates(self, indices: np.ndarray, sigma: float) -> FloatArray:

@@ -385,7 +385,14 @@ def test_counters_count():
 
 def test_record_has_the_keys_of_the_log():
     record = small().learn(1).record
-    for key in ("rollout/ep_rew_mean", "rollout/return_std", "time/fps", "time/total_timesteps", "train/iterations", "train/step_size"):
+    for key in (
+        "rollout/ep_rew_mean",
+        "rollout/return_std",
+        "time/fps",
+        "time/total_timesteps",
+        "train/iterations",
+        "train/step_size",
+    ):
         assert isinstance(record[key], (int, float))
     assert record["train/grad_norm_sq"] == pytest.approx(record["train/grad_norm"] ** 2)
     assert math.isnan(record["train/update_ratio"])  # theta was zero
@@ -421,7 +428,11 @@ def test_variant_is_what_the_settings_make():
         ({"variant": "V2-t"}, ValueError, "needs n_top < n_delta"),
         ({"backend": "torch"}, ValueError, "backend must be one of 'numba', 'numpy'"),
         ({"n_threads": 0}, ValueError, "n_threads must be an integer of at least 1"),
-        ({"policy_kwargs": {"net_arch": [8]}}, ValueError, "policy_kwargs of LinearPolicy are with_bias and squash_output, got 'net_arch'"),
+        (
+            {"policy_kwargs": {"net_arch": [8]}},
+            ValueError,
+            "policy_kwargs of LinearPolicy are with_bias and squash_output, got 'net_arch'",
+        ),
         ({"policy_kwargs": {"squash_output": True}}, ValueError, "squash_output=True"),
         ({"clip_observations": 0.0}, ValueError, "clip_observations must be positive"),
         ({"keep_ties": 2}, TypeError, "keep_ties must be True or False, got 2"),

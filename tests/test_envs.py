@@ -302,7 +302,9 @@ def test_wrapper_that_only_watches_is_accepted():
     assert compiled_env(env).max_steps == 500
 
 
-@pytest.mark.parametrize(("env_id", "attribute", "value"), [("CartPole-v1", "gravity", 5.0), ("Acrobot-v1", "book_or_nips", "nips")])
+@pytest.mark.parametrize(
+    ("env_id", "attribute", "value"), [("CartPole-v1", "gravity", 5.0), ("Acrobot-v1", "book_or_nips", "nips")]
+)
 def test_changed_attribute_is_refused_by_name(env_id, attribute, value):
     env = gymnasium.make(env_id)
     setattr(env.unwrapped, attribute, value)

@@ -65,7 +65,12 @@ def test_damaged_file_is_compiled_again(tmp_path, damage):
         content = bytearray(path.read_bytes())
         if damage == "flipped":
             content[len(content) // 2] ^= 1
-        contents = {"truncated": content[: len(content) // 3], "emptied": b"", "flipped": content, "pickle of nothing": b"\x80\x04N."}
+        contents = {
+            "truncated": content[: len(content) // 3],
+            "emptied": b"",
+            "flipped": content,
+            "pickle of nothing": b"\x80\x04N.",
+        }
         path.write_bytes(contents[damage])
     assert run(FASTARS_CACHE_DIR=str(tmp_path))[:2] == (RIGHT, 0)
     assert run(FASTARS_CACHE_DIR=str(tmp_path))[:2] == (RIGHT, 1)  # and the file is whole again

@@ -187,9 +187,7 @@ def rollouts(task, filter, weights, seeds, track):
     Rollouts
         Results of the m episodes. Equal bits for any number of threads.
     """
-    return _rollouts(
-        task.env, task.policy, task.actions, task.low, task.high, task.max_steps, filter, weights, seeds, track
-    )
+    return _rollouts(task.env, task.policy, task.actions, task.low, task.high, task.max_steps, filter, weights, seeds, track)
 
 
 @parallel

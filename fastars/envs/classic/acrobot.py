@@ -58,12 +58,7 @@ def _derivative(state, torque):
     d1 = COM * COM + (1.0 + COM * COM + 2 * COM * cosine2) + 1.0 + 1.0
     d2 = (COM * COM + COM * cosine2) + 1.0
     phi2 = COM * GRAVITY * lean12
-    phi1 = (
-        -COM * (dtheta2 * dtheta2) * sine2
-        - 2 * COM * dtheta2 * dtheta1 * sine2
-        + (COM + 1.0) * GRAVITY * lean1
-        + phi2
-    )
+    phi1 = -COM * (dtheta2 * dtheta2) * sine2 - 2 * COM * dtheta2 * dtheta1 * sine2 + (COM + 1.0) * GRAVITY * lean1 + phi2
     ddtheta2 = (torque + d2 / d1 * phi1 - COM * (dtheta1 * dtheta1) * sine2 - phi2) / (COM * COM + 1.0 - d2 * d2 / d1)
     ddtheta1 = -(d2 * ddtheta2 + phi1) / d1
     return dtheta1, dtheta2, ddtheta1, ddtheta2
