@@ -65,6 +65,9 @@ class ARS:
         Default: drawn from the operating system, and kept in `model.seed`.
     verbose : int
         1: a table of the log on the terminal.
+    stats_window_size, device, _init_setup_model
+        Accepted for scripts written for stable-baselines3-contrib, without effect: the logged means are those of the iteration, and
+        the kernels run on the CPU.
     preset : {"fastars", "paper", "modestyachts", "rllib", "sb3"}, optional
         Whose choices to follow where the published implementations differ (`fastars.config`).
     variant : {"V1", "V1-t", "V2", "V2-t"}, optional
@@ -250,7 +253,7 @@ class ARS:
         Returns
         -------
         ARS
-            This object. KeyboardInterrupt leaves it as it was after the last whole iteration.
+            This object. KeyboardInterrupt during the rollouts leaves it as it was after the last whole iteration.
 
         Raises
         ------

@@ -492,11 +492,13 @@ def deflated(name, n_bytes):
 
 
 def crowded(n_members, n_said):
+    """Nothing but a directory; where the number of members does not fit 16 bits, in zip's 64-bit form."""
     central = struct.pack("<4s6H3I5H2I", b"PK\1\2", 0x314, 20, *[0] * 7, 13, *[0] * 6) + b"manifest.json"
     size = n_members * len(central)
     zip64 = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, n_members, n_members, size, 0)
     zip64 += struct.pack("<4sIQI", b"PK\6\7", 0, size, 1)
-    return central * n_members + zip64 + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, n_said, n_said, min(size, 2**32 - 1), 0, 0)
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, n_said, n_said, size, 0, 0)
+    return central * n_members + (zip64 if n_said == 0xFFFF else b"") + end
 
 
 def overlapping():

@@ -286,6 +286,15 @@ def test_environment_that_is_not_compiled_lists_those_that_are():
         compiled_env("Blackjack-v1")
 
 
+def test_environment_of_ones_own_is_refused_with_its_spaces():
+    class Own(gymnasium.Env):
+        observation_space = gymnasium.spaces.Dict({"a": gymnasium.spaces.Discrete(3)})
+        action_space = gymnasium.spaces.MultiBinary(4)
+
+    with pytest.raises(UnsupportedEnvError, match=r"env 'Own' \(observations Dict\('a': Discrete\(3\)\), actions MultiBinary\(4\)\)"):
+        compiled_env(Own())
+
+
 def test_environment_without_time_limit_is_refused():
     with pytest.raises(UnsupportedEnvError, match="no time limit"):
         compiled_env(gymnasium.make("CartPole-v1", max_episode_steps=-1))

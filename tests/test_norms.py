@@ -62,18 +62,19 @@ def test_norm_of_what_is_not_finite(backend):
 
 @BACKENDS
 def test_info_of_hand_worked_numbers(backend):
-    info = backend.info(np.array([1.0, 7.0]), np.array([3.0, 4.0]), np.array([0.0, 5.0]))
+    info = backend.info(np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array([0.0, 5.0]))
     assert info.weights_norm == pytest.approx(math.sqrt(50))
     assert info.weights_norm_sq == pytest.approx(50)
     assert info.weights_std == 3.0
     assert (info.grad_norm, info.grad_norm_sq, info.step_norm) == (5.0, 25.0, 5.0)
-    assert info.update_ratio == pytest.approx(5 / math.sqrt(50))
+    assert info.update_ratio == pytest.approx(5 / math.sqrt(5))
 
 
 @BACKENDS
 def test_info_at_theta_zero_has_no_update_ratio(backend):
     info = backend.info(np.zeros(3), np.ones(3), np.ones(3))
     assert info.weights_std == 0.0
+    assert info.weights_norm == pytest.approx(math.sqrt(3))
     assert math.isnan(info.update_ratio)
 
 

@@ -121,7 +121,8 @@ def _compiled(env: gymnasium.Env) -> CompiledEnv:
     spec = env.spec
     if spec is None or spec.id not in _COMPILED:
         name = spec.id if spec is not None else type(env.unwrapped).__name__
-        raise UnsupportedEnvError(f"env {name!r} is not a compiled environment. Compiled: {', '.join(compiled_env_ids())}.")
+        spaces = f"observations {env.observation_space}, actions {env.action_space}"
+        raise UnsupportedEnvError(f"env {name!r} ({spaces}) is not a compiled one. Compiled: {', '.join(compiled_env_ids())}.")
     if not spec.max_episode_steps or spec.max_episode_steps < 1:
         raise UnsupportedEnvError(f"env {spec.id!r} has no time limit: make it with max_episode_steps=...")
     module, name = _COMPILED[spec.id]

@@ -53,7 +53,7 @@ class Diagnostics(NamedTuple):
 
 
 class Info(NamedTuple):
-    """Sizes of the weights, of the gradient and of the step: L2 norms, their squares, the weights' population deviation."""
+    """Sizes of the new weights, of the gradient and of the step: L2 norms, their squares, the weights' population deviation."""
 
     weights_norm: Any
     weights_norm_sq: Any
@@ -61,7 +61,7 @@ class Info(NamedTuple):
     grad_norm: Any
     grad_norm_sq: Any
     step_norm: Any
-    update_ratio: Any  # |step| / |theta|, NaN at theta = 0
+    update_ratio: Any  # |step| / |theta before it|, NaN at theta = 0
 
 
 @kernel
@@ -218,29 +218,31 @@ def _ratio(numerator, denominator):
 
 @kernel
 def info(theta, gradient, step):
-    """Sizes of the weights, of the gradient and of the step.
+    """Sizes of the weights after the step, of the gradient and of the step (RLlib's `info`, which has squared norms).
 
     Parameters
     ----------
     theta, gradient, step : ndarray of float64, shape (n_weights,)
-        Weights of the policy, gradient and step.
+        Weights of the policy before the step, gradient and step.
 
     Returns
     -------
     Info
     """
     n_weights = theta.shape[0]
+    weights = np.empty(n_weights)
     mean = 0.0
-    for value in theta:
-        mean += value
+    for k in range(n_weights):
+        weights[k] = theta[k] + step[k]
+        mean += weights[k]
     mean /= n_weights
-    weights_norm, grad_norm, step_norm = norm(theta), norm(gradient), norm(step)
+    weights_norm, grad_norm, step_norm = norm(weights), norm(gradient), norm(step)
     return Info(
         weights_norm,
         weights_norm * weights_norm,
-        math.sqrt(_squares(theta, mean) / n_weights),
+        math.sqrt(_squares(weights, mean) / n_weights),
         grad_norm,
         grad_norm * grad_norm,
         step_norm,
-        _ratio(step_norm, weights_norm),
+        _ratio(step_norm, norm(theta)),
     )

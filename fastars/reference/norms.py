@@ -118,15 +118,16 @@ def _deviation_sq(values):
 
 
 def info(theta, gradient, step):
-    """Norms of weights, gradient and step, the weights' population deviation, and |step| / |theta| (NaN at theta = 0)."""
-    mean = _sum(theta.tolist()) / len(theta)
-    weights_norm, grad_norm, step_norm = norm(theta), norm(gradient), norm(step)
+    """Norms of the new weights theta + step, of gradient and step, the new weights' deviation, |step| / |theta| (NaN at theta = 0)."""
+    weights = theta + step
+    mean = _sum(weights.tolist()) / len(weights)
+    weights_norm, grad_norm, step_norm = norm(weights), norm(gradient), norm(step)
     return Info(
         weights_norm=weights_norm,
         weights_norm_sq=weights_norm * weights_norm,
-        weights_std=math.sqrt(norm_sq(theta - mean) / len(theta)),
+        weights_std=math.sqrt(norm_sq(weights - mean) / len(weights)),
         grad_norm=grad_norm,
         grad_norm_sq=grad_norm * grad_norm,
         step_norm=step_norm,
-        update_ratio=_ratio(step_norm, weights_norm),
+        update_ratio=_ratio(step_norm, norm(theta)),
     )
