@@ -2,7 +2,7 @@
 
 The house, from the top down:
 
-- `ARS` (`ars`) trains; `config` holds its settings and presets, `policy` what it trained; `checkpoint` and `logger` are its files.
+- `ARS` (`ars`) trains; `config` holds its settings and presets, `policy` what it trained; `model_file` and `logger` its files.
 - `evaluate_policy`, `evaluate_candidates` (`evaluation`) run policies in Gymnasium, or many at once in the kernels.
 - `samplers` evaluate candidates; `envs` are the compiled environments.
 - `kernels` are the compiled functions, free to use in your own `@njit` code; `reference` is the same algorithm in plain NumPy.

@@ -54,6 +54,7 @@ def test_threads_share_the_columns_of_a_weighted_sum(monkeypatch):
     alone = small(n_threads=1).learn(5000)
     assert np.all(alone.theta != 0)  # no column is left out
     monkeypatch.setattr("fastars.ars._PARALLEL_SUM", 1)
+    monkeypatch.setattr("fastars.ars._SUM_COLUMNS", 3)
     assert digest(small(n_threads=3).learn(5000)) == digest(alone)
 
 

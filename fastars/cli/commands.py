@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from fastars.ars import ARS
 
 # What suits an environment, found by trying. The best policy reaches the reward threshold with each of seeds 1 to 20, but for
-# MountainCar-v0, where 28 of 30 seeds do and the others come within 3 of it. Pendulum-v1 has no threshold; swinging it up is
-# beyond a linear policy, whose limit is a return of about -835.
+# MountainCar-v0, where about 9 in 10 seeds do and the others come within 3 of it. Pendulum-v1 has no threshold: of 97 settings
+# tried with linear policies, none had a mean above -840 over 5 seeds, and these are the ones that reached it.
 _SUITED: dict[str, dict[str, Any]] = {
     "Acrobot-v1": {"total_timesteps": 500_000},
     "CartPole-v0": {"total_timesteps": 100_000},

@@ -110,7 +110,7 @@ def _make(env_id: str) -> gymnasium.Env:
 
     if env_id not in _COMPILED:
         known = env_id in gymnasium.registry
-        near = difflib.get_close_matches(env_id, compiled_env_ids() if known else [*_COMPILED, *gymnasium.registry], n=3)
+        near = difflib.get_close_matches(env_id, compiled_env_ids() if known else {*_COMPILED, *gymnasium.registry}, n=3)
         what = "is a Gymnasium environment, but not a compiled one" if known else "is not a known environment id"
         hint = f" Near names: {', '.join(near)}." if near else ""
         raise UnsupportedEnvError(f"env {env_id!r} {what}.{hint} Compiled: {', '.join(compiled_env_ids())}.")
