@@ -545,7 +545,9 @@ def hostile_files():
         "negative shape": forged(good_npy(shape=(-1, -3)), shape=(-1, -3)),
         "boolean shape": forged(good_npy(shape=(True,), data=bytes(8)), shape=(True,)),
         "float shape": forged(good_npy(shape=(3.0,)), shape=(3.0,)),
-        "shape that is a string": with_text(manifest_text({"x": {**entry(b""), "shape": "333"}})),
+        "shape that is a number": zipped(
+            [("manifest.json", manifest_text({"x": {**entry(good_npy()), "shape": 3}})), ("x.npy", good_npy())]
+        ),
         "dtype void of 10^9": forged(dtype="|V1000000000", shape=()),
         "dtype that is a list": forged(dtype=[["a", "<f8"]]),
         "dtype structured": forged(dtype="<f8,<f8"),
