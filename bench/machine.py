@@ -18,6 +18,8 @@ def take_two_cpus() -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
     # OpenMP's idle threads spin by default, on a CPU that the next competitor wants: a launch of 15 ms was seen instead of 0.1 ms.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # OpenBLAS's spin for 2**26 cycles after a product, which halved the two threads of whoever came next.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 
 def machine_info() -> dict[str, Any]:

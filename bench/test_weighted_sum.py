@@ -7,6 +7,7 @@ from numba import njit
 
 from bench.machine import THREADS
 from fastars import kernels, reference
+from fastars.ars import _SUM_COLUMNS
 from fastars.samplers.compiled import for_blocks
 
 N_NOISE = 25_000_000
@@ -52,9 +53,10 @@ def test_weighted_sum(shape, race, record, quick, noise):
 
     def on_threads():
         """As the trainer calls it: a serial kernel, the columns shared out among Python threads."""
-        edges = [k * n_weights // (4 * THREADS) for k in range(4 * THREADS + 1)]
+        n_pieces = -(-n_weights // _SUM_COLUMNS)
+        edges = [k * n_weights // n_pieces for k in range(n_pieces + 1)]
         for_blocks(
-            lambda k: kernels.weighted_sum(weights, noise, indices + edges[k], out[edges[k] : edges[k + 1]]), 4 * THREADS, THREADS
+            lambda k: kernels.weighted_sum(weights, noise, indices + edges[k], out[edges[k] : edges[k + 1]]), n_pieces, THREADS
         )
 
     def read(n_threads):

@@ -249,19 +249,27 @@ def weighted_sum(weights, noise, indices, out):
         size = total.shape[0]
         for k in range(size):
             total[k] = 0.0
-        # Four directions per pass over the block, through views: indexing the table itself, with a number that could be negative
-        # for all that LLVM knows, does not vectorise (5 GB/s on a core instead of 15).
-        for i in range(0, n - n % 4, 4):
-            a, a_weight = noise[indices[i] + begin :], weights[i]
-            b, b_weight = noise[indices[i + 1] + begin :], weights[i + 1]
-            c, c_weight = noise[indices[i + 2] + begin :], weights[i + 2]
-            d, d_weight = noise[indices[i + 3] + begin :], weights[i + 3]
-            for k in range(size):
-                total[k] = (((total[k] + a_weight * a[k]) + b_weight * b[k]) + c_weight * c[k]) + d_weight * d[k]
-        for i in range(n - n % 4, n):
+        for i in range(0, n - n % 8, 8):
+            _add_eight(weights[i:], noise[begin:], indices[i:], total)
+        for i in range(n - n % 8, n):
             a, a_weight = noise[indices[i] + begin :], weights[i]
             for k in range(size):
                 total[k] += a_weight * a[k]
+
+
+@inline
+def _add_eight(weights, noise, indices, total):
+    """Add the next eight weighted directions, in their order.
+
+    One at a time, the block of sums is read and written for each: 12 GB/s on two cores, four at a time 27, eight 33. Through views:
+    indexing the table itself, with a number that could be negative for all that LLVM knows, does not vectorise.
+    """
+    a, b, c, d = noise[indices[0] :], noise[indices[1] :], noise[indices[2] :], noise[indices[3] :]
+    e, f, g, h = noise[indices[4] :], noise[indices[5] :], noise[indices[6] :], noise[indices[7] :]
+    v0, v1, v2, v3, v4, v5, v6, v7 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5], weights[6], weights[7]
+    for k in range(total.shape[0]):
+        first = (((total[k] + v0 * a[k]) + v1 * b[k]) + v2 * c[k]) + v3 * d[k]
+        total[k] = (((first + v4 * e[k]) + v5 * f[k]) + v6 * g[k]) + v7 * h[k]
 
 
 @parallel

@@ -118,7 +118,7 @@ def _deviation_sq(values):
 
 
 def info(theta, gradient, step):
-    """Norms of the new weights theta + step, of gradient and step, the new weights' deviation, |step| / |theta| (NaN at theta = 0)."""
+    """Norms of the weights theta + step, of gradient and step; the deviation of the weights; |step| / |theta|, NaN at theta = 0."""
     weights = theta + step
     mean = _sum(weights.tolist()) / len(weights)
     weights_norm, grad_norm, step_norm = norm(weights), norm(gradient), norm(step)
