@@ -104,7 +104,7 @@ def test_save_and_load_at_every_iteration_does_not_change_theta(tmp_path, settin
 
 
 def test_backends_agree_over_twenty_iterations():
-    """CartPole's returns are whole numbers, so both backends see equal ones, and sums run in the same order: at most roundings differ."""
+    """CartPole's returns are whole numbers, equal in both backends, and sums run in the same order: at most roundings differ."""
     models = [small(backend=backend, n_delta=4, noise_size=1 << 16) for backend in ("numba", "numpy")]
     for _ in range(20):
         returns = [model.learn(1, reset_num_timesteps=False).record["rollout/ep_rew_mean"] for model in models]
