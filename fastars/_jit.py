@@ -23,13 +23,16 @@ import hashlib
 import os
 import pickle
 import stat
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import llvmlite
 import numba
+from numba.core import types
 from numba.core.caching import CompileResultCacheImpl, _Cache
 from numba.core.serialize import dumps
 
@@ -119,11 +122,25 @@ class KernelCache(_Cache):
         """The full key of a compiled signature and the file it belongs in (None: no cache)."""
         key = (sig, codegen.magic_tuple())
         directory = cache_directory() if self._enabled else None
-        if directory is None:
+        if directory is None or any(_is_foreign(part) for part in sig):
             return key, None
         name = f"{self._function.__module__}.{self._function.__qualname__}"
-        digest = hashlib.sha256(repr((str(sig), key[1], _source_digest())).encode()).hexdigest()
+        digest = hashlib.sha256(repr((str(sig), key[1], _source_digest(), _compiler_settings())).encode()).hexdigest()
         return key, Path(directory) / f"{name}.{digest[:32]}.kernel"
+
+
+def _is_foreign(numba_type: Any) -> bool:
+    """Whether a type leads to code from outside the package, whose changes the digest of our sources would not show."""
+    instance_class = getattr(numba_type, "instance_class", None)
+    if instance_class is not None and instance_class.__module__.partition(".")[0] != __name__.partition(".")[0]:
+        return True
+    return isinstance(numba_type, types.BaseTuple) and any(_is_foreign(part) for part in numba_type)  # type: ignore[attr-defined]
+
+
+def _compiler_settings() -> tuple[Any, ...]:
+    """Switches of Numba that change the code it makes: `NUMBA_BOUNDSCHECK=1` must not be answered by code that checks nothing."""
+    names = ("BOUNDSCHECK", "OPT", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "FULL_TRACEBACKS")
+    return (llvmlite.__version__, *(str(getattr(numba.config, name, None)) for name in names))
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
@@ -142,7 +159,7 @@ def _source_digest() -> str:
     """Digest of every source that is compiled, and of the versions that compile it."""
     package = Path(__file__).parent
     compiled = [*package.glob("_*.py"), *package.glob("kernels/**/*.py"), *package.glob("envs/**/*.py")]
-    digest = hashlib.sha256(f"{numba.__version__} {numba.core.config.PYVERSION}".encode())
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version_info[:2]}".encode())
     for path in sorted(compiled):
         digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

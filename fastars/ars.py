@@ -6,6 +6,7 @@ Arithmetic on arrays is in `kernels` or, slowly, in `reference`.
 from __future__ import annotations
 
 import math
+import operator
 import os
 import time
 import warnings
@@ -15,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from fastars import kernels, model_file, reference
+from fastars._signals import HeldSignals
 from fastars._structs import Filter, FloatArray, Moments, Rollouts
 from fastars.config import Config, Schedule, make_config
 from fastars.envs import compiled_env
 from fastars.logger import Logger
 from fastars.policy import Policy, n_weights, parse_policy
-from fastars.samplers.compiled import CompiledSampler, available_cpus, for_blocks, with_bias_block
+from fastars.samplers.compiled import CompiledSampler, at_least_one, available_cpus, for_blocks, seed_array, with_bias_block
 
 _BACKENDS = ("numba", "numpy")
 _NOISE_SIZE = 1 << 22
@@ -33,7 +35,7 @@ Callback = Callable[[dict[str, Any], dict[str, Any]], bool | None]
 
 
 class NonFiniteReturnsError(RuntimeError):
-    """No candidate has had a finite return for 10 iterations, or one had none and `on_nonfinite="raise"`."""
+    """No pair had finite returns for 10 iterations, or one had none and `on_nonfinite="raise"`, or the step was not finite."""
 
 
 class ARS:
@@ -120,12 +122,17 @@ class ARS:
             raise ValueError(f"backend must be one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}")
         if tensorboard_log is not None:
             raise ValueError(f"tensorboard_log is not supported, got {tensorboard_log!r}: use set_logger")
-        if n_threads is not None and (not isinstance(n_threads, int) or n_threads < 1):
-            raise ValueError(f"n_threads must be an integer of at least 1, got {n_threads!r}")
+        if n_threads is not None:
+            n_threads = at_least_one("n_threads", n_threads)
+        if device not in ("cpu", "auto"):
+            warnings.warn(f"device={device!r} has no effect: kernels run on the CPU", stacklevel=2)
         structure = parse_policy(policy, policy_kwargs)
-        if isinstance(n_delta, int) and isinstance(n_top, int) and n_top > n_delta >= 1:
-            warnings.warn(f"n_top={n_top} is more than n_delta={n_delta}: all {n_delta} directions are used", stacklevel=2)
-            n_top = n_delta
+        n_directions = Config.n_delta if n_delta is None else n_delta
+        if n_top is not None and at_least_one("n_top", n_top) > at_least_one("n_delta", n_directions):
+            warnings.warn(
+                f"n_top={n_top} is more than n_delta={n_directions}: all {n_directions} directions are used", stacklevel=2
+            )
+            n_top = n_directions
         self.config: Config = make_config(
             preset,
             variant,
@@ -145,8 +152,7 @@ class ARS:
         self.backend = backend
         self.verbose = verbose
         self._env = compiled_env(env)
-        self._ops = kernels if backend == "numba" else reference
-        self.policy = Policy(structure, self._env, self.config.clip_actions, self._ops)
+        self.policy = Policy(structure, self._env, self.config.clip_actions, backend)
         self.sampler = _sampler(self._env.task(structure, self.config.clip_actions), backend, n_threads)
         self.n_threads = n_threads or available_cpus()
         self.n_weights = n_weights(structure, self._env)
@@ -166,15 +172,22 @@ class ARS:
         self.iteration = 0
         self.num_timesteps = 0
         self.num_episodes = 0
+        self.num_updates = 0
         self.dropped_pairs = 0
         self._empty_iterations = 0
         self._progress_remaining = 1.0
-        self._asked: tuple[np.ndarray, float] | None = None
+        self._asked: tuple[int, np.ndarray, float] | None = None
         n_obs = self._env.n_obs
         self._moments: tuple[int, FloatArray, FloatArray] = (0, np.zeros(n_obs), np.zeros(n_obs))
         n_slots = 2 if self.config.optimizer == "adam" else 1
         self._slots: list[FloatArray] = [np.zeros(self.n_weights) for _ in range(n_slots)]
+        if self.config.normalize_observations:
+            self.policy.filter = self._filter(self._moments)
         self.record: dict[str, float] = {}
+
+    @property
+    def _ops(self) -> Any:
+        return kernels if self.backend == "numba" else reference
 
     # --- What a run is
 
@@ -254,24 +267,28 @@ class ARS:
         Returns
         -------
         ARS
-            This object. KeyboardInterrupt during the rollouts leaves it as it was after the last whole iteration.
+            This object. KeyboardInterrupt leaves it as it was after the last whole iteration.
 
         Raises
         ------
         NonFiniteReturnsError
             After 10 iterations in which no pair of candidates had finite returns.
         """
-        if not isinstance(total_timesteps, (int, np.integer)) or total_timesteps < 1:
-            raise ValueError(f"total_timesteps must be an integer of at least 1, got {total_timesteps!r}")
+        total_timesteps = at_least_one("total_timesteps", total_timesteps)
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback must be a function callback(locals, globals), got {callback!r}")
         if reset_num_timesteps:
             self.num_timesteps = 0
         start_steps, start_time = self.num_timesteps, time.perf_counter()
         goal = total_timesteps if reset_num_timesteps else start_steps + int(total_timesteps)
         while self.num_timesteps < goal:
             self._progress_remaining = 1.0 - self.num_timesteps / goal
-            indices, sigma = self._directions()
-            rollouts = self._evaluate(self._candidates(indices, sigma))
-            self._update(indices, sigma, rollouts)
+            with HeldSignals():
+                indices, sigma = self._directions()
+                candidates = self._candidates(indices, sigma)
+            rollouts = self._evaluate(candidates)
+            with HeldSignals():
+                self._update(indices, sigma, rollouts)
             elapsed = time.perf_counter() - start_time
             self.record["time/time_elapsed"] = elapsed
             self.record["time/fps"] = (self.num_timesteps - start_steps) / max(elapsed, 1e-9)
@@ -290,9 +307,17 @@ class ARS:
         -------
         ndarray of float64, shape (2 * n_delta, n_weights)
             Rows 2i and 2i + 1 are theta + sigma delta_i and theta - sigma delta_i.
+
+        Raises
+        ------
+        ValueError
+            If observations are normalised: returns alone don't tell what was observed.
         """
-        self._asked = self._directions()
-        return self._candidates(*self._asked)
+        if self.config.normalize_observations:
+            raise ValueError("ask() and tell() need normalize_observations=False: returns don't tell what was observed")
+        indices, sigma = self._directions()
+        self._asked = self.iteration, indices, sigma
+        return self._candidates(indices, sigma)
 
     def tell(self, returns: Any, n_steps: int = 0) -> None:
         """Take the step for the returns of the candidates that `ask` gave.
@@ -300,27 +325,31 @@ class ARS:
         Parameters
         ----------
         returns : array_like of float, shape (2 * n_delta,)
-            In the order of the candidates. A pair with a NaN or infinite return is dropped and counted.
+            In the order of the candidates, with all that should count in them: `alive_bonus_offset` is not added. A pair with a
+            NaN or infinite return is dropped and counted.
         n_steps : int
             Environment steps they took, for the counters.
 
         Raises
         ------
         RuntimeError
-            Without a preceding `ask`.
+            Without a preceding `ask`, or if the run has gone on since.
         ValueError
             If the number of returns is wrong; `tell` can then be called again.
         """
-        if self._asked is None:
-            raise RuntimeError("tell() needs the candidates of ask(): call ask() first")
+        if self._asked is None or self._asked[0] != self.iteration:
+            raise RuntimeError("tell() needs the candidates of this iteration: call ask() first")
+        if not isinstance(n_steps, (int, np.integer)) or n_steps < 0:
+            raise ValueError(f"n_steps must be an integer of at least 0, got {n_steps!r}")
         values = np.array(returns, dtype=np.float64).ravel()
         if values.size != 2 * self.config.n_delta:
             raise ValueError(f"returns must have {2 * self.config.n_delta} entries, got {values.size}")
-        indices, sigma = self._asked
+        _, indices, sigma = self._asked
+        self._asked = None
         zeros = np.zeros(values.size, np.int64)
         no_moments = Moments(np.zeros(0, np.int64), np.zeros((0, self._env.n_obs)), np.zeros((0, self._env.n_obs)))
-        self._update(indices, sigma, Rollouts(values, zeros, zeros, no_moments), n_episodes=1, n_steps=n_steps)
-        self._asked = None
+        with HeldSignals():
+            self._update(indices, sigma, Rollouts(values, zeros, zeros, no_moments), n_episodes=1, n_steps=n_steps)
 
     def _directions(self) -> tuple[np.ndarray, float]:
         """Where the directions of this iteration stand in the noise table, and their scale."""
@@ -355,23 +384,29 @@ class ARS:
         n_dropped = config.n_delta - int(np.count_nonzero(ops.finite_pairs(returns)))
         if n_dropped and config.on_nonfinite == "raise":
             raise NonFiniteReturnsError(f"{n_dropped} of {config.n_delta} pairs had a NaN or infinite return; theta is unchanged")
-        ranked = _SHAPING[config.fitness_shaping](ops, returns)
-        selected = ops.top_directions(ranked, config.n_top, config.keep_ties)
-        std = ops.return_std(ranked, selected, config.return_ddof)
+        selected = ops.top_directions(returns, config.n_top, config.keep_ties)
+        shaped = _SHAPING[config.fitness_shaping](ops, returns)
+        std = ops.return_std(shaped, selected, config.return_ddof)
         divisor = config.n_top if config.divide_by_n_top else len(selected)
-        weights = ops.direction_weights(ranked, selected, divisor, std, config.std_epsilon)
+        weights = ops.direction_weights(shaped, selected, divisor, std, config.std_epsilon)
         gradient = self._weighted_sum(weights, indices[selected])
         slots, step, learning_rate = self._optimizer_step(gradient) if len(selected) else (self._slots, 0.0 * gradient, 0.0)
         moments = self._moments
         if config.normalize_observations:
             moments = ops.merge_moments(*moments, rollouts.moments)
+        filter = self._filter(moments) if config.normalize_observations else self.policy.filter
         info = ops.info(self.theta, gradient, step)
+        theta = self.theta + step
+        if not np.isfinite(theta).all():
+            largest = float(np.max(np.abs(gradient)))
+            raise NonFiniteReturnsError(
+                f"the step is not finite (learning_rate {learning_rate:g}, largest gradient {largest:g}); theta is unchanged"
+            )
 
-        self.policy.weights = self.theta + step
+        self.policy.weights, self.policy.filter = theta, filter
         self._slots, self._moments = slots, moments
-        if config.normalize_observations:
-            self.policy.filter = self._filter()
         self.iteration += 1
+        self.num_updates += 1 if len(selected) else 0
         self.num_timesteps += int(rollouts.lengths.sum()) if n_steps is None else int(n_steps)
         self.num_episodes += len(rollouts.returns)
         self.dropped_pairs += n_dropped
@@ -413,7 +448,7 @@ class ARS:
         config, learning_rate = self.config, self._scheduled("learning_rate")
         if config.optimizer == "adam":
             m, v, step = self._ops.adam_step(
-                *self._slots, self.iteration + 1, gradient, learning_rate, 0.9, 0.999, 1e-8, config.weight_decay, self.theta
+                *self._slots, self.num_updates + 1, gradient, learning_rate, 0.9, 0.999, 1e-8, config.weight_decay, self.theta
             )
             return [m, v], step, learning_rate
         velocity, step = self._ops.sgd_step(
@@ -421,9 +456,9 @@ class ARS:
         )
         return [velocity], step, learning_rate
 
-    def _filter(self) -> Filter:
-        """The filter that follows from the observations seen so far."""
-        config, (count, mean, m2) = self.config, self._moments
+    def _filter(self, moments: tuple[int, FloatArray, FloatArray]) -> Filter:
+        """The filter that follows from the moments of the observations seen so far."""
+        config, (count, mean, m2) = self.config, moments
         mean, scale = self._ops.filter_from_moments(
             count, mean, m2, config.filter_ddof, config.filter_epsilon, config.filter_var_epsilon, config.filter_min_std
         )
@@ -461,13 +496,12 @@ class ARS:
         -------
         Rollouts
         """
-        if not isinstance(n_eval_episodes, (int, np.integer)) or n_eval_episodes < 1:
-            raise ValueError(f"n_eval_episodes must be an integer of at least 1, got {n_eval_episodes!r}")
+        n_eval_episodes = at_least_one("n_eval_episodes", n_eval_episodes)
         if seed is None:
             stream = np.random.SeedSequence(self.seed, spawn_key=(_EVALUATION_STREAM, 0))
-            seeds = stream.generate_state(int(n_eval_episodes)).astype(np.uint64)
+            seeds = stream.generate_state(n_eval_episodes).astype(np.uint64)
         else:
-            seeds = np.arange(seed, seed + int(n_eval_episodes), dtype=np.uint64)
+            seeds = seed_array([operator.index(seed) + i for i in range(n_eval_episodes)], n_eval_episodes)
         weights = with_bias_block(self.theta[np.newaxis], self._env.n_act, self.config.with_bias)
         return self.sampler.evaluate(weights, self.policy.filter, seeds, False)
 

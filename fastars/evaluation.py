@@ -10,7 +10,7 @@ import numpy as np
 from fastars._structs import Rollouts, identity_filter
 from fastars.envs import compiled_env
 from fastars.policy import n_weights, parse_policy
-from fastars.samplers.compiled import CompiledSampler, with_bias_block
+from fastars.samplers.compiled import CompiledSampler, at_least_one, seed_array, with_bias_block
 
 
 def evaluate_policy(
@@ -46,8 +46,7 @@ def evaluate_policy(
     """
     import gymnasium
 
-    if not isinstance(n_eval_episodes, (int, np.integer)) or n_eval_episodes < 1:
-        raise ValueError(f"n_eval_episodes must be an integer of at least 1, got {n_eval_episodes!r}")
+    n_eval_episodes = at_least_one("n_eval_episodes", n_eval_episodes)
     if not isinstance(env, (str, gymnasium.Env)):
         raise TypeError(f"env must be an environment id or a gymnasium.Env, not {type(env).__name__}: {env!r}")
     made = gymnasium.make(env) if isinstance(env, str) else env
@@ -65,12 +64,21 @@ def evaluate_policy(
 
 def _episode(model: Any, env: Any, deterministic: bool, seed: int | None) -> tuple[float, int]:
     observation, _ = env.reset(seed=seed)
-    total, length, ended = 0.0, 0, False
+    total, length, ended, state = 0.0, 0, False, None
     while not ended:
-        action, _ = model.predict(observation, deterministic=deterministic)
+        action, state = _act(model, observation, state, deterministic)
         observation, reward, terminated, truncated, _ = env.step(action)
         total, length, ended = total + float(reward), length + 1, terminated or truncated
     return total, length
+
+
+def _act(model: Any, observation: Any, state: Any, deterministic: bool) -> tuple[Any, Any]:
+    """An action; recurrent models get their state back."""
+    if state is None:
+        action, state = model.predict(observation, deterministic=deterministic)
+    else:
+        action, state = model.predict(observation, state=state, deterministic=deterministic)
+    return action, state
 
 
 def evaluate_candidates(
@@ -115,17 +123,8 @@ def evaluate_candidates(
         raise ValueError(f"weights must have shape (n, {wanted}) for {policy} in {compiled.id}, got {matrix.shape}")
     if not np.isfinite(matrix).all():
         raise ValueError(f"weights must be finite, row {int(np.argmin(np.isfinite(matrix).all(axis=1)))} is not")
-    if n_threads is not None and (not isinstance(n_threads, int) or n_threads < 1):
-        raise ValueError(f"n_threads must be an integer of at least 1, got {n_threads!r}")
+    if n_threads is not None:
+        n_threads = at_least_one("n_threads", n_threads)
     sampler = CompiledSampler(compiled.task(structure), n_threads)
     padded = with_bias_block(matrix, compiled.n_act, structure.with_bias)
-    return sampler.evaluate(padded, identity_filter(compiled.n_obs), _seed_array(seeds, len(matrix)), False)
-
-
-def _seed_array(seeds: Any, n: int) -> np.ndarray:
-    array = np.asarray(seeds)
-    if array.shape != (n,):
-        raise ValueError(f"seeds must have shape ({n},), one per candidate, got {array.shape}")
-    if array.size and (array.dtype.kind not in "iu" or int(array.min()) < 0):
-        raise ValueError(f"seeds must be integers from 0 to 2**64 - 1, got {array.dtype} from {array.min()}")
-    return array.astype(np.uint64)
+    return sampler.evaluate(padded, identity_filter(compiled.n_obs), seed_array(seeds, len(matrix)), False)

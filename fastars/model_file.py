@@ -6,16 +6,20 @@ the arrays of weights, optimizer and filter.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from fastars import checkpoint
 from fastars.config import Config
 
-_COUNTERS = ("iteration", "num_timesteps", "num_episodes", "dropped_pairs", "_empty_iterations")
+_COUNTERS = ("iteration", "num_timesteps", "num_episodes", "num_updates", "dropped_pairs", "_empty_iterations")
+_CHANGEABLE = ("learning_rate", "delta_std", "n_threads", "backend", "verbose")
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -41,28 +45,52 @@ def load(model_class: Any, path: str | os.PathLike[str], env: Any, settings: Map
     ------
     fastars.CheckpointError
         If the file holds no model that fits this version and this environment.
+    TypeError
+        For settings that would make it another run.
     """
+    for name in settings:
+        if name not in _CHANGEABLE:
+            raise TypeError(f"{name} can't be changed on loading; only {', '.join(_CHANGEABLE)} can")
     manifest, arrays = checkpoint.load(path)
-    try:
-        model = _construct(model_class, manifest, env, settings)
+    with _named(path):
+        arguments = _arguments(manifest, settings)
+        if env is None:
+            env = gymnasium.make(manifest["env"], **manifest["env_kwargs"])
+    model = model_class("LinearPolicy", env, **{**arguments, **settings})
+    with _named(path):
         _restore(model, manifest["counters"], arrays)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise checkpoint.CheckpointError(f"{os.fspath(path)}: not a model of this version: {error}") from error
     return model
 
 
-def _construct(model_class: Any, manifest: Mapping[str, Any], env: Any, settings: Mapping[str, Any]) -> Any:
-    """A new model with the settings of the file."""
-    import gymnasium
+@contextlib.contextmanager
+def _named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Whatever does not fit is the file's fault."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, gymnasium.error.Error) as error:
+        raise checkpoint.CheckpointError(f"{os.fspath(path)}: not a model of this version: {error}") from error
 
+
+def _arguments(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of the constructor that the file stands for."""
     if manifest["algorithm"] != "ARS":
         raise ValueError(f"algorithm is {manifest['algorithm']!r}")
-    if env is None:
-        env = gymnasium.make(manifest["env"], **manifest["env_kwargs"])
-    config = Config.from_dict(manifest["config"])
-    values = {name: getattr(config, name) for name in Config.__dataclass_fields__ if name != "with_bias"}
-    values |= {"backend": manifest["backend"], "preset": manifest["preset"], **settings}
-    return model_class("LinearPolicy", env, policy_kwargs={"with_bias": config.with_bias}, **values)
+    stored = dict(manifest["config"])
+    for name in ("learning_rate", "delta_std"):
+        if name in settings:
+            stored[name] = settings[name]
+        elif isinstance(stored[name], Mapping):
+            warnings.warn(
+                f"{name} was a schedule, which a file can't hold: it stays at its first value; give load() {name}=...", stacklevel=4
+            )
+    config = Config.from_dict(stored)
+    arguments = {name: getattr(config, name) for name in Config.__dataclass_fields__ if name != "with_bias"}
+    return {
+        **arguments,
+        "policy_kwargs": {"with_bias": config.with_bias},
+        "backend": manifest["backend"],
+        "preset": manifest["preset"],
+    }
 
 
 def _restore(model: Any, counters: Mapping[str, int], arrays: Mapping[str, np.ndarray]) -> None:
@@ -83,6 +111,6 @@ def _restore(model: Any, counters: Mapping[str, int], arrays: Mapping[str, np.nd
     mean, m2 = array("filter_mean", model._moments[1]), array("filter_m2", model._moments[2])
     model._moments = (counters["observations"], mean, m2)
     if model.config.normalize_observations:
-        model.policy.filter = model._filter()
+        model.policy.filter = model._filter(model._moments)
     for name in _COUNTERS:
         setattr(model, name, counters[name.strip("_")])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from fastars import kernels, reference
 from fastars._structs import Filter, FloatArray, LinearPolicy, identity_filter
 from fastars.envs import CompiledEnv
 
@@ -23,8 +23,10 @@ def parse_policy(policy: Any, policy_kwargs: Mapping[str, Any] | None) -> Linear
     ValueError
         For an unknown name or keyword argument; the message gives those allowed.
     """
+    if policy in ("MlpPolicy", "CnnPolicy", "MultiInputPolicy"):
+        raise ValueError(f"policy {policy!r} is not compiled; policies are {', '.join(map(repr, POLICIES))}")
     if policy not in POLICIES:
-        near = difflib.get_close_matches(str(policy), POLICIES, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(str(policy), POLICIES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"policy must be one of {', '.join(map(repr, POLICIES))}, got {policy!r}{hint}")
     kwargs = dict(policy_kwargs or {})
@@ -55,14 +57,14 @@ class Policy:
         What an observation goes through first; the identity unless observations are normalised.
     """
 
-    def __init__(self, structure: LinearPolicy, env: CompiledEnv, clip_actions: bool, kernels: ModuleType) -> None:
+    def __init__(self, structure: LinearPolicy, env: CompiledEnv, clip_actions: bool, backend: str) -> None:
         self.structure = structure
         self.observation_space = env.observation_space
         self.action_space = env.action_space
         self.weights: FloatArray = np.zeros(n_weights(structure, env))
         self.filter: Filter = identity_filter(env.n_obs)
         self._clip_actions = clip_actions
-        self._kernels = kernels
+        self._backend = backend
 
     def parameters_to_vector(self) -> FloatArray:
         """A copy of the flat weights, float64."""
@@ -101,7 +103,8 @@ class Policy:
         if observations.shape != shape and observations.shape[1:] != shape:
             raise ValueError(f"observation must have shape {shape} or (n, *{shape}), got {observations.shape}")
         batch = np.ascontiguousarray(observations.reshape(-1, int(np.prod(shape))))
-        scores = self._kernels.linear_actions(self.weights, batch, self.filter, self.structure.with_bias)
+        ops = kernels if self._backend == "numba" else reference
+        scores = ops.linear_actions(self.weights, batch, self.filter, self.structure.with_bias)
         actions = self._actions(scores)
         return actions if observations.shape != shape else actions[0]
 
@@ -110,5 +113,6 @@ class Policy:
         space = self.action_space
         if hasattr(space, "n"):
             return int(space.start) + np.argmax(scores, axis=1)
-        actions = scores.astype(np.float32)
+        with np.errstate(over="ignore"):  # a score beyond float32 is infinite, and clipped
+            actions = scores.astype(np.float32)
         return np.clip(actions, space.low.ravel(), space.high.ravel()) if self._clip_actions else actions

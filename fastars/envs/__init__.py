@@ -123,15 +123,28 @@ def _compiled(env: gymnasium.Env) -> CompiledEnv:
         name = spec.id if spec is not None else type(env.unwrapped).__name__
         spaces = f"observations {env.observation_space}, actions {env.action_space}"
         raise UnsupportedEnvError(f"env {name!r} ({spaces}) is not a compiled one. Compiled: {', '.join(compiled_env_ids())}.")
+    if not str(spec.entry_point).startswith("gymnasium.envs."):
+        raise UnsupportedEnvError(f"env {spec.id!r} was registered anew, as {spec.entry_point!r}, and the compiled one was not")
     if not spec.max_episode_steps or spec.max_episode_steps < 1:
         raise UnsupportedEnvError(f"env {spec.id!r} has no time limit: make it with max_episode_steps=...")
     module, name = _COMPILED[spec.id]
     constants_type = getattr(importlib.import_module(module), name)
     kwargs = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
-    observation_space, action_space = env.observation_space, env.action_space
-    return CompiledEnv(
-        spec.id, kwargs, _constants(constants_type, spec.id, kwargs), spec.max_episode_steps, observation_space, action_space
-    )
+    constants = _constants(constants_type, spec.id, kwargs)
+    kwargs = {key: getattr(constants, key) for key in kwargs}
+    return CompiledEnv(spec.id, kwargs, constants, _time_limit(env), env.observation_space, env.action_space)
+
+
+def _time_limit(env: gymnasium.Env) -> int:
+    """The smallest of the time limits around an environment, in steps."""
+    import gymnasium
+
+    limits, layer = [], env
+    while isinstance(layer, gymnasium.Wrapper):
+        if isinstance(layer, gymnasium.wrappers.TimeLimit):
+            limits.append(int(layer._max_episode_steps))
+        layer = layer.env
+    return min(limits)
 
 
 def _constants(constants_type: Any, env_id: str, kwargs: dict[str, Any]) -> Any:
@@ -148,22 +161,35 @@ def _constants(constants_type: Any, env_id: str, kwargs: dict[str, Any]) -> Any:
 
 
 def _refuse_changes(env: gymnasium.Env, spec: EnvSpec) -> None:
-    """Raise if a wrapper or a changed attribute makes `env` another task than the one its id names."""
+    """Raise if a wrapper or a change makes `env` another task than the one its id names."""
     import gymnasium
 
     layer = env
     while isinstance(layer, gymnasium.Wrapper):
-        if type(layer).__name__ not in _TRANSPARENT_WRAPPERS:
+        if type(layer).__name__ not in _TRANSPARENT_WRAPPERS or not type(layer).__module__.startswith("gymnasium."):
             raise UnsupportedEnvError(f"env has the wrapper {type(layer).__name__}, which compiled rollouts don't run")
         layer = layer.env
     fresh = gymnasium.make(spec)
     try:
-        for key, value in vars(env.unwrapped).items():
-            ours = getattr(fresh.unwrapped, key, None)
-            simple = isinstance(ours, (bool, int, float, str)) and isinstance(value, (bool, int, float, str, np.generic))
-            if simple and key not in _COSMETIC and value != ours:
+        theirs, ours = env.unwrapped, fresh.unwrapped
+        if type(theirs) is not type(ours):
+            raise UnsupportedEnvError(f"env {spec.id!r} is a {type(theirs).__name__}, not Gymnasium's {type(ours).__name__}")
+        for name in ("observation_space", "action_space"):
+            if getattr(env, name) != getattr(fresh, name):
+                raise UnsupportedEnvError(f"env {spec.id!r} was changed: its {name} is {getattr(env, name)}")
+        for name, value in vars(theirs).items():
+            if name not in _COSMETIC and _is_changed(value, getattr(ours, name, None)):
                 raise UnsupportedEnvError(
-                    f"env {spec.id!r} was changed: its attribute {key} is {value!r}, not {ours!r}, and the compiled one is not"
+                    f"env {spec.id!r} was changed: its attribute {name} is {value!r}, not {getattr(ours, name)!r}"
                 )
     finally:
         fresh.close()
+
+
+def _is_changed(value: Any, original: Any) -> bool:
+    """Whether an attribute that belongs to an environment's definition has another value: a number, a text, a list, a method."""
+    if callable(original):
+        return True  # an instance has no methods of its own
+    if isinstance(original, (bool, int, float, str, list, tuple)):
+        return not np.array_equal(np.asarray(value), np.asarray(original))
+    return False

@@ -215,13 +215,14 @@ def direction_weights(returns, selected, n_divisor, std, std_epsilon):
     Returns
     -------
     ndarray of float64, shape (b,)
-        All 0 where the divisor is 0: returns that are all equal leave theta as it is.
+        All 0 where the divisor is 0: returns that are all equal leave theta as it is. Computed in halves, which changes no bit but
+        where the difference itself would be infinite.
     """
     weights = np.zeros(selected.shape[0])
     divisor = n_divisor * std + std_epsilon
     if divisor != 0.0:
         for k in range(selected.shape[0]):
-            weights[k] = (returns[selected[k], 0] - returns[selected[k], 1]) / divisor
+            weights[k] = (0.5 * returns[selected[k], 0] - 0.5 * returns[selected[k], 1]) / (0.5 * divisor)
     return weights
 
 
@@ -311,7 +312,7 @@ def centered_ranks(returns):
     Returns
     -------
     ndarray of float64, shape (n_delta, 2)
-        Of equal returns the first in C order has the lower rank. NaN for pairs that are not finite.
+        Equal returns share the mean of their ranks. NaN for pairs that are not finite.
     """
     n_delta = returns.shape[0]
     finite = finite_pairs(returns)
@@ -322,8 +323,14 @@ def centered_ranks(returns):
             values[n], values[n + 1] = returns[i, 0], returns[i, 1]
             n += 2
     order = _ascending(values[:n])
-    for k in range(n):
-        ranks[order[k]] = k / max(n - 1, 1) - 0.5
+    begin = 0
+    while begin < n:
+        end = begin + 1
+        while end < n and values[order[end]] == values[order[begin]]:
+            end += 1
+        for k in range(begin, end):
+            ranks[order[k]] = 0.5 * (begin + end - 1) / max(n - 1, 1) - 0.5
+        begin = end
     shaped = np.empty((n_delta, 2))
     k = 0
     for i in range(n_delta):

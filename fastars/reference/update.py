@@ -73,7 +73,7 @@ def direction_weights(returns, selected, n_divisor, std, std_epsilon):
     divisor = n_divisor * std + std_epsilon
     if divisor == 0.0:
         return np.zeros(len(selected))
-    return (returns[selected, 0] - returns[selected, 1]) / divisor
+    return (0.5 * returns[selected, 0] - 0.5 * returns[selected, 1]) / (0.5 * divisor)  # in halves: it may be 1e308
 
 
 def weighted_sum(weights, noise, indices, out):
@@ -91,11 +91,12 @@ def weighted_sums(weights, noise, indices, n_weights):
 
 
 def centered_ranks(returns):
-    """Ranks of all 2N returns, spread evenly over [-0.5, 0.5]; the first of equals has the lower rank. NaN for pairs not finite."""
+    """Ranks of all 2N returns, spread evenly over [-0.5, 0.5]; equal returns share their mean rank. NaN for pairs not finite."""
     finite = finite_pairs(returns)
     values = returns[finite].ravel()
-    ranks = np.empty(len(values))
-    ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
+    below = (values[:, np.newaxis] > values).sum(axis=1)
+    equal = (values[:, np.newaxis] == values).sum(axis=1)
+    ranks = 0.5 * (2 * below + equal - 1)
     shaped = np.full(returns.shape, np.nan)
     shaped[finite] = (ranks / max(len(values) - 1, 1) - 0.5).reshape(-1, 2)
     return shaped

@@ -1,9 +1,11 @@
 """Candidates evaluated in this process, in compiled kernels, on threads."""
 
 import itertools
+import operator
 import os
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -78,3 +80,37 @@ def with_bias_block(weights: FloatArray, n_act: int, with_bias: bool) -> FloatAr
     if with_bias:
         return np.ascontiguousarray(weights)
     return np.concatenate([weights, np.zeros((len(weights), n_act))], axis=1)
+
+
+def at_least_one(name: str, value: Any) -> int:
+    """The value as an int of at least 1; whole floats such as 1e5 count.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, its value and what is allowed.
+    """
+    try:
+        integer = int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)
+    except TypeError:
+        integer = 0
+    if isinstance(value, bool) or integer < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+    return integer
+
+
+def seed_array(seeds: Any, n: int) -> SeedArray:
+    """The seeds of n episodes as uint64.
+
+    Raises
+    ------
+    ValueError
+        If there are not n of them, or one is no integer from 0 to 2**64 - 1.
+    """
+    values = np.asarray(seeds, dtype=object) if isinstance(seeds, (list, tuple)) else np.asarray(seeds)
+    if values.shape != (n,):
+        raise ValueError(f"seeds must have shape ({n},), one per candidate, got {values.shape}")
+    for seed in values if values.dtype.kind not in "iu" else values[values < 0]:
+        if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+            raise ValueError(f"seeds must be integers from 0 to 2**64 - 1, got {seed!r}")
+    return values.astype(np.uint64)
