@@ -396,7 +396,8 @@ class ARS:
             moments = ops.merge_moments(*moments, rollouts.moments)
         filter = self._filter(moments) if config.normalize_observations else self.policy.filter
         info = ops.info(self.theta, gradient, step)
-        theta = self.theta + step
+        with np.errstate(over="ignore", invalid="ignore"):
+            theta = self.theta + step
         if not np.isfinite(theta).all():
             largest = float(np.max(np.abs(gradient)))
             raise NonFiniteReturnsError(

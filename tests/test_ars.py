@@ -450,7 +450,10 @@ def test_unknown_setting_is_a_type_error():
         ARS("LinearPolicy", "CartPole-v1", learning_rat=0.1)
 
 
-@pytest.mark.parametrize(("name", "message"), [("MlpPolicy", "'LinearPolicy', got 'MlpPolicy'"), ("linearpolicy", "did you mean")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("MlpPolicy", "'MlpPolicy' is not compiled; policies are 'LinearPolicy'"), ("linearpolicy", "did you mean")],
+)
 def test_wrong_policy_name_is_an_error(name, message):
     with pytest.raises(ValueError, match=message):
         ARS(name, "CartPole-v1")
@@ -471,6 +474,236 @@ def test_tell_without_ask_and_with_wrong_returns_is_an_error():
         model.tell(np.zeros(3))
     model.tell(np.arange(16.0))
     assert model.iteration == 1
+
+
+# --- A setting reaches the step
+
+
+R = np.array([[10, 4], [3, 8], [1, 2], [7, 7.5]])  # of the golden values: NumPy and the published formulas, run by hand
+DELTAS = (np.arange(12) / 10 - 0.5).astype(np.float32)
+STEP = 0.02 * np.array([-0.3494816226644151, -0.33200754153119444, -0.31453346039797364])
+
+
+def golden(returns=R, n_top=2, **settings):
+    """A model of three weights after one step along directions 0 to 3 of the golden values."""
+    model = ARS("LinearPolicy", "Pendulum-v1", n_delta=4, n_top=n_top, seed=0, **settings)
+    model._noise = DELTAS
+    model._asked = (0, np.array([0, 3, 6, 9]), 0.05)
+    model.tell(returns)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("preset", "step"),
+    [
+        ("fastars", STEP),
+        ("paper", STEP),
+        ("modestyachts", STEP),
+        ("rllib", STEP),
+        ("sb3", [-0.006053198351633424, -0.005750538434051754, -0.005447878516470081]),
+    ],
+)
+def test_every_preset_takes_its_golden_step(preset, step):
+    np.testing.assert_allclose(golden(preset=preset).theta, step, rtol=2e-6)  # the table is float32
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_percentile_presets_keep_ties(preset):
+    """Directions 1 and 2 tie for second place: the original and RLlib use both, the others the first."""
+    ties = np.array([[10, 4], [3, 8], [8, 2], [7, 7.5]])
+    used = [0, 1, 2] if preset in ("modestyachts", "rllib") else [0, 1]
+    ddof, epsilon = (1, 1e-6) if preset == "sb3" else (0, 0.0)
+    directions = DELTAS.reshape(4, 3).astype(float)[used]
+    weights = (ties[used, 0] - ties[used, 1]) / (len(used) * ties[used].std(ddof=ddof) + epsilon)
+    np.testing.assert_allclose(golden(ties, preset=preset).theta, 0.02 * weights @ directions, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_filter_of_every_preset(preset):
+    """Variance 4 of 9 observations (n - 1) or 32 / 9 (population); a feature that never changed."""
+    model = ARS("LinearPolicy", "Pendulum-v1", preset=preset, normalize_observations=True, seed=0)
+    filter = model._filter((9, np.array([1.0, 2.0, 3.0]), np.array([32.0, 32.0, 0.0])))
+    expected = {
+        "fastars": (0.5, 0.0, math.inf),
+        "paper": (0.5, 0.0, math.inf),
+        "modestyachts": (0.5, 0.0, math.inf),
+        "rllib": (1 / (2 + 1e-6), 1e6, math.inf),
+        "sb3": (1 / math.sqrt(32 / 9 + 1e-8), 1e4, 10.0),
+    }[preset]
+    np.testing.assert_allclose([filter.scale[0], filter.scale[2], filter.clip], expected, rtol=1e-12)
+    assert model.policy.filter.clip == expected[2]  # from the first iteration on
+
+
+def test_divisor_is_the_directions_used_or_n_top():
+    """With one pair dropped, three are left of n_top = 4."""
+    returns = R.copy()
+    returns[3] = math.nan
+    used = golden(returns, n_top=4).theta
+    asked = golden(returns, n_top=4, divide_by_n_top=True).theta
+    np.testing.assert_allclose(asked, used * 3 / 4, rtol=1e-12)
+
+
+def test_weight_decay_pulls_towards_zero():
+    start = ARS("LinearPolicy", "Pendulum-v1", n_delta=4, seed=0, zero_policy=False).theta
+    step = golden(zero_policy=False).theta - start
+    decayed = golden(zero_policy=False, weight_decay=0.1).theta - start
+    np.testing.assert_allclose(decayed, step - 0.02 * 0.1 * start, rtol=1e-12)
+
+
+def test_adam_counts_the_steps_it_took():
+    """Its first step is learning_rate times the sign of the gradient, also after iterations without one."""
+    model = ARS("LinearPolicy", "Pendulum-v1", n_delta=4, seed=0, optimizer="adam")
+    for _ in range(9):
+        model.ask()
+        model.tell(np.full(8, math.nan))
+    assert model.num_updates == 0
+    model.ask()
+    model.tell(np.arange(8.0))
+    np.testing.assert_allclose(np.abs(model.theta), 0.02, rtol=1e-5)
+    first = model.theta.copy()
+    model.ask()
+    model.tell(np.zeros(8))
+    m_hat, v_hat = 0.9 * 0.1 / (1 - 0.9**2), 0.999 * 0.001 / (1 - 0.999**2)
+    np.testing.assert_allclose(np.abs(model.theta - first), 0.02 * m_hat / math.sqrt(v_hat), rtol=1e-5)
+
+
+def test_shaping_comes_after_the_selection():
+    returns = np.zeros((4, 2))
+    returns[3] = 1000.0, 999.0
+    returns[1] = 5.0, 4.0
+    for kind, weight in (("sign", 1.0), ("centered_ranks", 1 / 7)):
+        theta = golden(returns, n_top=1, fitness_shaping=kind).theta
+        shaped = np.array([0.5, -0.5]) if kind == "sign" else np.array([0.5, 0.5 - 1 / 7])
+        np.testing.assert_allclose(theta, 0.02 * weight / shaped.std() * DELTAS[9:], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["none", "centered_ranks", "sign"])
+def test_equal_returns_leave_theta_unchanged_however_they_are_shaped(kind):
+    assert np.array_equal(golden(np.full((4, 2), 500.0), fitness_shaping=kind).theta, np.zeros(3))
+
+
+def test_alive_bonus_offset_counts_every_step():
+    """CartPole pays 1 per step: with an offset of -1 all returns are equal, and nothing is learned."""
+    assert np.array_equal(small(alive_bonus_offset=-1.0).learn(2000).theta, np.zeros(8))
+    assert np.any(small(alive_bonus_offset=-0.5).learn(2000).theta)
+
+
+def test_common_random_numbers_start_both_signs_alike():
+    seen = []
+
+    class Watching(Faulty):
+        def evaluate(self, weights, filter, seeds, track):
+            seen.append(seeds.reshape(8, 2))
+            return super().evaluate(weights, filter, seeds, track)
+
+    for common in (True, False):
+        model = small(common_random_numbers=common)
+        model.sampler = Watching(model.sampler, lambda returns, call: None)
+        model.learn(1)
+    assert np.array_equal(seen[0][:, 0], seen[0][:, 1])
+    assert not np.any(seen[1][:, 0] == seen[1][:, 1])
+
+
+def test_progress_counts_to_the_goal_of_a_continued_run():
+    seen = []
+    model = small(learning_rate=lambda progress: seen.append(progress) or 0.01)
+    model.learn(1)
+    model.learn(10 * model.num_timesteps, reset_num_timesteps=False)
+    assert seen[1] == pytest.approx(1 - 1 / 11)
+
+
+def test_step_that_is_not_finite_raises_and_changes_nothing():
+    with pytest.raises(NonFiniteReturnsError, match="the step is not finite"):
+        small(learning_rate=1e308, delta_std=1e-3).learn(30_000)
+    huge = np.array([[1.7e308, -1.7e308], [1e308, 1.0], [2.0, 3.0], [4.0, 5.0]])
+    assert np.isfinite(golden(huge).theta).all()
+
+
+# --- Borders
+
+
+def test_ctrl_c_raises_keyboard_interrupt_and_leaves_a_whole_model():
+    """Signals at random moments of an iteration; a kernel that returned while one was raised used to kill the process."""
+    import os
+    import signal
+    import threading
+    import time
+
+    model = small(learning_rate=1e-6)
+    model.learn(5000)
+    interrupts = 0
+    for delay in np.random.default_rng(0).uniform(0.0005, 0.004, 150):
+        timer = threading.Thread(target=lambda wait=delay: (time.sleep(wait), os.kill(os.getpid(), signal.SIGINT)))
+        timer.start()
+        try:
+            model.learn(100_000_000, reset_num_timesteps=False)
+        except KeyboardInterrupt:
+            interrupts += 1
+        timer.join()
+        assert model.num_episodes == 16 * model.iteration
+    assert interrupts == 150
+    replay = small(learning_rate=1e-6)
+    while replay.iteration < model.iteration:
+        replay.learn(1, reset_num_timesteps=False)
+    assert digest(replay) == digest(model)
+
+
+def test_ask_and_tell_refuse_what_they_can_not_do():
+    with pytest.raises(ValueError, match="normalize_observations=False"):
+        small(variant="V2").ask()
+    model = small()
+    model.ask()
+    model.learn(1)
+    with pytest.raises(RuntimeError, match="call ask"):
+        model.tell(np.zeros(16))
+    model.ask()
+    with pytest.raises(ValueError, match="n_steps must be an integer of at least 0, got -5"):
+        model.tell(np.zeros(16), n_steps=-5)
+
+
+def test_n_top_is_clamped_to_the_default_n_delta():
+    with pytest.warns(UserWarning, match="n_top=9 is more than n_delta=8"):
+        assert small(n_top=np.int64(9)).config.n_top == 8
+
+
+def test_whole_floats_count_as_numbers_of_steps():
+    assert small().learn(1e3).num_timesteps >= 1000
+
+
+def test_callback_that_is_no_function_is_refused_before_the_first_iteration():
+    model = small()
+    with pytest.raises(TypeError, match="callback must be a function"):
+        model.learn(1000, callback=[1])
+    assert model.iteration == 0
+
+
+def test_models_can_be_copied():
+    import copy
+
+    model = small().learn(1000)
+    twin = copy.deepcopy(model)
+    assert digest(twin.learn(1, reset_num_timesteps=False)) == digest(model.learn(1, reset_num_timesteps=False))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 2.5])
+def test_evaluation_seed_out_of_range_is_an_error(seed):
+    with pytest.raises((ValueError, TypeError), match=r"seeds must be|'float' object"):
+        small().evaluate(3, seed=seed)
+
+
+def test_seeds_above_two_to_the_63_are_accepted():
+    rollouts = fastars.evaluate_candidates("CartPole-v1", np.zeros((2, 8)), [0, 2**63 + 5])
+    assert rollouts.returns.min() > 5
+
+
+def test_recurrent_models_get_their_state_back():
+    class Counter:
+        def predict(self, observation, state=None, deterministic=True):
+            state = 0 if state is None else state + 1
+            return state % 2, state
+
+    mean, _ = evaluate_policy(Counter(), "CartPole-v1", n_eval_episodes=5, seed=0)
+    assert mean > 20  # pushing to and fro holds longer than the 9 steps of pushing one way
 
 
 # --- Files
@@ -517,9 +750,43 @@ def test_foreign_file_is_a_clear_error(tmp_path):
 def test_schedule_comes_back_as_its_first_value_or_as_given(tmp_path):
     model = small(learning_rate=lambda progress: 0.5 * progress).learn(1)
     model.save(tmp_path / "model.zip")
-    assert ARS.load(tmp_path / "model.zip").config.learning_rate == 0.5
+    with pytest.warns(UserWarning, match="learning_rate was a schedule"):
+        assert ARS.load(tmp_path / "model.zip").config.learning_rate == 0.5
     schedule = lambda progress: progress  # noqa: E731
     assert ARS.load(tmp_path / "model.zip", learning_rate=schedule).config.learning_rate is schedule
+
+
+def test_sb3_filter_continues_bit_for_bit_from_the_start(tmp_path):
+    settings = {"preset": "sb3", "normalize_observations": True, "n_delta": 32, "delta_std": 0.5, "seed": 4}
+    model = ARS("LinearPolicy", "Acrobot-v1", **settings)
+    model.save(tmp_path / "model.zip")
+    assert digest(ARS.load(tmp_path / "model.zip").learn(1)) == digest(model.learn(1))
+
+
+def test_numpy_arguments_of_make_can_be_saved(tmp_path):
+    ARS("LinearPolicy", gymnasium.make("Pendulum-v1", g=np.float32(3.1)), seed=1).save(tmp_path / "model.zip")
+    assert ARS.load(tmp_path / "model.zip").env_kwargs["g"] == float(np.float32(3.1))
+
+
+def test_schedule_that_starts_at_zero_can_be_loaded(tmp_path):
+    def schedule(progress):
+        return 0.1 * (1.1 - progress) if progress < 1 else 0.0
+
+    small(delta_std=schedule).save(tmp_path / "model.zip")
+    assert ARS.load(tmp_path / "model.zip", delta_std=schedule).config.delta_std is schedule
+
+
+def test_errors_of_the_caller_are_not_blamed_on_the_file(tmp_path):
+    small().save(tmp_path / "model.zip")
+    for settings, error, message in (
+        ({"env": "CartPol-v1"}, fastars.UnsupportedEnvError, "Near names"),
+        ({"n_threads": 0}, ValueError, "n_threads must be"),
+        ({"n_thread": 2}, TypeError, "n_thread can't be changed on loading"),
+        ({"n_delta": 16}, TypeError, "n_delta can't be changed on loading"),
+    ):
+        with pytest.raises(error, match=message) as caught:
+            ARS.load(tmp_path / "model.zip", **settings)
+        assert not isinstance(caught.value, fastars.CheckpointError)
 
 
 def test_evaluate_policy_accepts_any_model_with_predict():

@@ -1,5 +1,6 @@
 """The compiled environments against Gymnasium's own: every environment of the registry is tested by itself."""
 
+import copy
 import math
 
 import gymnasium
@@ -319,6 +320,59 @@ def test_changed_attribute_is_refused_by_name(env_id, attribute, value):
     setattr(env.unwrapped, attribute, value)
     with pytest.raises(UnsupportedEnvError, match=f"its attribute {attribute} is {value!r}"):
         compiled_env(env)
+
+
+def reregistered():
+    spec = copy.deepcopy(gymnasium.spec("CartPole-v1"))
+    spec.entry_point = "somewhere.else:CartPole"
+    env = gymnasium.make("CartPole-v1")
+    env.unwrapped.spec = spec
+    return env
+
+
+def with_method(env_id):
+    env = gymnasium.make(env_id)
+    env.unwrapped.step = lambda action: None
+    return env
+
+
+def with_attribute(env_id, name, value):
+    env = gymnasium.make(env_id)
+    setattr(env.unwrapped, name, value)
+    return env
+
+
+def of_a_subclass():
+    from gymnasium.envs.classic_control import CartPoleEnv
+
+    class Heavier(CartPoleEnv):
+        pass
+
+    env = Heavier()
+    env.spec = gymnasium.spec("CartPole-v1")
+    return gymnasium.wrappers.TimeLimit(env, 500)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (reregistered, "was registered anew"),
+        (lambda: with_method("CartPole-v1"), "attribute step"),
+        (lambda: with_attribute("Acrobot-v1", "AVAIL_TORQUE", [-3, 0, 3]), "attribute AVAIL_TORQUE"),
+        (lambda: with_attribute("Pendulum-v1", "action_space", gymnasium.spaces.Box(-1, 1, (1,))), "action_space is Box"),
+        (lambda: with_attribute("CartPole-v1", "observation_space", gymnasium.spaces.Box(-1, 1, (7,))), "observation_space is Box"),
+        (of_a_subclass, "is a Heavier, not Gymnasium's CartPoleEnv"),
+    ],
+)
+def test_changed_environment_is_refused(make, message):
+    with pytest.raises(UnsupportedEnvError, match=message):
+        compiled_env(make())
+
+
+def test_smallest_time_limit_counts():
+    env = gymnasium.wrappers.TimeLimit(gymnasium.make("CartPole-v1", max_episode_steps=60), 1000)
+    assert compiled_env(env).max_steps == 60
+    assert compiled_env(gymnasium.wrappers.TimeLimit(gymnasium.make("CartPole-v1"), 40)).max_steps == 40
 
 
 def test_environment_in_use_is_accepted():

@@ -76,6 +76,53 @@ def test_damaged_file_is_compiled_again(tmp_path, damage):
     assert run(FASTARS_CACHE_DIR=str(tmp_path))[:2] == (RIGHT, 1)  # and the file is whole again
 
 
+OWN = """
+from typing import NamedTuple
+import numpy as np
+from fastars._jit import inline
+from fastars._protocol import register_functions
+class Own(NamedTuple):
+    x: float = 0.0
+@inline
+def reset(env, rng):
+    return (0.0,)
+@inline
+def observe(env, state):
+    return (np.float32(state[0]),)
+@inline
+def step(env, state, action):
+    return (state[0] + 1.0,), REWARD, False
+register_functions(Own, reset, observe, step)
+"""
+OWN_MAIN = """
+import numpy as np
+from own import Own
+from fastars._structs import Argmax, LinearPolicy, Task, empty_rollouts, identity_filter
+from fastars.kernels.rollout import roll_out
+out = empty_rollouts(1, 1, False)
+task = Task(Own(), LinearPolicy(), Argmax(), (np.float32(0),) * 2, (np.float32(0),) * 2, 10)
+roll_out(task, identity_filter(1), np.zeros((1, 4)), np.zeros(1, np.uint64), 0, 1, out)
+print(out.returns[0])
+"""
+
+
+def test_edited_environment_from_outside_the_package_is_compiled_again(tmp_path):
+    results = []
+    for reward in ("1.0", "5.0"):
+        (tmp_path / "own.py").write_text(OWN.replace("REWARD", reward))
+        environment = {**os.environ, "FASTARS_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": f"{PACKAGE.parent}:{tmp_path}"}
+        command = [sys.executable, "-c", OWN_MAIN]
+        results.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip())
+    assert results == ["10.0", "50.0"]
+
+
+def test_bounds_checks_are_not_answered_by_code_without_them(tmp_path):
+    assert run(FASTARS_CACHE_DIR=str(tmp_path))[1] == 0
+    assert run(FASTARS_CACHE_DIR=str(tmp_path), NUMBA_BOUNDSCHECK="1")[1] == 0
+    assert run(FASTARS_CACHE_DIR=str(tmp_path), NUMBA_BOUNDSCHECK="1")[1] == 1
+    assert run(FASTARS_CACHE_DIR=str(tmp_path))[1] == 1
+
+
 def test_directory_that_others_may_write_is_not_used(tmp_path):
     directory = tmp_path / "open"
     directory.mkdir()
