@@ -13,6 +13,8 @@ _TWO_OVER_PI = 0.6366197723675814
 def sincos(x):
     """Sine and cosine of a float64, |x| <= 1e5: within 1 ulp of the exact values. Selects only, so it runs in lanes.
 
+    Differs from Gymnasium, which calls the C library's or NumPy's: the last bit, at about 4 % of all angles.
+
     Reduction to [-pi/4, pi/4] after Cody and Waite, then the minimax polynomials of degree 13 and 14 known from fdlibm.
     """
     k = np.rint(x * _TWO_OVER_PI)
