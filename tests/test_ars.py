@@ -634,8 +634,8 @@ def test_ctrl_c_raises_keyboard_interrupt_and_leaves_a_whole_model():
     interrupts = 0
     for delay in np.random.default_rng(0).uniform(0.0005, 0.004, 150):
         timer = threading.Thread(target=lambda wait=delay: (time.sleep(wait), os.kill(os.getpid(), signal.SIGINT)))
-        timer.start()
         try:
+            timer.start()
             model.learn(100_000_000, reset_num_timesteps=False)
         except KeyboardInterrupt:
             interrupts += 1

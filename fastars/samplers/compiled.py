@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastars._signals import HeldSignals
 from fastars._structs import Filter, FloatArray, Rollouts, SeedArray, Task, empty_rollouts
 from fastars.kernels.rollout import LANES, roll_out
 
@@ -36,7 +37,8 @@ class CompiledSampler:
         edges = [block * n_episodes // n_blocks for block in range(n_blocks + 1)]
 
         def run(block: int) -> None:
-            roll_out(self.task, filter, weights, seeds, edges[block], edges[block + 1], out)
+            with HeldSignals():
+                roll_out(self.task, filter, weights, seeds, edges[block], edges[block + 1], out)
 
         for_blocks(run, n_blocks, self.n_threads)
         return out
