@@ -1,8 +1,8 @@
 """Signals held back while a kernel is called.
 
 Python runs the handler of a signal between two bytecodes, also between those that Numba executes to look at arguments and to make
-a tuple of results. Nobody looks for an exception that is raised there: it is lost, or surfaces as a SystemError, or the process dies
-of a null pointer.
+a tuple of results. Nobody looks for an exception that is raised there: it is lost, or surfaces as a SystemError, or the process
+dies of a null pointer.
 """
 
 import threading
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class HeldSignals:
-    """A context in which SIGINT and SIGTERM wait: their handlers run when it is left. Does nothing on any thread but the main one."""
+    """A context in which SIGINT and SIGTERM wait: their handlers run when it is left. On other threads it does nothing."""
 
     def __enter__(self) -> None:
         self._waiting: list[int] = []

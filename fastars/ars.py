@@ -315,9 +315,11 @@ class ARS:
         """
         if self.config.normalize_observations:
             raise ValueError("ask() and tell() need normalize_observations=False: returns don't tell what was observed")
-        indices, sigma = self._directions()
+        with HeldSignals():
+            indices, sigma = self._directions()
+            candidates = self._candidates(indices, sigma)
         self._asked = self.iteration, indices, sigma
-        return self._candidates(indices, sigma)
+        return candidates
 
     def tell(self, returns: Any, n_steps: int = 0) -> None:
         """Take the step for the returns of the candidates that `ask` gave.

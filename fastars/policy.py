@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastars import kernels, reference
+from fastars._signals import HeldSignals
 from fastars._structs import Filter, FloatArray, LinearPolicy, identity_filter
 from fastars.envs import CompiledEnv
 
@@ -104,7 +105,8 @@ class Policy:
             raise ValueError(f"observation must have shape {shape} or (n, *{shape}), got {observations.shape}")
         batch = np.ascontiguousarray(observations.reshape(-1, int(np.prod(shape))))
         ops = kernels if self._backend == "numba" else reference
-        scores = ops.linear_actions(self.weights, batch, self.filter, self.structure.with_bias)
+        with HeldSignals():
+            scores = ops.linear_actions(self.weights, batch, self.filter, self.structure.with_bias)
         actions = self._actions(scores)
         return actions if observations.shape != shape else actions[0]
 

@@ -703,7 +703,7 @@ def test_recurrent_models_get_their_state_back():
             return state % 2, state
 
     mean, _ = evaluate_policy(Counter(), "CartPole-v1", n_eval_episodes=5, seed=0)
-    assert mean > 20  # pushing to and fro holds longer than the 9 steps of pushing one way
+    assert mean > 20  # pushing left and right by turns holds longer than the 9 steps of pushing one way
 
 
 # --- Files
