@@ -2,6 +2,10 @@
 
 import hashlib
 import math
+import os
+import signal
+import threading
+import time
 
 import gymnasium
 import numpy as np
@@ -622,13 +626,17 @@ def test_step_that_is_not_finite_raises_and_changes_nothing():
 # --- Borders
 
 
+@pytest.fixture
+def ctrl_c_interrupts():
+    """Python's own handler of SIGINT; a process that was started in the background has none."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_ctrl_c_raises_keyboard_interrupt_and_leaves_a_whole_model():
     """Signals at random moments of an iteration; a kernel that returned while one was raised used to kill the process."""
-    import os
-    import signal
-    import threading
-    import time
-
     model = small(learning_rate=1e-6)
     model.learn(5000)
     interrupts = 0
@@ -636,7 +644,7 @@ def test_ctrl_c_raises_keyboard_interrupt_and_leaves_a_whole_model():
         timer = threading.Thread(target=lambda wait=delay: (time.sleep(wait), os.kill(os.getpid(), signal.SIGINT)))
         try:
             timer.start()
-            model.learn(100_000_000, reset_num_timesteps=False)
+            model.learn(2_000_000, reset_num_timesteps=False)
         except KeyboardInterrupt:
             interrupts += 1
         timer.join()
