@@ -19,7 +19,7 @@ from fastars._jit import inline, kernel
 from fastars._ziggurat import EDGE, WIDTHS
 
 # The streams of a run: the second word of a spawn key.
-STREAM_NOISE, STREAM_INDICES, STREAM_EPISODES, STREAM_WEIGHTS = 0, 1, 2, 3
+STREAM_NOISE, STREAM_INDICES, STREAM_EPISODES, STREAM_WEIGHTS, STREAM_EVALUATION = 0, 1, 2, 3, 4
 
 _U = np.uint64
 _WORD = _U(0xFFFFFFFF)

@@ -15,7 +15,6 @@ SeedArray = npt.NDArray[np.uint64]
 
 # How an episode ended (`Rollouts.status`).
 RUNNING, TERMINATED, TRUNCATED, NONFINITE = 0, 1, 2, 3
-STATUS_NAMES = ("running", "terminated", "truncated", "nonfinite")
 
 
 class Argmax(NamedTuple):

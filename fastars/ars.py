@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from fastars import kernels, model_file, reference
+from fastars._rng import STREAM_EVALUATION, STREAM_WEIGHTS
 from fastars._signals import HeldSignals
 from fastars._structs import Filter, FloatArray, Moments, Rollouts
 from fastars.config import Config, Schedule, make_config
@@ -26,7 +27,6 @@ from fastars.samplers.compiled import CompiledSampler, at_least_one, available_c
 
 _BACKENDS = ("numba", "numpy")
 _NOISE_SIZE = 1 << 22
-_EVALUATION_STREAM = 4
 _MAX_EMPTY_ITERATIONS = 10
 _PARALLEL_SUM = 1 << 20  # products from which a weighted sum (about 1 ms) is worth a second thread
 _SUM_COLUMNS = 1 << 14  # of a thread's piece of it: 32 pieces of 500,000 columns gave 25 GB/s, 8 pieces 17
@@ -167,7 +167,7 @@ class ARS:
         """The state of a run before its first iteration."""
         if not self.config.zero_policy:
             bound = 1.0 / math.sqrt(self._env.n_obs)
-            stream = np.random.SeedSequence(self.config.seed, spawn_key=(3, 0))
+            stream = np.random.SeedSequence(self.config.seed, spawn_key=(STREAM_WEIGHTS, 0))
             self.policy.weights = np.random.Generator(np.random.PCG64(stream)).uniform(-bound, bound, self.n_weights)
         self.iteration = 0
         self.num_timesteps = 0
@@ -501,7 +501,7 @@ class ARS:
         """
         n_eval_episodes = at_least_one("n_eval_episodes", n_eval_episodes)
         if seed is None:
-            stream = np.random.SeedSequence(self.seed, spawn_key=(_EVALUATION_STREAM, 0))
+            stream = np.random.SeedSequence(self.seed, spawn_key=(STREAM_EVALUATION, 0))
             seeds = stream.generate_state(n_eval_episodes).astype(np.uint64)
         else:
             seeds = seed_array([operator.index(seed) + i for i in range(n_eval_episodes)], n_eval_episodes)
