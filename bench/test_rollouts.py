@@ -12,7 +12,7 @@ from fastars._tuples import LANES
 from fastars.envs import compiled_env
 from fastars.samplers.compiled import for_blocks, with_bias_block
 
-ENVS = [env_id for env_id in compiled_env_ids() if env_id != "CartPole-v0"]  # which is CartPole-v1 with a shorter limit
+ENVS = [env_id for env_id in compiled_env_ids("classic") if env_id != "CartPole-v0"]  # which is CartPole-v1 with a shorter limit
 N_CANDIDATES = 20_480
 N_PLAIN = 10  # episodes of the competitors written in Python
 BARE = f"bare loop of the same physics, {THREADS} threads"

@@ -14,7 +14,7 @@ IntArray = npt.NDArray[np.int64]
 SeedArray = npt.NDArray[np.uint64]
 
 # How an episode ended (`Rollouts.status`).
-RUNNING, TERMINATED, TRUNCATED, NONFINITE = 0, 1, 2, 3
+RUNNING, TERMINATED, TRUNCATED, NONFINITE, UNSTABLE, FAILED = 0, 1, 2, 3, 4, 5
 
 
 class Argmax(NamedTuple):
@@ -48,14 +48,43 @@ class Filter(NamedTuple):
     clip: float
 
 
+class Simulation(NamedTuple):
+    """A simulator's memory for one thread: an MjData and views of its arrays, named as in MuJoCo.
+
+    `nq` positions, `nv` velocities, `nu` actuators, `nbody` bodies of which body 0 is the world.
+    """
+
+    model: int  # address of the mjModel, which all threads share
+    data: int  # address of the mjData
+    frame: npt.NDArray[np.uint8]  # room for the way back from a fatal error, and for its text
+    fault: IntArray  # (1,), 0 or the status that the simulator ends an episode with: UNSTABLE or FAILED
+    warnings: npt.NDArray[np.int32]  # (7,), how often each of MuJoCo's warnings was raised since the reset
+    qpos: FloatArray  # (nq,)
+    qvel: FloatArray  # (nv,)
+    act: FloatArray  # (na,), states of the actuators
+    ctrl: FloatArray  # (nu,)
+    qacc: FloatArray  # (nv,)
+    xpos: FloatArray  # (nbody, 3), m, where the bodies are
+    xquat: FloatArray  # (nbody, 4)
+    xipos: FloatArray  # (nbody, 3), m, where their centres of mass are
+    site_xpos: FloatArray  # (nsite, 3), m
+    subtree_com: FloatArray  # (nbody, 3), m
+    sensordata: FloatArray  # (nsensordata,)
+    cinert: FloatArray  # (nbody, 10), inertia about the centre of mass of the tree
+    cvel: FloatArray  # (nbody, 6), rotational and translational velocity
+    cfrc_ext: FloatArray  # (nbody, 6), torque and force from outside, where they are computed
+    qfrc_actuator: FloatArray  # (nv,)
+    qfrc_constraint: FloatArray  # (nv,)
+
+
 class Task(NamedTuple):
     """What a candidate is evaluated on."""
 
     env: Any  # NamedTuple of the environment's constants: its type picks reset, observe and step
     policy: Any  # LinearPolicy
     actions: Any  # Argmax, Clip or Unclipped: how scores become an action
-    low: tuple[np.float32, ...]  # bounds of the scores, one per score; their number is n_act
-    high: tuple[np.float32, ...]
+    low: Any  # bounds of the scores, one float32 per score; their number is n_act. A tuple, or an array where there is a simulator
+    high: Any
     max_steps: int  # time limit of an episode, in steps
 
 
@@ -73,12 +102,12 @@ class Rollouts(NamedTuple):
     Attributes
     ----------
     returns : ndarray of float64, shape (m,)
-        Sum of rewards; NaN where the status is `NONFINITE`.
+        Sum of rewards; NaN where the status is `NONFINITE` or `UNSTABLE`.
     lengths : ndarray of int64, shape (m,)
         Steps taken.
     status : ndarray of int64, shape (m,)
-        `TERMINATED` (1), `TRUNCATED` (2, the time limit) or `NONFINITE` (3: an observation or reward was NaN or infinite; the
-        episode ended there).
+        `TERMINATED` (1), `TRUNCATED` (2, the time limit), `NONFINITE` (3: an observation or reward was NaN or infinite; the episode
+        ended there) or `UNSTABLE` (4: the simulator found bad numbers in its state; likewise).
     moments : Moments
         With no rows if observations were not tracked.
     """

@@ -18,12 +18,12 @@ import numpy as np
 from fastars import kernels, model_file, reference
 from fastars._rng import STREAM_EVALUATION, STREAM_WEIGHTS
 from fastars._signals import HeldSignals
-from fastars._structs import Filter, FloatArray, Moments, Rollouts
+from fastars._structs import UNSTABLE, Filter, FloatArray, LinearPolicy, Moments, Rollouts
 from fastars.config import Config, Schedule, make_config
-from fastars.envs import compiled_env
+from fastars.envs import CompiledEnv, compiled_env
 from fastars.logger import Logger
 from fastars.policy import Policy, n_weights, parse_policy
-from fastars.samplers.compiled import CompiledSampler, at_least_one, available_cpus, for_blocks, seed_array, with_bias_block
+from fastars.samplers.compiled import at_least_one, available_cpus, compiled_sampler, for_blocks, seed_array, with_bias_block
 
 _BACKENDS = ("numba", "numpy")
 _NOISE_SIZE = 1 << 22
@@ -153,7 +153,7 @@ class ARS:
         self.verbose = verbose
         self._env = compiled_env(env)
         self.policy = Policy(structure, self._env, self.config.clip_actions, backend)
-        self.sampler = _sampler(self._env.task(structure, self.config.clip_actions), backend, n_threads)
+        self.sampler = _sampler(self._env, structure, self.config.clip_actions, backend, n_threads)
         self.n_threads = n_threads or available_cpus()
         self.n_weights = n_weights(structure, self._env)
         self._noise_size = self.config.noise_size or max(_NOISE_SIZE, 64 * self.n_weights)
@@ -572,8 +572,10 @@ class _ReferenceSampler:
         return reference.rollouts(self.task, filter, weights, seeds, track)
 
 
-def _sampler(task: Any, backend: str, n_threads: int | None) -> Any:
-    return CompiledSampler(task, n_threads) if backend == "numba" else _ReferenceSampler(task)
+def _sampler(env: CompiledEnv, policy: LinearPolicy, clip_actions: bool, backend: str, n_threads: int | None) -> Any:
+    if backend == "numba":
+        return compiled_sampler(env, policy, clip_actions, n_threads)
+    return _ReferenceSampler(env.task(policy, clip_actions)._replace(env=env))
 
 
 def _entropy() -> int:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastars._structs import Rollouts, identity_filter
-from fastars.envs import compiled_env
+from fastars.envs import compiled_env, make
 from fastars.policy import n_weights, parse_policy
-from fastars.samplers.compiled import CompiledSampler, at_least_one, seed_array, with_bias_block
+from fastars.samplers.compiled import at_least_one, compiled_sampler, seed_array, with_bias_block
 
 
 def evaluate_policy(
@@ -49,7 +49,7 @@ def evaluate_policy(
     n_eval_episodes = at_least_one("n_eval_episodes", n_eval_episodes)
     if not isinstance(env, (str, gymnasium.Env)):
         raise TypeError(f"env must be an environment id or a gymnasium.Env, not {type(env).__name__}: {env!r}")
-    made = gymnasium.make(env) if isinstance(env, str) else env
+    made = make(env) if isinstance(env, str) else env
     try:
         seeds = [None if seed is None else seed + i for i in range(n_eval_episodes)]
         episodes = [_episode(model, made, deterministic, episode_seed) for episode_seed in seeds]
@@ -125,6 +125,6 @@ def evaluate_candidates(
         raise ValueError(f"weights must be finite, row {int(np.argmin(np.isfinite(matrix).all(axis=1)))} is not")
     if n_threads is not None:
         n_threads = at_least_one("n_threads", n_threads)
-    sampler = CompiledSampler(compiled.task(structure), n_threads)
+    sampler = compiled_sampler(compiled, structure, n_threads=n_threads)
     padded = with_bias_block(matrix, compiled.n_act, structure.with_bias)
     return sampler.evaluate(padded, identity_filter(compiled.n_obs), seed_array(seeds, len(matrix)), False)

@@ -17,6 +17,7 @@ import numpy as np
 
 from fastars import checkpoint
 from fastars.config import Config
+from fastars.envs import make
 
 _COUNTERS = ("iteration", "num_timesteps", "num_episodes", "num_updates", "dropped_pairs", "_empty_iterations")
 _CHANGEABLE = ("learning_rate", "delta_std", "n_threads", "backend", "verbose")
@@ -55,7 +56,7 @@ def load(model_class: Any, path: str | os.PathLike[str], env: Any, settings: Map
     with _named(path):
         arguments = _arguments(manifest, settings)
         if env is None:
-            env = gymnasium.make(manifest["env"], **manifest["env_kwargs"])
+            env = make(manifest["env"], **manifest["env_kwargs"])
     model = model_class("LinearPolicy", env, **{**arguments, **settings})
     with _named(path):
         _restore(model, manifest["counters"], arrays)

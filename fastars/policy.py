@@ -99,7 +99,7 @@ class Policy:
         ValueError
             If the observation has another shape.
         """
-        observations = np.asarray(observation, dtype=np.float32)
+        observations = np.asarray(observation, dtype=self.observation_space.dtype)
         shape = self.observation_space.shape
         if observations.shape != shape and observations.shape[1:] != shape:
             raise ValueError(f"observation must have shape {shape} or (n, *{shape}), got {observations.shape}")

@@ -101,7 +101,7 @@ def box_steps(env, states, actions, like):
     return out, rewards, ended
 
 
-@pytest.mark.parametrize("env_id", compiled_env_ids())
+@pytest.mark.parametrize("env_id", compiled_env_ids("classic"))
 def test_initial_states_have_gymnasiums_bits(env_id):
     compiled = compiled_env(env_id)
     seeds = [*range(N_EPISODES - 3), 2**32 - 1, 2**32, 2**63 + 5]
@@ -118,7 +118,7 @@ def test_initial_states_have_gymnasiums_bits(env_id):
     assert differing <= (10 if env_id == "Acrobot-v1" else 0)
 
 
-@pytest.mark.parametrize("env_id", compiled_env_ids())
+@pytest.mark.parametrize("env_id", compiled_env_ids("classic"))
 def test_episodes_equal_gymnasiums(env_id):
     weights = policies(env_id, N_EPISODES)
     seeds = np.arange(N_EPISODES) + 1000
@@ -163,7 +163,7 @@ def gymnasium_step(env, state, action):
     return np.asarray(env.state, dtype=np.float64), float(reward), terminated
 
 
-@pytest.mark.parametrize("env_id", compiled_env_ids())
+@pytest.mark.parametrize("env_id", compiled_env_ids("classic"))
 def test_one_step_is_within_2_ulp_of_gymnasiums(env_id):
     """Within 2 ulp of the result or the change, or of the state it came from: no further off than Gymnasium from 2 ulp away.
 
@@ -388,7 +388,7 @@ def test_wrong_type_is_named():
 
 
 def test_spaces_are_gymnasiums():
-    for env_id in compiled_env_ids():
+    for env_id in compiled_env_ids("classic"):
         compiled, env = compiled_env(env_id), gymnasium.make(env_id)
         assert compiled.observation_space == env.observation_space
         assert compiled.action_space == env.action_space

@@ -5,8 +5,13 @@ Nothing is imported before it is asked for: `compiled_env_ids` needs neither Num
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import difflib
 import importlib
+import os
+import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
     from fastars._structs import Task
 
 _CLASSIC = "fastars.envs.classic"
+_MUJOCO = "fastars.envs.mujoco"
 _COMPILED = {
     "Acrobot-v1": (f"{_CLASSIC}.acrobot", "Acrobot"),
     "CartPole-v0": (f"{_CLASSIC}.cartpole", "CartPole"),
@@ -26,14 +32,35 @@ _COMPILED = {
     "MountainCarContinuous-v0": (f"{_CLASSIC}.mountain_car_continuous", "MountainCarContinuous"),
     "Pendulum-v1": (f"{_CLASSIC}.pendulum", "Pendulum"),
 }
+_MUJOCO_MODULES = {
+    "Ant": "ant",
+    "HalfCheetah": "half_cheetah",
+    "Hopper": "hopper",
+    "Humanoid": "humanoid",
+    "HumanoidStandup": "humanoid_standup",
+    "InvertedDoublePendulum": "inverted_double_pendulum",
+    "InvertedPendulum": "inverted_pendulum",
+    "Pusher": "pusher",
+    "Reacher": "reacher",
+    "Swimmer": "swimmer",
+    "Walker2d": "walker2d",
+}
+for _name, _module in _MUJOCO_MODULES.items():
+    _COMPILED |= {f"{_name}-v{version}": (f"{_MUJOCO}.{_module}", _name) for version in (4, 5)}
+del _COMPILED["Pusher-v4"]  # which Gymnasium makes with mujoco 2 only
 # Wrappers that `gymnasium.make` adds itself, or that only watch: they change nothing a rollout returns.
 _TRANSPARENT_WRAPPERS = {"TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "RecordVideo"}
 # Attributes of an environment that say nothing about its dynamics.
 _COSMETIC = {"render_mode", "isopen", "screen", "clock", "screen_width", "screen_height", "screen_dim", "SCREEN_DIM"}
+_COSMETIC |= {"width", "height", "camera_id", "camera_name"}
 
 
 class UnsupportedEnvError(ValueError):
     """The environment can't be run in compiled kernels; the message says why, by name."""
+
+
+class SimulationError(RuntimeError):
+    """A simulator failed; the message ends with its own text."""
 
 
 class CompiledEnv(NamedTuple):
@@ -45,6 +72,7 @@ class CompiledEnv(NamedTuple):
     max_steps: int  # time limit of an episode
     observation_space: Any  # a Box
     action_space: Any  # a Discrete or a Box
+    model: Any = None  # MjModel of a MuJoCo environment
 
     @property
     def n_obs(self) -> int:
@@ -57,6 +85,10 @@ class CompiledEnv(NamedTuple):
         n = getattr(self.action_space, "n", None)
         return int(n) if n is not None else int(np.prod(self.action_space.shape))
 
+    def gymnasium(self) -> tuple[Any, dict[str, Any]]:
+        """Id and keyword arguments that make the same environment in Gymnasium."""
+        return self.id, self.kwargs
+
     def task(self, policy: Any, clip_actions: bool = True) -> Task:
         """The task of `policy` in this environment, as the kernels take it."""
         from fastars._structs import Argmax, Clip, Task, Unclipped
@@ -64,14 +96,22 @@ class CompiledEnv(NamedTuple):
         if hasattr(self.action_space, "n"):
             bounds = (np.float32(0.0),) * self.n_act
             return Task(self.constants, policy, Argmax(int(self.action_space.start)), bounds, bounds, self.max_steps)
-        low = tuple(np.float32(x) for x in self.action_space.low)
-        high = tuple(np.float32(x) for x in self.action_space.high)
+        low, high = self.action_space.low, self.action_space.high
+        if self.model is None:
+            low, high = tuple(map(np.float32, low)), tuple(map(np.float32, high))
         return Task(self.constants, policy, Clip() if clip_actions else Unclipped(), low, high, self.max_steps)
 
 
-def compiled_env_ids() -> list[str]:
-    """Ids of the environments that run in compiled kernels, sorted."""
-    return sorted(_COMPILED)
+def compiled_env_ids(family: str | None = None) -> list[str]:
+    """Ids of the environments that run in compiled kernels, sorted.
+
+    Parameters
+    ----------
+    family : {"classic", "mujoco"}, optional
+        Default: both. MuJoCo's need `fastars[mujoco]`.
+    """
+    prefix = "fastars.envs" if family is None else f"fastars.envs.{family}."
+    return sorted(env_id for env_id, (module, _) in _COMPILED.items() if module.startswith(prefix))
 
 
 def compiled_env(env: str | gymnasium.Env) -> CompiledEnv:
@@ -114,7 +154,34 @@ def _make(env_id: str) -> gymnasium.Env:
         what = "is a Gymnasium environment, but not a compiled one" if known else "is not a known environment id"
         hint = f" Near names: {', '.join(near)}." if near else ""
         raise UnsupportedEnvError(f"env {env_id!r} {what}.{hint} Compiled: {', '.join(compiled_env_ids())}.")
-    return gymnasium.make(env_id)
+    return make(env_id)
+
+
+def make(env_id: Any, **kwargs: Any) -> gymnasium.Env:
+    """`gymnasium.make`, with MuJoCo's warnings about the model kept off the terminal and out of the user's folder.
+
+    Gymnasium's own files have some; those about a file of the user's are Python warnings.
+    """
+    import gymnasium
+
+    with _quiet(env_id) as texts:
+        env = gymnasium.make(env_id, **kwargs)
+    if "xml_file" in kwargs:
+        for text in texts:
+            warnings.warn(f"MuJoCo on {kwargs['xml_file']}: {text}", UserWarning, stacklevel=2)
+    return env
+
+
+@contextlib.contextmanager
+def _quiet(env_id: Any) -> Iterator[list[str]]:
+    """Where MuJoCo's warnings are collected, if `env_id` is one of its environments."""
+    if not _COMPILED.get(str(env_id), ("",))[0].startswith(_MUJOCO):
+        yield []
+        return
+    from fastars.envs.mujoco.capi import collected_warnings
+
+    with collected_warnings() as texts:
+        yield texts
 
 
 def _compiled(env: gymnasium.Env) -> CompiledEnv:
@@ -129,10 +196,25 @@ def _compiled(env: gymnasium.Env) -> CompiledEnv:
         raise UnsupportedEnvError(f"env {spec.id!r} has no time limit: make it with max_episode_steps=...")
     module, name = _COMPILED[spec.id]
     constants_type = getattr(importlib.import_module(module), name)
+    if module.startswith(_MUJOCO):
+        return _simulated(env, constants_type, spec)
     kwargs = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
     constants = _constants(constants_type, spec.id, kwargs)
     kwargs = {key: getattr(constants, key) for key in kwargs}
     return CompiledEnv(spec.id, kwargs, constants, _time_limit(env), env.observation_space, env.action_space)
+
+
+def _simulated(env: gymnasium.Env, constants_type: Any, spec: EnvSpec) -> CompiledEnv:
+    """The compiled form of one of Gymnasium's MuJoCo environments. It has a model of its own."""
+    from fastars.envs.mujoco.arguments import COSMETIC, constants_of
+
+    unwrapped: Any = env.unwrapped
+    kwargs = {key: value for key, value in spec.kwargs.items() if key not in COSMETIC}
+    constants = constants_of(constants_type, unwrapped, kwargs)
+    if "xml_file" in kwargs:
+        kwargs["xml_file"] = os.path.abspath(unwrapped.fullpath)
+    model = copy.copy(unwrapped.model)
+    return CompiledEnv(spec.id, kwargs, constants, _time_limit(env), env.observation_space, env.action_space, model)
 
 
 def _time_limit(env: gymnasium.Env) -> int:
@@ -169,9 +251,11 @@ def _refuse_changes(env: gymnasium.Env, spec: EnvSpec) -> None:
         if type(layer).__name__ not in _TRANSPARENT_WRAPPERS or not type(layer).__module__.startswith("gymnasium."):
             raise UnsupportedEnvError(f"env has the wrapper {type(layer).__name__}, which compiled rollouts don't run")
         layer = layer.env
-    fresh = gymnasium.make(spec)
+    with _quiet(spec.id):
+        fresh = gymnasium.make(spec)
     try:
-        theirs, ours = env.unwrapped, fresh.unwrapped
+        theirs: Any = env.unwrapped
+        ours: Any = fresh.unwrapped
         if type(theirs) is not type(ours):
             raise UnsupportedEnvError(f"env {spec.id!r} is a {type(theirs).__name__}, not Gymnasium's {type(ours).__name__}")
         for name in ("observation_space", "action_space"):
@@ -182,8 +266,26 @@ def _refuse_changes(env: gymnasium.Env, spec: EnvSpec) -> None:
                 raise UnsupportedEnvError(
                     f"env {spec.id!r} was changed: its attribute {name} is {value!r}, not {getattr(ours, name)!r}"
                 )
+        if hasattr(ours, "model"):
+            _refuse_changed_model(theirs, ours)
     finally:
         fresh.close()
+
+
+def _refuse_changed_model(theirs: Any, ours: Any) -> None:
+    """Raise if a MuJoCo environment has another model or other first positions than its file gives."""
+    from fastars.envs.mujoco.arguments import is_same_model
+
+    if not is_same_model(theirs.model, ours.model):
+        raise UnsupportedEnvError(
+            f"env {theirs.spec.id!r} was changed: its MuJoCo model is not that of {theirs.fullpath}; write the change into an "
+            "xml_file of your own"
+        )
+    n_moved = 4 if theirs.spec.id.startswith("Pusher") else 0  # the object's and the goal's, which its reset overwrites
+    for name in ("init_qpos", "init_qvel"):
+        value, original = getattr(theirs, name), getattr(ours, name)
+        if not np.array_equal(value[: len(value) - n_moved], original[: len(value) - n_moved]):
+            raise UnsupportedEnvError(f"env {theirs.spec.id!r} was changed: its attribute {name} is {value!r}, not {original!r}")
 
 
 def _is_changed(value: Any, original: Any) -> bool:

@@ -10,11 +10,22 @@ from typing import Any
 import numpy as np
 
 from fastars._signals import HeldSignals
-from fastars._structs import Filter, FloatArray, Rollouts, SeedArray, Task, empty_rollouts
+from fastars._structs import Filter, FloatArray, LinearPolicy, Rollouts, SeedArray, Task, empty_rollouts
+from fastars.envs import CompiledEnv
 from fastars.kernels.rollout import LANES, roll_out
 
 # Steps of one kernel call: 0.04 s (MountainCar) to 0.3 s (Acrobot). Ctrl-C waits for a running kernel.
 _CALL_STEPS = 4_000_000
+
+
+def compiled_sampler(env: CompiledEnv, policy: LinearPolicy, clip_actions: bool = True, n_threads: int | None = None) -> Any:
+    """What evaluates candidates in `env`: `evaluate(weights, filter, seeds, track)` as in `CompiledSampler`."""
+    task = env.task(policy, clip_actions)
+    if env.model is None:
+        return CompiledSampler(task, n_threads)
+    from fastars.samplers.simulated import SimulatedSampler
+
+    return SimulatedSampler(env, task, n_threads or available_cpus())
 
 
 class CompiledSampler:

@@ -1,0 +1,92 @@
+"""From an environment of Gymnasium's to the constants of ours: what it was made with, read from the environment itself."""
+
+from typing import Any
+
+import numpy as np
+
+from fastars.envs import UnsupportedEnvError
+from fastars.envs.mujoco.capi import mujoco
+from fastars.envs.mujoco.physics import Physics, blas_is_fused
+
+# Arguments of `gymnasium.make` that only show something.
+COSMETIC = {
+    "render_mode",
+    "width",
+    "height",
+    "camera_id",
+    "camera_name",
+    "default_camera_config",
+    "max_geom",
+    "visual_options",
+}
+
+
+def physics_of(model: Any, frame_skip: int, version: int) -> Physics:
+    """Constants of an MjModel, and of how it is stepped."""
+    return Physics(
+        init_qpos=model.qpos0.copy(),
+        init_qvel=np.zeros(model.nv),
+        body_mass=model.body_mass.copy(),
+        total_mass=float(model.body_mass.sum()),
+        timestep=float(model.opt.timestep),
+        frame_skip=frame_skip,
+        dt=float(model.opt.timestep * frame_skip),
+        version=version,
+        is_fused=blas_is_fused(),
+    )
+
+
+def constants_of(constants_type: Any, env: Any, kwargs: dict[str, Any]) -> Any:
+    """The NamedTuple of constants for Gymnasium's unwrapped environment `env`, which was made with `kwargs`.
+
+    Raises
+    ------
+    UnsupportedEnvError
+        For an argument of `gymnasium.make` that the kernels don't know, or that makes Gymnasium compute in another precision.
+    """
+    env_id = env.spec.id
+    known = [name for name in constants_type._fields if name != "physics"]
+    for name, value in kwargs.items():
+        if name not in (*known, "xml_file", "frame_skip"):
+            raise UnsupportedEnvError(
+                f"env {env_id!r}: the keyword argument {name}={value!r} is not compiled (compiled: {', '.join(known)}, xml_file, "
+                "frame_skip)"
+            )
+        _check(env_id, name, value)
+    observation = env._get_obs()
+    if observation.shape != env.observation_space.shape:
+        raise UnsupportedEnvError(
+            f"env {env_id!r}: its observations have shape {observation.shape}, its observation_space says {env.observation_space.shape}"
+        )
+    fields = {}
+    for name in known:
+        default = constants_type._field_defaults[name]
+        value = getattr(env, f"_{name}", default)
+        if name == "main_body":
+            value = env.model.body(value).id
+        fields[name] = tuple(map(float, value)) if isinstance(default, tuple) else type(default)(value)
+    version = int(env_id.rpartition("-v")[2])
+    return constants_type(physics_of(env.model, env.frame_skip, version), **fields)
+
+
+def _check(env_id: str, name: str, value: Any) -> None:
+    """Raise for a value that Gymnasium and the kernels would compute with in different ways."""
+    numbers = value if isinstance(value, (tuple, list)) else (value,)
+    for number in numbers:
+        if isinstance(number, np.generic):
+            raise UnsupportedEnvError(
+                f"env {env_id!r}: {name} must be a plain Python number, got {value!r}, with which NumPy computes in another precision"
+            )
+        if not isinstance(number, (bool, int, float, str)) or number != number:
+            raise UnsupportedEnvError(f"env {env_id!r}: {name} must be a number, a bool, a range or a name, got {value!r}")
+
+
+def is_same_model(model: Any, other: Any) -> bool:
+    """Whether two MjModels hold the same bytes."""
+    return _bytes_of(model) == _bytes_of(other)
+
+
+def _bytes_of(model: Any) -> bytes:
+    buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, buffer)
+    return buffer.tobytes()

@@ -1,0 +1,45 @@
+"""HalfCheetah-v4 and -v5, exact to Gymnasium's `HalfCheetahEnv`."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastars._jit import inline
+from fastars._protocol import register_simulated
+from fastars.envs.mujoco.capi import simulate
+from fastars.envs.mujoco.physics import Physics, put, reset_normal, square_sum
+
+
+class HalfCheetah(NamedTuple):
+    """Constants of HalfCheetah."""
+
+    physics: Physics
+    forward_reward_weight: float = 1.0
+    ctrl_cost_weight: float = 0.1
+    reset_noise_scale: float = 0.1
+    exclude_current_positions_from_observation: bool = True
+
+
+@inline
+def begin(env, sim, rng):
+    reset_normal(env.physics, sim, rng, env.reset_noise_scale)
+
+
+@inline
+def sense(env, sim, observation):
+    first = 1 if env.exclude_current_positions_from_observation else 0
+    n = put(observation, 0, sim.qpos[first:], -np.inf, np.inf)
+    put(observation, n, sim.qvel, -np.inf, np.inf)
+
+
+@inline
+def advance(env, sim, action):
+    x = sim.qpos[0]
+    simulate(sim, action, env.physics.frame_skip, False)
+    velocity = (sim.qpos[0] - x) / env.physics.dt
+    # Gymnasium's cost stays float32: the sum of the squares of a float32 action, times a Python float.
+    cost = np.float32(env.ctrl_cost_weight) * square_sum(action)
+    return env.forward_reward_weight * velocity - cost, False
+
+
+register_simulated(HalfCheetah, begin, sense, advance)

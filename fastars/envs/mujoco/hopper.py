@@ -1,0 +1,67 @@
+"""Hopper-v4 and -v5, exact to Gymnasium's `HopperEnv`."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastars._jit import inline
+from fastars._protocol import register_simulated
+from fastars.envs.mujoco.capi import simulate
+from fastars.envs.mujoco.physics import Physics, put, reset_uniform, square_sum
+
+
+class Hopper(NamedTuple):
+    """Constants of Hopper."""
+
+    physics: Physics
+    forward_reward_weight: float = 1.0
+    ctrl_cost_weight: float = 1e-3
+    healthy_reward: float = 1.0
+    terminate_when_unhealthy: bool = True
+    healthy_state_range: tuple[float, float] = (-100.0, 100.0)
+    healthy_z_range: tuple[float, float] = (0.7, np.inf)  # m
+    healthy_angle_range: tuple[float, float] = (-0.2, 0.2)  # rad
+    reset_noise_scale: float = 5e-3
+    exclude_current_positions_from_observation: bool = True
+
+
+@inline
+def begin(env, sim, rng):
+    reset_uniform(env.physics, sim, rng, env.reset_noise_scale)
+
+
+@inline
+def sense(env, sim, observation):
+    first = 1 if env.exclude_current_positions_from_observation else 0
+    n = put(observation, 0, sim.qpos[first:], -np.inf, np.inf)
+    put(observation, n, sim.qvel, -10.0, 10.0)
+
+
+@inline
+def is_healthy(env, sim):
+    """Whether the torso is high and upright enough, and all of the state but x and z within its range."""
+    low, high = env.healthy_state_range
+    healthy = True
+    for k in range(2, sim.qpos.shape[0]):
+        healthy &= low < sim.qpos[k] < high
+    for k in range(sim.qvel.shape[0]):
+        healthy &= low < sim.qvel[k] < high
+    z, angle = sim.qpos[1], sim.qpos[2]
+    healthy &= env.healthy_z_range[0] < z < env.healthy_z_range[1]
+    return healthy & (env.healthy_angle_range[0] < angle < env.healthy_angle_range[1])
+
+
+@inline
+def advance(env, sim, action):
+    x = sim.qpos[0]
+    simulate(sim, action, env.physics.frame_skip, False)
+    velocity = (sim.qpos[0] - x) / env.physics.dt
+    healthy = is_healthy(env, sim)
+    # Version 4 pays for the unhealthy last step, too.
+    is_paid = healthy or (env.physics.version == 4 and env.terminate_when_unhealthy)
+    reward = env.forward_reward_weight * velocity + (env.healthy_reward if is_paid else 0.0)
+    cost = np.float32(env.ctrl_cost_weight) * square_sum(action)  # float32 in Gymnasium
+    return reward - cost, env.terminate_when_unhealthy and not healthy
+
+
+register_simulated(Hopper, begin, sense, advance)

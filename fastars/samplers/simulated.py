@@ -1,0 +1,70 @@
+"""Candidates evaluated in MuJoCo, on threads of this process: each thread steps a simulation of its own, inside a compiled kernel."""
+
+import threading
+import time
+from typing import Any
+
+from fastars._signals import HeldSignals
+from fastars._structs import FAILED, Filter, FloatArray, Rollouts, SeedArray, Simulation, Task, empty_rollouts
+from fastars.envs import CompiledEnv, SimulationError
+from fastars.envs.mujoco.capi import failure, new_simulation
+from fastars.kernels.simulated import roll_out_simulated
+from fastars.samplers.compiled import for_blocks
+
+_CALL_SECONDS = 0.05  # of one kernel call, about: Ctrl-C waits for it. A call costs some 30 us
+
+
+class SimulatedSampler:
+    """Runs the episodes of a task on `n_threads` threads.
+
+    There are never more simulations than threads, whatever the population; they are made when a thread first needs one, and kept.
+    """
+
+    def __init__(self, env: CompiledEnv, task: Task, n_threads: int) -> None:
+        self.task = task
+        self.n_threads = n_threads
+        self._env_id = env.id
+        self._model: Any = env.model  # kept alive: simulations hold its address
+        self._idle: list[Simulation] = []
+        self._episode_seconds = _CALL_SECONDS
+
+    def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool) -> Rollouts:
+        """Run every episode; arguments and result as `kernels.rollouts`. The bits don't depend on the number of threads.
+
+        Raises
+        ------
+        SimulationError
+            If MuJoCo failed in one of them.
+        """
+        n_episodes = len(seeds)
+        out = empty_rollouts(n_episodes, len(filter.mean), track)
+        per_call = max(min(int(_CALL_SECONDS / self._episode_seconds), n_episodes // (4 * self.n_threads)), 1)
+        n_blocks = -(-n_episodes // per_call)
+        lock, seconds = threading.Lock(), [0.0]
+
+        def run(block: int) -> None:
+            first, last = block * n_episodes // n_blocks, (block + 1) * n_episodes // n_blocks
+            start = time.perf_counter()
+            self._run(weights, filter, seeds, first, last, out)
+            with lock:
+                seconds[0] += time.perf_counter() - start
+
+        for_blocks(run, n_blocks, self.n_threads)
+        self._episode_seconds = max(seconds[0] / n_episodes, 1e-6)
+        return out
+
+    def _run(self, weights: FloatArray, filter: Filter, seeds: SeedArray, first: int, last: int, out: Rollouts) -> None:
+        """Run episodes `first` to `last` in an idle simulation. One that failed is thrown away."""
+        try:
+            sim = self._idle.pop()
+        except IndexError:
+            sim = new_simulation(self._model)
+        with HeldSignals():
+            roll_out_simulated(self.task, sim, filter, weights, seeds, first, last, out)
+        for episode in range(first, last):
+            if out.status[episode] == FAILED:
+                raise SimulationError(
+                    f"MuJoCo failed in {self._env_id}, in step {out.lengths[episode]} of the episode with seed {seeds[episode]}: "
+                    f"{failure(sim)}"
+                )
+        self._idle.append(sim)
