@@ -21,6 +21,7 @@ _HOME = {
     "NonFiniteReturnsError": "fastars.ars",
     "CheckpointError": "fastars.checkpoint",
     "Rollouts": "fastars._structs",
+    "SimulationError": "fastars.envs",
     "UnsupportedEnvError": "fastars.envs",
     "compiled_env_ids": "fastars.envs",
     "evaluate_candidates": "fastars.evaluation",
@@ -37,7 +38,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from fastars._structs import Rollouts
     from fastars.ars import ARS, NonFiniteReturnsError
     from fastars.checkpoint import CheckpointError
-    from fastars.envs import UnsupportedEnvError, compiled_env_ids
+    from fastars.envs import SimulationError, UnsupportedEnvError, compiled_env_ids
     from fastars.evaluation import evaluate_candidates, evaluate_policy
 
 

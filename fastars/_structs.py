@@ -58,7 +58,7 @@ class Simulation(NamedTuple):
     data: int  # address of the mjData
     frame: npt.NDArray[np.uint8]  # room for the way back from a fatal error, and for its text
     fault: IntArray  # (1,), 0 or the status that the simulator ends an episode with: UNSTABLE or FAILED
-    warnings: npt.NDArray[np.int32]  # (7,), how often each of MuJoCo's warnings was raised since the reset
+    bad: npt.NDArray[np.int32]  # (4,), MuJoCo's counts, since the reset, of bad numbers in qpos, qvel, qacc and ctrl
     qpos: FloatArray  # (nq,)
     qvel: FloatArray  # (nv,)
     act: FloatArray  # (na,), states of the actuators

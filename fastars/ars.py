@@ -20,7 +20,7 @@ from fastars._rng import STREAM_EVALUATION, STREAM_WEIGHTS
 from fastars._signals import HeldSignals
 from fastars._structs import UNSTABLE, Filter, FloatArray, LinearPolicy, Moments, Rollouts
 from fastars.config import Config, Schedule, make_config
-from fastars.envs import CompiledEnv, compiled_env
+from fastars.envs import CompiledEnv, compiled_env, quiet
 from fastars.logger import Logger
 from fastars.policy import Policy, n_weights, parse_policy
 from fastars.samplers.compiled import at_least_one, available_cpus, compiled_sampler, for_blocks, seed_array, with_bias_block
@@ -71,10 +71,12 @@ class ARS:
     stats_window_size, device, _init_setup_model
         Accepted for scripts written for stable-baselines3-contrib, without effect: the logged means are those of the iteration, and
         the kernels run on the CPU.
-    preset : {"fastars", "paper", "modestyachts", "rllib", "sb3"}, optional
-        Whose choices to follow where the published implementations differ (`fastars.config`).
+    preset : {"fastars", "tuned", "paper", "modestyachts", "rllib", "sb3"}, optional
+        Whose choices to follow where the published implementations differ (`fastars.config`). "tuned" and "paper" also set the
+        hyperparameters of environments they know: what suits them here, as `fastars train` uses it, and what the paper reports.
     variant : {"V1", "V1-t", "V2", "V2-t"}, optional
-        The paper's names: V2 normalises observations, "-t" uses the top directions only.
+        The paper's names: V2 normalises observations, "-t" uses the top directions only. A preset's hyperparameters are of a
+        variant; where it has none of this one, it sets its choices only.
     normalize_observations : bool, optional
     backend : {"numba", "numpy"}
         The compiled kernels, or the NumPy reference with a Gymnasium loop.
@@ -127,31 +129,27 @@ class ARS:
         if device not in ("cpu", "auto"):
             warnings.warn(f"device={device!r} has no effect: kernels run on the CPU", stacklevel=2)
         structure = parse_policy(policy, policy_kwargs)
-        n_directions = Config.n_delta if n_delta is None else n_delta
-        if n_top is not None and at_least_one("n_top", n_top) > at_least_one("n_delta", n_directions):
-            warnings.warn(
-                f"n_top={n_top} is more than n_delta={n_directions}: all {n_directions} directions are used", stacklevel=2
-            )
-            n_top = n_directions
+        self._env = compiled_env(env)
         self.config: Config = make_config(
             preset,
             variant,
+            self._env.id,
             n_delta=n_delta,
             n_top=n_top,
             learning_rate=learning_rate,
             delta_std=delta_std,
             zero_policy=zero_policy,
-            with_bias=structure.with_bias,
+            with_bias=structure.with_bias if "with_bias" in (policy_kwargs or {}) else None,
             alive_bonus_offset=alive_bonus_offset,
             n_eval_episodes=n_eval_episodes,
             normalize_observations=normalize_observations,
             seed=_entropy() if seed is None else seed,
             **settings,
         )
+        structure = structure._replace(with_bias=self.config.with_bias)
         self.preset = preset or "fastars"
         self.backend = backend
         self.verbose = verbose
-        self._env = compiled_env(env)
         self.policy = Policy(structure, self._env, self.config.clip_actions, backend)
         self.sampler = _sampler(self._env, structure, self.config.clip_actions, backend, n_threads)
         self.n_threads = n_threads or available_cpus()
@@ -174,6 +172,7 @@ class ARS:
         self.num_episodes = 0
         self.num_updates = 0
         self.dropped_pairs = 0
+        self.unstable_episodes = 0  # that a simulator ended
         self._empty_iterations = 0
         self._progress_remaining = 1.0
         self._asked: tuple[int, np.ndarray, float] | None = None
@@ -413,6 +412,7 @@ class ARS:
         self.num_timesteps += int(rollouts.lengths.sum()) if n_steps is None else int(n_steps)
         self.num_episodes += len(rollouts.returns)
         self.dropped_pairs += n_dropped
+        self.unstable_episodes += int(np.count_nonzero(rollouts.status == UNSTABLE))
         self._empty_iterations = self._empty_iterations + 1 if n_dropped == config.n_delta else 0
         self.record = {
             "rollout/ep_rew_mean": _mean(rollouts.returns),
@@ -429,6 +429,7 @@ class ARS:
             "train/weights_std": info.weights_std,
             "train/update_ratio": info.update_ratio,
             "health/nonfinite_returns": self.dropped_pairs,
+            "health/unstable_episodes": self.unstable_episodes,
         }
         if self._empty_iterations >= _MAX_EMPTY_ITERATIONS:
             raise NonFiniteReturnsError(f"no pair of candidates had finite returns for {_MAX_EMPTY_ITERATIONS} iterations")
@@ -569,7 +570,8 @@ class _ReferenceSampler:
         self.task = task
 
     def evaluate(self, weights: FloatArray, filter: Filter, seeds: np.ndarray, track: bool) -> Rollouts:
-        return reference.rollouts(self.task, filter, weights, seeds, track)
+        with quiet(self.task.env.id):
+            return reference.rollouts(self.task, filter, weights, seeds, track)
 
 
 def _sampler(env: CompiledEnv, policy: LinearPolicy, clip_actions: bool, backend: str, n_threads: int | None) -> Any:

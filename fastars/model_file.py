@@ -19,7 +19,7 @@ from fastars import checkpoint
 from fastars.config import Config
 from fastars.envs import make
 
-_COUNTERS = ("iteration", "num_timesteps", "num_episodes", "num_updates", "dropped_pairs", "_empty_iterations")
+_COUNTERS = ("iteration", "num_timesteps", "num_episodes", "num_updates", "dropped_pairs", "unstable_episodes", "_empty_iterations")
 _CHANGEABLE = ("learning_rate", "delta_std", "n_threads", "backend", "verbose")
 
 

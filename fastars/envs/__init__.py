@@ -52,7 +52,7 @@ del _COMPILED["Pusher-v4"]  # which Gymnasium makes with mujoco 2 only
 _TRANSPARENT_WRAPPERS = {"TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "RecordVideo"}
 # Attributes of an environment that say nothing about its dynamics.
 _COSMETIC = {"render_mode", "isopen", "screen", "clock", "screen_width", "screen_height", "screen_dim", "SCREEN_DIM"}
-_COSMETIC |= {"width", "height", "camera_id", "camera_name"}
+_COSMETIC |= {"width", "height", "camera_id", "camera_name", "_ezpickle_args", "_ezpickle_kwargs"}
 
 
 class UnsupportedEnvError(ValueError):
@@ -164,7 +164,7 @@ def make(env_id: Any, **kwargs: Any) -> gymnasium.Env:
     """
     import gymnasium
 
-    with _quiet(env_id) as texts:
+    with quiet(env_id) as texts:
         env = gymnasium.make(env_id, **kwargs)
     if "xml_file" in kwargs:
         for text in texts:
@@ -173,8 +173,8 @@ def make(env_id: Any, **kwargs: Any) -> gymnasium.Env:
 
 
 @contextlib.contextmanager
-def _quiet(env_id: Any) -> Iterator[list[str]]:
-    """Where MuJoCo's warnings are collected, if `env_id` is one of its environments."""
+def quiet(env_id: Any) -> Iterator[list[str]]:
+    """Where MuJoCo's warnings are collected, if `env_id` is one of its environments, instead of printed and written to a file."""
     if not _COMPILED.get(str(env_id), ("",))[0].startswith(_MUJOCO):
         yield []
         return
@@ -251,7 +251,7 @@ def _refuse_changes(env: gymnasium.Env, spec: EnvSpec) -> None:
         if type(layer).__name__ not in _TRANSPARENT_WRAPPERS or not type(layer).__module__.startswith("gymnasium."):
             raise UnsupportedEnvError(f"env has the wrapper {type(layer).__name__}, which compiled rollouts don't run")
         layer = layer.env
-    with _quiet(spec.id):
+    with quiet(spec.id):
         fresh = gymnasium.make(spec)
     try:
         theirs: Any = env.unwrapped

@@ -1,5 +1,6 @@
 """From an environment of Gymnasium's to the constants of ours: what it was made with, read from the environment itself."""
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ COSMETIC = {
     "max_geom",
     "visual_options",
 }
+# Fields that are bodies: their names where no argument of Gymnasium's tells them.
+_BODIES = {"main_body": "torso", **{name: name for name in ("fingertip", "target", "tips_arm", "object", "goal")}}
 
 
 def physics_of(model: Any, frame_skip: int, version: int) -> Physics:
@@ -45,12 +48,12 @@ def constants_of(constants_type: Any, env: Any, kwargs: dict[str, Any]) -> Any:
         For an argument of `gymnasium.make` that the kernels don't know, or that makes Gymnasium compute in another precision.
     """
     env_id = env.spec.id
-    known = [name for name in constants_type._fields if name != "physics"]
+    arguments = inspect.signature(type(env).__init__).parameters
+    known = [name for name in (*constants_type._fields, "xml_file", "frame_skip") if name in arguments]
     for name, value in kwargs.items():
-        if name not in (*known, "xml_file", "frame_skip"):
+        if name not in known:
             raise UnsupportedEnvError(
-                f"env {env_id!r}: the keyword argument {name}={value!r} is not compiled (compiled: {', '.join(known)}, xml_file, "
-                "frame_skip)"
+                f"env {env_id!r}: the keyword argument {name}={value!r} is not compiled (compiled: {', '.join(known) or 'none'})"
             )
         _check(env_id, name, value)
     observation = env._get_obs()
@@ -59,11 +62,11 @@ def constants_of(constants_type: Any, env: Any, kwargs: dict[str, Any]) -> Any:
             f"env {env_id!r}: its observations have shape {observation.shape}, its observation_space says {env.observation_space.shape}"
         )
     fields = {}
-    for name in known:
-        default = constants_type._field_defaults[name]
+    for name, default in constants_type._field_defaults.items():
+        if name in _BODIES:
+            fields[name] = env.model.body(getattr(env, f"_{name}", _BODIES[name])).id
+            continue
         value = getattr(env, f"_{name}", default)
-        if name == "main_body":
-            value = env.model.body(value).id
         fields[name] = tuple(map(float, value)) if isinstance(default, tuple) else type(default)(value)
     version = int(env_id.rpartition("-v")[2])
     return constants_type(physics_of(env.model, env.frame_skip, version), **fields)

@@ -184,7 +184,7 @@ def new_simulation(model: Any) -> Simulation:
         "data": data._address,
         "frame": np.zeros(_JUMP_BYTES + _TEXT_BYTES, np.uint8),
         "fault": np.zeros(1, np.int64),
-        "warnings": data.warning.number,
+        "bad": data.warning.number[int(mujoco.mjtWarning.mjWARN_BADQPOS) : int(mujoco.mjtWarning.mjWARN_BADCTRL) + 1],
     }
     return Simulation(**{**arrays, **own})
 
@@ -232,5 +232,5 @@ def simulate(sim, action, frame_skip, with_contact_forces):
     if failed:
         sim.fault[0] = FAILED
     # Bad numbers in qpos, qvel, qacc or ctrl. MuJoCo has put the simulation into its first state, where Gymnasium goes on.
-    elif sim.warnings[3] + sim.warnings[4] + sim.warnings[5] + sim.warnings[6] > 0:
+    elif sim.bad[0] + sim.bad[1] + sim.bad[2] + sim.bad[3] > 0:
         sim.fault[0] = UNSTABLE

@@ -7,7 +7,7 @@ import numpy as np
 from fastars._jit import inline
 from fastars._protocol import register_simulated
 from fastars.envs.mujoco.capi import simulate
-from fastars.envs.mujoco.physics import Physics, put, reset_uniform, square_sum
+from fastars.envs.mujoco.physics import Physics, put, reset_uniform, square_sum, survival_reward
 
 
 class Hopper(NamedTuple):
@@ -57,9 +57,7 @@ def advance(env, sim, action):
     simulate(sim, action, env.physics.frame_skip, False)
     velocity = (sim.qpos[0] - x) / env.physics.dt
     healthy = is_healthy(env, sim)
-    # Version 4 pays for the unhealthy last step, too.
-    is_paid = healthy or (env.physics.version == 4 and env.terminate_when_unhealthy)
-    reward = env.forward_reward_weight * velocity + (env.healthy_reward if is_paid else 0.0)
+    reward = env.forward_reward_weight * velocity + survival_reward(env, healthy)
     cost = np.float32(env.ctrl_cost_weight) * square_sum(action)  # float32 in Gymnasium
     return reward - cost, env.terminate_when_unhealthy and not healthy
 

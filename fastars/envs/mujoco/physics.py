@@ -54,6 +54,13 @@ def norm(x, y, z, is_fused):
     return np.sqrt(x * x + y * y + z * z)
 
 
+@inline
+def distance(sim, body, other, physics):
+    """How far two bodies are from each other, m."""
+    a, b = sim.xpos[body], sim.xpos[other]
+    return norm(a[0] - b[0], a[1] - b[1], a[2] - b[2], physics.is_fused)
+
+
 @kernel
 def square_sum(values):
     """The sum of the squares of `values` (n,), in their type and in the order of `np.sum(np.square(values))`.
@@ -120,11 +127,30 @@ def reset_normal(physics, sim, rng, scale):
 
 
 @inline
+def survival_reward(env, healthy):
+    """What is paid for being healthy; version 4 pays for the unhealthy last step, too."""
+    is_paid = healthy or (env.physics.version == 4 and env.terminate_when_unhealthy)
+    return env.healthy_reward * is_paid
+
+
+@inline
+def between(x, low, high):
+    """`x` clipped to [low, high]; NaN stays NaN."""
+    x = low if x < low else x
+    return high if x > high else x
+
+
+@inline
 def put(out, start, values, low, high):
     """Write `values`, clipped to [low, high], to `out` from `start` on; where the next ones go."""
     for k in range(values.shape[0]):
-        x = values[k]
-        x = low if x < low else x
-        x = high if x > high else x
-        out[start + k] = x
+        out[start + k] = between(values[k], low, high)
     return start + values.shape[0]
+
+
+@inline
+def clipped(values, low, high):
+    """A copy of `values`, clipped to [low, high]."""
+    out = np.empty(values.shape[0])
+    put(out, 0, values, low, high)
+    return out

@@ -1,0 +1,84 @@
+"""Ant-v4 and -v5, exact to Gymnasium's `AntEnv`."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastars._jit import inline
+from fastars._protocol import register_simulated
+from fastars.envs.mujoco.capi import simulate
+from fastars.envs.mujoco.physics import Physics, clipped, put, reset_normal, square_sum, survival_reward
+from fastars.kernels.simulated import is_finite
+
+
+class Ant(NamedTuple):
+    """Constants of Ant."""
+
+    physics: Physics
+    forward_reward_weight: float = 1.0  # version 5
+    ctrl_cost_weight: float = 0.5
+    contact_cost_weight: float = 5e-4
+    healthy_reward: float = 1.0
+    main_body: int = 1  # whose velocity is rewarded; version 4: the torso
+    terminate_when_unhealthy: bool = True
+    healthy_z_range: tuple[float, float] = (0.2, 1.0)  # m
+    contact_force_range: tuple[float, float] = (-1.0, 1.0)  # N and N m
+    reset_noise_scale: float = 0.1
+    exclude_current_positions_from_observation: bool = True
+    include_cfrc_ext_in_observation: bool = True  # version 5
+    use_contact_forces: bool = False  # version 4: whether they are observed, and have a price
+
+
+@inline
+def begin(env, sim, rng):
+    reset_normal(env.physics, sim, rng, env.reset_noise_scale)
+
+
+@inline
+def observes_contact_forces(env):
+    return env.use_contact_forces if env.physics.version == 4 else env.include_cfrc_ext_in_observation
+
+
+@inline
+def prices_contact_forces(env):
+    return env.contact_cost_weight != 0.0 and (env.physics.version == 5 or env.use_contact_forces)
+
+
+@inline
+def sense(env, sim, observation):
+    first = 2 if env.exclude_current_positions_from_observation else 0
+    n = put(observation, 0, sim.qpos[first:], -np.inf, np.inf)
+    n = put(observation, n, sim.qvel, -np.inf, np.inf)
+    if observes_contact_forces(env):
+        low, high = env.contact_force_range
+        first_body = 0 if env.physics.version == 4 else 1  # body 0 is the world
+        put(observation, n, sim.cfrc_ext[first_body:].ravel(), low, high)
+
+
+@inline
+def is_healthy(env, sim):
+    """Whether the torso is within its range of heights, and the state finite."""
+    low, high = env.healthy_z_range
+    return is_finite(sim.qpos) and is_finite(sim.qvel) and low <= sim.qpos[2] <= high
+
+
+@inline
+def contact_cost(env, sim):
+    if not prices_contact_forces(env):
+        return 0.0
+    low, high = env.contact_force_range
+    return env.contact_cost_weight * square_sum(clipped(sim.cfrc_ext.ravel(), low, high))
+
+
+@inline
+def advance(env, sim, action):
+    x = sim.xpos[env.main_body, 0]
+    simulate(sim, action, env.physics.frame_skip, observes_contact_forces(env) or prices_contact_forces(env))
+    velocity = (sim.xpos[env.main_body, 0] - x) / env.physics.dt
+    healthy = is_healthy(env, sim)
+    reward = env.forward_reward_weight * velocity + survival_reward(env, healthy)
+    control_cost = np.float32(env.ctrl_cost_weight) * square_sum(action)  # float32 in Gymnasium
+    return reward - (control_cost + contact_cost(env, sim)), env.terminate_when_unhealthy and not healthy
+
+
+register_simulated(Ant, begin, sense, advance)

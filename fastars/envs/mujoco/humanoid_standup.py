@@ -1,0 +1,39 @@
+"""HumanoidStandup-v4 and -v5, exact to Gymnasium's `HumanoidStandupEnv`: Humanoid with another reward, and no end."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastars._jit import inline
+from fastars._protocol import register_simulated
+from fastars.envs.mujoco.capi import simulate
+from fastars.envs.mujoco.humanoid import begin, sense
+from fastars.envs.mujoco.physics import Physics, between, square_sum
+
+
+class HumanoidStandup(NamedTuple):
+    """Constants of HumanoidStandup."""
+
+    physics: Physics
+    uph_cost_weight: float = 1.0  # without effect in Gymnasium, too
+    ctrl_cost_weight: float = 0.1
+    impact_cost_weight: float = 0.5e-6
+    impact_cost_range: tuple[float, float] = (-np.inf, 10.0)
+    reset_noise_scale: float = 1e-2
+    exclude_current_positions_from_observation: bool = True
+    include_cinert_in_observation: bool = True
+    include_cvel_in_observation: bool = True
+    include_qfrc_actuator_in_observation: bool = True
+    include_cfrc_ext_in_observation: bool = True
+
+
+@inline
+def advance(env, sim, action):
+    simulate(sim, action, env.physics.frame_skip, env.include_cfrc_ext_in_observation or env.impact_cost_weight != 0.0)
+    low, high = env.impact_cost_range
+    impact_cost = between(env.impact_cost_weight * square_sum(sim.cfrc_ext.ravel()), low, high)
+    control_cost = env.ctrl_cost_weight * square_sum(sim.ctrl)
+    return sim.qpos[2] / env.physics.timestep - control_cost - impact_cost + 1.0, False
+
+
+register_simulated(HumanoidStandup, begin, sense, advance)

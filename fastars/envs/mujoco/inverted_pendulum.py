@@ -1,0 +1,40 @@
+"""InvertedPendulum-v4 and -v5, exact to Gymnasium's `InvertedPendulumEnv`."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastars._jit import inline
+from fastars._protocol import register_simulated
+from fastars.envs.mujoco.capi import simulate
+from fastars.envs.mujoco.physics import Physics, put, reset_uniform
+from fastars.kernels.simulated import is_finite
+
+
+class InvertedPendulum(NamedTuple):
+    """Constants of InvertedPendulum."""
+
+    physics: Physics
+    reset_noise_scale: float = 0.01
+
+
+@inline
+def begin(env, sim, rng):
+    reset_uniform(env.physics, sim, rng, env.reset_noise_scale)
+
+
+@inline
+def sense(env, sim, observation):
+    n = put(observation, 0, sim.qpos, -np.inf, np.inf)
+    put(observation, n, sim.qvel, -np.inf, np.inf)
+
+
+@inline
+def advance(env, sim, action):
+    simulate(sim, action, env.physics.frame_skip, False)
+    terminated = not (is_finite(sim.qpos) and is_finite(sim.qvel)) or abs(sim.qpos[1]) > 0.2
+    # Version 4 pays for the last step, too.
+    return 0.0 if terminated and env.physics.version == 5 else 1.0, terminated
+
+
+register_simulated(InvertedPendulum, begin, sense, advance)

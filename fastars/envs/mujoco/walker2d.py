@@ -1,0 +1,58 @@
+"""Walker2d-v4 and -v5, exact to Gymnasium's `Walker2dEnv`."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastars._jit import inline
+from fastars._protocol import register_simulated
+from fastars.envs.mujoco.capi import simulate
+from fastars.envs.mujoco.physics import Physics, put, reset_uniform, square_sum, survival_reward
+
+
+class Walker2d(NamedTuple):
+    """Constants of Walker2d."""
+
+    physics: Physics
+    forward_reward_weight: float = 1.0
+    ctrl_cost_weight: float = 1e-3
+    healthy_reward: float = 1.0
+    terminate_when_unhealthy: bool = True
+    healthy_z_range: tuple[float, float] = (0.8, 2.0)  # m
+    healthy_angle_range: tuple[float, float] = (-1.0, 1.0)  # rad
+    reset_noise_scale: float = 5e-3
+    exclude_current_positions_from_observation: bool = True
+
+
+@inline
+def begin(env, sim, rng):
+    reset_uniform(env.physics, sim, rng, env.reset_noise_scale)
+
+
+@inline
+def sense(env, sim, observation):
+    first = 1 if env.exclude_current_positions_from_observation else 0
+    n = put(observation, 0, sim.qpos[first:], -np.inf, np.inf)
+    put(observation, n, sim.qvel, -10.0, 10.0)
+
+
+@inline
+def is_healthy(env, sim):
+    """Whether the torso is high and upright enough."""
+    z, angle = sim.qpos[1], sim.qpos[2]
+    healthy = env.healthy_z_range[0] < z < env.healthy_z_range[1]
+    return healthy & (env.healthy_angle_range[0] < angle < env.healthy_angle_range[1])
+
+
+@inline
+def advance(env, sim, action):
+    x = sim.qpos[0]
+    simulate(sim, action, env.physics.frame_skip, False)
+    velocity = (sim.qpos[0] - x) / env.physics.dt
+    healthy = is_healthy(env, sim)
+    reward = env.forward_reward_weight * velocity + survival_reward(env, healthy)
+    cost = np.float32(env.ctrl_cost_weight) * square_sum(action)  # float32 in Gymnasium
+    return reward - cost, env.terminate_when_unhealthy and not healthy
+
+
+register_simulated(Walker2d, begin, sense, advance)

@@ -1,0 +1,235 @@
+"""What goes wrong inside MuJoCo: fatal errors, instability, missing packages. Nothing of it ends the process or is lost."""
+
+import contextlib
+import gc
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mujoco", reason="MuJoCo environments need the mujoco package")
+
+import gymnasium
+import mujoco
+
+from fastars import ARS, SimulationError, UnsupportedEnvError, evaluate_candidates
+from fastars._structs import TERMINATED, TRUNCATED, UNSTABLE, LinearPolicy, Simulation, identity_filter
+from fastars.envs import compiled_env, make
+from fastars.envs.mujoco import capi
+from fastars.samplers.compiled import compiled_sampler
+
+ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
+
+
+@pytest.fixture
+def cramped_hopper(tmp_path):
+    """A hopper beside a pile of boxes, with too little memory for all their contacts: a fatal error in MuJoCo, some steps later."""
+    boxes = "".join(
+        f'<body pos="{5 + 0.05 * i} 0 {0.3 + 0.25 * i}"><freejoint/><geom type="box" size=".1 .1 .1" contype="1"/></body>'
+        for i in range(8)
+    )
+    text = (ASSETS / "hopper.xml").read_text().replace("<worldbody>", '<size memory="64K"/><worldbody>', 1)
+    path = tmp_path / "cramped.xml"
+    path.write_text(text.replace("</worldbody>", boxes + "</worldbody>"))
+    return make("Hopper-v5", xml_file=str(path), terminate_when_unhealthy=False)
+
+
+@pytest.fixture
+def wild_pendulum(tmp_path):
+    """An inverted pendulum whose motor is so strong that its acceleration overflows as soon as it is used."""
+    text = (ASSETS / "inverted_pendulum.xml").read_text()
+    path = tmp_path / "wild.xml"
+    path.write_text(re.sub(r'gear="[^"]*"', 'gear="1e12"', text))
+    assert "1e12" in path.read_text()
+    return make("InvertedPendulum-v5", xml_file=str(path))
+
+
+def weights_for(env, n, scale=0.1):
+    compiled = compiled_env(env)
+    return scale * np.random.default_rng(0).standard_normal((n, compiled.n_act * compiled.n_obs))
+
+
+def test_fatal_error_raises_with_mujocos_text(cramped_hopper):
+    with pytest.raises(SimulationError, match=r"MuJoCo failed in Hopper-v5, in step \d+ of the episode with seed 7: mj_stackAlloc"):
+        evaluate_candidates(cramped_hopper, weights_for(cramped_hopper, 1), [7], n_threads=1)
+
+
+def test_fatal_error_is_the_one_of_mujocos_own_bindings(cramped_hopper):
+    """The same step, the same text but for the numbers of bytes."""
+    weights = 0.0 * weights_for(cramped_hopper, 1)
+    cramped_hopper.reset(seed=3)
+    with pytest.raises(mujoco.FatalError) as theirs:
+        for length in range(1, 1001):
+            cramped_hopper.step(np.zeros(3, np.float32))
+    with pytest.raises(SimulationError, match=f"in step {length} of") as ours:
+        evaluate_candidates(cramped_hopper, weights, [3])
+    assert str(theirs.value).split("\n")[0] in str(ours.value)
+
+
+def test_fatal_error_leaves_model_and_process_usable(cramped_hopper):
+    model = ARS("LinearPolicy", cramped_hopper, n_delta=4, seed=0)
+    for _ in range(3):
+        with pytest.raises(SimulationError):
+            model.learn(100)
+    assert model.iteration == 0
+    assert not model.theta.any()
+    good = make("Hopper-v5")
+    rollouts = evaluate_candidates(good, weights_for(good, 4), range(4))
+    assert (rollouts.status == TERMINATED).all()
+
+
+def test_fatal_errors_on_all_threads_at_once(cramped_hopper):
+    """A failed simulation is thrown away; 200 failures on 4 threads take no memory with them."""
+    env = compiled_env(cramped_hopper)
+    sampler = compiled_sampler(env, LinearPolicy(False), n_threads=4)
+    weights, seeds = np.zeros((16, env.n_act * (env.n_obs + 1))), np.arange(16, dtype=np.uint64)
+
+    def fail(n):
+        for _ in range(n):
+            with pytest.raises(SimulationError):
+                sampler.evaluate(weights, identity_filter(env.n_obs), seeds, True)
+
+    fail(10)
+    before = resident_bytes()
+    fail(50)
+    assert resident_bytes() - before < 4 << 20
+
+
+def test_instability_is_a_status_and_counted(wild_pendulum, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rollouts = evaluate_candidates(wild_pendulum, weights_for(wild_pendulum, 6), range(6))
+    assert (rollouts.status == UNSTABLE).all()
+    assert np.isnan(rollouts.returns).all()
+    assert (rollouts.lengths >= 1).all()
+
+    model = ARS("LinearPolicy", wild_pendulum, n_delta=3, zero_policy=False, seed=0)
+    model.learn(1)
+    assert model.record["health/unstable_episodes"] == 6
+    assert model.dropped_pairs == 3
+    model.learn(1, reset_num_timesteps=False)
+    assert model.record["health/unstable_episodes"] == 12
+    assert capfd.readouterr() == ("", "")  # neither printed
+    assert not (tmp_path / "MUJOCO_LOG.TXT").exists()  # nor written to the user's folder
+
+
+def test_differs_from_gymnasium_an_unstable_episode_ends(wild_pendulum):
+    """Gymnasium goes on, from the state into which MuJoCo has put the simulation without a word in `step`'s answer."""
+    wild_pendulum.reset(seed=0)
+    data = wild_pendulum.unwrapped.data
+    with capi.collected_warnings() as texts:
+        _, reward, terminated, truncated, _ = wild_pendulum.step(np.ones(1, np.float32))
+    assert data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number >= 1
+    assert texts
+    assert (reward, terminated, truncated) == (1, False, False)
+    weights = np.array([[1e6, 1e6, 1e6, 1e6]])
+    assert evaluate_candidates(wild_pendulum, weights, [0]).status[0] == UNSTABLE
+
+
+def test_action_that_is_not_a_number_is_unstable():
+    """Scores inf - inf: MuJoCo sets a control that is no number to 0, and counts it."""
+    env = compiled_env("InvertedPendulum-v5")
+    filter = identity_filter(4)._replace(scale=np.full(4, 1e300))
+    weights = np.array([[1e300, -1e300, 1e300, -1e300, 0.0]])
+    rollouts = compiled_sampler(env, LinearPolicy(False)).evaluate(weights, filter, np.arange(20, dtype=np.uint64), True)
+    assert (rollouts.status == UNSTABLE).any()
+    assert (rollouts.lengths[rollouts.status == UNSTABLE] == 1).any()
+
+
+def test_bad_numbers_are_counted_where_the_kernel_looks():
+    model = compiled_env("Swimmer-v5").model
+    sim, data = capi.new_simulation(model), mujoco.MjData(model)
+    assert sim.bad.tolist() == [0, 0, 0, 0]
+    warnings = mujoco.mjtWarning
+    kinds = (warnings.mjWARN_BADQPOS, warnings.mjWARN_BADQVEL, warnings.mjWARN_BADQACC, warnings.mjWARN_BADCTRL)
+    assert [int(kind) - int(kinds[0]) for kind in kinds] == [0, 1, 2, 3]
+    assert sim.bad.base is not None  # a view
+    assert data.warning.number[int(kinds[0]) : int(kinds[3]) + 1].shape == sim.bad.shape
+
+
+def test_no_log_file_is_left_by_training(tmp_path):
+    """MuJoCo 4 warns about Gymnasium's half_cheetah.xml: not in the user's folder, nor on the terminal."""
+    program = (
+        "from fastars import ARS, evaluate_policy\n"
+        "model = ARS('LinearPolicy', 'HalfCheetah-v5', n_delta=1, seed=0).learn(1)\n"
+        "model.save('model.zip')\n"
+        "evaluate_policy(ARS.load('model.zip'), 'HalfCheetah-v5', 1)\n"
+        "ARS('LinearPolicy', 'HalfCheetah-v5', n_delta=1, seed=0, backend='numpy').learn(1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.zip"]
+
+
+def test_simulations_are_as_many_as_threads():
+    sampler = compiled_sampler(compiled_env("Swimmer-v5"), LinearPolicy(False), n_threads=2)
+    rollouts = sampler.evaluate(np.zeros((40, 18)), identity_filter(8), np.arange(40, dtype=np.uint64), False)
+    assert (rollouts.status == TRUNCATED).all()
+    assert 1 <= len(sampler._idle) <= 2
+
+
+def test_simulation_keeps_its_memory_alive():
+    """The arrays hold the MjData, the sampler holds the model: neither goes with the names they were made under."""
+    env = compiled_env("Swimmer-v5")
+    sampler = compiled_sampler(env, LinearPolicy(False), n_threads=1)
+    want = sampler.evaluate(np.ones((1, 18)), identity_filter(8), np.zeros(1, np.uint64), False).returns[0]
+    del env
+    gc.collect()
+    for _ in range(20):
+        make("Swimmer-v5").close()
+    gc.collect()
+    assert sampler.evaluate(np.ones((1, 18)), identity_filter(8), np.zeros(1, np.uint64), False).returns[0] == want
+
+
+def test_simulation_names_are_mujocos():
+    env = compiled_env("Ant-v5")
+    sim, data = capi.new_simulation(env.model), mujoco.MjData(env.model)
+    for name in set(Simulation._fields) - {"model", "data", "frame", "fault", "bad"}:
+        assert getattr(sim, name).shape == getattr(data, name).shape
+
+
+def theta_hash(env_id, n_threads):
+    model = ARS("LinearPolicy", env_id, n_delta=5, n_top=3, variant="V2-t", seed=4, n_threads=n_threads)
+    model.learn(1)
+    model.learn(2000, reset_num_timesteps=False)
+    return hashlib.sha256(model.theta.tobytes() + model.policy.filter.scale.tobytes()).hexdigest(), model.num_timesteps
+
+
+@pytest.mark.parametrize("env_id", ["Hopper-v5", "Swimmer-v5"])
+def test_theta_is_the_same_for_any_number_of_threads(env_id):
+    assert len({theta_hash(env_id, n_threads) for n_threads in (1, 2, 3, 4)}) == 1
+
+
+def resident_bytes():
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_fifty_iterations_leave_no_growth_of_memory():
+    model = ARS("LinearPolicy", "Hopper-v5", n_delta=8, variant="V2", seed=0, n_threads=2)
+    model.learn(3000)
+    before, iterations = resident_bytes(), model.iteration
+    while model.iteration < iterations + 50:
+        model.learn(1, reset_num_timesteps=False)
+    assert resident_bytes() - before < 1 << 20
+
+
+@pytest.mark.parametrize(("version", "allowed"), [("2.3.7", False), ("3.1.6", False), ("3.2.0", True), ("4.9.1", True), ("5.0.0", False)])
+def test_version_of_mujoco_is_checked(monkeypatch, version, allowed):
+    monkeypatch.setattr(capi.importlib.metadata, "version", lambda package: version)
+    if allowed:
+        assert capi._import_mujoco() is mujoco
+    else:
+        with pytest.raises(UnsupportedEnvError, match=rf"mujoco {re.escape(version)} is not supported: install one from 3\.2 to 4\.x"):
+            capi._import_mujoco()
+
+
+def test_missing_mujoco_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    with pytest.raises(UnsupportedEnvError, match=r'need the mujoco package: pip install "fastars\[mujoco\]"'):
+        capi._import_mujoco()
