@@ -1,7 +1,8 @@
 """Learning curves on the paper's tasks: `python -m bench.learning [RUN ...]`, about an hour on two CPUs for all of them.
 
-Each run trains with the seeds of the paper (or with ten) until its steps are done, evaluates the policy 60 times on the way, keeps the
-best one, and at the end evaluates that one on 100 fresh episodes. All of it stands in `results/learning.json`, seeds that failed too.
+Each run trains with the seeds of the paper (or with ten) until its steps are done, evaluates the policy 60 times on the way, keeps
+the best one, and at the end evaluates that one on 100 fresh episodes. All of it, seeds that failed too, stands in
+`results/learning.json`.
 """
 
 import argparse
@@ -28,7 +29,7 @@ RUNS = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Train on the paper's tasks and write the learning curves to results/learning.json.")
+    parser = argparse.ArgumentParser(description="Train on the paper's tasks; the curves go to results/learning.json.")
     parser.add_argument("runs", nargs="*", metavar="RUN", help=f"of {', '.join(RUNS)}; default all")
     names = parser.parse_args().runs or list(RUNS)
     rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
@@ -39,7 +40,8 @@ def main():
         rows = [other for other in rows if other["run"] != name] + [row]
         RESULTS.write_text(json.dumps({"machine": machine_info(), "rows": rows}, indent=1) + "\n")
         reached = [curve["seed"] for curve in curves if curve["best"] >= goal]
-        print(f"{name}: best {[round(curve['best']) for curve in curves]}, {len(reached)} of {len(curves)} reach {goal}", flush=True)
+        bests = [round(curve["best"]) for curve in curves]
+        print(f"{name}: best {bests}, {len(reached)} of {len(curves)} reach {goal}", flush=True)
 
 
 def train(env_id, settings, steps, seed, goal):

@@ -185,6 +185,73 @@ def weighted_sum_table(rows: list[Row]) -> str:
     return "\n\n".join(parts)
 
 
+def mujoco_table(rows: list[Row]) -> str:
+    """The limit that `mj_step` sets, other ways to step MuJoCo, EnvPool, training; what is aimed at stands in brackets."""
+    by_kind: dict[str, list[Row]] = {}
+    for row in rows:
+        by_kind.setdefault(row["kind"], []).append(row)
+    renderers = {"bare": _bare_tables, "peer": _simulator_table, "envpool": _envpool_table, "training": _mujoco_training_table}
+    return "\n\n".join(render(by_kind[kind]) for kind, render in renderers.items() if kind in by_kind)
+
+
+def _bare_tables(rows: list[Row]) -> str:
+    """fastars against nothing but `mj_step`, then against what the observation of contact forces needs besides."""
+    lines, forces = [], []
+    for row in rows:
+        ours, bare, more = (_by_threads(row["steps_per_s"], what) for what in ("fastars", "bare", "with contact forces"))
+        cells = [cell for n, value in ours.items() for cell in (rate(value), _aimed(value / bare[n], row["target"]))]
+        to_one = [_aimed(ours[2] / ours[1], row["target_threads"]), ratio(bare[2] / bare[1])]
+        lines.append([row["env"], f"{row['mean_length']:,.0f}", *cells, *to_one])
+        if more:
+            forces.append([row["env"], *[cell for n, value in ours.items() for cell in (rate(more[n]), ratio(value / more[n]))]])
+    head = ["1 thread", "of bare `mj_step`", "2 threads", "of bare `mj_step`", "2 threads to 1", "bare, 2 to 1"]
+    text = markdown(["env steps/s (aim)", "mean length", *head], lines)
+    if forces:
+        head = ["bare, 1 thread", "fastars of it", "bare, 2 threads", "fastars of it"]
+        text += "\n\n" + markdown(["`mj_step`, and `mj_rnePostConstraint` once an env step", *head], forces)
+    return text
+
+
+def _simulator_table(rows: list[Row]) -> str:
+    cells: dict[str, dict[str, str]] = {}
+    for row in rows:
+        (ours, value), *others = row["steps_per_s"].items()
+        by_name = cells.setdefault(row["env"], {ours: rate(value)})
+        by_name |= {name: f"{rate(other)} ({ratio(value / other)})" for name, other in others}
+    names = list(dict.fromkeys(name for by_name in cells.values() for name in by_name))
+    lines = [[env, *[by_name.get(name, "-") for name in names]] for env, by_name in cells.items()]
+    return markdown([f"env steps/s ({names[0]}: times as fast, in turn)", *names], lines)
+
+
+def _envpool_table(rows: list[Row]) -> str:
+    lines = []
+    for row in rows:
+        ours, theirs = row["steps_per_s"].values()
+        cells = [f"{row['mean_length']:,.0f}", rate(ours), rate(theirs), f"{row['batch']:,} of {row['environments']:,}"]
+        lines.append([row["env"], *cells, _aimed(ours / theirs, row["target"])])
+    return markdown(["env steps/s, 2 threads (aim)", "mean length", "fastars", "EnvPool", "its best batch", "ratio"], lines)
+
+
+def _mujoco_training_table(rows: list[Row]) -> str:
+    (row,) = rows
+    ours = next(iter(row["steps_per_s"].values()))
+    lines = [[name, rate(value), _aimed(ours / value, row["target"])] for name, value in row["steps_per_s"].items()]
+    lines[0][-1] = ""
+    title = f"training on {row['env']}, n_delta={row['n_delta']}, 2 threads or workers (aim)"
+    return markdown([title, "env steps/s", "fastars: times as fast"], lines)
+
+
+def _by_threads(steps_per_s: dict[str, float], what: str) -> dict[int, float]:
+    """Steps per second of "<what>, <n> thread(s)", by n."""
+    named = {name.removeprefix(f"{what}, "): value for name, value in steps_per_s.items() if name.startswith(f"{what}, ")}
+    return {int(name.split()[0]): value for name, value in sorted(named.items())}
+
+
+def _aimed(value: float, aim: float | None) -> str:
+    """A ratio, and in brackets what it is meant to be, where that is said."""
+    return ratio(value) if aim is None else f"{ratio(value)} ({aim:g})"
+
+
 def _fastest_of_ours(times: dict[str, float]) -> str:
     ours = [name for name in times if re.match(r"\d+ thread", name)]
     return min(ours, key=times.__getitem__)
@@ -201,6 +268,7 @@ _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
     "rollouts": rollouts_table,
     "training": training_table,
     "startup": startup_table,
+    "mujoco": mujoco_table,
     "weighted-sum": weighted_sum_table,
 }
 

@@ -16,6 +16,8 @@ from fastars import ARS
 ARS("LinearPolicy", "CartPole-v1", seed=0).learn(1)
 print("trained", flush=True)
 """
+FIRST_IN_MUJOCO = FIRST_ITERATION.replace("CartPole-v1", "HalfCheetah-v5")
+HAS_MUJOCO = importlib.util.find_spec("mujoco") is not None
 
 
 def process_seconds(arguments, cache):
@@ -34,23 +36,34 @@ def process_seconds(arguments, cache):
 @pytest.fixture(scope="module")
 def warm_cache(tmp_path_factory):
     cache = tmp_path_factory.mktemp("kernels")
-    process_seconds(["-c", FIRST_ITERATION], cache)
+    for program in (FIRST_ITERATION, FIRST_IN_MUJOCO) if HAS_MUJOCO else (FIRST_ITERATION,):
+        process_seconds(["-c", program], cache)
     return cache
 
 
-def test_first_run_ever(benchmark, record, quick, tmp_path_factory):
+FIRST_RUNS = {
+    "first run ever, to the end of the first iteration": FIRST_ITERATION,
+    "first run ever on HalfCheetah-v5, to the end of the first iteration": FIRST_IN_MUJOCO,
+}
+
+
+@pytest.mark.parametrize("what", FIRST_RUNS)
+def test_first_run_ever(what, benchmark, record, quick, tmp_path_factory):
+    if FIRST_RUNS[what] is FIRST_IN_MUJOCO and not HAS_MUJOCO:
+        pytest.skip("the mujoco package is not installed")
     seconds = []
 
     def run():
-        seconds.append(process_seconds(["-c", FIRST_ITERATION], tmp_path_factory.mktemp("kernels")))
+        seconds.append(process_seconds(["-c", FIRST_RUNS[what]], tmp_path_factory.mktemp("kernels")))
 
     benchmark.pedantic(run, rounds=1 if quick else 3)
-    record(what="first run ever, to the end of the first iteration", seconds=statistics.median(seconds))
+    record(what=what, seconds=statistics.median(seconds))
 
 
 PROCESSES = {
     "`import fastars`": ["-c", "import fastars"],
     "later runs, to the end of the first iteration": ["-c", FIRST_ITERATION],
+    **({"later runs on HalfCheetah-v5 (aim: 2 s)": ["-c", FIRST_IN_MUJOCO]} if HAS_MUJOCO else {}),
     "`python -c pass`": ["-c", "pass"],
     "`import numpy`": ["-c", "import numpy"],
     "`import numba, gymnasium`": ["-c", "import numba, gymnasium"],

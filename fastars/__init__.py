@@ -20,6 +20,7 @@ _HOME = {
     "ARS": "fastars.ars",
     "NonFiniteReturnsError": "fastars.ars",
     "CheckpointError": "fastars.checkpoint",
+    "MujocoTask": "fastars.envs.mujoco.task",
     "Rollouts": "fastars._structs",
     "SimulationError": "fastars.envs",
     "UnsupportedEnvError": "fastars.envs",
@@ -39,6 +40,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from fastars.ars import ARS, NonFiniteReturnsError
     from fastars.checkpoint import CheckpointError
     from fastars.envs import SimulationError, UnsupportedEnvError, compiled_env_ids
+    from fastars.envs.mujoco.task import MujocoTask
     from fastars.evaluation import evaluate_candidates, evaluate_policy
 
 

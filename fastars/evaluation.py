@@ -28,8 +28,8 @@ def evaluate_policy(
     ----------
     model : object
         Anything whose `predict(observation, deterministic=...)` gives (action, state): a fastars or stable-baselines3 model.
-    env : str or gymnasium.Env
-        An id is made, and closed afterwards.
+    env : str, gymnasium.Env or MujocoTask
+        An id or a task is made, and closed afterwards.
     n_eval_episodes : int
         Episodes.
     deterministic : bool
@@ -46,10 +46,12 @@ def evaluate_policy(
     """
     import gymnasium
 
+    from fastars.envs.mujoco.task import MujocoTask
+
     n_eval_episodes = at_least_one("n_eval_episodes", n_eval_episodes)
-    if not isinstance(env, (str, gymnasium.Env)):
-        raise TypeError(f"env must be an environment id or a gymnasium.Env, not {type(env).__name__}: {env!r}")
-    made = make(env) if isinstance(env, str) else env
+    if not isinstance(env, (str, gymnasium.Env, MujocoTask)):
+        raise TypeError(f"env must be an environment id, a gymnasium.Env or a MujocoTask, not {type(env).__name__}: {env!r}")
+    made = make(env) if isinstance(env, str) else env.make() if isinstance(env, MujocoTask) else env
     try:
         seeds = [None if seed is None else seed + i for i in range(n_eval_episodes)]
         episodes = [_episode(model, made, deterministic, episode_seed) for episode_seed in seeds]
@@ -93,7 +95,7 @@ def evaluate_candidates(
 
     Parameters
     ----------
-    env : str or gymnasium.Env
+    env : str, gymnasium.Env or MujocoTask
         A compiled environment.
     weights : array_like of float, shape (n, n_weights)
         A policy per row: `W.ravel()` of W (n_act, n_obs), then the bias if there is one.

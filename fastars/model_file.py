@@ -17,7 +17,7 @@ import numpy as np
 
 from fastars import checkpoint
 from fastars.config import Config
-from fastars.envs import make
+from fastars.envs import UnsupportedEnvError, compiled_env, compiled_env_ids, make
 
 _COUNTERS = ("iteration", "num_timesteps", "num_episodes", "num_updates", "dropped_pairs", "unstable_episodes", "_empty_iterations")
 _CHANGEABLE = ("learning_rate", "delta_std", "n_threads", "backend", "verbose")
@@ -54,10 +54,16 @@ def load(model_class: Any, path: str | os.PathLike[str], env: Any, settings: Map
             raise TypeError(f"{name} can't be changed on loading; only {', '.join(_CHANGEABLE)} can")
     manifest, arrays = checkpoint.load(path)
     with _named(path):
-        arguments = _arguments(manifest, settings)
-        if env is None:
-            env = make(manifest["env"], **manifest["env_kwargs"])
-    model = model_class("LinearPolicy", env, **{**arguments, **settings})
+        arguments = {**_arguments(manifest, settings), **settings}
+    if env is not None:
+        model = model_class("LinearPolicy", env, **arguments)
+    else:
+        with _remade(path, manifest) as made:
+            model = model_class("LinearPolicy", made, **arguments)
+    with _named(path):
+        misfit = _misfit(model, arrays["filter_mean"].size, arrays["theta"].size)
+    if misfit:
+        raise checkpoint.CheckpointError(f"{os.fspath(path)}: its policy {misfit}")
     with _named(path):
         _restore(model, manifest["counters"], arrays)
     return model
@@ -70,6 +76,26 @@ def _named(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, gymnasium.error.Error) as error:
         raise checkpoint.CheckpointError(f"{os.fspath(path)}: not a model of this version: {error}") from error
+
+
+@contextlib.contextmanager
+def _remade(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> Iterator[gymnasium.Env]:
+    """The environment that a file names, closed afterwards. That it can't be made here need not be the file's fault."""
+    with _named(path):
+        env_id, kwargs = manifest["env"], manifest["env_kwargs"]
+    try:
+        if env_id not in compiled_env_ids():  # and Gymnasium would import a module that an id names
+            raise UnsupportedEnvError("it does not come with fastars")
+        env = make(env_id, **{name: tuple(value) if isinstance(value, list) else value for name, value in kwargs.items()})
+        compiled_env(env)
+    except Exception as error:  # of Gymnasium, of MuJoCo, of the file system
+        raise checkpoint.CheckpointError(
+            f"{os.fspath(path)}: its environment {env_id!r} can't be made: {error}; ARS.load(path, env=...) takes one that can"
+        ) from error
+    try:
+        yield env
+    finally:
+        env.close()
 
 
 def _arguments(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,6 +118,15 @@ def _arguments(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> dict
         "backend": manifest["backend"],
         "preset": manifest["preset"],
     }
+
+
+def _misfit(model: Any, n_obs: int, n_weights: int) -> str:
+    """Why a policy of these sizes is none for the environment of `model`, or nothing."""
+    env = model._env
+    if n_obs != env.n_obs:
+        return f"takes observations of {n_obs} numbers, those of {env.id} have {env.n_obs}"
+    n_act, rest = divmod(n_weights, n_obs + model.config.with_bias)
+    return f"gives {n_act} action scores, {env.id} takes {env.n_act}" if not rest and n_act != env.n_act else ""
 
 
 def _restore(model: Any, counters: Mapping[str, int], arrays: Mapping[str, np.ndarray]) -> None:

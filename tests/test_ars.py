@@ -14,7 +14,7 @@ import pytest
 import fastars
 from fastars import ARS, NonFiniteReturnsError, evaluate_policy
 from fastars._structs import Rollouts
-from fastars.config import PRESETS
+from fastars.config import PRESETS, Config
 
 
 def digest(model):
@@ -410,6 +410,33 @@ def test_variant_is_what_the_settings_make():
     assert small(variant="V2-t", n_top=3).config.normalize_observations
 
 
+def test_preset_has_the_hyperparameters_of_the_environment():
+    pytest.importorskip("mujoco")
+    config = ARS("LinearPolicy", "HalfCheetah-v5", preset="paper", seed=0).config
+    assert config == Config(
+        n_delta=32, n_top=4, learning_rate=0.02, delta_std=0.03, normalize_observations=True, clip_actions=False, seed=0
+    )
+    made = gymnasium.make("HalfCheetah-v5", ctrl_cost_weight=0.2)
+    config = ARS("LinearPolicy", made, preset="paper", variant="V2", seed=0).config
+    assert (config.n_delta, config.n_top, config.variant) == (8, 8, "V2")
+
+
+def test_tuned_preset_may_give_the_policy_a_bias():
+    tuned = ARS("LinearPolicy", "MountainCar-v0", preset="tuned", seed=0)
+    assert (tuned.n_weights, tuned.config.with_bias, tuned.policy.structure.with_bias) == (9, True, True)
+    plain = ARS("LinearPolicy", "MountainCar-v0", preset="tuned", seed=0, policy_kwargs={"with_bias": False})
+    assert (plain.n_weights, plain.config.with_bias, plain.config.n_delta) == (6, False, 32)
+    assert ARS("LinearPolicy", "MountainCar-v0", preset="tuned", seed=0, policy_kwargs={}).n_weights == 9
+
+
+def test_loaded_run_keeps_its_settings_whatever_its_preset(tmp_path):
+    ARS("LinearPolicy", "MountainCar-v0", preset="tuned", n_delta=3, seed=0, policy_kwargs={"with_bias": False}).save(
+        tmp_path / "a"
+    )
+    loaded = ARS.load(tmp_path / "a")
+    assert (loaded.preset, loaded.config.n_delta, loaded.config.n_top, loaded.n_weights) == ("tuned", 3, 3, 6)
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
@@ -501,6 +528,7 @@ def golden(returns=R, n_top=2, **settings):
     ("preset", "step"),
     [
         ("fastars", STEP),
+        ("tuned", 0.05 / 0.02 * STEP),
         ("paper", STEP),
         ("modestyachts", STEP),
         ("rllib", STEP),
@@ -519,7 +547,8 @@ def test_percentile_presets_keep_ties(preset):
     ddof, epsilon = (1, 1e-6) if preset == "sb3" else (0, 0.0)
     directions = DELTAS.reshape(4, 3).astype(float)[used]
     weights = (ties[used, 0] - ties[used, 1]) / (len(used) * ties[used].std(ddof=ddof) + epsilon)
-    np.testing.assert_allclose(golden(ties, preset=preset).theta, 0.02 * weights @ directions, rtol=1e-12, atol=1e-15)
+    theta = golden(ties, preset=preset, learning_rate=0.02).theta
+    np.testing.assert_allclose(theta, 0.02 * weights @ directions, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
@@ -529,6 +558,7 @@ def test_filter_of_every_preset(preset):
     filter = model._filter((9, np.array([1.0, 2.0, 3.0]), np.array([32.0, 32.0, 0.0])))
     expected = {
         "fastars": (0.5, 0.0, math.inf),
+        "tuned": (0.5, 0.0, math.inf),
         "paper": (0.5, 0.0, math.inf),
         "modestyachts": (0.5, 0.0, math.inf),
         "rllib": (1 / (2 + 1e-6), 1e6, math.inf),
@@ -738,7 +768,7 @@ def test_environment_arguments_are_kept(tmp_path):
 
 def test_model_of_another_environment_is_refused(tmp_path):
     small().learn(1).save(tmp_path / "model.zip")
-    with pytest.raises(fastars.CheckpointError, match=r"theta must be float64 \(3,\), got float64 \(8,\)"):
+    with pytest.raises(fastars.CheckpointError, match="takes observations of 4 numbers, those of Pendulum-v1 have 3"):
         ARS.load(tmp_path / "model.zip", env="Pendulum-v1")
 
 

@@ -2,12 +2,14 @@
 
 import errno
 import hashlib
+import importlib.util
 import io
 import json
 import math
 import os
 import pickle
 import random
+import re
 import signal
 import stat
 import struct
@@ -18,13 +20,15 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastars import _atomic, checkpoint
+from fastars import ARS, _atomic, checkpoint
 from fastars.checkpoint import CheckpointError, load, save, sweep_temporaries
+from fastars.envs import make
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, limits and links of POSIX")
 
@@ -413,6 +417,140 @@ def test_random_edits_of_a_manifest_with_right_checksums_raise_nothing_but_check
         else:
             assert bits(arrays) == bits(ARRAYS)  # the arrays are under their sha256; a right checksum vouches for the rest
     print(f"edits of the manifest: {n_edits}, {n_refused} refused")
+
+
+# A model's file names its environment
+
+
+needs_mujoco = pytest.mark.skipif(importlib.util.find_spec("mujoco") is None, reason="needs fastars[mujoco]")
+ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
+
+
+def saved_model(path, env="CartPole-v1", **settings):
+    model = ARS("LinearPolicy", env, seed=0, noise_size=1 << 16, **settings)
+    model.save(path)
+    return model
+
+
+def saved_with(path, **changes):
+    """A model's file whose manifest is changed."""
+    saved_model(path)
+    state, arrays = load(path)
+    save(path, {**state, **changes}, arrays)
+
+
+@pytest.fixture
+def moon_file(tmp_path):
+    """(a model's file, the file of the user's own that its environment is made from)."""
+    text = (ASSETS / "hopper.xml").read_text()
+    xml = tmp_path / "moon.xml"
+    xml.write_text(text.replace("<option ", '<option gravity="0 0 -1.6" '))
+    env = make("Hopper-v5", xml_file=str(xml), healthy_z_range=(0.5, math.inf))
+    saved_model(tmp_path / "moon.zip", env)
+    env.close()
+    return tmp_path / "moon.zip", xml
+
+
+@needs_mujoco
+def test_ranges_and_file_names_of_an_environment_come_back(moon_file, tmp_path, monkeypatch):
+    path, xml = moon_file
+    monkeypatch.chdir(tmp_path)
+    loaded = ARS.load(path)
+    assert loaded.env_kwargs == {"xml_file": str(xml), "healthy_z_range": (0.5, math.inf), "max_episode_steps": 1000}
+    assert loaded._env.model.opt.gravity[2] == -1.6
+    loaded.save(tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == path.read_bytes()
+
+
+@needs_mujoco
+def test_a_file_name_is_kept_as_an_absolute_one(moon_file, tmp_path, monkeypatch):
+    _, xml = moon_file
+    monkeypatch.chdir(xml.parent)
+    env = make("Hopper-v5", xml_file="./moon.xml")
+    saved_model(tmp_path / "relative.zip", env)
+    env.close()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert ARS.load(tmp_path / "relative.zip").env_kwargs["xml_file"] == str(xml)
+
+
+@needs_mujoco
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "File {xml} does not exist"),
+        ("<mujoco><boxx/></mujoco>", "xml_file {xml}: XML Error: .*"),
+        ("", "xml_file {xml}: .*"),
+    ],
+)
+def test_a_model_whose_environment_cannot_be_made_says_what_to_do(moon_file, content, message):
+    path, xml = moon_file
+    xml.unlink() if content is None else xml.write_text(content)
+    message = message.format(xml=re.escape(str(xml)))
+    sentence = rf"{path}: its environment 'Hopper-v5' can't be made: {message}; ARS\.load\(path, env=\.\.\.\) takes one that can"
+    with pytest.raises(CheckpointError) as caught:
+        ARS.load(path)
+    assert re.fullmatch(sentence, str(caught.value))  # and in one line
+    assert ARS.load(path, env="Hopper-v5").env_kwargs == {"max_episode_steps": 1000}
+
+
+@needs_mujoco
+def test_a_model_where_mujoco_is_missing_says_what_to_install(moon_file):
+    code = """if True:
+        import sys
+        sys.modules["mujoco"] = None
+        from fastars import ARS, CheckpointError
+        try:
+            ARS.load(sys.argv[1])
+        except CheckpointError as error:
+            print(error)
+    """
+    said = run(code, moon_file[0])
+    assert said.startswith(f"{moon_file[0]}: its environment 'Hopper-v5' can't be made: ")
+    assert 'pip install "fastars[mujoco]"' in said
+    assert said.endswith("; ARS.load(path, env=...) takes one that can\n")
+
+
+def test_no_environment_is_made_but_a_compiled_one(tmp_path, monkeypatch):
+    """Gymnasium imports the module that an id such as `module:Env-v0` names."""
+    (tmp_path / "payload.py").write_text("raise SystemExit(3)")
+    monkeypatch.syspath_prepend(tmp_path)
+    for env_id in ("payload:CartPole-v1", "Blackjack-v1", "MyTask-v0", ["CartPole-v1"], None):
+        saved_with(tmp_path / "a.zip", env=env_id)
+        with pytest.raises(CheckpointError, match="does not come with fastars; ARS"):
+            ARS.load(tmp_path / "a.zip")
+        assert ARS.load(tmp_path / "a.zip", env="CartPole-v1").env_id == "CartPole-v1"
+
+
+@pytest.mark.parametrize("kwargs", [{"g": 1.0}, {"env_id": "CartPole-v1"}, [], None, {"max_episode_steps": "many"}])
+def test_wrong_arguments_of_an_environment_are_a_checkpoint_error(tmp_path, kwargs):
+    saved_with(tmp_path / "a.zip", env_kwargs=kwargs)
+    with pytest.raises(CheckpointError, match="its environment 'CartPole-v1' can't be made: "):
+        ARS.load(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_a_policy_for_other_observations_names_both_sizes(tmp_path, with_bias):
+    saved_model(tmp_path / "a.zip", policy_kwargs={"with_bias": with_bias})
+    with pytest.raises(CheckpointError, match=r"a\.zip: its policy takes observations of 4 numbers, those of Acrobot-v1 have 6"):
+        ARS.load(tmp_path / "a.zip", env="Acrobot-v1")
+
+
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_a_policy_for_other_actions_names_both_sizes(tmp_path, with_bias):
+    saved_model(tmp_path / "a.zip", "MountainCar-v0", policy_kwargs={"with_bias": with_bias})
+    with pytest.raises(CheckpointError, match=r"a\.zip: its policy gives 3 action scores, MountainCarContinuous-v0 takes 1"):
+        ARS.load(tmp_path / "a.zip", env="MountainCarContinuous-v0")
+
+
+@needs_mujoco
+def test_an_ant_that_does_not_feel_contacts_is_not_one_that_does(tmp_path):
+    env = make("Ant-v5", include_cfrc_ext_in_observation=False)
+    saved_model(tmp_path / "ant.zip", env, variant="V2")
+    env.close()
+    with pytest.raises(CheckpointError, match="takes observations of 27 numbers, those of Ant-v5 have 105"):
+        ARS.load(tmp_path / "ant.zip", env="Ant-v5")
+    assert ARS.load(tmp_path / "ant.zip").env_kwargs["include_cfrc_ext_in_observation"] is False
 
 
 # A hostile file

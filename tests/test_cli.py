@@ -2,6 +2,8 @@
 
 import contextlib
 import csv
+import importlib.metadata
+import importlib.util
 import io
 import math
 import os
@@ -14,6 +16,7 @@ import time
 import tomllib
 from pathlib import Path
 
+import gymnasium
 import numba
 import numpy as np
 import pytest
@@ -22,7 +25,8 @@ from hypothesis import strategies as st
 
 import fastars
 from fastars import ARS, evaluate_policy
-from fastars.cli import commands, main
+from fastars.cli import WrongUseError, commands, main
+from fastars.cli.environment import parse_kwargs
 from fastars.cli.interrupts import Interrupted, Interrupts
 from fastars.cli.progress import Progress, compiling, progress
 from fastars.cli.report import console, count, duration
@@ -35,6 +39,7 @@ COMMAND = [sys.executable, "-m", "fastars"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FASTARS_TRACEBACK", "FORCE_COLOR")}
 ENVIRONMENT |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
 LONG = ("train", "CartPole-v1", "--total-timesteps", "1000000000", "--n-threads", "1", "--run-folder", "long")
+needs_mujoco = pytest.mark.skipif(importlib.util.find_spec("mujoco") is None, reason="needs fastars[mujoco]")
 
 
 def run(*args, cwd, **env):
@@ -92,26 +97,286 @@ def test_options_are_settings_of_the_package():
     options = set(commands.Settings.__dataclass_fields__)
     assert options <= set(Config.__dataclass_fields__) | {"preset", "variant"}
     assert commands._Preset.__args__ == tuple(PRESETS)
+    assert f"{{{','.join(PRESETS)}}}" == commands._PRESETS
     assert set(commands._Variant.__args__) == set(VARIANTS)
 
 
-def test_every_compiled_environment_has_settings_that_suit_it():
-    assert sorted(commands._SUITED) == fastars.compiled_env_ids()
+@pytest.mark.parametrize("env_id", [*fastars.compiled_env_ids("classic"), pytest.param("HalfCheetah-v5", marks=needs_mujoco)])
+@pytest.mark.filterwarnings("ignore:.*out of date")
+def test_the_command_has_the_settings_of_the_tuned_preset(env_id):
+    model = commands.parse(["train", env_id, "--seed", "3"])._model()
+    assert model.preset == "tuned"
+    assert model.config == ARS("LinearPolicy", env_id, preset="tuned", seed=3).config
 
 
 def test_given_settings_go_before_those_that_suit():
-    resolved = commands.Settings(learning_rate=0.5, n_delta=4).resolved("MountainCar-v0")
-    assert (resolved["learning_rate"], resolved["n_delta"], resolved["normalize_observations"]) == (0.5, 4, True)
-    assert "n_top" not in resolved  # the 8 that suit 32 directions
-    assert resolved["policy_kwargs"] == {"with_bias": True}
+    config = commands.parse(["train", "MountainCar-v0", "--learning-rate", "0.5", "--n-delta", "4"])._model().config
+    assert (config.learning_rate, config.n_delta, config.normalize_observations) == (0.5, 4, True)
+    assert config.n_top == 4  # not the 8 that suit 32 directions
+    assert config.with_bias
+    assert not commands.parse(["train", "MountainCar-v0", "--with-bias", "False"])._model().config.with_bias
 
 
 def test_a_preset_or_variant_has_its_own_settings():
-    assert commands.Settings(preset="paper").resolved("MountainCar-v0") == {
-        "preset": "paper",
-        "policy_kwargs": {"with_bias": False},
-    }
-    assert "normalize_observations" not in commands.Settings(variant="V1").resolved("MountainCar-v0")
+    assert commands.Settings(preset="paper").resolved() == {"preset": "paper"}
+    assert commands.Settings(variant="V1").resolved() == {"variant": "V1"}
+    assert commands.Settings(preset="tuned", variant="V2").resolved() == {"preset": "tuned", "variant": "V2"}
+    model = commands.parse(["train", "MountainCar-v0", "--variant", "V1", "--seed", "3"])._model()
+    assert (model.preset, model.config) == ("fastars", Config(seed=3))
+
+
+@pytest.mark.parametrize(
+    ("args", "counts"),
+    [
+        (["CartPole-v1"], (100_000, 4_000, 100)),
+        (["HalfCheetah-v4"], (6_000_000, 240_000, 20)),
+        (["Swimmer-v5", "--eval-episodes", "7"], (2_000_000, 80_000, 7)),
+        (["Pendulum-v1", "--total-timesteps", "10", "--eval-freq", "3"], (10, 3, 100)),
+    ],
+)
+def test_steps_and_episodes_suit_the_environment(args, counts):
+    assert commands.parse(["train", *args])._counts() == counts
+
+
+# --- Arguments of an environment
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("0.5", 0.5),
+        ("True", True),
+        ("None", None),
+        ("(0.7, inf)", (0.7, math.inf)),
+        ("-inf", -math.inf),
+        ("[1, 2]", [1, 2]),
+        ("torso", "torso"),
+        ("./my.xml", "./my.xml"),
+        ("a=b", "a=b"),
+        ("", ""),
+        ("(1, two)", "(1, two)"),
+        ("__import__('os').getpid()", "__import__('os').getpid()"),
+        ("(" * 9999, "(" * 9999),
+    ],
+)
+def test_values_are_literals_or_else_texts(text, value):
+    assert parse_kwargs([f"key={text}"]) == {"key": value}
+
+
+literals = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.tuples(st.floats(allow_nan=False))
+)
+
+
+@given(literals)
+def test_what_python_writes_is_read_back(value):
+    assert parse_kwargs([f"key={value!r}"]) == {"key": value}
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        (["g"], "--env-kwargs takes KEY=VALUE, got 'g'"),
+        (["=3"], "got '=3'"),
+        (["a-b=3"], "got 'a-b=3'"),
+        (["g=1", "g=2"], "--env-kwargs has g twice"),
+    ],
+)
+def test_what_is_no_keyword_argument_is_wrong_use(items, message):
+    with pytest.raises(WrongUseError, match=message):
+        parse_kwargs(items)
+
+
+def test_env_kwargs_may_be_given_more_than_once():
+    parsed = commands.parse(
+        ["train", "Pendulum-v1", "--env-kwargs", "g=2.5", "--seed", "1", "--env-kwargs", "max_episode_steps=30"]
+    )
+    assert parsed._model().env_kwargs == {"g": 2.5, "max_episode_steps": 30}
+
+
+ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
+WRONG_KWARGS = [
+    ("Pendulum-v1", ["g"], "--env-kwargs takes KEY=VALUE"),
+    ("Pendulum-v1", ["f=3"], "Pendulum-v1 has no argument f for training; it has g, max_episode_steps"),
+    ("Pendulum-v1", ["g=heavy"], "g must be a float such as 10.0, got 'heavy'"),
+    ("Pendulum-v1", ["max_episode_steps=0"], "Pendulum-v1 can't be made with max_episode_steps=0: "),
+    ("Pendulum-v1", ["g=inf"], "g must be a finite number"),
+    ("Pendulm-v1", ["g=3"], "Near names: Pendulum-v1"),
+]
+WRONG_MUJOCO_KWARGS = [
+    (
+        "HalfCheetah-v5",
+        ["render_mode=human"],
+        "HalfCheetah-v5 has no argument render_mode for training; it has xml_file, frame_skip",
+    ),
+    ("HalfCheetah-v5", ["entry_point=os:system"], "has no argument entry_point"),
+    ("HalfCheetah-v5", ["exclude_current_positions_from_observation=false"], "must be a bool such as True, got 'false'"),
+    ("HalfCheetah-v5", ["frame_skip=0"], "HalfCheetah-v5 can't be made with frame_skip=0: "),
+    ("HalfCheetah-v5", ["ctrl_cost_weight=None"], "ctrl_cost_weight must be a number"),
+    ("Hopper-v5", ["healthy_z_range=(1,)"], "healthy_z_range must be two numbers, got (1,)"),
+    ("Hopper-v5", ["reset_noise_scale=-1"], "Hopper-v5 can't be made with reset_noise_scale=-1: "),
+    ("HalfCheetah-v5", ["xml_file=./none.xml"], "File ./none.xml does not exist"),
+    ("HalfCheetah-v5", ["xml_file=none.xml"], "(for a file of your own, begin with ./ or /)"),
+    ("HalfCheetah-v5", ["xml_file=./bad.xml"], "xml_file ./bad.xml: XML"),
+    ("HalfCheetah-v5", ["xml_file=3"], "HalfCheetah-v5 can't be made with xml_file=3: "),
+    ("HalfCheetah-v4", ["xml_file=./bad.xml"], "HalfCheetah-v4 has no argument xml_file for training; it has"),
+]
+
+
+@pytest.mark.parametrize(
+    ("env_id", "items", "message"), WRONG_KWARGS + [pytest.param(*case, marks=needs_mujoco) for case in WRONG_MUJOCO_KWARGS]
+)
+@pytest.mark.filterwarnings("ignore:.*out of date")
+def test_wrong_env_kwargs_are_wrong_use_and_leave_nothing(tmp_path, monkeypatch, capsys, env_id, items, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.xml").write_text("<mujoco><worldbody><geom type='boxx'/></worldbody></mujoco>")
+    assert main(["train", env_id, "--total-timesteps", "1", "--env-kwargs", *items]) == 2
+    said = capsys.readouterr()
+    errors = [line for line in said.err.splitlines() if not line.startswith("fastars: warning: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert said.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.xml"]
+
+
+@pytest.fixture(scope="module")
+def trained_with_kwargs(tmp_path_factory):
+    """(folder where the command ran, what it did): a hopper of the user's own on the moon, in short episodes."""
+    cwd = tmp_path_factory.mktemp("trained_with_kwargs")
+    text = (ASSETS / "hopper.xml").read_text()
+    (cwd / "my.xml").write_text(text.replace("<option ", '<option gravity="0 0 -1.6" '))
+    assert "-1.6" in (cwd / "my.xml").read_text()
+    kwargs = ("xml_file=./my.xml", "healthy_z_range=(0.5, inf)", "max_episode_steps=50")
+    return cwd, run("train", "Hopper-v5", "--total-timesteps", "500", "--n-delta", "4", "--env-kwargs", *kwargs, cwd=cwd)
+
+
+@needs_mujoco
+def test_env_kwargs_reach_config_and_model(trained_with_kwargs):
+    cwd, result = trained_with_kwargs
+    assert result.returncode == 0
+    kwargs = {"xml_file": str(cwd / "my.xml"), "healthy_z_range": (0.5, math.inf), "max_episode_steps": 50}
+    config = tomllib.loads((cwd / "runs" / "Hopper-v5_1" / "config.toml").read_text())
+    assert config["env"] == {"id": "Hopper-v5", **kwargs, "healthy_z_range": [0.5, math.inf]}
+    assert (config["run"]["preset"], config["run"]["eval_episodes"]) == ("tuned", 20)
+    assert config["settings"]["alive_bonus_offset"] == -1.0
+    assert config["versions"]["mujoco"] == importlib.metadata.version("mujoco")
+    model = ARS.load(cwd / "runs" / "Hopper-v5_1" / "model.zip")
+    assert model.env_kwargs == kwargs
+    assert model._env.model.opt.gravity[2] == -1.6
+
+
+@needs_mujoco
+def test_eval_replays_the_environment_of_the_kwargs(trained_with_kwargs, tmp_path):
+    cwd, _ = trained_with_kwargs
+    result = run("eval", str(cwd / "runs" / "Hopper-v5_1"), "--last", "--n-eval-episodes", "2", cwd=tmp_path)
+    model = ARS.load(cwd / "runs" / "Hopper-v5_1" / "model.zip")
+    env = gymnasium.make("Hopper-v5", xml_file=str(cwd / "my.xml"), healthy_z_range=(0.5, math.inf), max_episode_steps=50)
+    returns, lengths = evaluate_policy(model, env, 2, return_episode_rewards=True, seed=0)
+    env.close()
+    assert result.returncode == 0
+    rows = re.findall(r"^ +\d+ +(-?[\d.]+) +(\d+)", result.stdout, re.MULTILINE)
+    assert rows == [(f"{value:.2f}", str(length)) for value, length in zip(returns, lengths, strict=True)]
+    assert re.search(r"Hopper-v5 with .*xml_file='.*/my\.xml'.*: return ", result.stdout)
+    assert list(tmp_path.iterdir()) == []  # no MUJOCO_LOG.TXT
+
+
+@needs_mujoco
+def test_a_changed_environment_is_named_and_has_no_threshold(trained_with_kwargs):
+    _, result = trained_with_kwargs
+    assert re.search(
+        r"environment +Hopper-v5 with xml_file='.*/my\.xml', healthy_z_range=\(0\.5, inf\), max_episode_steps=50\n", result.stdout
+    )
+    assert "solved" not in result.stdout
+
+
+@needs_mujoco
+@pytest.mark.parametrize("args", [["train", "HalfCheetah-v5"], ["eval", "runs/HalfCheetah-v5_1"]])
+def test_mujocos_warnings_about_a_file_are_said_once_and_leave_no_log(tmp_path, args):
+    """MuJoCo 4 warns of an attribute that half_cheetah.xml has; of older versions, nothing is said."""
+    (tmp_path / "my.xml").write_text((ASSETS / "half_cheetah.xml").read_text())
+    short = ("--env-kwargs", "xml_file=./my.xml", "max_episode_steps=5")
+    train = run("train", "HalfCheetah-v5", "--total-timesteps", "1", "--eval-episodes", "1", *short, cwd=tmp_path)
+    result = train if args[0] == "train" else run(*args, cwd=tmp_path)
+    assert result.returncode == 0
+    warned = [line for line in result.stderr.splitlines() if "warning: MuJoCo on" in line]
+    assert len(warned) == (1 if importlib.metadata.version("mujoco") >= "4" else 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my.xml", "runs"]
+
+
+@needs_mujoco
+def test_the_warm_up_is_of_the_same_environment(tmp_path, monkeypatch):
+    made = []
+
+    class Recorded(ARS):
+        def learn(self, *args, **kwargs):
+            made.append((self.env_kwargs, self.config.clip_actions))
+            return super().learn(*args, **kwargs)
+
+    env = gymnasium.make("Hopper-v5", healthy_z_range=(0.5, 3.0), max_episode_steps=10)
+    model = ARS("LinearPolicy", env, preset="paper", seed=0)
+    env.close()
+    monkeypatch.setattr("fastars.cli.training.ARS", Recorded)
+    Run(model, tmp_path, total=1, eval_freq=1, n_episodes=1, log_interval=1)._warm_up()
+    assert made == [({"healthy_z_range": (0.5, 3.0), "max_episode_steps": 10}, False)]
+
+
+# --- Without MuJoCo
+
+
+def run_without(name, *args, cwd):
+    """The command where a package can't be imported."""
+    code = f"import sys; sys.modules[{name!r}] = None\nfrom fastars.cli import main; sys.exit(main(sys.argv[1:]))"
+    return subprocess.run(
+        [sys.executable, "-c", code, *args], cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize("name", ["mujoco", "imageio"])
+def test_envs_says_what_mujoco_needs_where_it_is_missing(tmp_path, name):
+    result = run_without(name, "envs", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.search(r"CartPole-v1 +4 numbers +one of 2 +500 +475", result.stdout)
+    assert re.search(r"HalfCheetah-v5 +- +- +1000 +4800", result.stdout)
+    (needed,) = (line for line in result.stdout.splitlines() if "pip install" in line)
+    assert 'pip install "fastars[mujoco]"' in needed
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kwargs", [[], ["--env-kwargs", "frame_skip=4"]])
+@pytest.mark.parametrize("name", ["mujoco", "imageio"])
+def test_training_where_mujoco_is_missing_is_one_sentence(tmp_path, name, kwargs):
+    result = run_without(name, "train", "HalfCheetah-v5", *kwargs, cwd=tmp_path)
+    assert result.returncode == 2
+    assert "MuJoCo environments need " in only_error(result)
+    assert 'pip install "fastars[mujoco]"' in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_mujoco
+def test_eval_where_mujoco_is_missing_is_one_sentence(trained_with_kwargs):
+    cwd, _ = trained_with_kwargs
+    result = run_without("mujoco", "eval", "runs/Hopper-v5_1", cwd=cwd)
+    assert result.returncode == 1
+    assert 'pip install "fastars[mujoco]"' in only_error(result)
+
+
+@needs_mujoco
+@pytest.mark.parametrize("version", ["2.3.7", "3.1.6", "5.0.0"])
+def test_mujoco_of_a_version_that_does_not_fit_is_one_sentence(tmp_path, version):
+    code = (
+        "import sys, importlib.metadata as metadata\noriginal = metadata.version\n"
+        f"metadata.version = lambda name: {version!r} if name == 'mujoco' else original(name)\n"
+        "from fastars.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code]
+    options = {"cwd": tmp_path, "env": ENVIRONMENT, "capture_output": True, "text": True, "timeout": 120}
+    train = subprocess.run([*command, "train", "HalfCheetah-v5"], **options)
+    assert train.returncode == 2
+    assert f"mujoco {version} is not supported: install one from 3.2 to 4.x" in only_error(train)
+    listed = subprocess.run([*command, "envs"], **options)
+    assert listed.returncode == 0
+    assert listed.stdout.count(f"mujoco {version} is not supported") == 1
 
 
 # --- Train
@@ -147,6 +412,7 @@ def test_config_says_what_was_run(trained):
     config = tomllib.loads((folder / "config.toml").read_text())
     assert config["env"] == {"id": "CartPole-v1", "max_episode_steps": 500}
     assert (config["run"]["seed"], config["run"]["total_timesteps"], config["run"]["variant"]) == (5, 6000, "V1")
+    assert (config["run"]["preset"], config["run"]["eval_episodes"]) == ("tuned", 20)
     assert config["settings"]["with_bias"] is True
     assert config["versions"]["fastars"] == fastars.__version__
     model = ARS.load(folder / "model.zip")
@@ -242,8 +508,6 @@ def test_eval_replays_the_episodes_of_the_final_evaluation(trained):
 
 
 def test_eval_takes_the_environment_as_it_was_made(tmp_path):
-    import gymnasium
-
     env = gymnasium.make("Pendulum-v1", g=2.0, max_episode_steps=30)
     ARS("LinearPolicy", env, seed=0).save(tmp_path / "moon.zip")
     env.close()
@@ -275,6 +539,11 @@ def test_envs_lists_the_compiled_environments_in_80_columns(tmp_path):
     assert [env_id for env_id in fastars.compiled_env_ids() if env_id not in result.stdout] == []
     assert re.search(r"CartPole-v1 +4 numbers +one of 2 +500 +475", result.stdout)
     assert re.search(r"Pendulum-v1 +3 numbers +one in \[-2, 2\] +200 +-", result.stdout)
+    if importlib.util.find_spec("mujoco"):
+        assert re.search(r"HalfCheetah-v5 +17 numbers +6 numbers +1000 +4800", result.stdout)
+        assert "pip install" not in result.stdout
+    assert result.stderr == ""  # nothing of MuJoCo's warnings about Gymnasium's files
+    assert list(tmp_path.iterdir()) == []
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
@@ -478,6 +747,7 @@ def test_a_terminal_shows_a_bar_that_fits_and_goes_away(tmp_path):
     assert written.rindex("steps, ") < written.rindex("\x1b[2K")  # the bar's line was erased at the end
     assert written.count("\x1b[?25l") == written.count("\x1b[?25h")  # hidden cursors come back
     assert "fastars eval runs/CartPole-v1_1" in written
+    assert "0% 0 of 20.0 M steps" in plain  # until the first iteration is done
 
 
 def test_progress_off_a_terminal_is_a_line_every_10_seconds(monkeypatch, capsys):
@@ -490,6 +760,15 @@ def test_progress_off_a_terminal_is_a_line_every_10_seconds(monkeypatch, capsys)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert re.fullmatch(r"1\.0\d M of 4\.00 M steps, 100 k steps/s, best return 12\.3, 30 s left", lines[0])
+
+
+def test_progress_counts_evaluations_as_time_but_not_as_training(monkeypatch):
+    now, shown = [0.0], []
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    bar = Progress(1000, lambda *state: shown.append(state), 1.0)
+    now[0] = 10.0
+    bar.update(100, 5.0, apart=8.0)
+    assert shown == [(100, 50.0, 5.0, 90.0)]
 
 
 def test_progress_without_a_best_return_yet_leaves_it_out(monkeypatch, capsys):

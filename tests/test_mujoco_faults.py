@@ -1,6 +1,5 @@
 """What goes wrong inside MuJoCo: fatal errors, instability, missing packages. Nothing of it ends the process or is lost."""
 
-import contextlib
 import gc
 import hashlib
 import os
@@ -63,12 +62,16 @@ def test_fatal_error_is_the_one_of_mujocos_own_bindings(cramped_hopper):
     """The same step, the same text but for the numbers of bytes."""
     weights = 0.0 * weights_for(cramped_hopper, 1)
     cramped_hopper.reset(seed=3)
-    with pytest.raises(mujoco.FatalError) as theirs:
-        for length in range(1, 1001):
+    length, theirs = 0, None
+    while theirs is None:
+        length += 1
+        try:
             cramped_hopper.step(np.zeros(3, np.float32))
+        except mujoco.FatalError as error:
+            theirs = error
     with pytest.raises(SimulationError, match=f"in step {length} of") as ours:
         evaluate_candidates(cramped_hopper, weights, [3])
-    assert str(theirs.value).split("\n")[0] in str(ours.value)
+    assert str(theirs).split("\n")[0] in str(ours.value)
 
 
 def test_fatal_error_leaves_model_and_process_usable(cramped_hopper):
@@ -219,13 +222,16 @@ def test_fifty_iterations_leave_no_growth_of_memory():
     assert resident_bytes() - before < 1 << 20
 
 
-@pytest.mark.parametrize(("version", "allowed"), [("2.3.7", False), ("3.1.6", False), ("3.2.0", True), ("4.9.1", True), ("5.0.0", False)])
+@pytest.mark.parametrize(
+    ("version", "allowed"), [("2.3.7", False), ("3.1.6", False), ("3.2.0", True), ("4.9.1", True), ("5.0.0", False)]
+)
 def test_version_of_mujoco_is_checked(monkeypatch, version, allowed):
     monkeypatch.setattr(capi.importlib.metadata, "version", lambda package: version)
     if allowed:
         assert capi._import_mujoco() is mujoco
     else:
-        with pytest.raises(UnsupportedEnvError, match=rf"mujoco {re.escape(version)} is not supported: install one from 3\.2 to 4\.x"):
+        text = f"mujoco {version} is not supported: install one from 3.2 to 4.x"
+        with pytest.raises(UnsupportedEnvError, match=re.escape(text)):
             capi._import_mujoco()
 
 

@@ -13,33 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from fastars.cli import WrongUseError
+from fastars.cli.environment import described, environment, parse_kwargs
 from fastars.cli.report import print_environments, print_evaluation
 from fastars.cli.run_folder import model_file, next_run_folder, refuse_used_folder
+from fastars.config import suited_timesteps
 
 if TYPE_CHECKING:
     from fastars.ars import ARS
 
-# What suits an environment, found by trying. The best policy reaches the reward threshold with each of seeds 1 to 20, but for
-# MountainCar-v0, where about 9 in 10 seeds do and the others come within 3 of it. Pendulum-v1 has no threshold: of 97 settings
-# tried with linear policies, none had a mean above -840 over 5 seeds, and these are the ones that reached it.
-_SUITED: dict[str, dict[str, Any]] = {
-    "Acrobot-v1": {"total_timesteps": 500_000},
-    "CartPole-v0": {"total_timesteps": 100_000},
-    "CartPole-v1": {"total_timesteps": 100_000},
-    "MountainCar-v0": {
-        "total_timesteps": 2_000_000,
-        "n_delta": 32,
-        "n_top": 8,
-        "learning_rate": 0.05,
-        "n_eval_episodes": 4,
-        "normalize_observations": True,
-        "with_bias": True,
-    },
-    "MountainCarContinuous-v0": {"total_timesteps": 500_000, "normalize_observations": True},
-    "Pendulum-v1": {"total_timesteps": 2_000_000, "learning_rate": 0.05, "delta_std": 0.1, "normalize_observations": True},
-}
-_TOTAL_TIMESTEPS = 1_000_000  # where the table says nothing
 _N_EVALUATIONS = 25  # of a run, unless --eval-freq says otherwise
+_EVAL_EPISODES, _MUJOCO_EVAL_EPISODES = 100, 20  # 25 times 100 of 1,000 steps are more than most runs train
 
 
 def _option(metavar: str, default: str) -> Any:
@@ -47,14 +30,15 @@ def _option(metavar: str, default: str) -> Any:
 
 
 _BOOL = "{True,False}"
-_Preset = Literal["fastars", "paper", "modestyachts", "rllib", "sb3"]
+_Preset = Literal["fastars", "tuned", "paper", "modestyachts", "rllib", "sb3"]
+_PRESETS = "{fastars,tuned,paper,modestyachts,rllib,sb3}"
 _Variant = Literal["V1", "V1-t", "V2", "V2-t"]
 _Shaping = Literal["none", "centered_ranks", "sign"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Those not given suit the environment; with --preset or --variant, they are ARS's own."""
+    """Those not given are the preset's, or else the defaults shown."""
 
     n_delta: Annotated[int | None, _option("INT", "8")] = None
     """Directions per iteration, each tried with both signs."""
@@ -66,8 +50,8 @@ class Settings:
     """Exploration noise: deviation of the directions."""
     n_eval_episodes: Annotated[int | None, _option("INT", "1")] = None
     """Episodes per candidate."""
-    preset: Annotated[_Preset | None, _option("{fastars,paper,modestyachts,rllib,sb3}", "fastars")] = None
-    """Whose choices to follow where the published implementations differ."""
+    preset: Annotated[_Preset | None, _option(_PRESETS, "tuned; with --variant, fastars")] = None
+    """Whose choices to follow where implementations differ; tuned and paper also have hyperparameters for many an ENV."""
     variant: Annotated[_Variant | None, _option("{V1,V1-t,V2,V2-t}", "V1")] = None
     """The paper's names: V2 normalises observations, -t uses the top directions only."""
     normalize_observations: Annotated[bool | None, _option(_BOOL, "False")] = None
@@ -93,17 +77,14 @@ class Settings:
     noise_size: Annotated[int | None, _option("INT", "4194304")] = None
     """Entries of the noise table."""
 
-    def resolved(self, env_id: str) -> dict[str, Any]:
-        """Arguments of `ARS`: what was given, else what suits the environment."""
+    def resolved(self) -> dict[str, Any]:
+        """Arguments of `ARS`: what was given, and the preset that has the rest."""
         given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
-        suited = {name: value for name, value in _SUITED.get(env_id, {}).items() if name != "total_timesteps"}
-        if "preset" in given or "variant" in given:
-            suited = {}
-        if "n_delta" in given:
-            suited.pop("n_top", None)
-        settings = {**suited, **given}
-        settings["policy_kwargs"] = {"with_bias": settings.pop("with_bias", False)}
-        return settings
+        if "variant" not in given:
+            given.setdefault("preset", "tuned")
+        if "with_bias" in given:
+            given["policy_kwargs"] = {"with_bias": given.pop("with_bias")}
+        return given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +93,8 @@ class Train:
 
     env: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ENV")]
     """Id of a compiled environment; `fastars envs` lists them."""
+    env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, _option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
+    """Arguments of gymnasium.make, such as max_episode_steps=500 'healthy_z_range=(0.5, inf)' xml_file=./my.xml."""
     total_timesteps: Annotated[int | None, _option("INT", "what ENV needs")] = None
     """Environment steps of training."""
     seed: Annotated[int | None, _option("INT", "drawn, and reported")] = None
@@ -120,7 +103,7 @@ class Train:
     """Threads of the rollouts; the result does not depend on it."""
     backend: Literal["numba", "numpy"] = "numba"
     """Compiled kernels, or the NumPy reference in a Gymnasium loop."""
-    eval_episodes: int = 100
+    eval_episodes: Annotated[int | None, _option("INT", f"{_EVAL_EPISODES}; in MuJoCo, {_MUJOCO_EVAL_EPISODES}")] = None
     """Episodes of each evaluation, and of the final one."""
     eval_freq: Annotated[int | None, _option("INT", "25 times a run")] = None
     """Steps between evaluations; the best policy is kept."""
@@ -136,36 +119,47 @@ class Train:
         """Train; the exit code."""
         if self.run_folder is not None:
             refuse_used_folder(self.run_folder)
-        total, eval_freq = self._step_counts()
+        total, eval_freq, eval_episodes = self._counts()
         with _wrong_use():
             model = self._model()
         folder = self.run_folder or next_run_folder(self.log_dir, model.env_id)
         folder.mkdir(parents=True, exist_ok=True)
         from fastars.cli.training import Run
 
-        Run(model, folder, total, eval_freq, self.eval_episodes, self.log_interval).run()
+        Run(model, folder, total, eval_freq, eval_episodes, self.log_interval).run()
         return 0
 
-    def _step_counts(self) -> tuple[int, int]:
-        total = self.total_timesteps
+    def _counts(self) -> tuple[int, int, int]:
+        """(steps of training, steps between evaluations, episodes of an evaluation)."""
+        from fastars.envs import compiled_env_ids
+
+        total, eval_freq, eval_episodes = self.total_timesteps, self.eval_freq, self.eval_episodes
         if total is None:
-            total = _SUITED.get(self.env, {}).get("total_timesteps", _TOTAL_TIMESTEPS)
-        eval_freq = max(total // _N_EVALUATIONS, 1) if self.eval_freq is None else self.eval_freq
+            total = suited_timesteps(self.env)
+        if eval_freq is None:
+            eval_freq = max(total // _N_EVALUATIONS, 1)
+        if eval_episodes is None:
+            eval_episodes = _MUJOCO_EVAL_EPISODES if self.env in compiled_env_ids("mujoco") else _EVAL_EPISODES
         for name, value in (
             ("total_timesteps", total),
             ("eval_freq", eval_freq),
-            ("eval_episodes", self.eval_episodes),
+            ("eval_episodes", eval_episodes),
             ("log_interval", self.log_interval),
         ):
             if value < 1:
                 raise WrongUseError(f"{name} must be an integer of at least 1, got {value}")
-        return total, eval_freq
+        return total, eval_freq, eval_episodes
 
     def _model(self) -> ARS:
+        kwargs = parse_kwargs(item for items in self.env_kwargs for item in items)
         from fastars.ars import ARS
 
-        settings = self.settings.resolved(self.env)
-        return ARS("LinearPolicy", self.env, seed=self.seed, n_threads=self.n_threads, backend=self.backend, **settings)
+        env = environment(self.env, kwargs)
+        settings = self.settings.resolved()
+        model = ARS("LinearPolicy", env, seed=self.seed, n_threads=self.n_threads, backend=self.backend, **settings)
+        if not isinstance(env, str):
+            env.close()
+        return model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,16 +185,19 @@ class Eval:
             raise WrongUseError(f"seed must be an integer from 0 to 2**63 - 1, got {self.seed}")
         path = model_file(self.run_path, self.last)
         from fastars.ars import ARS
+        from fastars.envs import make
         from fastars.evaluation import evaluate_policy
 
         model = ARS.load(path)
-        env = gymnasium.make(model.env_id, **model.env_kwargs)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # said on loading
+            env = make(model.env_id, **model.env_kwargs)
         try:
             returns, lengths = evaluate_policy(model, env, self.n_eval_episodes, return_episode_rewards=True, seed=self.seed)
         finally:
             env.close()
         source = f"{path}, in Gymnasium {gymnasium.__version__} itself, without compiled rollouts"
-        print_evaluation(model.env_id, self.seed, returns, lengths, source)
+        print_evaluation(described(model.env_id, model.env_kwargs), self.seed, returns, lengths, source)
         return 0
 
 
@@ -212,16 +209,22 @@ class Envs:
         """List them; the exit code."""
         import gymnasium
 
-        from fastars.envs import compiled_env_ids
+        from fastars.envs import UnsupportedEnvError, compiled_env_ids, make
 
-        specs = {}
+        specs, missing = {}, None
         for env_id in compiled_env_ids():
+            spaces: tuple[Any, Any] = None, None
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # CartPole-v0 is out of date, which is no news in a list
-                env = gymnasium.make(env_id)
-            specs[env_id] = gymnasium.spec(env_id), env.observation_space, env.action_space
-            env.close()
-        print_environments(specs)
+                try:
+                    env = make(env_id)
+                except UnsupportedEnvError as error:  # MuJoCo is not installed, or not one that fits
+                    missing = str(error)
+                else:
+                    spaces = env.observation_space, env.action_space
+                    env.close()
+            specs[env_id] = gymnasium.spec(env_id), *spaces
+        print_environments(specs, missing)
         return 0
 
 

@@ -19,7 +19,7 @@ _COMPILING = "Compiling the kernels for this processor, which happens once"
 
 
 class Progress:
-    """Steps done, steps per second, best return and time left, shown at most every `interval` seconds.
+    """Steps done, steps per second of training, best return and time left, shown at most every `interval` seconds.
 
     `update` is called after every iteration, which may take 100 us, so it looks at the clock before it does anything else.
     """
@@ -30,14 +30,15 @@ class Progress:
         self._interval = interval
         self._start = self._shown = time.perf_counter()
 
-    def update(self, steps: int, best_return: float) -> None:
-        """Show where the run is, if it is time to."""
+    def update(self, steps: int, best_return: float, apart: float = 0.0) -> None:
+        """Show where the run is, if it is time to. Of its seconds, `apart` went into evaluations and files."""
         now = time.perf_counter()
         if now - self._shown < self._interval or steps <= 0:
             return
         self._shown = now
-        rate = steps / (now - self._start)
-        self._show(steps, rate, best_return, max(self.total - steps, 0) / rate)
+        seconds = now - self._start
+        left = max(self.total - steps, 0) * seconds / steps  # with evaluations, which go on as before
+        self._show(steps, steps / max(seconds - apart, 1e-9), best_return, left)
 
 
 @contextlib.contextmanager
@@ -51,7 +52,7 @@ def progress(console: Console, total: int) -> Iterator[Progress]:
 
     columns = BarColumn(bar_width=20), TaskProgressColumn(), TextColumn("{task.fields[state]}")
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=total, state="")
+        task = bar.add_task("", total=total, state=f"0 of {count(total)} steps")
 
         def show(steps: int, rate: float, best_return: float, left: float) -> None:
             bar.update(task, completed=min(steps, total), state=_state(f"{count(steps)} steps", rate, best_return, left))

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastars.cli.environment import described
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -51,12 +53,13 @@ def print_training(
     for name, (policy, rollouts) in policies.items():
         table.add_row(name, f"{policy.num_timesteps:,}", *_summary(rollouts))
     top = f"the top {config.n_top} of " if config.n_top != config.n_delta else ""
+    iterations = f"{model.iteration:,} iteration{'' if model.iteration == 1 else 's'}"
     speed = f"{count(model.num_timesteps / seconds)} steps/s"
     best_return = max(float(rollouts.returns.mean()) for _, rollouts in policies.values())
     facts = {
-        "environment": model.env_id + _verdict(best_return, threshold),
+        "environment": described(model.env_id, model.env_kwargs) + _verdict(best_return, threshold),
         "algorithm": f"ARS {config.variant} with {top}{config.n_delta} directions, seed {model.seed}",
-        "training": f"{model.num_timesteps:,} steps in {duration(seconds)} ({speed}), {model.iteration:,} iterations",
+        "training": f"{model.num_timesteps:,} steps in {duration(seconds)} ({speed}), {iterations}",
         "evaluation": episodes,
         "run folder": str(folder),
     }
@@ -68,7 +71,7 @@ def print_training(
     out.print(f"fastars eval {shlex.quote(str(folder))}", style="bold", soft_wrap=True)
 
 
-def print_evaluation(env_id: str, seed: int, returns: Sequence[float], lengths: Sequence[int], source: str) -> None:
+def print_evaluation(env: str, seed: int, returns: Sequence[float], lengths: Sequence[int], source: str) -> None:
     """A row for each of the first ten episodes, and mean and deviation of all."""
     out, n = console(), len(returns)
     table = _table("reset seed>", "return>", "episode length>")
@@ -79,17 +82,19 @@ def print_evaluation(env_id: str, seed: int, returns: Sequence[float], lengths: 
     mean = math.fsum(returns) / n
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in returns) / n)
     out.print(table)
-    out.print(f" {env_id}: return {mean:.2f}, std {std:.2f}, over {n} episode{'' if n == 1 else 's'}", style="bold", soft_wrap=True)
+    out.print(f" {env}: return {mean:.2f}, std {std:.2f}, over {n} episode{'' if n == 1 else 's'}", style="bold", soft_wrap=True)
     out.print(f" {source}", style="dim", soft_wrap=True)
 
 
-def print_environments(specs: Mapping[str, tuple[Any, Any, Any]]) -> None:
-    """A row per environment, from its spec, its observation space and its action space."""
+def print_environments(specs: Mapping[str, tuple[Any, Any, Any]], missing: str | None) -> None:
+    """A row per environment: its spec, its observation and action space. Where these are None, `missing` says what to install."""
     table = _table("environment", "observation", "action", "time limit>", "solved at>")
     for env_id, (spec, observation_space, action_space) in specs.items():
         threshold = "-" if spec.reward_threshold is None else f"{spec.reward_threshold:g}"
         table.add_row(env_id, _space(observation_space), _space(action_space), str(spec.max_episode_steps), threshold)
     console().print(table)
+    if missing is not None:
+        console().print(f" {missing}", soft_wrap=True)
 
 
 def _verdict(best_return: float, threshold: float | None) -> str:
@@ -107,6 +112,8 @@ def _summary(rollouts: Rollouts) -> list[str]:
 
 def _space(space: Any) -> str:
     """A Gymnasium space in words."""
+    if space is None:
+        return "-"
     if hasattr(space, "n"):
         return f"one of {space.n}"
     n = math.prod(space.shape)

@@ -78,7 +78,7 @@ class Record:
         self._timesteps.append(model.num_timesteps)
         self._rollouts.append(rollouts)
         if mean >= self.best_return:
-            self.best, self.best_return = _snapshot(model), mean
+            self.best, self.best_return = snapshot(model), mean
         model.logger.record("eval/mean_reward", mean)
         model.logger.record("eval/mean_ep_length", float(rollouts.lengths.mean()))
         model.logger.record("time/total_timesteps", model.num_timesteps)
@@ -109,11 +109,11 @@ class Record:
         write_atomically(self.folder / "evaluations.npz", [content.getvalue()])
 
 
-def _snapshot(model: ARS) -> ARS:
+def snapshot(model: ARS) -> ARS:
     """The model as it is now. An iteration replaces its arrays and never writes into them, so they need no copy."""
-    snapshot = copy.copy(model)
-    snapshot.policy = copy.copy(model.policy)
-    return snapshot
+    taken = copy.copy(model)
+    taken.policy = copy.copy(model.policy)
+    return taken
 
 
 def toml(document: Mapping[str, Any]) -> str:

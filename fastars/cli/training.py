@@ -15,10 +15,12 @@ import gymnasium
 
 from fastars import __version__
 from fastars.ars import ARS
+from fastars.cli.environment import changed_kwargs
 from fastars.cli.interrupts import Interrupted, Interrupts
 from fastars.cli.progress import Progress, compiling, progress
 from fastars.cli.report import console, print_training
 from fastars.cli.run_folder import MODEL, Record, toml
+from fastars.envs import compiled_env_ids, make
 from fastars.logger import Logger
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Run:
         self.model, self.folder, self.total = model, folder, total
         self.eval_freq, self.n_episodes, self.log_interval = eval_freq, n_episodes, log_interval
         self.record = Record(folder, n_episodes)
-        self.seconds = 0.0  # of training, without evaluations and files
+        self.seconds = self._apart = 0.0  # of training, and of evaluations and files during it
         self._next_evaluation, self._next_save = 0, 0.0  # the first iteration's policy is evaluated, too
         self._interrupts = Interrupts(model._update, self.record.save)
 
@@ -80,7 +82,7 @@ class Run:
             self._next_save = time.perf_counter() + _SAVE_INTERVAL
             start = time.perf_counter()
             self.model.learn(self.total, lambda local, _: self._after_iteration(shown), log_interval=self.log_interval)
-            self.seconds += time.perf_counter() - start
+            self.seconds = time.perf_counter() - start - self._apart
             if self.record.evaluated_at != self.model.num_timesteps:
                 self.record.evaluate(self.model)
 
@@ -92,8 +94,8 @@ class Run:
             self._next_evaluation = (steps // self.eval_freq + 1) * self.eval_freq
             self.record.evaluate(self.model)
             self._save_sometimes()
-            self.seconds -= time.perf_counter() - start
-        shown.update(steps, self.record.best_return)
+            self._apart += time.perf_counter() - start
+        shown.update(steps, self.record.best_return, self._apart)
         return not self._interrupts.exit_code
 
     def _save_sometimes(self) -> None:
@@ -114,14 +116,19 @@ class Run:
         settings = {name: getattr(model.config, name) for name in type(model.config).__dataclass_fields__}
         settings["policy_kwargs"] = {"with_bias": settings.pop("with_bias")}
         settings |= {"n_delta": 1, "n_top": 1, "n_eval_episodes": 1, "noise_size": max(model.n_weights, 1 << 16)}
-        other = ARS("LinearPolicy", model.env_id, n_threads=1, **settings)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # said when the model was made
+            env = make(model.env_id, **model.env_kwargs)
+            other = ARS("LinearPolicy", env, n_threads=1, **settings)
+        env.close()
         other.learn(1)
         other.evaluate(1)
 
     def _config(self) -> str:
         """The text of `config.toml`: all that decides the run."""
         model = self.model
-        versions = {name: version(name) for name in ("numba", "numpy", "gymnasium")}
+        packages = ["numba", "numpy", "gymnasium", *(["mujoco"] if model.env_id in compiled_env_ids("mujoco") else [])]
+        versions = {name: version(name) for name in packages}
         return "# Written by `fastars train` when the run began.\n\n" + toml(
             {
                 "env": {"id": model.env_id, **model.env_kwargs},
@@ -147,7 +154,8 @@ class Run:
         evaluated = {name: (policy, policy.evaluate(self.n_episodes, seed=FINAL_SEED)) for name, policy in policies.items()}
         plural = "" if self.n_episodes == 1 else "s"
         episodes = f"{self.n_episodes} episode{plural} of each policy, reset with seeds {FINAL_SEED}, {FINAL_SEED + 1}, ..."
-        threshold = gymnasium.spec(self.model.env_id).reward_threshold
+        changed = changed_kwargs(self.model.env_id, self.model.env_kwargs)
+        threshold = None if changed else gymnasium.spec(self.model.env_id).reward_threshold
         print_training(self.model, evaluated, threshold, self.seconds, episodes, self.folder)
 
 

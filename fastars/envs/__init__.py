@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
 
     from fastars._structs import Task
+    from fastars.envs.mujoco.task import MujocoTask
 
 _CLASSIC = "fastars.envs.classic"
 _MUJOCO = "fastars.envs.mujoco"
@@ -52,7 +53,7 @@ del _COMPILED["Pusher-v4"]  # which Gymnasium makes with mujoco 2 only
 _TRANSPARENT_WRAPPERS = {"TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "RecordVideo"}
 # Attributes of an environment that say nothing about its dynamics.
 _COSMETIC = {"render_mode", "isopen", "screen", "clock", "screen_width", "screen_height", "screen_dim", "SCREEN_DIM"}
-_COSMETIC |= {"width", "height", "camera_id", "camera_name", "_ezpickle_args", "_ezpickle_kwargs"}
+_COSMETIC |= {"width", "height", "camera_id", "camera_name", "_ezpickle_args", "_ezpickle_kwargs", "sim"}
 
 
 class UnsupportedEnvError(ValueError):
@@ -73,6 +74,7 @@ class CompiledEnv(NamedTuple):
     observation_space: Any  # a Box
     action_space: Any  # a Discrete or a Box
     model: Any = None  # MjModel of a MuJoCo environment
+    spec: Any = None  # EnvSpec of one that Gymnasium has no id for
 
     @property
     def n_obs(self) -> int:
@@ -86,8 +88,8 @@ class CompiledEnv(NamedTuple):
         return int(n) if n is not None else int(np.prod(self.action_space.shape))
 
     def gymnasium(self) -> tuple[Any, dict[str, Any]]:
-        """Id and keyword arguments that make the same environment in Gymnasium."""
-        return self.id, self.kwargs
+        """Id (or EnvSpec) and keyword arguments that make the same environment in Gymnasium."""
+        return self.spec or self.id, self.kwargs
 
     def task(self, policy: Any, clip_actions: bool = True) -> Task:
         """The task of `policy` in this environment, as the kernels take it."""
@@ -114,13 +116,13 @@ def compiled_env_ids(family: str | None = None) -> list[str]:
     return sorted(env_id for env_id, (module, _) in _COMPILED.items() if module.startswith(prefix))
 
 
-def compiled_env(env: str | gymnasium.Env) -> CompiledEnv:
+def compiled_env(env: str | gymnasium.Env | MujocoTask) -> CompiledEnv:
     """The compiled form of an environment.
 
     Parameters
     ----------
-    env : str or gymnasium.Env
-        A registered id, or an environment made from one; its keyword arguments and time limit are taken over.
+    env : str, gymnasium.Env or MujocoTask
+        A registered id, an environment made from one (its keyword arguments and time limit are taken over), or a task of your own.
 
     Raises
     ------
@@ -128,10 +130,14 @@ def compiled_env(env: str | gymnasium.Env) -> CompiledEnv:
         If it is unknown, not compiled, has no time limit, or was changed in a way the kernels don't know: a wrapper, a keyword
         argument or an attribute, which the message names.
     TypeError
-        If `env` is neither an id nor an environment.
+        If `env` is none of these.
     """
     import gymnasium
 
+    from fastars.envs.mujoco.task import MujocoTask
+
+    if isinstance(env, MujocoTask):
+        return env.compiled
     if isinstance(env, str):
         made = _make(env)
         try:
@@ -142,7 +148,7 @@ def compiled_env(env: str | gymnasium.Env) -> CompiledEnv:
         compiled = _compiled(env)
         _refuse_changes(env, env.spec)  # type: ignore[arg-type]
         return compiled
-    raise TypeError(f"env must be an environment id or a gymnasium.Env, not {type(env).__name__}: {env!r}")
+    raise TypeError(f"env must be an environment id, a gymnasium.Env or a MujocoTask, not {type(env).__name__}: {env!r}")
 
 
 def _make(env_id: str) -> gymnasium.Env:
@@ -161,11 +167,27 @@ def make(env_id: Any, **kwargs: Any) -> gymnasium.Env:
     """`gymnasium.make`, with MuJoCo's warnings about the model kept off the terminal and out of the user's folder.
 
     Gymnasium's own files have some; those about a file of the user's are Python warnings.
+
+    Raises
+    ------
+    UnsupportedEnvError
+        If a package that the environment needs is missing; the message says what to install.
+    Exception
+        Whatever `gymnasium.make` raises. MuJoCo's errors are ValueErrors, with the name of the file.
     """
     import gymnasium
 
     with quiet(env_id) as texts:
-        env = gymnasium.make(env_id, **kwargs)
+        try:
+            env = gymnasium.make(env_id, **kwargs)
+        except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
+            if env_id not in compiled_env_ids("mujoco"):
+                raise
+            raise UnsupportedEnvError(f'MuJoCo environments need more packages: pip install "fastars[mujoco]" ({error})') from error
+        except ValueError as error:
+            if "xml_file" not in kwargs:
+                raise
+            raise ValueError(f"xml_file {kwargs['xml_file']}: {' '.join(str(error).split())}") from error
     if "xml_file" in kwargs:
         for text in texts:
             warnings.warn(f"MuJoCo on {kwargs['xml_file']}: {text}", UserWarning, stacklevel=2)
@@ -185,15 +207,20 @@ def quiet(env_id: Any) -> Iterator[list[str]]:
 
 
 def _compiled(env: gymnasium.Env) -> CompiledEnv:
-    spec = env.spec
-    if spec is None or spec.id not in _COMPILED:
+    from fastars.envs.mujoco.task import TaskEnv
+
+    spec, unwrapped = env.spec, env.unwrapped
+    is_task = isinstance(unwrapped, TaskEnv)
+    if spec is None or not (is_task or spec.id in _COMPILED):
         name = spec.id if spec is not None else type(env.unwrapped).__name__
         spaces = f"observations {env.observation_space}, actions {env.action_space}"
         raise UnsupportedEnvError(f"env {name!r} ({spaces}) is not a compiled one. Compiled: {', '.join(compiled_env_ids())}.")
-    if not str(spec.entry_point).startswith("gymnasium.envs."):
+    if not (is_task or str(spec.entry_point).startswith("gymnasium.envs.")):
         raise UnsupportedEnvError(f"env {spec.id!r} was registered anew, as {spec.entry_point!r}, and the compiled one was not")
     if not spec.max_episode_steps or spec.max_episode_steps < 1:
         raise UnsupportedEnvError(f"env {spec.id!r} has no time limit: make it with max_episode_steps=...")
+    if isinstance(unwrapped, TaskEnv):
+        return unwrapped.task.compiled._replace(max_steps=_time_limit(env))
     module, name = _COMPILED[spec.id]
     constants_type = getattr(importlib.import_module(module), name)
     if module.startswith(_MUJOCO):

@@ -91,7 +91,7 @@ def run_episode(task, sim, filter, room, out, episode):
             status = TERMINATED
         elif length >= task.max_steps:
             status = TRUNCATED
-    out.returns[episode] = total if status == TERMINATED or status == TRUNCATED else np.nan
+    out.returns[episode] = total if status in (TERMINATED, TRUNCATED) else np.nan
     out.lengths[episode] = length
     out.status[episode] = status
     if track:

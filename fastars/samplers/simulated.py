@@ -1,4 +1,4 @@
-"""Candidates evaluated in MuJoCo, on threads of this process: each thread steps a simulation of its own, inside a compiled kernel."""
+"""Candidates evaluated in MuJoCo, on threads of this process, each with a simulation of its own that a compiled kernel steps."""
 
 import threading
 import time

@@ -55,11 +55,13 @@ def constants_of(constants_type: Any, env: Any, kwargs: dict[str, Any]) -> Any:
             raise UnsupportedEnvError(
                 f"env {env_id!r}: the keyword argument {name}={value!r} is not compiled (compiled: {', '.join(known) or 'none'})"
             )
-        _check(env_id, name, value)
+        if name != "xml_file":
+            _check(env_id, name, value, constants_type._field_defaults.get(name))
     observation = env._get_obs()
     if observation.shape != env.observation_space.shape:
         raise UnsupportedEnvError(
-            f"env {env_id!r}: its observations have shape {observation.shape}, its observation_space says {env.observation_space.shape}"
+            f"env {env_id!r}: its observations have shape {observation.shape}, its observation_space says "
+            f"{env.observation_space.shape}"
         )
     fields = {}
     for name, default in constants_type._field_defaults.items():
@@ -72,16 +74,24 @@ def constants_of(constants_type: Any, env: Any, kwargs: dict[str, Any]) -> Any:
     return constants_type(physics_of(env.model, env.frame_skip, version), **fields)
 
 
-def _check(env_id: str, name: str, value: Any) -> None:
+def _check(env_id: str, name: str, value: Any, default: Any) -> None:
     """Raise for a value that Gymnasium and the kernels would compute with in different ways."""
     numbers = value if isinstance(value, (tuple, list)) else (value,)
-    for number in numbers:
-        if isinstance(number, np.generic):
-            raise UnsupportedEnvError(
-                f"env {env_id!r}: {name} must be a plain Python number, got {value!r}, with which NumPy computes in another precision"
-            )
-        if not isinstance(number, (bool, int, float, str)) or number != number:
-            raise UnsupportedEnvError(f"env {env_id!r}: {name} must be a number, a bool, a range or a name, got {value!r}")
+    if any(isinstance(number, np.generic) for number in numbers):
+        raise UnsupportedEnvError(
+            f"env {env_id!r}: {name} must be of plain Python numbers, got {value!r}, with which NumPy computes in another precision"
+        )
+    fits = all(isinstance(number, (bool, int, float)) and number == number for number in numbers)
+    if isinstance(default, tuple):
+        kind, fits = "two numbers", fits and len(numbers) == len(default)
+    elif isinstance(default, bool):
+        kind, fits = "True or False", fits and numbers in ((True,), (False,))
+    elif name == "main_body":
+        kind, fits = "a number or a name", isinstance(value, (int, str))
+    else:
+        kind, fits = "a number", fits and numbers == (value,)
+    if not fits:
+        raise UnsupportedEnvError(f"env {env_id!r}: {name} must be {kind}, got {value!r}")
 
 
 def is_same_model(model: Any, other: Any) -> bool:

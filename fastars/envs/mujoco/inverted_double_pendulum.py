@@ -3,8 +3,6 @@
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from fastars._jit import inline
 from fastars._protocol import register_simulated
 from fastars.envs.mujoco.capi import simulate

@@ -1,16 +1,17 @@
 """What MuJoCo environments share: constants, resets, and sums in the order of operations of NumPy and its BLAS.
 
-Gymnasium computes rewards with NumPy, whose sums are not from the first entry to the last, and with a BLAS that may round once where
-two operations round twice. Rewards have Gymnasium's bits only if the same is done here.
+Gymnasium computes rewards with NumPy, whose sums are not from the first entry to the last, and with a BLAS that may round once
+where two operations round twice. Rewards have Gymnasium's bits only if the same is done here.
 """
 
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 from numba.core import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
-from fastars._jit import inline, kernel
+from fastars._jit import INLINE, inline, kernel
 from fastars._rng import standard_normal, uniform
 from fastars._structs import FloatArray
 from fastars.envs.mujoco.capi import forward, reset_data
@@ -36,21 +37,29 @@ def blas_is_fused() -> bool:
     return bool(np.dot(np.array([1.0, x, 0.0]), np.array([-1.0 - 2.0**-29, x, 0.0])) != 0.0)
 
 
-@intrinsic
-def _fma(typingctx, a, b, c):
+def fma(a, b, c):
     """a * b + c, rounded once."""
+    return float(Fraction(a) * Fraction(b) + Fraction(c))
 
+
+@intrinsic
+def _fma_instruction(typingctx, a, b, c):
     def codegen(context, builder, signature, args):
         return builder.fma(*args)
 
     return types.float64(types.float64, types.float64, types.float64), codegen
 
 
+@overload(fma, jit_options=INLINE)
+def _fma(a, b, c):
+    return lambda a, b, c: _fma_instruction(a, b, c)
+
+
 @inline
 def norm(x, y, z, is_fused):
     """Euclidean norm of a vector in the order of `np.linalg.norm`: the root of a BLAS product."""
     if is_fused:
-        return np.sqrt(_fma(z, z, _fma(y, y, x * x)))
+        return np.sqrt(fma(z, z, fma(y, y, x * x)))
     return np.sqrt(x * x + y * y + z * z)
 
 

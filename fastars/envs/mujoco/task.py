@@ -1,8 +1,8 @@
 """A MuJoCo task of the user's own: a model, and what is observed, paid for and given up, as three plain functions.
 
-The functions are compiled into the rollout kernel like those of the environments that come with fastars, and the same functions run
-uncompiled in the Gymnasium environment that `MujocoTask.make` gives. An episode has the same bits in both if the functions do: where
-Numba and NumPy compute in another order or with another library, they don't (docs/own_mujoco_task.md says where).
+The functions are compiled into the rollout kernel like those of the environments that come with fastars, and run uncompiled in the
+Gymnasium environment that `MujocoTask.make` gives. An episode has the same bits in both, unless the functions call something that
+Numba and NumPy compute in different ways (docs/own_mujoco_task.md lists what).
 
 `mujoco` is imported when a task is made: the name `fastars.MujocoTask` is there without it.
 """
@@ -10,6 +10,7 @@ Numba and NumPy compute in another order or with another library, they don't (do
 from __future__ import annotations
 
 import collections
+import contextlib
 import copy
 import inspect
 import itertools
@@ -18,7 +19,7 @@ import operator
 import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ _PARAMETERS = {
     "terminated": ("constants", "sim"),
 }
 _numbers = itertools.count()
+_new_class: Any = collections.namedtuple  # for a type checker, a NamedTuple has a name that is written down
 
 
 class Functions(NamedTuple):
@@ -52,9 +54,9 @@ class MujocoTask:
     Give it where an environment is asked for: `ARS("LinearPolicy", task)`, `evaluate_candidates(task, ...)`, `compiled_env(task)`,
     `ARS.load(path, env=task)`. `task.make()` is the same task as a `gymnasium.Env`.
 
-    An episode starts at the model's positions and velocities with noise from U(-reset_noise_scale, reset_noise_scale) added to each
-    of them. An action sets the controls, MuJoCo takes `frame_skip` steps, and then reward, terminated and observe are called, in this
-    order. Observations are float64 without bounds, actions float32 within the actuators' `ctrlrange`.
+    An episode starts at the model's positions and at rest, with noise from U(-reset_noise_scale, reset_noise_scale) added to every
+    position and velocity. An action sets the controls, MuJoCo takes `frame_skip` steps, then reward, terminated and observe are
+    called, in this order. Observations are float64 without bounds, actions float32 within the actuators' `ctrlrange`.
 
     Parameters
     ----------
@@ -63,15 +65,15 @@ class MujocoTask:
     observe : callable
         `observe(constants, sim, observation)` writes the observation into `observation`, float64 (n_obs,), all of it.
     reward : callable
-        `reward(constants, sim, action, before)` gives the reward of a step: `action` is what was applied, float64 (nu,), and `before`
-        the positions before the step, float64 (nq,).
+        `reward(constants, sim, action, before)` gives the reward of a step: `action` is what was applied, float64 (nu,), and
+        `before` the positions before the step, float64 (nq,).
     terminated : callable, optional
         `terminated(constants, sim)` says whether the step ended the episode, a bool. Default: only the time limit does.
     n_obs : int
         Entries of an observation.
     constants : tuple or NamedTuple, optional
-        Numbers, bools, arrays and tuples of them, handed to the functions. Arrays are copied, as float64, int64 or bool, and can't be
-        written to. Default: `()`.
+        Numbers, bools, arrays and tuples of them, handed to the functions. Arrays are copied, as float64, int64 or bool, and can't
+        be written to. Default: `()`.
     frame_skip : int
         MuJoCo's steps in one of the task's.
     max_episode_steps : int
@@ -114,28 +116,31 @@ class MujocoTask:
 
     Notes
     -----
-    `sim` is a NamedTuple of views of an MjData's arrays under MuJoCo's names (`fastars._structs.Simulation`): qpos, qvel, act, ctrl,
-    qacc, xpos, xquat, xipos, site_xpos, subtree_com, sensordata, cinert, cvel, cfrc_ext, qfrc_actuator, qfrc_constraint. Anything
-    else can be had as a sensor of the model.
+    `sim` is a NamedTuple of views of an MjData's arrays under MuJoCo's names (`fastars._structs.Simulation`): qpos, qvel, act,
+    ctrl, qacc, xpos, xquat, xipos, site_xpos, subtree_com, sensordata, cinert, cvel, cfrc_ext, qfrc_actuator, qfrc_constraint.
+    Anything else can be had as a sensor of the model.
 
-    Making a task runs the functions in plain Python for two steps, then compiles each of them (together about 1 s): what they read of
-    their module's globals is fixed from then on. The rollout kernel is compiled at the first use in a process, and not cached. It
-    lives as long as the process.
+    Making a task runs the functions in plain Python for two steps, then compiles them, which takes a second; what they read of
+    globals is fixed from then on. The rollout kernel around them is compiled when it is first used in a process (some 5 s), and not
+    cached, as its file could not tell when the functions change. It stays in memory as long as the process.
 
-    An index beyond an array is an IndexError in the kernels, too, and the end of that call, not of the process.
+    An index beyond an array is an IndexError in the kernels, too.
 
     Examples
     --------
     >>> import fastars
-    >>> xml = '''<mujoco><worldbody><body><joint name="hinge" axis="0 1 0" damping="0.1"/><geom size="0.1" pos="0 0 -1"/></body>
-    ... </worldbody><actuator><motor joint="hinge" ctrllimited="true" ctrlrange="-1 1" gear="20"/></actuator></mujoco>'''
+    >>> xml = '''<mujoco><worldbody><body>
+    ...   <joint name="hinge" axis="0 1 0" damping="1"/><geom size="0.1" pos="0 0 -1" mass="1"/></body></worldbody>
+    ...   <actuator><motor joint="hinge" ctrllimited="true" ctrlrange="-1 1" gear="15"/></actuator></mujoco>'''
     >>> def observe(constants, sim, observation):
-    ...     observation[0] = sim.qpos[0]
+    ...     observation[0] = sim.qpos[0] - 1.0
     ...     observation[1] = sim.qvel[0]
     >>> def reward(constants, sim, action, before):
     ...     return -abs(sim.qpos[0] - 1.0)
-    >>> task = fastars.MujocoTask(xml, observe, reward, n_obs=2, max_episode_steps=100)
-    >>> model = fastars.ARS("LinearPolicy", task, policy_kwargs={"with_bias": True}, seed=0).learn(20_000)
+    >>> task = fastars.MujocoTask(xml, observe, reward, n_obs=2, frame_skip=10, max_episode_steps=100)
+    >>> model = fastars.ARS("LinearPolicy", task, delta_std=1.0, learning_rate=0.5, seed=0).learn(10_000)
+    >>> model.evaluate(10).returns.mean() > -35
+    True
     """
 
     def __init__(
@@ -166,25 +171,16 @@ class MujocoTask:
         if not isinstance(contact_forces, bool):
             raise TypeError(f"contact_forces must be True or False, got {contact_forces!r}")
         self.contact_forces = contact_forces
-        self.constants = _frozen("constants", () if constants is None else constants)
-        if not isinstance(self.constants, tuple):
+        if not isinstance(constants, tuple):
             raise TypeError(f"constants must be a NamedTuple or a tuple, got {constants!r}")
+        self.constants = _frozen("constants", constants)
         self.spec = _spec(name, self)
         self.model, self.source = _loaded(model)
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (self.n_obs,), np.float64)
         self.action_space = _action_space(self.model, self.source)
         _try(self)
-        constants_of_kernels = _compile(self)
-        self.compiled = CompiledEnv(
-            name,
-            {},
-            constants_of_kernels,
-            self.max_episode_steps,
-            self.observation_space,
-            self.action_space,
-            self.model,
-            self.spec,
-        )
+        spaces = self.observation_space, self.action_space
+        self.compiled = CompiledEnv(name, {}, _compile(self), self.max_episode_steps, *spaces, self.model, self.spec)
 
     @property
     def dt(self) -> float:
@@ -299,7 +295,7 @@ class TaskEnv(gymnasium.Env):
         if self._renderer is None:
             from gymnasium.envs.mujoco.mujoco_rendering import MujocoRenderer
 
-            self._renderer = MujocoRenderer(self.model, self.data)
+            self._renderer = MujocoRenderer(self.model, self.data, width=480, height=480)
         return self._renderer.render(self.render_mode)
 
     def close(self) -> None:
@@ -308,20 +304,15 @@ class TaskEnv(gymnasium.Env):
             self._renderer.close()
 
 
-class _fatal_errors_of:  # noqa: N801 - a context, as contextlib's
+@contextlib.contextmanager
+def _fatal_errors_of(task: MujocoTask) -> Iterator[None]:
     """Fatal errors in MuJoCo become those that the samplers raise."""
+    from fastars.envs.mujoco.capi import mujoco
 
-    def __init__(self, task: MujocoTask) -> None:
-        self._task = task
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        from fastars.envs.mujoco.capi import mujoco
-
-        if isinstance(error, mujoco.FatalError):
-            raise SimulationError(f"MuJoCo failed in {self._task.name}: {error}") from error
+    try:
+        yield
+    except mujoco.FatalError as error:
+        raise SimulationError(f"MuJoCo failed in {task.name}: {error}") from error
 
 
 def _views(model: Any, data: Any) -> Simulation:
@@ -385,13 +376,13 @@ def _frozen(name: str, value: Any) -> Any:
     if isinstance(value, (float, np.floating)):
         return float(value)
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        array = np.array(value, {"b": np.bool_, "f": np.float64}.get(value.dtype.kind, np.int64), order="C")
+        array: np.ndarray = np.array(value, {"b": np.bool_, "f": np.float64}.get(value.dtype.kind, np.int64), order="C")
         array.flags.writeable = False
         return array
     if isinstance(value, tuple):
         fields = getattr(value, "_fields", range(len(value)))
         parts = [_frozen(f"{name}.{field}", part) for field, part in zip(fields, value, strict=True)]
-        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+        return value._make(parts) if hasattr(value, "_make") else tuple(parts)
     raise TypeError(f"{name} must be a number, a bool, an array of them, or a tuple or NamedTuple of these, got {value!r}")
 
 
@@ -399,11 +390,11 @@ def _spec(name: Any, task: MujocoTask) -> Any:
     """What `gymnasium.make` makes the task from."""
     from gymnasium.envs.registration import EnvSpec
 
-    def entry_point(**kwargs: Any) -> TaskEnv:  # a function: a method would be copied with its task whenever Gymnasium copies a spec
+    def entry_point(**kwargs: Any) -> TaskEnv:  # no method: Gymnasium copies specs, and would copy the task with it
         return TaskEnv(task, **kwargs)
 
-    if name in gymnasium.registry:
-        raise ValueError(f"name {name!r} is taken by a registered environment")
+    if isinstance(name, str) and name in gymnasium.registry:
+        raise ValueError(f"name must be one that no registered environment has, got {name!r}")
     try:
         # The functions are checked below, so Gymnasium's checker isn't needed.
         return EnvSpec(name, entry_point, max_episode_steps=task.max_episode_steps, disable_env_checker=True)
@@ -425,7 +416,7 @@ def _loaded(model: Any) -> tuple[Any, str]:
         load, source = mujoco.MjModel.from_xml_path, os.path.expanduser(text)
         text = source
         if not os.path.isfile(text):
-            raise FileNotFoundError(f"model {text!r}: no such file. It must be the path of an MJCF file, or XML text that starts with '<'")
+            raise FileNotFoundError(f"model must be the path of an MJCF file, or XML text that starts with '<'; no file {text!r}")
     with collected_warnings() as texts:
         try:
             loaded = load(text)
@@ -472,7 +463,7 @@ def _try_observe(task: MujocoTask, sim: Simulation) -> None:
     observation = np.full(task.n_obs, np.nan)
     given = _call("observe", task, sim, observation)
     if given is not None:
-        raise TypeError(f"observe must write into its argument `observation` and give nothing, got {type(given).__name__}: {given!r}")
+        raise TypeError(f"observe must write into its third argument and give nothing, got {type(given).__name__}: {given!r}")
     missing = np.flatnonzero(np.isnan(observation))
     if len(missing):
         entries = ", ".join(map(str, missing))
@@ -527,7 +518,7 @@ def _compile(task: MujocoTask) -> Any:
         _compile_now(name, function, (task.constants, sim, *arguments[name]))
     # A class per task: it is by their types that Numba tells tasks apart. Its module says to the cache that it is not fastars' own.
     fields = ("physics", "constants", "reset_noise_scale")
-    kind = collections.namedtuple(f"MujocoTask{next(_numbers)}", fields, module="user")  # type: ignore[misc]
+    kind: Any = _new_class(f"MujocoTask{next(_numbers)}", fields, module="user")
     register_simulated(kind, begin, sense, advance)
     return kind(physics_of(task.model, task.frame_skip, 0), task.constants, task.reset_noise_scale)
 
@@ -546,12 +537,13 @@ def _compile_now(name: str, function: Any, arguments: tuple[Any, ...]) -> None:
         return
     signature = tuple(function.typeof_pyval(argument) for argument in arguments)
     try:
-        function.compile(signature)
+        _, _, folded, _ = function.get_call_template(signature, {})
     except Exception as error:
         text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
         raise UnsupportedEnvError(f"{name} must be a function that Numba can compile. Numba says: {text}") from error
-    given = str(function.overloads[signature].signature.return_type)
-    if name == "reward" and not re.fullmatch(r"bool|(u?int|float)\d+|Literal\[(int|bool)\]\(.*\)", given):
+    given = function.overloads[tuple(folded)].signature.return_type
+    boolean, *number = (type(function.typeof_pyval(value)) for value in (True, 0, 0.0))
+    if name == "reward" and not isinstance(given, (boolean, *number)):
         raise TypeError(f"reward must give a number wherever it returns; Numba finds the type {given}")
-    if name == "terminated" and not re.fullmatch(r"bool|Literal\[bool\]\(.*\)", given):
+    if name == "terminated" and not isinstance(given, boolean):
         raise TypeError(f"terminated must give a bool wherever it returns; Numba finds the type {given}")

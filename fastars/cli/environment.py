@@ -1,0 +1,112 @@
+"""The environment that `--env-kwargs` asks for."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+import math
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from fastars.cli import WrongUseError
+
+if TYPE_CHECKING:
+    import gymnasium
+
+
+def parse_kwargs(items: Iterable[str]) -> dict[str, Any]:
+    """Keyword arguments from texts such as `g=9.8`: values are Python literals, with `inf` as one of them, or else texts."""
+    kwargs: dict[str, Any] = {}
+    for item in items:
+        name, equals, text = item.partition("=")
+        if not equals or not name.isidentifier():
+            raise WrongUseError(f"--env-kwargs takes KEY=VALUE, got {item!r}")
+        if name in kwargs:
+            raise WrongUseError(f"--env-kwargs has {name} twice")
+        kwargs[name] = _literal(text)
+    return kwargs
+
+
+def kwargs_text(kwargs: Mapping[str, Any]) -> str:
+    """Keyword arguments as they are written in Python."""
+    return ", ".join(f"{name}={value!r}" for name, value in kwargs.items())
+
+
+def changed_kwargs(env_id: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the keyword arguments of an environment that its id alone does not stand for."""
+    import gymnasium
+
+    spec = gymnasium.spec(env_id)
+    registered = {**spec.kwargs, "max_episode_steps": spec.max_episode_steps}
+    return {name: value for name, value in kwargs.items() if name not in registered or registered[name] != value}
+
+
+def described(env_id: str, kwargs: Mapping[str, Any]) -> str:
+    """An environment in words: its id, and what it was made with if that is more."""
+    changed = changed_kwargs(env_id, kwargs)
+    return f"{env_id} with {kwargs_text(changed)}" if changed else env_id
+
+
+def environment(env_id: str, kwargs: Mapping[str, Any]) -> str | gymnasium.Env:
+    """An environment made with these keyword arguments, and tried in Gymnasium; without any, its id.
+
+    Raises
+    ------
+    WrongUseError
+        If Gymnasium or the kernels refuse them.
+    """
+    from fastars.envs import UnsupportedEnvError, compiled_env, compiled_env_ids, make
+
+    if not kwargs or env_id not in compiled_env_ids():
+        return env_id
+    with contextlib.closing(make(env_id)) as plain:
+        _refuse(env_id, inspect.signature(type(plain.unwrapped).__init__).parameters, kwargs)
+    try:
+        env = make(env_id, **kwargs)
+        compiled_env(env)
+        _try(env)
+    except UnsupportedEnvError:
+        raise
+    except Exception as error:  # whatever a wrong value leads to: TypeError, OSError, ZeroDivisionError, MuJoCo's own, ...
+        is_name = isinstance(error, OSError) and not str(kwargs.get("xml_file")).startswith((".", "/", "~"))
+        hint = " (for a file of your own, begin with ./ or /)" if is_name else ""
+        raise WrongUseError(f"{env_id} can't be made with {kwargs_text(kwargs)}: {error}{hint}") from error
+    return env
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(_Infinity().visit(ast.parse(text.strip(), mode="eval")))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+
+
+class _Infinity(ast.NodeTransformer):
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(math.inf) if node.id == "inf" else node
+
+
+def _refuse(env_id: str, parameters: Mapping[str, inspect.Parameter], kwargs: Mapping[str, Any]) -> None:
+    """Raise for an argument that the environment does not have, and for a text where a number, a bool or a range is meant: to
+    Gymnasium, `false` is as true as any text.
+    """
+    named = [name for name, parameter in parameters.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+    known = [name for name in (*named, "max_episode_steps") if name not in ("self", "render_mode", "default_camera_config")]
+    for name, value in kwargs.items():
+        if name not in known:
+            raise WrongUseError(f"{env_id} has no argument {name} for training; it has {', '.join(known)}")
+        default = parameters[name].default if name in parameters else None
+        if isinstance(value, str) and isinstance(default, (bool, float, tuple)):
+            raise WrongUseError(f"--env-kwargs: {name} must be a {type(default).__name__} such as {default!r}, got {value!r}")
+
+
+def _try(env: gymnasium.Env) -> None:
+    """One step in Gymnasium: some arguments are looked at only there."""
+    from fastars.envs import quiet
+
+    with warnings.catch_warnings(), quiet(env.spec.id if env.spec else None):
+        warnings.simplefilter("ignore")
+        env.reset(seed=0)
+        env.step(env.action_space.sample())
