@@ -104,7 +104,7 @@ _TOTAL_TIMESTEPS = {
     "Pendulum": 2_000_000,
     "Pusher": 2_000_000,
     "Reacher": 1_000_000,
-    "Swimmer": 2_000_000,
+    "Swimmer": 1_000_000,
     "Walker2d": 10_000_000,
 }
 

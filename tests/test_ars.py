@@ -416,7 +416,7 @@ def test_preset_has_the_hyperparameters_of_the_environment():
     assert config == Config(
         n_delta=32, n_top=4, learning_rate=0.02, delta_std=0.03, normalize_observations=True, clip_actions=False, seed=0
     )
-    made = gymnasium.make("HalfCheetah-v5", ctrl_cost_weight=0.2)
+    made = fastars.envs.make("HalfCheetah-v5", ctrl_cost_weight=0.2)  # quietly
     config = ARS("LinearPolicy", made, preset="paper", variant="V2", seed=0).config
     assert (config.n_delta, config.n_top, config.variant) == (8, 8, "V2")
 

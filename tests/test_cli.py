@@ -130,7 +130,7 @@ def test_a_preset_or_variant_has_its_own_settings():
     [
         (["CartPole-v1"], (100_000, 4_000, 100)),
         (["HalfCheetah-v4"], (6_000_000, 240_000, 20)),
-        (["Swimmer-v5", "--eval-episodes", "7"], (2_000_000, 80_000, 7)),
+        (["Swimmer-v5", "--eval-episodes", "7"], (1_000_000, 40_000, 7)),
         (["Pendulum-v1", "--total-timesteps", "10", "--eval-freq", "3"], (10, 3, 100)),
     ],
 )

@@ -13,6 +13,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re
 EXPECTED = {
     "train_and_evaluate": r"kernels   (\S+) \+- \S+\nGymnasium \1 ",
     "own_loop": r"mean return of 100 episodes (4[5-9]\d|500)",
+    "own_mujoco_task": r"stays for [0-3]\.\d s\ntrained: .* for (?:9\.\d|10\.0) s\nkernels   (\S+) \+- \S+\nGymnasium \1 ",
     "kernels_in_your_code": r"distance from the optimum: \d\.\d+e-0[2-9]",
 }
 

@@ -238,7 +238,7 @@ def _simulated(env: gymnasium.Env, constants_type: Any, spec: EnvSpec) -> Compil
     unwrapped: Any = env.unwrapped
     kwargs = {key: value for key, value in spec.kwargs.items() if key not in COSMETIC}
     constants = constants_of(constants_type, unwrapped, kwargs)
-    if "xml_file" in kwargs:
+    if str(kwargs.get("xml_file", "")).startswith((".", "~", "/")):  # else it is one of Gymnasium's own, wherever that is installed
         kwargs["xml_file"] = os.path.abspath(unwrapped.fullpath)
     model = copy.copy(unwrapped.model)
     return CompiledEnv(spec.id, kwargs, constants, _time_limit(env), env.observation_space, env.action_space, model)

@@ -36,15 +36,23 @@ def sense(env, sim, observation):
 
 
 @inline
+def distance_penalty(env, x, y):
+    return 0.01 * x**env.two + (y - 2.0) ** env.two
+
+
+@inline
+def velocity_penalty(env, v1, v2):
+    return 1e-3 * v1**env.two + 5e-3 * v2**env.two
+
+
+@inline
 def advance(env, sim, action):
     simulate(sim, action, env.physics.frame_skip, False)
     x, y = sim.site_xpos[0, 0], sim.site_xpos[0, 2]
     terminated = y <= 1.0
-    distance_penalty = 0.01 * x**env.two + (y - 2.0) ** env.two
-    velocity_penalty = 1e-3 * sim.qvel[1] ** env.two + 5e-3 * sim.qvel[2] ** env.two
     # Version 4 pays for the last step, too.
     bonus = 0.0 if terminated and env.physics.version == 5 else env.healthy_reward
-    return bonus - distance_penalty - velocity_penalty, terminated
+    return bonus - distance_penalty(env, x, y) - velocity_penalty(env, sim.qvel[1], sim.qvel[2]), terminated
 
 
 register_simulated(InvertedDoublePendulum, begin, sense, advance)

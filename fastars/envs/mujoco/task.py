@@ -509,7 +509,7 @@ def _compile(task: MujocoTask) -> Any:
     def advance(env: Any, sim: Any, action: Any) -> Any:
         before = sim.qpos.copy()
         simulate(sim, action, env.physics.frame_skip, contact_forces)
-        # The float64 copy of the action: 0.1 * a float32 is a float32 in NumPy and a float64 in Numba.
+        # The action's copy in float64: 0.1 * a float32 is a float32 in NumPy and a float64 in Numba.
         return np.float64(reward_of_task(env.constants, sim, sim.ctrl, before)), is_terminated(env.constants, sim)
 
     sim = new_simulation(task.model)
