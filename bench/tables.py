@@ -167,6 +167,23 @@ def startup_table(rows: list[Row]) -> str:
     return markdown(["process, from its start", "time"], [[row["what"], seconds(row["seconds"])] for row in rows])
 
 
+def learning_table(rows: list[Row]) -> str:
+    """A row per seed: the best evaluation on the way, that policy on fresh episodes, and when the threshold was reached."""
+    parts = []
+    for row in rows:
+        lines = []
+        for curve in row["seeds"]:
+            final = f"{curve['best_over_100_episodes']:,.0f} +- {curve['std_over_100_episodes']:,.0f}"
+            solved = f"{curve['solved_at_steps']:,}" if curve["solved_at_steps"] else "never"
+            times = [f"{curve['steps']:,}", f"{curve['train_s']:.0f} s"]
+            lines.append([f"seed {curve['seed']}", f"{curve['best']:,.0f}", final, solved, *times])
+        reached = sum(curve["best"] >= row["goal"] for curve in row["seeds"])
+        title = f"{row['run']}: {reached} of {len(row['seeds'])} seeds reach {row['goal']:,}"
+        head = [title, "best evaluation", "that policy, 100 fresh episodes", f"steps to {row['goal']:,}", "steps", "training"]
+        parts.append(markdown(head, lines))
+    return "\n\n".join(parts)
+
+
 def weighted_sum_table(rows: list[Row]) -> str:
     """The sums, then the noise table."""
     parts = []
@@ -269,6 +286,7 @@ _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
     "training": training_table,
     "startup": startup_table,
     "mujoco": mujoco_table,
+    "learning": learning_table,
     "weighted-sum": weighted_sum_table,
 }
 

@@ -119,7 +119,7 @@ def label(value):
 def changed_file(env_id, folder):
     """A copy of the environment's file in which gravity is another, and ten boxes of different masses stand far away."""
     original = ASSETS / inspect.signature(gymnasium_class(env_id).__init__).parameters["xml_file"].default
-    boxes = "".join(f'<body pos="{i} 50 1"><geom type="box" size=".1 .2 {0.3 + 0.07 * i}"/></body>' for i in range(10))
+    boxes = "".join(f'<body pos="{i} 50 1"><geom type="box" size=".1 .2 {0.3 + 0.05 * i}"/></body>' for i in range(10))
     path = folder / "changed.xml"
     text = original.read_text()
     assert text.count("<worldbody>") == 1

@@ -189,8 +189,12 @@ mj_resetData, mj_forward, mj_step, mj_rnePostConstraint = map(_declared, _FUNCTI
 
 
 def new_simulation(model: Any) -> Simulation:
-    """An MjData of `model` for one thread. Its arrays keep the MjData alive; the caller keeps the model."""
-    data = mujoco.MjData(model)
+    """A simulation of `model` for one thread. Its arrays keep its MjData alive; the caller keeps the model."""
+    return simulation_of(model, mujoco.MjData(model))
+
+
+def simulation_of(model: Any, data: Any) -> Simulation:
+    """The arrays of an MjData, as kernels see them."""
     arrays = {name: getattr(data, name) for name in Simulation._fields if hasattr(data, name)}
     own = {
         "model": model._address,

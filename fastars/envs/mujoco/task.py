@@ -219,13 +219,13 @@ class TaskEnv(gymnasium.Env):
     """
 
     def __init__(self, task: MujocoTask, render_mode: str | None = None) -> None:
-        from fastars.envs.mujoco.capi import mujoco
+        from fastars.envs.mujoco.capi import mujoco, simulation_of
 
         self.task = task
         self.fullpath = task.source
         self.model = copy.copy(task.model)
         self.data = mujoco.MjData(self.model)
-        self.sim = _views(self.model, self.data)
+        self.sim = simulation_of(self.model, self.data)
         self.init_qpos, self.init_qvel = self.data.qpos.copy(), self.data.qvel.copy()
         self.observation_space, self.action_space = task.observation_space, task.action_space
         self.metadata = {"render_modes": ["human", "rgb_array", "depth_array"], "render_fps": max(round(1.0 / task.dt), 1)}
@@ -313,16 +313,6 @@ def _fatal_errors_of(task: MujocoTask) -> Iterator[None]:
         yield
     except mujoco.FatalError as error:
         raise SimulationError(f"MuJoCo failed in {task.name}: {error}") from error
-
-
-def _views(model: Any, data: Any) -> Simulation:
-    """The arrays of an MjData as the functions see them in a kernel."""
-    from fastars.envs.mujoco.capi import mujoco
-
-    arrays = {name: getattr(data, name) for name in Simulation._fields if hasattr(data, name)}
-    bad = data.warning.number[int(mujoco.mjtWarning.mjWARN_BADQPOS) : int(mujoco.mjtWarning.mjWARN_BADCTRL) + 1]
-    own = {"model": model._address, "data": data._address, "bad": bad}
-    return Simulation(**{**arrays, **own, "frame": np.zeros(0, np.uint8), "fault": np.zeros(1, np.int64)})
 
 
 def _never(constants: Any, sim: Any) -> bool:
