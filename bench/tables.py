@@ -217,11 +217,13 @@ def _bare_tables(rows: list[Row]) -> str:
     for row in rows:
         ours, bare, more = (_by_threads(row["steps_per_s"], what) for what in ("fastars", "bare", "with contact forces"))
         cells = [cell for n, value in ours.items() for cell in (rate(value), _aimed(value / bare[n], row["target"]))]
+        no_clock = row["steps_per_s"].get("without clock, 1 thread")
+        cells.insert(2, ratio(ours[1] / no_clock) if no_clock else "-")
         to_one = [_aimed(ours[2] / ours[1], row["target_threads"]), ratio(bare[2] / bare[1])]
         lines.append([row["env"], f"{row['mean_length']:,.0f}", *cells, *to_one])
         if more:
             forces.append([row["env"], *[cell for n, value in ours.items() for cell in (rate(more[n]), ratio(value / more[n]))]])
-    head = ["1 thread", "of bare `mj_step`", "2 threads", "of bare `mj_step`", "2 threads to 1", "bare, 2 to 1"]
+    head = ["1 thread", "of bare `mj_step`", "of it, no clock", "2 threads", "of bare `mj_step`", "2 to 1", "bare, 2 to 1"]
     text = markdown(["env steps/s (aim)", "mean length", *head], lines)
     if forces:
         head = ["bare, 1 thread", "fastars of it", "bare, 2 threads", "fastars of it"]

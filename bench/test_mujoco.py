@@ -22,26 +22,25 @@ ENVS = [env_id for env_id in compiled_env_ids("mujoco") if env_id.endswith("-v5"
 POOLED = [env_id for env_id in compiled_env_ids("mujoco") if env_id.endswith("-v4")]
 TRAINED = "HalfCheetah-v5"
 KERNEL, ONE_THREAD = f"fastars, {THREADS} threads", "fastars, 1 thread"
-# Episodes, deviation of the policies' weights, time limit where it is not Gymnasium's: about 0.5 s on one thread.
+# Episodes, deviation of the policies' weights, time limit where it is not Gymnasium's: about 0.4 s on one thread. A call of
+# `evaluate_candidates` takes 6 ms before the first step, for Gymnasium to make an environment.
 WORK = {
-    "Ant": (12, 0.005, 200),
+    "Ant": (10, 0.005, 200),
     "HalfCheetah": (16, 0.05, None),
-    "Hopper": (120, 0.05, None),
-    "Humanoid": (96, 0.05, None),
-    "HumanoidStandup": (12, 0.05, 100),
-    "InvertedDoublePendulum": (960, 0.05, None),
-    "InvertedPendulum": (960, 0.05, None),
-    "Pusher": (120, 0.05, None),
-    "Reacher": (480, 0.05, None),
+    "Hopper": (100, 0.05, None),
+    "Humanoid": (80, 0.05, None),
+    "HumanoidStandup": (10, 0.05, 100),
+    "InvertedDoublePendulum": (800, 0.05, None),
+    "InvertedPendulum": (800, 0.05, None),
+    "Pusher": (100, 0.05, None),
+    "Reacher": (400, 0.05, None),
     "Swimmer": (10, 0.05, None),
-    "Walker2d": (192, 0.05, None),
+    "Walker2d": (160, 0.05, None),
 }
 OBSERVES_FORCES = ("Ant", "Humanoid", "HumanoidStandup")
 # What is aimed at, shown beside what was measured.
 OF_BARE = {"Ant": 0.95, "Humanoid": 0.95, "HalfCheetah": 0.9, "Hopper": 0.9, "Walker2d": 0.9, "Swimmer": 0.9}
 TWO_THREADS, OF_TRAINING, OF_ENVPOOL = 1.9, 10.0, {"HalfCheetah-v4": 1.5}
-# EnvPool's environments, and how many of them are waited for.
-POOLS = [(64, 64), (256, 256), (1024, 1024), (16, 8), (64, 32), (256, 64)]
 
 
 @pytest.fixture(autouse=True)
@@ -88,11 +87,13 @@ def test_against_bare_steps(env_id, race, record, quick):
         KERNEL: lambda: evaluate_candidates(env, weights, seeds, n_threads=THREADS),
         ONE_THREAD: lambda: evaluate_candidates(env, weights, seeds, n_threads=1),
     }
-    for what, with_forces in {"bare": False, "with contact forces": True}.items():
-        for n_threads in (THREADS, 1) if name in OBSERVES_FORCES or not with_forces else ():
-            run = replay.bare(episodes, n_threads, with_forces)
-            np.testing.assert_array_equal(run(), episodes.last_positions)
-            competitors[f"{what}, {n_threads} threads"] = run
+    for n_threads in (THREADS, 1):
+        competitors[f"bare, {n_threads} threads"] = replay.bare(episodes, n_threads)
+        if name in OBSERVES_FORCES:
+            competitors[f"with contact forces, {n_threads} threads"] = replay.bare(episodes, n_threads, with_contact_forces=True)
+    competitors["without clock, 1 thread"] = replay.bare(episodes, 1, with_clock=False)
+    for run in list(competitors.values())[2:]:
+        np.testing.assert_array_equal(run(), episodes.last_positions)
     seconds = race(competitors, budget=8.0)
     rates = {key: n_steps / value for key, value in seconds.items()}
     record(
@@ -120,20 +121,23 @@ def gymnasium_loop(env, weights, seeds):
     return n_steps
 
 
-def vectorised(env_id, mode, weights, n_steps):
-    """A function that takes `n_steps` steps of `THREADS` environments side by side, and what closes them."""
-    from fastars.envs.mujoco.capi import collected_warnings
+class Vectorised:
+    """Environments of Gymnasium side by side; a call takes `n_steps` steps of each. A reset is no step."""
 
-    with collected_warnings():
-        envs = gymnasium.make_vec(env_id, num_envs=THREADS, vectorization_mode=mode, max_episode_steps=limit(env_id))
-    act = linear_policy(compiled_env(env_id).task(LinearPolicy(False)), weights[:THREADS])
-    last = [envs.reset(seed=0)[0]]
+    def __init__(self, env_id, mode, weights, n_steps):
+        from fastars.envs.mujoco.capi import collected_warnings
 
-    def run():
-        for _ in range(n_steps):
-            last[0] = envs.step(act(last[0]))[0]
+        with collected_warnings():
+            self.envs = gymnasium.make_vec(env_id, num_envs=THREADS, vectorization_mode=mode, max_episode_steps=limit(env_id))
+        self.act = linear_policy(compiled_env(env_id).task(LinearPolicy(False)), weights[:THREADS])
+        self.observations, _ = self.envs.reset(seed=0)
+        self.n_steps, self.taken, self.calls = n_steps, 0, 0
 
-    return run, envs.close
+    def __call__(self):
+        self.calls += 1
+        for _ in range(self.n_steps):
+            self.observations, _, terminated, truncated, _ = self.envs.step(self.act(self.observations))
+            self.taken += THREADS - np.count_nonzero(terminated | truncated)  # which are reset by their next step
 
 
 @pytest.mark.parametrize("env_id", ENVS)
@@ -142,36 +146,31 @@ def test_against_gymnasium(env_id, race, record, quick):
     env, weights, seeds, _, n_steps = recorded(env_id, quick)
     few = max(len(seeds) // 8, 2)
     n_few = gymnasium_loop(env, weights[:few], seeds[:few])
-    n_vector = max(n_few // THREADS, 1)
-    (sync, close_sync), (workers, close_workers) = (vectorised(env_id, mode, weights, n_vector) for mode in ("sync", "async"))
+    sync, workers = (Vectorised(env_id, mode, weights, max(n_few // n, 1)) for mode, n in {"sync": 4, "async": 12}.items())
+    competitors = {
+        KERNEL: lambda: evaluate_candidates(env, weights, seeds, n_threads=THREADS),
+        "Gymnasium loop": lambda: gymnasium_loop(env, weights[:few], seeds[:few]),
+        "`make_vec`, sync": sync,
+        f"`make_vec`, async, {THREADS} workers": workers,
+    }
     try:
-        seconds = race(
-            {
-                KERNEL: lambda: evaluate_candidates(env, weights, seeds, n_threads=THREADS),
-                "Gymnasium loop": lambda: gymnasium_loop(env, weights[:few], seeds[:few]),
-                "`make_vec`, sync": sync,
-                f"`make_vec`, async, {THREADS} workers": workers,
-            },
-            budget=3.0,
-        )
+        seconds = race(competitors, budget=3.0)
     finally:
-        close_sync()
-        close_workers()
-    ours, loop, *vector = seconds.values()
-    counts = [n_steps / ours, n_few / loop, *(n_vector * THREADS / value for value in vector)]
-    record(env=env_id, kind="peer", steps_per_s=dict(zip(seconds, counts, strict=True)))
+        sync.envs.close()
+        workers.envs.close()
+    counts = [n_steps, n_few, *(vector.taken / vector.calls for vector in (sync, workers))]
+    rates = {name: count / seconds[name] for name, count in zip(seconds, counts, strict=True)}
+    record(env=env_id, kind="peer", steps_per_s=rates)
 
 
 @pytest.mark.parametrize("env_id", ENVS)
-@pytest.mark.parametrize(
-    ("module", "make_replay"), [("rollout", replay.with_rollout), ("batch", replay.with_batch)], ids=["rollout", "batch"]
-)
-def test_against_mujoco(env_id, module, make_replay, race, record, quick):
-    """They want episodes of one length, and step as many frames as there are controls."""
+@pytest.mark.parametrize("module", ["rollout", "batch"])
+def test_against_mujoco(env_id, module, race, record, quick):
+    """They want episodes of one length."""
     optional(f"mujoco.{module}")
     env, weights, seeds, episodes, n_steps = recorded(env_id, quick)
     even = replay.of_one_length(episodes)
-    theirs = make_replay(even, THREADS)
+    theirs = {"rollout": replay.with_rollout, "batch": replay.with_batch}[module](even, THREADS)
     np.testing.assert_array_equal(theirs(), even.last_positions)
     name = f"`mujoco.{module}`, {THREADS} threads"
     seconds = race({KERNEL: lambda: evaluate_candidates(env, weights, seeds, n_threads=THREADS), name: theirs}, budget=2.0)
@@ -179,23 +178,30 @@ def test_against_mujoco(env_id, module, make_replay, race, record, quick):
     record(env=env_id, kind="peer", steps_per_s={key: counts[key] / value for key, value in seconds.items()})
 
 
-def pooled(envpool, env_id, weights, n_envs, n_waited, n_steps):
-    """A function that takes about `n_steps` steps in EnvPool; the actions are computed for `n_waited` environments at a time."""
-    kwargs = {"num_envs": n_envs, "batch_size": n_waited, "num_threads": THREADS, "seed": 0, "max_episode_steps": limit(env_id)}
-    envs = envpool.make_gymnasium(env_id, **kwargs)
-    task = compiled_env(env_id).task(LinearPolicy(False))
-    policies = np.resize(weights, (n_envs, weights.shape[1]))
-    act = linear_policy(task, policies)
-    envs.async_reset()
+class Pool:
+    """`n_envs` environments in EnvPool, whose actions are computed for `n_waited` of them at a time. A reset is no step.
 
-    def run():
-        for _ in range(-(-n_steps // n_waited)):
-            observations, *_, info = envs.recv()
+    It has as many environments as we have episodes, or a fraction of that, so that its calls go through whole episodes: the first
+    steps of one may take half as long as the others.
+    """
+
+    def __init__(self, envpool, env_id, weights, n_envs, n_waited, n_steps):
+        kwargs = {"num_envs": n_envs, "batch_size": n_waited, "num_threads": THREADS, "seed": 0}
+        self.envs = envpool.make_gymnasium(env_id, max_episode_steps=limit(env_id), **kwargs)
+        self.task, self.weights = compiled_env(env_id).task(LinearPolicy(False)), weights[:n_envs]
+        self.act = linear_policy(self.task, self.weights)
+        self.n_calls, self.taken, self.calls = -(-n_steps // n_waited), 0, 0
+        self.is_whole = n_waited == n_envs
+        self.envs.async_reset()
+
+    def __call__(self):
+        self.calls += 1
+        for _ in range(self.n_calls):
+            observations, *_, info = self.envs.recv()
             chosen = info["env_id"]
-            actions = act(observations) if n_waited == n_envs else linear_policy(task, policies[chosen])(observations)
-            envs.send(actions, chosen)
-
-    return run, n_waited * -(-n_steps // n_waited)
+            act = self.act if self.is_whole else linear_policy(self.task, self.weights[chosen])
+            self.envs.send(act(observations), chosen)
+            self.taken += np.count_nonzero(info["elapsed_step"])
 
 
 @pytest.mark.parametrize("env_id", POOLED)
@@ -205,26 +211,26 @@ def test_against_envpool(env_id, race, record, quick):
     if env_id not in envpool.list_all_envs():
         pytest.skip(f"EnvPool has no {env_id}")
     weights, seeds = candidates(env_id, quick)
-    env = made(env_id)
+    env, n = made(env_id), len(seeds)
     n_steps = int(evaluate_candidates(env, weights, seeds, n_threads=THREADS).lengths.sum())
+    sizes = {(n // part, n // part // waits) for part in (1, 2, 8) for waits in (1, 2) if n // part >= 2 * THREADS} or {(n, n)}
     trials = {}
-    for n_envs, n_waited in POOLS[:1] if quick else POOLS:
-        run, n_taken = pooled(envpool, env_id, weights, n_envs, n_waited, max(n_steps // 4, 2 * n_envs))
-        run()
+    for size in sizes:
+        pool = Pool(envpool, env_id, weights, *size, n_steps)
         start = time.perf_counter()
-        run()
-        trials[n_envs, n_waited] = n_taken / (time.perf_counter() - start)
+        pool()
+        trials[size] = pool.taken / (time.perf_counter() - start)
     best = max(trials, key=trials.__getitem__)
-    theirs, n_taken = pooled(envpool, env_id, weights, *best, n_steps)
+    theirs = Pool(envpool, env_id, weights, *best, n_steps)
     seconds = race({KERNEL: lambda: evaluate_candidates(env, weights, seeds, n_threads=THREADS), "EnvPool": theirs}, budget=2.0)
     record(
         env=env_id,
         kind="envpool",
-        mean_length=n_steps / len(seeds),
+        mean_length=n_steps / n,
         environments=best[0],
         batch=best[1],
         target=OF_ENVPOOL.get(env_id),
-        steps_per_s={KERNEL: n_steps / seconds[KERNEL], "EnvPool": n_taken / seconds["EnvPool"]},
+        steps_per_s={KERNEL: n_steps / seconds[KERNEL], "EnvPool": theirs.taken / theirs.calls / seconds["EnvPool"]},
     )
 
 

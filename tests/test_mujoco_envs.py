@@ -3,6 +3,8 @@
 import functools
 import inspect
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +17,7 @@ pytest.importorskip("mujoco", reason="MuJoCo environments need the mujoco packag
 import gymnasium
 
 from fastars import ARS, UnsupportedEnvError, compiled_env_ids, evaluate_candidates, evaluate_policy
+from fastars._jit import cache_directory
 from fastars._protocol import advance, begin, sense
 from fastars._rng import seed_generator
 from fastars._structs import TERMINATED, TRUNCATED
@@ -244,11 +247,30 @@ def make_variant(env_id, kwargs, folder):
     return make(env_id, disable_env_checker=True, **kwargs)
 
 
+@pytest.fixture(scope="module")
+def rollouts_compiled():
+    """A function that waits for the rollout kernels: another process compiles them while this one is busy with `play`."""
+    if numba.config.DISABLE_JIT or cache_directory() is None:
+        yield lambda: None
+        return
+    program = (
+        "import sys, numpy, fastars\n"
+        "from fastars.envs import compiled_env, make\n"
+        "for env_id in sys.argv[1:]:\n"
+        "    env = make(env_id, max_episode_steps=1)\n"
+        "    fastars.evaluate_candidates(env, numpy.zeros((1, compiled_env(env).n_act * compiled_env(env).n_obs)), [0])\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, *(env_id for env_id in IDS if env_id.endswith("v5"))])
+    yield process.wait
+    process.kill()
+    process.wait()
+
+
 # --- Step by step
 
 
 @pytest.mark.parametrize("env_id", IDS)
-def test_episodes_equal_gymnasiums_step_by_step(env_id):
+def test_episodes_equal_gymnasiums_step_by_step(env_id, rollouts_compiled):
     """20 episodes of each kind, of which one has all of its 1,000 steps and the others up to 200 (HumanoidStandup: 400 and 40)."""
     long, short = (400, 40) if env_id.startswith("HumanoidStandup") else (1000, 200)
     episodes = assert_episodes_equal(make(env_id, disable_env_checker=True), 20, lambda seed: short if seed else long)
@@ -379,7 +401,8 @@ def test_observation_has_as_many_entries_as_its_space(env_id, kwargs):
 
 
 @pytest.mark.parametrize("env_id", IDS)
-def test_candidates_returns_equal_gymnasiums(env_id):
+def test_candidates_returns_equal_gymnasiums(env_id, rollouts_compiled):
+    rollouts_compiled()
     env = make(env_id, disable_env_checker=True, max_episode_steps=30)
     weights = np.array([random_weights(env, np.random.default_rng(seed)) for seed in range(10)])
     seeds = np.arange(10) + 500
@@ -392,8 +415,9 @@ def test_candidates_returns_equal_gymnasiums(env_id):
 
 
 @pytest.mark.parametrize("env_id", IDS)
-def test_training_episodes_can_be_replayed_in_gymnasium(env_id, monkeypatch):
+def test_training_episodes_can_be_replayed_in_gymnasium(env_id, monkeypatch, rollouts_compiled):
     """Those of the second iteration, whose observations are normalised."""
+    rollouts_compiled()
     env = make(env_id, disable_env_checker=True, max_episode_steps=20)
     model = ARS("LinearPolicy", env, n_delta=2, delta_std=0.1, variant="V2", seed=9, noise_size=1 << 16, n_threads=N_THREADS)
     model.learn(1)

@@ -168,6 +168,28 @@ def test_no_log_file_is_left_by_training(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model.zip"]
 
 
+def test_mujocos_clock_goes_on_after_rollouts(cramped_hopper):
+    """It stands still while they run, and goes on whether they ended well or not."""
+
+    def timed_steps():
+        model = mujoco.MjModel.from_xml_path(str(ASSETS / "hopper.xml"))
+        data = mujoco.MjData(model)
+        mujoco.mj_step(model, data)
+        return data.timer[mujoco.mjtTimer.mjTIMER_STEP].duration
+
+    assert timed_steps() > 0
+    evaluate_candidates("Swimmer-v5", np.zeros((2, 16)), range(2))
+    assert timed_steps() > 0
+    with pytest.raises(SimulationError):
+        evaluate_candidates(cramped_hopper, weights_for(cramped_hopper, 1), [7])
+    assert timed_steps() > 0
+    with capi.clock.stopped():
+        with capi.clock.stopped():
+            assert timed_steps() == 0
+        assert timed_steps() == 0
+    assert timed_steps() > 0
+
+
 def test_simulations_are_as_many_as_threads():
     sampler = compiled_sampler(compiled_env("Swimmer-v5"), LinearPolicy(False), n_threads=2)
     rollouts = sampler.evaluate(np.zeros((40, 18)), identity_filter(8), np.arange(40, dtype=np.uint64), False)

@@ -7,7 +7,7 @@ from typing import Any
 from fastars._signals import HeldSignals
 from fastars._structs import FAILED, Filter, FloatArray, Rollouts, SeedArray, Simulation, Task, empty_rollouts
 from fastars.envs import CompiledEnv, SimulationError
-from fastars.envs.mujoco.capi import failure, new_simulation
+from fastars.envs.mujoco.capi import clock, failure, new_simulation
 from fastars.kernels.simulated import roll_out_simulated
 from fastars.samplers.compiled import for_blocks
 
@@ -49,7 +49,8 @@ class SimulatedSampler:
             with lock:
                 seconds[0] += time.perf_counter() - start
 
-        for_blocks(run, n_blocks, self.n_threads)
+        with clock.stopped():
+            for_blocks(run, n_blocks, self.n_threads)
         self._episode_seconds = max(seconds[0] / n_episodes, 1e-6)
         return out
 
