@@ -224,7 +224,7 @@ class _Clock:
     """MuJoCo's clock, which its Python bindings set to measure the parts of every step.
 
     A step reads it some 40 times: without it, HalfCheetah took 1.16, Hopper 1.11 and Swimmer 1.23 times as many steps per second.
-    So it stands still while rollouts run, for all of the process: `MjData.timer` then counts nothing. It is exchanged for a function
+    So it stands still while rollouts run, for all of the process: `MjData.timer` counts nothing then. It is replaced by a function
     that gives 0, not for none: another thread may be between looking for a clock and reading it.
     """
 
