@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 THREADS = 2  # all figures are for two CPUs
-_PACKAGES = ("numba", "numpy", "gymnasium")
+_PACKAGES = ("numba", "numpy", "gymnasium", "mujoco")
 _PEERS = ("envpool", "gymnax", "jax", "sb3-contrib", "torch")
 
 
