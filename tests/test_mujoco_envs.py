@@ -32,6 +32,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:MuJoCo on .*:UserWarning"),  # what MuJoCo has to say about Gymnasium's files
 ]
 
+
+@pytest.fixture(autouse=True)
+def _in_temporary_folder(tmp_path, monkeypatch):
+    """Gymnasium's own simulations write MUJOCO_LOG.TXT where they are."""
+    monkeypatch.chdir(tmp_path)
+
+
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 IDS = compiled_env_ids("mujoco")
 N_THREADS = 1 if numba.config.DISABLE_JIT else 2  # without compilation, what conftest.py says about warnings holds for one thread
