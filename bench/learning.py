@@ -23,6 +23,7 @@ FINAL_SEED = 1_000_000  # of the final episodes, apart from those that chose the
 RUNS = {
     "HalfCheetah, paper's V2-t": ("HalfCheetah-v5", {"preset": "paper"}, 6_000_000, PAPER_SEEDS, 3430),
     "Hopper, paper's V2-t": ("Hopper-v5", {"preset": "paper"}, 5_000_000, PAPER_SEEDS, 3120),
+    "Hopper, fastars' own": ("Hopper-v5", {"preset": "tuned"}, 3_000_000, PAPER_SEEDS, 3120),
     "Swimmer, paper's V1": ("Swimmer-v5", {"preset": "paper"}, 2_000_000, PAPER_SEEDS, 325),
     "Swimmer, fastars' own": ("Swimmer-v5", {"preset": "tuned"}, 1_000_000, (*PAPER_SEEDS, *range(1, 8)), 325),
 }
