@@ -39,7 +39,7 @@ def main():
         curves = [train(env_id, settings, steps, seed, goal) for seed in seeds]
         row = {"run": name, "env": env_id, "settings": settings, "goal": goal, "seeds": curves}
         rows = [other for other in rows if other["run"] != name] + [row]
-        RESULTS.write_text(json.dumps({"machine": machine_info(), "rows": rows}, indent=1) + "\n")
+        RESULTS.write_text(json.dumps({"table": "learning", "machine": machine_info(), "rows": rows}, indent=1) + "\n")
         reached = [curve["seed"] for curve in curves if curve["best"] >= goal]
         bests = [round(curve["best"]) for curve in curves]
         print(f"{name}: best {bests}, {len(reached)} of {len(curves)} reach {goal}", flush=True)
