@@ -289,7 +289,7 @@ def test_episodes_equal_gymnasiums_step_by_step(env_id, rollouts_compiled):
 @pytest.mark.parametrize(("env_id", "kwargs"), variants(), ids=label)
 def test_arguments_change_what_they_change_in_gymnasium(env_id, kwargs, tmp_path):
     """The first one named is also seen to change something at all."""
-    n_steps = 40 if env_id.startswith("Humanoid") else 100
+    n_steps = 20 if env_id.startswith("Humanoid") else 60
     episodes = assert_episodes_equal(make_variant(env_id, kwargs, tmp_path), 2, lambda seed: n_steps)
     argument, *others = kwargs
     without = make_variant(env_id, {name: kwargs[name] for name in others}, tmp_path)
