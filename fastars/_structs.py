@@ -31,6 +31,21 @@ class Unclipped(NamedTuple):
     """Actions of a Box space: each score as float32; the environment does what it does with values out of bounds."""
 
 
+class Squash(NamedTuple):
+    """Actions of a Box space: low + (tanh(score) + 1) / 2 * (high - low)."""
+
+
+class Choices(NamedTuple):
+    """Actions of a MultiDiscrete space: for each entry, `starts` plus the index of the largest of its `sizes` scores."""
+
+    starts: IntArray
+    sizes: IntArray
+
+
+class Signs(NamedTuple):
+    """Actions of a MultiBinary space: 1 for each score above 0."""
+
+
 class LinearPolicy(NamedTuple):
     """scores = W x (+ b), x the filtered observation.
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
 
     from fastars._structs import Task
+    from fastars.envs.gym import GymEnv
     from fastars.envs.mujoco.task import MujocoTask
 
 _CLASSIC = "fastars.envs.classic"
@@ -65,7 +66,7 @@ class SimulationError(RuntimeError):
 
 
 class CompiledEnv(NamedTuple):
-    """An environment as the samplers see it."""
+    """An environment in compiled kernels, as the samplers see it."""
 
     id: str
     kwargs: dict[str, Any]  # keyword arguments of `gymnasium.make`
@@ -84,24 +85,23 @@ class CompiledEnv(NamedTuple):
     @property
     def n_act(self) -> int:
         """Scores a policy must give: entries of a Box action, choices of a Discrete one."""
-        n = getattr(self.action_space, "n", None)
-        return int(n) if n is not None else int(np.prod(self.action_space.shape))
+        from fastars.envs.spaces import n_scores
+
+        return n_scores(self.action_space)
 
     def gymnasium(self) -> tuple[Any, dict[str, Any]]:
         """Id (or EnvSpec) and keyword arguments that make the same environment in Gymnasium."""
         return self.spec or self.id, self.kwargs
 
-    def task(self, policy: Any, clip_actions: bool = True) -> Task:
+    def task(self, policy: Any, clip_actions: bool = True, squash_output: bool = False) -> Task:
         """The task of `policy` in this environment, as the kernels take it."""
-        from fastars._structs import Argmax, Clip, Task, Unclipped
+        from fastars._structs import Task
+        from fastars.envs.spaces import action_form
 
-        if hasattr(self.action_space, "n"):
-            bounds = (np.float32(0.0),) * self.n_act
-            return Task(self.constants, policy, Argmax(int(self.action_space.start)), bounds, bounds, self.max_steps)
-        low, high = self.action_space.low, self.action_space.high
-        if self.model is None:
-            low, high = tuple(map(np.float32, low)), tuple(map(np.float32, high))
-        return Task(self.constants, policy, Clip() if clip_actions else Unclipped(), low, high, self.max_steps)
+        kind, low, high = action_form(self.action_space, clip_actions, squash_output)
+        if self.model is None:  # lanes: loops over tuples are unrolled
+            return Task(self.constants, policy, kind, tuple(low), tuple(high), self.max_steps)
+        return Task(self.constants, policy, kind, low, high, self.max_steps)
 
 
 def compiled_env_ids(family: str | None = None) -> list[str]:
@@ -114,6 +114,49 @@ def compiled_env_ids(family: str | None = None) -> list[str]:
     """
     prefix = "fastars.envs" if family is None else f"fastars.envs.{family}."
     return sorted(env_id for env_id, (module, _) in _COMPILED.items() if module.startswith(prefix))
+
+
+def environment(env: Any, compiled: bool | None = None, max_episode_steps: int | None = None) -> CompiledEnv | GymEnv:
+    """An environment as the samplers see it: compiled if it can be, otherwise in Python.
+
+    Parameters
+    ----------
+    env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask or callable
+        As `ARS` takes it.
+    compiled : bool, optional
+        True: in compiled kernels or not at all. False: in Python.
+    max_episode_steps : int, optional
+        Ends episodes after so many steps, where nothing ends them before.
+
+    Raises
+    ------
+    UnsupportedEnvError
+        If it can't be run, or not in compiled kernels where these are asked for; the message says why.
+    TypeError
+        If `env` is none of these.
+    """
+    import gymnasium
+    from gymnasium.vector import VectorEnv
+
+    from fastars.envs.gym import gym_env
+    from fastars.envs.mujoco.task import MujocoTask
+
+    reason = "compiled=False"
+    if compiled is not False:
+        try:
+            if isinstance(env, VectorEnv):
+                raise UnsupportedEnvError("a vector environment steps by itself")
+            if callable(env) and not isinstance(env, (gymnasium.Env, MujocoTask)):
+                raise UnsupportedEnvError("a function makes it: what it makes could differ from one to the next")
+            found = compiled_env(env)
+        except UnsupportedEnvError as error:
+            is_unknown = isinstance(env, str) and ":" not in env and env not in gymnasium.registry
+            if compiled or is_unknown or env in _COMPILED:
+                raise
+            reason = str(error)
+        else:
+            return found._replace(max_steps=min(found.max_steps, max_episode_steps or found.max_steps))
+    return gym_env(env.make if isinstance(env, MujocoTask) else env, reason, max_episode_steps)
 
 
 def compiled_env(env: str | gymnasium.Env | MujocoTask) -> CompiledEnv:
@@ -157,9 +200,9 @@ def _make(env_id: str) -> gymnasium.Env:
     if env_id not in _COMPILED:
         known = env_id in gymnasium.registry
         near = difflib.get_close_matches(env_id, compiled_env_ids() if known else {*_COMPILED, *gymnasium.registry}, n=3)
-        what = "is a Gymnasium environment, but not a compiled one" if known else "is not a known environment id"
+        what = "is a Gymnasium environment, but none of the compiled ones" if known else "is not a known environment id"
         hint = f" Near names: {', '.join(near)}." if near else ""
-        raise UnsupportedEnvError(f"env {env_id!r} {what}.{hint} Compiled: {', '.join(compiled_env_ids())}.")
+        raise UnsupportedEnvError(f"env {env_id!r} {what}.{hint} fastars.compiled_env_ids() lists those.")
     return make(env_id)
 
 
@@ -214,24 +257,25 @@ def _compiled(env: gymnasium.Env) -> CompiledEnv:
     if spec is None or not (is_task or spec.id in _COMPILED):
         name = spec.id if spec is not None else type(env.unwrapped).__name__
         spaces = f"observations {env.observation_space}, actions {env.action_space}"
-        raise UnsupportedEnvError(f"env {name!r} ({spaces}) is not a compiled one. Compiled: {', '.join(compiled_env_ids())}.")
+        raise UnsupportedEnvError(f"env {name!r} ({spaces}) is none of the compiled ones, which fastars.compiled_env_ids() lists")
     if not (is_task or str(spec.entry_point).startswith("gymnasium.envs.")):
         raise UnsupportedEnvError(f"env {spec.id!r} was registered anew, as {spec.entry_point!r}, and the compiled one was not")
-    if not spec.max_episode_steps or spec.max_episode_steps < 1:
+    max_steps = time_limit(env)
+    if not max_steps or max_steps < 1:
         raise UnsupportedEnvError(f"env {spec.id!r} has no time limit: make it with max_episode_steps=...")
     if isinstance(unwrapped, TaskEnv):
-        return unwrapped.task.compiled._replace(max_steps=_time_limit(env))
+        return unwrapped.task.compiled._replace(max_steps=max_steps)
     module, name = _COMPILED[spec.id]
     constants_type = getattr(importlib.import_module(module), name)
     if module.startswith(_MUJOCO):
-        return _simulated(env, constants_type, spec)
+        return _simulated(env, constants_type, spec, max_steps)
     kwargs = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
     constants = _constants(constants_type, spec.id, kwargs)
     kwargs = {key: getattr(constants, key) for key in kwargs}
-    return CompiledEnv(spec.id, kwargs, constants, _time_limit(env), env.observation_space, env.action_space)
+    return CompiledEnv(spec.id, kwargs, constants, max_steps, env.observation_space, env.action_space)
 
 
-def _simulated(env: gymnasium.Env, constants_type: Any, spec: EnvSpec) -> CompiledEnv:
+def _simulated(env: gymnasium.Env, constants_type: Any, spec: EnvSpec, max_steps: int) -> CompiledEnv:
     """The compiled form of one of Gymnasium's MuJoCo environments. It has a model of its own."""
     from fastars.envs.mujoco.arguments import COSMETIC, constants_of
 
@@ -241,19 +285,21 @@ def _simulated(env: gymnasium.Env, constants_type: Any, spec: EnvSpec) -> Compil
     if str(kwargs.get("xml_file", "")).startswith((".", "~", "/")):  # else it is one of Gymnasium's own, wherever that is installed
         kwargs["xml_file"] = os.path.abspath(unwrapped.fullpath)
     model = copy.copy(unwrapped.model)
-    return CompiledEnv(spec.id, kwargs, constants, _time_limit(env), env.observation_space, env.action_space, model)
+    return CompiledEnv(spec.id, kwargs, constants, max_steps, env.observation_space, env.action_space, model)
 
 
-def _time_limit(env: gymnasium.Env) -> int:
-    """The smallest of the time limits around an environment, in steps."""
+def time_limit(env: Any) -> int | None:
+    """The smallest of the time limits around an environment, in steps; None if it has none."""
     import gymnasium
 
+    if isinstance(env, gymnasium.vector.VectorEnv):
+        return env.spec.max_episode_steps if env.spec is not None else None
     limits, layer = [], env
     while isinstance(layer, gymnasium.Wrapper):
         if isinstance(layer, gymnasium.wrappers.TimeLimit):
             limits.append(int(layer._max_episode_steps))
         layer = layer.env
-    return min(limits)
+    return min(limits, default=None)
 
 
 def _constants(constants_type: Any, env_id: str, kwargs: dict[str, Any]) -> Any:
@@ -276,7 +322,7 @@ def _refuse_changes(env: gymnasium.Env, spec: EnvSpec) -> None:
     layer = env
     while isinstance(layer, gymnasium.Wrapper):
         if type(layer).__name__ not in _TRANSPARENT_WRAPPERS or not type(layer).__module__.startswith("gymnasium."):
-            raise UnsupportedEnvError(f"env has the wrapper {type(layer).__name__}, which compiled rollouts don't run")
+            raise UnsupportedEnvError(f"env {spec.id!r} has the wrapper {type(layer).__name__}, which compiled rollouts don't run")
         layer = layer.env
     with quiet(spec.id):
         fresh = gymnasium.make(spec)

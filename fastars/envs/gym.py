@@ -1,0 +1,123 @@
+"""Environments that are stepped in Python: any that Gymnasium can make, or that somebody else did."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import cloudpickle
+import gymnasium
+from gymnasium.vector import VectorEnv
+
+from fastars._structs import Task
+from fastars.envs import UnsupportedEnvError, make, time_limit
+from fastars.envs.spaces import UnsupportedSpaceError, action_form, flat_size, n_scores
+
+DEFAULT_CAP = 10_000  # steps of an episode in an environment without a time limit; ten times the usual ones
+
+
+class GymEnv(NamedTuple):
+    """An environment in Python as the samplers see it."""
+
+    id: str
+    kwargs: dict[str, Any]  # keyword arguments of `gymnasium.make`
+    make: Callable[[], gymnasium.Env] | None  # makes another one; None: there is only `env`
+    env: gymnasium.Env | VectorEnv | None  # the one that the user gave, who closes it
+    max_steps: int  # steps after which an episode ends at the latest
+    is_capped: bool  # whether they are our cap, for want of a time limit
+    observation_space: Any  # of a single environment
+    action_space: Any
+    reason: str  # why it isn't run in compiled kernels
+
+    @property
+    def n_obs(self) -> int:
+        """Entries of a flattened observation."""
+        return flat_size(self.observation_space)
+
+    @property
+    def n_act(self) -> int:
+        """Scores a policy must give."""
+        return n_scores(self.action_space)
+
+    def task(self, policy: Any, clip_actions: bool = True, squash_output: bool = False) -> Task:
+        """The task of `policy` in this environment, as the kernels take it; there is nothing of the environment in it."""
+        kind, low, high = action_form(self.action_space, clip_actions, squash_output)
+        return Task(None, policy, kind, low, high, self.max_steps)
+
+    def maker(self) -> Callable[[], gymnasium.Env]:
+        """A function that makes another such environment, here or in another process.
+
+        Raises
+        ------
+        UnsupportedEnvError
+            If there is only the one that the user gave, and it can't be copied.
+        """
+        if self.make is not None:
+            return self.make
+        if isinstance(self.env, VectorEnv):
+            raise UnsupportedEnvError(
+                f"{self.id} is a vector environment, which has its own way to run side by side: use n_workers=1"
+            )
+        try:
+            return partial(pickle.loads, cloudpickle.dumps(self.env))  # within this run: never read from a file
+        except Exception as error:  # whatever an attribute of the environment raises when it is pickled
+            raise UnsupportedEnvError(
+                f"env {self.id!r} can't be copied for worker processes ({type(error).__name__}: {error}): give its id, or a function "
+                "that makes one"
+            ) from error
+
+
+def gym_env(env: Any, reason: str, max_episode_steps: int | None = None) -> GymEnv:
+    """The form of an environment that is stepped in Python.
+
+    Parameters
+    ----------
+    env : str, gymnasium.Env, gymnasium.vector.VectorEnv or callable
+        A registered id (`module:Id` imports the module first), an environment, or a function without arguments that makes one.
+    reason : str
+        Why it isn't run in compiled kernels.
+    max_episode_steps : int, optional
+        Ends episodes after so many steps, if the environment does not end them before. Default: its time limit, or 10,000 where it
+        has none.
+
+    Raises
+    ------
+    UnsupportedEnvError
+        If a policy can't see its observations or can't act in its action space; the message names the space.
+    TypeError
+        If `env` is none of these, or the function makes none.
+    """
+    if isinstance(env, VectorEnv):
+        return _described(env, env.single_observation_space, env.single_action_space, None, env, reason, max_episode_steps)
+    if isinstance(env, gymnasium.Env):
+        return _described(env, env.observation_space, env.action_space, None, env, reason, max_episode_steps)
+    if not isinstance(env, str) and not callable(env):
+        raise TypeError(f"env must be an id, an environment, a vector environment or a function that makes one, got {env!r}")
+    maker = partial(make, env) if isinstance(env, str) else env
+    made = maker()
+    if not isinstance(made, gymnasium.Env):
+        raise TypeError(f"env must make a gymnasium.Env, {env!r} made {made!r}")
+    try:
+        if isinstance(env, str):  # worker processes have not seen what was registered here, the specification says all of it
+            maker = partial(make, made.spec)
+        return _described(made, made.observation_space, made.action_space, maker, None, reason, max_episode_steps)
+    finally:
+        made.close()
+
+
+def _described(
+    env: Any, observations: Any, actions: Any, maker: Any, given: Any, reason: str, max_episode_steps: int | None
+) -> GymEnv:
+    spec = env.spec
+    name = spec.id if spec is not None else type(env.unwrapped).__name__
+    kwargs = {} if spec is None else {key: value for key, value in spec.kwargs.items() if key not in ("render_mode", "num_envs")}
+    limit = time_limit(env)
+    cap = min(n for n in (limit, max_episode_steps or (None if limit else DEFAULT_CAP)) if n)
+    described = GymEnv(name, kwargs, maker, given, cap, limit is None, observations, actions, reason)
+    try:
+        described.n_obs, described.n_act  # noqa: B018 - they raise
+    except UnsupportedSpaceError as error:
+        raise UnsupportedEnvError(f"env {name!r}: {error}") from error
+    return described

@@ -1,0 +1,204 @@
+"""Gymnasium's spaces as vectors: observations flattened for a policy, its scores turned into actions.
+
+| action space | scores | action |
+|---|---|---|
+| Box | one per entry | the score, clipped to the bounds, or squashed between them by a tanh |
+| Discrete | one per choice | the choice with the largest score, the first of equals |
+| MultiDiscrete | one per choice of each entry | the same, entry by entry |
+| MultiBinary | one per entry | 1 where the score is above 0 |
+
+Observations are flattened as `gymnasium.spaces.flatten` does: one-hot vectors for choices, the parts of a Dict in its order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector.utils import batch_space, iterate
+
+from fastars._structs import Argmax, Choices, Clip, FloatArray, Signs, Squash, Unclipped
+
+_PARTS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
+class UnsupportedSpaceError(ValueError):
+    """A space that policies can't see or can't act in; the message names it and says what to wrap."""
+
+
+def flat_size(space: spaces.Space) -> int:
+    """Entries of a flattened observation.
+
+    Raises
+    ------
+    UnsupportedSpaceError
+        For a space that is neither a Box, Discrete, MultiDiscrete, MultiBinary nor a Dict or Tuple of those, or that is empty.
+    """
+    _refuse_observations(space, space)
+    size = spaces.flatdim(space)
+    if size < 1:
+        raise UnsupportedSpaceError(f"the observation space {space} has no entries")
+    return size
+
+
+def _refuse_observations(part: Any, space: Any) -> None:
+    """Raise if a part of an observation space can't be flattened to a fixed number of numbers."""
+    if isinstance(part, (spaces.Dict, spaces.Tuple)):
+        for inner in part.spaces.values() if isinstance(part, spaces.Dict) else part.spaces:
+            _refuse_observations(inner, space)
+    elif not isinstance(part, _PARTS) or np.dtype(part.dtype).kind not in "fiub":
+        where = "" if part is space else f" in {space}"
+        raise UnsupportedSpaceError(
+            f"observations of the space {part}{where} can't be given to a policy: wrap the environment in "
+            "gymnasium.wrappers.TransformObservation, which can turn them into a Box"
+        )
+
+
+def flattener(space: spaces.Space) -> Callable[[Any], np.ndarray]:
+    """A function from one observation to its flat entries, any dtype; it raises ValueError for one of another shape."""
+    if isinstance(space, spaces.Box):
+        shape = space.shape
+
+        def ravel(observation: Any) -> np.ndarray:
+            array = np.asarray(observation)
+            if array.shape != shape:
+                raise ValueError(f"the observation has shape {array.shape}, its space says {shape}")
+            return array.ravel()
+
+        return ravel
+    size = flat_size(space)
+
+    def flatten(observation: Any) -> np.ndarray:
+        flat = np.asarray(spaces.flatten(space, observation))
+        if flat.shape != (size,):
+            raise ValueError(f"the observation has {flat.size} entries, its space {space} says {size}")
+        return flat
+
+    return flatten
+
+
+def unbatched(space: spaces.Space, observations: Any) -> Iterable[Any]:
+    """The single observations of a batch, as `gymnasium.vector` stacks them; `space` is that of a single one."""
+    if isinstance(space, (spaces.Dict, spaces.Tuple)):
+        _, first = _first_part(space, observations)
+        return iterate(batch_space(space, len(first)), observations)
+    return np.asarray(observations)
+
+
+def is_batch(space: spaces.Space, observation: Any) -> bool:
+    """Whether it is a batch of observations rather than one; ValueError if it is neither."""
+    try:
+        part, first = _first_part(space, observation)
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(f"observation must be of the space {space}, got {observation!r}") from error
+    shape, single = np.shape(first), part.shape or ()
+    if shape == single:
+        return False
+    if len(shape) == len(single) + 1 and shape[1:] == single:
+        return True
+    raise ValueError(f"observation must have shape {single} or (n, *{single}), got {shape}")
+
+
+def _first_part(space: Any, observation: Any) -> tuple[spaces.Space, Any]:
+    """The first part of a Dict or Tuple that is neither, and what an observation has there."""
+    while isinstance(space, (spaces.Dict, spaces.Tuple)):
+        key: Any = next(iter(space.spaces)) if isinstance(space, spaces.Dict) else 0
+        space, observation = space[key], observation[key]
+    return space, observation
+
+
+def n_scores(space: spaces.Space) -> int:
+    """Scores a policy must give for an action.
+
+    Raises
+    ------
+    UnsupportedSpaceError
+        For a space that is neither a Box, Discrete, MultiDiscrete nor MultiBinary, or that is empty.
+    """
+    if isinstance(space, spaces.Discrete):
+        return int(space.n)
+    if isinstance(space, spaces.MultiDiscrete):
+        return int(space.nvec.sum())
+    if not isinstance(space, (spaces.Box, spaces.MultiBinary)) or space.dtype.kind not in "fiu":
+        raise UnsupportedSpaceError(
+            f"a policy can't act in the space {space}: wrap the environment in gymnasium.wrappers.TransformAction, which can make it "
+            "a Box, Discrete, MultiDiscrete or MultiBinary space"
+        )
+    size = int(np.prod(space.shape))
+    if size < 1:
+        raise UnsupportedSpaceError(f"the action space {space} has no entries")
+    return size
+
+
+def action_form(space: spaces.Space, clip: bool, squash: bool) -> tuple[Any, np.ndarray, np.ndarray]:
+    """(kind, low, high): how scores become actions, with the bounds of each score.
+
+    Parameters
+    ----------
+    space : gymnasium.Space
+        An action space.
+    clip : bool
+        Clip the actions of a Box, rather than leave what is out of bounds to the environment.
+    squash : bool
+        Put the actions of a Box between its bounds by a tanh. No other space is squashed.
+
+    Raises
+    ------
+    UnsupportedSpaceError
+        For a Box without bounds that is to be squashed, and as `n_scores`.
+    """
+    n = n_scores(space)
+    none = np.zeros(n, np.float32)
+    if isinstance(space, spaces.Discrete):
+        return Argmax(int(space.start)), none, none
+    if isinstance(space, spaces.MultiDiscrete):
+        return Choices(space.start.ravel().astype(np.int64), space.nvec.ravel().astype(np.int64)), none, none
+    if not isinstance(space, spaces.Box):
+        return Signs(), none, none
+    dtype = _score_dtype(space)
+    low, high = space.low.ravel().astype(dtype), space.high.ravel().astype(dtype)
+    if squash and not np.isfinite(np.concatenate([low, high])).all():
+        raise UnsupportedSpaceError(
+            f"squash_output=True needs bounds, the action space is {space}: wrap the environment in "
+            "gymnasium.wrappers.TransformAction, which can give it some, or use squash_output=False"
+        )
+    is_whole = space.dtype.kind != "f"
+    return Squash() if squash else Clip() if clip or is_whole else Unclipped(), low, high
+
+
+def _score_dtype(space: spaces.Box) -> Any:
+    """The dtype that the scores of a Box are rounded to: float32, unless its own has more bits or is none of floats."""
+    return np.float32 if space.dtype in (np.float32, np.float16) else np.float64
+
+
+def action_rows(space: spaces.Space, n: int) -> np.ndarray:
+    """Room for n flat actions, as the kernels write them."""
+    if isinstance(space, spaces.Discrete):
+        return np.zeros((n, 1), np.int64)
+    dtype: Any = _score_dtype(space) if isinstance(space, spaces.Box) else np.int64
+    return np.zeros((n, int(np.prod(space.shape or ()))), dtype)
+
+
+def batched_actions(space: spaces.Space, rows: np.ndarray) -> np.ndarray:
+    """Flat actions (n, entries) as a batch in the form of the space, as `gymnasium.vector` takes it."""
+    if isinstance(space, spaces.Discrete):
+        return rows[:, 0]
+    rows = rows.reshape(len(rows), *(space.shape or ()))
+    if rows.dtype == space.dtype:
+        return rows
+    if isinstance(space, spaces.Box):
+        return _in_bounds(space, rows)
+    return rows.astype(space.dtype)
+
+
+def _in_bounds(space: spaces.Box, rows: FloatArray) -> np.ndarray:
+    """Actions in the dtype of a Box: whole numbers are rounded, and nothing is rounded out of the bounds."""
+    is_whole = space.dtype.kind != "f"
+    with np.errstate(invalid="ignore", over="ignore"):  # a score beyond the dtype; it gets the bound
+        actions = (np.rint(rows) if is_whole else rows).astype(space.dtype)
+    if not is_whole:
+        return np.clip(actions, space.low, space.high) if np.isfinite(space.low).any() or np.isfinite(space.high).any() else actions
+    low, high = np.broadcast_to(space.low, rows.shape), np.broadcast_to(space.high, rows.shape)
+    return np.where(rows >= high, high, np.where(rows <= low, low, actions))
