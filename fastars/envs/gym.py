@@ -64,8 +64,8 @@ class GymEnv(NamedTuple):
             return partial(pickle.loads, cloudpickle.dumps(self.env))  # within this run: never read from a file
         except Exception as error:  # whatever an attribute of the environment raises when it is pickled
             raise UnsupportedEnvError(
-                f"env {self.id!r} can't be copied for worker processes ({type(error).__name__}: {error}): give its id, or a function "
-                "that makes one"
+                f"env {self.id!r} can't be copied for worker processes ({type(error).__name__}: {error}): give its id, or a "
+                "function that makes one"
             ) from error
 
 

@@ -123,8 +123,8 @@ def n_scores(space: spaces.Space) -> int:
         return int(space.nvec.sum())
     if not isinstance(space, (spaces.Box, spaces.MultiBinary)) or space.dtype.kind not in "fiu":
         raise UnsupportedSpaceError(
-            f"a policy can't act in the space {space}: wrap the environment in gymnasium.wrappers.TransformAction, which can make it "
-            "a Box, Discrete, MultiDiscrete or MultiBinary space"
+            f"a policy can't act in the space {space}: wrap the environment in gymnasium.wrappers.TransformAction, which can make "
+            "it a Box, Discrete, MultiDiscrete or MultiBinary space"
         )
     size = int(np.prod(space.shape))
     if size < 1:
