@@ -5,6 +5,7 @@ Arithmetic on arrays is in `kernels` or, slowly, in `reference`.
 
 from __future__ import annotations
 
+import logging
 import math
 import operator
 import os
@@ -18,18 +19,22 @@ import numpy as np
 from fastars import kernels, model_file, reference
 from fastars._rng import STREAM_EVALUATION, STREAM_WEIGHTS
 from fastars._signals import HeldSignals
-from fastars._structs import UNSTABLE, Filter, FloatArray, LinearPolicy, Moments, Rollouts
+from fastars._structs import FAILED, UNSTABLE, Filter, FloatArray, Moments, Rollouts
 from fastars.config import Config, Schedule, make_config
-from fastars.envs import CompiledEnv, compiled_env, quiet
+from fastars.envs import CompiledEnv, UnsupportedEnvError, environment, quiet
+from fastars.failures import FailureLog
 from fastars.logger import Logger
-from fastars.policy import Policy, n_weights, parse_policy
-from fastars.samplers.compiled import at_least_one, available_cpus, compiled_sampler, for_blocks, seed_array, with_bias_block
+from fastars.policy import Policy, policy_settings, random_weights
+from fastars.samplers import make_sampler
+from fastars.samplers.compiled import at_least_one, available_cpus, for_blocks, seed_array, with_bias_block
 
 _BACKENDS = ("numba", "numpy")
 _NOISE_SIZE = 1 << 22
 _MAX_EMPTY_ITERATIONS = 10
 _PARALLEL_SUM = 1 << 20  # products from which a weighted sum (about 1 ms) is worth a second thread
 _SUM_COLUMNS = 1 << 14  # of a thread's piece of it: 32 pieces of 500,000 columns gave 33 GB/s, 8 pieces 30
+
+_LOG = logging.getLogger("fastars")
 
 Callback = Callable[[dict[str, Any], dict[str, Any]], bool | None]
 
@@ -47,9 +52,10 @@ class ARS:
 
     Parameters
     ----------
-    policy : {"LinearPolicy"}
-    env : str or gymnasium.Env
-        The id of a compiled environment (`fastars envs` lists them), or one made by `gymnasium.make`.
+    policy : {"LinearPolicy", "MlpPolicy"}
+    env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask or callable
+        An id, an environment, or a function that makes one. It runs in compiled kernels if it is one of those that
+        `fastars.compiled_env_ids()` lists, unchanged; otherwise in Python. `model.sampler` says which, and why.
     n_delta : int
         Directions per iteration, each tried with both signs.
     n_top : int, optional
@@ -63,7 +69,8 @@ class ARS:
     n_eval_episodes : int
         Episodes per candidate.
     policy_kwargs : dict, optional
-        `with_bias` (default False).
+        Of a LinearPolicy: `with_bias` (default False), `squash_output` (False). Of an MlpPolicy: `net_arch` (default [64, 64]),
+        `activation_fn` ("relu"; or "tanh", or torch's classes of these names), `with_bias` (True), `squash_output` (True).
     seed : int, optional
         Default: drawn from the operating system, and kept in `model.seed`.
     verbose : int
@@ -79,12 +86,18 @@ class ARS:
         variant; where it has none of this one, it sets its choices only.
     normalize_observations : bool, optional
     backend : {"numba", "numpy"}
-        The compiled kernels, or the NumPy reference with a Gymnasium loop.
+        The compiled kernels, or the NumPy reference with a Gymnasium loop (of an environment that is compiled).
     n_threads : int, optional
-        Default: the CPUs this process may use.
+        Of compiled environments. Default: the CPUs this process may use.
+    n_workers : int
+        Processes that step environments in Python; 1 is this process.
+    env_timeout : float, optional
+        Seconds after which a step of an environment in a worker process is taken to hang; None: never.
+    compiled : bool, optional
+        True: run in compiled kernels or raise. False: run in Python, even if it could be compiled.
     **settings
         Any other field of `fastars.config.Config`: `noise_size`, `optimizer`, `momentum`, `weight_decay`, `fitness_shaping`,
-        `common_random_numbers`, `on_nonfinite`, and the choices a preset sets.
+        `common_random_numbers`, `max_episode_steps`, `on_nonfinite`, and the choices a preset sets.
 
     Examples
     --------
@@ -118,6 +131,9 @@ class ARS:
         normalize_observations: bool | None = None,
         backend: str = "numba",
         n_threads: int | None = None,
+        n_workers: int = 1,
+        env_timeout: float | None = 60.0,
+        compiled: bool | None = None,
         **settings: Any,
     ) -> None:
         if backend not in _BACKENDS:
@@ -128,8 +144,11 @@ class ARS:
             n_threads = at_least_one("n_threads", n_threads)
         if device not in ("cpu", "auto"):
             warnings.warn(f"device={device!r} has no effect: kernels run on the CPU", stacklevel=2)
-        structure = parse_policy(policy, policy_kwargs)
-        self._env = compiled_env(env)
+        n_workers = at_least_one("n_workers", n_workers)
+        if env_timeout is not None and not env_timeout > 0:
+            raise ValueError(f"env_timeout must be a positive number of seconds or None, got {env_timeout!r}")
+        self._env = environment(env, compiled, settings.get("max_episode_steps"))
+        settings |= policy_settings(policy, policy_kwargs)
         self.config: Config = make_config(
             preset,
             variant,
@@ -139,40 +158,60 @@ class ARS:
             learning_rate=learning_rate,
             delta_std=delta_std,
             zero_policy=zero_policy,
-            with_bias=structure.with_bias if "with_bias" in (policy_kwargs or {}) else None,
             alive_bonus_offset=alive_bonus_offset,
             n_eval_episodes=n_eval_episodes,
             normalize_observations=normalize_observations,
             seed=_entropy() if seed is None else seed,
             **settings,
         )
-        structure = structure._replace(with_bias=self.config.with_bias)
         self.preset = preset or "fastars"
         self.backend = backend
         self.verbose = verbose
-        self.policy = Policy(structure, self._env, self.config.clip_actions, backend)
-        self.sampler = _sampler(self._env, structure, self.config.clip_actions, backend, n_threads)
-        self.n_threads = n_threads or available_cpus()
-        self.n_weights = n_weights(structure, self._env)
+        self.policy = Policy(self._env, self.config, backend)
+        self.n_threads, self.n_workers = n_threads or available_cpus(), n_workers
+        self.sampler = self._sampler(env_timeout)
+        self._failures = FailureLog(self, env)
+        self.n_weights = self.policy.weights.size
         self._noise_size = self.config.noise_size or max(_NOISE_SIZE, 64 * self.n_weights)
         if self._noise_size < self.n_weights:
             raise ValueError(f"noise_size must be at least the {self.n_weights} weights of the policy, got {self._noise_size}")
         self._noise: np.ndarray | None = None
         self._logger = Logger(formats=("stdout",) if verbose else ())
+        _LOG.info("%s runs in %r", self._env.id, self.sampler)
+        if verbose:
+            print(f"{self._env.id} runs in {self.sampler!r}")
         self._start()
+
+    def _sampler(self, env_timeout: float | None) -> Any:
+        env, config = self._env, self.config
+        if self.backend == "numba":
+            return make_sampler(
+                env,
+                self.policy.structure,
+                config.clip_actions,
+                config.squash_output,
+                self.n_threads,
+                self.n_workers,
+                env_timeout,
+            )
+        if not isinstance(env, CompiledEnv):
+            raise UnsupportedEnvError(f"backend 'numpy' needs an environment that is compiled: {env.reason}")
+        return _ReferenceSampler(env.task(self.policy.structure, config.clip_actions, config.squash_output)._replace(env=env))
 
     def _start(self) -> None:
         """The state of a run before its first iteration."""
         if not self.config.zero_policy:
-            bound = 1.0 / math.sqrt(self._env.n_obs)
             stream = np.random.SeedSequence(self.config.seed, spawn_key=(STREAM_WEIGHTS, 0))
-            self.policy.weights = np.random.Generator(np.random.PCG64(stream)).uniform(-bound, bound, self.n_weights)
+            generator = np.random.Generator(np.random.PCG64(stream))
+            self.policy.weights = random_weights(self.policy.structure, self._env, generator)
         self.iteration = 0
         self.num_timesteps = 0
         self.num_episodes = 0
         self.num_updates = 0
         self.dropped_pairs = 0
         self.unstable_episodes = 0  # that a simulator ended
+        self.env_failures = 0  # attempts at an episode in which an environment in Python failed
+        self.worker_restarts = 0
         self._empty_iterations = 0
         self._progress_remaining = 1.0
         self._asked: tuple[int, np.ndarray, float] | None = None
@@ -209,6 +248,11 @@ class ARS:
     def env_kwargs(self) -> dict[str, Any]:
         """Keyword arguments of `gymnasium.make` that the environment was made with, its time limit among them."""
         return {**self._env.kwargs, "max_episode_steps": self._env.max_steps}
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the environment runs in compiled kernels; `model.sampler` says why not."""
+        return isinstance(self._env, CompiledEnv)
 
     @property
     def observation_space(self) -> Any:
@@ -367,8 +411,8 @@ class ARS:
         seeds = self._ops.episode_seeds(
             np.uint64(config.seed), self.iteration, config.n_delta, config.n_eval_episodes, config.common_random_numbers
         )
-        weights = with_bias_block(candidates, self._env.n_act, config.with_bias)
-        return self.sampler.evaluate(weights, self.policy.filter, seeds.ravel(), config.normalize_observations)
+        with self._failures.of(candidates, seeds):
+            return self.sampler.evaluate(candidates, self.policy.filter, seeds.ravel(), config.normalize_observations)
 
     def _update(
         self, indices: np.ndarray, sigma: float, rollouts: Rollouts, n_episodes: int | None = None, n_steps: int | None = None
@@ -382,6 +426,8 @@ class ARS:
             rollouts.status.reshape(shape),
             config.alive_bonus_offset,
         )
+        if self.iteration == 0 and (rollouts.status == FAILED).all():
+            raise NonFiniteReturnsError(f"{self._env.id} failed in every episode of the first iteration; the log says how")
         n_dropped = config.n_delta - int(np.count_nonzero(ops.finite_pairs(returns)))
         if n_dropped and config.on_nonfinite == "raise":
             raise NonFiniteReturnsError(f"{n_dropped} of {config.n_delta} pairs had a NaN or infinite return; theta is unchanged")
@@ -430,6 +476,8 @@ class ARS:
             "train/update_ratio": info.update_ratio,
             "health/nonfinite_returns": self.dropped_pairs,
             "health/unstable_episodes": self.unstable_episodes,
+            "health/env_failures": self.env_failures,
+            "health/worker_restarts": self.worker_restarts,
         }
         if self._empty_iterations >= _MAX_EMPTY_ITERATIONS:
             raise NonFiniteReturnsError(f"no pair of candidates had finite returns for {_MAX_EMPTY_ITERATIONS} iterations")
@@ -506,8 +554,8 @@ class ARS:
             seeds = stream.generate_state(n_eval_episodes).astype(np.uint64)
         else:
             seeds = seed_array([operator.index(seed) + i for i in range(n_eval_episodes)], n_eval_episodes)
-        weights = with_bias_block(self.theta[np.newaxis], self._env.n_act, self.config.with_bias)
-        return self.sampler.evaluate(weights, self.policy.filter, seeds, False)
+        with self._failures.of(self.theta[np.newaxis], seeds):
+            return self.sampler.evaluate(self.theta[np.newaxis], self.policy.filter, seeds, False)
 
     # --- Files
 
@@ -539,6 +587,10 @@ class ARS:
         model: ARS = model_file.load(cls, path, env, settings)
         return model
 
+    def close(self) -> None:
+        """End worker processes and let go of environments that the run made; the model stays usable, and makes them anew."""
+        self.sampler.close()
+
     def set_logger(self, logger: Logger) -> None:
         """Write the log to `logger` from now on."""
         self._logger = logger
@@ -551,7 +603,7 @@ class ARS:
     def __repr__(self) -> str:
         config = self.config
         return (
-            f"ARS('LinearPolicy', {self._env.id!r}, variant={config.variant!r}, n_delta={config.n_delta}, n_top={config.n_top}, "
+            f"ARS({config.policy!r}, {self._env.id!r}, variant={config.variant!r}, n_delta={config.n_delta}, n_top={config.n_top}, "
             f"seed={config.seed}, num_timesteps={self.num_timesteps})"
         )
 
@@ -571,13 +623,8 @@ class _ReferenceSampler:
 
     def evaluate(self, weights: FloatArray, filter: Filter, seeds: np.ndarray, track: bool) -> Rollouts:
         with quiet(self.task.env.id):
+            weights = with_bias_block(weights, len(self.task.low), self.task.policy)
             return reference.rollouts(self.task, filter, weights, seeds, track)
-
-
-def _sampler(env: CompiledEnv, policy: LinearPolicy, clip_actions: bool, backend: str, n_threads: int | None) -> Any:
-    if backend == "numba":
-        return compiled_sampler(env, policy, clip_actions, n_threads)
-    return _ReferenceSampler(env.task(policy, clip_actions)._replace(env=env))
 
 
 def _entropy() -> int:

@@ -20,6 +20,12 @@ from typing import Any
 Schedule = float | Callable[[float], float]
 
 VARIANTS = ("V1", "V1-t", "V2", "V2-t")
+# Policies, with what `policy_kwargs` may have and its defaults.
+POLICY_KWARGS: dict[str, dict[str, Any]] = {
+    "LinearPolicy": {"with_bias": False, "squash_output": False},
+    "MlpPolicy": {"net_arch": (64, 64), "activation_fn": "relu", "with_bias": True, "squash_output": True},
+}
+ACTIVATIONS = ("relu", "tanh")
 
 # Sources: Mania, Guy & Recht 2018 (arXiv 1803.07055); the original code; RLlib 2.8; stable-baselines3-contrib 2.9. All of them run
 # here with a filter frozen during an iteration: a live one makes a return depend on which candidates ran before it.
@@ -125,12 +131,23 @@ class Config:
         Step size alpha and exploration noise nu; a callable takes the progress remaining, from 1 to 0.
     zero_policy : bool
         Start from zero weights; otherwise from U(-1/sqrt(n_obs), 1/sqrt(n_obs)).
+    policy : {"LinearPolicy", "MlpPolicy"}
+        Scores that are linear in the observation, or of a network with hidden layers.
     with_bias : bool
-        Whether the linear policy has a bias.
+        Whether its layers have a bias.
+    net_arch : tuple of int
+        Units of the hidden layers of an `MlpPolicy`, from the observation on.
+    activation_fn : {"relu", "tanh"}
+        What the hidden units of an `MlpPolicy` do.
+    squash_output : bool
+        Put the actions of a Box between its bounds by a tanh.
     alive_bonus_offset : float
         Added to the return for every step, in training only (the paper's shift is its negative).
     n_eval_episodes : int
         Episodes per candidate.
+    max_episode_steps : int or None
+        Ends episodes after so many steps, where nothing ends them before; None: the environment's time limit, or 10,000 steps where
+        it has none.
     normalize_observations : bool
         V2: observations are normalised by mean and deviation of all observations seen.
     keep_ties : bool
@@ -165,9 +182,14 @@ class Config:
     learning_rate: Schedule = 0.02
     delta_std: Schedule = 0.05
     zero_policy: bool = True
+    policy: str = "LinearPolicy"
     with_bias: bool = False
+    net_arch: tuple[int, ...] = ()
+    activation_fn: str = "relu"
+    squash_output: bool = False
     alive_bonus_offset: float = 0.0
     n_eval_episodes: int = 1
+    max_episode_steps: int | None = None
     normalize_observations: bool = False
     keep_ties: bool = False
     return_ddof: int = 0
@@ -218,8 +240,14 @@ class Config:
         put("seed", _integer("seed", self.seed, 0))
         if self.seed >= 2**64:
             raise ValueError(f"seed must be below 2**64, got {self.seed}")
-        if self.noise_size is not None:
-            put("noise_size", _integer("noise_size", self.noise_size, 1))
+        for name in ("noise_size", "max_episode_steps"):
+            if getattr(self, name) is not None:
+                put(name, _integer(name, getattr(self, name), 1))
+        _one_of("policy", self.policy, tuple(POLICY_KWARGS))
+        _one_of("activation_fn", self.activation_fn, ACTIVATIONS)
+        put("net_arch", tuple(_integer("net_arch", n_units, 1) for n_units in _sequence("net_arch", self.net_arch)))
+        if self.net_arch and self.policy == "LinearPolicy":
+            raise ValueError(f"a LinearPolicy has no hidden layers, got net_arch={self.net_arch}")
         for field in dataclasses.fields(self):
             if field.type == "bool":
                 put(field.name, _boolean(field.name, getattr(self, field.name)))
@@ -228,6 +256,12 @@ class Config:
     def variant(self) -> str:
         """The paper's name: V1 or V2 (normalised observations), "-t" if only the top directions are used."""
         return ("V2" if self.normalize_observations else "V1") + ("-t" if self.n_top < self.n_delta else "")  # type: ignore[operator]
+
+    def arguments(self) -> dict[str, Any]:
+        """The settings as arguments of `ARS`."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        of_policy = {name: values.pop(name) for name in POLICY_KWARGS["MlpPolicy"]}
+        return {**values, "policy_kwargs": {name: of_policy[name] for name in POLICY_KWARGS[self.policy]}}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a file; a schedule is stored as its value at the start and marked."""
@@ -339,6 +373,12 @@ def _positive_or_inf(name: str, value: Any) -> float:
     if number == 0.0:
         raise ValueError(f"{name} must be positive, got {value!r}")
     return number
+
+
+def _sequence(name: str, value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"{name} must be a list of integers, got {value!r}")
+    return tuple(value)
 
 
 def _boolean(name: str, value: Any) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from fastars._structs import Rollouts, identity_filter
-from fastars.envs import compiled_env, make
-from fastars.policy import n_weights, parse_policy
-from fastars.samplers.compiled import at_least_one, compiled_sampler, seed_array, with_bias_block
+from fastars.config import Config
+from fastars.envs import environment, make
+from fastars.policy import n_weights, policy_settings, structure_of
+from fastars.samplers import make_sampler
+from fastars.samplers.compiled import at_least_one, seed_array
 
 
 def evaluate_policy(
@@ -90,21 +93,22 @@ def evaluate_candidates(
     policy: str = "LinearPolicy",
     policy_kwargs: Mapping[str, Any] | None = None,
     n_threads: int | None = None,
+    n_workers: int = 1,
 ) -> Rollouts:
-    """Run one episode per candidate, in compiled kernels on threads.
+    """Run one episode per candidate: in compiled kernels on threads, or in Python where the environment is not compiled.
 
     Parameters
     ----------
-    env : str, gymnasium.Env or MujocoTask
-        A compiled environment.
+    env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask or callable
+        As for `ARS`.
     weights : array_like of float, shape (n, n_weights)
-        A policy per row: `W.ravel()` of W (n_act, n_obs), then the bias if there is one.
+        A policy per row: layer after layer `W.ravel()` of W (outputs, inputs), then the bias if there is one.
     seeds : array_like of int, shape (n,)
         From 0 to 2**64 - 1: candidate i's episode starts as `env.reset(seed=seeds[i])` does.
     policy, policy_kwargs
         As for `ARS`.
-    n_threads : int, optional
-        Default: the CPUs this process may use. The result does not depend on it.
+    n_threads, n_workers : int, optional
+        As for `ARS`. The result does not depend on them.
 
     Returns
     -------
@@ -117,16 +121,19 @@ def evaluate_candidates(
         For weights that are not finite or have a wrong shape, or seeds that don't fit; `fastars.UnsupportedEnvError` for the
         environment.
     """
-    structure = parse_policy(policy, policy_kwargs)
-    compiled = compiled_env(env)
+    config = Config(**policy_settings(policy, policy_kwargs))
+    structure = structure_of(config)
+    found = environment(env)
     matrix = np.asarray(weights, dtype=np.float64)
-    wanted = n_weights(structure, compiled)
+    wanted = n_weights(structure, found)
     if matrix.ndim != 2 or matrix.shape[1] != wanted:
-        raise ValueError(f"weights must have shape (n, {wanted}) for {policy} in {compiled.id}, got {matrix.shape}")
+        raise ValueError(f"weights must have shape (n, {wanted}) for {policy} in {found.id}, got {matrix.shape}")
     if not np.isfinite(matrix).all():
         raise ValueError(f"weights must be finite, row {int(np.argmin(np.isfinite(matrix).all(axis=1)))} is not")
     if n_threads is not None:
         n_threads = at_least_one("n_threads", n_threads)
-    sampler = compiled_sampler(compiled, structure, n_threads=n_threads)
-    padded = with_bias_block(matrix, compiled.n_act, structure.with_bias)
-    return sampler.evaluate(padded, identity_filter(compiled.n_obs), seed_array(seeds, len(matrix)), False)
+    n_workers = at_least_one("n_workers", n_workers)
+    sampler = make_sampler(found, structure, True, config.squash_output, n_threads, n_workers)
+    with contextlib.closing(sampler):
+        rollouts: Rollouts = sampler.evaluate(matrix, identity_filter(found.n_obs), seed_array(seeds, len(matrix)), False)
+    return rollouts

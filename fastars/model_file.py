@@ -7,6 +7,7 @@ the arrays of weights, optimizer and filter.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,8 +20,18 @@ from fastars import checkpoint
 from fastars.config import Config
 from fastars.envs import UnsupportedEnvError, compiled_env, compiled_env_ids, make
 
-_COUNTERS = ("iteration", "num_timesteps", "num_episodes", "num_updates", "dropped_pairs", "unstable_episodes", "_empty_iterations")
-_CHANGEABLE = ("learning_rate", "delta_std", "n_threads", "backend", "verbose")
+_COUNTERS = (
+    "iteration",
+    "num_timesteps",
+    "num_episodes",
+    "num_updates",
+    "dropped_pairs",
+    "unstable_episodes",
+    "env_failures",
+    "worker_restarts",
+    "_empty_iterations",
+)
+_CHANGEABLE = ("learning_rate", "delta_std", "n_threads", "n_workers", "env_timeout", "backend", "verbose")
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -54,12 +65,12 @@ def load(model_class: Any, path: str | os.PathLike[str], env: Any, settings: Map
             raise TypeError(f"{name} can't be changed on loading; only {', '.join(_CHANGEABLE)} can")
     manifest, arrays = checkpoint.load(path)
     with _named(path):
-        arguments = {**_arguments(manifest, settings), **settings}
+        arguments = _arguments(manifest, settings)
     if env is not None:
-        model = model_class("LinearPolicy", env, **arguments)
+        model = model_class(env=env, **arguments)
     else:
         with _remade(path, manifest) as made:
-            model = model_class("LinearPolicy", made, **arguments)
+            model = model_class(env=made, **arguments)
     with _named(path):
         misfit = _misfit(model, arrays["filter_mean"].size, arrays["theta"].size)
     if misfit:
@@ -79,15 +90,12 @@ def _named(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _remade(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> Iterator[gymnasium.Env]:
+def _remade(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> Iterator[Any]:
     """The environment that a file names, closed afterwards. That it can't be made here need not be the file's fault."""
     with _named(path):
         env_id, kwargs = manifest["env"], manifest["env_kwargs"]
     try:
-        if env_id not in compiled_env_ids():  # and Gymnasium would import a module that an id names
-            raise UnsupportedEnvError("it does not come with fastars")
-        env = make(env_id, **{name: tuple(value) if isinstance(value, list) else value for name, value in kwargs.items()})
-        compiled_env(env)
+        env = _made(env_id, kwargs) if env_id in compiled_env_ids() else _registered(env_id, kwargs)
     except Exception as error:  # of Gymnasium, of MuJoCo, of the file system
         raise checkpoint.CheckpointError(
             f"{os.fspath(path)}: its environment {env_id!r} can't be made: {error}; ARS.load(path, env=...) takes one that can"
@@ -95,11 +103,33 @@ def _remade(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> Iterat
     try:
         yield env
     finally:
-        env.close()
+        if not isinstance(env, str):
+            env.close()
+
+
+def _made(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env:
+    """A compiled environment, made with the arguments in a file."""
+    env = make(env_id, **{name: tuple(value) if isinstance(value, list) else value for name, value in kwargs.items()})
+    compiled_env(env)
+    return env
+
+
+def _registered(env_id: Any, kwargs: Mapping[str, Any]) -> str:
+    """The id, if it is registered here and stands for the environment of the file.
+
+    Nothing is imported for a file, and no argument in it is handed to somebody else's code.
+    """
+    spec = gymnasium.registry.get(env_id)
+    if spec is None:
+        raise UnsupportedEnvError("it is not registered here")
+    for name, value in kwargs.items():
+        if name != "max_episode_steps" and spec.kwargs.get(name) != value:
+            raise UnsupportedEnvError(f"it was made with {name}={value!r}")
+    return str(env_id)
 
 
 def _arguments(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of the constructor that the file stands for."""
+    """Arguments of the constructor that the file stands for, but for the environment."""
     if manifest["algorithm"] != "ARS":
         raise ValueError(f"algorithm is {manifest['algorithm']!r}")
     stored = dict(manifest["config"])
@@ -111,13 +141,7 @@ def _arguments(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> dict
                 f"{name} was a schedule, which a file can't hold: it stays at its first value; give load() {name}=...", stacklevel=4
             )
     config = Config.from_dict(stored)
-    arguments = {name: getattr(config, name) for name in Config.__dataclass_fields__ if name != "with_bias"}
-    return {
-        **arguments,
-        "policy_kwargs": {"with_bias": config.with_bias},
-        "backend": manifest["backend"],
-        "preset": manifest["preset"],
-    }
+    return {**config.arguments(), "backend": manifest["backend"], "preset": manifest["preset"], **settings}
 
 
 def _misfit(model: Any, n_obs: int, n_weights: int) -> str:
@@ -125,7 +149,10 @@ def _misfit(model: Any, n_obs: int, n_weights: int) -> str:
     env = model._env
     if n_obs != env.n_obs:
         return f"takes observations of {n_obs} numbers, those of {env.id} have {env.n_obs}"
-    n_act, rest = divmod(n_weights, n_obs + model.config.with_bias)
+    config = model.config
+    sizes = (n_obs, *config.net_arch)
+    hidden = sum((n_in + config.with_bias) * n_out for n_in, n_out in itertools.pairwise(sizes))
+    n_act, rest = divmod(n_weights - hidden, sizes[-1] + config.with_bias)
     return f"gives {n_act} action scores, {env.id} takes {env.n_act}" if not rest and n_act != env.n_act else ""
 
 

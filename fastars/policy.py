@@ -3,69 +3,105 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import itertools
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from fastars import kernels, reference
 from fastars._signals import HeldSignals
-from fastars._structs import Filter, FloatArray, LinearPolicy, identity_filter
+from fastars._structs import Filter, FloatArray, LinearPolicy, MlpPolicy, Relu, Tanh, identity_filter
+from fastars.config import ACTIVATIONS, POLICY_KWARGS, Config
 from fastars.envs import CompiledEnv
+from fastars.envs.gym import GymEnv
+from fastars.envs.spaces import action_form, action_rows, batched_actions, flat_batch, flattener, is_batch
 
-POLICIES = ("LinearPolicy",)
+_ACTIVATIONS = {"relu": Relu(), "tanh": Tanh()}
 
 
-def parse_policy(policy: Any, policy_kwargs: Mapping[str, Any] | None) -> LinearPolicy:
-    """The policy that a name and its keyword arguments mean.
+def policy_settings(policy: Any, policy_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The settings (fields of `Config`) that a policy's name and its keyword arguments mean.
 
     Raises
     ------
     ValueError
         For an unknown name or keyword argument; the message gives those allowed.
     """
-    if policy in ("MlpPolicy", "CnnPolicy", "MultiInputPolicy"):
-        raise ValueError(f"policy {policy!r} is not compiled; policies are {', '.join(map(repr, POLICIES))}")
-    if policy not in POLICIES:
-        near = difflib.get_close_matches(str(policy), POLICIES, n=1)
+    if not isinstance(policy, str) or policy not in POLICY_KWARGS:
+        near = difflib.get_close_matches(str(policy), POLICY_KWARGS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"policy must be one of {', '.join(map(repr, POLICIES))}, got {policy!r}{hint}")
-    kwargs = dict(policy_kwargs or {})
-    with_bias = kwargs.pop("with_bias", False)
-    squash_output = kwargs.pop("squash_output", False)
-    if kwargs:
-        raise ValueError(f"policy_kwargs of LinearPolicy are with_bias and squash_output, got {', '.join(map(repr, kwargs))}")
-    if squash_output:
-        raise ValueError("policy_kwargs: squash_output=True is not compiled for LinearPolicy; actions are clipped instead")
-    if with_bias not in (True, False):
-        raise TypeError(f"policy_kwargs: with_bias must be True or False, got {with_bias!r}")
-    return LinearPolicy(bool(with_bias))
+        raise ValueError(f"policy must be one of {', '.join(map(repr, POLICY_KWARGS))}, got {policy!r}{hint}")
+    given = dict(policy_kwargs or {})
+    known = POLICY_KWARGS[policy]
+    if unknown := [name for name in given if name not in known]:
+        raise ValueError(f"policy_kwargs of {policy} are {', '.join(known)}; got {', '.join(map(repr, unknown))}")
+    for name in ("with_bias", "squash_output"):
+        if given.get(name, False) not in (True, False):
+            raise TypeError(f"policy_kwargs: {name} must be True or False, got {given[name]!r}")
+    if "activation_fn" in given:
+        given["activation_fn"] = _activation_name(given["activation_fn"])
+    if policy == "LinearPolicy":
+        return {"policy": policy, **given}  # what is not given is the preset's
+    return {"policy": policy, **known, **given}
 
 
-def n_weights(policy: LinearPolicy, env: CompiledEnv) -> int:
-    """Length of the flat weights of `policy` in `env`."""
-    return env.n_act * (env.n_obs + policy.with_bias)
+def _activation_name(activation: Any) -> str:
+    """Its name here, from a name or from a class of that name, such as `torch.nn.ReLU`."""
+    name = getattr(activation, "__name__", str(activation)).lower()
+    if name not in ACTIVATIONS:
+        raise ValueError(f"policy_kwargs: activation_fn must be one of {', '.join(map(repr, ACTIVATIONS))}, got {activation!r}")
+    return name
+
+
+def structure_of(config: Config) -> LinearPolicy | MlpPolicy:
+    """The policy of a run as the kernels take it."""
+    if config.policy == "LinearPolicy":
+        return LinearPolicy(config.with_bias)
+    return MlpPolicy(config.net_arch, _ACTIVATIONS[config.activation_fn], config.with_bias)
+
+
+def layers(structure: LinearPolicy | MlpPolicy, n_obs: int, n_act: int) -> Iterator[tuple[int, int]]:
+    """(inputs, outputs) of each layer of weights."""
+    sizes = (n_obs, *getattr(structure, "net_arch", ()), n_act)
+    return itertools.pairwise(sizes)
+
+
+def n_weights(structure: LinearPolicy | MlpPolicy, env: CompiledEnv | GymEnv) -> int:
+    """Length of the flat weights of a policy in `env`."""
+    return sum((n_in + structure.with_bias) * n_out for n_in, n_out in layers(structure, env.n_obs, env.n_act))
+
+
+def random_weights(structure: LinearPolicy | MlpPolicy, env: CompiledEnv | GymEnv, generator: np.random.Generator) -> FloatArray:
+    """Weights to start from: uniform within +- 1 / sqrt(inputs of the layer)."""
+    pieces = [
+        generator.uniform(-1.0 / math.sqrt(n_in), 1.0 / math.sqrt(n_in), (n_in + structure.with_bias) * n_out)
+        for n_in, n_out in layers(structure, env.n_obs, env.n_act)
+    ]
+    return np.concatenate(pieces)
 
 
 class Policy:
-    """A linear policy for one environment.
+    """A policy for one environment.
 
     Attributes
     ----------
     weights : ndarray of float64, shape (n_weights,)
-        `W.ravel()` of W (n_act, n_obs), then the bias (n_act,) if there is one.
+        Layer after layer `W.ravel()` of W (outputs, inputs), then its bias (outputs,) if there is one.
     filter : Filter
         What an observation goes through first; the identity unless observations are normalised.
     """
 
-    def __init__(self, structure: LinearPolicy, env: CompiledEnv, clip_actions: bool, backend: str) -> None:
-        self.structure = structure
+    def __init__(self, env: CompiledEnv | GymEnv, config: Config, backend: str) -> None:
+        self.structure = structure_of(config)
         self.observation_space = env.observation_space
         self.action_space = env.action_space
-        self.weights: FloatArray = np.zeros(n_weights(structure, env))
+        self.weights: FloatArray = np.zeros(n_weights(self.structure, env))
         self.filter: Filter = identity_filter(env.n_obs)
-        self._clip_actions = clip_actions
-        self._backend = backend
+        self._flatten = flattener(env.observation_space)
+        self._form = action_form(env.action_space, config.clip_actions, config.squash_output)
+        self._ops = kernels if backend == "numba" else reference
 
     def parameters_to_vector(self) -> FloatArray:
         """A copy of the flat weights, float64."""
@@ -87,34 +123,34 @@ class Policy:
         self.weights = vector
 
     def predict(self, observation: Any) -> np.ndarray:
-        """Actions for one observation, shape `observation_space.shape`, or for a batch of them.
+        """Actions for one observation, or for a batch of them as `gymnasium.vector` stacks it.
+
+        Parameters
+        ----------
+        observation : array_like, or dict or tuple of them
+            One of `observation_space`, or n of them.
 
         Returns
         -------
         ndarray
-            int64 of shape () or (n,) for a Discrete space, float32 of shape (n_act,) or (n, n_act) for a Box.
+            An action of `action_space`, or n of them. The same bits as in a rollout.
 
         Raises
         ------
         ValueError
             If the observation has another shape.
         """
-        observations = np.asarray(observation, dtype=self.observation_space.dtype)
-        shape = self.observation_space.shape
-        if observations.shape != shape and observations.shape[1:] != shape:
-            raise ValueError(f"observation must have shape {shape} or (n, *{shape}), got {observations.shape}")
-        batch = np.ascontiguousarray(observations.reshape(-1, int(np.prod(shape))))
-        ops = kernels if self._backend == "numba" else reference
-        with HeldSignals():
-            scores = ops.linear_actions(self.weights, batch, self.filter, self.structure.with_bias)
-        actions = self._actions(scores)
-        return actions if observations.shape != shape else actions[0]
+        space = self.observation_space
+        if space.dtype is not None:  # a number such as 0.1 is rounded as the environment rounds it
+            observation = np.asarray(observation, dtype=space.dtype)
+        if is_batch(space, observation):
+            return self.act(flat_batch(space, observation))
+        return self.act(np.array([self._flatten(observation)], np.float64))[0]
 
-    def _actions(self, scores: FloatArray) -> np.ndarray:
-        """Actions from scores (n, n_act), as `_protocol.choose` takes them."""
-        space = self.action_space
-        if hasattr(space, "n"):
-            return int(space.start) + np.argmax(scores, axis=1)
-        with np.errstate(over="ignore"):  # a score beyond float32 is infinite, and clipped
-            actions = scores.astype(np.float32)
-        return np.clip(actions, space.low.ravel(), space.high.ravel()) if self._clip_actions else actions
+    def act(self, observations: FloatArray) -> np.ndarray:
+        """Actions for flat observations (n, n_obs), float64."""
+        out = action_rows(self.action_space, len(observations))
+        with HeldSignals():
+            scores = self._ops.batch_action_scores(self.structure, self.weights, observations, self.filter)
+            self._ops.fill_actions(*self._form, scores, out)
+        return batched_actions(self.action_space, out)

@@ -56,8 +56,16 @@ class Settings:
     """The paper's names: V2 normalises observations, -t uses the top directions only."""
     normalize_observations: Annotated[bool | None, _option(_BOOL, "False")] = None
     """By the mean and deviation of all observations seen."""
-    with_bias: Annotated[bool | None, _option(_BOOL, "False")] = None
-    """Give the linear policy a bias."""
+    policy: Literal["LinearPolicy", "MlpPolicy"] = "LinearPolicy"
+    """Linear, or a network with hidden layers."""
+    net_arch: Annotated[tuple[int, ...] | None, _option("INT [INT ...]", "64 64")] = None
+    """Units of the hidden layers of an MlpPolicy."""
+    activation_fn: Annotated[Literal["relu", "tanh"] | None, _option("{relu,tanh}", "relu")] = None
+    """What they do."""
+    with_bias: Annotated[bool | None, _option(_BOOL, "False; of an MlpPolicy, True")] = None
+    """Give the layers of the policy a bias."""
+    squash_output: Annotated[bool | None, _option(_BOOL, "False; of an MlpPolicy, True")] = None
+    """Put actions between their bounds by a tanh."""
     zero_policy: Annotated[bool | None, _option(_BOOL, "True")] = None
     """Start from zero weights."""
     alive_bonus_offset: Annotated[float | None, _option("FLOAT", "0")] = None
@@ -76,23 +84,25 @@ class Settings:
     """What a NaN or infinite return does."""
     noise_size: Annotated[int | None, _option("INT", "4194304")] = None
     """Entries of the noise table."""
+    max_episode_steps: Annotated[int | None, _option("INT", "the time limit, or 10000")] = None
+    """Steps after which an episode ends at the latest."""
 
     def resolved(self) -> dict[str, Any]:
         """Arguments of `ARS`: what was given, and the preset that has the rest."""
         given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
         if "variant" not in given:
             given.setdefault("preset", "tuned")
-        if "with_bias" in given:
-            given["policy_kwargs"] = {"with_bias": given.pop("with_bias")}
+        names = [name for name in ("net_arch", "activation_fn", "with_bias", "squash_output") if name in given]
+        given["policy_kwargs"] = {name: given.pop(name) for name in names}
         return given
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train a linear policy in compiled kernels, and keep it in a run folder."""
+    """Train a policy, in compiled kernels where they know the environment, and keep it in a run folder."""
 
     env: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ENV")]
-    """Id of a compiled environment; `fastars envs` lists them."""
+    """Id of an environment: those of `fastars envs` are compiled, others stepped in Python. MODULE:ID imports MODULE first."""
     env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, _option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
     """Arguments of gymnasium.make, such as max_episode_steps=500 'healthy_z_range=(0.5, inf)' xml_file=./my.xml."""
     total_timesteps: Annotated[int | None, _option("INT", "what ENV needs")] = None
@@ -101,6 +111,8 @@ class Train:
     """All that is random follows from it."""
     n_threads: Annotated[int | None, _option("INT", "all CPUs")] = None
     """Threads of the rollouts; the result does not depend on it."""
+    n_workers: int = 1
+    """Processes that step an environment in Python; nor on this."""
     backend: Literal["numba", "numpy"] = "numba"
     """Compiled kernels, or the NumPy reference in a Gymnasium loop."""
     eval_episodes: Annotated[int | None, _option("INT", f"{_EVAL_EPISODES}; in MuJoCo, {_MUJOCO_EVAL_EPISODES}")] = None
@@ -156,8 +168,8 @@ class Train:
 
         env = environment(self.env, kwargs)
         settings = self.settings.resolved()
-        model = ARS("LinearPolicy", env, seed=self.seed, n_threads=self.n_threads, backend=self.backend, **settings)
-        if not isinstance(env, str):
+        model = ARS(env=env, seed=self.seed, n_threads=self.n_threads, n_workers=self.n_workers, backend=self.backend, **settings)
+        if hasattr(env, "close"):
             env.close()
         return model
 
@@ -172,6 +184,8 @@ class Eval:
     """Episodes."""
     seed: int = 0
     """Episode i starts from env.reset(seed=seed + i). By default the same episodes as those of the final evaluation in training."""
+    env: Annotated[str | None, _option("ENV", "the one of RUN")] = None
+    """Id of the environment, for one that is registered only by MODULE:ID."""
     last: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """The last policy of the run, not the best one."""
 
@@ -188,10 +202,10 @@ class Eval:
         from fastars.envs import make
         from fastars.evaluation import evaluate_policy
 
-        model = ARS.load(path)
+        model = ARS.load(path, env=self.env)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # said on loading
-            env = make(model.env_id, **model.env_kwargs)
+            env = make(self.env or model.env_id, **model.env_kwargs)
         try:
             returns, lengths = evaluate_policy(model, env, self.n_eval_episodes, return_episode_rewards=True, seed=self.seed)
         finally:

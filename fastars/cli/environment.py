@@ -8,6 +8,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastars.cli import WrongUseError
@@ -49,8 +50,10 @@ def described(env_id: str, kwargs: Mapping[str, Any]) -> str:
     return f"{env_id} with {kwargs_text(changed)}" if changed else env_id
 
 
-def environment(env_id: str, kwargs: Mapping[str, Any]) -> str | gymnasium.Env:
+def environment(env_id: str, kwargs: Mapping[str, Any]) -> Any:
     """An environment made with these keyword arguments, and tried in Gymnasium; without any, its id.
+
+    One that is not compiled is a function that makes it.
 
     Raises
     ------
@@ -59,8 +62,10 @@ def environment(env_id: str, kwargs: Mapping[str, Any]) -> str | gymnasium.Env:
     """
     from fastars.envs import UnsupportedEnvError, compiled_env, compiled_env_ids, make
 
-    if not kwargs or env_id not in compiled_env_ids():
+    if not kwargs:
         return env_id
+    if env_id not in compiled_env_ids():
+        return partial(make, env_id, **kwargs)
     with contextlib.closing(make(env_id)) as plain:
         _refuse(env_id, inspect.signature(type(plain.unwrapped).__init__).parameters, kwargs)
     try:

@@ -111,15 +111,14 @@ class Run:
     def _warm_up(self) -> None:
         """One iteration of a throw-away run: it loads or compiles every kernel, so that its time isn't taken for training."""
         model = self.model
-        if model.backend != "numba":
+        if model.backend != "numba" or not model.is_compiled:
             return
-        settings = {name: getattr(model.config, name) for name in type(model.config).__dataclass_fields__}
-        settings["policy_kwargs"] = {"with_bias": settings.pop("with_bias")}
-        settings |= {"n_delta": 1, "n_top": 1, "n_eval_episodes": 1, "noise_size": max(model.n_weights, 1 << 16)}
+        settings = {**model.config.arguments(), "n_delta": 1, "n_top": 1, "n_eval_episodes": 1}
+        settings["noise_size"] = max(model.n_weights, 1 << 16)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # said when the model was made
             env = make(model.env_id, **model.env_kwargs)
-            other = ARS("LinearPolicy", env, n_threads=1, **settings)
+            other = ARS(env=env, n_threads=1, **settings)
         env.close()
         other.learn(1)
         other.evaluate(1)
@@ -139,6 +138,7 @@ class Run:
                     "variant": model.config.variant,
                     "backend": model.backend,
                     "n_threads": model.n_threads,
+                    "n_workers": model.n_workers,
                     "eval_freq": self.eval_freq,
                     "eval_episodes": self.n_episodes,
                     "log_interval": self.log_interval,

@@ -57,14 +57,17 @@ def _refuse_observations(part: Any, space: Any) -> None:
 
 
 def flattener(space: spaces.Space) -> Callable[[Any], np.ndarray]:
-    """A function from one observation to its flat entries, any dtype; it raises ValueError for one of another shape."""
+    """A function from one observation to its flat entries; it raises ValueError for one of another shape."""
     if isinstance(space, spaces.Box):
-        shape = space.shape
+        shape, dtype = space.shape, space.dtype
 
         def ravel(observation: Any) -> np.ndarray:
             array = np.asarray(observation)
             if array.shape != shape:
                 raise ValueError(f"the observation has shape {array.shape}, its space says {shape}")
+            if array.dtype != dtype:
+                with np.errstate(over="ignore", invalid="ignore"):  # 1e300 is infinite as a float32, and ends the episode
+                    array = array.astype(dtype)
             return array.ravel()
 
         return ravel
@@ -77,6 +80,14 @@ def flattener(space: spaces.Space) -> Callable[[Any], np.ndarray]:
         return flat
 
     return flatten
+
+
+def flat_batch(space: spaces.Space, observations: Any) -> FloatArray:
+    """A batch of observations, as `gymnasium.vector` stacks it, as rows of flat entries."""
+    if isinstance(space, spaces.Box):
+        return np.asarray(observations, np.float64).reshape(len(observations), -1)
+    flatten = flattener(space)
+    return np.array([flatten(observation) for observation in unbatched(space, observations)], np.float64)
 
 
 def unbatched(space: spaces.Space, observations: Any) -> Iterable[Any]:

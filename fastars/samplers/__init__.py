@@ -1,1 +1,58 @@
-"""Where candidates are evaluated. One protocol: `evaluate(weights, filter, seeds, track) -> Rollouts`."""
+"""Where candidates are evaluated: in compiled kernels on threads, in a simulator, or in Python, here or in worker processes."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from fastars._structs import Filter, FloatArray, Rollouts, SeedArray
+from fastars.envs import CompiledEnv
+from fastars.envs.gym import GymEnv
+
+
+class Sampler(Protocol):
+    """What evaluates candidates."""
+
+    def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool) -> Rollouts:
+        """Run episodes.
+
+        Parameters
+        ----------
+        weights : ndarray of float64, shape (n, n_weights)
+            A candidate's flat weights per row.
+        filter : Filter
+            Applied to every observation.
+        seeds : ndarray of uint64, shape (m,)
+            A seed per episode, m a multiple of n: episode j runs candidate j // (m // n) and starts as `env.reset(seed=seeds[j])`.
+        track : bool
+            Whether to keep the moments of the observations.
+
+        Returns
+        -------
+        Rollouts
+            A function of the arguments alone, whatever runs the episodes.
+        """
+
+    def close(self) -> None:
+        """Let go of what it holds; it can be used again."""
+
+
+def make_sampler(
+    env: CompiledEnv | GymEnv,
+    policy: Any,
+    clip_actions: bool = True,
+    squash_output: bool = False,
+    n_threads: int | None = None,
+    n_workers: int = 1,
+    env_timeout: float | None = 60.0,
+) -> Any:
+    """The sampler of a policy in an environment: threads are for compiled ones, workers and their timeout for those in Python."""
+    task = env.task(policy, clip_actions, squash_output)
+    if isinstance(env, GymEnv):
+        from fastars.samplers.gym import GymSampler
+
+        return GymSampler(env, task, n_workers, env_timeout)
+    from fastars.samplers.compiled import CompiledSampler, available_cpus
+    from fastars.samplers.simulated import SimulatedSampler
+
+    n_threads = n_threads or available_cpus()
+    return CompiledSampler(task, n_threads) if env.model is None else SimulatedSampler(env, task, n_threads)

@@ -11,21 +11,10 @@ import numpy as np
 
 from fastars._signals import HeldSignals
 from fastars._structs import Filter, FloatArray, LinearPolicy, Rollouts, SeedArray, Task, empty_rollouts
-from fastars.envs import CompiledEnv
 from fastars.kernels.rollout import LANES, roll_out
 
 # Steps of one kernel call: 0.04 s (MountainCar) to 0.3 s (Acrobot). Ctrl-C waits for a running kernel.
 _CALL_STEPS = 4_000_000
-
-
-def compiled_sampler(env: CompiledEnv, policy: LinearPolicy, clip_actions: bool = True, n_threads: int | None = None) -> Any:
-    """What evaluates candidates in `env`: `evaluate(weights, filter, seeds, track)` as in `CompiledSampler`."""
-    task = env.task(policy, clip_actions)
-    if env.model is None:
-        return CompiledSampler(task, n_threads)
-    from fastars.samplers.simulated import SimulatedSampler
-
-    return SimulatedSampler(env, task, n_threads or available_cpus())
 
 
 class CompiledSampler:
@@ -40,8 +29,12 @@ class CompiledSampler:
         self.task = task
         self.n_threads = n_threads or available_cpus()
 
+    def __repr__(self) -> str:
+        return f"CompiledSampler({type(self.task.env).__name__}, over lanes, n_threads={self.n_threads})"
+
     def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool) -> Rollouts:
-        """Run every episode; arguments and result as `kernels.rollouts`. The bits don't depend on the number of threads."""
+        """Run every episode; the arguments are those of `Sampler`. The bits don't depend on the number of threads."""
+        weights = with_bias_block(weights, len(self.task.low), self.task.policy)
         n_episodes = len(seeds)
         out = empty_rollouts(n_episodes, len(filter.mean), track)
         n_blocks = min(max(n_episodes // LANES, 1), self.n_threads if n_episodes < 32 * LANES else 4 * self.n_threads)
@@ -54,6 +47,9 @@ class CompiledSampler:
 
         for_blocks(run, n_blocks, self.n_threads)
         return out
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
 
 def for_blocks(run: Callable[[int], None], n_blocks: int, n_threads: int) -> None:
@@ -89,9 +85,9 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def with_bias_block(weights: FloatArray, n_act: int, with_bias: bool) -> FloatArray:
-    """The weights as the rollout kernel takes them: with a bias block, of zeros for a policy without bias."""
-    if with_bias:
+def with_bias_block(weights: FloatArray, n_act: int, policy: Any) -> FloatArray:
+    """The weights as the rollout kernel takes them: those of a linear policy with a bias block, of zeros if it has no bias."""
+    if policy.with_bias or not isinstance(policy, LinearPolicy):
         return np.ascontiguousarray(weights)
     return np.concatenate([weights, np.zeros((len(weights), n_act))], axis=1)
 

@@ -28,8 +28,11 @@ class SimulatedSampler:
         self._idle: list[Simulation] = []
         self._episode_seconds = _CALL_SECONDS
 
+    def __repr__(self) -> str:
+        return f"SimulatedSampler({self._env_id!r} in MuJoCo, n_threads={self.n_threads})"
+
     def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool) -> Rollouts:
-        """Run every episode; arguments and result as `kernels.rollouts`. The bits don't depend on the number of threads.
+        """Run every episode; the arguments are those of `Sampler`. The bits don't depend on the number of threads.
 
         Raises
         ------
@@ -53,6 +56,10 @@ class SimulatedSampler:
             for_blocks(run, n_blocks, self.n_threads)
         self._episode_seconds = max(seconds[0] / n_episodes, 1e-6)
         return out
+
+    def close(self) -> None:
+        """Free the simulations."""
+        self._idle.clear()
 
     def _run(self, weights: FloatArray, filter: Filter, seeds: SeedArray, first: int, last: int, out: Rollouts) -> None:
         """Run episodes `first` to `last` in an idle simulation. One that failed is thrown away."""

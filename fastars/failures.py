@@ -1,0 +1,131 @@
+"""Failures of environments in Python: each is logged with its place in the run, what happened, and a command that repeats it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+
+from fastars import checkpoint
+from fastars._structs import FloatArray, SeedArray
+
+if TYPE_CHECKING:
+    from fastars.ars import ARS
+    from fastars.samplers.gym import Failure
+
+_LOG = logging.getLogger("fastars")
+_MAX_FILES = 20  # of a run: what fails often fails alike
+
+
+class FailureLog:
+    """Listens to the sampler of a run.
+
+    The first failures are kept as files that `python -m fastars.replay` reads: in `failures` of the log's folder, or of a temporary
+    one.
+    """
+
+    def __init__(self, model: ARS, env: Any) -> None:
+        self._model = model
+        self._name = _name_of(env)
+        self._folder: Path | None = None
+        self._n_files = 0
+        self._shown: set[str] = set()
+        self._weights: FloatArray
+        self._seeds: SeedArray
+        if hasattr(model.sampler, "on_failure"):
+            model.sampler.on_failure = self._report
+
+    @contextlib.contextmanager
+    def of(self, weights: FloatArray, seeds: SeedArray) -> Iterator[None]:
+        """While candidates are evaluated. Seeds have shape (n_delta, 2, n_episodes), or (n,) for the episodes of one candidate."""
+        self._weights, self._seeds = weights, seeds
+        sampler = self._model.sampler
+        before = getattr(sampler, "n_failures", 0), getattr(sampler, "n_restarts", 0)
+        try:
+            yield
+        finally:
+            self._model.env_failures += getattr(sampler, "n_failures", 0) - before[0]
+            self._model.worker_restarts += getattr(sampler, "n_restarts", 0) - before[1]
+
+    def _report(self, failure: Failure) -> None:
+        """Log a failed attempt at an episode."""
+        place = self._place(failure.episode)
+        where = ", ".join(f"{name} {value}" for name, value in place.items())
+        then = "given up: its pair of candidates is dropped" if failure.is_final else "tried again"
+        told = failure.text.strip()
+        if told in self._shown:
+            told = f"{told.splitlines()[-1]} (as before)"
+        self._shown.add(failure.text.strip())
+        command = self._command(failure.episode, place)
+        _LOG.warning(
+            "%s failed in %s (attempt %d, %s)%s\n%s",
+            self._model.env_id,
+            where,
+            failure.attempt,
+            then,
+            f"; to see it again: {command}" if command else "",
+            told,
+        )
+
+    def _place(self, episode: int) -> dict[str, Any]:
+        """Where an episode stands in the run."""
+        seed = int(self._seeds.ravel()[episode])
+        if self._seeds.ndim == 1:
+            return {"iteration": self._model.iteration, "evaluation episode": episode, "seed": seed}
+        n_episodes = self._seeds.shape[2]
+        candidate, of_candidate = divmod(episode, n_episodes)
+        return {
+            "iteration": self._model.iteration,
+            "direction": candidate // 2,
+            "sign": "+-"[candidate % 2],
+            "episode": of_candidate,
+            "seed": seed,
+        }
+
+    def _command(self, episode: int, place: dict[str, Any]) -> str:
+        """A command that runs the episode again, nothing if its file can't be written or there are enough of them."""
+        if self._n_files >= _MAX_FILES:
+            return ""
+        model = self._model
+        candidate = episode * len(self._weights) // self._seeds.size
+        manifest = {
+            "kind": "episode",
+            "env": model.env_id,
+            "env_kwargs": {name: value for name, value in model.env_kwargs.items() if name != "max_episode_steps"},
+            "max_steps": model.env_kwargs["max_episode_steps"],
+            "config": model.config.to_dict(),
+            "place": place,
+        }
+        arrays = {"weights": self._weights[candidate], "mean": model.policy.filter.mean, "scale": model.policy.filter.scale}
+        try:
+            path = self._failures_folder() / f"failure_{self._n_files}.zip"
+            checkpoint.save(path, manifest, arrays)
+        except (OSError, TypeError, ValueError):  # a full disk, or arguments of the environment that are no plain data
+            return ""
+        self._n_files += 1
+        return f"python -m fastars.replay {path} {self._name}"
+
+    def _failures_folder(self) -> Path:
+        if self._folder is None:
+            folder = self._model.logger.folder
+            self._folder = folder / "failures" if folder else Path(tempfile.mkdtemp(prefix="fastars-failures-"))
+        return self._folder
+
+
+def _name_of(env: Any) -> str:
+    """An environment as `fastars.replay` takes it: an id, `module:id`, `module:function`, or words to be replaced."""
+    name, module = getattr(env, "__qualname__", "<"), getattr(env, "__module__", "__main__")
+    if callable(env) and "<" not in name and module != "__main__":
+        return f"{module}:{name}"
+    spec = gymnasium.registry.get(env) if isinstance(env, str) else getattr(env, "spec", None)
+    if spec is None:
+        return env if isinstance(env, str) else "MODULE:FUNCTION_THAT_MAKES_IT"
+    entry = spec.entry_point
+    module = str(entry).partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "__main__")
+    package = module.partition(".")[0]  # whose import registers it, as a rule
+    return str(spec.id) if package in ("gymnasium", "__main__") else f"{package}:{spec.id}"

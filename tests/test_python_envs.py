@@ -1,0 +1,271 @@
+"""The trainer on environments that are stepped in Python."""
+
+import copy
+import logging
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import broken_envs
+import gymnasium
+import numpy as np
+import pytest
+
+from fastars import ARS, CheckpointError, NonFiniteReturnsError, UnsupportedEnvError, evaluate_candidates, evaluate_policy
+from fastars.logger import Logger
+from fastars.replay import replay
+
+TESTS = Path(__file__).parent
+
+
+def trained(env, n_iterations=4, **settings):
+    """A model after some iterations; its workers are stopped."""
+    settings = {"n_delta": 4, "seed": 3, **settings}
+    model = ARS("LinearPolicy", env, **settings)
+    model.learn(10**9, lambda local, _: local["self"].iteration < n_iterations)
+    model.close()
+    return model
+
+
+def same(a, b):
+    np.testing.assert_array_equal(a.theta, b.theta)
+    assert (a.num_timesteps, a.num_episodes, a.dropped_pairs) == (b.num_timesteps, b.num_episodes, b.dropped_pairs)
+    for ours, theirs in zip(a._moments, b._moments, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+# --- One result
+
+
+@pytest.mark.parametrize("variant", ["V1", "V2"])
+def test_compiled_and_python_paths_train_the_same_cartpole(variant):
+    compiled, python = (trained("CartPole-v1", variant=variant, compiled=compiled) for compiled in (True, False))
+    assert (compiled.is_compiled, python.is_compiled) == (True, False)
+    same(compiled, python)
+
+
+def test_compiled_and_python_paths_train_the_same_pendulum_to_its_parity():
+    compiled, python = (trained("Pendulum-v1", variant="V2", delta_std=0.5, compiled=compiled) for compiled in (True, False))
+    np.testing.assert_allclose(compiled.theta, python.theta, rtol=1e-9)
+    assert compiled.num_timesteps == python.num_timesteps
+
+
+def test_theta_does_not_depend_on_workers():
+    one = trained("CartPole-v1", variant="V2", compiled=False)
+    for n_workers in (2, 3, 4):
+        same(one, trained("CartPole-v1", variant="V2", compiled=False, n_workers=n_workers))
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
+def test_theta_is_the_same_in_vector_environments_of_every_autoreset_mode(mode):
+    one = trained("CartPole-v1", variant="V2", compiled=False)
+    vector = gymnasium.make_vec("CartPole-v1", 3, "sync", vector_kwargs={"autoreset_mode": gymnasium.vector.AutoresetMode(mode)})
+    same(one, trained(vector, variant="V2"))
+    vector.close()
+
+
+def test_theta_is_the_same_however_the_environment_is_given():
+    by_id = trained("Walk-v0")
+    instance = gymnasium.make("Walk-v0")
+    for env in (instance, broken_envs.Walk, lambda: gymnasium.make("Walk-v0"), copy.deepcopy(instance)):
+        same(by_id, trained(env))
+    same(by_id, trained(gymnasium.make("Walk-v0"), n_workers=2))
+    instance.reset(seed=0)  # it is still open
+
+
+# --- Which way it went
+
+
+@pytest.mark.parametrize(
+    ("env", "reason"),
+    [
+        ("FrozenLake-v1", "none of the compiled ones"),
+        (lambda: gymnasium.make("CartPole-v1"), "a function makes it"),
+        (lambda: gymnasium.wrappers.NormalizeReward(gymnasium.make("CartPole-v1")), "a function makes it"),
+    ],
+)
+def test_the_sampler_says_why_it_is_python(env, reason):
+    model = ARS("LinearPolicy", env, seed=0)
+    assert reason in repr(model.sampler)
+    assert not model.is_compiled
+
+
+def test_a_wrapper_is_the_reason():
+    model = ARS("LinearPolicy", gymnasium.wrappers.RescaleAction(gymnasium.make("Pendulum-v1"), -1.0, 1.0), seed=0)
+    assert "has the wrapper RescaleAction" in repr(model.sampler)
+
+
+def test_the_way_is_logged_once(caplog):
+    with caplog.at_level(logging.INFO, "fastars"):
+        trained("Walk-v0")
+    assert len([record for record in caplog.records if "Walk-v0 runs in" in record.getMessage()]) == 1
+
+
+def test_compiled_true_raises_where_it_cannot_be():
+    with pytest.raises(UnsupportedEnvError, match="none of the compiled ones"):
+        ARS("LinearPolicy", "FrozenLake-v1", compiled=True)
+
+
+def test_an_unknown_id_is_an_error_with_near_names():
+    with pytest.raises(UnsupportedEnvError, match="CartPole-v1"):
+        ARS("LinearPolicy", "CartPol-v1")
+
+
+# --- Time limits
+
+
+def test_an_environment_without_a_time_limit_gets_a_cap():
+    class Endless(broken_envs.Walk):
+        def step(self, action):
+            observation, reward, _, _, info = super().step(action)
+            return observation, reward, False, False, info
+
+    model = ARS("LinearPolicy", Endless, n_delta=1, seed=0)
+    assert model.evaluate(1).lengths.tolist() == [10_000]
+    capped = ARS("LinearPolicy", Endless, n_delta=1, seed=0, max_episode_steps=7)
+    assert capped.evaluate(2).lengths.tolist() == [7, 7]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_cap_shortens_any_episode(compiled):
+    model = ARS("LinearPolicy", "Pendulum-v1", max_episode_steps=9, compiled=compiled, seed=0)
+    assert model.evaluate(3).lengths.tolist() == [9, 9, 9]
+
+
+# --- Spaces of other people's environments
+
+
+@pytest.mark.parametrize("env", ["FrozenLake-v1", "Taxi-v4", "Blackjack-v1", "CliffWalking-v1"])
+def test_toy_text_trains_and_its_policy_plays(env):
+    model = trained(env, 2, n_delta=2, n_eval_episodes=2, max_episode_steps=50)
+    assert np.isfinite(model.theta).all()
+    assert model.num_timesteps > 0
+    ours = model.evaluate(5, seed=10)
+    theirs = evaluate_policy(model, gymnasium.make(env, max_episode_steps=50), 5, seed=10, return_episode_rewards=True)
+    assert (ours.returns.tolist(), ours.lengths.tolist()) == (theirs[0], theirs[1])
+
+
+def test_wrapped_environments_are_replayed_by_evaluate_policy():
+    def make():
+        env = gymnasium.wrappers.RescaleAction(gymnasium.make("Pendulum-v1"), -1.0, 1.0)
+        return gymnasium.wrappers.TimeLimit(gymnasium.wrappers.FlattenObservation(env), 30)
+
+    model = trained(make, 2, delta_std=1.0)
+    returns, lengths = evaluate_policy(model, make(), 3, seed=5, return_episode_rewards=True)
+    ours = model.evaluate(3, seed=5)
+    assert (ours.returns.tolist(), ours.lengths.tolist()) == (returns, lengths)
+    assert lengths == [30, 30, 30]
+
+
+@pytest.mark.parametrize("env_id", ["LunarLander-v3", "BipedalWalker-v3"])
+def test_box2d_trains(env_id):
+    pytest.importorskip("Box2D", reason="needs gymnasium[box2d]")
+    kwargs = {"continuous": True} if env_id == "LunarLander-v3" else {}
+    model = trained(lambda: gymnasium.make(env_id, **kwargs), 2, n_delta=2, delta_std=0.5, max_episode_steps=60)
+    returns, _ = evaluate_policy(
+        model, gymnasium.make(env_id, max_episode_steps=60, **kwargs), 3, seed=5, return_episode_rewards=True
+    )
+    assert model.evaluate(3, seed=5).returns.tolist() == returns
+
+
+def test_candidates_are_evaluated_in_python_environments():
+    weights = np.random.default_rng(0).normal(size=(6, 2))
+    here = evaluate_candidates("Walk-v0", weights, np.arange(6))
+    there = evaluate_candidates("Walk-v0", weights, np.arange(6), n_workers=2)
+    np.testing.assert_array_equal(here.returns, there.returns)
+    assert len(set(here.returns)) == 6
+
+
+# --- Failures
+
+
+def failures(caplog):
+    return [record.getMessage() for record in caplog.records if "failed in" in record.getMessage()]
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_failure_is_logged_with_its_place_its_traceback_and_a_command_that_repeats_it(n_workers, tmp_path, caplog):
+    model = ARS("LinearPolicy", "Raises-v0", n_delta=8, seed=0, n_workers=n_workers)
+    model.set_logger(Logger(tmp_path, formats=[]))
+    model.learn(1)
+    model.close()
+    messages = failures(caplog)
+    assert model.env_failures == len(messages) >= 4
+    assert model.record["health/env_failures"] == model.env_failures
+    assert 0 < model.dropped_pairs < 8  # pairs of two even seeds are left
+    first = messages[0]
+    place = r"Raises-v0 failed in iteration 0, direction (\d), sign [+-], episode 0, seed (\d+) \(attempt 1, tried again\)"
+    assert re.match(place, first)
+    assert "ArithmeticError: the floor gave way" in first
+    assert "in step\n" in first  # the line of the environment's own code
+    command = re.search(r"to see it again: (.*)", first).group(1)
+    python, *arguments = shlex.split(command)
+    assert python == "python"
+    assert arguments[-1] == "broken_envs:Raises-v0"
+    done = subprocess.run([sys.executable, *arguments], cwd=TESTS, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    gave_way = re.search(r"ArithmeticError: the floor gave way at (\S+)", first).group(1)
+    assert f"the floor gave way at {gave_way}" in done.stderr  # the very same step of the same policy
+
+
+def test_a_factory_is_named_in_the_command(caplog, tmp_path):
+    model = ARS("LinearPolicy", broken_envs.raising, n_delta=2, seed=1)
+    model.set_logger(Logger(tmp_path, formats=[]))
+    model.learn(1)
+    assert "broken_envs:raising" in failures(caplog)[0]
+    with pytest.raises(ArithmeticError, match="the floor gave way"):
+        replay(tmp_path / "failures" / "failure_0.zip", "broken_envs:raising")
+
+
+def test_the_same_traceback_is_shown_once(caplog):
+    class Same(broken_envs.Raises):
+        def step(self, action):
+            if self.n_steps == 6 and self.seed % 2:
+                raise ArithmeticError("as always")
+            return super().step(action)
+
+    ARS("LinearPolicy", Same, n_delta=8, seed=0).learn(1)
+    messages = failures(caplog)
+    assert [("Traceback" in message) for message in messages] == [True] + [False] * (len(messages) - 1)
+    assert "ArithmeticError: as always (as before)" in messages[-1]
+
+
+def test_an_environment_that_always_fails_is_an_error_at_once(caplog):
+    with pytest.raises(NonFiniteReturnsError, match="failed in every episode of the first iteration"):
+        ARS("LinearPolicy", broken_envs.AlwaysRaises, n_delta=2, seed=0).learn(1)
+    assert "ConnectionError: no simulator at this address" in failures(caplog)[0]
+
+
+def test_what_is_no_file_of_an_episode_is_refused(tmp_path):
+    trained("Walk-v0", 1).save(tmp_path / "model.zip")
+    with pytest.raises(CheckpointError, match="not the file of an episode"):
+        replay(tmp_path / "model.zip")
+
+
+# --- Files
+
+
+def test_a_run_goes_on_from_its_file_bit_for_bit(tmp_path):
+    whole = trained("Walk-v0", 6, variant="V2")
+    half = trained("Walk-v0", 3, variant="V2")
+    half.save(tmp_path / "half.zip")
+    for env in (None, "Walk-v0", broken_envs.Walk):
+        model = ARS.load(tmp_path / "half.zip", env=env)
+        model.learn(10**9, lambda local, _: local["self"].iteration < 6, reset_num_timesteps=False)
+        same(whole, model)
+
+
+def test_a_file_does_not_name_modules_to_import(tmp_path, monkeypatch):
+    model = trained("Walk-v0", 1)
+    monkeypatch.setattr(type(model), "env_id", "this:Walk-v0")
+    model.save(tmp_path / "model.zip")
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="not registered here"):
+        ARS.load(tmp_path / "model.zip")
+
+
+def test_the_cap_is_kept_in_the_file(tmp_path):
+    trained("Walk-v0", 1, max_episode_steps=5).save(tmp_path / "model.zip")
+    assert ARS.load(tmp_path / "model.zip").evaluate(2).lengths.tolist() == [5, 5]
