@@ -1,0 +1,149 @@
+"""Actions of environments that are stepped in Python: one call looks at the observations of all of them.
+
+Each environment has a lane: a row of every array of `Lanes`. The kernels return numbers, never tuples: no Python code runs in such a
+call, in which the exception of a signal could get lost.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba.extending import overload
+
+from fastars._jit import INLINE, kernel
+from fastars._protocol import act
+from fastars._structs import Argmax
+from fastars._tuples import normalize
+
+IDLE, COUNTED, GHOST = 0, 1, 2  # no action is wanted; an episode runs; an action is wanted, but the step belongs to no episode
+
+
+class Lanes(NamedTuple):
+    """Environments side by side, and room to work in."""
+
+    mode: Any  # (k,), int64: IDLE, COUNTED or GHOST
+    length: Any  # (k,), int64: steps of the episode
+    weights: Any  # (k, arranged_size), of the episode's candidate
+    observation: Any  # (k, n_obs)
+    action: Any  # (k, entries), float32, float64 or int64
+    first: Any  # (k, n_obs), the episode's first observation
+    sums: Any  # (k, n_obs), of observation - first
+    squares: Any  # (k, n_obs), of their squares
+    x: Any  # (n_obs,), the filtered observation
+    scratch: Any
+    scores: Any  # (n_act,)
+
+
+@kernel
+def begin_episode(task, lanes, lane, weights, mode):
+    """Give a lane to the candidate with these flat weights."""
+    arrange(task.policy, weights, lanes.x.shape[0], lanes.scores.shape[0], lanes.weights[lane])
+    lanes.length[lane] = 0
+    lanes.mode[lane] = mode
+    return 0
+
+
+@kernel
+def tick(task, filter, lanes, track):
+    """Write an action for every lane that wants one, and count its step; the number of lanes with a bad observation.
+
+    A lane whose observation is not finite becomes IDLE and keeps the action it had.
+    """
+    n_bad = 0
+    for lane in range(lanes.mode.shape[0]):
+        if lanes.mode[lane] == IDLE:
+            continue
+        if not is_finite(lanes.observation[lane]):
+            n_bad += 1
+            lanes.mode[lane] = IDLE
+            continue
+        if lanes.mode[lane] == COUNTED:
+            lanes.length[lane] += 1
+            if track:
+                add_observation(lanes, lane)
+        for j in range(lanes.x.shape[0]):
+            (lanes.x[j],) = normalize((lanes.observation[lane, j],), (filter.mean[j],), (filter.scale[j],), filter.clip)
+        fill_scores(task.policy, lanes.weights[lane], lanes.x, lanes.scratch, lanes.scores)
+        _act(task.actions, lanes.scores, task.low, task.high, lanes.action[lane])
+    return n_bad
+
+
+@kernel
+def is_finite(values):
+    """Whether no value is NaN or infinite."""
+    defect = 0.0
+    for value in values:
+        defect += value - value
+    return defect == 0.0
+
+
+@kernel
+def add_observation(lanes, lane):
+    """Add the observation to the sums, as its difference from the episode's first one (as `track_lanes` does)."""
+    for j in range(lanes.x.shape[0]):
+        value = lanes.observation[lane, j]
+        if lanes.length[lane] == 1:
+            lanes.first[lane, j], lanes.sums[lane, j], lanes.squares[lane, j] = value, 0.0, 0.0
+        difference = value - lanes.first[lane, j]
+        lanes.sums[lane, j] += difference
+        lanes.squares[lane, j] += difference * difference
+
+
+@kernel
+def end_episode(lanes, lane, moments, episode):
+    """Write the moments of the lane's observations to row `episode`, where they are tracked."""
+    length = lanes.length[lane]
+    if moments.count.shape[0] == 0 or length == 0:
+        return 0
+    moments.count[episode] = length
+    for j in range(lanes.x.shape[0]):
+        total = lanes.sums[lane, j]
+        moments.mean[episode, j] = lanes.first[lane, j] + total / length
+        moments.m2[episode, j] = max(lanes.squares[lane, j] - total * total / length, 0.0)
+    return 0
+
+
+# Until the policies' own functions are here.
+
+
+def arranged_size(policy, n_obs, n_act):
+    return (n_obs + 1) * n_act
+
+
+def scratch_size(policy):
+    return 0
+
+
+@kernel
+def arrange(policy, weights, n_obs, n_act, arranged):
+    for i in range(n_act):
+        arranged[i] = weights[n_act * n_obs + i] if policy.with_bias else 0.0
+        for j in range(n_obs):
+            arranged[(j + 1) * n_act + i] = weights[i * n_obs + j]
+
+
+@kernel
+def fill_scores(policy, arranged, x, scratch, scores):
+    n_act = scores.shape[0]
+    for i in range(n_act):
+        scores[i] = arranged[i]
+    for j in range(x.shape[0]):
+        for i in range(n_act):
+            scores[i] += arranged[(j + 1) * n_act + i] * x[j]
+
+
+def _act(actions, scores, low, high, action):
+    if isinstance(actions, Argmax):
+        _act_discrete(actions, scores, low, high, action)
+    else:
+        act(actions, scores, low, high, action)
+
+
+@overload(_act, jit_options=INLINE)
+def _act_compiled(actions, scores, low, high, action):
+    if actions.instance_class is Argmax:
+        return _act_discrete
+    return lambda actions, scores, low, high, action: act(actions, scores, low, high, action)
+
+
+def _act_discrete(actions, scores, low, high, action):
+    action[0] = actions.start + np.argmax(scores)

@@ -1,0 +1,274 @@
+"""Episodes of an environment that is stepped in Python: several of it side by side, all their actions from one kernel call."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium import spaces
+
+from fastars._signals import HeldSignals
+from fastars._structs import (
+    FAILED,
+    NONFINITE,
+    TERMINATED,
+    TRUNCATED,
+    Filter,
+    FloatArray,
+    IntArray,
+    Rollouts,
+    SeedArray,
+    Task,
+    empty_rollouts,
+    identity_filter,
+)
+from fastars.envs.spaces import action_rows, batched_actions, flat_size, flattener
+from fastars.kernels.tick import COUNTED, IDLE, Lanes, arranged_size, begin_episode, end_episode, scratch_size, tick
+
+ATTEMPTS = 2  # at an episode, before it is given up
+MAX_LANES = 16
+MARK_BITS = 21  # of a mark: which episode, and which attempt at it; above them stands the tick
+_CALL_SECONDS = 5e-6  # of a kernel call. As many environments share it as make it ...
+_CALL_SHARE = 0.03  # ... this part of the time that their steps take
+_MEASURED_TICKS = 50
+_FAULTS = (Exception, SystemExit)  # of an environment
+
+Report = Callable[[int, int, str], None]  # is told of a failed attempt: the episode, which attempt, and the traceback
+
+
+class Batch(NamedTuple):
+    """Episodes to run: episode j is that of candidate `rows[j]`, from `reset(seed=seeds[j])`."""
+
+    filter: Filter
+    track: bool
+    weights: FloatArray  # (n, n_weights), flat
+    rows: IntArray  # (m,)
+    seeds: SeedArray  # (m,)
+    attempts: IntArray  # (m,), that failed before
+
+
+def new_lanes(task: Task, n_obs: int, action_space: Any, n: int) -> Lanes:
+    """The arrays of n environments side by side."""
+    n_act = len(task.low)
+    return Lanes(
+        mode=np.full(n, IDLE),
+        length=np.zeros(n, np.int64),
+        weights=np.zeros((n, arranged_size(task.policy, n_obs, n_act))),
+        observation=np.zeros((n, n_obs)),
+        action=action_rows(action_space, n),
+        first=np.zeros((n, n_obs)),
+        sums=np.zeros((n, n_obs)),
+        squares=np.zeros((n, n_obs)),
+        x=np.zeros(n_obs),
+        scratch=np.zeros(scratch_size(task.policy)),
+        scores=np.zeros(n_act),
+    )
+
+
+def load_kernels(task: Task, n_obs: int, action_space: Any) -> None:
+    """Compile the kernels, or load them. Later calls run no Python code, in which the exception of a signal could get lost."""
+    lanes, out = new_lanes(task, n_obs, action_space, 1), empty_rollouts(1, n_obs, True)
+    with HeldSignals():
+        begin_episode(task, lanes, 0, np.zeros(lanes.weights.shape[1]), COUNTED)
+        tick(task, identity_filter(n_obs), lanes, True)
+        end_episode(lanes, 0, out.moments, 0)
+
+
+class _Place:
+    """A place for an environment, and the episode that it runs."""
+
+    __slots__ = ("attempt", "env", "episode", "index", "last", "mark", "row", "step", "total")
+
+    def __init__(self, index: int, row: Any) -> None:
+        self.index = index
+        self.row = row  # where its observations go, in their own shape
+        self.env: Any = None
+        self.step: Any = None  # of the environment
+        self.episode = self.attempt = self.mark = self.last = 0
+        self.total = 0.0
+
+
+class Episodes:
+    """Runs episodes of an environment, in this process.
+
+    Parameters
+    ----------
+    task : Task
+        What the kernels need to know of it.
+    make : callable or None
+        Makes an environment. None: there is only `env`.
+    env : gymnasium.Env or None
+        The one to use, which its owner closes.
+    observation_space, action_space : gymnasium.Space
+    n_lanes : int, optional
+        Environments side by side. Default: 1 to 16, so many that the kernel calls which they share cost little beside their steps.
+    marks : sequence of int, optional
+        marks[0] is another number at every call of an environment; its lower `MARK_BITS` are 2 * episode + attempts that failed.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        make: Any,
+        env: Any,
+        observation_space: Any,
+        action_space: Any,
+        n_lanes: int | None = None,
+        marks: Any = None,
+    ) -> None:
+        self.task = task
+        self.n_lanes = n_lanes if env is None else 1
+        self._make, self._given = make, env
+        self._action_space = action_space
+        self._flat = flattener(observation_space)
+        self._lanes = new_lanes(task, flat_size(observation_space), action_space, self.n_lanes or MAX_LANES)
+        self._shape = observation_space.shape if isinstance(observation_space, spaces.Box) and observation_space.shape else None
+        self._places = [_Place(index, row.reshape(self._shape or -1)) for index, row in enumerate(self._lanes.observation)]
+        self._marks = [0] if marks is None else marks
+        self._clock = 0  # ticks, above the bits of a mark
+        self._queue: deque[tuple[int, int]] = deque()  # episodes that wait, and how many attempts at them failed
+        load_kernels(task, self._lanes.x.shape[0], action_space)
+
+    def open(self) -> None:
+        """Make the first environment: raises what its maker raises."""
+        self._open(self._places[0])
+
+    def run(self, batch: Batch, report: Report) -> Rollouts:
+        """Run the episodes of a batch, and tell `report` of attempts that failed.
+
+        After any other exception, Ctrl-C's among them, environments are made anew.
+        """
+        self._batch, self._report = batch, report
+        self._out = empty_rollouts(len(batch.seeds), self._lanes.x.shape[0], batch.track)
+        self._queue.extend(enumerate(batch.attempts.tolist()))
+        times: list[float] = []
+        running: list[_Place] = []
+        try:
+            self._fill(running)
+            while running:
+                self._tick(running)
+                if self.n_lanes is None:
+                    times.append(time.perf_counter())
+                    if len(times) > _MEASURED_TICKS:
+                        self.n_lanes = _lanes_worth(float(np.median(np.diff(times))))
+                        self._fill(running)
+        except BaseException:
+            self._queue.clear()
+            self._lanes.mode[:] = IDLE
+            self.close()
+            raise
+        return self._out
+
+    def close(self) -> None:
+        """Close the environments, but not one that was given."""
+        for place in self._places:
+            self._discard(place)
+
+    def _fill(self, running: list[_Place]) -> None:
+        """Start episodes in the places that are free."""
+        for place in self._places[len(running) : self.n_lanes or 1]:
+            if self._begin(place):
+                running.append(place)
+
+    def _tick(self, running: list[_Place]) -> None:
+        """A step of every environment; where an episode is over, the next one starts."""
+        self._clock += 1 << MARK_BITS
+        ended: list[tuple[_Place, int]] = []
+        mode = self._lanes.mode
+        if tick(self.task, self._batch.filter, self._lanes, self._batch.track):
+            ended = [(place, NONFINITE) for place in running if mode[place.index] == IDLE]
+            self._step([place for place in running if mode[place.index] != IDLE], ended)
+        else:
+            self._step(running, ended)
+        for place, status in ended:
+            if status != FAILED:
+                self._end(place, status)
+            if not self._begin(place):
+                mode[place.index] = IDLE
+                running.remove(place)
+
+    def _step(self, places: list[_Place], ended: list[tuple[_Place, int]]) -> None:
+        """Step the environments of some places; adds those whose episode is over to `ended`."""
+        marks, clock, shape = self._marks, self._clock, self._shape
+        actions = self._actions()
+        for place in places:
+            marks[0] = clock | place.mark
+            try:
+                observation, reward, terminated, truncated, _ = place.step(actions[place.index])
+                if type(observation) is np.ndarray and observation.shape == shape:
+                    place.row[...] = observation
+                else:
+                    self._lanes.observation[place.index] = self._flat(observation)
+                reward = float(reward)
+                is_over = terminated or truncated or clock >= place.last
+            except _FAULTS as error:
+                self._fail(place, error)
+                ended.append((place, FAILED))
+                continue
+            place.total += reward
+            if is_over or reward - reward != 0.0:
+                ended.append((place, NONFINITE if reward - reward != 0.0 else TERMINATED if terminated else TRUNCATED))
+
+    def _actions(self) -> list[Any]:
+        """The actions of all lanes, in an array of their own: an environment may keep its action."""
+        if isinstance(self._action_space, spaces.Discrete):
+            return self._lanes.action[:, 0].tolist()
+        return list(batched_actions(self._action_space, self._lanes.action.copy()))
+
+    def _begin(self, place: _Place) -> bool:
+        """Start the next episode that waits; False if none does."""
+        batch = self._batch
+        while self._queue:
+            place.episode, place.attempt = self._queue.popleft()
+            place.mark = place.episode << 1 | place.attempt
+            place.total, place.last = 0.0, self._clock + (self.task.max_steps << MARK_BITS)
+            try:
+                self._marks[0] = self._clock | place.mark
+                self._open(place)
+                observation, _ = place.env.reset(seed=int(batch.seeds[place.episode]))
+                self._lanes.observation[place.index] = self._flat(observation)
+            except _FAULTS as error:
+                self._fail(place, error)
+                continue
+            begin_episode(self.task, self._lanes, place.index, batch.weights[batch.rows[place.episode]], COUNTED)
+            return True
+        return False
+
+    def _end(self, place: _Place, status: int) -> None:
+        """Write what an episode gave."""
+        out, episode = self._out, place.episode
+        out.returns[episode] = np.nan if status == NONFINITE else place.total
+        out.lengths[episode] = self._lanes.length[place.index]
+        out.status[episode] = status
+        end_episode(self._lanes, place.index, out.moments, episode)
+
+    def _fail(self, place: _Place, error: BaseException) -> None:
+        """Throw the environment away, and let its episode wait for another attempt, or give it up."""
+        place.attempt += 1
+        self._report(place.episode, place.attempt, "".join(traceback.format_exception(error)))
+        self._discard(place)
+        if place.attempt < ATTEMPTS:
+            self._queue.appendleft((place.episode, place.attempt))
+        else:
+            self._out.returns[place.episode], self._out.status[place.episode] = np.nan, FAILED
+
+    def _open(self, place: _Place) -> None:
+        if place.env is None:
+            place.env = self._given if self._make is None else self._make()
+            place.step = place.env.step
+
+    def _discard(self, place: _Place) -> None:
+        if place.env is not None and place.env is not self._given:
+            with contextlib.suppress(*_FAULTS):
+                place.env.close()
+        place.env = place.step = None
+
+
+def _lanes_worth(tick_seconds: float) -> int:
+    """How many environments should share a kernel call, if a tick of a single one takes so long."""
+    return int(min(max(_CALL_SECONDS / _CALL_SHARE / max(tick_seconds - _CALL_SECONDS, 1e-7), 1), MAX_LANES))
