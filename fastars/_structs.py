@@ -46,6 +46,14 @@ class Signs(NamedTuple):
     """Actions of a MultiBinary space: 1 for each score above 0."""
 
 
+class Tanh(NamedTuple):
+    """Hidden layers give the hyperbolic tangents of their sums."""
+
+
+class Relu(NamedTuple):
+    """Hidden layers give their sums, or 0 for negative ones."""
+
+
 class LinearPolicy(NamedTuple):
     """scores = W x (+ b), x the filtered observation.
 
@@ -53,6 +61,18 @@ class LinearPolicy(NamedTuple):
     """
 
     with_bias: bool = False
+
+
+class MlpPolicy(NamedTuple):
+    """scores = W_n h_n (+ b_n), h_k = activation(W_k h_(k-1) (+ b_k)), h_0 the filtered observation: a multilayer perceptron.
+
+    Flat weights are, layer after layer, `W.ravel()` of W (outputs, inputs), then b (outputs,): the order of torch's
+    `parameters_to_vector` for stable-baselines3's `create_mlp`. Kernels are compiled by the number of layers, not by their sizes.
+    """
+
+    net_arch: tuple[int, ...] = (64, 64)  # sizes of the hidden layers
+    activation: Tanh | Relu = Relu()
+    with_bias: bool = True
 
 
 class Filter(NamedTuple):
@@ -96,8 +116,8 @@ class Task(NamedTuple):
     """What a candidate is evaluated on."""
 
     env: Any  # NamedTuple of the environment's constants: its type picks reset, observe and step
-    policy: Any  # LinearPolicy
-    actions: Any  # Argmax, Clip or Unclipped: how scores become an action
+    policy: Any  # LinearPolicy or MlpPolicy
+    actions: Any  # Argmax, Clip, Unclipped or Squash: how scores become an action
     low: Any  # bounds of the scores, one float32 per score; their number is n_act. A tuple, or an array where there is a simulator
     high: Any
     max_steps: int  # time limit of an episode, in steps

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from fastars import kernels, reference
-from fastars._structs import Argmax, Filter, LinearPolicy, Moments, Task
+from fastars._structs import Argmax, Choices, Clip, Filter, LinearPolicy, MlpPolicy, Moments, Task
 from fastars.envs.classic.cartpole import CartPole
+from fastars.kernels.policy import n_weights
 
 SIZES = ("small", "medium", "large")
 SEED = np.uint64(7)
@@ -119,17 +120,30 @@ def _weighted_sum(size: str) -> tuple[Any, ...]:
     return *args, np.empty(n_weights)
 
 
-def _linear_actions(size: str) -> tuple[Any, ...]:
-    m = {"small": 3, "medium": 200, "large": 20_000}[size]
-    draw = _draw(size)
-    observations = draw.standard_normal((m, N_OBS)).astype(np.float32)
-    return draw.standard_normal(N_ACT * N_OBS + N_ACT), observations, _filter(N_OBS), True
+_POLICIES = {"small": LinearPolicy(), "medium": MlpPolicy((64, 64)), "large": MlpPolicy((64, 64))}
 
 
-def _linear_action_scores(size: str) -> tuple[Any, ...]:
+def _action_scores(size: str) -> tuple[Any, ...]:
+    policy, draw = _POLICIES[size], _draw(size)
     n_obs, n_act = {"small": (4, 2), "medium": (N_OBS, N_ACT), "large": (376, 17)}[size]
+    weights = draw.standard_normal(n_weights(policy, n_obs, n_act))
+    return policy, weights, draw.standard_normal(n_obs).astype(np.float32), _filter(n_obs)
+
+
+def _batch_action_scores(size: str) -> tuple[Any, ...]:
+    policy, draw = _POLICIES[size], _draw(size)
+    m = {"small": 3, "medium": 200, "large": 2_000}[size]
+    weights = draw.standard_normal(n_weights(policy, N_OBS, N_ACT))
+    return policy, weights, draw.standard_normal((m, N_OBS)).astype(np.float32), _filter(N_OBS)
+
+
+def _fill_actions(size: str) -> tuple[Any, ...]:
     draw = _draw(size)
-    return draw.standard_normal(n_act * n_obs), draw.standard_normal(n_obs).astype(np.float32), _filter(n_obs), False
+    scores = draw.standard_normal(({"small": 3, "medium": 200, "large": 20_000}[size], N_ACT))
+    low, high = draw.uniform(-1.5, -0.5, N_ACT).astype(np.float32), draw.uniform(0.5, 1.5, N_ACT).astype(np.float32)
+    if size == "small":
+        return Choices(np.array([0, -1, 5]), np.array([2, 3, 1])), low, high, scores, np.empty((len(scores), 3), np.int64)
+    return Clip(), low, high, scores, np.empty(scores.shape, np.float32)
 
 
 def _rollouts(size: str) -> tuple[Any, ...]:
@@ -200,8 +214,9 @@ CASES = [
     Case("episode_seeds", lambda size: (SEED, 12, _N_DELTA[size], 3, size == "medium")),
     Case("noise_slices", _noise_slices),
     Case("perturb", _perturb),
-    Case("linear_action_scores", _linear_action_scores),
-    Case("linear_actions", _linear_actions),
+    Case("action_scores", _action_scores),
+    Case("batch_action_scores", _batch_action_scores),
+    Case("fill_actions", _fill_actions),
     Case("rollouts", _rollouts, rtol=1e-9, atol=1e-12, reason=ROLLOUT),
     Case("antithetic_rollouts", _antithetic_rollouts, rtol=1e-9, atol=1e-12, reason=ROLLOUT),
     Case("merge_moments", _merge_moments),

@@ -27,28 +27,28 @@ def test_reference_imports_numpy_gymnasium_and_the_standard_library_alone():
 
 
 @BACKENDS
-def test_linear_action_scores_of_hand_worked_numbers(backend):
+def test_action_scores_of_hand_worked_numbers(backend):
     weights = np.array([1.0, 2.0, 3.0, 4.0, 10.0, 20.0])  # W = [[1, 2], [3, 4]], b = (10, 20)
     observation = np.array([5.0, 7.0], np.float32)
     filter = Filter(np.array([3.0, 7.5]), np.array([2.0, 1.0]), 3.0)  # x = clip((4, -0.5)) = (3, -0.5)
-    assert backend.linear_action_scores(weights, observation, filter, True).tolist() == [12.0, 27.0]
-    assert backend.linear_action_scores(weights[:4], observation, filter, False).tolist() == [2.0, 7.0]
+    assert backend.action_scores(LinearPolicy(True), weights, observation, filter).tolist() == [12.0, 27.0]
+    assert backend.action_scores(LinearPolicy(False), weights[:4], observation, filter).tolist() == [2.0, 7.0]
 
 
 @BACKENDS
-def test_linear_actions_are_the_scores_of_each_row(backend):
+def test_batch_action_scores_are_the_scores_of_each_row(backend):
     draw = np.random.default_rng(0)
     weights, observations = draw.standard_normal(3 * 5), draw.standard_normal((7, 5)).astype(np.float32)
-    batch = backend.linear_actions(weights, observations, identity_filter(5), False)
+    batch = backend.batch_action_scores(LinearPolicy(), weights, observations, identity_filter(5))
     assert batch.shape == (7, 3)
     for scores, observation in zip(batch, observations, strict=True):
-        np.testing.assert_array_equal(scores, backend.linear_action_scores(weights, observation, identity_filter(5), False))
+        np.testing.assert_array_equal(scores, backend.action_scores(LinearPolicy(), weights, observation, identity_filter(5)))
         np.testing.assert_allclose(scores, weights.reshape(3, 5) @ observation.astype(np.float64), rtol=1e-12)
 
 
 @BACKENDS
-def test_linear_action_scores_compute_in_float64(backend):
-    scores = backend.linear_action_scores(np.array([0.1]), np.array([0.1], np.float32), identity_filter(1), False)
+def test_action_scores_compute_in_float64(backend):
+    scores = backend.action_scores(LinearPolicy(), np.array([0.1]), np.array([0.1], np.float32), identity_filter(1))
     assert scores[0] == 0.1 * float(np.float32(0.1))
 
 

@@ -8,7 +8,7 @@ from fastars._structs import Moments, Rollouts
 from fastars.kernels.filter import filter_from_moments, merge_moments
 from fastars.kernels.noise import NOISE_BLOCK, episode_seeds, fill_noise, noise_slices, noise_table, perturb, sample_indices
 from fastars.kernels.norms import Diagnostics, Info, diagnostics, info, norm, norm_sq
-from fastars.kernels.policy import linear_action_scores, linear_actions
+from fastars.kernels.policy import action_scores, batch_action_scores, fill_actions
 from fastars.kernels.rollout import antithetic_rollouts, rollouts
 from fastars.kernels.update import (
     adam_step,
@@ -30,19 +30,20 @@ __all__ = [
     "Info",
     "Moments",
     "Rollouts",
+    "action_scores",
     "adam_step",
     "antithetic_rollouts",
+    "batch_action_scores",
     "candidate_returns",
     "centered_ranks",
     "diagnostics",
     "direction_weights",
     "episode_seeds",
+    "fill_actions",
     "fill_noise",
     "filter_from_moments",
     "finite_pairs",
     "info",
-    "linear_action_scores",
-    "linear_actions",
     "merge_moments",
     "noise_slices",
     "noise_table",

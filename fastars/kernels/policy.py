@@ -1,13 +1,20 @@
 """Policies: from an observation to the scores of an action.
 
-A policy is a NamedTuple; its type picks `n_params` and `scores` at compile time. Weights are rows of a lane's column.
+A policy is a NamedTuple, and its type picks the code. To a lane, a linear policy's weights are rows of its column (`scores`). Where
+one candidate is evaluated for many observations, its weights are arranged first (`arrange`): each layer as its bias and then its
+columns, so that the sums of all outputs grow side by side. Either way a sum starts with the bias and goes from the first input to
+the last, which is part of the definition: all give the same bits.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from numba.extending import overload
+from numba.extending import overload, register_jitable
 
 from fastars._jit import INLINE, inline, kernel
-from fastars._structs import LinearPolicy
+from fastars._protocol import act
+from fastars._structs import LinearPolicy, MlpPolicy, Relu, Tanh
+from fastars._trig import tanh
 from fastars._tuples import at, dot, normalize
 
 
@@ -49,66 +56,234 @@ def _affine_unrolled(rows, lane, row, bias_row, x, like):
 _SCORES = {LinearPolicy: _linear_scores}
 
 
+def layer_sizes(policy, n_obs, n_act):
+    """Entries of the observation, of each hidden layer, and of the scores."""
+    return (n_obs, *getattr(policy, "net_arch", ()), n_act)
+
+
+@overload(layer_sizes, jit_options=INLINE)
+def _layer_sizes(policy, n_obs, n_act):
+    if getattr(policy, "instance_class", None) is MlpPolicy:
+        return lambda policy, n_obs, n_act: (n_obs, *policy.net_arch, n_act)
+    return lambda policy, n_obs, n_act: (n_obs, n_act)
+
+
+@register_jitable(**INLINE)
+def n_weights(policy, n_obs, n_act):
+    """Length of the flat weights."""
+    sizes, n = layer_sizes(policy, n_obs, n_act), 0
+    for layer in range(len(sizes) - 1):
+        n += (sizes[layer] + (1 if policy.with_bias else 0)) * sizes[layer + 1]
+    return n
+
+
+@register_jitable(**INLINE)
+def n_scores(policy, n_flat, n_obs):
+    """Number of scores that `n_flat` flat weights give."""
+    n_last = layer_sizes(policy, n_obs, 0)[-2]
+    return (n_flat - n_weights(policy, n_obs, 0)) // (n_last + (1 if policy.with_bias else 0))
+
+
+@register_jitable(**INLINE)
+def arranged_size(policy, n_obs, n_act):
+    """Length of the arranged weights: the same, but there is always a bias."""
+    sizes, n = layer_sizes(policy, n_obs, n_act), 0
+    for layer in range(len(sizes) - 1):
+        n += (sizes[layer] + 1) * sizes[layer + 1]
+    return n
+
+
+@register_jitable(**INLINE)
+def scratch_size(policy):
+    """Entries of all hidden layers."""
+    sizes, n = layer_sizes(policy, 0, 0), 0
+    for size in sizes:
+        n += size
+    return n
+
+
+def n_padding(policy, n_act):
+    """Zeros after the flat weights in the rows that rollouts take: those of a linear policy always have room for a bias."""
+    return n_act if isinstance(policy, LinearPolicy) and not policy.with_bias else 0
+
+
+@overload(n_padding, jit_options=INLINE)
+def _n_padding(policy, n_act):
+    if getattr(policy, "instance_class", None) is LinearPolicy:
+        return lambda policy, n_act: 0 if policy.with_bias else n_act
+    return lambda policy, n_act: 0
+
+
+class _NoHiddenLayer(NamedTuple):
+    """Stands for the activation of a linear policy among its parts."""
+
+
+def parts(policy):
+    """A policy as (net_arch, activation, with_bias), none of them a tuple of tuples: what a prange can pass to its threads."""
+    if isinstance(policy, LinearPolicy):
+        return (), _NoHiddenLayer(), policy.with_bias
+    return tuple(policy)
+
+
+@overload(parts, jit_options=INLINE)
+def _parts(policy):
+    if getattr(policy, "instance_class", None) is LinearPolicy:
+        return lambda policy: ((), _NoHiddenLayer(), policy.with_bias)
+    return lambda policy: (policy.net_arch, policy.activation, policy.with_bias)
+
+
+def policy_of(net_arch, activation, with_bias):
+    """The policy that has these parts."""
+    return LinearPolicy(with_bias) if isinstance(activation, _NoHiddenLayer) else MlpPolicy(net_arch, activation, with_bias)
+
+
+@overload(policy_of, jit_options=INLINE)
+def _policy_of(net_arch, activation, with_bias):
+    if activation.instance_class is _NoHiddenLayer:
+        return lambda net_arch, activation, with_bias: LinearPolicy(with_bias)
+    return lambda net_arch, activation, with_bias: MlpPolicy(net_arch, activation, with_bias)
+
+
+def activated(policy, value):
+    """What a hidden layer gives for the sum `value`."""
+    return _ACTIVATED[type(policy.activation)](value)
+
+
+@overload(activated, jit_options=INLINE)
+def _activated(policy, value):
+    if getattr(policy, "instance_class", None) is not MlpPolicy:
+        return lambda policy, value: value  # there is no hidden layer
+    compiled = _ACTIVATED[policy.types[policy.fields.index("activation")].instance_class]
+    return lambda policy, value: compiled(value)
+
+
+@inline
+def _relu(value):
+    return 0.0 if value < 0.0 else value  # NaN stays NaN
+
+
+_ACTIVATED = {Tanh: tanh, Relu: _relu}
+
+
 @kernel
-def linear_action_scores(weights, observation, filter, with_bias):
-    """Scores of the linear policy, W clip((o - mean) * scale, -c, c) + b, with the arithmetic of a rollout.
+def arrange(policy, weights, n_obs, n_act, arranged):
+    """Arrange a candidate's flat weights: layer after layer its bias (zeros, if there is none), then its columns."""
+    sizes, source, target = layer_sizes(policy, n_obs, n_act), 0, 0
+    for layer in range(len(sizes) - 1):
+        n_in, n_out = sizes[layer], sizes[layer + 1]
+        bias = source + n_in * n_out
+        for i in range(n_out):
+            arranged[target + i] = weights[bias + i] if policy.with_bias else 0.0
+            for j in range(n_in):
+                arranged[target + (j + 1) * n_out + i] = weights[source + i * n_in + j]
+        source = bias + (n_out if policy.with_bias else 0)
+        target += (n_in + 1) * n_out
+
+
+@kernel
+def fill_filtered(observation, filter, x):
+    """x = clip((observation - mean) * scale, -clip, clip)."""
+    for j in range(x.shape[0]):
+        (x[j],) = normalize((observation[j],), (filter.mean[j],), (filter.scale[j],), filter.clip)
+
+
+@kernel
+def fill_scores(policy, arranged, x, scratch, scores):
+    """Scores of the filtered observation x by arranged weights; `scratch` has room for `scratch_size` entries."""
+    sizes, row, first = layer_sizes(policy, x.shape[0], scores.shape[0]), 0, 0
+    source = x
+    for layer in range(1, len(sizes) - 1):
+        target = scratch[first : first + sizes[layer]]
+        fill_layer(arranged[row:], source, target)
+        for i in range(target.shape[0]):
+            target[i] = activated(policy, target[i])
+        row += (source.shape[0] + 1) * target.shape[0]
+        first += target.shape[0]
+        source = target
+    fill_layer(arranged[row:], source, scores)
+
+
+@kernel
+def fill_layer(layer, source, target):
+    """target = b + W[:, 0] source[0] + W[:, 1] source[1] + ..., added in that order."""
+    n_in, n_out = source.shape[0], target.shape[0]
+    for i in range(n_out):
+        target[i] = layer[i]
+    for j in range(n_in):
+        column = layer[(j + 1) * n_out : (j + 2) * n_out]
+        for i in range(n_out):
+            target[i] += column[i] * source[j]
+
+
+@kernel
+def action_scores(policy, weights, observation, filter):
+    """Scores of a policy for one observation, with the arithmetic of a rollout.
 
     Parameters
     ----------
-    weights : ndarray of float64, shape (n_act * n_obs,) or, with a bias, (n_act * n_obs + n_act,)
-        `W.ravel()` of W (n_act, n_obs), then b.
-    observation : ndarray of float32, shape (n_obs,)
+    policy : LinearPolicy or MlpPolicy
+        What the weights mean.
+    weights : ndarray of float64, shape (n_weights,)
+        Layer after layer `W.ravel()` of W (outputs, inputs), then b (outputs,) for a policy with bias.
+    observation : ndarray of float32 or float64, shape (n_obs,)
         An observation.
     filter : Filter
         Mean, scale and clip of the observations.
-    with_bias : bool
-        Whether the weights end with b.
 
     Returns
     -------
     ndarray of float64, shape (n_act,)
-        b + W[:, 0] x[0] + W[:, 1] x[1] + ..., added in that order.
+        Of the filtered observation x = clip((o - mean) * scale, -c, c). In every layer b + W[:, 0] x[0] + W[:, 1] x[1] + ..., added
+        in that order.
     """
-    n_obs = observation.shape[0]
-    scores = np.empty(weights.shape[0] // (n_obs + (1 if with_bias else 0)))
-    _fill_scores(weights, observation, filter, with_bias, np.empty(n_obs), scores)
-    return scores
+    return batch_action_scores(policy, weights, observation.reshape(1, -1), filter)[0]
 
 
 @kernel
-def linear_actions(weights, observations, filter, with_bias):
-    """`linear_action_scores` of a batch.
+def batch_action_scores(policy, weights, observations, filter):
+    """`action_scores` of many observations.
 
     Parameters
     ----------
-    weights : ndarray of float64, shape (n_act * n_obs,) or, with a bias, (n_act * n_obs + n_act,)
-        `W.ravel()` of W (n_act, n_obs), then b.
-    observations : ndarray of float32, shape (m, n_obs)
+    policy : LinearPolicy or MlpPolicy
+        What the weights mean.
+    weights : ndarray of float64, shape (n_weights,)
+        Layer after layer `W.ravel()` of W (outputs, inputs), then b (outputs,) for a policy with bias.
+    observations : ndarray of float32 or float64, shape (m, n_obs)
         A row per observation.
     filter : Filter
         Mean, scale and clip of the observations.
-    with_bias : bool
-        Whether the weights end with b.
 
     Returns
     -------
     ndarray of float64, shape (m, n_act)
     """
     m, n_obs = observations.shape
-    x, scores = np.empty(n_obs), np.empty((m, weights.shape[0] // (n_obs + (1 if with_bias else 0))))
+    scores = np.empty((m, n_scores(policy, weights.shape[0], n_obs)))
+    arranged = np.empty(arranged_size(policy, n_obs, scores.shape[1]))
+    arrange(policy, weights, n_obs, scores.shape[1], arranged)
+    x, scratch = np.empty(n_obs), np.empty(scratch_size(policy))
     for row in range(m):
-        _fill_scores(weights, observations[row], filter, with_bias, x, scores[row])
+        fill_filtered(observations[row], filter, x)
+        fill_scores(policy, arranged, x, scratch, scores[row])
     return scores
 
 
 @kernel
-def _fill_scores(weights, observation, filter, with_bias, x, scores):
-    """Scores of one observation; x is room for the filtered one."""
-    n_obs, n_act = x.shape[0], scores.shape[0]
-    for j in range(n_obs):
-        x[j] = normalize((observation[j],), (filter.mean[j],), (filter.scale[j],), filter.clip)[0]
-    for i in range(n_act):
-        score = weights[n_act * n_obs + i] if with_bias else 0.0
-        for j in range(n_obs):
-            score += weights[i * n_obs + j] * x[j]
-        scores[i] = score
+def fill_actions(actions, low, high, scores, out):
+    """Actions of many rows of scores, as a rollout takes them.
+
+    Parameters
+    ----------
+    actions : Argmax, Clip, Unclipped, Squash, Choices or Signs
+        How scores become an action.
+    low, high : ndarray, shape (k,)
+        Bounds of a Box space, of the dtype of `out`; not looked at for other spaces.
+    scores : ndarray of float64, shape (m, n_act)
+        A row per action.
+    out : ndarray, shape (m, k)
+        Where the actions are written: float32 or float64 for a Box space (k = n_act); int64 for Discrete (k = 1), MultiDiscrete and
+        MultiBinary spaces.
+    """
+    for row in range(scores.shape[0]):
+        act(actions, scores[row], low, high, out[row])

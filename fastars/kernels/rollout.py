@@ -1,4 +1,4 @@
-"""Rollouts: many episodes side by side in SIMD lanes.
+"""Rollouts: many episodes side by side in SIMD lanes, for policies without hidden layers. For others there is `alone`.
 
 A block keeps up to `LANES` episodes, each in a lane: a column of its state, return and weights. One time step is one loop over the
 lanes, which LLVM vectorises because all it calls is pure and inlined. A lane whose episode has ended takes up the next one; when
@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
+from numba.extending import overload
 
 from fastars._jit import inline, kernel, parallel
 from fastars._protocol import choose, observe, reset, step
 from fastars._rng import seed_generator
-from fastars._structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, Moments, Rollouts, Task
+from fastars._structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, LinearPolicy, Moments, Rollouts, Task
 from fastars._tuples import LANES, accumulate, at, defect, entries, load, normalize, store
+from fastars.kernels.alone import roll_out_alone
 from fastars.kernels.noise import perturb
-from fastars.kernels.policy import scores
+from fastars.kernels.policy import n_padding, parts, policy_of, scores
 
 BLOCK_EPISODES = 4 * LANES  # a block's last episodes leave lanes empty: with fewer than this, that shows
 _VECTOR = 8  # lanes are stepped in multiples of this: one AVX-512 vector of float64
@@ -43,6 +45,24 @@ def _weights_row(like):
 @kernel
 def roll_out(task, filter, weights, seeds, begin, end, out):
     """Run episodes `begin` to `end` of those described at `rollouts`, serially, and write them to `out`."""
+    _roll_out(task.policy, task, filter, weights, seeds, begin, end, out)
+
+
+def _roll_out(policy, task, filter, weights, seeds, begin, end, out):
+    """`roll_out` in lanes or alone, as suits the policy."""
+    run = roll_out_lanes if isinstance(policy, LinearPolicy) else roll_out_alone
+    run(task, filter, weights, seeds, begin, end, out)
+
+
+@overload(_roll_out)
+def _roll_out_suitably(policy, task, filter, weights, seeds, begin, end, out):
+    run = roll_out_lanes if getattr(policy, "instance_class", None) is LinearPolicy else roll_out_alone
+    return lambda policy, task, filter, weights, seeds, begin, end, out: run(task, filter, weights, seeds, begin, end, out)
+
+
+@kernel
+def roll_out_lanes(task, filter, weights, seeds, begin, end, out):
+    """`roll_out` in SIMD lanes."""
     rng = np.zeros(4, np.uint64)
     like_state = reset(task.env, rng)  # only the lengths of these two tuples are used
     like = (like_state, observe(task.env, like_state))
@@ -167,7 +187,7 @@ def move_lane(lanes, source, target):
 
 @kernel
 def rollouts(task, filter, weights, seeds, track):
-    """Evaluate linear policies, in parallel over blocks of episodes.
+    """Evaluate policies, in parallel over blocks of episodes.
 
     Parameters
     ----------
@@ -176,7 +196,7 @@ def rollouts(task, filter, weights, seeds, track):
     filter : Filter
         Applied to every observation; `identity_filter` leaves them as they are.
     weights : ndarray of float64, shape (n, n_weights)
-        A candidate per row: `W.ravel()` of W (n_act, n_obs), then the bias (n_act,), zeros for a policy without one.
+        A candidate per row: flat weights as for `action_scores`, with n_act zeros for the bias of a linear policy without one.
     seeds : ndarray of uint64, shape (m,)
         A seed per episode, m a multiple of n: episode j runs candidate j // (m // n) and starts as `env.reset(seed=seeds[j])`.
     track : bool
@@ -187,11 +207,13 @@ def rollouts(task, filter, weights, seeds, track):
     Rollouts
         Results of the m episodes. Equal bits for any number of threads.
     """
-    return _rollouts(task.env, task.policy, task.actions, task.low, task.high, task.max_steps, filter, weights, seeds, track)
+    return _rollouts(
+        task.env, *parts(task.policy), task.actions, task.low, task.high, task.max_steps, filter, weights, seeds, track
+    )
 
 
 @parallel
-def _rollouts(env, policy, actions, low, high, max_steps, filter, weights, seeds, track):
+def _rollouts(env, net_arch, activation, with_bias, actions, low, high, max_steps, filter, weights, seeds, track):
     """`rollouts`, its task in parts: a prange can't pass tuples of tuples to its threads."""
     m, n_obs = seeds.shape[0], filter.mean.shape[0]
     rows = m if track else 0
@@ -199,7 +221,7 @@ def _rollouts(env, policy, actions, low, high, max_steps, filter, weights, seeds
     count, mean, m2 = np.zeros(rows, np.int64), np.zeros((rows, n_obs)), np.zeros((rows, n_obs))
     n_blocks = min(-(-m // BLOCK_EPISODES), 64)
     for block in prange(n_blocks):
-        task = Task(env, policy, actions, low, high, max_steps)
+        task = Task(env, policy_of(net_arch, activation, with_bias), actions, low, high, max_steps)
         out = Rollouts(returns, lengths, status, Moments(count, mean, m2))
         roll_out(task, filter, weights, seeds, block * m // n_blocks, (block + 1) * m // n_blocks, out)
     return Rollouts(returns, lengths, status, Moments(count, mean, m2))
@@ -214,7 +236,7 @@ def antithetic_rollouts(task, filter, theta, sigma, noise, indices, seeds, track
     task, filter, track
         As for `rollouts`.
     theta : ndarray of float64, shape (n_weights,)
-        Weights in the layout of `rollouts`; the zeros of a policy without a bias are not perturbed.
+        Weights in the layout of `rollouts`; the zeros in place of a bias are not perturbed.
     sigma : float
         Deviation of the noise (`delta_std`).
     noise : ndarray of float32, shape (n_noise,)
@@ -229,7 +251,7 @@ def antithetic_rollouts(task, filter, theta, sigma, noise, indices, seeds, track
     Rollouts
         Of the candidates in the order of `perturb`: theta + sigma delta_0, theta - sigma delta_0, theta + sigma delta_1, ...
     """
-    n_free = theta.shape[0] - (0 if task.policy.with_bias else len(task.low))
+    n_free = theta.shape[0] - n_padding(task.policy, len(task.low))
     free = perturb(theta[:n_free], sigma, noise, indices)
     candidates = np.zeros((free.shape[0], theta.shape[0]))
     for i in range(free.shape[0]):

@@ -7,7 +7,7 @@ to the last bit wherever both compute with +, -, *, / and sqrt alone.
 from .filter import filter_from_moments, merge_moments
 from .noise import NOISE_BLOCK, episode_seeds, fill_noise, noise_slices, noise_table, perturb, sample_indices
 from .norms import Diagnostics, Info, diagnostics, info, norm, norm_sq
-from .policy import linear_action_scores, linear_actions
+from .policy import action_scores, batch_action_scores, fill_actions
 from .rollout import Moments, Rollouts, antithetic_rollouts, rollouts
 from .update import (
     adam_step,
@@ -29,19 +29,20 @@ __all__ = [
     "Info",
     "Moments",
     "Rollouts",
+    "action_scores",
     "adam_step",
     "antithetic_rollouts",
+    "batch_action_scores",
     "candidate_returns",
     "centered_ranks",
     "diagnostics",
     "direction_weights",
     "episode_seeds",
+    "fill_actions",
     "fill_noise",
     "filter_from_moments",
     "finite_pairs",
     "info",
-    "linear_action_scores",
-    "linear_actions",
     "merge_moments",
     "noise_slices",
     "noise_table",

@@ -1,20 +1,53 @@
-"""The linear policy, scores = W clip((o - mean) * scale, -c, c) + b. Paper: M diag(Sigma)^(-1/2) (x - mu), Algorithm 1 (V2)."""
+"""Policies: scores of an observation, and actions of scores.
+
+The linear policy is scores = W clip((o - mean) * scale, -c, c) + b (paper: M diag(Sigma)^(-1/2) (x - mu), Algorithm 1, V2). The
+multilayer perceptron has hidden layers h = activation(W x + b) before that.
+"""
 
 import numpy as np
 
 
-def linear_action_scores(weights, observation, filter, with_bias):
-    """Scores (n_act,) of one observation (n_obs,); weights are W.ravel() of W (n_act, n_obs), then b (n_act,) if `with_bias`."""
-    return linear_actions(weights, observation[None], filter, with_bias)[0]
+def action_scores(policy, weights, observation, filter):
+    """Scores (n_act,) of one observation (n_obs,); weights are, layer after layer, W.ravel() of W (outputs, inputs), then its b."""
+    return batch_action_scores(policy, weights, observation[None], filter)[0]
 
 
-def linear_actions(weights, observations, filter, with_bias):
+def batch_action_scores(policy, weights, observations, filter):
     """Scores (m, n_act) of m observations (m, n_obs)."""
-    n_obs = observations.shape[1]
-    n_act = len(weights) // (n_obs + with_bias)
-    matrix, bias = weights[: n_act * n_obs].reshape(n_act, n_obs), weights[n_act * n_obs :]
     x = np.clip((observations - filter.mean) * filter.scale, -filter.clip, filter.clip)
-    scores = np.zeros((len(observations), n_act)) + (bias if with_bias else 0.0)
-    for j in range(n_obs):  # from the first to the last entry: the order of the sum is part of the definition
-        scores = scores + matrix[:, j] * x[:, j, None]
+    for n_hidden in getattr(policy, "net_arch", ()):
+        sums, weights = _layer(weights, x, n_hidden, policy.with_bias)
+        x = np.tanh(sums) if type(policy.activation).__name__ == "Tanh" else np.where(sums < 0.0, 0.0, sums)
+    n_act = len(weights) // (x.shape[1] + policy.with_bias)
+    scores, _ = _layer(weights, x, n_act, policy.with_bias)
     return scores
+
+
+def _layer(weights, x, n_out, with_bias):
+    """b + W x for every row of x (m, n_in), and the weights of the layers after this one."""
+    m, n_in = x.shape
+    matrix, rest = weights[: n_out * n_in].reshape(n_out, n_in), weights[n_out * n_in :]
+    bias, rest = (rest[:n_out], rest[n_out:]) if with_bias else (np.zeros(n_out), rest)
+    sums = np.tile(bias, (m, 1))
+    for j in range(n_in):  # from the first to the last input: the order of the sum is part of the definition
+        sums = sums + matrix[:, j] * x[:, j, None]
+    return sums, rest
+
+
+def fill_actions(actions, low, high, scores, out):
+    """Actions (m, k) of scores (m, n_act). Boxes have their bounds low and high (k,), in the dtype of `out`."""
+    kind = type(actions).__name__
+    if kind == "Argmax":
+        out[:, 0] = actions.start + np.argmax(scores, axis=1)
+    elif kind == "Choices":
+        groups = np.split(scores, np.cumsum(actions.sizes)[:-1], axis=1)
+        out[:] = actions.starts + np.stack([np.argmax(group, axis=1) for group in groups], axis=1)
+    elif kind == "Signs":
+        out[:] = scores > 0.0
+    else:
+        if kind == "Squash":
+            scores = low + 0.5 * (np.tanh(scores) + 1.0) * np.subtract(high, low, dtype=np.float64)
+        with np.errstate(over="ignore"):  # a score beyond float32 is infinite, and clipped
+            out[:] = scores
+        if kind != "Unclipped":
+            np.clip(out, low, high, out=out)

@@ -6,7 +6,7 @@ import gymnasium
 import numpy as np
 
 from .noise import perturb
-from .policy import linear_action_scores
+from .policy import action_scores, fill_actions
 
 RUNNING, TERMINATED, TRUNCATED, NONFINITE = 0, 1, 2, 3
 
@@ -29,7 +29,7 @@ class Rollouts(NamedTuple):
 
 
 def rollouts(task, filter, weights, seeds, track):
-    """Evaluate linear policies, weights (n, n_weights): episode j of m runs candidate j // (m // n) from `reset(seed=seeds[j])`."""
+    """Evaluate policies, weights (n, n_weights): episode j of m runs candidate j // (m // n) from `reset(seed=seeds[j])`."""
     name, kwargs = task.env.gymnasium()
     env = gymnasium.make(name, max_episode_steps=task.max_steps, disable_env_checker=True, **kwargs)
     per_candidate = len(seeds) // len(weights)
@@ -52,13 +52,16 @@ def rollouts(task, filter, weights, seeds, track):
 def _rollout(env, task, filter, weights, seed):
     """One episode: (return, length, status, observations acted on)."""
     total, length, status, observations = 0.0, 0, RUNNING, []
+    policy = task.policy
+    if not hasattr(policy, "net_arch"):
+        policy = policy._replace(with_bias=True)  # its weights have zeros in place of a bias
     observation, _ = env.reset(seed=seed)
     while status == RUNNING:
         if not np.isfinite(observation).all():
             status = NONFINITE
             break
         observations.append(observation)
-        scores = linear_action_scores(weights, observation, filter, True)
+        scores = action_scores(policy, weights, observation, filter)
         observation, reward, terminated, truncated, _ = env.step(_action(task, scores))
         total += float(reward)
         length += 1
@@ -72,12 +75,11 @@ def _rollout(env, task, filter, weights, seed):
 
 
 def _action(task, scores):
-    """The action that scores stand for, as the kind of the action space says."""
-    kind = type(task.actions).__name__
-    if kind == "Argmax":
-        return int(task.actions.start + np.argmax(scores))
-    action = scores.astype(np.float32)
-    return np.clip(action, task.low, task.high) if kind == "Clip" else action
+    """The action that scores stand for, as Gymnasium takes it."""
+    is_discrete = type(task.actions).__name__ == "Argmax"
+    action = np.empty((1, 1), np.int64) if is_discrete else np.empty((1, len(scores)), np.float32)
+    fill_actions(task.actions, task.low, task.high, scores[None], action)
+    return int(action[0, 0]) if is_discrete else action[0]
 
 
 def _moments(observations):
@@ -89,7 +91,7 @@ def _moments(observations):
 
 
 def antithetic_rollouts(task, filter, theta, sigma, noise, indices, seeds, track):
-    """Evaluate theta + sigma delta_i and theta - sigma delta_i. Without a bias, the zeros at theta's end are not perturbed."""
-    n_fixed = 0 if task.policy.with_bias else len(task.low)
+    """Evaluate theta + sigma delta_i and theta - sigma delta_i. The zeros in place of a linear bias are not perturbed."""
+    n_fixed = 0 if task.policy.with_bias or hasattr(task.policy, "net_arch") else len(task.low)
     candidates = perturb(theta[: len(theta) - n_fixed], sigma, noise, indices)
     return rollouts(task, filter, np.pad(candidates, ((0, 0), (0, n_fixed))), seeds, track)

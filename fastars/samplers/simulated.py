@@ -8,7 +8,7 @@ from fastars._signals import HeldSignals
 from fastars._structs import FAILED, Filter, FloatArray, Rollouts, SeedArray, Simulation, Task, empty_rollouts
 from fastars.envs import CompiledEnv, SimulationError
 from fastars.envs.mujoco.capi import clock, failure, new_simulation
-from fastars.kernels.simulated import roll_out_simulated
+from fastars.kernels.alone import roll_out_simulated
 from fastars.samplers.compiled import for_blocks
 
 _CALL_SECONDS = 0.05  # of one kernel call, about: Ctrl-C waits for it. A call costs some 30 us

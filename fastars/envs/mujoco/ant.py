@@ -8,7 +8,7 @@ from fastars._jit import inline
 from fastars._protocol import register_simulated
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, clipped, put, reset_normal, square_sum, survival_reward
-from fastars.kernels.simulated import is_finite
+from fastars.kernels.alone import is_finite
 
 
 class Ant(NamedTuple):

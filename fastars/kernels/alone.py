@@ -1,4 +1,7 @@
-"""Rollouts of environments whose state a simulator holds (MuJoCo): one episode after the other, each thread with its own simulator.
+"""Rollouts of one episode after the other.
+
+So run environments whose state a simulator holds (MuJoCo), each thread with its own simulator, and policies with hidden layers:
+lanes would stream as many networks through the caches at every step, while one network alone stays in the fastest of them.
 
 An episode is a function of its candidate and its seed alone: the simulator is reset before it, whatever it did last.
 """
@@ -8,58 +11,62 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._jit import kernel
-from fastars._protocol import act, advance, begin, sense
+from fastars._protocol import Alone, act, advance, begin, empty_action, reset, sense
 from fastars._rng import seed_generator
 from fastars._structs import FAILED, NONFINITE, RUNNING, TERMINATED, TRUNCATED
-from fastars._tuples import normalize
+from fastars.kernels.policy import arrange, arranged_size, fill_filtered, fill_scores, scratch_size
 
 
 class Room(NamedTuple):
     """Arrays that an episode works in."""
 
     rng: Any  # (4,), uint64
-    columns: Any  # (n_obs, n_act), the transpose of W: the scores of all actions are then summed side by side
-    bias: Any  # (n_act,)
+    weights: Any  # arranged
+    low: Any  # (n_act,), float32
+    high: Any
     observation: Any  # (n_obs,)
+    x: Any  # (n_obs,), the filtered observation
+    scratch: Any  # of the policy
     scores: Any  # (n_act,)
-    action: Any  # (n_act,), float32
+    action: Any  # (n_act,), float32; (1,), int64 of a Discrete space
     first: Any  # (n_obs,), the first observation
     sums: Any  # (n_obs,), of observation - first
     squares: Any  # (n_obs,), of their squares
 
 
 @kernel
+def roll_out_alone(task, filter, weights, seeds, begin_at, end_at, out):
+    """`roll_out_simulated` in an environment of scalar functions."""
+    like_state = reset(task.env, np.zeros(4, np.uint64))  # only its length is used
+    sim = Alone(np.empty(len(like_state)), like_state, task.low, np.zeros(1, np.int64))
+    roll_out_simulated(task, sim, filter, weights, seeds, begin_at, end_at, out)
+
+
+@kernel
 def roll_out_simulated(task, sim, filter, weights, seeds, begin_at, end_at, out):
     """Run episodes `begin_at` to `end_at` of those described at `rollouts` in the simulator `sim`, and write them to `out`."""
-    n_obs, n_act = filter.mean.shape[0], task.low.shape[0]
+    n_obs, n_act = filter.mean.shape[0], len(task.low)
     room = Room(
         np.zeros(4, np.uint64),
-        np.empty((n_obs, n_act)),
-        np.empty(n_act),
+        np.empty(arranged_size(task.policy, n_obs, n_act)),
+        np.asarray(task.low),
+        np.asarray(task.high),
         np.empty(n_obs),
+        np.empty(n_obs),
+        np.empty(scratch_size(task.policy)),
         np.empty(n_act),
-        np.empty(n_act, np.float32),
+        empty_action(task.actions, n_act),
         np.empty(n_obs),
         np.empty(n_obs),
         np.empty(n_obs),
     )
     per_candidate = seeds.shape[0] // weights.shape[0]
     for episode in range(begin_at, end_at):
-        take_weights(weights[episode // per_candidate], room)
+        arrange(task.policy, weights[episode // per_candidate], n_obs, n_act, room.weights)
         seed_generator(room.rng, seeds[episode])
         run_episode(task, sim, filter, room, out, episode)
         if out.status[episode] == FAILED:
             return
-
-
-@kernel
-def take_weights(weights, room):
-    """Put a candidate's weights, W.ravel() and the bias, where the scores are computed from."""
-    n_obs, n_act = room.columns.shape
-    for i in range(n_act):
-        for j in range(n_obs):
-            room.columns[j, i] = weights[i * n_obs + j]
-        room.bias[i] = weights[n_act * n_obs + i]
 
 
 @kernel
@@ -77,8 +84,9 @@ def run_episode(task, sim, filter, room, out, episode):
             break
         if track:
             add_observation(room)
-        fill_scores(room, filter)
-        act(task.actions, room.scores, task.low, task.high, room.action)
+        fill_filtered(room.observation, filter, room.x)
+        fill_scores(task.policy, room.weights, room.x, room.scratch, room.scores)
+        act(task.actions, room.scores, room.low, room.high, room.action)
         reward, terminated = advance(task.env, sim, room.action)
         sense(task.env, sim, room.observation)
         total += reward
@@ -99,18 +107,6 @@ def run_episode(task, sim, filter, room, out, episode):
         for j in range(n_obs):
             out.moments.mean[episode, j] = room.first[j] + room.sums[j] / max(length, 1)
             out.moments.m2[episode, j] = max(room.squares[j] - room.sums[j] * room.sums[j] / max(length, 1), 0.0)
-
-
-@kernel
-def fill_scores(room, filter):
-    """scores = W x + b of the filtered observation x: the operations of `linear_action_scores` in its order, for every score."""
-    n_obs, n_act = room.columns.shape
-    for i in range(n_act):
-        room.scores[i] = room.bias[i]
-    for j in range(n_obs):
-        (x,) = normalize((room.observation[j],), (filter.mean[j],), (filter.scale[j],), filter.clip)
-        for i in range(n_act):
-            room.scores[i] += room.columns[j, i] * x
 
 
 @kernel
