@@ -26,7 +26,7 @@ from fastars.failures import FailureLog
 from fastars.logger import Logger
 from fastars.policy import Policy, policy_settings, random_weights
 from fastars.samplers import make_sampler
-from fastars.samplers.compiled import at_least_one, available_cpus, for_blocks, seed_array, with_bias_block
+from fastars.samplers.compiled import at_least_one, available_cpus, for_blocks, padded, seed_array
 
 _BACKENDS = ("numba", "numpy")
 _NOISE_SIZE = 1 << 22
@@ -623,7 +623,7 @@ class _ReferenceSampler:
 
     def evaluate(self, weights: FloatArray, filter: Filter, seeds: np.ndarray, track: bool) -> Rollouts:
         with quiet(self.task.env.id):
-            weights = with_bias_block(weights, len(self.task.low), self.task.policy)
+            weights = padded(weights, self.task.policy, len(self.task.low))
             return reference.rollouts(self.task, filter, weights, seeds, track)
 
 

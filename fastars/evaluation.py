@@ -11,7 +11,8 @@ import numpy as np
 from fastars._structs import Rollouts, identity_filter
 from fastars.config import Config
 from fastars.envs import environment, make
-from fastars.policy import n_weights, policy_settings, structure_of
+from fastars.kernels.policy import n_weights
+from fastars.policy import policy_settings, structure_of
 from fastars.samplers import make_sampler
 from fastars.samplers.compiled import at_least_one, seed_array
 
@@ -125,7 +126,7 @@ def evaluate_candidates(
     structure = structure_of(config)
     found = environment(env)
     matrix = np.asarray(weights, dtype=np.float64)
-    wanted = n_weights(structure, found)
+    wanted = n_weights(structure, found.n_obs, found.n_act)
     if matrix.ndim != 2 or matrix.shape[1] != wanted:
         raise ValueError(f"weights must have shape (n, {wanted}) for {policy} in {found.id}, got {matrix.shape}")
     if not np.isfinite(matrix).all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +34,7 @@ class FailureLog:
         self._model = model
         self._name = _name_of(env)
         self._folder: Path | None = None
-        self._n_files = 0
+        self._files: dict[tuple[int, int], Path] = {}  # by iteration and seed: a second attempt needs no second file
         self._shown: set[str] = set()
         self._weights: FloatArray
         self._seeds: SeedArray
@@ -89,8 +90,15 @@ class FailureLog:
 
     def _command(self, episode: int, place: dict[str, Any]) -> str:
         """A command that runs the episode again, nothing if its file can't be written or there are enough of them."""
-        if self._n_files >= _MAX_FILES:
+        key = place["iteration"], place["seed"]
+        if key not in self._files and not self._write(key, episode, place):
             return ""
+        return f"python -m fastars.replay {shlex.quote(str(self._files[key]))} {self._name}"
+
+    def _write(self, key: tuple[int, int], episode: int, place: dict[str, Any]) -> bool:
+        """Keep an episode as a file; False if that can't be done, or there are enough of them."""
+        if len(self._files) >= _MAX_FILES:
+            return False
         model = self._model
         candidate = episode * len(self._weights) // self._seeds.size
         manifest = {
@@ -103,12 +111,12 @@ class FailureLog:
         }
         arrays = {"weights": self._weights[candidate], "mean": model.policy.filter.mean, "scale": model.policy.filter.scale}
         try:
-            path = self._failures_folder() / f"failure_{self._n_files}.zip"
+            path = self._failures_folder() / f"failure_{len(self._files)}.zip"
             checkpoint.save(path, manifest, arrays)
         except (OSError, TypeError, ValueError):  # a full disk, or arguments of the environment that are no plain data
-            return ""
-        self._n_files += 1
-        return f"python -m fastars.replay {path} {self._name}"
+            return False
+        self._files[key] = path
+        return True
 
     def _failures_folder(self) -> Path:
         if self._folder is None:

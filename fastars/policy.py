@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from gymnasium.spaces import Discrete
 
 from fastars import kernels, reference
 from fastars._signals import HeldSignals
@@ -17,8 +18,9 @@ from fastars.config import ACTIVATIONS, POLICY_KWARGS, Config
 from fastars.envs import CompiledEnv
 from fastars.envs.gym import GymEnv
 from fastars.envs.spaces import action_form, action_rows, batched_actions, flat_batch, flattener, is_batch
+from fastars.kernels.policy import layer_sizes, n_weights
 
-_ACTIVATIONS = {"relu": Relu(), "tanh": Tanh()}
+_ACTIVATIONS: dict[str, Relu | Tanh] = {"relu": Relu(), "tanh": Tanh()}
 
 
 def policy_settings(policy: Any, policy_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -62,22 +64,11 @@ def structure_of(config: Config) -> LinearPolicy | MlpPolicy:
     return MlpPolicy(config.net_arch, _ACTIVATIONS[config.activation_fn], config.with_bias)
 
 
-def layers(structure: LinearPolicy | MlpPolicy, n_obs: int, n_act: int) -> Iterator[tuple[int, int]]:
-    """(inputs, outputs) of each layer of weights."""
-    sizes = (n_obs, *getattr(structure, "net_arch", ()), n_act)
-    return itertools.pairwise(sizes)
-
-
-def n_weights(structure: LinearPolicy | MlpPolicy, env: CompiledEnv | GymEnv) -> int:
-    """Length of the flat weights of a policy in `env`."""
-    return sum((n_in + structure.with_bias) * n_out for n_in, n_out in layers(structure, env.n_obs, env.n_act))
-
-
 def random_weights(structure: LinearPolicy | MlpPolicy, env: CompiledEnv | GymEnv, generator: np.random.Generator) -> FloatArray:
     """Weights to start from: uniform within +- 1 / sqrt(inputs of the layer)."""
     pieces = [
         generator.uniform(-1.0 / math.sqrt(n_in), 1.0 / math.sqrt(n_in), (n_in + structure.with_bias) * n_out)
-        for n_in, n_out in layers(structure, env.n_obs, env.n_act)
+        for n_in, n_out in itertools.pairwise(layer_sizes(structure, env.n_obs, env.n_act))
     ]
     return np.concatenate(pieces)
 
@@ -97,7 +88,7 @@ class Policy:
         self.structure = structure_of(config)
         self.observation_space = env.observation_space
         self.action_space = env.action_space
-        self.weights: FloatArray = np.zeros(n_weights(self.structure, env))
+        self.weights: FloatArray = np.zeros(n_weights(self.structure, env.n_obs, env.n_act))
         self.filter: Filter = identity_filter(env.n_obs)
         self._flatten = flattener(env.observation_space)
         self._form = action_form(env.action_space, config.clip_actions, config.squash_output)
@@ -145,7 +136,8 @@ class Policy:
             observation = np.asarray(observation, dtype=space.dtype)
         if is_batch(space, observation):
             return self.act(flat_batch(space, observation))
-        return self.act(np.array([self._flatten(observation)], np.float64))[0]
+        actions = self.act(np.array([self._flatten(observation)], np.float64))
+        return actions[0] if isinstance(self.action_space, Discrete) else actions[0, ...]  # an array, even of a Box without axes
 
     def act(self, observations: FloatArray) -> np.ndarray:
         """Actions for flat observations (n, n_obs), float64."""

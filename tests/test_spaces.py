@@ -120,7 +120,7 @@ def check_actions(space, kind, low, high, scale, seed):
     else:
         np.testing.assert_allclose(rows, by_twin, rtol=1e-6, atol=1e-6 * np.max(np.abs(np.where(np.isfinite(high), high - low, 1))))
     batch = batched_actions(space, rows)
-    assert all(space.contains(action) for action in batch)
+    assert all(space.contains(batch[i, ...]) for i in range(4))
     assert batch_space(space, 4).contains(batch)
 
 

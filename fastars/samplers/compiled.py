@@ -11,10 +11,12 @@ import numpy as np
 
 from fastars._signals import HeldSignals
 from fastars._structs import Filter, FloatArray, LinearPolicy, Rollouts, SeedArray, Task, empty_rollouts
+from fastars.kernels.policy import n_padding
 from fastars.kernels.rollout import LANES, roll_out
 
 # Steps of one kernel call: 0.04 s (MountainCar) to 0.3 s (Acrobot). Ctrl-C waits for a running kernel.
 _CALL_STEPS = 4_000_000
+_CALL_PRODUCTS = 1_000_000_000  # the same for products of weights and inputs, of which a core does some 10 G/s
 
 
 class CompiledSampler:
@@ -34,11 +36,10 @@ class CompiledSampler:
 
     def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool) -> Rollouts:
         """Run every episode; the arguments are those of `Sampler`. The bits don't depend on the number of threads."""
-        weights = with_bias_block(weights, len(self.task.low), self.task.policy)
+        weights = padded(weights, self.task.policy, len(self.task.low))
         n_episodes = len(seeds)
         out = empty_rollouts(n_episodes, len(filter.mean), track)
-        n_blocks = min(max(n_episodes // LANES, 1), self.n_threads if n_episodes < 32 * LANES else 4 * self.n_threads)
-        n_blocks = max(n_blocks, -(-n_episodes * self.task.max_steps // _CALL_STEPS))
+        n_blocks = self._n_blocks(n_episodes, weights.shape[1])
         edges = [block * n_episodes // n_blocks for block in range(n_blocks + 1)]
 
         def run(block: int) -> None:
@@ -47,6 +48,15 @@ class CompiledSampler:
 
         for_blocks(run, n_blocks, self.n_threads)
         return out
+
+    def _n_blocks(self, n_episodes: int, n_weights: int) -> int:
+        """Blocks that keep the threads busy, each of a size that a signal can wait for."""
+        n_steps = n_episodes * self.task.max_steps
+        if not isinstance(self.task.policy, LinearPolicy):  # one episode after the other
+            n_blocks = max(8 * self.n_threads, -(-n_steps * n_weights // _CALL_PRODUCTS))
+            return min(n_blocks, n_episodes)
+        n_blocks = min(max(n_episodes // LANES, 1), self.n_threads if n_episodes < 32 * LANES else 4 * self.n_threads)
+        return max(n_blocks, -(-n_steps // _CALL_STEPS))
 
     def close(self) -> None:
         """There is nothing to let go of."""
@@ -85,11 +95,9 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def with_bias_block(weights: FloatArray, n_act: int, policy: Any) -> FloatArray:
-    """The weights as the rollout kernel takes them: those of a linear policy with a bias block, of zeros if it has no bias."""
-    if policy.with_bias or not isinstance(policy, LinearPolicy):
-        return np.ascontiguousarray(weights)
-    return np.concatenate([weights, np.zeros((len(weights), n_act))], axis=1)
+def padded(weights: FloatArray, policy: Any, n_act: int) -> FloatArray:
+    """The weights as the rollout kernels take them: those of a linear policy without bias have zeros in its place."""
+    return np.pad(weights, ((0, 0), (0, n_padding(policy, n_act))))
 
 
 def at_least_one(name: str, value: Any) -> int:

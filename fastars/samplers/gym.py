@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from gymnasium.vector import VectorEnv
 
 from fastars._structs import Filter, FloatArray, Rollouts, SeedArray, Task
 from fastars.envs.gym import GymEnv
