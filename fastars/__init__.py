@@ -14,6 +14,8 @@ Names are imported when they are used: `import fastars` does not import Numba.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fastars._on_import import when_imported
+
 __version__ = "0.1.0"
 
 _HOME = {
@@ -55,3 +57,12 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def _register_in_gymnasium() -> None:
+    from fastars.envs.registration import register
+
+    register()
+
+
+when_imported("gymnasium", _register_in_gymnasium)  # so that `make_vec("fastars/CartPole-v1")` works whichever is imported first

@@ -1,0 +1,24 @@
+"""The compiled environments under Gymnasium's ids `fastars/<id>`."""
+
+from fastars.envs import compiled_env_ids
+
+
+def register() -> None:
+    """Make the compiled environments known to Gymnasium, those that it does not know yet.
+
+    `gymnasium.make_vec("fastars/CartPole-v1", ...)` gives a `CompiledVectorEnv`; `gymnasium.make` and the other modes of `make_vec`
+    give Gymnasium's own environment, whose steps are the same.
+    """
+    import gymnasium
+
+    for env_id in compiled_env_ids("classic"):
+        spec = gymnasium.registry.get(env_id)
+        if spec is None or f"fastars/{env_id}" in gymnasium.registry:
+            continue
+        gymnasium.register(
+            f"fastars/{env_id}",
+            entry_point=spec.entry_point,
+            vector_entry_point=f"fastars.envs.vector:{env_id}",
+            max_episode_steps=spec.max_episode_steps,
+            reward_threshold=spec.reward_threshold,
+        )

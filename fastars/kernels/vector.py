@@ -1,0 +1,152 @@
+"""Steps of many environments whose actions come from outside: the kernels of `fastars.envs.vector`.
+
+Environments stand in SIMD lanes as in `rollout`, in chunks of `LANES`. An action comes in and an observation goes out as a row; the
+lane loop reads and writes columns only, and leaves the turning to a loop of its own.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba.core import types
+from numba.extending import overload
+
+from fastars._jit import INLINE, kernel
+from fastars._protocol import observe, reset, step
+from fastars._rng import seed_generator
+from fastars._tuples import LANES, at, entries, load, store
+
+LENGTH, ENDED, DUE = 0, 1, 2  # rows of the counters: steps of the episode, how its last step ended it, whether it is to be reset
+BY_TERMINATION, BY_TIME_LIMIT = 1, 2  # bits of ENDED: as in Gymnasium, one step may do both
+
+
+class Batch(NamedTuple):
+    """Environments side by side: number i is lane i % LANES of chunk i // LANES."""
+
+    generators: Any  # (n, 4), uint64: each environment has its own, as in Gymnasium
+    states: Any  # (n_chunks, n_state * LANES)
+    counters: Any  # (n_chunks, 3 * LANES), int64
+
+
+class Steps(NamedTuple):
+    """What a step of all environments gives."""
+
+    observations: Any  # (n, n_obs), float32
+    rewards: Any  # (n,), float64
+    terminations: Any  # (n,), bool
+    truncations: Any  # (n,), bool
+
+
+@kernel
+def new_batch(env, n):
+    """Room for n environments; `reset_envs` has to come first."""
+    n_chunks = -(-n // LANES)
+    n_state = len(reset(env, np.zeros(4, np.uint64)))
+    return Batch(np.zeros((n, 4), np.uint64), np.zeros((n_chunks, n_state * LANES)), np.zeros((n_chunks, 3 * LANES), np.int64))
+
+
+@kernel
+def seed_envs(batch, seeds, mask):
+    """Seed the generators of the environments in `mask`, as `env.reset(seed=...)` does."""
+    for i in range(seeds.shape[0]):
+        if mask[i]:
+            seed_generator(batch.generators[i], seeds[i])
+
+
+@kernel
+def reset_envs(env, batch, mask, observations):
+    """Begin an episode in the environments in `mask`, and write its first observation."""
+    flat = observations.reshape(observations.size)
+    for i in range(mask.shape[0]):
+        if mask[i]:
+            states, counters, lane = batch.states[i // LANES], batch.counters[i // LANES], i % LANES
+            state = reset(env, batch.generators[i])
+            store(states, lane, 0, state)
+            counters[at(LENGTH, lane)] = 0
+            counters[at(ENDED, lane)] = 0
+            write(flat, i * observations.shape[1], observe(env, state))
+
+
+@kernel
+def observe_envs(env, batch, observations):
+    """Write the observations of all environments as they are."""
+    flat = observations.reshape(observations.size)
+    like_state = reset(env, np.zeros(4, np.uint64))  # only its length is used
+    for i in range(observations.shape[0]):
+        write(flat, i * observations.shape[1], observe(env, load(batch.states[i // LANES], i % LANES, 0, like_state)))
+
+
+@kernel
+def step_envs(env, batch, max_steps, actions, like_action, out):
+    """Step every environment; those whose episode has ended begin a new one instead, with a reward of 0 (next-step autoreset).
+
+    `actions` is flat; `like_action` is an int for a Discrete space, and for a Box a tuple with as many float32 as an action has.
+    """
+    n, n_obs = out.observations.shape
+    flat = out.observations.reshape(n * n_obs)
+    like_state = reset(env, np.zeros(4, np.uint64))  # only its length is used
+    columns = np.zeros((n_obs + 1) * LANES)  # observations and reward
+    for chunk in range(batch.states.shape[0]):
+        first = chunk * LANES
+        count = min(LANES, n - first)
+        states, counters = batch.states[chunk], batch.counters[chunk]
+        step_lanes(env, max_steps, states, counters, columns, actions, like_action, first, count, like_state)
+        for lane in range(count):
+            i = first + lane
+            for k in range(n_obs):
+                flat[i * n_obs + k] = columns[at(k, lane)]
+            out.rewards[i] = columns[at(n_obs, lane)]
+            out.terminations[i] = (counters[at(ENDED, lane)] & BY_TERMINATION) != 0
+            out.truncations[i] = (counters[at(ENDED, lane)] & BY_TIME_LIMIT) != 0
+        for lane in range(count):
+            if counters[at(DUE, lane)] != 0:
+                state = reset(env, batch.generators[first + lane])
+                store(states, lane, 0, state)
+                write(flat, (first + lane) * n_obs, observe(env, state))
+
+
+@kernel
+def step_lanes(env, max_steps, states, counters, columns, actions, like_action, first, count, like_state):
+    """Step the first `count` lanes of a chunk, and fill `columns`. A lane that is due for a reset keeps no trace of this step."""
+    for lane in range(count):
+        state = load(states, lane, 0, like_state)
+        state, reward, terminated = step(env, state, action_of(actions, first + lane, like_action))
+        observation = observe(env, state)
+        store(states, lane, 0, state)
+        store(columns, lane, 0, observation)
+        due = counters[at(ENDED, lane)] != 0
+        length = 0 if due else counters[at(LENGTH, lane)] + 1
+        ended = (BY_TERMINATION if terminated else 0) | (BY_TIME_LIMIT if length >= max_steps else 0)
+        columns[at(len(observation), lane)] = 0.0 if due else reward
+        counters[at(LENGTH, lane)] = length
+        counters[at(ENDED, lane)] = 0 if due else ended
+        counters[at(DUE, lane)] = 1 if due else 0
+
+
+def action_of(actions, i, like):
+    """Action of environment i: an int, or a tuple as long as `like`."""
+    return entries(actions, i * len(like), like) if isinstance(like, tuple) else actions[i]
+
+
+@overload(action_of, jit_options=INLINE)
+def _action_of(actions, i, like):
+    if isinstance(like, types.BaseTuple):
+        return lambda actions, i, like: entries(actions, np.uintp(i * len(like)), like)
+    return lambda actions, i, like: actions[np.uintp(i)]
+
+
+def write(array, start, values):
+    """Write a tuple to `array[start:]`."""
+    for k, value in enumerate(values):
+        array[start + k] = value
+
+
+@overload(write, jit_options=INLINE)
+def _write(array, start, values):
+    if len(values) == 0:
+        return lambda array, start, values: None
+
+    def unrolled(array, start, values):
+        array[start] = values[0]
+        write(array, start + 1, values[1:])
+
+    return unrolled
