@@ -463,9 +463,12 @@ def test_loaded_run_keeps_its_settings_whatever_its_preset(tmp_path):
         (
             {"policy_kwargs": {"net_arch": [8]}},
             ValueError,
-            "policy_kwargs of LinearPolicy are with_bias and squash_output, got 'net_arch'",
+            "policy_kwargs of LinearPolicy are with_bias, squash_output; got 'net_arch'",
         ),
-        ({"policy_kwargs": {"squash_output": True}}, ValueError, "squash_output=True"),
+        ({"policy_kwargs": {"squash_output": 2}}, TypeError, "squash_output must be True or False, got 2"),
+        ({"n_workers": 0}, ValueError, "n_workers must be an integer of at least 1"),
+        ({"env_timeout": 0}, ValueError, "env_timeout must be a positive number of seconds or None, got 0"),
+        ({"max_episode_steps": 0}, ValueError, "max_episode_steps must be an integer of at least 1, got 0"),
         ({"clip_observations": 0.0}, ValueError, "clip_observations must be positive"),
         ({"keep_ties": 2}, TypeError, "keep_ties must be True or False, got 2"),
         ({"tensorboard_log": "logs"}, ValueError, "tensorboard_log"),
@@ -483,7 +486,7 @@ def test_unknown_setting_is_a_type_error():
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("MlpPolicy", "'MlpPolicy' is not compiled; policies are 'LinearPolicy'"), ("linearpolicy", "did you mean")],
+    [("CnnPolicy", "policy must be one of 'LinearPolicy', 'MlpPolicy', got 'CnnPolicy'"), ("linearpolicy", "did you mean")],
 )
 def test_wrong_policy_name_is_an_error(name, message):
     with pytest.raises(ValueError, match=message):

@@ -554,7 +554,7 @@ def test_envs_lists_the_compiled_environments_in_80_columns(tmp_path):
     ("args", "message"),
     [
         (["train", "CartPol-v1"], "Near names: CartPole-v1"),
-        (["train", "Blackjack-v1"], "not a compiled one"),
+        (["train", "CartPole-v1", "--net-arch", "8"], "policy_kwargs of LinearPolicy are"),
         (["train", "CartPole-v1", "--n-delta", "0"], "n_delta must be an integer of at least 1, got 0"),
         (["train", "CartPole-v1", "--delta-std", "nan"], "delta_std must be a finite number"),
         (["train", "CartPole-v1", "--learning-rate", "-1"], "learning_rate must be a finite number of at least 0"),

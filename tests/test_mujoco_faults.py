@@ -20,7 +20,7 @@ from fastars import ARS, SimulationError, UnsupportedEnvError, evaluate_candidat
 from fastars._structs import TERMINATED, TRUNCATED, UNSTABLE, LinearPolicy, Simulation, identity_filter
 from fastars.envs import compiled_env, make
 from fastars.envs.mujoco import capi
-from fastars.samplers.compiled import compiled_sampler
+from fastars.samplers import make_sampler
 
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 
@@ -92,7 +92,7 @@ def test_fatal_errors_on_all_threads_at_once(cramped_hopper):
     Each has more than 500 kB, 200 MB in all; the process as a whole was seen to move by 6 MB.
     """
     env = compiled_env(cramped_hopper)
-    sampler = compiled_sampler(env, LinearPolicy(False), n_threads=4)
+    sampler = make_sampler(env, LinearPolicy(False), n_threads=4)
     weights, seeds = np.zeros((16, env.n_act * (env.n_obs + 1))), np.arange(16, dtype=np.uint64)
 
     def fail(n):
@@ -141,7 +141,7 @@ def test_action_that_is_not_a_number_is_unstable():
     env = compiled_env("InvertedPendulum-v5")
     filter = identity_filter(4)._replace(scale=np.full(4, 1e300))
     weights = np.array([[1e300, -1e300, 1e300, -1e300, 0.0]])
-    rollouts = compiled_sampler(env, LinearPolicy(False)).evaluate(weights, filter, np.arange(20, dtype=np.uint64), True)
+    rollouts = make_sampler(env, LinearPolicy(False)).evaluate(weights, filter, np.arange(20, dtype=np.uint64), True)
     assert (rollouts.status == UNSTABLE).any()
     assert (rollouts.lengths[rollouts.status == UNSTABLE] == 1).any()
 
@@ -194,7 +194,7 @@ def test_mujocos_clock_goes_on_after_rollouts(cramped_hopper):
 
 
 def test_simulations_are_as_many_as_threads():
-    sampler = compiled_sampler(compiled_env("Swimmer-v5"), LinearPolicy(False), n_threads=2)
+    sampler = make_sampler(compiled_env("Swimmer-v5"), LinearPolicy(False), n_threads=2)
     rollouts = sampler.evaluate(np.zeros((40, 18)), identity_filter(8), np.arange(40, dtype=np.uint64), False)
     assert (rollouts.status == TRUNCATED).all()
     assert 1 <= len(sampler._idle) <= 2
@@ -203,7 +203,7 @@ def test_simulations_are_as_many_as_threads():
 def test_simulation_keeps_its_memory_alive():
     """The arrays hold the MjData, the sampler holds the model: neither goes with the names they were made under."""
     env = compiled_env("Swimmer-v5")
-    sampler = compiled_sampler(env, LinearPolicy(False), n_threads=1)
+    sampler = make_sampler(env, LinearPolicy(False), n_threads=1)
     want = sampler.evaluate(np.ones((1, 18)), identity_filter(8), np.zeros(1, np.uint64), False).returns[0]
     del env
     gc.collect()
