@@ -56,6 +56,14 @@ def parallel(function: Callable[..., Any]) -> Any:
     return _cached(numba.njit(parallel=True, **_KERNEL)(function))
 
 
+def entry(kernel: Any, *arguments: Any) -> Any:
+    """The compiled form of a kernel for arguments of these types and no others: it doesn't look at them, 1 us instead of 5."""
+    kernel(*arguments)
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return kernel
+    return kernel.overloads[tuple(map(kernel.typeof_pyval, arguments))].entry_point
+
+
 def _cached(dispatcher: Any) -> Any:
     if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         dispatcher._cache = KernelCache(dispatcher.py_func)

@@ -1,18 +1,15 @@
-"""Actions of environments that are stepped in Python: one call looks at the observations of all of them.
+"""Actions of environments that are stepped in Python: one call for the observations of all of them.
 
-Each environment has a lane: a row of every array of `Lanes`. The kernels return numbers, never tuples: no Python code runs in such a
-call, in which the exception of a signal could get lost.
+Each environment has a lane: a row of every array of `Lanes`. The kernels return numbers, never tuples: making a tuple would run
+Python code, in which the exception of a signal could get lost.
 """
 
 from typing import Any, NamedTuple
 
-import numpy as np
-from numba.extending import overload
-
-from fastars._jit import INLINE, kernel
+from fastars._jit import kernel
 from fastars._protocol import act
-from fastars._structs import Argmax
-from fastars._tuples import normalize
+from fastars.kernels.alone import is_finite
+from fastars.kernels.policy import arrange, fill_filtered, fill_scores
 
 IDLE, COUNTED, GHOST = 0, 1, 2  # no action is wanted; an episode runs; an action is wanted, but the step belongs to no episode
 
@@ -60,20 +57,10 @@ def tick(task, filter, lanes, track):
             lanes.length[lane] += 1
             if track:
                 add_observation(lanes, lane)
-        for j in range(lanes.x.shape[0]):
-            (lanes.x[j],) = normalize((lanes.observation[lane, j],), (filter.mean[j],), (filter.scale[j],), filter.clip)
+        fill_filtered(lanes.observation[lane], filter, lanes.x)
         fill_scores(task.policy, lanes.weights[lane], lanes.x, lanes.scratch, lanes.scores)
-        _act(task.actions, lanes.scores, task.low, task.high, lanes.action[lane])
+        act(task.actions, lanes.scores, task.low, task.high, lanes.action[lane])
     return n_bad
-
-
-@kernel
-def is_finite(values):
-    """Whether no value is NaN or infinite."""
-    defect = 0.0
-    for value in values:
-        defect += value - value
-    return defect == 0.0
 
 
 @kernel
@@ -100,50 +87,3 @@ def end_episode(lanes, lane, moments, episode):
         moments.mean[episode, j] = lanes.first[lane, j] + total / length
         moments.m2[episode, j] = max(lanes.squares[lane, j] - total * total / length, 0.0)
     return 0
-
-
-# Until the policies' own functions are here.
-
-
-def arranged_size(policy, n_obs, n_act):
-    return (n_obs + 1) * n_act
-
-
-def scratch_size(policy):
-    return 0
-
-
-@kernel
-def arrange(policy, weights, n_obs, n_act, arranged):
-    for i in range(n_act):
-        arranged[i] = weights[n_act * n_obs + i] if policy.with_bias else 0.0
-        for j in range(n_obs):
-            arranged[(j + 1) * n_act + i] = weights[i * n_obs + j]
-
-
-@kernel
-def fill_scores(policy, arranged, x, scratch, scores):
-    n_act = scores.shape[0]
-    for i in range(n_act):
-        scores[i] = arranged[i]
-    for j in range(x.shape[0]):
-        for i in range(n_act):
-            scores[i] += arranged[(j + 1) * n_act + i] * x[j]
-
-
-def _act(actions, scores, low, high, action):
-    if isinstance(actions, Argmax):
-        _act_discrete(actions, scores, low, high, action)
-    else:
-        act(actions, scores, low, high, action)
-
-
-@overload(_act, jit_options=INLINE)
-def _act_compiled(actions, scores, low, high, action):
-    if actions.instance_class is Argmax:
-        return _act_discrete
-    return lambda actions, scores, low, high, action: act(actions, scores, low, high, action)
-
-
-def _act_discrete(actions, scores, low, high, action):
-    action[0] = actions.start + np.argmax(scores)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
+import weakref
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from gymnasium.vector import VectorEnv
 
 from fastars._structs import Filter, FloatArray, Rollouts, SeedArray, Task
 from fastars.envs.gym import GymEnv
 from fastars.samplers.compiled import at_least_one
 from fastars.samplers.episodes import ATTEMPTS, Batch, Episodes
+from fastars.samplers.vector import VectorEpisodes
 
 
 class Failure(NamedTuple):
@@ -24,8 +29,52 @@ class Failure(NamedTuple):
     text: str  # the environment's traceback, or what became of the process that it ran in
 
 
+def log_failure(failure: Failure) -> None:
+    """Log a failed attempt as a warning."""
+    logging.getLogger("fastars").warning(
+        "episode %d (seed %d) failed, attempt %d of %d: %s",
+        failure.episode,
+        failure.seed,
+        failure.attempt,
+        ATTEMPTS,
+        failure.text.rstrip(),
+    )
+
+
 class GymSampler:
-    """Runs the episodes of a task in environments that are stepped in Python."""
+    """Runs the episodes of a task in environments that are stepped in Python. The results don't depend on the number of workers.
+
+    An episode that fails is tried once more in a fresh environment; if it fails again, its status is `FAILED` and its return NaN.
+    It fails if the environment raises, returns something of another shape or type than its spaces and Gymnasium say, does not
+    return from a call within `env_timeout`, or ends the process. Worker processes that end are replaced. Where somebody else killed one,
+    no episode has failed, and its episodes run again.
+
+    In this process (`n_workers=1`) nothing can stop an environment that hangs, or that ends the process; one given as an instance
+    can't be made anew; and what a vector environment raises is passed on to the caller.
+
+    Parameters
+    ----------
+    env : GymEnv
+        The environment, from `fastars.envs.environment`.
+    task : Task
+        From `env.task(policy)`.
+    n_workers : int
+        1: in this process. More: in so many worker processes.
+    env_timeout : float or None
+        Seconds that a call of the environment may take in a worker process. None: for ever.
+    envs_per_worker : int, optional
+        Environments side by side in a process, whose actions are computed by one kernel call. Default: as many as are worth it, 1
+        to 16; one whose step takes 60 us or more runs alone.
+
+    Attributes
+    ----------
+    n_failures : int
+        Attempts that failed.
+    n_restarts : int
+        Worker processes that were replaced.
+    on_failure : callable
+        Called with a `Failure` as soon as it is known. Default: logs it.
+    """
 
     def __init__(
         self,
@@ -35,38 +84,91 @@ class GymSampler:
         env_timeout: float | None = 60.0,
         envs_per_worker: int | None = None,
     ) -> None:
-        self.task = task
         self.env = env
+        self.task = task
         self.n_workers = at_least_one("n_workers", n_workers)
+        self.env_timeout = None if env_timeout is None else _seconds("env_timeout", env_timeout)
+        self.envs_per_worker = None if envs_per_worker is None else at_least_one("envs_per_worker", envs_per_worker)
         self.n_failures = 0
         self.on_failure: Callable[[Failure], None] = log_failure
-        self._runner = Episodes(task, env.make, env.env, env.observation_space, env.action_space, envs_per_worker)
+        self._runner = self._new_runner()
+
+    def _new_runner(self) -> Any:
+        env = self.env
+        arguments: dict[str, Any] = {
+            "task": self.task,
+            "make": env.make,
+            "env": env.env,
+            "observation_space": env.observation_space,
+            "action_space": env.action_space,
+            "n_lanes": self.envs_per_worker,
+        }
+        if self.n_workers > 1:
+            if os.name != "posix":
+                raise NotImplementedError(f"n_workers must be 1 on this system: worker processes need POSIX, got {self.n_workers}")
+            from fastars.samplers.pool import Pool
+
+            return Pool(arguments | {"make": env.maker(), "env": None}, self.n_workers, self.env_timeout)
+        if isinstance(env.env, VectorEnv):
+            return VectorEpisodes(self.task, env.env)
+        episodes = Episodes(**arguments)
+        weakref.finalize(self, episodes.close)
+        return episodes
+
+    @property
+    def n_restarts(self) -> int:
+        """Worker processes that were replaced."""
+        return getattr(self._runner, "n_restarts", 0)
 
     def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool) -> Rollouts:
-        """Run every episode."""
+        """Run every episode.
+
+        Parameters
+        ----------
+        weights : ndarray of float64, shape (n, n_weights)
+            A candidate per row: the flat weights of the policy.
+        filter : Filter
+            Applied to every observation.
+        seeds : ndarray of uint64, shape (m,)
+            A seed per episode, m a multiple of n: episode j runs candidate j // (m // n) and starts as
+            `env.reset(seed=int(seeds[j]))`.
+        track : bool
+            Whether to keep the moments of the observations.
+
+        Returns
+        -------
+        Rollouts
+            Of the m episodes.
+
+        Raises
+        ------
+        WorkerError
+            If a worker process can't make its environment, or if workers are killed again and again.
+        """
         n, m = len(weights), len(seeds)
-        filter = Filter(np.array(filter.mean), np.array(filter.scale), float(filter.clip))
-        batch = Batch(filter, track, np.array(weights), np.arange(m) // (m // n), seeds, np.zeros(m, np.int64))
+        frozen = Filter(np.array(filter.mean, np.float64), np.array(filter.scale, np.float64), float(filter.clip))
+        batch = Batch(frozen, track, np.array(weights, np.float64), np.arange(m) // (m // n), seeds, np.zeros(m, np.int64))
 
         def report(episode: int, attempt: int, text: str) -> None:
             self.n_failures += 1
             self.on_failure(Failure(episode, int(seeds[episode]), attempt, attempt >= ATTEMPTS, text))
 
-        return self._runner.run(batch, report)
+        rollouts: Rollouts = self._runner.run(batch, report)
+        return rollouts
 
     def close(self) -> None:
-        """Close the environments that were made here."""
+        """Close the environments that were made here, and end the worker processes. `evaluate` makes others."""
         self._runner.close()
 
+    def __repr__(self) -> str:
+        n = getattr(self._runner, "n_lanes", self.envs_per_worker)
+        where = "this process" if self.n_workers == 1 else f"each of {self.n_workers} worker processes"
+        side_by_side = "1 to 16 environments" if n is None else f"{n} environment{'s' if n > 1 else ''}"
+        return f"<GymSampler of {self.env.id}: {side_by_side} in {where}; in Python: {self.env.reason}>"
 
-def log_failure(failure: Failure) -> None:
-    """Log a failure as a warning."""
-    what = "given up" if failure.is_final else "tried again"
-    logging.getLogger("fastars").warning(
-        "episode %d (seed %d) failed in attempt %d and is %s:\n%s",
-        failure.episode,
-        failure.seed,
-        failure.attempt,
-        what,
-        failure.text,
-    )
+
+def _seconds(name: str, value: Any) -> float:
+    """A positive number of seconds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value < math.inf:
+        raise ValueError(f"{name} must be a positive number of seconds or None, got {value!r}")
+    return float(value)

@@ -1,0 +1,279 @@
+"""Worker processes: started, given batches of episodes, watched, replaced.
+
+A worker is a fresh interpreter, not a fork of this one: it has none of its threads or locks, and the user's script is not imported
+again. It is a session of its own, so that a Ctrl-C on the terminal reaches this process alone, which then stops its workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from collections import deque
+from multiprocessing.connection import Pipe, wait
+from typing import Any
+
+import cloudpickle
+import numpy as np
+
+from fastars._structs import FAILED, Rollouts, empty_rollouts
+from fastars.samplers.episodes import ATTEMPTS, MARK_BITS, Batch, Report
+from fastars.samplers.worker import ASK, NOTES_BYTES
+
+_BATCH_SECONDS = 0.05  # of a worker's batch of episodes, about: a message costs some 200 us
+_START_SECONDS = 120.0  # until a worker must be ready; an environment may load much
+_CLOSE_SECONDS = 2.0  # for workers to close their environments
+_MAX_LOSSES = 10  # of workers, one after the other, with no batch finished between them
+_MAX_BATCH = 1 << (MARK_BITS - 1)
+_LOOK_SECONDS = 0.5  # between two looks after workers that say nothing
+_KILLERS = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}  # from outside: no episode is to blame
+_BOOTSTRAP = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
+    "from fastars.samplers.worker import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+)
+
+
+class WorkerError(RuntimeError):
+    """Worker processes could not do their work: one could not make its environment, or they were killed again and again."""
+
+
+class _Worker:
+    """A worker process, the ways to it, and what it was given to do."""
+
+    def __init__(self, order: bytes) -> None:
+        self._notes = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker
+        self._notes.truncate(NOTES_BYTES)
+        self._marks = mmap.mmap(self._notes.fileno(), NOTES_BYTES)
+        self.connection, theirs = Pipe()
+        ends = (theirs.fileno(), self._notes.fileno())
+        path = json.dumps([entry or os.getcwd() for entry in sys.path])
+        command = [sys.executable, "-c", _BOOTSTRAP, path, *map(str, ends)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=ends, start_new_session=True)
+        theirs.close()
+        self.is_ready = False
+        self.episodes: list[int] = []  # that it has to run
+        self.send((sys.argv, order))
+
+    def send(self, message: Any) -> None:
+        """Send a message. That a worker is gone is found out when it is listened to."""
+        self._first_mark = self._last_mark = self._mark()
+        self._since = time.monotonic()
+        with contextlib.suppress(OSError):
+            self.connection.send(message)
+
+    def _mark(self) -> int:
+        return int.from_bytes(self._marks[:8], sys.byteorder, signed=True)
+
+    def seconds(self) -> float:
+        """Since it was seen to go on to another call of an environment, or was sent a message."""
+        if (mark := self._mark()) != self._last_mark:
+            self._last_mark, self._since = mark, time.monotonic()
+        return time.monotonic() - self._since
+
+    def episode(self) -> int | None:
+        """The episode whose environment it called last; None if it called none since the last message."""
+        mark = self._mark()
+        return None if mark == self._first_mark or not self.episodes else self.episodes[(mark % (1 << MARK_BITS)) >> 1]
+
+    def traceback(self) -> str:
+        """What Python wrote when the process crashed or was asked."""
+        return os.pread(self._notes.fileno(), 1 << 20, NOTES_BYTES).decode(errors="replace").strip()
+
+    def ask(self) -> None:
+        """Let it write where it is."""
+        self.process.send_signal(ASK)
+        deadline = time.monotonic() + 0.5
+        while not self.traceback() and self.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.02)  # the rest of it
+
+    def end(self, patience: float = 0.0) -> int:
+        """Wait so many seconds for the end of the process, then kill it; its exit code."""
+        try:
+            return self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+    def release(self) -> None:
+        """Close what leads to a process that has ended."""
+        self.connection.close()
+        self._marks.close()
+        self._notes.close()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
+
+class Pool:
+    """Runs batches of episodes in worker processes; the results depend neither on their number nor on what becomes of them.
+
+    Parameters
+    ----------
+    arguments : dict
+        Of `Episodes` in the workers.
+    n_workers : int
+    env_timeout : float or None
+        Seconds after which a worker is replaced whose environment does not return from a call.
+    """
+
+    def __init__(self, arguments: dict[str, Any], n_workers: int, env_timeout: float | None) -> None:
+        self.n_workers = n_workers
+        self.env_timeout = env_timeout
+        self.n_restarts = 0
+        self._order = cloudpickle.dumps(arguments)
+        self._workers: list[_Worker] = []
+        self._episode_seconds: float | None = None  # of a worker's time
+        self._pid = os.getpid()
+        weakref.finalize(self, _close, self._workers, self._pid)
+
+    def close(self) -> None:
+        """Close the environments and end the processes. `run` starts others."""
+        _close(self._workers, self._pid)
+
+    def run(self, batch: Batch, report: Report) -> Rollouts:
+        """Run the episodes of a batch, and tell `report` of attempts that failed.
+
+        Raises
+        ------
+        WorkerError
+            If a worker can't make its environment, or if workers are killed again and again.
+        """
+        if os.getpid() != self._pid:
+            raise WorkerError(
+                f"the worker processes belong to process {self._pid}, of which this one is a fork: make a sampler here"
+            )
+        self._batch, self._report = batch, report
+        self._out = empty_rollouts(len(batch.seeds), len(batch.filter.mean), batch.track)
+        self._attempts = batch.attempts.copy()
+        self._waiting = deque(range(len(batch.seeds)))
+        self._losses = 0  # of workers that were killed, since one finished something
+        try:
+            while self._waiting or any(worker.episodes for worker in self._workers):
+                self._deal()
+                self._listen()
+        except BaseException:
+            for worker in [worker for worker in self._workers if worker.episodes or not worker.is_ready]:
+                self._workers.remove(worker)
+                worker.end()
+                worker.release()
+            raise
+        return self._out
+
+    def _deal(self) -> None:
+        """Give episodes to workers that have none; start some if there are too few."""
+        n_busy = sum(bool(worker.episodes) for worker in self._workers)
+        while len(self._workers) < min(self.n_workers, n_busy + len(self._waiting)):
+            self._workers.append(_Worker(self._order))
+        for worker in self._workers:
+            if worker.is_ready and not worker.episodes and self._waiting:
+                worker.episodes = [self._waiting.popleft() for _ in range(self._batch_size())]
+                worker.send(self._part(worker.episodes))
+
+    def _batch_size(self) -> int:
+        """Episodes for a worker: enough for `_BATCH_SECONDS`, but fewer towards the end, so that all finish together."""
+        share = len(self._waiting) / (2 * self.n_workers)
+        enough = share / 4 if self._episode_seconds is None else _BATCH_SECONDS / self._episode_seconds
+        return int(min(max(min(share, enough), 1), _MAX_BATCH))
+
+    def _part(self, episodes: list[int]) -> Batch:
+        """The batch of these episodes, with the weights that they need."""
+        rows, which = np.unique(self._batch.rows[episodes], return_inverse=True)
+        return self._batch._replace(
+            weights=self._batch.weights[rows], rows=which, seeds=self._batch.seeds[episodes], attempts=self._attempts[episodes]
+        )
+
+    def _listen(self) -> None:
+        """Hear a message of each worker that sent one; look after the others."""
+        patience = _LOOK_SECONDS if self.env_timeout is None else min(self.env_timeout / 4, _LOOK_SECONDS)
+        heard = wait([worker.connection for worker in self._workers], patience)
+        for worker in list(self._workers):
+            if worker.connection in heard:
+                try:
+                    kind, content = worker.connection.recv()
+                except (EOFError, OSError, pickle.UnpicklingError):
+                    self._lose(worker)
+                else:
+                    self._hear(worker, kind, content)
+            elif worker.process.poll() is not None:
+                self._lose(worker)
+            elif worker.episodes and self.env_timeout is not None and worker.seconds() > self.env_timeout:
+                worker.ask()
+                text = f"no step for {self.env_timeout:g} s (env_timeout); its worker process was ended.\n{worker.traceback()}"
+                self._replace(worker, worker.episode(), text)
+            elif not worker.is_ready and worker.seconds() > _START_SECONDS:
+                worker.ask()
+                raise WorkerError(f"a worker process was not ready after {_START_SECONDS:g} s.\n{worker.traceback()}")
+
+    def _hear(self, worker: _Worker, kind: str, content: Any) -> None:
+        if kind == "broken":
+            raise WorkerError(f"a worker process could not make its environment:\n{content}")
+        if kind == "ready":
+            worker.is_ready = True
+        elif kind == "failed":
+            episode, attempt, text = content
+            self._fail(worker.episodes[episode], attempt, text)
+        else:
+            part, seconds = content
+            each = seconds / len(worker.episodes)
+            self._episode_seconds = each if self._episode_seconds is None else (self._episode_seconds + each) / 2
+            for ours, theirs in zip((*self._out[:3], *self._out.moments), (*part[:3], *part.moments), strict=True):
+                if len(theirs):
+                    ours[worker.episodes] = theirs
+            worker.episodes = []
+            self._losses = 0
+
+    def _lose(self, worker: _Worker) -> None:
+        """Replace a worker whose process ended; the episode that it was in is to blame, unless somebody killed it."""
+        code = worker.end(patience=1.0)  # a process closes its connection before it has its exit code
+        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        text = f"its worker process ended ({how}).\n{worker.traceback()}"
+        was_killed = -code in _KILLERS
+        if not was_killed and not worker.is_ready:
+            raise WorkerError(
+                f"a worker process ended ({how}) before it was ready; what it printed is above.\n{worker.traceback()}"
+            )
+        guilty = None if was_killed else worker.episode()
+        if guilty is None:
+            self._losses += 1
+            if self._losses >= _MAX_LOSSES:
+                raise WorkerError(
+                    f"{_MAX_LOSSES} worker processes ended ({how}), one after the other, and none finished an episode"
+                )
+        self._replace(worker, guilty, text)
+
+    def _replace(self, worker: _Worker, guilty: int | None, text: str) -> None:
+        """Let the episodes of a worker wait for another one. `text` says what the guilty one did, if there is one."""
+        worker.end()
+        worker.release()
+        self._workers.remove(worker)
+        self.n_restarts += 1
+        if guilty is not None:
+            self._fail(guilty, int(self._attempts[guilty]) + 1, text)
+        self._waiting.extendleft(episode for episode in reversed(worker.episodes) if self._attempts[episode] < ATTEMPTS)
+
+    def _fail(self, episode: int, attempt: int, text: str) -> None:
+        self._attempts[episode] = attempt
+        if attempt >= ATTEMPTS:
+            self._out.returns[episode], self._out.status[episode] = np.nan, FAILED
+        self._report(episode, attempt, text)
+
+
+def _close(workers: list[_Worker], pid: int) -> None:
+    """End the workers of process `pid`, if that is this one: those that are idle may close their environments."""
+    if os.getpid() != pid:
+        return
+    deadline = time.monotonic() + _CLOSE_SECONDS
+    for worker in workers:
+        worker.connection.close()
+    for worker in workers:
+        worker.end(0.0 if worker.episodes else max(deadline - time.monotonic(), 0.0))
+        worker.release()
+    workers.clear()

@@ -1,0 +1,87 @@
+"""What a worker process runs: episodes of an environment, by order of the process that started it.
+
+The two talk over a connection. Besides, they share a file: in its first `NOTES_BYTES` the worker notes where it is, which takes no
+message, and after them Python writes its traceback if the process crashes, or when the signal `ASK` asks for one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import fcntl
+import mmap
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any
+
+from fastars.samplers.episodes import Episodes
+
+ASK = signal.SIGUSR1  # where are you?
+NOTES_BYTES = mmap.PAGESIZE
+
+
+def main(connection_fd: int, notes_fd: int) -> None:
+    """Serve the process that started this one, until it closes the connection or ends."""
+    _end_with_parent()
+    for inherited in (connection_fd, notes_fd):
+        os.set_inheritable(inherited, False)
+    marks = memoryview(mmap.mmap(notes_fd, NOTES_BYTES)).cast("q")
+    os.lseek(notes_fd, NOTES_BYTES, os.SEEK_SET)
+    faulthandler.enable(notes_fd, all_threads=False)
+    faulthandler.register(ASK, notes_fd, all_threads=False)
+    connection = Connection(connection_fd)
+    with contextlib.suppress(EOFError, OSError):  # the other end was closed
+        episodes = _prepare(connection, marks)
+        while episodes is not None:
+            _work(connection, episodes)
+    if episodes is not None:
+        episodes.close()
+
+
+def _prepare(connection: Connection, marks: Any) -> Episodes | None:
+    """Make the first environment; None, and its traceback is sent, if that fails."""
+    try:
+        sys.argv, order = connection.recv()
+        episodes = Episodes(**pickle.loads(order), marks=marks)  # from our parent process
+        episodes.open()
+    except BaseException:
+        connection.send(("broken", traceback.format_exc()))
+        return None
+    connection.send(("ready", None))
+    return episodes
+
+
+def _work(connection: Connection, episodes: Episodes) -> None:
+    """Run a batch, and send its results, with the time they took."""
+    batch = connection.recv()
+    start = time.perf_counter()
+    out = episodes.run(batch, lambda *failure: connection.send(("failed", failure)))
+    connection.send(("done", (out, time.perf_counter() - start)))
+
+
+def _end_with_parent() -> None:
+    """End this process when its standard input, which only its parent could write to, is closed: also in the middle of a step."""
+    pipe = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+    def wait() -> None:
+        os.read(pipe, 1)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+    if hasattr(fcntl, "F_SETOWN"):  # and by a signal, should an environment never let another thread run
+        signal.signal(signal.SIGIO, signal.SIG_DFL)
+        fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for stream in (sys.stdout, sys.stderr):  # what an environment prints is seen at once
+        if stream is not None:
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
