@@ -260,6 +260,17 @@ def _mujoco_training_table(rows: list[Row]) -> str:
     return markdown([title, "env steps/s", "fastars: times as fast"], lines)
 
 
+def vector_table(rows: list[Row]) -> str:
+    """Steps of vector environments, by environment and by how many there are."""
+    names = list(dict.fromkeys(name for row in rows for name in row["steps_per_s"]))
+    lines = []
+    for row in rows:
+        ours, rates = row["steps_per_s"][names[0]], row["steps_per_s"]
+        cells = [f"{rate(rates[name])} ({ratio(ours / rates[name])})" if name in rates else "-" for name in names[1:]]
+        lines.append([row["env"], f"{row['environments']:,}", rate(ours), *cells])
+    return markdown([f"env steps/s ({names[0]}: times as fast, in turn)", "environments", *names], lines)
+
+
 def _by_threads(steps_per_s: dict[str, float], what: str) -> dict[int, float]:
     """Steps per second of "<what>, <n> thread(s)", by n."""
     named = {name.removeprefix(f"{what}, "): value for name, value in steps_per_s.items() if name.startswith(f"{what}, ")}
@@ -285,6 +296,7 @@ def _caption(machine: Row) -> str:
 _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
     "kernels": kernels_table,
     "rollouts": rollouts_table,
+    "vector": vector_table,
     "training": training_table,
     "startup": startup_table,
     "mujoco": mujoco_table,

@@ -3,10 +3,13 @@
 import copy
 import json
 import pickle
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import gymnasium
+import numba
 import numpy as np
 import pytest
 from gymnasium import wrappers
@@ -507,3 +510,17 @@ def test_waiting_for_a_module_disturbs_no_import(name):
         "    assert seen == [] and len(sys.meta_path) == len(before) + 1\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes minutes uncompiled")
+def test_programs_of_the_page_run(tmp_path):
+    page = (Path(__file__).parent.parent / "docs" / "vector_environments.md").read_text()
+    programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    outputs = []
+    for program in programs:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        outputs.append(done.stdout)
+    assert re.fullmatch(r"(9\d\.\d|100\.0)% of 1024 poles stand for 500 steps\n", outputs[1])

@@ -143,11 +143,10 @@ class CompiledVectorEnv(VectorEnv):
         self._refuse_closed()
         if not self._is_reset:
             raise ResetNeeded("Cannot call env.step() before calling env.reset()")
-        ended = self._ended()
-        if self.autoreset_mode == AutoresetMode.DISABLED and ended.any():
+        if self.autoreset_mode == AutoresetMode.DISABLED and (ended := self._ended()).any():
             first, n_ended = np.flatnonzero(ended)[0], np.count_nonzero(ended)
             raise ResetNeeded(f"{n_ended} environments, {first} the first of them, need a reset: their episodes have ended")
-        flat, like = self._flat_actions(actions, ended)
+        flat, like = self._flat_actions(actions)
         n = self.num_envs
         observations = self._new_observations() if self.copy else self._observations
         out = Steps(observations, np.empty(n), np.empty(n, np.bool_), np.empty(n, np.bool_))
@@ -233,7 +232,7 @@ class CompiledVectorEnv(VectorEnv):
             seed_envs(self._batch, self._seeds, np.ones(self.num_envs, np.bool_))
         return self._seeds
 
-    def _flat_actions(self, actions: npt.ArrayLike, ended: _BoolArray) -> tuple[npt.NDArray[Any], Any]:
+    def _flat_actions(self, actions: npt.ArrayLike) -> tuple[npt.NDArray[Any], Any]:
         """Actions as the kernel takes them, and what one of them is like."""
         array, space = np.asarray(actions), self.single_action_space
         if array.ndim == 0:
@@ -243,13 +242,13 @@ class CompiledVectorEnv(VectorEnv):
         if not isinstance(space, Discrete):
             if array.dtype.kind not in "fiu":
                 raise TypeError(f"actions must be numbers, got dtype {array.dtype}")
-            return array.astype(np.float32).reshape(-1), (np.float32(0.0),) * self.compiled.n_act
+            return np.ascontiguousarray(array, np.float32).reshape(-1), (np.float32(0.0),) * self.compiled.n_act
         if array.dtype.kind not in "iu":
             raise TypeError(f"actions must be integers, got dtype {array.dtype}")
         first, last = int(space.start), int(space.start + space.n) - 1
         if array.min() < first or array.max() > last:
-            array = _within(array, first, last, ended)
-        return array.astype(np.int64), 0
+            array = _within(array, first, last, self._ended())
+        return np.ascontiguousarray(array, np.int64), 0
 
 
 def _within(actions: npt.NDArray[Any], first: int, last: int, ended: _BoolArray) -> npt.NDArray[Any]:

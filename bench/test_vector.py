@@ -1,0 +1,73 @@
+"""Env steps per second of the vector environments, with ready-made random actions, beside Gymnasium's and EnvPool's."""
+
+import importlib
+
+import gymnasium
+import numpy as np
+import pytest
+
+from bench.machine import THREADS
+from fastars import compiled_env_ids
+
+ENVS = [env_id for env_id in compiled_env_ids("classic") if env_id != "CartPole-v0"]  # which is CartPole-v1 with a shorter limit
+SIZES = (64, 1_024, 4_096, 65_536)
+N_ACTIONS = 8  # sets of actions, made before the clock runs and taken in turn
+OURS, SYNC, VECTORISED, ENVPOOL = "fastars", "Gymnasium, sync", "Gymnasium, vectorised", f"EnvPool, {THREADS} threads"
+
+
+def make(name, env_id, n):
+    """One of the competitors, or None where it has no such environment."""
+    if name == OURS:
+        return gymnasium.make_vec(f"fastars/{env_id}", n)
+    if name == SYNC:
+        return gymnasium.make_vec(env_id, n, vectorization_mode="sync") if n < 65_536 else None  # a step takes 1 s, to make them 13 s
+    if name == VECTORISED:
+        return gymnasium.make_vec(env_id, n) if gymnasium.spec(env_id).vector_entry_point else None
+    try:
+        envpool = importlib.import_module("envpool")
+    except ImportError:
+        return None
+    return envpool.make_gymnasium(env_id, num_envs=n, num_threads=THREADS, seed=0)
+
+
+def stepper(envs, actions):
+    """A function that takes one step of all environments."""
+    envs.reset()
+    turn = [0]
+
+    def run():
+        turn[0] = (turn[0] + 1) % N_ACTIONS
+        envs.step(actions[turn[0]])
+
+    return run
+
+
+def random_actions(env_id, n):
+    space = gymnasium.make(env_id).action_space
+    draw = np.random.default_rng(0)
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return draw.integers(space.n, size=(N_ACTIONS, n), dtype=np.int64)
+    return draw.uniform(space.low, space.high, (N_ACTIONS, n, *space.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("env_id", ENVS)
+@pytest.mark.filterwarnings("ignore")  # theirs, from any line of theirs
+def test_vector_steps(env_id, n, race, record, quick):
+    if quick and n > 1_024:
+        pytest.skip("takes too long to be quick")
+    actions = random_actions(env_id, n)
+    envs = {name: made for name in (OURS, SYNC, VECTORISED, ENVPOOL) if (made := make(name, env_id, n)) is not None}
+    if SYNC in envs:
+        assert_equal_steps(envs[OURS], envs[SYNC], actions)
+    seconds = race({name: stepper(made, actions) for name, made in envs.items()}, budget=4.0)
+    for made in envs.values():
+        made.close()
+    record(env=env_id, environments=n, steps_per_s={name: n / value for name, value in seconds.items()})
+
+
+def assert_equal_steps(ours, theirs, actions):
+    np.testing.assert_array_max_ulp(ours.reset(seed=5)[0], theirs.reset(seed=5)[0], maxulp=1)
+    for k in range(N_ACTIONS):
+        for mine, other in zip(ours.step(actions[k])[:4], theirs.step(actions[k])[:4], strict=True):
+            np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
