@@ -21,12 +21,13 @@ from fastars._rng import STREAM_EVALUATION, STREAM_WEIGHTS
 from fastars._signals import HeldSignals
 from fastars._structs import FAILED, UNSTABLE, Filter, FloatArray, Moments, Rollouts
 from fastars.config import Config, Schedule, make_config
-from fastars.envs import CompiledEnv, UnsupportedEnvError, environment, quiet
+from fastars.envs import CompiledEnv, UnsupportedEnvError, environment
 from fastars.failures import FailureLog
 from fastars.logger import Logger
 from fastars.policy import Policy, policy_settings, random_weights
 from fastars.samplers import make_sampler
-from fastars.samplers.compiled import at_least_one, available_cpus, for_blocks, padded, seed_array
+from fastars.samplers.compiled import at_least_one, available_cpus, for_blocks, seed_array
+from fastars.samplers.reference import ReferenceSampler
 
 _BACKENDS = ("numba", "numpy")
 _NOISE_SIZE = 1 << 22
@@ -148,6 +149,10 @@ class ARS:
         if env_timeout is not None and not env_timeout > 0:
             raise ValueError(f"env_timeout must be a positive number of seconds or None, got {env_timeout!r}")
         self._env = environment(env, compiled, settings.get("max_episode_steps"))
+        if n_workers > 1 and isinstance(self._env, CompiledEnv):
+            warnings.warn(
+                f"n_workers={n_workers} has no effect: {self._env.id} runs in compiled kernels, on n_threads", stacklevel=2
+            )
         settings |= policy_settings(policy, policy_kwargs)
         self.config: Config = make_config(
             preset,
@@ -177,26 +182,19 @@ class ARS:
             raise ValueError(f"noise_size must be at least the {self.n_weights} weights of the policy, got {self._noise_size}")
         self._noise: np.ndarray | None = None
         self._logger = Logger(formats=("stdout",) if verbose else ())
-        _LOG.info("%s runs in %r", self._env.id, self.sampler)
+        _LOG.info("%s runs %s", self._env.id, self.sampler.description)
         if verbose:
-            print(f"{self._env.id} runs in {self.sampler!r}")
+            print(f"{self._env.id} runs {self.sampler.description}")
         self._start()
 
     def _sampler(self, env_timeout: float | None) -> Any:
-        env, config = self._env, self.config
-        if self.backend == "numba":
-            return make_sampler(
-                env,
-                self.policy.structure,
-                config.clip_actions,
-                config.squash_output,
-                self.n_threads,
-                self.n_workers,
-                env_timeout,
-            )
-        if not isinstance(env, CompiledEnv):
-            raise UnsupportedEnvError(f"backend 'numpy' needs an environment that is compiled: {env.reason}")
-        return _ReferenceSampler(env.task(self.policy.structure, config.clip_actions, config.squash_output)._replace(env=env))
+        env, config, structure = self._env, self.config, self.policy.structure
+        if self.backend == "numpy":
+            if not isinstance(env, CompiledEnv):
+                raise UnsupportedEnvError(f"backend 'numpy' needs an environment that is compiled: {env.reason}")
+            return ReferenceSampler(env, env.task(structure, config.clip_actions, config.squash_output))
+        workers = self.n_workers, env_timeout
+        return make_sampler(env, structure, config.clip_actions, config.squash_output, self.n_threads, *workers)
 
     def _start(self) -> None:
         """The state of a run before its first iteration."""
@@ -613,18 +611,6 @@ _SHAPING: dict[str, Callable[[Any, FloatArray], FloatArray]] = {
     "centered_ranks": lambda ops, returns: ops.centered_ranks(returns),
     "sign": lambda ops, returns: ops.sign_returns(returns),
 }
-
-
-class _ReferenceSampler:
-    """The NumPy reference's Gymnasium loop, as a sampler."""
-
-    def __init__(self, task: Any) -> None:
-        self.task = task
-
-    def evaluate(self, weights: FloatArray, filter: Filter, seeds: np.ndarray, track: bool) -> Rollouts:
-        with quiet(self.task.env.id):
-            weights = padded(weights, self.task.policy, len(self.task.low))
-            return reference.rollouts(self.task, filter, weights, seeds, track)
 
 
 def _entropy() -> int:

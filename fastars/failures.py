@@ -57,7 +57,8 @@ class FailureLog:
         """Log a failed attempt at an episode."""
         place = self._place(failure.episode)
         where = ", ".join(f"{name} {value}" for name, value in place.items())
-        then = "given up: its pair of candidates is dropped" if failure.is_final else "tried again"
+        dropped = ": its pair of candidates is dropped" if "direction" in place else ""
+        then = f"given up{dropped}" if failure.is_final else "tried again"
         told = failure.text.strip()
         if told in self._shown:
             told = f"{told.splitlines()[-1]} (as before)"

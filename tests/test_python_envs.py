@@ -81,7 +81,7 @@ def test_theta_is_the_same_however_the_environment_is_given():
 @pytest.mark.parametrize(
     ("env", "reason"),
     [
-        ("FrozenLake-v1", "none of the compiled ones"),
+        ("FrozenLake-v1", "not a compiled one"),
         (lambda: gymnasium.make("CartPole-v1"), "a function makes it"),
         (lambda: gymnasium.wrappers.NormalizeReward(gymnasium.make("CartPole-v1")), "a function makes it"),
     ],
@@ -99,14 +99,39 @@ def test_a_wrapper_is_the_reason():
     assert "has the wrapper RescaleAction" in repr(model.sampler)
 
 
+@pytest.mark.parametrize("env_id", ["fastars/CartPole-v1", "gymnasium:CartPole-v1"])
+def test_an_id_may_name_its_module_or_our_namespace(env_id):
+    model = ARS("LinearPolicy", env_id, seed=0)
+    assert (model.is_compiled, model.env_id) == (True, "CartPole-v1")
+
+
+def test_an_id_with_a_module_imports_it(tmp_path, monkeypatch):
+    (tmp_path / "walks_of_ours.py").write_text(
+        "import gymnasium, broken_envs\ngymnasium.register('OurWalk-v0', entry_point=broken_envs.Walk)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not ARS("LinearPolicy", "walks_of_ours:OurWalk-v0").is_compiled
+
+
+def test_workers_of_a_compiled_environment_are_a_warning():
+    with pytest.warns(UserWarning, match="n_workers=2 has no effect: CartPole-v1 runs in compiled kernels"):
+        ARS("LinearPolicy", "CartPole-v1", n_workers=2)
+
+
+def test_the_reference_runs_compiled_environments_only():
+    ARS("LinearPolicy", "CartPole-v1", backend="numpy").close()
+    with pytest.raises(UnsupportedEnvError, match="backend 'numpy' needs an environment that is compiled: .*FrozenLake"):
+        ARS("LinearPolicy", "FrozenLake-v1", backend="numpy")
+
+
 def test_the_way_is_logged_once(caplog):
     with caplog.at_level(logging.INFO, "fastars"):
         trained("Walk-v0")
-    assert len([record for record in caplog.records if "Walk-v0 runs in" in record.getMessage()]) == 1
+    assert len([record for record in caplog.records if "Walk-v0 runs in Python" in record.getMessage()]) == 1
 
 
 def test_compiled_true_raises_where_it_cannot_be():
-    with pytest.raises(UnsupportedEnvError, match="none of the compiled ones"):
+    with pytest.raises(UnsupportedEnvError, match="not a compiled one"):
         ARS("LinearPolicy", "FrozenLake-v1", compiled=True)
 
 

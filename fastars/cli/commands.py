@@ -138,7 +138,8 @@ class Train:
         folder.mkdir(parents=True, exist_ok=True)
         from fastars.cli.training import Run
 
-        Run(model, folder, total, eval_freq, eval_episodes, self.log_interval).run()
+        module_id = self.env if ":" in self.env else None
+        Run(model, folder, total, eval_freq, eval_episodes, self.log_interval, module_id).run()
         return 0
 
     def _counts(self) -> tuple[int, int, int]:

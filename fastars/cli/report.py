@@ -45,9 +45,18 @@ def console(stderr: bool = False) -> Console:
 
 
 def print_training(
-    model: ARS, policies: Mapping[str, tuple[ARS, Rollouts]], threshold: float | None, seconds: float, episodes: str, folder: Path
+    model: ARS,
+    policies: Mapping[str, tuple[ARS, Rollouts]],
+    threshold: float | None,
+    seconds: float,
+    episodes: str,
+    folder: Path,
+    module_id: str | None,
 ) -> None:
-    """The result of a run: a row per policy with the rollouts it was evaluated in, what was done, and what to type next."""
+    """The result of a run: a row per policy with the rollouts it was evaluated in, what was done, and what to type next.
+
+    `module_id` is the environment's name, if a module has to be imported for it.
+    """
     out, config = console(), model.config
     table = _table("policy", "after steps>", "return>", "std>", "min>", "max>", "episode length>")
     for name, (policy, rollouts) in policies.items():
@@ -59,6 +68,7 @@ def print_training(
     facts = {
         "environment": described(model.env_id, model.env_kwargs) + _verdict(best_return, threshold),
         "algorithm": f"ARS {config.variant} with {top}{config.n_delta} directions, seed {model.seed}",
+        "rollouts": model.sampler.description,
         "training": f"{model.num_timesteps:,} steps in {duration(seconds)} ({speed}), {iterations}",
         "evaluation": episodes,
         "run folder": str(folder),
@@ -68,7 +78,8 @@ def print_training(
         out.print(f" {name:<11}  ", style="dim", end="")
         out.print(fact, soft_wrap=True)
     out.print("\n Replay it in plain Gymnasium:  ", end="")
-    out.print(f"fastars eval {shlex.quote(str(folder))}", style="bold", soft_wrap=True)
+    command = ["fastars", "eval", str(folder), *(["--env", module_id] if module_id else [])]
+    out.print(shlex.join(command), style="bold", soft_wrap=True)
 
 
 def print_evaluation(env: str, seed: int, returns: Sequence[float], lengths: Sequence[int], source: str) -> None:

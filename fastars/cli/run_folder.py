@@ -74,7 +74,7 @@ class Record:
     def evaluate(self, model: ARS) -> None:
         """Evaluate the policy on the same episodes every time. Of equals the later one is best: it had the more steps to settle."""
         rollouts = model.evaluate(self._n_episodes)
-        mean = float(rollouts.returns.mean())
+        mean = float(finished(rollouts).returns.mean())
         self._timesteps.append(model.num_timesteps)
         self._rollouts.append(rollouts)
         if mean >= self.best_return:
@@ -107,6 +107,16 @@ class Record:
             ep_lengths=np.array([rollouts.lengths for rollouts in self._rollouts]),
         )
         write_atomically(self.folder / "evaluations.npz", [content.getvalue()])
+
+
+def finished(rollouts: Rollouts) -> Rollouts:
+    """The rollouts without episodes in which an environment in Python failed, unless all did. A NaN of the policy's own stays."""
+    from fastars._structs import FAILED
+
+    kept = rollouts.status != FAILED
+    if not kept.any():
+        return rollouts
+    return rollouts._replace(returns=rollouts.returns[kept], lengths=rollouts.lengths[kept], status=rollouts.status[kept])
 
 
 def snapshot(model: ARS) -> ARS:

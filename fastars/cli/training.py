@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import gymnasium
 
 from fastars import __version__
+from fastars._structs import FAILED
 from fastars.ars import ARS
 from fastars.cli.environment import changed_kwargs
 from fastars.cli.interrupts import Interrupted, Interrupts
 from fastars.cli.progress import Progress, compiling, progress
 from fastars.cli.report import console, print_training
-from fastars.cli.run_folder import MODEL, Record, toml
+from fastars.cli.run_folder import MODEL, Record, finished, toml
 from fastars.envs import compiled_env_ids, make
 from fastars.logger import Logger
 
@@ -46,10 +47,21 @@ class Run:
         Episodes of an evaluation, and of the final one.
     log_interval : int
         Iterations between rows of `progress.csv`.
+    module_id : str, optional
+        The environment's name, if a module has to be imported for it.
     """
 
-    def __init__(self, model: ARS, folder: Path, total: int, eval_freq: int, n_episodes: int, log_interval: int) -> None:
-        self.model, self.folder, self.total = model, folder, total
+    def __init__(
+        self,
+        model: ARS,
+        folder: Path,
+        total: int,
+        eval_freq: int,
+        n_episodes: int,
+        log_interval: int,
+        module_id: str | None = None,
+    ) -> None:
+        self.model, self.folder, self.total, self.module_id = model, folder, total, module_id
         self.eval_freq, self.n_episodes, self.log_interval = eval_freq, n_episodes, log_interval
         self.record = Record(folder, n_episodes)
         self.seconds = self._apart = 0.0  # of training, and of evaluations and files during it
@@ -151,12 +163,15 @@ class Run:
     def _report(self) -> None:
         """The result, in episodes of their own: those that chose the best policy flatter it."""
         policies = {"last": self.model, "best": self.record.best or self.model}  # none is best if every return was NaN
-        evaluated = {name: (policy, policy.evaluate(self.n_episodes, seed=FINAL_SEED)) for name, policy in policies.items()}
+        rollouts = {name: policy.evaluate(self.n_episodes, seed=FINAL_SEED) for name, policy in policies.items()}
+        evaluated = {name: (policy, finished(rollouts[name])) for name, policy in policies.items()}
         plural = "" if self.n_episodes == 1 else "s"
         episodes = f"{self.n_episodes} episode{plural} of each policy, reset with seeds {FINAL_SEED}, {FINAL_SEED + 1}, ..."
+        if n_failed := sum(int((each.status == FAILED).sum()) for each in rollouts.values()):
+            episodes += f"; without {n_failed} in which the environment failed"
         changed = changed_kwargs(self.model.env_id, self.model.env_kwargs)
         threshold = None if changed else gymnasium.spec(self.model.env_id).reward_threshold
-        print_training(self.model, evaluated, threshold, self.seconds, episodes, self.folder)
+        print_training(self.model, evaluated, threshold, self.seconds, episodes, self.folder, self.module_id)
 
 
 def _in_thread(work: Callable[[], None]) -> None:

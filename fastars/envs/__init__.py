@@ -136,27 +136,44 @@ def environment(env: Any, compiled: bool | None = None, max_episode_steps: int |
         If `env` is none of these.
     """
     import gymnasium
-    from gymnasium.vector import VectorEnv
 
     from fastars.envs.gym import gym_env
     from fastars.envs.mujoco.task import MujocoTask
 
+    if isinstance(env, str):
+        env = _bare_id(env)
     reason = "compiled=False"
     if compiled is not False:
         try:
-            if isinstance(env, VectorEnv):
-                raise UnsupportedEnvError("a vector environment steps by itself")
-            if callable(env) and not isinstance(env, (gymnasium.Env, MujocoTask)):
-                raise UnsupportedEnvError("a function makes it: what it makes could differ from one to the next")
-            found = compiled_env(env)
+            found = _compiled_form(env)
         except UnsupportedEnvError as error:
-            is_unknown = isinstance(env, str) and ":" not in env and env not in gymnasium.registry
-            if compiled or is_unknown or env in _COMPILED:
+            if compiled or (isinstance(env, str) and (env in _COMPILED or env not in gymnasium.registry)):
                 raise
             reason = str(error)
         else:
             return found._replace(max_steps=min(found.max_steps, max_episode_steps or found.max_steps))
     return gym_env(env.make if isinstance(env, MujocoTask) else env, reason, max_episode_steps)
+
+
+def _bare_id(env_id: str) -> str:
+    """An id without the module that registers it, which is imported, and without our own namespace."""
+    module, colon, name = env_id.rpartition(":")
+    if colon:
+        importlib.import_module(module)
+    return name.removeprefix("fastars/")
+
+
+def _compiled_form(env: Any) -> CompiledEnv:
+    """`compiled_env`, which refuses by name what could not be compiled anyway."""
+    import gymnasium
+
+    from fastars.envs.mujoco.task import MujocoTask
+
+    if isinstance(env, gymnasium.vector.VectorEnv):
+        raise UnsupportedEnvError("it is a vector environment")
+    if callable(env) and not isinstance(env, (gymnasium.Env, MujocoTask)):
+        raise UnsupportedEnvError("a function makes it")
+    return compiled_env(env)
 
 
 def compiled_env(env: str | gymnasium.Env | MujocoTask) -> CompiledEnv:
@@ -200,9 +217,9 @@ def _make(env_id: str) -> gymnasium.Env:
     if env_id not in _COMPILED:
         known = env_id in gymnasium.registry
         near = difflib.get_close_matches(env_id, compiled_env_ids() if known else {*_COMPILED, *gymnasium.registry}, n=3)
-        what = "is a Gymnasium environment, but none of the compiled ones" if known else "is not a known environment id"
+        what = "is a Gymnasium environment, but not a compiled one" if known else "is not a known environment id"
         hint = f" Near names: {', '.join(near)}." if near else ""
-        raise UnsupportedEnvError(f"env {env_id!r} {what}.{hint} fastars.compiled_env_ids() lists those.")
+        raise UnsupportedEnvError(f"env {env_id!r} {what}.{hint} fastars.compiled_env_ids() lists the compiled ones.")
     return make(env_id)
 
 
@@ -257,7 +274,7 @@ def _compiled(env: gymnasium.Env) -> CompiledEnv:
     if spec is None or not (is_task or spec.id in _COMPILED):
         name = spec.id if spec is not None else type(env.unwrapped).__name__
         spaces = f"observations {env.observation_space}, actions {env.action_space}"
-        raise UnsupportedEnvError(f"env {name!r} ({spaces}) is none of the compiled ones, which fastars.compiled_env_ids() lists")
+        raise UnsupportedEnvError(f"env {name!r} ({spaces}) is not a compiled one")
     if not (is_task or str(spec.entry_point).startswith("gymnasium.envs.")):
         raise UnsupportedEnvError(f"env {spec.id!r} was registered anew, as {spec.entry_point!r}, and the compiled one was not")
     max_steps = time_limit(env)

@@ -32,6 +32,10 @@ class Sampler(Protocol):
             A function of the arguments alone, whatever runs the episodes.
         """
 
+    @property
+    def description(self) -> str:
+        """Where episodes run, and why there."""
+
     def close(self) -> None:
         """Let go of what it holds; it can be used again."""
 

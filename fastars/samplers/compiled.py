@@ -32,7 +32,12 @@ class CompiledSampler:
         self.n_threads = n_threads or available_cpus()
 
     def __repr__(self) -> str:
-        return f"CompiledSampler({type(self.task.env).__name__}, over lanes, n_threads={self.n_threads})"
+        return f"<CompiledSampler of {type(self.task.env).__name__}: {self.description}>"
+
+    @property
+    def description(self) -> str:
+        """Where episodes run."""
+        return f"in compiled kernels, on {self.n_threads} thread{'s' if self.n_threads > 1 else ''}"
 
     def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool) -> Rollouts:
         """Run every episode; the arguments are those of `Sampler`. The bits don't depend on the number of threads."""

@@ -46,8 +46,8 @@ class GymSampler:
 
     An episode that fails is tried once more in a fresh environment; if it fails again, its status is `FAILED` and its return NaN.
     It fails if the environment raises, returns something of another shape or type than its spaces and Gymnasium say, does not
-    return from a call within `env_timeout`, or ends the process. Worker processes that end are replaced. Where somebody else killed one,
-    no episode has failed, and its episodes run again.
+    return from a call within `env_timeout`, or ends the process. Worker processes that end are replaced. Where somebody else killed
+    one, no episode has failed, and its episodes run again.
 
     In this process (`n_workers=1`) nothing can stop an environment that hangs, or that ends the process; one given as an instance
     can't be made anew; and what a vector environment raises is passed on to the caller.
@@ -161,10 +161,16 @@ class GymSampler:
         self._runner.close()
 
     def __repr__(self) -> str:
+        return f"<GymSampler of {self.env.id}: {self.description}>"
+
+    @property
+    def description(self) -> str:
+        """Where episodes run, and why not in compiled kernels."""
         n = getattr(self._runner, "n_lanes", self.envs_per_worker)
         where = "this process" if self.n_workers == 1 else f"each of {self.n_workers} worker processes"
         side_by_side = "1 to 16 environments" if n is None else f"{n} environment{'s' if n > 1 else ''}"
-        return f"<GymSampler of {self.env.id}: {side_by_side} in {where}; in Python: {self.env.reason}>"
+        cap = f", for at most {self.env.max_steps:,} steps as it has no time limit" if self.env.is_capped else ""
+        return f"in Python ({self.env.reason}), {side_by_side} in {where}{cap}"
 
 
 def _seconds(name: str, value: Any) -> float:

@@ -29,7 +29,12 @@ class SimulatedSampler:
         self._episode_seconds = _CALL_SECONDS
 
     def __repr__(self) -> str:
-        return f"SimulatedSampler({self._env_id!r} in MuJoCo, n_threads={self.n_threads})"
+        return f"<SimulatedSampler of {self._env_id}: {self.description}>"
+
+    @property
+    def description(self) -> str:
+        """Where episodes run."""
+        return f"in MuJoCo from compiled kernels, on {self.n_threads} thread{'s' if self.n_threads > 1 else ''}"
 
     def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool) -> Rollouts:
         """Run every episode; the arguments are those of `Sampler`. The bits don't depend on the number of threads.
