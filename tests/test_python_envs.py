@@ -120,7 +120,7 @@ def test_workers_of_a_compiled_environment_are_a_warning():
 
 def test_the_reference_runs_compiled_environments_only():
     ARS("LinearPolicy", "CartPole-v1", backend="numpy").close()
-    with pytest.raises(UnsupportedEnvError, match="backend 'numpy' needs an environment that is compiled: .*FrozenLake"):
+    with pytest.raises(UnsupportedEnvError, match=r"backend 'numpy' needs an environment that is compiled: .*FrozenLake"):
         ARS("LinearPolicy", "FrozenLake-v1", backend="numpy")
 
 
