@@ -94,10 +94,10 @@ def arranged_size(policy, n_obs, n_act):
 
 
 @register_jitable(**INLINE)
-def scratch_size(policy):
-    """Entries of all hidden layers."""
-    sizes, n = layer_sizes(policy, 0, 0), 0
-    for size in sizes:
+def scratch_size(policy, n_obs, n_act):
+    """Entries of all layers."""
+    n = 0
+    for size in layer_sizes(policy, n_obs, n_act):
         n += size
     return n
 
@@ -180,39 +180,61 @@ def arrange(policy, weights, n_obs, n_act, arranged):
         target += (n_in + 1) * n_out
 
 
-@kernel
+@inline
 def fill_filtered(observation, filter, x):
     """x = clip((observation - mean) * scale, -clip, clip)."""
     for j in range(x.shape[0]):
         (x[j],) = normalize((observation[j],), (filter.mean[j],), (filter.scale[j],), filter.clip)
 
 
-@kernel
+@inline
 def fill_scores(policy, arranged, x, scratch, scores):
-    """Scores of the filtered observation x by arranged weights; `scratch` has room for `scratch_size` entries."""
-    sizes, row, first = layer_sizes(policy, x.shape[0], scores.shape[0]), 0, 0
-    source = x
-    for layer in range(1, len(sizes) - 1):
-        target = scratch[first : first + sizes[layer]]
-        fill_layer(arranged[row:], source, target)
-        for i in range(target.shape[0]):
-            target[i] = activated(policy, target[i])
-        row += (source.shape[0] + 1) * target.shape[0]
-        first += target.shape[0]
-        source = target
-    fill_layer(arranged[row:], source, scores)
+    """Scores of the filtered observation x by arranged weights; `scratch` has room for `scratch_size` numbers."""
+    sizes, row, target = layer_sizes(policy, x.shape[0], scores.shape[0]), 0, 0
+    source = scratch.shape[0] - x.shape[0]  # x comes last: what is computed starts where np.empty aligns it
+    for j in range(x.shape[0]):
+        scratch[source + j] = x[j]
+    for layer in range(1, len(sizes)):
+        fill_layer(arranged, row, scratch, source, sizes[layer - 1], target, sizes[layer])
+        if layer < len(sizes) - 1:
+            activate(policy, scratch, target, sizes[layer])
+        row += (sizes[layer - 1] + 1) * sizes[layer]
+        source, target = target, target + sizes[layer]
+    for i in range(scores.shape[0]):
+        scores[i] = scratch[source + i]
 
 
 @kernel
-def fill_layer(layer, source, target):
-    """target = b + W[:, 0] source[0] + W[:, 1] source[1] + ..., added in that order."""
-    n_in, n_out = source.shape[0], target.shape[0]
+def fill_layer(arranged, row, units, source, n_source, target, n_target):
+    """units[target:] = b + W[:, 0] units[source] + W[:, 1] units[source + 1] + ..., added in that order.
+
+    Offsets instead of slices: each slice is counted in and out by an atomic operation, 20 % of the time of two layers of 64.
+    """
+    source, target, n_out = np.uintp(source), np.uintp(target), np.uintp(n_target)
     for i in range(n_out):
-        target[i] = layer[i]
-    for j in range(n_in):
-        column = layer[(j + 1) * n_out : (j + 2) * n_out]
+        units[target + i] = arranged[np.uintp(row) + i]
+    column = np.uintp(row) + n_out
+    whole = source + np.uintp(n_source - n_source % 4)
+    for j in range(source, whole, np.uintp(4)):
+        x0, x1, x2, x3 = units[j], units[j + np.uintp(1)], units[j + np.uintp(2)], units[j + np.uintp(3)]
         for i in range(n_out):
-            target[i] += column[i] * source[j]
+            k = column + i
+            total = units[target + i] + arranged[k] * x0
+            total += arranged[k + n_out] * x1
+            total += arranged[k + np.uintp(2) * n_out] * x2
+            units[target + i] = total + arranged[k + np.uintp(3) * n_out] * x3
+        column += np.uintp(4) * n_out
+    for j in range(whole, source + np.uintp(n_source)):
+        for i in range(n_out):
+            units[target + i] += arranged[column + i] * units[j]
+        column += n_out
+
+
+@kernel
+def activate(policy, units, first, n):
+    """What a hidden layer gives for its sums, in their place."""
+    for i in range(np.uintp(first), np.uintp(first + n)):
+        units[i] = activated(policy, units[i])
 
 
 @kernel
@@ -262,7 +284,7 @@ def batch_action_scores(policy, weights, observations, filter):
     scores = np.empty((m, n_scores(policy, weights.shape[0], n_obs)))
     arranged = np.empty(arranged_size(policy, n_obs, scores.shape[1]))
     arrange(policy, weights, n_obs, scores.shape[1], arranged)
-    x, scratch = np.empty(n_obs), np.empty(scratch_size(policy))
+    x, scratch = np.empty(n_obs), np.empty(scratch_size(policy, n_obs, scores.shape[1]))
     for row in range(m):
         fill_filtered(observations[row], filter, x)
         fill_scores(policy, arranged, x, scratch, scores[row])
