@@ -9,10 +9,12 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import cloudpickle
 import numpy as np
 from gymnasium.vector import VectorEnv
 
 from fastars._structs import Filter, FloatArray, Rollouts, SeedArray, Task
+from fastars.envs import UnsupportedEnvError
 from fastars.envs.gym import GymEnv
 from fastars.samplers.compiled import at_least_one
 from fastars.samplers.episodes import ATTEMPTS, Batch, Episodes
@@ -46,7 +48,7 @@ class GymSampler:
 
     An episode that fails is tried once more in a fresh environment; if it fails again, its status is `FAILED` and its return NaN.
     It fails if the environment raises, returns something of another shape or type than its spaces and Gymnasium say, does not
-    return from a call within `env_timeout`, or ends the process. Worker processes that end are replaced. Where somebody else killed
+    return from a call within `env_timeout`, or ends the process. Worker processes that end are replaced; where somebody else killed
     one, no episode has failed, and its episodes run again.
 
     In this process (`n_workers=1`) nothing can stop an environment that hangs, or that ends the process; one given as an instance
@@ -108,12 +110,22 @@ class GymSampler:
                 raise NotImplementedError(f"n_workers must be 1 on this system: worker processes need POSIX, got {self.n_workers}")
             from fastars.samplers.pool import Pool
 
-            return Pool(arguments | {"make": env.maker(), "env": None}, self.n_workers, self.env_timeout)
+            return Pool(self._sent(arguments | {"make": env.maker(), "env": None}), self.n_workers, self.env_timeout)
         if isinstance(env.env, VectorEnv):
             return VectorEpisodes(self.task, env.env)
         episodes = Episodes(**arguments)
         weakref.finalize(self, episodes.close)
         return episodes
+
+    def _sent(self, arguments: dict[str, Any]) -> bytes:
+        """The arguments of `Episodes` as they travel to worker processes."""
+        try:
+            return cloudpickle.dumps(arguments)
+        except Exception as error:  # whatever an object raises when it is pickled
+            raise UnsupportedEnvError(
+                f"env {self.env.id!r} can't be sent to worker processes ({type(error).__name__}: {error}): give its id, or a function "
+                "that makes all it needs"
+            ) from error
 
     @property
     def n_restarts(self) -> int:

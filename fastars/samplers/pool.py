@@ -21,7 +21,6 @@ from collections import deque
 from multiprocessing.connection import Pipe, wait
 from typing import Any
 
-import cloudpickle
 import numpy as np
 
 from fastars._structs import FAILED, Rollouts, empty_rollouts
@@ -117,18 +116,18 @@ class Pool:
 
     Parameters
     ----------
-    arguments : dict
-        Of `Episodes` in the workers.
+    order : bytes
+        The arguments of `Episodes` in the workers, pickled.
     n_workers : int
     env_timeout : float or None
         Seconds after which a worker is replaced whose environment does not return from a call.
     """
 
-    def __init__(self, arguments: dict[str, Any], n_workers: int, env_timeout: float | None) -> None:
+    def __init__(self, order: bytes, n_workers: int, env_timeout: float | None) -> None:
         self.n_workers = n_workers
         self.env_timeout = env_timeout
         self.n_restarts = 0
-        self._order = cloudpickle.dumps(arguments)
+        self._order = order
         self._workers: list[_Worker] = []
         self._episode_seconds: float | None = None  # of a worker's time
         self._pid = os.getpid()

@@ -1,0 +1,148 @@
+"""Environments that go wrong in one way or another; worker processes import this module, too."""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+
+N_STEPS = 12
+AT = 5  # the step in which things go wrong
+
+
+class Line(gymnasium.Env):
+    """A point on a line that the action pushes, `N_STEPS` steps long; every number depends on the seed."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.seed, self.n_steps = seed, 0
+        self.x = self.np_random.uniform(-1.0, 1.0)
+        return np.array([self.x, 1.0]), {}
+
+    def step(self, action):
+        self.n_steps += 1
+        self.x += 0.3 * float(action[0])
+        return np.array([self.x, 1.0]), -abs(self.x), self.n_steps == N_STEPS - self.seed % 3, False, {}
+
+
+class Faulty(Line):
+    """A `Line` on which `fault(env)` happens in step `AT` of the episodes whose seeds `is_bad` names, and gives what step returns.
+
+    `once` is a folder: there it happens at the first attempt only.
+    """
+
+    def __init__(self, fault, n_bad=1, once=None):
+        self.fault, self.n_bad, self.once = fault, n_bad, once
+
+    def step(self, action):
+        result = super().step(action)
+        if self.seed < self.n_bad and self.n_steps == AT and self._is_first():
+            return self.fault(result)
+        return result
+
+    def _is_first(self):
+        if self.once is None:
+            return True
+        marker = Path(self.once) / str(self.seed)
+        was_there = marker.exists()
+        marker.touch()
+        return not was_there
+
+
+def raises(result):
+    raise ArithmeticError("the floor gave way")
+
+
+def exits(result):
+    sys.exit("enough")
+
+
+def gives_wrong_shape(result):
+    return np.zeros(3), *result[1:]
+
+
+def gives_one_number(result):
+    return np.zeros(1), *result[1:]
+
+
+def gives_four_values(result):
+    return result[:4]
+
+
+def gives_nothing(result):
+    return None
+
+
+def gives_text_as_reward(result):
+    return result[0], "much", *result[2:]
+
+
+def gives_array_as_end(result):
+    return *result[:2], np.array([True, False]), *result[3:]
+
+
+def gives_nan_observation(result):
+    return np.array([np.nan, 1.0]), *result[1:]
+
+
+def gives_infinite_observation(result):
+    return np.array([0.0, -np.inf]), *result[1:]
+
+
+def gives_nan_reward(result):
+    return result[0], np.nan, *result[2:]
+
+
+def gives_infinite_reward(result):
+    return result[0], np.inf, *result[2:]
+
+
+def sleeps(result):
+    time.sleep(1000)
+
+
+def spins(result):
+    while True:
+        pass
+
+
+def never_lets_go(result):
+    """Hangs in C, without letting another thread run."""
+    ctypes.PyDLL(None).sleep(1000)
+
+
+def leaves(result):
+    os._exit(3)
+
+
+def crashes(result):
+    ctypes.string_at(0)
+
+
+def aborts(result):
+    os.kill(os.getpid(), signal.SIGABRT)
+
+
+def is_killed(result):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def make(fault, n_bad=1, once=None):
+    """A function that makes such environments, in any process."""
+    return partial(Faulty, fault, n_bad, once)
+
+
+class Slow(Line):
+    """A `Line` whose steps take a while."""
+
+    def step(self, action):
+        time.sleep(0.002)
+        return super().step(action)

@@ -1,0 +1,404 @@
+"""Environments in Python that raise, hang, return nonsense or take their process with them, and workers that somebody kills."""
+
+import gc
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import faulty_envs
+import numpy as np
+import pytest
+
+from fastars._structs import FAILED, NONFINITE, LinearPolicy, identity_filter
+from fastars.envs import UnsupportedEnvError, environment
+from fastars.samplers.gym import GymSampler
+from fastars.samplers.pool import WorkerError
+
+N = 12  # episodes; the seed of each is its index
+TESTS = Path(__file__).parent
+WEIGHTS = np.random.default_rng(0).normal(size=(N // 2, 2))
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="worker processes need POSIX")
+
+
+@pytest.fixture
+def sampler_of():
+    """A function that makes a sampler, which is closed in the end; its failures are in its `failures`."""
+    made = []
+
+    def make(env, n_workers=1, **settings):
+        env = environment(env, compiled=False)
+        made.append(GymSampler(env, env.task(LinearPolicy()), n_workers, **settings))
+        made[-1].failures = []
+        made[-1].on_failure = made[-1].failures.append
+        return made[-1]
+
+    yield make
+    for sampler in made:
+        sampler.close()
+
+
+def evaluate(sampler, n=N):
+    return sampler.evaluate(WEIGHTS[: n // 2], identity_filter(2), np.arange(n, dtype=np.uint64), True)
+
+
+def expected(n=N):
+    """What all episodes give where nothing goes wrong."""
+    env = environment(faulty_envs.Line)
+    return evaluate(GymSampler(env, env.task(LinearPolicy())), n)
+
+
+def same(ours, theirs, but=()):
+    """Whether all episodes gave the same, except for some."""
+    good = np.setdiff1d(np.arange(len(ours.returns)), but)
+    for a, b in zip((*ours[:3], *ours.moments), (*theirs[:3], *theirs.moments), strict=True):
+        np.testing.assert_array_equal(a[good], b[good])
+
+
+def is_alive(pid):
+    """Whether a process runs, and is not a dead one that nobody waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def workers(sampler):
+    return sampler._runner._workers
+
+
+# --- An environment that raises or returns what it should not
+
+NONSENSE = {
+    faulty_envs.raises: "ArithmeticError: the floor gave way",
+    faulty_envs.exits: "SystemExit: enough",
+    faulty_envs.gives_wrong_shape: r"shape \(3,\), its space says \(2,\)",
+    faulty_envs.gives_one_number: r"shape \(1,\), its space says \(2,\)",
+    faulty_envs.gives_four_values: "not enough values to unpack",
+    faulty_envs.gives_nothing: "cannot unpack non-iterable NoneType",
+    faulty_envs.gives_text_as_reward: "could not convert string to float",
+    faulty_envs.gives_array_as_end: "truth value of an array",
+}
+
+
+@pytest.mark.parametrize("fault", NONSENSE, ids=lambda fault: fault.__name__)
+def test_an_episode_is_tried_twice_and_given_up(fault, sampler_of):
+    sampler = sampler_of(faulty_envs.make(fault))
+    rollouts = evaluate(sampler)
+    same(rollouts, expected(), but=[0])
+    assert rollouts.status[0] == FAILED
+    assert np.isnan(rollouts.returns[0])
+    assert (rollouts.lengths[0], rollouts.moments.count[0]) == (0, 0)
+    assert [failure[:4] for failure in sampler.failures] == [(0, 0, 1, False), (0, 0, 2, True)]
+    for failure in sampler.failures:
+        assert re.search(NONSENSE[fault], failure.text)
+        assert "Traceback (most recent call last)" in failure.text
+    assert sampler.n_failures == 2
+
+
+def test_the_traceback_is_the_environments_own(sampler_of):
+    sampler = sampler_of(faulty_envs.make(faulty_envs.raises), 2)
+    evaluate(sampler)
+    assert 'raise ArithmeticError("the floor gave way")' in sampler.failures[0].text
+    assert "faulty_envs.py" in sampler.failures[0].text
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_failures_in_workers_are_those_of_this_process(n_workers, sampler_of):
+    sampler = sampler_of(faulty_envs.make(faulty_envs.raises, n_bad=3), n_workers, envs_per_worker=4)
+    rollouts = evaluate(sampler)
+    same(rollouts, expected(), but=[0, 1, 2])
+    assert (rollouts.status[:3] == FAILED).all()
+    assert sorted(failure[:4] for failure in sampler.failures) == [
+        (seed, seed, attempt, attempt == 2) for seed in range(3) for attempt in (1, 2)
+    ]
+    assert sampler.n_restarts == 0
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_second_attempt_gives_what_the_first_would_have(n_workers, sampler_of, tmp_path):
+    sampler = sampler_of(faulty_envs.make(faulty_envs.raises, n_bad=5, once=tmp_path), n_workers)
+    same(evaluate(sampler), expected())
+    assert len(sampler.failures) == 5
+    assert not any(failure.is_final for failure in sampler.failures)
+
+
+def test_an_instance_is_tried_again_itself(sampler_of, tmp_path):
+    env = faulty_envs.make(faulty_envs.raises, n_bad=5, once=tmp_path)()
+    sampler = sampler_of(env)
+    same(evaluate(sampler), expected())
+    assert sampler.n_failures == 5
+
+
+class RaisesInReset(faulty_envs.Line):
+    def reset(self, *, seed=None, options=None):
+        if seed == 2:
+            raise ConnectionError("no answer")
+        return super().reset(seed=seed)
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_reset_may_fail_too(n_workers, sampler_of):
+    sampler = sampler_of(RaisesInReset, n_workers)
+    rollouts = evaluate(sampler)
+    same(rollouts, expected(), but=[2])
+    assert rollouts.status[2] == FAILED
+    assert "ConnectionError: no answer" in sampler.failures[0].text
+
+
+@pytest.mark.parametrize("fault", ["nan_observation", "infinite_observation", "nan_reward", "infinite_reward"])
+def test_a_bad_number_ends_the_episode_and_is_no_failure(fault, sampler_of):
+    sampler = sampler_of(faulty_envs.make(getattr(faulty_envs, f"gives_{fault}"), n_bad=3), envs_per_worker=2)
+    rollouts = evaluate(sampler)
+    same(rollouts, expected(), but=[0, 1, 2])
+    assert rollouts.status[:3].tolist() == [NONFINITE] * 3
+    assert np.isnan(rollouts.returns[:3]).all()
+    assert rollouts.lengths[:3].tolist() == rollouts.moments.count[:3].tolist() == [faulty_envs.AT] * 3
+    assert np.isfinite(rollouts.moments.mean).all()
+    assert sampler.failures == []
+
+
+# --- A worker that hangs, ends or is killed
+
+HANGS = [faulty_envs.sleeps, faulty_envs.spins, faulty_envs.never_lets_go]
+
+
+@pytest.mark.parametrize("fault", HANGS, ids=lambda fault: fault.__name__)
+def test_a_worker_that_hangs_is_replaced_in_time(fault, sampler_of, tmp_path):
+    sampler = sampler_of(faulty_envs.make(fault, once=tmp_path), 2, env_timeout=0.5)
+    start = time.monotonic()
+    times = []
+    sampler.on_failure = lambda failure: times.append((time.monotonic() - start, failure))
+    same(evaluate(sampler), expected())
+    ((seconds, failure),) = times
+    assert 0.5 <= seconds < 0.5 + 2.0
+    assert failure[:4] == (0, 0, 1, False)
+    assert "no step for 0.5 s (env_timeout)" in failure.text
+    assert f"in {fault.__name__}" in failure.text  # where it hung
+    assert (sampler.n_failures, sampler.n_restarts) == (1, 1)
+
+
+def test_a_slow_step_that_others_follow_is_no_hang(sampler_of):
+    sampler = sampler_of(faulty_envs.Slow, 2, env_timeout=0.1, envs_per_worker=6)
+    start = time.monotonic()
+    same(evaluate(sampler), expected())
+    assert time.monotonic() - start > 0.1
+    assert sampler.n_failures == 0
+
+
+ENDS = {
+    faulty_envs.leaves: "exit code 3",
+    faulty_envs.crashes: "SIGSEGV",
+    faulty_envs.aborts: "SIGABRT",
+}
+
+
+@pytest.mark.parametrize("fault", ENDS, ids=lambda fault: fault.__name__)
+def test_the_episode_that_ends_its_process_is_given_up(fault, sampler_of):
+    sampler = sampler_of(faulty_envs.make(fault), 2)
+    rollouts = evaluate(sampler)
+    same(rollouts, expected(), but=[0])
+    assert rollouts.status[0] == FAILED
+    assert [failure[:4] for failure in sampler.failures] == [(0, 0, 1, False), (0, 0, 2, True)]
+    assert ENDS[fault] in sampler.failures[0].text
+    if fault is not faulty_envs.leaves:
+        assert f"in {fault.__name__}" in sampler.failures[0].text  # Python's own last words
+    assert sampler.n_restarts == 2
+
+
+def test_an_episode_that_is_killed_every_time_is_an_error_in_the_end(sampler_of):
+    sampler = sampler_of(faulty_envs.make(faulty_envs.is_killed), 2, envs_per_worker=16)
+    with pytest.raises(WorkerError, match=r"10 worker processes ended \(SIGKILL\)"):
+        evaluate(sampler, 2)
+    assert sampler.failures == []
+
+
+def test_twenty_random_kills_change_no_bit(sampler_of):
+    reference, sampler = expected(), sampler_of(faulty_envs.Slow, 4)
+    draw, kills = random.Random(0), []
+
+    def kill():
+        while len(kills) < 20:
+            time.sleep(draw.uniform(0.1, 0.5))
+            alive = [worker.process for worker in list(workers(sampler)) if worker.process.returncode is None]
+            if alive:
+                kills.append(draw.choice([signal.SIGKILL, signal.SIGTERM]))
+                draw.choice(alive).send_signal(kills[-1])
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    while killer.is_alive():
+        same(evaluate(sampler), reference)
+    assert sampler.failures == []
+    assert sampler.n_restarts == 20
+
+
+def test_a_killed_worker_is_replaced_within_three_seconds(sampler_of):
+    sampler = sampler_of(faulty_envs.Slow, 2)
+    evaluate(sampler)
+    for worker in list(workers(sampler)):
+        worker.process.kill()
+    start = time.monotonic()
+    same(evaluate(sampler), expected())
+    assert time.monotonic() - start < 3.0
+    assert sampler.n_restarts == 2
+
+
+# --- Workers that can't start
+
+
+def broken():
+    raise FileNotFoundError("no such level: 12")
+
+
+class BreaksInWorkers:
+    """Makes an environment in this process, and in no other."""
+
+    def __init__(self):
+        self.pid = os.getpid()
+
+    def __call__(self):
+        return faulty_envs.Line() if os.getpid() == self.pid else broken()
+
+
+def test_a_worker_that_cannot_make_its_environment_is_one_clear_error(sampler_of):
+    sampler = sampler_of(BreaksInWorkers(), 3)
+    for _ in range(2):
+        with pytest.raises(WorkerError, match="could not make its environment") as caught:
+            evaluate(sampler)
+        assert "FileNotFoundError: no such level: 12" in str(caught.value)
+        assert "in broken" in str(caught.value)
+    assert sampler.n_restarts == 0
+
+
+class DiesInWorkers(BreaksInWorkers):
+    def __call__(self):
+        return faulty_envs.Line() if os.getpid() == self.pid else os._exit(7)
+
+
+def test_a_worker_that_dies_while_it_starts_is_one_clear_error(sampler_of):
+    with pytest.raises(WorkerError, match=r"ended \(exit code 7\) before it was ready"):
+        evaluate(sampler_of(DiesInWorkers(), 2))
+
+
+def test_what_cannot_travel_is_refused_at_once(sampler_of):
+    lock = threading.Lock()
+    with pytest.raises(UnsupportedEnvError, match=r"worker processes.*lock"):
+        sampler_of(lambda: (lock, faulty_envs.Line())[1], 2)
+
+
+# --- Nothing is left behind
+
+
+def test_an_interrupt_leaves_nothing_stale(sampler_of):
+    sampler = sampler_of(faulty_envs.Slow, 2)
+    evaluate(sampler)
+    for delay in (0.0, 0.02):
+        timer = threading.Timer(delay, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            [evaluate(sampler) for _ in range(1000)]
+        timer.join()
+        same(evaluate(sampler), expected())
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_an_exception_of_the_listener_leaves_nothing_stale(n_workers, sampler_of, tmp_path):
+    sampler = sampler_of(faulty_envs.make(faulty_envs.raises, once=tmp_path), n_workers)
+
+    def listen(failure):
+        raise RuntimeError("the listener")
+
+    sampler.on_failure = listen
+    with pytest.raises(RuntimeError, match="the listener"):
+        evaluate(sampler)
+    same(evaluate(sampler), expected())
+
+
+@pytest.mark.parametrize("way", ["close", "collected"])
+def test_closed_samplers_leave_no_process_file_or_thread(way):
+    def descriptors():
+        return sorted(
+            os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")
+        )
+
+    env = environment(faulty_envs.make(faulty_envs.leaves))
+    before = len(descriptors()), threading.active_count(), sorted(os.listdir("/dev/shm"))
+    sampler = GymSampler(env, env.task(LinearPolicy()), 3)
+    sampler.on_failure = lambda failure: None
+    evaluate(sampler)
+    pids = [worker.process.pid for worker in workers(sampler)]
+    assert len(pids) == 3
+    assert all(map(is_alive, pids))
+    assert sorted(os.listdir("/dev/shm")) == before[2]
+    if way == "close":
+        sampler.close()
+    else:
+        del sampler
+        gc.collect()
+    assert not any(map(is_alive, pids))
+    assert (len(descriptors()), threading.active_count(), sorted(os.listdir("/dev/shm"))) == before
+
+
+def test_a_closed_sampler_can_be_used_again(sampler_of):
+    for n_workers in (1, 2):
+        sampler = sampler_of(faulty_envs.Line, n_workers)
+        for _ in range(2):
+            same(evaluate(sampler), expected())
+            sampler.close()
+            sampler.close()
+
+
+SCRIPT = """
+import numpy as np, sys, time
+sys.path.insert(0, {tests!r})
+import faulty_envs
+from fastars._structs import LinearPolicy, identity_filter
+from fastars.envs import environment
+from fastars.samplers.gym import GymSampler
+
+env = environment(faulty_envs.make(faulty_envs.{fault}, n_bad=10), compiled=False)
+sampler = GymSampler(env, env.task(LinearPolicy()), 2, env_timeout=None)
+sampler.evaluate(np.zeros((2, 2)), identity_filter(2), np.arange(10, 12, dtype=np.uint64), False)
+print(*[worker.process.pid for worker in sampler._runner._workers], flush=True)
+if {busy}:
+    sampler.evaluate(np.zeros((4, 2)), identity_filter(2), np.arange(4, dtype=np.uint64), False)
+time.sleep(100)
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "busy", "sent"),
+    [
+        ("sleeps", False, signal.SIGKILL),
+        ("sleeps", True, signal.SIGKILL),
+        ("never_lets_go", True, signal.SIGKILL),
+        ("spins", True, signal.SIGTERM),
+        ("sleeps", True, signal.SIGINT),
+        ("sleeps", False, signal.SIGINT),
+    ],
+)
+def test_no_worker_outlives_its_parent(fault, busy, sent):
+    script = SCRIPT.format(tests=str(TESTS), fault=fault, busy=busy)
+    with subprocess.Popen(
+        [sys.executable, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        run.stdin.write(script)
+        run.stdin.close()
+        pids = list(map(int, run.stdout.readline().split()))
+        time.sleep(0.2)
+        assert len(pids) == 2
+        assert all(map(is_alive, pids))
+        run.send_signal(sent)
+        run.wait(5)
+        deadline = time.monotonic() + 1.0
+        while any(map(is_alive, pids)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not any(map(is_alive, pids))
+        run.stdout.close()
+        run.stderr.close()
