@@ -36,7 +36,7 @@ from fastars import (
 from fastars._structs import NONFINITE, TERMINATED, TRUNCATED, UNSTABLE, LinearPolicy, Simulation, identity_filter
 from fastars.envs import compiled_env
 from fastars.envs.mujoco import task as task_module
-from fastars.samplers.compiled import compiled_sampler
+from fastars.samplers import make_sampler
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="holds compiled functions against uncompiled ones")
 ROOT = Path(__file__).parent.parent
@@ -202,7 +202,7 @@ def replay(task, weights, seed, max_steps=10**9):
 
 def test_twenty_episodes_are_those_of_plain_gymnasium_bit_for_bit(task):
     weights, seeds = policies(task, 20)
-    sampler = compiled_sampler(compiled_env(task), LinearPolicy(True))
+    sampler = make_sampler(compiled_env(task), LinearPolicy(True))
     rollouts = sampler.evaluate(weights, identity_filter(task.n_obs), seeds, True)
     theirs = [replay(task, row, seed) for row, seed in zip(weights, seeds, strict=True)]
     assert rollouts.returns.tolist() == [total for total, *_ in theirs]
@@ -215,7 +215,7 @@ def test_twenty_episodes_are_those_of_plain_gymnasium_bit_for_bit(task):
 
 def test_tasks_of_the_tests_end_in_both_ways_and_touch_the_ground():
     weights, seeds = policies(arm(), 60)
-    sampler = compiled_sampler(compiled_env(arm()), LinearPolicy(True))
+    sampler = make_sampler(compiled_env(arm()), LinearPolicy(True))
     rollouts = sampler.evaluate(weights, identity_filter(8), seeds, True)
     assert {TERMINATED, TRUNCATED} == set(rollouts.status)
     assert np.count_nonzero(rollouts.moments.mean[:, 6]) == 60  # the actuator's state
@@ -225,7 +225,7 @@ def test_tasks_of_the_tests_end_in_both_ways_and_touch_the_ground():
 def test_first_observation_is_that_of_reset_bit_for_bit(task):
     weights, seeds = policies(task, 20)
     env = compiled_env(task)._replace(max_steps=1)
-    rollouts = compiled_sampler(env, LinearPolicy(True)).evaluate(weights, identity_filter(task.n_obs), seeds, True)
+    rollouts = make_sampler(env, LinearPolicy(True)).evaluate(weights, identity_filter(task.n_obs), seeds, True)
     plain_env = task.make()
     assert rollouts.moments.mean.tolist() == [plain_env.reset(seed=int(seed))[0].tolist() for seed in seeds]
 
