@@ -1,4 +1,7 @@
-"""The compiled environments as Gymnasium vector environments, against `make_vec(..., vectorization_mode="sync")`."""
+"""The compiled environments as Gymnasium vector environments, against `make_vec(..., vectorization_mode="sync")`.
+
+What Gymnasium's tests/vector and tests/wrappers/vector ask of its own forms is asked of ours here.
+"""
 
 import copy
 import itertools
@@ -18,11 +21,12 @@ from gymnasium.error import ClosedEnvironmentError, ResetNeeded
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 
-from fastars import UnsupportedEnvError, compiled_env_ids
+from fastars import SimulationError, compiled_env_ids
 from fastars.envs import compiled_env
 from fastars.envs.vector import CompiledVectorEnv
 
 IDS = compiled_env_ids("classic")
+ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 NEXT_STEP, SAME_STEP, DISABLED = AutoresetMode
 pytestmark = pytest.mark.filterwarnings("ignore:.*is out of date:DeprecationWarning")
 
@@ -162,12 +166,6 @@ def test_wrong_argument_is_named(kwargs, message):
         gymnasium.make_vec("fastars/CartPole-v1", **kwargs)
 
 
-def test_simulated_environment_is_refused():
-    pytest.importorskip("mujoco")
-    with pytest.raises(UnsupportedEnvError, match=r"'Hopper-v5' has no vector form"):
-        CompiledVectorEnv(compiled_env("Hopper-v5"), 2)
-
-
 def test_autoreset_mode_may_be_a_string():
     envs = make_ours("CartPole-v1", 2, "SameStep")
     assert envs.metadata["autoreset_mode"] is SAME_STEP
@@ -179,6 +177,89 @@ def test_spaces_are_those_of_the_sync_form():
         for name in ("observation_space", "action_space", "single_observation_space", "single_action_space", "num_envs"):
             assert getattr(ours, name) == getattr(sync, name)
         assert ours.reset(seed=0)[0] in ours.observation_space
+
+
+# MuJoCo
+
+
+@pytest.fixture
+def mujoco(tmp_path, monkeypatch):
+    """MuJoCo, in a temporary folder: Gymnasium's own simulations write MUJOCO_LOG.TXT where they are."""
+    monkeypatch.chdir(tmp_path)
+    return pytest.importorskip("mujoco", reason="MuJoCo environments need the mujoco package")
+
+
+@pytest.mark.parametrize(
+    ("env_id", "mode"),
+    [*(("Hopper-v5", mode) for mode in AutoresetMode), ("Ant-v5", NEXT_STEP), ("InvertedPendulum-v4", SAME_STEP)],
+)
+def test_simulated_steps_have_the_bits_of_gymnasiums_sync_form(env_id, mode, mujoco):
+    ours, sync = make_both(env_id, 7, mode, max_episode_steps=15)
+    assert ours.observation_space == sync.observation_space
+    assert np.array_equal(ours.reset(seed=5)[0], sync.reset(seed=5)[0])
+    ours.action_space.seed(0)
+    n_ended = 0
+    for _ in range(40):
+        actions = ours.action_space.sample()
+        *mine, infos = ours.step(actions)
+        *theirs, their_infos = sync.step(actions)
+        for one, other in zip(mine, theirs, strict=True):
+            assert one.dtype == other.dtype
+            assert np.array_equal(one, other)
+        if mode == SAME_STEP:
+            assert data_equivalence(infos.get("final_obs"), their_infos.get("final_obs"), exact=True)
+        if mode == DISABLED and (mask := mine[2] | mine[3]).any():
+            results = [envs.reset(seed=9, options={"reset_mask": mask.copy()})[0] for envs in (ours, sync)]
+            assert np.array_equal(*results)
+        n_ended += np.count_nonzero(mine[2] | mine[3])
+    assert n_ended >= 14
+    assert [g.bit_generator.state["state"] for g in ours.np_random] == [g.bit_generator.state["state"] for g in sync.np_random]
+
+
+def test_more_simulations_than_a_call_takes(mujoco):
+    ours = make_ours("InvertedPendulum-v5", 300, reset_noise_scale=0.02)
+    sync = make_sync("InvertedPendulum-v5", 300, reset_noise_scale=0.02)
+    assert np.array_equal(ours.reset(seed=0)[0], sync.reset(seed=0)[0])
+    for k in range(3):
+        actions = np.full((300, 1), 0.1 * k, np.float32)
+        assert all(np.array_equal(*pair) for pair in zip(ours.step(actions)[:4], sync.step(actions)[:4], strict=True))
+
+
+def test_simulations_are_not_copied(mujoco):
+    envs = make_ours("InvertedPendulum-v5", 2)
+    for copied in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="InvertedPendulum-v5 can't be copied or pickled"):
+            copied(envs)
+
+
+def test_failure_of_a_simulation_is_an_error_and_a_reset_mends_it(mujoco, tmp_path):
+    """As in test_mujoco_faults.py: boxes fall on each other, and there is too little memory for their contacts."""
+    places = [f"{5 + 0.05 * k} 0 {0.3 + 0.25 * k}" for k in range(8)]
+    boxes = "".join(f'<body pos="{at}"><freejoint/><geom type="box" size=".1 .1 .1" contype="1"/></body>' for at in places)
+    text = (ASSETS / "hopper.xml").read_text().replace("<worldbody>", '<size memory="64K"/><worldbody>', 1)
+    (tmp_path / "cramped.xml").write_text(text.replace("</worldbody>", boxes + "</worldbody>"))
+    envs = make_ours("Hopper-v5", 3, xml_file=str(tmp_path / "cramped.xml"), terminate_when_unhealthy=False)
+    lengths = []
+    for _ in range(2):
+        envs.reset(seed=0)
+        with pytest.raises(SimulationError, match="MuJoCo failed in Hopper-v5, in environment 0: mj_stackAlloc"):  # noqa: PT012
+            for k in range(100):
+                lengths.append(k)
+                envs.step(np.zeros((3, 3)))
+        with pytest.raises(ResetNeeded):
+            envs.step(np.zeros((3, 3)))
+    assert lengths == [*range(len(lengths) // 2)] * 2
+
+
+def test_unstable_simulation_goes_on_as_in_gymnasium(mujoco, tmp_path):
+    text = re.sub(r'gear="[^"]*"', 'gear="1e12"', (ASSETS / "inverted_pendulum.xml").read_text())
+    (tmp_path / "wild.xml").write_text(text)
+    ours, sync = make_both("InvertedPendulum-v5", 3, xml_file=str(tmp_path / "wild.xml"))
+    ours.reset(seed=0)
+    sync.reset(seed=0)
+    for _ in range(4):
+        results = [envs.step(np.float32([[1], [0], [-1]]))[:4] for envs in (ours, sync)]
+        assert all(np.array_equal(*pair) for pair in zip(*results, strict=True))
 
 
 # Seeds
@@ -493,7 +574,7 @@ def test_registration_imports_nothing_heavy():
         "import gymnasium; assert 'numba' not in sys.modules; print(*(key for key in gymnasium.registry if '/' in key))"
     )
     outcome = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert {f"fastars/{env_id}" for env_id in IDS} <= set(outcome.stdout.split())
+    assert {f"fastars/{env_id}" for env_id in compiled_env_ids()} <= set(outcome.stdout.split())
 
 
 @pytest.mark.parametrize("name", ["a_module_that_is_not_there", "json.tool"])

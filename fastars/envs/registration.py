@@ -11,7 +11,7 @@ def register() -> None:
     """
     import gymnasium
 
-    for env_id in compiled_env_ids("classic"):
+    for env_id in compiled_env_ids():
         spec = gymnasium.registry.get(env_id)
         if spec is None or f"fastars/{env_id}" in gymnasium.registry:
             continue

@@ -17,14 +17,12 @@ from gymnasium.spaces import Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from fastars._signals import HeldSignals
 from fastars._structs import FloatArray, SeedArray
-from fastars._tuples import LANES
-from fastars.envs import CompiledEnv, UnsupportedEnvError, compiled_env, compiled_env_ids, make
-from fastars.kernels.vector import ENDED, Steps, new_batch, observe_envs, reset_envs, seed_envs, step_envs
+from fastars.envs import CompiledEnv, compiled_env, compiled_env_ids, make
+from fastars.envs.batches import BoolArray, LaneBatch, SimulatedBatch
+from fastars.kernels.vector import Steps
 
 _NO_LIMIT = 2**62  # steps
-_BoolArray = npt.NDArray[np.bool_]
 
 
 class CompiledVectorEnv(VectorEnv):
@@ -47,12 +45,12 @@ class CompiledVectorEnv(VectorEnv):
     ------
     ValueError
         If an argument is none of these.
-    UnsupportedEnvError
-        If the state of the environment is in a simulator.
 
     Notes
     -----
     Actions of a Box are rounded to float32, the dtype of the space. Gymnasium's environments compute with what they are given.
+
+    The infos of MuJoCo's environments are empty. Where a simulation becomes unstable, it goes on as Gymnasium's does.
 
     Of the options of `reset` only `reset_mask` is known: initial states are drawn as without options.
     """
@@ -65,8 +63,6 @@ class CompiledVectorEnv(VectorEnv):
         max_episode_steps: int | None = None,
         copy: bool = True,
     ) -> None:
-        if compiled.model is not None:
-            raise UnsupportedEnvError(f"env {compiled.id!r} has no vector form here, since its state is in a simulator")
         self.compiled = compiled
         self.num_envs = _at_least_one("num_envs", num_envs)
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
@@ -77,12 +73,13 @@ class CompiledVectorEnv(VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._max_steps = _time_limit(compiled.max_steps if max_episode_steps is None else max_episode_steps)
-        self._batch = new_batch(compiled.constants, self.num_envs)
+        batch_type = LaneBatch if compiled.model is None else SimulatedBatch
+        self._batch: LaneBatch | SimulatedBatch = batch_type(compiled, self.num_envs)
         self._seeds: SeedArray | None = None
         self._is_reset = False
         self._observations = self._new_observations()
 
-    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Begin an episode in every environment, or in those of `options["reset_mask"]`.
 
         Parameters
@@ -95,7 +92,7 @@ class CompiledVectorEnv(VectorEnv):
 
         Returns
         -------
-        observations : ndarray of float32, shape (num_envs, n_obs)
+        observations : ndarray of float32 (MuJoCo: float64), shape (num_envs, n_obs)
             Where no episode begins, the observation as it was.
         infos : dict
             Empty.
@@ -111,13 +108,12 @@ class CompiledVectorEnv(VectorEnv):
             raise ResetNeeded("the first reset must be of all environments: options['reset_mask'] is not all True")
         self._seed(seed, mask)
         observations = self._new_observations() if self.copy else self._observations
-        with HeldSignals():
-            observe_envs(self.compiled.constants, self._batch, observations)
-            reset_envs(self.compiled.constants, self._batch, mask, observations)
+        self._is_reset = False  # if MuJoCo fails, or Ctrl-C comes between two of its calls
+        self._batch.reset(mask, observations)
         self._is_reset = True
         return observations, {}
 
-    def step(self, actions: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], FloatArray, _BoolArray, _BoolArray, dict[str, Any]]:
+    def step(self, actions: npt.ArrayLike) -> tuple[npt.NDArray[Any], FloatArray, BoolArray, BoolArray, dict[str, Any]]:
         """Take an action in every environment.
 
         Parameters
@@ -127,7 +123,7 @@ class CompiledVectorEnv(VectorEnv):
 
         Returns
         -------
-        observations : ndarray of float32, shape (num_envs, n_obs)
+        observations : ndarray of float32 (MuJoCo: float64), shape (num_envs, n_obs)
         rewards : ndarray of float64, shape (num_envs,)
         terminations, truncations : ndarray of bool, shape (num_envs,)
         infos : dict
@@ -139,20 +135,23 @@ class CompiledVectorEnv(VectorEnv):
             If the actions have another shape or dtype, or one of them is not in the Discrete space.
         ResetNeeded
             Before the first `reset`, and in the mode `DISABLED` after the end of an episode.
+        SimulationError
+            If MuJoCo failed in one of the environments: all of them need a `reset` then.
         """
         self._refuse_closed()
         if not self._is_reset:
             raise ResetNeeded("Cannot call env.step() before calling env.reset()")
-        if self.autoreset_mode == AutoresetMode.DISABLED and (ended := self._ended()).any():
+        if self.autoreset_mode == AutoresetMode.DISABLED and (ended := self._batch.ended()).any():
             first, n_ended = np.flatnonzero(ended)[0], np.count_nonzero(ended)
             raise ResetNeeded(f"{n_ended} environments, {first} the first of them, need a reset: their episodes have ended")
-        flat, like = self._flat_actions(actions)
+        array = self._action_array(actions)
         n = self.num_envs
         observations = self._new_observations() if self.copy else self._observations
         out = Steps(observations, np.empty(n), np.empty(n, np.bool_), np.empty(n, np.bool_))
-        with HeldSignals():
-            step_envs(self.compiled.constants, self._batch, self._max_steps, flat, like, out)
+        self._is_reset = False
+        self._batch.step(self._max_steps, array, out)
         infos = self._reset_ended(out) if self.autoreset_mode == AutoresetMode.SAME_STEP else {}
+        self._is_reset = True
         return *out, infos
 
     def render(self) -> None:
@@ -178,12 +177,8 @@ class CompiledVectorEnv(VectorEnv):
         if self.closed:
             raise ClosedEnvironmentError("the vector environment is closed")
 
-    def _new_observations(self) -> npt.NDArray[np.float32]:
-        return np.empty((self.num_envs, self.compiled.n_obs), np.float32)
-
-    def _ended(self) -> _BoolArray:
-        """Which environments' last step ended an episode."""
-        return self._batch.counters[:, ENDED * LANES : (ENDED + 1) * LANES].ravel()[: self.num_envs] != 0
+    def _new_observations(self) -> npt.NDArray[Any]:
+        return np.empty((self.num_envs, self.compiled.n_obs), self.single_observation_space.dtype)
 
     def _reset_ended(self, out: Steps) -> dict[str, Any]:
         """Same-step autoreset: begin new episodes where one has ended; returns the infos, with the last observations."""
@@ -193,11 +188,10 @@ class CompiledVectorEnv(VectorEnv):
         last = out.observations[ended]
         final = np.full(self.num_envs, None, dtype=object)
         final[ended] = np.fromiter(last, object, len(last))
-        with HeldSignals():
-            reset_envs(self.compiled.constants, self._batch, ended, out.observations)
+        self._batch.reset_ended(ended, out.observations)
         return {"final_obs": final, "_final_obs": ended, "final_info": {}, "_final_info": ended.copy()}
 
-    def _reset_mask(self, options: dict[str, Any] | None) -> _BoolArray:
+    def _reset_mask(self, options: dict[str, Any] | None) -> BoolArray:
         """The environments to reset."""
         if not options:
             return np.ones(self.num_envs, np.bool_)
@@ -217,23 +211,23 @@ class CompiledVectorEnv(VectorEnv):
             )
         return mask
 
-    def _seed(self, seed: Any, mask: _BoolArray) -> None:
+    def _seed(self, seed: Any, mask: BoolArray) -> None:
         """Seed the generators of the environments in `mask` that a seed is given for."""
         seeds, given = _seed_array(seed, self.num_envs)
         current = self._current_seeds()
         mask = mask & given
         current[mask] = seeds[mask]
-        seed_envs(self._batch, current, mask)
+        self._batch.seed(current, mask)
 
     def _current_seeds(self) -> SeedArray:
         """The seeds of all environments; drawn from the operating system when there are none yet."""
         if self._seeds is None:
             self._seeds = np.random.SeedSequence().generate_state(self.num_envs, np.uint64).astype(np.uint64)
-            seed_envs(self._batch, self._seeds, np.ones(self.num_envs, np.bool_))
+            self._batch.seed(self._seeds, np.ones(self.num_envs, np.bool_))
         return self._seeds
 
-    def _flat_actions(self, actions: npt.ArrayLike) -> tuple[npt.NDArray[Any], Any]:
-        """Actions as the kernel takes them, and what one of them is like."""
+    def _action_array(self, actions: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Actions as the kernels take them."""
         array, space = np.asarray(actions), self.single_action_space
         if array.ndim == 0:
             raise TypeError(f"actions must be an array of {self.num_envs} actions, got {actions!r}")
@@ -242,16 +236,16 @@ class CompiledVectorEnv(VectorEnv):
         if not isinstance(space, Discrete):
             if array.dtype.kind not in "fiu":
                 raise TypeError(f"actions must be numbers, got dtype {array.dtype}")
-            return np.ascontiguousarray(array, np.float32).reshape(-1), (np.float32(0.0),) * self.compiled.n_act
+            return np.ascontiguousarray(array, np.float32)
         if array.dtype.kind not in "iu":
             raise TypeError(f"actions must be integers, got dtype {array.dtype}")
         first, last = int(space.start), int(space.start + space.n) - 1
         if array.min() < first or array.max() > last:
-            array = _within(array, first, last, self._ended())
-        return np.ascontiguousarray(array, np.int64), 0
+            array = _within(array, first, last, self._batch.ended())
+        return np.ascontiguousarray(array, np.int64)
 
 
-def _within(actions: npt.NDArray[Any], first: int, last: int, ended: _BoolArray) -> npt.NDArray[Any]:
+def _within(actions: npt.NDArray[Any], first: int, last: int, ended: BoolArray) -> npt.NDArray[Any]:
     """The actions, with any in place of those that nobody looks at: in environments that begin an episode."""
     outside = (actions < first) | (actions > last)
     if (outside & ~ended).any():
@@ -260,7 +254,7 @@ def _within(actions: npt.NDArray[Any], first: int, last: int, ended: _BoolArray)
     return np.where(outside, first, actions)
 
 
-def _seed_array(seed: Any, n: int) -> tuple[SeedArray, _BoolArray]:
+def _seed_array(seed: Any, n: int) -> tuple[SeedArray, BoolArray]:
     """A seed for each of n environments, and for which of them one is given."""
     if seed is None:
         return np.zeros(n, np.uint64), np.zeros(n, np.bool_)
@@ -319,7 +313,7 @@ def make_vector_env(
     Parameters
     ----------
     env_id : str
-        One of `compiled_env_ids("classic")`.
+        One of `compiled_env_ids()`.
     num_envs, max_episode_steps, autoreset_mode, copy
         As for `CompiledVectorEnv`.
     render_mode : None
@@ -338,6 +332,6 @@ def make_vector_env(
 
 def __getattr__(name: str) -> Callable[..., CompiledVectorEnv]:
     """The attribute named as an environment id makes it: an entry point that is a string can be copied, pickled and printed."""
-    if name in compiled_env_ids("classic"):
+    if name in compiled_env_ids():
         return functools.partial(make_vector_env, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -46,11 +46,11 @@ def new_batch(env, n):
 
 
 @kernel
-def seed_envs(batch, seeds, mask):
+def seed_envs(generators, seeds, mask):
     """Seed the generators of the environments in `mask`, as `env.reset(seed=...)` does."""
     for i in range(seeds.shape[0]):
         if mask[i]:
-            seed_generator(batch.generators[i], seeds[i])
+            seed_generator(generators[i], seeds[i])
 
 
 @kernel

@@ -1,0 +1,123 @@
+"""Environments side by side, as `vector` steps them: in SIMD lanes, or each in a simulator of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastars._signals import HeldSignals
+from fastars._structs import SeedArray, Simulation
+from fastars._tuples import LANES
+from fastars.envs import CompiledEnv, SimulationError
+from fastars.kernels.vector import ENDED, Steps, new_batch, observe_envs, reset_envs, seed_envs, step_envs
+
+BoolArray = npt.NDArray[np.bool_]
+_CALL_ENVS = 128  # simulations stepped by one kernel call, which Ctrl-C waits for: 40 ms of Humanoids
+
+
+class LaneBatch:
+    """Environments in SIMD lanes."""
+
+    def __init__(self, compiled: CompiledEnv, n: int) -> None:
+        self._env, self._n = compiled.constants, n
+        self._like = 0 if hasattr(compiled.action_space, "n") else (np.float32(0.0),) * compiled.n_act
+        self._batch = new_batch(self._env, n)
+
+    @property
+    def generators(self) -> npt.NDArray[np.uint64]:
+        """Each environment's generator, (n, 4)."""
+        return self._batch.generators
+
+    def seed(self, seeds: SeedArray, mask: BoolArray) -> None:
+        """Seed the generators of the environments in `mask`."""
+        seed_envs(self._batch.generators, seeds, mask)
+
+    def reset(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
+        """Begin an episode in the environments in `mask`, and write the observations of all."""
+        with HeldSignals():
+            observe_envs(self._env, self._batch, observations)
+            reset_envs(self._env, self._batch, mask, observations)
+
+    def reset_ended(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
+        """The same where the observations of the others have been written."""
+        with HeldSignals():
+            reset_envs(self._env, self._batch, mask, observations)
+
+    def step(self, max_steps: int, actions: npt.NDArray[Any], out: Steps) -> None:
+        """Step every environment; those whose episode has ended begin a new one."""
+        with HeldSignals():
+            step_envs(self._env, self._batch, max_steps, actions.reshape(-1), self._like, out)
+
+    def ended(self) -> BoolArray:
+        """Which environments' last step ended an episode."""
+        return self._batch.counters[:, ENDED * LANES : (ENDED + 1) * LANES].ravel()[: self._n] != 0
+
+
+class SimulatedBatch:
+    """Environments with a simulation each. They can't be copied or pickled: MuJoCo's memory is theirs alone."""
+
+    def __init__(self, compiled: CompiledEnv, n: int) -> None:
+        from fastars.envs.mujoco.capi import new_simulation
+        from fastars.kernels import vector_simulated
+
+        self._compiled, self._n = compiled, n
+        self._simulations = [new_simulation(compiled.model) for _ in range(n)]  # kept alive: the batch holds their addresses
+        addresses = np.array([_addresses(sim) for sim in self._simulations], np.int64)
+        generators, lengths, ended = np.zeros((n, 4), np.uint64), np.zeros(n, np.int64), np.zeros(n, np.bool_)
+        self._batch = vector_simulated.SimulatedBatch(generators, addresses, self._simulations[0], lengths, ended)
+
+    @property
+    def generators(self) -> npt.NDArray[np.uint64]:
+        """Each environment's generator, (n, 4)."""
+        return self._batch.generators
+
+    def seed(self, seeds: SeedArray, mask: BoolArray) -> None:
+        """Seed the generators of the environments in `mask`."""
+        seed_envs(self._batch.generators, seeds, mask)
+
+    def reset(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
+        """Begin an episode in the environments in `mask`, and write the observations of all."""
+        from fastars.kernels.vector_simulated import reset_simulated
+
+        self._run(reset_simulated, mask, observations)
+
+    reset_ended = reset
+
+    def step(self, max_steps: int, actions: npt.NDArray[Any], out: Steps) -> None:
+        """Step every environment; those whose episode has ended begin a new one.
+
+        Raises
+        ------
+        SimulationError
+            If MuJoCo failed in one of them.
+        """
+        from fastars.kernels.vector_simulated import step_simulated
+
+        self._run(step_simulated, max_steps, actions, out)
+
+    def ended(self) -> BoolArray:
+        """Which environments' last step ended an episode."""
+        return self._batch.ended.copy()
+
+    def _run(self, kernel: Any, *arguments: Any) -> None:
+        from fastars.envs.mujoco.capi import clock, failure, new_simulation
+
+        with clock.stopped():
+            for first in range(0, self._n, _CALL_ENVS):
+                with HeldSignals():
+                    failed = kernel(self._compiled.constants, self._batch, *arguments, first, min(first + _CALL_ENVS, self._n))
+                if failed >= 0:
+                    text = failure(self._simulations[failed])
+                    self._simulations[failed] = new_simulation(self._compiled.model)
+                    self._batch.addresses[failed] = _addresses(self._simulations[failed])
+                    raise SimulationError(f"MuJoCo failed in {self._compiled.id}, in environment {failed}: {text}")
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(f"{self._compiled.id} can't be copied or pickled: MuJoCo holds its state")
+
+
+def _addresses(sim: Simulation) -> list[int]:
+    """Where the fields of a Simulation are."""
+    return [value if isinstance(value, int) else value.ctypes.data for value in sim]
