@@ -1,4 +1,7 @@
-"""The compiled environments under Gymnasium's ids `fastars/<id>`."""
+"""The compiled environments under Gymnasium's ids `fastars/<id>`.
+
+Gymnasium 1.0 gave up the entry points by which it used to find other packages' environments: `import fastars` has to do it.
+"""
 
 from fastars.envs import compiled_env_ids
 
