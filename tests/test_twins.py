@@ -9,7 +9,7 @@ from cases import CASES, Case
 
 from fastars import kernels, reference
 
-FUNCTIONS = [name for name in kernels.__all__ if inspect.isfunction(getattr(reference, name))]
+FUNCTIONS = [name for name in kernels.__all__ if inspect.isfunction(getattr(reference, name, None))]
 BY_NAME = {case.name: case for case in CASES}
 compiled = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="looks at compiled functions")
 
@@ -56,7 +56,9 @@ def test_every_public_kernel_has_one_row():
 
 
 def test_kernels_and_reference_have_the_same_names():
-    assert kernels.__all__ == reference.__all__
+    """But for the NamedTuples that kernels only take: the reference takes them as they are."""
+    taken = [name for name in kernels.__all__ if getattr(getattr(kernels, name), "__module__", "") == "fastars._structs"]
+    assert [name for name in kernels.__all__ if name in reference.__all__ or name not in taken] == reference.__all__
     assert len(set(kernels.__all__)) == len(kernels.__all__)
 
 

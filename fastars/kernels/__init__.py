@@ -2,9 +2,26 @@
 
 Each has a twin of the same name and arguments in `fastars.reference`. They release the GIL, can be called from your own `@njit`
 code, and trust their caller: shapes, dtypes and ranges are checked at the border (`fastars.ars`, `fastars.samplers`).
+`docs/kernels.md` has them all, with what a call costs.
 """
 
-from fastars._structs import Moments, Rollouts
+from fastars._structs import (
+    Argmax,
+    Choices,
+    Clip,
+    Filter,
+    LinearPolicy,
+    MlpPolicy,
+    Moments,
+    Relu,
+    Rollouts,
+    Signs,
+    Squash,
+    Tanh,
+    Task,
+    Unclipped,
+    identity_filter,
+)
 from fastars.kernels.filter import filter_from_moments, merge_moments
 from fastars.kernels.noise import NOISE_BLOCK, episode_seeds, fill_noise, noise_slices, noise_table, perturb, sample_indices
 from fastars.kernels.norms import Diagnostics, Info, diagnostics, info, norm, norm_sq
@@ -26,10 +43,22 @@ from fastars.kernels.update import (
 
 __all__ = [
     "NOISE_BLOCK",
+    "Argmax",
+    "Choices",
+    "Clip",
     "Diagnostics",
+    "Filter",
     "Info",
+    "LinearPolicy",
+    "MlpPolicy",
     "Moments",
+    "Relu",
     "Rollouts",
+    "Signs",
+    "Squash",
+    "Tanh",
+    "Task",
+    "Unclipped",
     "action_scores",
     "adam_step",
     "antithetic_rollouts",
@@ -43,6 +72,7 @@ __all__ = [
     "fill_noise",
     "filter_from_moments",
     "finite_pairs",
+    "identity_filter",
     "info",
     "merge_moments",
     "noise_slices",

@@ -207,6 +207,13 @@ def rollouts(task, filter, weights, seeds, track):
     Rollouts
         Results of the m episodes. Equal bits for any number of threads.
     """
+    m, n_obs = seeds.shape[0], filter.mean.shape[0]
+    if m <= BLOCK_EPISODES:  # one block: no threads to wait for, 0.1 s at a time where other processes keep the CPUs busy
+        rows = m if track else 0
+        moments = Moments(np.zeros(rows, np.int64), np.zeros((rows, n_obs)), np.zeros((rows, n_obs)))
+        out = Rollouts(np.zeros(m), np.zeros(m, np.int64), np.zeros(m, np.int64), moments)
+        roll_out(task, filter, weights, seeds, 0, m, out)
+        return out
     return _rollouts(
         task.env, *parts(task.policy), task.actions, task.low, task.high, task.max_steps, filter, weights, seeds, track
     )
