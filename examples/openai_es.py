@@ -1,4 +1,4 @@
-"""OpenAI-ES (Salimans et al. 2017): mirrored sampling, ranks for returns, Adam and weight decay, in one compiled function of your own."""
+"""OpenAI-ES (Salimans et al. 2017) in one compiled function: mirrored sampling, ranks for returns, Adam, weight decay."""
 
 import numba
 import numpy as np

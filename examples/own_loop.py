@@ -29,4 +29,5 @@ for iteration in range(80):
     model.tell(returns, n_steps=sum(lengths))
 
 _, lengths, places = zip(*[episode(model.theta, seed) for seed in range(1000, 1020)], strict=True)
-print(f"{model.num_timesteps} steps; 20 episodes of {np.mean(lengths):.0f} steps, which end at x = {np.mean(places):.2f} +- {np.std(places):.2f}")
+where = f"x = {np.mean(places):.2f} +- {np.std(places):.2f}"
+print(f"{model.num_timesteps} steps; 20 episodes of {np.mean(lengths):.0f} steps, which end at {where}")
