@@ -184,6 +184,15 @@ def learning_table(rows: list[Row]) -> str:
     return "\n\n".join(parts)
 
 
+def own_env_table(rows: list[Row]) -> str:
+    """A user's environment beside the built-in one of the same arithmetic; what is aimed at stands in brackets."""
+    lines = []
+    for row in rows:
+        own, built_in = row["steps_per_s"]["own"], row["steps_per_s"]["built in"]
+        lines.append([row["env"], rate(own), rate(built_in), _aimed(own / built_in, row["target"])])
+    return markdown(["env steps/s, 2 threads (aim)", "by `register_env`", "built in", "ratio"], lines)
+
+
 def weighted_sum_table(rows: list[Row]) -> str:
     """The sums, then the noise table."""
     parts = []
@@ -301,6 +310,7 @@ _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
     "startup": startup_table,
     "mujoco": mujoco_table,
     "learning": learning_table,
+    "own-env": own_env_table,
     "weighted-sum": weighted_sum_table,
 }
 

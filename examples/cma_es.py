@@ -1,4 +1,4 @@
-"""An optimiser from elsewhere: CMA-ES (`pip install cmaes`) trains a policy, and the kernels run a generation's episodes at once."""
+"""An optimiser from elsewhere: CMA-ES (`pip install cmaes`) trains a policy, and the kernels run its generations."""
 
 import numpy as np
 from cmaes import CMA

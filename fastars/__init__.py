@@ -4,9 +4,10 @@ The house, from the top down:
 
 - `ARS` (`ars`) trains; `config` holds its settings and presets, `policy` what it trained; `model_file` and `logger` its files.
 - `evaluate_policy`, `evaluate_candidates` (`evaluation`) run policies in Gymnasium, or many at once in the kernels.
-- `samplers` evaluate candidates; `envs` are the compiled environments.
+- `check_env` (`check`) holds a compiled environment against a Gymnasium one.
+- `samplers` evaluate candidates; `envs` are the compiled environments; `register_env` makes one of yours, which may call `scalar`.
 - `kernels` are the compiled functions, free to use in your own `@njit` code; `reference` is the same algorithm in plain NumPy.
-- `_protocol`, `_structs`, `_tuples`, `_trig`, `_rng`, `_jit` are what the kernels are made of.
+- `_protocol`, `_capture`, `_structs`, `_tuples`, `_trig`, `_rng`, `_jit` are what the kernels are made of.
 
 Names are imported when they are used: `import fastars` does not import Numba.
 """
@@ -26,23 +27,29 @@ _HOME = {
     "Rollouts": "fastars._structs",
     "SimulationError": "fastars.envs",
     "UnsupportedEnvError": "fastars.envs",
+    "EnvMismatchError": "fastars.check",
+    "check_env": "fastars.check",
     "compiled_env_ids": "fastars.envs",
     "evaluate_candidates": "fastars.evaluation",
     "evaluate_policy": "fastars.evaluation",
+    "register_env": "fastars.envs.own",
     "envs": None,
     "kernels": None,
     "reference": None,
+    "scalar": None,
 }
 
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:  # for editors and type checkers
-    from fastars import envs, kernels, reference
+    from fastars import envs, kernels, reference, scalar
     from fastars._structs import Rollouts
     from fastars.ars import ARS, NonFiniteReturnsError
+    from fastars.check import EnvMismatchError, check_env
     from fastars.checkpoint import CheckpointError
     from fastars.envs import SimulationError, UnsupportedEnvError, compiled_env_ids
     from fastars.envs.mujoco.task import MujocoTask
+    from fastars.envs.own import register_env
     from fastars.evaluation import evaluate_candidates, evaluate_policy
 
 

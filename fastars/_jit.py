@@ -1,6 +1,6 @@
 """How every kernel of fastars is compiled and cached: the one importer of `numba.njit`.
 
-Three decorators, one per room a function can live in:
+Three decorators, one per room a function can live in (and `uncached`, for looking at what LLVM made):
 
 - `inline`: scalar code that must melt into its caller. LLVM leaves an ordinary call in place, and a loop with a call in it does
   not vectorise (CartPole: 28 -> 160 M steps/s from `forceinline` alone).
@@ -8,7 +8,8 @@ Three decorators, one per room a function can live in:
 - `parallel`: a `kernel` with `prange`.
 
 All of them divide as NumPy does (`error_model="numpy"`): otherwise each division carries a branch that raises, and the loop
-does not vectorise. None of them uses fastmath: the same source gives the same bits, scalar or vectorised.
+does not vectorise. None of them uses fastmath: the same source gives the same bits, scalar or vectorised. That has to be said:
+otherwise Numba hands the caller's fastmath down, and the first caller's code stays (`sincos` then differs at 98 % of angles).
 
 The cache
 ---------
@@ -36,8 +37,8 @@ from numba.core import types
 from numba.core.caching import CompileResultCacheImpl, _Cache
 from numba.core.serialize import dumps
 
-INLINE: Any = {"error_model": "numpy", "forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-_KERNEL: Any = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
+INLINE: Any = {"error_model": "numpy", "fastmath": False, "forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_KERNEL: Any = {"error_model": "numpy", "fastmath": False, "nogil": True, "no_cfunc_wrapper": True}
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -62,6 +63,17 @@ def entry(kernel: Any, *arguments: Any) -> Any:
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return kernel
     return kernel.overloads[tuple(map(kernel.typeof_pyval, arguments))].entry_point
+
+
+def uncached(function: Callable[..., Any]) -> Any:
+    """Compile a kernel and keep it out of the cache: what comes from there has no LLVM code to look at."""
+    return numba.njit(**_KERNEL)(function)
+
+
+def may_vectorise() -> bool:
+    """Whether Numba's switches let LLVM vectorise loops: not with bounds checks, each of which may leave the loop."""
+    config: Any = numba.config
+    return bool(config.LOOP_VECTORIZE) and not (config.DISABLE_JIT or config.BOUNDSCHECK)
 
 
 def _cached(dispatcher: Any) -> Any:
@@ -138,7 +150,10 @@ class KernelCache(_Cache):
 
 
 def _is_foreign(numba_type: Any) -> bool:
-    """Whether a type leads to code from outside the package, whose changes the digest of our sources would not show."""
+    """Whether a type leads to code from outside the package, whose changes the digest of our sources would not show.
+
+    The types of `register_env` are our own, though they lead to the user's functions: their names carry a digest of those.
+    """
     instance_class = getattr(numba_type, "instance_class", None)
     if instance_class is not None and instance_class.__module__.partition(".")[0] != __name__.partition(".")[0]:
         return True
@@ -166,7 +181,7 @@ def _write_atomically(path: Path, content: bytes) -> None:
 def _source_digest() -> str:
     """Digest of every source that is compiled, and of the versions that compile it."""
     package = Path(__file__).parent
-    compiled = [*package.glob("_*.py"), *package.glob("kernels/**/*.py"), *package.glob("envs/**/*.py")]
+    compiled = [*package.glob("_*.py"), package / "scalar.py", *package.glob("kernels/**/*.py"), *package.glob("envs/**/*.py")]
     digest = hashlib.sha256(f"{numba.__version__} {sys.version_info[:2]}".encode())
     for path in sorted(compiled):
         digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())

@@ -151,6 +151,18 @@ def _to_float32(scores):
     return lambda scores: (np.float32(scores[0]), *to_float32(scores[1:]))
 
 
+def to_float64(values):
+    """Numbers of any kind as float64."""
+    return tuple(float(value) for value in values)
+
+
+@overload(to_float64, jit_options=INLINE)
+def _to_float64(values):
+    if len(values) == 0:
+        return lambda values: ()
+    return lambda values: (np.float64(values[0]), *to_float64(values[1:]))
+
+
 def clip32(scores, low, high):
     """The scores as float32, clipped to [low, high] as `np.clip` does (NaN stays NaN)."""
     return tuple(np.clip(np.float32(s), a, b) for s, a, b in zip(scores, low, high, strict=True))

@@ -17,6 +17,7 @@ EXPECTED = {
     "cma_es": r"mean return of 100 episodes -[78]\d",
     "numpy_training_loop": r"mean return of 64 episodes (?:4[89]\d|500)",
     "own_mujoco_task": r"stays for [0-3]\.\d s\ntrained: .* for (?:9\.\d|10\.0) s\nkernels   (\S+) \+- \S+\nGymnasium \1 ",
+    "own_environment": r"the same bits .*\n.*: yes\nuntrained.*\ntrained: .* 2[5-9]\d of 300\nkernels   (.+)\nGymnasium \1\n",
 }
 
 

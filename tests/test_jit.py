@@ -116,6 +116,23 @@ def test_edited_environment_from_outside_the_package_is_compiled_again(tmp_path)
     assert results == ["10.0", "50.0"]
 
 
+FASTMATH = """
+import numba, numpy as np
+from fastars import scalar
+hasty = numba.njit(fastmath=True)(lambda x: scalar.sincos(x)[0])
+hasty(1.0)  # what is compiled first stays
+strict = numba.njit(lambda x: scalar.sincos(x))
+angles = np.random.default_rng(0).uniform(-50, 50, 500).tolist()
+print(sum(strict(x) != scalar.sincos(x) for x in angles))
+"""
+
+
+def test_fastmath_of_a_caller_does_not_reach_the_kernels(tmp_path):
+    environment = {**os.environ, "FASTARS_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run([sys.executable, "-c", FASTMATH], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
+
+
 def test_bounds_checks_are_not_answered_by_code_without_them(tmp_path):
     assert run(FASTARS_CACHE_DIR=str(tmp_path))[1] == 0
     assert run(FASTARS_CACHE_DIR=str(tmp_path), NUMBA_BOUNDSCHECK="1")[1] == 0

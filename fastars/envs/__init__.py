@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import difflib
+import functools
 import importlib
 import os
 import warnings
@@ -50,6 +51,7 @@ _MUJOCO_MODULES = {
 for _name, _module in _MUJOCO_MODULES.items():
     _COMPILED |= {f"{_name}-v{version}": (f"{_MUJOCO}.{_module}", _name) for version in (4, 5)}
 del _COMPILED["Pusher-v4"]  # which Gymnasium makes with mujoco 2 only
+OWN: dict[str, CompiledEnv] = {}  # what `register_env` made, by id
 # Wrappers that `gymnasium.make` adds itself, or that only watch: they change nothing a rollout returns.
 _TRANSPARENT_WRAPPERS = {"TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "RecordVideo"}
 # Attributes of an environment that say nothing about its dynamics.
@@ -109,11 +111,12 @@ def compiled_env_ids(family: str | None = None) -> list[str]:
 
     Parameters
     ----------
-    family : {"classic", "mujoco"}, optional
-        Default: both. MuJoCo's need `fastars[mujoco]`.
+    family : {"classic", "mujoco", "own"}, optional
+        Default: all. MuJoCo's need `fastars[mujoco]`; your own are those of `register_env`.
     """
     prefix = "fastars.envs" if family is None else f"fastars.envs.{family}."
-    return sorted(env_id for env_id, (module, _) in _COMPILED.items() if module.startswith(prefix))
+    own = OWN if family in (None, "own") else ()
+    return sorted([*own, *(env_id for env_id, (module, _) in _COMPILED.items() if module.startswith(prefix))])
 
 
 def environment(env: Any, compiled: bool | None = None, max_episode_steps: int | None = None) -> CompiledEnv | GymEnv:
@@ -147,12 +150,17 @@ def environment(env: Any, compiled: bool | None = None, max_episode_steps: int |
         try:
             found = _compiled_form(env)
         except UnsupportedEnvError as error:
-            if compiled or (isinstance(env, str) and (env in _COMPILED or env not in gymnasium.registry)):
+            if compiled or (isinstance(env, str) and (env in compiled_env_ids() or env not in gymnasium.registry)):
                 raise
             reason = str(error)
         else:
             return found._replace(max_steps=min(found.max_steps, max_episode_steps or found.max_steps))
-    return gym_env(env.make if isinstance(env, MujocoTask) else env, reason, max_episode_steps)
+    if isinstance(env, MujocoTask):
+        env = env.make
+    elif isinstance(env, CompiledEnv):
+        env_id, kwargs = env.gymnasium()
+        env = functools.partial(make, env_id, **kwargs)
+    return gym_env(env, reason, max_episode_steps)
 
 
 def _bare_id(env_id: str) -> str:
@@ -176,13 +184,14 @@ def _compiled_form(env: Any) -> CompiledEnv:
     return compiled_env(env)
 
 
-def compiled_env(env: str | gymnasium.Env | MujocoTask) -> CompiledEnv:
+def compiled_env(env: str | gymnasium.Env | MujocoTask | CompiledEnv) -> CompiledEnv:
     """The compiled form of an environment.
 
     Parameters
     ----------
-    env : str, gymnasium.Env or MujocoTask
-        A registered id, an environment made from one (its keyword arguments and time limit are taken over), or a task of your own.
+    env : str, gymnasium.Env, MujocoTask or CompiledEnv
+        A registered id, an environment made from one (its keyword arguments and time limit are taken over), a task of your own, or
+        what `register_env` gave.
 
     Raises
     ------
@@ -196,6 +205,8 @@ def compiled_env(env: str | gymnasium.Env | MujocoTask) -> CompiledEnv:
 
     from fastars.envs.mujoco.task import MujocoTask
 
+    if isinstance(env, CompiledEnv):
+        return env
     if isinstance(env, MujocoTask):
         return env.compiled
     if isinstance(env, str):
@@ -214,7 +225,7 @@ def compiled_env(env: str | gymnasium.Env | MujocoTask) -> CompiledEnv:
 def _make(env_id: str) -> gymnasium.Env:
     import gymnasium
 
-    if env_id not in _COMPILED:
+    if env_id not in _COMPILED and env_id not in OWN:
         known = env_id in gymnasium.registry
         near = difflib.get_close_matches(env_id, compiled_env_ids() if known else {*_COMPILED, *gymnasium.registry}, n=3)
         what = "is a Gymnasium environment, but not a compiled one" if known else "is not a known environment id"
@@ -268,9 +279,10 @@ def quiet(env_id: Any) -> Iterator[list[str]]:
 
 def _compiled(env: gymnasium.Env) -> CompiledEnv:
     from fastars.envs.mujoco.task import TaskEnv
+    from fastars.envs.own import OwnEnv
 
     spec, unwrapped = env.spec, env.unwrapped
-    is_task = isinstance(unwrapped, TaskEnv)
+    is_task = isinstance(unwrapped, (TaskEnv, OwnEnv))
     if spec is None or not (is_task or spec.id in _COMPILED):
         name = spec.id if spec is not None else type(env.unwrapped).__name__
         spaces = f"observations {env.observation_space}, actions {env.action_space}"
@@ -282,6 +294,8 @@ def _compiled(env: gymnasium.Env) -> CompiledEnv:
         raise UnsupportedEnvError(f"env {spec.id!r} has no time limit: make it with max_episode_steps=...")
     if isinstance(unwrapped, TaskEnv):
         return unwrapped.task.compiled._replace(max_steps=max_steps)
+    if isinstance(unwrapped, OwnEnv):
+        return unwrapped.compiled(max_steps)
     module, name = _COMPILED[spec.id]
     constants_type = getattr(importlib.import_module(module), name)
     if module.startswith(_MUJOCO):

@@ -67,7 +67,7 @@ def new_lanes(task: Task, n_obs: int, action_space: Any, n: int) -> Lanes:
         sums=np.zeros((n, n_obs)),
         squares=np.zeros((n, n_obs)),
         x=np.zeros(n_obs),
-        scratch=np.zeros(scratch_size(task.policy)),
+        scratch=np.zeros(scratch_size(task.policy, n_obs, n_act)),
         scores=np.zeros(n_act),
     )
 

@@ -123,8 +123,8 @@ class GymSampler:
             return cloudpickle.dumps(arguments)
         except Exception as error:  # whatever an object raises when it is pickled
             raise UnsupportedEnvError(
-                f"env {self.env.id!r} can't be sent to worker processes ({type(error).__name__}: {error}): give its id, or a function "
-                "that makes all it needs"
+                f"env {self.env.id!r} can't be sent to worker processes ({type(error).__name__}: {error}): give its id, or a "
+                "function that makes all it needs"
             ) from error
 
     @property

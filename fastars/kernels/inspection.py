@@ -1,0 +1,84 @@
+"""What `check_env` looks at: an episode under given actions, and loops over lanes that call one function of an environment."""
+
+import numpy as np
+
+from fastars._jit import kernel
+from fastars._protocol import observe, reset, step
+from fastars._rng import seed_generator
+from fastars._tuples import LANES, at, entries, load, store, to_float32
+
+
+@kernel
+def first_step(env, rng, action):
+    """A step from an initial state: (state, observation, next state, reward, terminated)."""
+    state = reset(env, rng)
+    after, reward, terminated = step(env, state, action)
+    return state, observe(env, state), after, reward, terminated
+
+
+@kernel
+def discrete_episode(env, seed, actions, observations, rewards):
+    """Run an episode under actions (n,); returns its length and whether it terminated.
+
+    Observations (n + 1, n_obs) and rewards (n,) are written as far as the episode goes.
+    """
+    rng = np.zeros(4, np.uint64)
+    seed_generator(rng, seed)
+    state = reset(env, rng)
+    _write(observe(env, state), observations[0])
+    for t in range(actions.shape[0]):
+        state, rewards[t], terminated = step(env, state, actions[t])
+        _write(observe(env, state), observations[t + 1])
+        if terminated:
+            return t + 1, True
+    return actions.shape[0], False
+
+
+@kernel
+def box_episode(env, seed, actions, like_action, observations, rewards):
+    """The same under actions (n, n_act), float32; `like_action` is a tuple as long as one of them."""
+    rng = np.zeros(4, np.uint64)
+    seed_generator(rng, seed)
+    state = reset(env, rng)
+    _write(observe(env, state), observations[0])
+    for t in range(actions.shape[0]):
+        state, rewards[t], terminated = step(env, state, entries(actions[t], 0, like_action))
+        _write(observe(env, state), observations[t + 1])
+        if terminated:
+            return t + 1, True
+    return actions.shape[0], False
+
+
+@kernel
+def _write(observation, row):
+    values = np.array(observation)
+    for k in range(row.shape[0]):
+        row[k] = values[k]
+
+
+# The loops below are compiled anew to be looked at, and never run: no decorator.
+
+
+def observe_lanes(env, states, like_state, observations):
+    """`observe` over all lanes."""
+    for lane in range(LANES):
+        store(observations, lane, 0, observe(env, load(states, lane, 0, like_state)))
+
+
+def step_lanes_discrete(env, states, like_state, actions, rewards, ended):
+    """`step` over all lanes, under actions (LANES,)."""
+    for lane in range(LANES):
+        state, reward, terminated = step(env, load(states, lane, 0, like_state), actions[at(0, lane)])
+        store(states, lane, 0, state)
+        rewards[at(0, lane)] = reward
+        ended[at(0, lane)] = 1 if terminated else 0
+
+
+def step_lanes_box(env, states, like_state, actions, like_action, rewards, ended):
+    """The same under rows of numbers, which become a tuple of float32."""
+    for lane in range(LANES):
+        action = to_float32(load(actions, lane, 0, like_action))
+        state, reward, terminated = step(env, load(states, lane, 0, like_state), action)
+        store(states, lane, 0, state)
+        rewards[at(0, lane)] = reward
+        ended[at(0, lane)] = 1 if terminated else 0
