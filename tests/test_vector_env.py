@@ -8,6 +8,7 @@ import itertools
 import json
 import pickle
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ from fastars.envs import compiled_env
 from fastars.envs.vector import CompiledVectorEnv
 
 IDS = compiled_env_ids("classic")
+ROOT = Path(__file__).parent.parent
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 NEXT_STEP, SAME_STEP, DISABLED = AutoresetMode
 pytestmark = pytest.mark.filterwarnings("ignore:.*is out of date:DeprecationWarning")
@@ -222,6 +224,17 @@ def test_more_simulations_than_a_call_takes(mujoco):
     assert np.array_equal(ours.reset(seed=0)[0], sync.reset(seed=0)[0])
     for k in range(3):
         actions = np.full((300, 1), 0.1 * k, np.float32)
+        assert all(np.array_equal(*pair) for pair in zip(ours.step(actions)[:4], sync.step(actions)[:4], strict=True))
+
+
+def test_mujoco_task_is_a_vector_environment_too(mujoco):
+    task = runpy.run_path(str(ROOT / "examples" / "own_mujoco_task.py"))["task"]
+    ours = CompiledVectorEnv(task.compiled, 6, max_episode_steps=30)
+    sync = gymnasium.vector.SyncVectorEnv([lambda: wrappers.TimeLimit(task.make().unwrapped, 30)] * 6)
+    assert np.array_equal(ours.reset(seed=1)[0], sync.reset(seed=1)[0])
+    ours.action_space.seed(0)
+    for _ in range(70):
+        actions = ours.action_space.sample()
         assert all(np.array_equal(*pair) for pair in zip(ours.step(actions)[:4], sync.step(actions)[:4], strict=True))
 
 
@@ -595,7 +608,7 @@ def test_waiting_for_a_module_disturbs_no_import(name):
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes minutes uncompiled")
 def test_programs_of_the_page_run(tmp_path):
-    page = (Path(__file__).parent.parent / "docs" / "vector_environments.md").read_text()
+    page = (ROOT / "docs" / "vector_environments.md").read_text()
     programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     outputs = []
     for program in programs:
