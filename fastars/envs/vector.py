@@ -170,8 +170,9 @@ class CompiledVectorEnv(VectorEnv):
         return tuple(_generator(*map(int, words)) for words in self._batch.generators)
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Let go of the memory."""
-        del self._batch, self._observations
+        """Let go of the memory. Gymnasium calls this for an object too whose construction failed."""
+        for name in ("_batch", "_observations"):
+            self.__dict__.pop(name, None)
 
     def _refuse_closed(self) -> None:
         if self.closed:
