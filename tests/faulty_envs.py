@@ -23,7 +23,7 @@ class Line(gymnasium.Env):
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.seed, self.n_steps = seed, 0
+        self.seed, self.n_steps = seed or 0, 0  # vector environments reset without a seed, too
         self.x = self.np_random.uniform(-1.0, 1.0)
         return np.array([self.x, 1.0]), {}
 

@@ -298,7 +298,7 @@ def test_what_cannot_travel_is_refused_at_once(sampler_of):
 def test_an_interrupt_leaves_nothing_stale(sampler_of):
     sampler = sampler_of(faulty_envs.Slow, 2)
     evaluate(sampler)
-    for delay in (0.0, 0.02):
+    for delay in (0.005, 0.02):
         timer = threading.Timer(delay, signal.raise_signal, [signal.SIGINT])
         timer.start()
         with pytest.raises(KeyboardInterrupt):

@@ -172,6 +172,8 @@ class Episodes:
             self._lanes.mode[:] = IDLE
             self.close()
             raise
+        finally:
+            del self._batch, self._report
         return self._out
 
     def close(self) -> None:

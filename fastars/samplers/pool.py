@@ -164,6 +164,8 @@ class Pool:
                 worker.end()
                 worker.release()
             raise
+        finally:
+            del self._batch, self._report
         return self._out
 
     def _deal(self) -> None:

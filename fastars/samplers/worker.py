@@ -36,6 +36,7 @@ def main(connection_fd: int, notes_fd: int) -> None:
     faulthandler.enable(notes_fd, all_threads=False)
     faulthandler.register(ASK, notes_fd, all_threads=False)
     connection = Connection(connection_fd)
+    episodes = None
     with contextlib.suppress(EOFError, OSError):  # the other end was closed
         episodes = _prepare(connection, marks)
         while episodes is not None:
