@@ -26,7 +26,7 @@ def make(name, env_id, n):
     if name == SYNC:
         return (
             gymnasium.make_vec(env_id, n, vectorization_mode="sync") if n < 65_536 else None
-        )  # a step takes 1 s, to make them 13 s
+        )  # a step takes 2 s, to make them 13 s
     if name == VECTORISED:
         return gymnasium.make_vec(env_id, n) if gymnasium.spec(env_id).vector_entry_point else None
     try:
