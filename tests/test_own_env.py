@@ -112,11 +112,11 @@ def observe_boat(env, state):
 
 def step_boat(env, state, action):
     x, v, wind = state
-    # In float32, 0.1 * action[0] would have other bits; so would the square.
+    # In float32, the square of the action would have other bits.
     thrust = 0.1 * action[0] + 0.3 * clip(action[1], -0.5, 0.5) * action[1]
     v = v + 0.1 * (thrust + 0.05 * (wind - 1) - env.drag * v * abs(v))
     x = x + 0.1 * v
-    return (x, v, wind), -math.sqrt(abs(x)) - 0.1 * action[0] * action[0], x * x > 4.0
+    return (x, v, wind), -math.sqrt(abs(x)) - 0.1 * (action[0] * action[0]), x * x > 4.0
 
 
 def boat(**changes):
@@ -644,13 +644,12 @@ def test_digest_shows_every_edit(edit):
 
 
 def test_captured_function_does_what_the_original_does():
-    captured = capture(BASE)
-    compiled = captured.compiled["function"]
-    call = numba.njit(lambda x: compiled(x))
     scope = {"__name__": "module"}
     exec(BASE, scope)
+    compiled = Capture({"function": scope["function"]}).compiled["function"]
     scope["TABLE"][:] = 9.0
-    assert call(0.3) == 4.0 * ((0.3 - 1.0) * 5.0 + 3.0 + 2.0) + 2.0 * math.sqrt(0.3)
+    scope["PAIR"] = (1, 9.0)
+    assert numba.njit(lambda x: compiled(x))(0.3) == 4.0 * ((0.3 - 1.0) * 5.0 + 3.0 + 2.0) + 2.0 * math.sqrt(0.3)
 
 
 FOREIGN = """

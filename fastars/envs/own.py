@@ -441,7 +441,7 @@ def _scalar(functions: Functions, is_discrete: bool) -> Functions:
 
     @inline
     def step_of_box(env: Any, state: Any, action: Any) -> Any:
-        # As in plain Python, where 0.1 * a float32 of NumPy would be a float32; Numba makes it a float64.
+        # As in plain Python: sums and products of float32 round in other places in NumPy than in Numba.
         return step(env, state, to_float64(action))
 
     return Functions(reset, observe, step if is_discrete else step_of_box)
