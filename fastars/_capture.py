@@ -99,6 +99,10 @@ class Capture:
         if type(value) is tuple:
             self._tell("tuple", len(value))
             return tuple(self._value(where, part, attributes) for part in value)
+        if isinstance(value, tuple) and hasattr(value, "_make"):
+            kind: Any = type(value)
+            self._tell("NamedTuple", kind.__module__, kind.__qualname__, kind._fields)
+            return kind._make([self._value(where, part, attributes) for part in value])
         if isinstance(value, ModuleType):
             return self._module(value, attributes)
         if _is_known(value):

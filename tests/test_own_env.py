@@ -264,6 +264,28 @@ def test_plain_functions_see_python_numbers():
     assert observation.dtype == np.float32
 
 
+class Swapped(NamedTuple):
+    b: float
+    a: float
+
+
+class Straight(NamedTuple):
+    a: float
+    b: float
+
+
+def step_by_names(env, state, action):
+    return state, env.a - 10.0 * env.b, False
+
+
+def test_order_of_constants_is_compiled_too():
+    Swapped.__name__ = "Straight"  # as if the class had been edited
+    for kind in (Straight, Swapped):
+        env = pole(constants=kind(a=1.0, b=2.0), step=step_by_names)
+        assert compiled_step(env)[3] == -19.0
+        assert type(env.constants).__name__.startswith("Straight_")
+
+
 # --- What functions may call
 
 
@@ -591,9 +613,11 @@ def test_refused_registration_leaves_the_one_before():
 # --- Content
 
 BASE = """
+import collections
 import numba
 import numpy as np
 from fastars.scalar import clip
+LIMITS = collections.namedtuple("Limits", "low high")(0.0, 1.0)
 TABLE, PAIR, FACTOR, UNUSED = np.arange(3.0), (1, 2.0), 2.0, 7
 @numba.njit
 def low(x):
@@ -604,7 +628,7 @@ def high(x, shift=3.0):
     return nested(low(x)) + shift + PAIR[1] * TABLE[1]
 def made(scale):
     def function(x):
-        return scale * high(x) + FACTOR * np.sqrt(clip(x, 0.0, 1.0))
+        return scale * high(x) + FACTOR * np.sqrt(clip(x, LIMITS.low, LIMITS.high))
     return function
 function = made(4.0)
 """
@@ -615,6 +639,8 @@ EDITS = {
     "global": ("FACTOR, UNUSED = np.arange(3.0), (1, 2.0), 2.0", "FACTOR, UNUSED = np.arange(3.0), (1, 2.0), 2.5"),
     "type of a global": ("(1, 2.0), 2.0,", "(1, 2.0), 2,"),
     "tuple": ("(1, 2.0)", "(1, 2.5)"),
+    "NamedTuple": ("(0.0, 1.0)", "(0.0, 1.5)"),
+    "names of a NamedTuple": ('"low high")(0.0, 1.0)', '"high low")(1.0, 0.0)'),
     "array": ("np.arange(3.0)", "np.arange(1.0, 4.0)"),
     "dtype of an array": ("np.arange(3.0)", "np.arange(3)"),
     "variable of a closure": ("made(4.0)", "made(4.5)"),

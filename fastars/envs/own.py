@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import hashlib
 import inspect
 import itertools
 import logging
@@ -410,8 +411,10 @@ def _kind(definition: Definition) -> Any:
         kind = _new_class(f"{title}_{next(_numbers)}", fields, module="user")
         register_functions(kind, *_scalar(Functions(**capture.compiled), is_discrete))
         return kind
-    name = f"{title}_{capture.digest[:32]}_{'discrete' if is_discrete else 'box'}"
-    if name not in _KINDS or _KINDS[name]._fields != fields:
+    # The fields too: the order in which they stand is compiled, and functions only name them.
+    content = repr((capture.digest, fields, is_discrete)).encode()
+    name = f"{title}_{hashlib.sha256(content).hexdigest()[:32]}"
+    if name not in _KINDS:
         _KINDS[name] = _new_class(name, fields, module=__name__)
         register_functions(_KINDS[name], *_scalar(Functions(**capture.compiled), is_discrete))
     return _KINDS[name]
