@@ -1,5 +1,6 @@
 """Rollouts: the same bits however they are cut up, and what they do with numbers that are not finite."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -13,8 +14,24 @@ import pytest
 from fastars import evaluate_candidates, kernels, reference
 from fastars._jit import inline
 from fastars._protocol import register_functions
-from fastars._structs import NONFINITE, TERMINATED, TRUNCATED, Argmax, Filter, LinearPolicy, Task, empty_rollouts, identity_filter
+from fastars._structs import (
+    NONFINITE,
+    TERMINATED,
+    TRUNCATED,
+    Argmax,
+    Clip,
+    Filter,
+    LinearPolicy,
+    MlpPolicy,
+    Relu,
+    Squash,
+    Tanh,
+    Task,
+    empty_rollouts,
+    identity_filter,
+)
 from fastars.envs import compiled_env
+from fastars.kernels.policy import n_weights
 from fastars.kernels.rollout import roll_out
 from fastars.samplers.compiled import CompiledSampler, for_blocks
 
@@ -150,16 +167,20 @@ def odd_step(env, state, action):
 register_functions(Odd, odd_reset, odd_observe, odd_step)
 
 
-def run_odd(env, max_steps=40):
-    task = Task(env, LinearPolicy(), Argmax(), (np.float32(0),) * 2, (np.float32(0),) * 2, max_steps)
+LANES_AND_ALONE = pytest.mark.parametrize("policy", [LinearPolicy(True), MlpPolicy(())], ids=["lanes", "alone"])
+
+
+def run_odd(env, max_steps=40, policy=LinearPolicy()):  # noqa: B008
+    task = Task(env, policy, Argmax(), (np.float32(0),) * 2, (np.float32(0),) * 2, max_steps)
     out = empty_rollouts(8, 2, True)
     roll_out(task, identity_filter(2), np.ones((8, 6)), np.arange(8, dtype=np.uint64), 0, 8, out)
     return out
 
 
+@LANES_AND_ALONE
 @pytest.mark.parametrize("kind", [1.0, 2.0, 3.0])
-def test_non_finite_observation_ends_the_episode_before_it_is_acted_on(kind):
-    out = run_odd(Odd(7.0, kind))
+def test_non_finite_observation_ends_the_episode_before_it_is_acted_on(kind, policy):
+    out = run_odd(Odd(7.0, kind), policy=policy)
     assert (out.status == NONFINITE).all()
     assert (out.lengths == 7).all()
     assert np.isnan(out.returns).all()
@@ -168,18 +189,20 @@ def test_non_finite_observation_ends_the_episode_before_it_is_acted_on(kind):
     assert np.isfinite(out.moments.m2).all()
 
 
+@LANES_AND_ALONE
 @pytest.mark.parametrize("kind", [4.0, 5.0])
-def test_non_finite_reward_ends_the_episode(kind):
-    out = run_odd(Odd(7.0, kind))
+def test_non_finite_reward_ends_the_episode(kind, policy):
+    out = run_odd(Odd(7.0, kind), policy=policy)
     assert (out.status == NONFINITE).all()
     assert (out.lengths == 8).all()
     assert np.isnan(out.returns).all()
 
 
-def test_status_says_how_an_episode_ended():
-    assert (run_odd(Odd(-1.0, 0.0), max_steps=40).status == TRUNCATED).all()
-    assert (run_odd(Odd(-1.0, 0.0), max_steps=60).status == TERMINATED).all()
-    assert (run_odd(Odd(-1.0, 0.0), max_steps=50).status == TERMINATED).all()  # both at once: it terminated
+@LANES_AND_ALONE
+def test_status_says_how_an_episode_ended(policy):
+    assert (run_odd(Odd(-1.0, 0.0), max_steps=40, policy=policy).status == TRUNCATED).all()
+    assert (run_odd(Odd(-1.0, 0.0), max_steps=60, policy=policy).status == TERMINATED).all()
+    assert (run_odd(Odd(-1.0, 0.0), max_steps=50, policy=policy).status == TERMINATED).all()  # both at once: it terminated
 
 
 def test_filter_is_applied_before_the_policy():
@@ -259,3 +282,102 @@ def test_policy_with_bias_takes_its_weights_after_w():
     assert np.array_equal(with_bias.returns, evaluate_candidates("CartPole-v1", weights[:, :8], range(50)).returns)
     weights[:, 8] = 1e6  # a bias that always pushes left
     assert evaluate_candidates("CartPole-v1", weights, range(50), policy_kwargs={"with_bias": True}).returns.max() < 15
+
+
+# Policies with hidden layers run one episode after the other; of scalar environments too.
+
+
+def serially(task, filter, weights, seeds, edges=None, track=True):
+    out = empty_rollouts(len(seeds), len(filter.mean), track)
+    edges = edges or [0, len(seeds)]
+    for start, stop in itertools.pairwise(edges):
+        roll_out(task, filter, weights, seeds, start, stop, out)
+    return out
+
+
+def networks(env, policy, n, seed=0):
+    draw = np.random.default_rng(seed)
+    weights = 0.5 * draw.standard_normal((n, n_weights(policy, env.n_obs, env.n_act)))
+    filter = Filter(0.1 * draw.standard_normal(env.n_obs), draw.uniform(0.5, 2.0, env.n_obs), 2.0)
+    return filter, weights, draw.integers(0, 2**32, 2 * n, np.uint64)
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
+def test_an_episode_alone_has_the_bits_of_a_lane(env_id):
+    """A network without hidden layers is a linear policy, but runs alone."""
+    env = compiled_env(env_id)
+    filter, weights, seeds = networks(env, MlpPolicy(()), 50)
+    lanes = serially(env.task(LinearPolicy(True)), filter, weights, seeds)
+    assert same(serially(env.task(MlpPolicy(())), filter, weights, seeds), lanes)
+
+
+def test_networks_equal_their_twin():
+    policy = MlpPolicy((6, 5))
+    filter, weights, seeds = networks(CARTPOLE, policy, 20)
+    task = CARTPOLE.task(policy)
+    ours, twins = (f(task, filter, weights, seeds, True) for f in (kernels.rollouts, reference.rollouts))
+    assert np.array_equal(ours.returns, twins.returns)
+    assert np.array_equal(ours.status, twins.status)
+    assert len(set(ours.returns)) > 3
+    np.testing.assert_allclose(ours.moments.mean, twins.moments.mean, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(ours.moments.m2, twins.moments.m2, rtol=1e-7, atol=1e-12)
+
+
+def test_squashing_networks_equal_their_twin():
+    pendulum, policy = compiled_env("Pendulum-v1"), MlpPolicy((6, 5), Tanh())
+    filter, weights, seeds = networks(pendulum, policy, 5)
+    task = pendulum.task(policy)._replace(actions=Squash())
+    squashed = serially(task, filter, weights, seeds).returns
+    np.testing.assert_allclose(squashed, reference.rollouts(task, filter, weights, seeds, False).returns, rtol=1e-6)
+    assert not np.allclose(squashed, reference.rollouts(task._replace(actions=Clip()), filter, weights, seeds, False).returns)
+
+
+def test_squashed_actions_in_lanes_equal_their_twin():
+    pendulum = compiled_env("Pendulum-v1")
+    filter, weights, seeds = networks(pendulum, LinearPolicy(True), 5)
+    task = pendulum.task(LinearPolicy(True))._replace(actions=Squash())
+    twin = reference.rollouts(task, filter, weights, seeds, False)
+    np.testing.assert_allclose(serially(task, filter, weights, seeds).returns, twin.returns, rtol=1e-6)
+
+
+def test_blocks_and_threads_do_not_change_a_bit_of_networks():
+    policy = MlpPolicy((6, 5))
+    filter, weights, seeds = networks(CARTPOLE, policy, 60)
+    task = CARTPOLE.task(policy)
+    whole = serially(task, filter, weights, seeds)
+    assert same(serially(task, filter, weights, seeds, [0, 1, 2, 50, 119, 120]), whole)
+    assert same(kernels.rollouts(task, filter, weights, seeds, True), whole)
+    assert same(CompiledSampler(task, 3).evaluate(weights, filter, seeds, True), whole)
+
+
+@pytest.mark.parametrize("activation", [Relu(), Tanh()])
+def test_scores_of_a_batch_are_those_of_a_rollout(activation):
+    """A replay in Gymnasium with actions computed outside of the kernel."""
+    import gymnasium
+
+    policy = MlpPolicy((6, 5), activation)
+    filter, weights, seeds = networks(CARTPOLE, policy, 6, seed=1)
+    lengths = serially(CARTPOLE.task(policy), filter, weights, seeds[:6]).lengths
+    env = gymnasium.make("CartPole-v1")
+    for i in range(6):
+        observation, _ = env.reset(seed=int(seeds[i]))
+        ended, length, action = False, 0, np.empty((1, 1), np.int64)
+        while not ended:
+            scores = kernels.batch_action_scores(policy, weights[i], observation[None], filter)
+            kernels.fill_actions(Argmax(), np.zeros(0), np.zeros(0), scores, action)
+            observation, _, terminated, truncated, _ = env.step(int(action[0, 0]))
+            ended, length = terminated or truncated, length + 1
+        assert length == lengths[i]
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_antithetic_networks_are_perturbed_in_all_their_weights(with_bias):
+    policy = MlpPolicy((6, 5), Relu(), with_bias)
+    filter, (theta, *_), seeds = networks(CARTPOLE, policy, 4)
+    noise, indices = np.random.default_rng(5).standard_normal(1000).astype(np.float32), np.array([3, 500])
+    both = kernels.antithetic_rollouts(CARTPOLE.task(policy), filter, theta, 0.3, noise, indices, seeds, True)
+    candidates = kernels.perturb(theta, 0.3, noise, indices)
+    assert same(kernels.rollouts(CARTPOLE.task(policy), filter, candidates, seeds, True), both)
+    np.testing.assert_array_equal(
+        reference.antithetic_rollouts(CARTPOLE.task(policy), filter, theta, 0.3, noise, indices, seeds, True).returns, both.returns
+    )

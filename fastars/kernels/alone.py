@@ -34,17 +34,16 @@ class Room(NamedTuple):
     squares: Any  # (n_obs,), of their squares
 
 
-@kernel
-def roll_out_alone(task, filter, weights, seeds, begin_at, end_at, out):
+def roll_out_alone(task, filter, weights, seeds, start, stop, out):
     """`roll_out_simulated` in an environment of scalar functions."""
     like_state = reset(task.env, np.zeros(4, np.uint64))  # only its length is used
     sim = Alone(np.empty(len(like_state)), like_state, task.low, np.zeros(1, np.int64))
-    roll_out_simulated(task, sim, filter, weights, seeds, begin_at, end_at, out)
+    roll_out_simulated(task, sim, filter, weights, seeds, start, stop, out)
 
 
 @kernel
-def roll_out_simulated(task, sim, filter, weights, seeds, begin_at, end_at, out):
-    """Run episodes `begin_at` to `end_at` of those described at `rollouts` in the simulator `sim`, and write them to `out`."""
+def roll_out_simulated(task, sim, filter, weights, seeds, start, stop, out):
+    """Run episodes `start` to `stop` of those described at `rollouts` in the simulator `sim`, and write them to `out`."""
     n_obs, n_act = filter.mean.shape[0], len(task.low)
     room = Room(
         np.zeros(4, np.uint64),
@@ -61,7 +60,7 @@ def roll_out_simulated(task, sim, filter, weights, seeds, begin_at, end_at, out)
         np.empty(n_obs),
     )
     per_candidate = seeds.shape[0] // weights.shape[0]
-    for episode in range(begin_at, end_at):
+    for episode in range(start, stop):
         arrange(task.policy, weights[episode // per_candidate], n_obs, n_act, room.weights)
         seed_generator(room.rng, seeds[episode])
         run_episode(task, sim, filter, room, out, episode)
@@ -69,7 +68,7 @@ def roll_out_simulated(task, sim, filter, weights, seeds, begin_at, end_at, out)
             return
 
 
-@kernel
+@inline
 def run_episode(task, sim, filter, room, out, episode):
     """One episode, from `rng` as it stands."""
     # Taken out of the tuple once: each access counts references by atomic operations, 100 ns a step.

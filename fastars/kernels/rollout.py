@@ -13,7 +13,7 @@ import numpy as np
 from numba import prange
 from numba.extending import overload
 
-from fastars._jit import inline, kernel, parallel
+from fastars._jit import INLINE, inline, kernel, parallel
 from fastars._protocol import choose, observe, reset, step
 from fastars._rng import seed_generator
 from fastars._structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, LinearPolicy, Moments, Rollouts, Task
@@ -45,23 +45,22 @@ def _weights_row(like):
 @kernel
 def roll_out(task, filter, weights, seeds, begin, end, out):
     """Run episodes `begin` to `end` of those described at `rollouts`, serially, and write them to `out`."""
-    _roll_out(task.policy, task, filter, weights, seeds, begin, end, out)
+    roll_out_suitably(task, filter, weights, seeds, begin, end, out)
 
 
-def _roll_out(policy, task, filter, weights, seeds, begin, end, out):
+def roll_out_suitably(task, filter, weights, seeds, start, stop, out):
     """`roll_out` in lanes or alone, as suits the policy."""
-    run = roll_out_lanes if isinstance(policy, LinearPolicy) else roll_out_alone
-    run(task, filter, weights, seeds, begin, end, out)
+    run = roll_out_lanes if isinstance(task.policy, LinearPolicy) else roll_out_alone
+    run(task, filter, weights, seeds, start, stop, out)
 
 
-@overload(_roll_out)
-def _roll_out_suitably(policy, task, filter, weights, seeds, begin, end, out):
-    run = roll_out_lanes if getattr(policy, "instance_class", None) is LinearPolicy else roll_out_alone
-    return lambda policy, task, filter, weights, seeds, begin, end, out: run(task, filter, weights, seeds, begin, end, out)
+@overload(roll_out_suitably, jit_options=INLINE)
+def _roll_out_suitably(task, filter, weights, seeds, start, stop, out):
+    policy = task.types[Task._fields.index("policy")]
+    return roll_out_lanes if policy.instance_class is LinearPolicy else roll_out_alone
 
 
-@kernel
-def roll_out_lanes(task, filter, weights, seeds, begin, end, out):
+def roll_out_lanes(task, filter, weights, seeds, start, stop, out):
     """`roll_out` in SIMD lanes."""
     rng = np.zeros(4, np.uint64)
     like_state = reset(task.env, rng)  # only the lengths of these two tuples are used
@@ -69,10 +68,10 @@ def roll_out_lanes(task, filter, weights, seeds, begin, end, out):
     n_rows = len(like[0]) + 1 + weights.shape[1] + 3 * len(like[1])
     lanes = Lanes(np.zeros(n_rows * LANES), np.zeros(3 * LANES, np.int64))
     track = out.moments.count.shape[0] > 0
-    active = min(LANES, end - begin)
+    active = min(LANES, stop - start)
     for lane in range(active):
-        begin_episode(task, weights, seeds, begin + lane, rng, lanes, lane)
-    waiting = begin + active
+        begin_episode(task, weights, seeds, start + lane, rng, lanes, lane)
+    waiting = start + active
     while active > 0:
         width = -(-active // _VECTOR) * _VECTOR
         if track:
@@ -84,7 +83,7 @@ def roll_out_lanes(task, filter, weights, seeds, begin, end, out):
             if lanes.counters[at(STATUS, lane)] == RUNNING:
                 continue
             end_episode(lanes, lane, like, out)
-            if waiting < end:
+            if waiting < stop:
                 begin_episode(task, weights, seeds, waiting, rng, lanes, lane)
                 waiting += 1
             else:
