@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from bench.kernel_reference import in_words, kernel_reference, named_tuples
+
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 _BLOCK = re.compile(r"(?P<open>^[ \t]*<!-- bench:(?P<name>[\w-]+) -->[ \t]*$).*?(?P<close>^[ \t]*<!-- /bench -->)", re.M | re.S)
@@ -59,12 +61,14 @@ def update(path: Path, write: bool) -> bool:
 
 def tables() -> dict[str, str]:
     """Markdown of every table that has a result file, by the name of its mark."""
-    made = {}
+    made = {"named-tuples": named_tuples()}
     for name, render in _RENDERERS.items():
         path = RESULTS / f"{name.replace('-', '_')}.json"
         if path.exists():
             result = json.loads(path.read_text(encoding="utf-8"))
             made[name] = f"{render(result['rows'])}\n\n{_caption(result['machine'])}"
+            if name == "kernels":
+                made["kernel-reference"] = f"{kernel_reference(result['rows'])}\n\nTimes: {_caption(result['machine'])}"
     return made
 
 
@@ -280,6 +284,22 @@ def vector_table(rows: list[Row]) -> str:
     return markdown([f"env steps/s ({names[0]}: times as fast, in turn)", "environments", *names], lines)
 
 
+def embedding_table(rows: list[Row]) -> str:
+    """Calls from Python and from compiled code, then threads."""
+    calls = [
+        [f"`{row['kernel']}`", in_words(row["kernel"], "small"), seconds(row["python_s"]), seconds(row["compiled_s"])]
+        for row in rows
+        if row["kind"] == "call"
+    ]
+    parts = [markdown(["one call", "of", "from Python", "from compiled code"], calls)]
+    for row in rows:
+        if row["kind"] == "threads":
+            first = next(iter(row["seconds"].values()))
+            lines = [[name, seconds(value), ratio(first / value)] for name, value in row["seconds"].items()]
+            parts.append(markdown(["two halves of a noise table, two CPUs", "time", "times as fast"], lines))
+    return "\n\n".join(parts)
+
+
 def _by_threads(steps_per_s: dict[str, float], what: str) -> dict[int, float]:
     """Steps per second of "<what>, <n> thread(s)", by n."""
     named = {name.removeprefix(f"{what}, "): value for name, value in steps_per_s.items() if name.startswith(f"{what}, ")}
@@ -303,6 +323,7 @@ def _caption(machine: Row) -> str:
 
 
 _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
+    "embedding": embedding_table,
     "kernels": kernels_table,
     "rollouts": rollouts_table,
     "vector": vector_table,

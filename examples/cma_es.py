@@ -1,4 +1,4 @@
-"""An optimiser from elsewhere: CMA-ES (`pip install cmaes`) trains a policy, and the kernels run its generations."""
+"""An optimiser from elsewhere: CMA-ES (`pip install cmaes`) trains a policy, the kernels run a generation's episodes at once."""
 
 import numpy as np
 from cmaes import CMA
