@@ -17,6 +17,7 @@ import pytest
 
 from fastars._structs import FAILED, NONFINITE, LinearPolicy, identity_filter
 from fastars.envs import UnsupportedEnvError, environment
+from fastars.samplers import pool
 from fastars.samplers.gym import GymSampler
 from fastars.samplers.pool import WorkerError
 
@@ -76,7 +77,6 @@ def workers(sampler):
 
 NONSENSE = {
     faulty_envs.raises: "ArithmeticError: the floor gave way",
-    faulty_envs.exits: "SystemExit: enough",
     faulty_envs.gives_wrong_shape: r"shape \(3,\), its space says \(2,\)",
     faulty_envs.gives_one_number: r"shape \(1,\), its space says \(2,\)",
     faulty_envs.gives_four_values: "not enough values to unpack",
@@ -126,6 +126,12 @@ def test_a_second_attempt_gives_what_the_first_would_have(n_workers, sampler_of,
     same(evaluate(sampler), expected())
     assert len(sampler.failures) == 5
     assert not any(failure.is_final for failure in sampler.failures)
+
+
+def test_an_exit_in_this_process_is_an_exit(sampler_of):
+    """It could be that of a signal's handler, which stops the run."""
+    with pytest.raises(SystemExit, match="enough"):
+        evaluate(sampler_of(faulty_envs.make(faulty_envs.exits)))
 
 
 def test_an_instance_is_tried_again_itself(sampler_of, tmp_path):
@@ -193,6 +199,7 @@ def test_a_slow_step_that_others_follow_is_no_hang(sampler_of):
 
 ENDS = {
     faulty_envs.leaves: "exit code 3",
+    faulty_envs.exits: "exit code 1",
     faulty_envs.crashes: "SIGSEGV",
     faulty_envs.aborts: "SIGABRT",
 }
@@ -206,14 +213,15 @@ def test_the_episode_that_ends_its_process_is_given_up(fault, sampler_of):
     assert rollouts.status[0] == FAILED
     assert [failure[:4] for failure in sampler.failures] == [(0, 0, 1, False), (0, 0, 2, True)]
     assert ENDS[fault] in sampler.failures[0].text
-    if fault is not faulty_envs.leaves:
+    if "SIG" in ENDS[fault]:
         assert f"in {fault.__name__}" in sampler.failures[0].text  # Python's own last words
     assert sampler.n_restarts == 2
 
 
-def test_an_episode_that_is_killed_every_time_is_an_error_in_the_end(sampler_of):
+def test_an_episode_that_is_killed_every_time_is_an_error_in_the_end(sampler_of, monkeypatch):
+    monkeypatch.setattr(pool, "_MAX_LOSSES", 4)
     sampler = sampler_of(faulty_envs.make(faulty_envs.is_killed), 2, envs_per_worker=16)
-    with pytest.raises(WorkerError, match=r"10 worker processes ended \(SIGKILL\)"):
+    with pytest.raises(WorkerError, match=r"4 worker processes ended \(SIGKILL\)"):
         evaluate(sampler, 2)
     assert sampler.failures == []
 

@@ -14,7 +14,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from fastars import reference
 from fastars._structs import NONFINITE, TERMINATED, TRUNCATED, Clip, Filter, LinearPolicy, MlpPolicy, Relu, Tanh, identity_filter
-from fastars.envs import UnsupportedEnvError, environment
+from fastars.envs import UnsupportedEnvError, environment, make
 from fastars.envs.spaces import flattener
 from fastars.kernels.policy import n_weights
 from fastars.samplers import make_sampler
@@ -104,6 +104,18 @@ def test_simulated_and_python_paths_give_the_same_bits():
     python, compiled = environment("Hopper-v5", compiled=False), environment("Hopper-v5")
     weights, filter, seeds = case(python)
     same(evaluated(python), make_sampler(compiled, LinearPolicy()).evaluate(weights, filter, seeds, True))
+
+
+@needs_posix
+@pytest.mark.parametrize("is_instance", [True, False])
+def test_mujocos_warnings_leave_no_file_in_the_users_folder(is_instance, tmp_path, monkeypatch, capfd):
+    pytest.importorskip("mujoco")
+    monkeypatch.chdir(tmp_path)
+    env = environment(make("HalfCheetah-v5") if is_instance else "HalfCheetah-v5", compiled=False, max_episode_steps=3)
+    for n_workers in (1, 2):
+        evaluated(env, LinearPolicy(), n_workers)
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
 
 
 class Endless(faulty_envs.Line):
@@ -273,9 +285,8 @@ def test_cheap_steps_share_a_kernel_call_and_slow_ones_run_alone():
 def test_repr_says_where_and_why():
     env = environment("FrozenLake-v1")
     here, there = (GymSampler(env, env.task(LinearPolicy()), n, envs_per_worker=2) for n in (1, 3))
-    assert repr(here).startswith(
-        "<GymSampler of FrozenLake-v1: 2 environments in this process; in Python: env 'FrozenLake-v1' is a"
-    )
+    assert repr(here).startswith("<GymSampler of FrozenLake-v1: in Python (env 'FrozenLake-v1' is a")
+    assert "2 environments in this process" in repr(here)
     assert "2 environments in each of 3 worker processes" in repr(there)
 
 

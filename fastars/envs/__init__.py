@@ -248,11 +248,12 @@ def make(env_id: Any, **kwargs: Any) -> gymnasium.Env:
     """
     import gymnasium
 
-    with quiet(env_id) as texts:
+    name = getattr(env_id, "id", env_id)  # it may be an EnvSpec
+    with quiet(name) as texts:
         try:
             env = gymnasium.make(env_id, **kwargs)
         except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
-            if env_id not in compiled_env_ids("mujoco"):
+            if name not in compiled_env_ids("mujoco"):
                 raise
             raise UnsupportedEnvError(f'MuJoCo environments need more packages: pip install "fastars[mujoco]" ({error})') from error
         except ValueError as error:

@@ -12,7 +12,7 @@ import gymnasium
 from gymnasium.vector import VectorEnv
 
 from fastars._structs import Task
-from fastars.envs import UnsupportedEnvError, make, time_limit
+from fastars.envs import UnsupportedEnvError, make, quiet, time_limit
 from fastars.envs.spaces import UnsupportedSpaceError, action_form, flat_size, n_scores
 
 DEFAULT_CAP = 10_000  # steps of an episode in an environment without a time limit; ten times the usual ones
@@ -61,12 +61,19 @@ class GymEnv(NamedTuple):
                 f"{self.id} is a vector environment, which has its own way to run side by side: use n_workers=1"
             )
         try:
-            return partial(pickle.loads, cloudpickle.dumps(self.env))  # within this run: never read from a file
+            return partial(_copy, self.id, cloudpickle.dumps(self.env))
         except Exception as error:  # whatever an attribute of the environment raises when it is pickled
             raise UnsupportedEnvError(
                 f"env {self.id!r} can't be copied for worker processes ({type(error).__name__}: {error}): give its id, or a "
                 "function that makes one"
             ) from error
+
+
+def _copy(env_id: str, pickled: bytes) -> gymnasium.Env:
+    """The environment that was pickled, within this run: it is never read from a file."""
+    with quiet(env_id):
+        copied: gymnasium.Env = pickle.loads(pickled)
+    return copied
 
 
 def gym_env(env: Any, reason: str, max_episode_steps: int | None = None) -> GymEnv:

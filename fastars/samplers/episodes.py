@@ -38,7 +38,6 @@ MARK_BITS = 21  # of a mark: which episode, and which attempt at it; above them 
 _CALL_SECONDS = 1.2e-6  # of a kernel call. As many environments share it as make it ...
 _CALL_SHARE = 0.02  # ... this part of the time that their steps take
 _MEASURED_TICKS = 50
-_FAULTS = (Exception, SystemExit)  # of an environment
 
 Report = Callable[[int, int, str], None]  # is told of a failed attempt: the episode, which attempt, and the traceback
 
@@ -217,7 +216,7 @@ class Episodes:
                     self._lanes.observation[place.index] = self._flat(observation)
                 reward = float(reward)
                 is_over = terminated or truncated or clock >= place.last
-            except _FAULTS as error:
+            except Exception as error:
                 self._fail(place, error)
                 ended.append((place, FAILED))
                 continue
@@ -244,7 +243,7 @@ class Episodes:
                 self._open(place)
                 observation, _ = place.env.reset(seed=int(batch.seeds[place.episode]))
                 self._lanes.observation[place.index] = self._flat(observation)
-            except _FAULTS as error:
+            except Exception as error:
                 self._fail(place, error)
                 continue
             begin_episode(self.task, self._lanes, place.index, batch.weights[batch.rows[place.episode]], COUNTED)
@@ -276,7 +275,7 @@ class Episodes:
 
     def _discard(self, place: _Place) -> None:
         if place.env is not None and place.env is not self._given:
-            with contextlib.suppress(*_FAULTS):
+            with contextlib.suppress(Exception):
                 place.env.close()
         place.env = place.step = None
 

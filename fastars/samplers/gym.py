@@ -17,7 +17,7 @@ from fastars._structs import Filter, FloatArray, Rollouts, SeedArray, Task
 from fastars.envs import UnsupportedEnvError
 from fastars.envs.gym import GymEnv
 from fastars.samplers.compiled import at_least_one
-from fastars.samplers.episodes import ATTEMPTS, Batch, Episodes
+from fastars.samplers.episodes import ATTEMPTS, Batch, Episodes, new_lanes, ticker
 from fastars.samplers.vector import VectorEpisodes
 
 
@@ -51,8 +51,8 @@ class GymSampler:
     return from a call within `env_timeout`, or ends the process. Worker processes that end are replaced; where somebody else killed
     one, no episode has failed, and its episodes run again.
 
-    In this process (`n_workers=1`) nothing can stop an environment that hangs, or that ends the process; one given as an instance
-    can't be made anew; and what a vector environment raises is passed on to the caller.
+    In this process (`n_workers=1`) nothing stops an environment that hangs, crashes or exits; one given as an instance is not made
+    anew; and what a vector environment raises is passed on to the caller.
 
     Parameters
     ----------
@@ -106,6 +106,7 @@ class GymSampler:
             "n_lanes": self.envs_per_worker,
         }
         if self.n_workers > 1:
+            ticker(self.task, new_lanes(self.task, env.n_obs, env.action_space, 1))  # the workers find its kernels in the cache
             if os.name != "posix":
                 raise NotImplementedError(f"n_workers must be 1 on this system: worker processes need POSIX, got {self.n_workers}")
             from fastars.samplers.pool import Pool
