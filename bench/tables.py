@@ -215,6 +215,18 @@ def weighted_sum_table(rows: list[Row]) -> str:
     return "\n\n".join(parts)
 
 
+def mlp_table(rows: list[Row]) -> str:
+    """Networks on CartPole against the limit of their layers' arithmetic; what is aimed at stands in brackets."""
+    lines = []
+    for row in rows:
+        two, one, twin, limit = row["steps_per_s"].values()
+        name = f"{list(row['net_arch'])}, {row['activation']}"
+        cells = [rate(one), rate(limit), _aimed(one / limit, row["target"]), rate(two), f"{rate(twin)} ({ratio(one / twin)})"]
+        lines.append([name, f"{row['flops']:,}", *cells])
+    head = ["flops of the layers", "1 thread", "limit of the layers", "of it (aim)", "2 threads", "NumPy twin"]
+    return markdown(["CartPole-v1, env steps/s", *head], lines)
+
+
 def mujoco_table(rows: list[Row]) -> str:
     """The limit that `mj_step` sets, other ways to step MuJoCo, EnvPool, training; what is aimed at stands in brackets."""
     by_kind: dict[str, list[Row]] = {}
@@ -329,6 +341,7 @@ _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
     "vector": vector_table,
     "training": training_table,
     "startup": startup_table,
+    "mlp": mlp_table,
     "mujoco": mujoco_table,
     "learning": learning_table,
     "own-env": own_env_table,

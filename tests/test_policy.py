@@ -174,7 +174,7 @@ BY_HAND = {
     "Clip": (Clip(), np.float64, [[0.25, -2.0, 0.5, 0.75], [1.0, 0.0, 0.0, 1.0]]),
     "Clip, float32": (Clip(), np.float32, [[0.25, -2.0, 0.5, 0.75], [1.0, 0.0, 0.0, 1.0]]),
     "Unclipped": (Unclipped(), np.float32, SCORES.tolist()),
-    "Choices": (Choices(np.array([0, -1]), np.array([1, 3])), np.int64, [[0, 0], [0, 1]]),
+    "Choices": (Choices(np.array([4, -1]), np.array([2, 2])), np.int64, [[4, -1], [4, 0]]),
     "Signs": (Signs(), np.int64, [[1, 0, 1, 1], [1, 0, 0, 1]]),
 }
 
@@ -203,13 +203,14 @@ def test_squashed_actions_span_the_box(backend, dtype):
 
 
 @BACKENDS
-def test_squashed_actions_stay_within_bounds_that_float32_rounds(backend):
-    low, high = np.array([-0.4, 0.1, -1e-3, 1 / 3]), np.array([0.4, 0.7, 1e-3, 2 / 3])
-    scores = np.random.default_rng(0).normal(0, 20, (500, 4))
-    actions = actions_of(backend, Squash(), np.float32, scores, low, high)
-    assert (actions >= low.astype(np.float32)).all()
-    assert (actions <= high.astype(np.float32)).all()
-    assert len(np.unique(actions)) > 400
+def test_squashed_actions_stay_within_bounds_that_rounding_would_cross(backend):
+    draw = np.random.default_rng(0)
+    low, high = draw.uniform(-1.0, 0.0, 200), draw.uniform(0.0, 0.1, 200)
+    assert (low + (high - low) > high).any()
+    for dtype in (np.float64, np.float32):
+        actions = actions_of(backend, Squash(), dtype, np.full((1, 200), 50.0), low, high, n=200)
+        assert (actions <= high.astype(dtype)).all()
+        np.testing.assert_allclose(actions[0], high, rtol=1e-6)
 
 
 @BACKENDS
