@@ -13,9 +13,10 @@ from numba.extending import overload
 from fastars import _rng, _trig
 from fastars._jit import INLINE
 
-__all__ = ["clip", "integers", "sincos", "standard_normal", "uniform"]
+__all__ = ["clip", "integers", "sincos", "standard_normal", "tanh", "uniform"]
 
 _sincos: Any = getattr(_trig.sincos, "py_func", _trig.sincos)
+_tanh: Any = getattr(_trig.tanh, "py_func", _trig.tanh)
 
 
 def sincos(x: float) -> tuple[float, float]:
@@ -34,6 +35,12 @@ def sincos(x: float) -> tuple[float, float]:
     with np.errstate(all="ignore"):
         sine, cosine = _sincos(float(x))
     return float(sine), float(cosine)
+
+
+def tanh(x: float) -> float:
+    """Hyperbolic tangent, within 2.5 ulp of the exact value."""
+    with np.errstate(all="ignore"):
+        return float(_tanh(np.float64(x)))
 
 
 def clip(x: float, low: float, high: float) -> float:
@@ -68,6 +75,11 @@ def _is_generator(rng: Any) -> bool:
 @overload(sincos, jit_options=INLINE)
 def _compiled_sincos(x):
     return lambda x: _trig.sincos(np.float64(x))
+
+
+@overload(tanh, jit_options=INLINE)
+def _compiled_tanh(x):
+    return lambda x: _trig.tanh(np.float64(x))
 
 
 @overload(clip, jit_options=INLINE)

@@ -23,8 +23,9 @@ from fastars import ARS, CheckpointError, UnsupportedEnvError, compiled_env_ids,
 from fastars._capture import Capture
 from fastars._structs import TERMINATED, TRUNCATED
 from fastars.envs import OWN, compiled_env
+from fastars.envs.vector import CompiledVectorEnv
 from fastars.kernels.inspection import first_step
-from fastars.scalar import clip, integers, sincos, standard_normal, uniform
+from fastars.scalar import clip, integers, sincos, standard_normal, tanh, uniform
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="holds compiled functions against uncompiled ones")
 ROOT = Path(__file__).parent.parent
@@ -310,6 +311,26 @@ def test_scalar_functions_have_the_same_bits_in_both():
     assert each(angles) == [sincos(v) for v in angles.tolist()]
     np.testing.assert_allclose([sincos(v) for v in angles], np.transpose([np.sin(angles), np.cos(angles)]), rtol=0, atol=2e-16)
     assert all(math.isnan(v) for v in sincos(math.inf))
+    each = numba.njit(lambda x: [tanh(v) for v in x])
+    values = np.concatenate([angles, angles * 0.01, [0.0, math.inf, -math.inf]])
+    assert each(values) == [tanh(v) for v in values.tolist()]
+    np.testing.assert_allclose([tanh(v) for v in values], np.tanh(values), rtol=1e-15)
+    assert math.isnan(tanh(math.nan))
+
+
+def test_it_is_a_vector_environment_with_the_bits_of_single_ones(env):
+    ours, theirs = gymnasium.make_vec(env.id, 5), gymnasium.make_vec(env.id, 5, "sync")
+    assert isinstance(ours, CompiledVectorEnv)
+    np.testing.assert_array_equal(ours.reset(seed=3)[0], theirs.reset(seed=3)[0])
+    ours.action_space.seed(0)
+    n_ended = 0
+    for _ in range(200):
+        actions = ours.action_space.sample()
+        compiled, plain = ours.step(actions), theirs.step(actions)
+        for our, their in zip(compiled[:4], plain[:4], strict=True):
+            np.testing.assert_array_equal(our, their)
+        n_ended += int(np.count_nonzero(compiled[2] | compiled[3]))
+    assert n_ended > 0
 
 
 def test_draws_are_those_of_numpys_generator():
