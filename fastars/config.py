@@ -265,7 +265,7 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a file; a schedule is stored as its value at the start and marked."""
-        values = dataclasses.asdict(self)
+        values = {**dataclasses.asdict(self), "net_arch": list(self.net_arch)}
         for name in ("learning_rate", "delta_std"):
             if callable(values[name]):
                 values[name] = {"schedule": float(values[name](1.0))}

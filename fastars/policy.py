@@ -90,9 +90,8 @@ class Policy:
         self.action_space = env.action_space
         self.weights: FloatArray = np.zeros(n_weights(self.structure, env.n_obs, env.n_act))
         self.filter: Filter = identity_filter(env.n_obs)
-        self._flatten = flattener(env.observation_space)
         self._form = action_form(env.action_space, config.clip_actions, config.squash_output)
-        self._ops = kernels if backend == "numba" else reference
+        self._backend = backend
 
     def parameters_to_vector(self) -> FloatArray:
         """A copy of the flat weights, float64."""
@@ -136,13 +135,14 @@ class Policy:
             observation = np.asarray(observation, dtype=space.dtype)
         if is_batch(space, observation):
             return self.act(flat_batch(space, observation))
-        actions = self.act(np.array([self._flatten(observation)], np.float64))
+        actions = self.act(np.array([flattener(space)(observation)], np.float64))
         return actions[0] if isinstance(self.action_space, Discrete) else actions[0, ...]  # an array, even of a Box without axes
 
     def act(self, observations: FloatArray) -> np.ndarray:
         """Actions for flat observations (n, n_obs), float64."""
+        ops = kernels if self._backend == "numba" else reference
         out = action_rows(self.action_space, len(observations))
         with HeldSignals():
-            scores = self._ops.batch_action_scores(self.structure, self.weights, observations, self.filter)
-            self._ops.fill_actions(*self._form, scores, out)
+            scores = ops.batch_action_scores(self.structure, self.weights, observations, self.filter)
+            ops.fill_actions(*self._form, scores, out)
         return batched_actions(self.action_space, out)

@@ -423,9 +423,8 @@ def test_config_says_what_was_run(trained):
 def test_the_settings_of_config_repeat_the_run(trained):
     folder = trained[0] / "runs" / "CartPole-v1_1"
     config = tomllib.loads((folder / "config.toml").read_text())
-    settings = config["settings"]
-    policy_kwargs = {"with_bias": settings.pop("with_bias")}
-    model = ARS("LinearPolicy", config["env"]["id"], seed=config["run"]["seed"], policy_kwargs=policy_kwargs, **settings)
+    settings = Config.from_dict({**config["settings"], "seed": config["run"]["seed"]})
+    model = ARS(env=config["env"]["id"], **settings.arguments())
     model.learn(config["run"]["total_timesteps"])
     np.testing.assert_array_equal(model.theta, ARS.load(folder / "model.zip").theta)
 

@@ -56,7 +56,7 @@ class Settings:
     """The paper's names: V2 normalises observations, -t uses the top directions only."""
     normalize_observations: Annotated[bool | None, _option(_BOOL, "False")] = None
     """By the mean and deviation of all observations seen."""
-    policy: Literal["LinearPolicy", "MlpPolicy"] = "LinearPolicy"
+    policy: Annotated[Literal["LinearPolicy", "MlpPolicy"] | None, _option("{LinearPolicy,MlpPolicy}", "LinearPolicy")] = None
     """Linear, or a network with hidden layers."""
     net_arch: Annotated[tuple[int, ...] | None, _option("INT [INT ...]", "64 64")] = None
     """Units of the hidden layers of an MlpPolicy."""
@@ -93,7 +93,8 @@ class Settings:
         if "variant" not in given:
             given.setdefault("preset", "tuned")
         names = [name for name in ("net_arch", "activation_fn", "with_bias", "squash_output") if name in given]
-        given["policy_kwargs"] = {name: given.pop(name) for name in names}
+        if names:
+            given["policy_kwargs"] = {name: given.pop(name) for name in names}
         return given
 
 
@@ -169,6 +170,7 @@ class Train:
 
         env = environment(self.env, kwargs)
         settings = self.settings.resolved()
+        settings.setdefault("policy", "LinearPolicy")
         model = ARS(env=env, seed=self.seed, n_threads=self.n_threads, n_workers=self.n_workers, backend=self.backend, **settings)
         if hasattr(env, "close"):
             env.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib
 import inspect
 import math
 import warnings
@@ -60,12 +61,17 @@ def environment(env_id: str, kwargs: Mapping[str, Any]) -> Any:
     WrongUseError
         If Gymnasium or the kernels refuse them.
     """
+    import gymnasium
+
     from fastars.envs import UnsupportedEnvError, compiled_env, compiled_env_ids, make
 
     if not kwargs:
         return env_id
     if env_id not in compiled_env_ids():
-        return partial(make, env_id, **kwargs)
+        module, _, name = env_id.rpartition(":")
+        if module:
+            importlib.import_module(module)
+        return partial(make, name, **kwargs) if name in gymnasium.registry else env_id  # which is refused by name
     with contextlib.closing(make(env_id)) as plain:
         _refuse(env_id, inspect.signature(type(plain.unwrapped).__init__).parameters, kwargs)
     try:

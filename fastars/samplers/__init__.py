@@ -56,7 +56,10 @@ def make_sampler(
 
         return GymSampler(env, task, n_workers, env_timeout)
     from fastars.samplers.compiled import CompiledSampler, available_cpus
-    from fastars.samplers.simulated import SimulatedSampler
 
     n_threads = n_threads or available_cpus()
-    return CompiledSampler(task, n_threads) if env.model is None else SimulatedSampler(env, task, n_threads)
+    if env.model is None:
+        return CompiledSampler(task, n_threads)
+    from fastars.samplers.simulated import SimulatedSampler
+
+    return SimulatedSampler(env, task, n_threads)
