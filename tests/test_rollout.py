@@ -381,3 +381,15 @@ def test_antithetic_networks_are_perturbed_in_all_their_weights(with_bias):
     np.testing.assert_array_equal(
         reference.antithetic_rollouts(CARTPOLE.task(policy), filter, theta, 0.3, noise, indices, seeds, True).returns, both.returns
     )
+
+
+def test_twin_knows_the_zeros_in_place_of_a_bias():
+    car = compiled_env("MountainCar-v0")  # 3 scores of 2 observations
+    weights = np.concatenate([np.random.default_rng(6).standard_normal((2, 6)), np.zeros((2, 3))], axis=1)
+    runs = [
+        reference.rollouts(
+            car.task(policy)._replace(max_steps=20), identity_filter(2), weights, np.arange(2, dtype=np.uint64), True
+        )
+        for policy in (LinearPolicy(False), LinearPolicy(True))
+    ]
+    assert same(*runs)
