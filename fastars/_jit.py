@@ -126,7 +126,11 @@ class KernelCache(_Cache):
             stored_key, reduced = pickle.loads(payload)  # our own file, in a directory that only we can write
             if stored_key != key:
                 return None
-            return self._portable.rebuild(target_context, reduced)
+            loaded = self._portable.rebuild(target_context, reduced)
+            # Numba forgets this, and then functions compiled around a loaded prange kernel don't start the threads when they are
+            # loaded themselves: they crash.
+            loaded.library._reload_init.update(loaded.reload_init)
+            return loaded
         except Exception:  # whatever is wrong with a cache file, compiling is the answer
             return None
 

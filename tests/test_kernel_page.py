@@ -3,6 +3,7 @@
 import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,30 @@ if __name__ == "__main__":
 def test_users_own_cached_function_is_found_by_the_next_process(tmp_path):
     (tmp_path / "users_module.py").write_text(CACHED)
     assert [run(["users_module.py"], tmp_path).strip() for _ in range(2)] == ["0", "1"]
+
+
+CACHED_PARALLEL = """
+import numba
+import numpy as np
+from fastars import kernels
+
+@numba.njit(cache=True)
+def total(weights, noise, indices):
+    return kernels.weighted_sums(weights, noise, indices, 3).sum()
+
+if __name__ == "__main__":
+    import users_module
+    print(users_module.total(np.ones(2), np.ones(10, np.float32), np.arange(2)), len(users_module.total.stats.cache_hits))
+"""
+
+
+@compiled
+def test_users_own_cached_function_may_call_a_kernel_with_prange(tmp_path):
+    """A function that was compiled around a kernel from the cache starts Numba's threads when it is loaded itself."""
+    (tmp_path / "users_module.py").write_text(CACHED_PARALLEL)
+    run(["-c", "import numpy as np, users_module as u; u.total(np.ones(2), np.ones(10, np.float32), np.arange(2))"], tmp_path)
+    shutil.rmtree(tmp_path / "__pycache__")  # the kernel is in the cache now, the function is not
+    assert [run(["users_module.py"], tmp_path).split() for _ in range(2)] == [["6.0", "0"], ["6.0", "1"]]
 
 
 OUT_OF_BOUNDS = """
