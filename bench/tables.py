@@ -197,6 +197,33 @@ def own_env_table(rows: list[Row]) -> str:
     return markdown(["env steps/s, 2 threads (aim)", "by `register_env`", "built in", "ratio"], lines)
 
 
+def gym_table(rows: list[Row]) -> str:
+    """Environments in Python beside a bare loop, two workers beside one process, training beside another trainer."""
+    by_kind: dict[str, list[Row]] = {}
+    for row in rows:
+        by_kind.setdefault(row["kind"], []).append(row)
+    bare, workers, training = [], [], []
+    for row in by_kind["bare"]:
+        here, there, loop = row["steps_per_s"].values()
+        aim = row["target"] and round(1 / row["target"], 2)
+        bare.append([row["env"], f"{row['mean_length']:,.0f}", rate(loop), rate(here), _aimed(here / loop, aim), rate(there)])
+    for row in by_kind["workers"]:
+        one, two = row["steps_per_s"].values()
+        workers.append([f"and {row['extra_us']:,} us", rate(one), rate(two), _aimed(two / one, row["target"])])
+    for row in by_kind["training"]:
+        (ours, value), *others = row["steps_per_s"].items()
+        training.append([ours, rate(value), ""])
+        training.extend([name, rate(other), _aimed(value / other, row["target"])] for name, other in others)
+    names = ["this process", "of the loop", "2 workers"]
+    return "\n\n".join(
+        [
+            markdown(["env steps/s, what `gymnasium.make` makes (aim)", "mean length", "bare loop, NumPy policy", *names], bare),
+            markdown(["env steps/s, a step of CartPole-v1 (aim)", "this process", "2 workers", "ratio"], workers),
+            markdown(["training on CartPole-v1 in Python, one process (aim)", "env steps/s", "fastars: times as fast"], training),
+        ]
+    )
+
+
 def weighted_sum_table(rows: list[Row]) -> str:
     """The sums, then the noise table."""
     parts = []
@@ -345,6 +372,7 @@ _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
     "mujoco": mujoco_table,
     "learning": learning_table,
     "own-env": own_env_table,
+    "gym": gym_table,
     "weighted-sum": weighted_sum_table,
 }
 

@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 
 import faulty_envs
+import gymnasium
 import numpy as np
 import pytest
 
-from fastars._structs import FAILED, NONFINITE, LinearPolicy, identity_filter
+from fastars._structs import FAILED, NONFINITE, TERMINATED, LinearPolicy, identity_filter
 from fastars.envs import UnsupportedEnvError, environment
 from fastars.samplers import pool
 from fastars.samplers.gym import GymSampler
@@ -139,6 +140,25 @@ def test_an_instance_is_tried_again_itself(sampler_of, tmp_path):
     sampler = sampler_of(env)
     same(evaluate(sampler), expected())
     assert sampler.n_failures == 5
+
+
+@pytest.mark.parametrize("observation", [3, -1, 0.5])
+def test_a_choice_outside_its_space_is_a_failure(observation, sampler_of):
+    class Chooses(faulty_envs.Line):
+        observation_space = gymnasium.spaces.Discrete(3)
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return seed % 3, {}
+
+        def step(self, action):
+            _, *rest = super().step(action)
+            return observation if self.seed == 1 else 2, *rest
+
+    sampler = sampler_of(Chooses)
+    rollouts = sampler.evaluate(np.zeros((1, 3)), identity_filter(3), np.arange(3, dtype=np.uint64), True)
+    assert rollouts.status.tolist() == [TERMINATED, FAILED, TERMINATED]
+    assert [failure.seed for failure in sampler.failures] == [1, 1]
 
 
 class RaisesInReset(faulty_envs.Line):

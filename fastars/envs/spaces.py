@@ -12,6 +12,7 @@ Observations are flattened as `gymnasium.spaces.flatten` does: one-hot vectors f
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -72,6 +73,17 @@ def flattener(space: spaces.Space) -> Callable[[Any], np.ndarray]:
 
         return ravel
     size = flat_size(space)
+    if isinstance(space, spaces.Discrete):
+        start = int(space.start)
+
+        def one_hot(observation: Any) -> np.ndarray:
+            flat, index = np.zeros(size), operator.index(observation) - start
+            if not 0 <= index < size:
+                raise ValueError(f"the observation is {observation!r}, its space says {space}")
+            flat[index] = 1.0
+            return flat
+
+        return one_hot
 
     def flatten(observation: Any) -> np.ndarray:
         flat = np.asarray(spaces.flatten(space, observation))

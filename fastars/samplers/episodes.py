@@ -22,6 +22,7 @@ from fastars._structs import (
     Filter,
     FloatArray,
     IntArray,
+    Moments,
     Rollouts,
     SeedArray,
     Task,
@@ -71,20 +72,28 @@ def new_lanes(task: Task, n_obs: int, action_space: Any, n: int) -> Lanes:
     )
 
 
-def ticker(task: Task, lanes: Lanes) -> Callable[[Task, Filter, Lanes, bool], int]:
-    """`tick` for these lanes, compiled.
+class Kernels(NamedTuple):
+    """`begin_episode`, `tick` and `end_episode`, compiled for the types of some lanes."""
 
-    All that the kernels do on first calls is then done: later ones run no Python code, in which the exception of a signal could get
-    lost.
+    begin: Callable[[Task, Lanes, int, FloatArray, int], int]
+    tick: Callable[[Task, Filter, Lanes, bool], int]
+    end: Callable[[Lanes, int, Moments, int], int]
+
+
+def compiled_kernels(task: Task, lanes: Lanes) -> Kernels:
+    """The kernels for these lanes, which they have computed with.
+
+    All that they do on first calls is then done: later ones run no Python code, in which the exception of a signal could get lost.
     """
     n_obs = len(lanes.x)
     weights = np.zeros(n_weights(task.policy, n_obs, len(lanes.scores)))
-    out = empty_rollouts(1, n_obs, True)
+    moments = empty_rollouts(1, n_obs, True).moments
     with HeldSignals():
-        begin_episode(task, lanes, 0, weights, lanes.mode[0])
-        end_episode(lanes, 0, out.moments, 0)
-        compiled: Callable[[Task, Filter, Lanes, bool], int] = entry(tick, task, identity_filter(n_obs), lanes, True)
-    return compiled
+        return Kernels(
+            begin=entry(begin_episode, task, lanes, 0, weights, int(lanes.mode[0])),
+            tick=entry(tick, task, identity_filter(n_obs), lanes, True),
+            end=entry(end_episode, lanes, 0, moments, 0),
+        )
 
 
 class _Place:
@@ -140,7 +149,7 @@ class Episodes:
         self._marks = [0] if marks is None else marks
         self._clock = 0  # ticks so far, above the bits of a mark
         self._queue: deque[tuple[int, int]] = deque()  # episodes that wait, and how many attempts at them failed
-        self._compute = ticker(task, self._lanes)
+        self._kernels = compiled_kernels(task, self._lanes)
 
     def open(self) -> None:
         """Make the first environment: raises what its maker raises."""
@@ -190,7 +199,7 @@ class Episodes:
         self._clock += 1 << MARK_BITS
         ended: list[tuple[_Place, int]] = []
         mode = self._lanes.mode
-        if self._compute(self.task, self._batch.filter, self._lanes, self._batch.track):
+        if self._kernels.tick(self.task, self._batch.filter, self._lanes, self._batch.track):
             ended = [(place, NONFINITE) for place in running if mode[place.index] == IDLE]
             self._step([place for place in running if mode[place.index] != IDLE], ended)
         else:
@@ -246,7 +255,7 @@ class Episodes:
             except Exception as error:
                 self._fail(place, error)
                 continue
-            begin_episode(self.task, self._lanes, place.index, batch.weights[batch.rows[place.episode]], COUNTED)
+            self._kernels.begin(self.task, self._lanes, place.index, batch.weights[batch.rows[place.episode]], COUNTED)
             return True
         return False
 
@@ -256,7 +265,7 @@ class Episodes:
         out.returns[episode] = np.nan if status == NONFINITE else place.total
         out.lengths[episode] = self._lanes.length[place.index]
         out.status[episode] = status
-        end_episode(self._lanes, place.index, out.moments, episode)
+        self._kernels.end(self._lanes, place.index, out.moments, episode)
 
     def _fail(self, place: _Place, error: BaseException) -> None:
         """Throw the environment away, and let its episode wait for another attempt, or give it up."""

@@ -17,7 +17,7 @@ from fastars._structs import Filter, FloatArray, Rollouts, SeedArray, Task
 from fastars.envs import UnsupportedEnvError
 from fastars.envs.gym import GymEnv
 from fastars.samplers.compiled import at_least_one
-from fastars.samplers.episodes import ATTEMPTS, Batch, Episodes, new_lanes, ticker
+from fastars.samplers.episodes import ATTEMPTS, Batch, Episodes, compiled_kernels, new_lanes
 from fastars.samplers.vector import VectorEpisodes
 
 
@@ -106,7 +106,7 @@ class GymSampler:
             "n_lanes": self.envs_per_worker,
         }
         if self.n_workers > 1:
-            ticker(self.task, new_lanes(self.task, env.n_obs, env.action_space, 1))  # the workers find its kernels in the cache
+            compiled_kernels(self.task, new_lanes(self.task, env.n_obs, env.action_space, 1))  # the workers find them in the cache
             if os.name != "posix":
                 raise NotImplementedError(f"n_workers must be 1 on this system: worker processes need POSIX, got {self.n_workers}")
             from fastars.samplers.pool import Pool

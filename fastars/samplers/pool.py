@@ -28,6 +28,7 @@ from fastars.samplers.episodes import ATTEMPTS, MARK_BITS, Batch, Report
 from fastars.samplers.worker import ASK, NOTES_BYTES
 
 _BATCH_SECONDS = 0.05  # of a worker's batch of episodes, about: a message costs some 200 us
+_LEAST_SECONDS = 0.002  # of the smallest batches
 _START_SECONDS = 120.0  # until a worker must be ready; an environment may load much
 _CLOSE_SECONDS = 2.0  # for workers to close their environments
 _MAX_LOSSES = 10  # of workers, one after the other, with no batch finished between them
@@ -180,9 +181,11 @@ class Pool:
 
     def _batch_size(self) -> int:
         """Episodes for a worker: enough for `_BATCH_SECONDS`, but fewer towards the end, so that all finish together."""
-        share = len(self._waiting) / (2 * self.n_workers)
-        enough = share / 4 if self._episode_seconds is None else _BATCH_SECONDS / self._episode_seconds
-        return int(min(max(min(share, enough), 1), _MAX_BATCH))
+        left, share = len(self._waiting), len(self._waiting) / (2 * self.n_workers)
+        if self._episode_seconds is None:
+            return max(int(share / 4), 1)
+        least, enough = (seconds / self._episode_seconds for seconds in (_LEAST_SECONDS, _BATCH_SECONDS))
+        return min(max(int(max(min(share, enough), least)), 1), left, _MAX_BATCH)
 
     def _part(self, episodes: list[int]) -> Batch:
         """The batch of these episodes, with the weights that they need."""

@@ -16,8 +16,8 @@ from gymnasium.vector import VectorEnv
 from fastars._structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, FloatArray, Rollouts, Task, empty_rollouts
 from fastars.envs import UnsupportedEnvError
 from fastars.envs.spaces import batched_actions, flat_size, flattener, unbatched
-from fastars.kernels.tick import COUNTED, GHOST, IDLE, begin_episode, end_episode
-from fastars.samplers.episodes import Batch, Report, new_lanes, ticker
+from fastars.kernels.tick import COUNTED, GHOST, IDLE
+from fastars.samplers.episodes import Batch, Report, compiled_kernels, new_lanes
 
 
 class VectorEpisodes:
@@ -34,7 +34,7 @@ class VectorEpisodes:
         self._refills = getattr(mode, "name", mode) == "DISABLED"  # an environment can be reset alone, and has to be
         self._was_reset = False
         self._lanes.mode[:] = GHOST  # an environment whose observations are bad from the start needs an action, too
-        self._compute = ticker(task, self._lanes)
+        self._kernels = compiled_kernels(task, self._lanes)
 
     def run(self, batch: Batch, report: Report) -> Rollouts:
         """Run the episodes of a batch."""
@@ -61,7 +61,7 @@ class VectorEpisodes:
     def _tick(self) -> tuple[np.ndarray, np.ndarray]:
         """One step of all environments: how each episode stands, and which environments must be reset before another step."""
         lanes, env = self._lanes, self._env
-        self._compute(self.task, self._batch.filter, lanes, self._batch.track)
+        self._kernels.tick(self.task, self._batch.filter, lanes, self._batch.track)
         is_bad = lanes.mode == IDLE
         actions = batched_actions(env.single_action_space, lanes.action.copy())
         observations, rewards, terminated, truncated, _ = env.step(actions)
@@ -88,7 +88,7 @@ class VectorEpisodes:
                 mode, row = COUNTED, self._batch.rows[self._next]
                 self._next += 1
             seeds[lane] = self._seeds[lane]
-            begin_episode(self.task, self._lanes, lane, self._batch.weights[row], mode)
+            self._kernels.begin(self.task, self._lanes, int(lane), self._batch.weights[row], mode)
         options = None if free.all() else {"reset_mask": free}
         try:
             observations, _ = self._env.reset(seed=seeds, options=options)  # type: ignore[arg-type]
@@ -121,6 +121,6 @@ class VectorEpisodes:
         out.returns[episode] = np.nan if status == NONFINITE else self._total[lane]
         out.lengths[episode] = self._lanes.length[lane]
         out.status[episode] = status
-        end_episode(self._lanes, lane, out.moments, episode)
+        self._kernels.end(self._lanes, lane, out.moments, int(episode))
         self._episode[lane] = -1
         self._lanes.mode[lane] = GHOST
