@@ -197,6 +197,38 @@ def test_box2d_trains(env_id):
     assert model.evaluate(3, seed=5).returns.tolist() == returns
 
 
+class Sloppy(broken_envs.Walk):
+    """Gives float64 numbers where its space says float32; its rewards are its actions."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+
+    def step(self, action):
+        observation, _, terminated, truncated, info = super().step(action)
+        return observation, float(action[0]), terminated, truncated, info
+
+
+def test_observations_are_rounded_as_their_space_says():
+    model = trained(Sloppy, 1, zero_policy=False)
+    returns, _ = evaluate_policy(model, Sloppy(), 5, seed=3, return_episode_rewards=True)
+    assert model.evaluate(5, seed=3).returns.tolist() == returns
+    vector = ARS("LinearPolicy", SloppyVector(), seed=0)
+    vector.policy.load_from_vector(model.theta)
+    assert vector.evaluate(5, seed=3).returns.tolist() == returns
+
+
+class SloppyVector(gymnasium.vector.SyncVectorEnv):
+    def __init__(self):
+        super().__init__([Sloppy, Sloppy])
+
+    def step(self, actions):
+        _, *others = super().step(actions)
+        return np.array(self._env_obs), *others
+
+    def reset(self, **kwargs):
+        _, info = super().reset(**kwargs)
+        return np.array(self._env_obs), info
+
+
 def test_candidates_are_evaluated_in_python_environments():
     weights = np.random.default_rng(0).normal(size=(6, 2))
     here = evaluate_candidates("Walk-v0", weights, np.arange(6))

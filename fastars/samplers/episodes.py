@@ -145,6 +145,7 @@ class Episodes:
         self._flat = flattener(observation_space)
         self._lanes = new_lanes(task, flat_size(observation_space), action_space, self.n_lanes or MAX_LANES)
         self._shape = observation_space.shape if isinstance(observation_space, spaces.Box) and observation_space.shape else None
+        self._dtype = observation_space.dtype
         self._places = [_Place(index, row.reshape(self._shape or -1)) for index, row in enumerate(self._lanes.observation)]
         self._marks = [0] if marks is None else marks
         self._clock = 0  # ticks so far, above the bits of a mark
@@ -213,13 +214,13 @@ class Episodes:
 
     def _step(self, places: list[_Place], ended: list[tuple[_Place, int]]) -> None:
         """Step the environments of some places; adds those whose episode is over to `ended`."""
-        marks, clock, shape = self._marks, self._clock, self._shape
+        marks, clock, shape, dtype = self._marks, self._clock, self._shape, self._dtype
         actions = self._actions()
         for place in places:
             marks[0] = clock | place.mark
             try:
                 observation, reward, terminated, truncated, _ = place.step(actions[place.index])
-                if type(observation) is np.ndarray and observation.shape == shape:
+                if type(observation) is np.ndarray and observation.shape == shape and observation.dtype is dtype:
                     place.row[...] = observation
                 else:
                     self._lanes.observation[place.index] = self._flat(observation)

@@ -110,7 +110,8 @@ class VectorEpisodes:
             batch = np.asarray(observations)
             if batch.shape != (self.n_lanes, *self._space.shape):
                 raise ValueError(f"the vector environment gave observations of shape {batch.shape}, {self.n_lanes} x {self._space}")
-            rows[...] = batch.reshape(rows.shape)
+            with np.errstate(over="ignore", invalid="ignore"):  # what is too large for the space's dtype is infinite
+                rows[...] = batch.astype(self._space.dtype, copy=False).reshape(rows.shape)
             return
         for row, observation in zip(rows, unbatched(self._space, observations), strict=True):
             row[...] = self._flat(observation)
