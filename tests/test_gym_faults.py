@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import faulty_envs
@@ -371,6 +372,31 @@ def test_closed_samplers_leave_no_process_file_or_thread(way):
         gc.collect()
     assert not any(map(is_alive, pids))
     assert (len(descriptors()), threading.active_count(), sorted(os.listdir("/dev/shm"))) == before
+
+
+class Signs(faulty_envs.Line):
+    """Leaves a file behind where it is closed."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def close(self):
+        (self.folder / str(os.getpid())).touch()
+
+
+def test_idle_workers_close_their_environments(sampler_of, tmp_path):
+    sampler = sampler_of(partial(Signs, tmp_path), 2)
+    (tmp_path / str(os.getpid())).unlink()  # of the one that showed its spaces
+    evaluate(sampler)
+    pids = {str(worker.process.pid) for worker in workers(sampler)}
+    sampler.close()
+    assert {path.name for path in tmp_path.iterdir()} == pids
+
+
+def test_the_terminals_interrupts_do_not_reach_workers(sampler_of):
+    sampler = sampler_of(faulty_envs.Line, 2)
+    evaluate(sampler)
+    assert all(os.getsid(worker.process.pid) == worker.process.pid for worker in workers(sampler))
 
 
 def test_a_closed_sampler_can_be_used_again(sampler_of):

@@ -91,8 +91,16 @@ def test_episodes_are_those_of_a_plain_loop(env_id):
     np.testing.assert_array_equal(ours.moments.count, ours.lengths)
 
 
-@pytest.mark.parametrize("policy", [LinearPolicy(), LinearPolicy(True), MlpPolicy((5, 4), Tanh()), MlpPolicy((8,), Relu(), False)])
-@pytest.mark.parametrize("env_id", ["CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0"])
+@pytest.mark.parametrize(
+    ("env_id", "policy"),
+    [
+        ("CartPole-v1", LinearPolicy()),
+        ("CartPole-v1", MlpPolicy((5, 4), Tanh())),
+        ("MountainCar-v0", LinearPolicy(True)),
+        ("MountainCarContinuous-v0", LinearPolicy()),
+        ("MountainCarContinuous-v0", MlpPolicy((8,), Relu(), False)),
+    ],
+)
 def test_compiled_and_python_paths_give_the_same_bits(env_id, policy):
     python, compiled = environment(env_id, compiled=False), environment(env_id)
     weights, filter, seeds = case(python, policy)
@@ -234,18 +242,19 @@ def test_untracked_episodes_have_no_moments():
 
 def test_an_instance_is_stepped_itself_and_stays_open():
     class Counted(faulty_envs.Line):
-        n_calls = 0
+        n_calls = n_closed = 0
 
         def step(self, action):
             Counted.n_calls += 1
             return super().step(action)
 
         def close(self):
-            raise AssertionError("closed")
+            Counted.n_closed += 1
 
     env = environment(Counted())
     rollouts = evaluated(env, n=4)
     assert Counted.n_calls == rollouts.lengths.sum()
+    assert Counted.n_closed == 0
 
 
 def test_environments_that_were_made_are_closed():
@@ -415,6 +424,21 @@ def test_what_a_vector_environment_raises_is_passed_on():
     sampler = GymSampler(env, env.task(LinearPolicy()))
     with pytest.raises(ArithmeticError, match="the floor gave way"):
         sampler.evaluate(*case(env), False)
+
+
+def test_what_a_later_reset_raises_is_passed_on_as_it_is():
+    class Leaves(faulty_envs.Line):
+        n_resets = 0
+
+        def reset(self, *, seed=None, options=None):
+            Leaves.n_resets += 1
+            if Leaves.n_resets > 4:
+                raise ConnectionError("gone")
+            return super().reset(seed=seed)
+
+    env = environment(vector(Leaves, 2, AutoresetMode.DISABLED))
+    with pytest.raises(ConnectionError, match="gone"):
+        evaluated(env)
 
 
 def test_all_steps_of_a_vector_environment_that_fills_its_places_count():

@@ -36,26 +36,32 @@ def main(connection_fd: int, notes_fd: int) -> None:
     faulthandler.enable(notes_fd, all_threads=False)
     faulthandler.register(ASK, notes_fd, all_threads=False)
     connection = Connection(connection_fd)
-    episodes = None
     with contextlib.suppress(EOFError, OSError):  # the other end was closed
-        episodes = _prepare(connection, marks)
-        while episodes is not None:
-            _work(connection, episodes)
-    if episodes is not None:
-        episodes.close()
+        if (episodes := _prepare(connection, marks)) is not None:
+            _serve(connection, episodes)
 
 
 def _prepare(connection: Connection, marks: Any) -> Episodes | None:
     """Make the first environment; None, and its traceback is sent, if that fails."""
+    arguments, order = connection.recv()
     try:
-        sys.argv, order = connection.recv()
+        sys.argv = arguments
         episodes = Episodes(**pickle.loads(order), marks=marks)  # from our parent process
         episodes.open()
     except BaseException:
         connection.send(("broken", traceback.format_exc()))
         return None
-    connection.send(("ready", None))
     return episodes
+
+
+def _serve(connection: Connection, episodes: Episodes) -> None:
+    """Run batches until the connection is closed; then close the environments."""
+    try:
+        connection.send(("ready", None))
+        while True:
+            _work(connection, episodes)
+    finally:
+        episodes.close()
 
 
 def _work(connection: Connection, episodes: Episodes) -> None:
