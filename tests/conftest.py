@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.fixture(autouse=numba.config.DISABLE_JIT)
-def uint64_wraps_around():
-    """Without compilation, kernels compute with NumPy's uint64 scalars, which warn where they wrap around, as a generator must."""
-    with np.errstate(over="ignore"):
+def numpys_scalars_do_not_warn():
+    """Without compilation, kernels compute with NumPy's scalars, which warn where uint64 wraps around, and where inf - inf is NaN."""
+    with np.errstate(over="ignore", invalid="ignore"):
         yield
