@@ -7,6 +7,6 @@ import pytest
 
 @pytest.fixture(autouse=numba.config.DISABLE_JIT)
 def numpys_scalars_do_not_warn():
-    """Without compilation, kernels compute with NumPy's scalars, which warn where uint64 wraps around, and where inf - inf is NaN."""
+    """Without compilation, kernels compute with NumPy's scalars, which warn where uint64 wraps around or inf - inf is NaN."""
     with np.errstate(over="ignore", invalid="ignore"):
         yield

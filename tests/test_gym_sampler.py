@@ -7,6 +7,7 @@ from pathlib import Path
 
 import faulty_envs
 import gymnasium
+import numba
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -104,14 +105,14 @@ def test_episodes_are_those_of_a_plain_loop(env_id):
 def test_compiled_and_python_paths_give_the_same_bits(env_id, policy):
     python, compiled = environment(env_id, compiled=False), environment(env_id)
     weights, filter, seeds = case(python, policy)
-    same(evaluated(python, policy), make_sampler(compiled, policy).evaluate(weights, filter, seeds, True))
+    same(evaluated(python, policy), make_sampler(compiled, policy, n_threads=1).evaluate(weights, filter, seeds, True))
 
 
 def test_simulated_and_python_paths_give_the_same_bits():
     pytest.importorskip("mujoco")
     python, compiled = environment("Hopper-v5", compiled=False), environment("Hopper-v5")
     weights, filter, seeds = case(python)
-    same(evaluated(python), make_sampler(compiled, LinearPolicy()).evaluate(weights, filter, seeds, True))
+    same(evaluated(python), make_sampler(compiled, LinearPolicy(), n_threads=1).evaluate(weights, filter, seeds, True))
 
 
 @needs_posix
@@ -279,6 +280,7 @@ def test_environments_that_were_made_are_closed():
     assert Closed.n_open == 0
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="a kernel call takes longer than a step")
 def test_cheap_steps_share_a_kernel_call_and_slow_ones_run_alone():
     env = environment(faulty_envs.Slow)
     sampler = GymSampler(env, env.task(LinearPolicy()))
