@@ -27,6 +27,7 @@ _HOME = {
     "Rollouts": "fastars._structs",
     "SimulationError": "fastars.envs",
     "UnsupportedEnvError": "fastars.envs",
+    "WorkerError": "fastars.samplers.pool",
     "EnvMismatchError": "fastars.check",
     "check_env": "fastars.check",
     "compiled_env_ids": "fastars.envs",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from fastars.envs.mujoco.task import MujocoTask
     from fastars.envs.own import register_env
     from fastars.evaluation import evaluate_candidates, evaluate_policy
+    from fastars.samplers.pool import WorkerError
 
 
 def __getattr__(name: str) -> Any:

@@ -59,9 +59,14 @@ def test_theta_does_not_depend_on_workers():
 
 
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
-def test_theta_is_the_same_in_vector_environments_of_every_autoreset_mode(mode):
+@pytest.mark.parametrize("kind", ["sync", "compiled"])
+def test_theta_is_the_same_in_vector_environments_of_every_autoreset_mode(kind, mode):
     one = trained("CartPole-v1", variant="V2", compiled=False)
-    vector = gymnasium.make_vec("CartPole-v1", 3, "sync", vector_kwargs={"autoreset_mode": gymnasium.vector.AutoresetMode(mode)})
+    setting = {"autoreset_mode": gymnasium.vector.AutoresetMode(mode)}
+    if kind == "sync":
+        vector = gymnasium.make_vec("CartPole-v1", 3, "sync", vector_kwargs=setting)
+    else:
+        vector = gymnasium.make_vec("fastars/CartPole-v1", 3, **setting)
     same(one, trained(vector, variant="V2"))
     vector.close()
 
