@@ -27,7 +27,7 @@ _HOME = {
     "Rollouts": "fastars._structs",
     "SimulationError": "fastars.envs",
     "UnsupportedEnvError": "fastars.envs",
-    "WorkerError": "fastars.samplers.pool",
+    "WorkerError": "fastars.envs",
     "EnvMismatchError": "fastars.check",
     "check_env": "fastars.check",
     "compiled_env_ids": "fastars.envs",
@@ -48,11 +48,10 @@ if TYPE_CHECKING:  # for editors and type checkers
     from fastars.ars import ARS, NonFiniteReturnsError
     from fastars.check import EnvMismatchError, check_env
     from fastars.checkpoint import CheckpointError
-    from fastars.envs import SimulationError, UnsupportedEnvError, compiled_env_ids
+    from fastars.envs import SimulationError, UnsupportedEnvError, WorkerError, compiled_env_ids
     from fastars.envs.mujoco.task import MujocoTask
     from fastars.envs.own import register_env
     from fastars.evaluation import evaluate_candidates, evaluate_policy
-    from fastars.samplers.pool import WorkerError
 
 
 def __getattr__(name: str) -> Any:

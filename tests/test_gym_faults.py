@@ -18,10 +18,9 @@ import numpy as np
 import pytest
 
 from fastars._structs import FAILED, NONFINITE, TERMINATED, LinearPolicy, identity_filter
-from fastars.envs import UnsupportedEnvError, environment
+from fastars.envs import UnsupportedEnvError, WorkerError, environment
 from fastars.samplers import pool
 from fastars.samplers.gym import GymSampler
-from fastars.samplers.pool import WorkerError
 
 N = 12  # episodes; the seed of each is its index
 TESTS = Path(__file__).parent

@@ -67,6 +67,10 @@ class SimulationError(RuntimeError):
     """A simulator failed; the message ends with its own text."""
 
 
+class WorkerError(RuntimeError):
+    """Worker processes could not do their work: one could not make its environment, or they were killed again and again."""
+
+
 class CompiledEnv(NamedTuple):
     """An environment in compiled kernels, as the samplers see it."""
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from fastars._structs import FAILED, Rollouts, empty_rollouts
+from fastars.envs import WorkerError
 from fastars.samplers.episodes import ATTEMPTS, MARK_BITS, Batch, Report
 from fastars.samplers.worker import ASK, NOTES_BYTES
 
@@ -39,10 +40,6 @@ _BOOTSTRAP = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
     "from fastars.samplers.worker import main; main(int(sys.argv[2]), int(sys.argv[3]))"
 )
-
-
-class WorkerError(RuntimeError):
-    """Worker processes could not do their work: one could not make its environment, or they were killed again and again."""
 
 
 class _Worker:
