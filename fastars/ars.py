@@ -41,7 +41,8 @@ Callback = Callable[[dict[str, Any], dict[str, Any]], bool | None]
 
 
 class NonFiniteReturnsError(RuntimeError):
-    """No pair had finite returns for 10 iterations, or one had none and `on_nonfinite="raise"`, or the step was not finite."""
+    """No pair had finite returns for 10 iterations, every episode of the first one failed, a pair had none and
+    `on_nonfinite="raise"`, or the step was not finite."""
 
 
 class ARS:
@@ -572,15 +573,16 @@ class ARS:
         ----------
         path : str or path
             The file.
-        env : str or gymnasium.Env, optional
-            Default: the environment the file names.
+        env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask or callable, optional
+            Default: the environment the file names. It has to be given where an id doesn't stand for it: one with wrappers, with
+            attributes that were changed, or in Python with other arguments than those that are registered.
         **settings
-            Arguments of the constructor to change: schedules, `n_threads`, `backend`, `verbose`.
+            Arguments of the constructor to change: schedules, `n_threads`, `n_workers`, `env_timeout`, `backend`, `verbose`.
 
         Raises
         ------
         fastars.CheckpointError
-            If it is no file of a model, damaged, or of a newer version.
+            If it is no file of a model, damaged, or of a newer version, or if its environment has to be given.
         """
         model: ARS = model_file.load(cls, path, env, settings)
         return model

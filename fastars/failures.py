@@ -14,8 +14,11 @@ import gymnasium
 
 from fastars import checkpoint
 from fastars._structs import FloatArray, SeedArray
+from fastars.model_file import plain
 
 if TYPE_CHECKING:
+    from gymnasium.envs.registration import EnvSpec
+
     from fastars.ars import ARS
     from fastars.samplers.gym import Failure
 
@@ -32,13 +35,13 @@ class FailureLog:
 
     def __init__(self, model: ARS, env: Any) -> None:
         self._model = model
-        self._name = _name_of(env)
         self._folder: Path | None = None
         self._files: dict[tuple[int, int], Path] = {}  # by iteration and seed: a second attempt needs no second file
         self._shown: set[str] = set()
         self._weights: FloatArray
         self._seeds: SeedArray
         if hasattr(model.sampler, "on_failure"):
+            self._name = _name_of(env, model)
             model.sampler.on_failure = self._report
 
     @contextlib.contextmanager
@@ -105,7 +108,7 @@ class FailureLog:
         manifest = {
             "kind": "episode",
             "env": model.env_id,
-            "env_kwargs": {name: value for name, value in model.env_kwargs.items() if name != "max_episode_steps"},
+            "env_kwargs": plain({name: value for name, value in model.env_kwargs.items() if name != "max_episode_steps"}),
             "max_steps": model.env_kwargs["max_episode_steps"],
             "config": model.config.to_dict(),
             "place": place,
@@ -114,7 +117,7 @@ class FailureLog:
         try:
             path = self._failures_folder() / f"failure_{len(self._files)}.zip"
             checkpoint.save(path, manifest, arrays)
-        except (OSError, TypeError, ValueError):  # a full disk, or arguments of the environment that are no plain data
+        except OSError:  # a full disk
             return False
         self._files[key] = path
         return True
@@ -126,15 +129,21 @@ class FailureLog:
         return self._folder
 
 
-def _name_of(env: Any) -> str:
+def _name_of(env: Any, model: ARS) -> str:
     """An environment as `fastars.replay` takes it: an id, `module:id`, `module:function`, or words to be replaced."""
     name, module = getattr(env, "__qualname__", "<"), getattr(env, "__module__", "__main__")
-    if callable(env) and "<" not in name and module != "__main__":
+    if callable(env) and name.isidentifier() and module != "__main__":
         return f"{module}:{name}"
-    spec = gymnasium.registry.get(env) if isinstance(env, str) else getattr(env, "spec", None)
-    if spec is None:
-        return env if isinstance(env, str) else "MODULE:FUNCTION_THAT_MAKES_IT"
+    spec = gymnasium.registry.get(model.env_id)
+    if spec is None or not _stands_for(spec, model):
+        return "MODULE:FUNCTION_THAT_MAKES_IT"
     entry = spec.entry_point
     module = str(entry).partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "__main__")
     package = module.partition(".")[0]  # whose import registers it, as a rule
     return str(spec.id) if package in ("gymnasium", "__main__") else f"{package}:{spec.id}"
+
+
+def _stands_for(spec: EnvSpec, model: Any) -> bool:
+    """Whether an id and the arguments in a file are all there is to an environment: no wrappers, arguments of plain data."""
+    wrappers = tuple(wrapper.name for wrapper in spec.additional_wrappers)
+    return model._env.wrappers == wrappers and repr(plain(model.env_kwargs)) == repr(model.env_kwargs)

@@ -10,7 +10,8 @@ import contextlib
 import itertools
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -18,7 +19,8 @@ import numpy as np
 
 from fastars import checkpoint
 from fastars.config import Config
-from fastars.envs import UnsupportedEnvError, compiled_env, compiled_env_ids, make
+from fastars.envs import AS_COMPILED, CompiledEnv, UnsupportedEnvError, compiled_env, compiled_env_ids, make
+from fastars.envs.gym import GymEnv, most_steps
 
 _COUNTERS = (
     "iteration",
@@ -40,7 +42,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     manifest = {
         "algorithm": "ARS",
         "env": model.env_id,
-        "env_kwargs": model.env_kwargs,
+        "env_kwargs": plain(model.env_kwargs),
+        "python": _python(model._env),
         "preset": model.preset,
         "backend": model.backend,
         "config": model.config.to_dict(),
@@ -48,6 +51,20 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     }
     slots = {f"optimizer_{k}": slot for k, slot in enumerate(model._slots)}
     checkpoint.save(path, manifest, {"theta": model.theta, "filter_mean": mean, "filter_m2": m2, **slots})
+
+
+def plain(value: Any) -> Any:
+    """A value as a file can hold it: what is no plain data becomes its text, which tells it from another."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
+
+
+def _python(env: CompiledEnv | GymEnv) -> dict[str, Any] | None:
+    """Of an environment in Python, what its id does not say; None for a compiled one."""
+    return None if isinstance(env, CompiledEnv) else {"reason": env.reason, "wrappers": list(env.wrappers)}
 
 
 def load(model_class: Any, path: str | os.PathLike[str], env: Any, settings: Mapping[str, Any]) -> Any:
@@ -64,38 +81,38 @@ def load(model_class: Any, path: str | os.PathLike[str], env: Any, settings: Map
         if name not in _CHANGEABLE:
             raise TypeError(f"{name} can't be changed on loading; only {', '.join(_CHANGEABLE)} can")
     manifest, arrays = checkpoint.load(path)
-    with _named(path):
+    with named(path):
         arguments = _arguments(manifest, settings)
     if env is not None:
         model = model_class(env=env, **arguments)
     else:
         with _remade(path, manifest) as made:
             model = model_class(env=made, **arguments)
-    with _named(path):
+    with named(path):
         misfit = _misfit(model, arrays["filter_mean"].size, arrays["theta"].size)
     if misfit:
         raise checkpoint.CheckpointError(f"{os.fspath(path)}: its policy {misfit}")
-    with _named(path):
+    with named(path):
         _restore(model, manifest["counters"], arrays)
     return model
 
 
 @contextlib.contextmanager
-def _named(path: str | os.PathLike[str]) -> Iterator[None]:
+def named(path: str | os.PathLike[str], what: str = "a model") -> Iterator[None]:
     """Whatever does not fit is the file's fault."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, gymnasium.error.Error) as error:
-        raise checkpoint.CheckpointError(f"{os.fspath(path)}: not a model of this version: {error}") from error
+        raise checkpoint.CheckpointError(f"{os.fspath(path)}: not {what} of this version: {error}") from error
 
 
 @contextlib.contextmanager
 def _remade(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> Iterator[Any]:
     """The environment that a file names, closed afterwards. That it can't be made here need not be the file's fault."""
-    with _named(path):
-        env_id, kwargs = manifest["env"], manifest["env_kwargs"]
+    with named(path):
+        env_id, kwargs, python = manifest["env"], manifest["env_kwargs"], manifest.get("python")
     try:
-        env = _made(env_id, kwargs) if env_id in compiled_env_ids() else _registered(env_id, kwargs)
+        env = _made(env_id, kwargs) if python is None else _in_python(env_id, kwargs, python, manifest["config"])
     except Exception as error:  # of Gymnasium, of MuJoCo, of the file system
         raise checkpoint.CheckpointError(
             f"{os.fspath(path)}: its environment {env_id!r} can't be made: {error}; ARS.load(path, env=...) takes one that can"
@@ -103,19 +120,32 @@ def _remade(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> Iterat
     try:
         yield env
     finally:
-        if not isinstance(env, str):
+        if isinstance(env, gymnasium.Env):
             env.close()
 
 
 def _made(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env:
     """A compiled environment, made with the arguments in a file."""
+    if env_id not in compiled_env_ids():
+        raise UnsupportedEnvError("as a compiled environment it is not registered here")
     env = make(env_id, **{name: tuple(value) if isinstance(value, list) else value for name, value in kwargs.items()})
     compiled_env(env)
     return env
 
 
-def _registered(env_id: Any, kwargs: Mapping[str, Any]) -> str:
-    """The id, if it is registered here and stands for the environment of the file.
+def _in_python(env_id: Any, kwargs: Mapping[str, Any], python: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
+    """An environment in Python: its id, or a function that makes it, if the id stands for the environment of the file."""
+    env = registered(env_id, kwargs, wanted := kwargs["max_episode_steps"])
+    spec = gymnasium.spec(env_id)
+    if python["wrappers"] != [wrapper.name for wrapper in spec.additional_wrappers]:
+        raise UnsupportedEnvError(f"it had other wrappers around it ({', '.join(python['wrappers']) or 'none'})")
+    if env_id in compiled_env_ids() and python["reason"] not in AS_COMPILED:
+        raise UnsupportedEnvError(f"it is compiled, and was not: {python['reason']}")
+    return env_id if wanted == most_steps(spec.max_episode_steps, config["max_episode_steps"]) else env
+
+
+def registered(env_id: Any, kwargs: Mapping[str, Any], max_steps: Any) -> Callable[[], gymnasium.Env]:
+    """A function that makes the environment of a file, with its time limit, if it is registered here with its arguments.
 
     Nothing is imported for a file, and no argument in it is handed to somebody else's code.
     """
@@ -123,9 +153,11 @@ def _registered(env_id: Any, kwargs: Mapping[str, Any]) -> str:
     if spec is None:
         raise UnsupportedEnvError("it is not registered here")
     for name, value in kwargs.items():
-        if name != "max_episode_steps" and spec.kwargs.get(name) != value:
+        if name != "max_episode_steps" and plain(spec.kwargs.get(name)) != value:
             raise UnsupportedEnvError(f"it was made with {name}={value!r}")
-    return str(env_id)
+    if type(max_steps) is not int or max_steps < 1:
+        raise ValueError(f"max_episode_steps must be an integer of at least 1, got {max_steps!r}")
+    return partial(make, env_id, max_episode_steps=max_steps)
 
 
 def _arguments(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +173,8 @@ def _arguments(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> dict
                 f"{name} was a schedule, which a file can't hold: it stays at its first value; give load() {name}=...", stacklevel=4
             )
     config = Config.from_dict(stored)
-    return {**config.arguments(), "backend": manifest["backend"], "preset": manifest["preset"], **settings}
+    compiled = False if (manifest.get("python") or {}).get("reason") in AS_COMPILED else None
+    return {**config.arguments(), "backend": manifest["backend"], "preset": manifest["preset"], "compiled": compiled, **settings}
 
 
 def _misfit(model: Any, n_obs: int, n_weights: int) -> str:

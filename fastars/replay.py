@@ -13,14 +13,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import gymnasium
 import numpy as np
 
-from fastars import checkpoint
+from fastars import checkpoint, model_file
 from fastars._structs import Filter
 from fastars.config import Config
 from fastars.envs import make
-from fastars.envs.gym import gym_env
+from fastars.envs.gym import GymEnv, gym_env
 from fastars.envs.spaces import flattener
 from fastars.policy import Policy
 
@@ -33,7 +32,8 @@ def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
     path : str or path
         A file that a run wrote when an environment failed.
     env : str, gymnasium.Env or callable, optional
-        The environment, an id of it (`module:Id` imports the module), or a function that makes it. Default: the id in the file.
+        The environment, an id of it (`module:Id` imports the module), or a function that makes it. The id of the file is made with
+        the arguments in the file. Default: that id, if it is registered with these arguments.
 
     Returns
     -------
@@ -43,45 +43,65 @@ def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
     Raises
     ------
     fastars.CheckpointError
-        If the file holds no episode.
+        If the file holds no episode that fits this version and the environment.
     Exception
         Whatever the environment raises.
     """
     manifest, arrays = checkpoint.load(path)
     if manifest.get("kind") != "episode":
         raise checkpoint.CheckpointError(f"{os.fspath(path)}: not the file of an episode")
-    found = gym_env(_given(env) or partial(_of_file, path, manifest), "an episode is replayed in Python")
-    config = Config.from_dict(manifest["config"])
-    policy = Policy(found, config, "numba")
-    policy.load_from_vector(arrays["weights"])
-    policy.filter = Filter(arrays["mean"], arrays["scale"], config.clip_observations)
+    with model_file.named(path, "an episode"):
+        config, seed, max_steps = Config.from_dict(manifest["config"]), manifest["place"]["seed"], manifest["max_steps"]
+        if type(seed) is not int or type(max_steps) is not int:
+            raise TypeError(f"seed and max_steps must be integers, got {seed!r} and {max_steps!r}")
+        env_id, kwargs = manifest["env"], dict(manifest["env_kwargs"])
+    given = _given(env, env_id, kwargs, max_steps) if env is not None else _of_file(path, env_id, kwargs, max_steps)
+    found = gym_env(given, "an episode is replayed in Python", max_steps)
+    with model_file.named(path, "an episode"):
+        policy = _policy(found, config, arrays)
     flatten = flattener(found.observation_space)
     env = found.env or found.maker()()
     total, length, ended = 0.0, 0, False
-    observation, _ = env.reset(seed=manifest["place"]["seed"])
-    while not ended and length < manifest["max_steps"]:
+    observation, _ = env.reset(seed=seed)
+    while not ended and length < max_steps:
         (action,) = policy.act(np.array([flatten(observation)], np.float64))
         observation, reward, terminated, truncated, _ = env.step(action)
         total, length, ended = total + float(reward), length + 1, terminated or truncated
     return total, length
 
 
-def _given(env: Any) -> Any:
-    """The environment that the user named: `module:function` is that function, any other text an id."""
+def _of_file(path: str | os.PathLike[str], env_id: Any, kwargs: Mapping[str, Any], max_steps: int) -> Any:
+    """The environment that a file names."""
+    try:
+        return model_file.registered(env_id, kwargs, max_steps)
+    except (TypeError, ValueError) as error:
+        raise checkpoint.CheckpointError(
+            f"{os.fspath(path)}: its environment {env_id!r} can't be made: {error}; name it, as MODULE:ID or as MODULE:FUNCTION"
+        ) from error
+
+
+def _given(env: Any, env_id: Any, kwargs: Mapping[str, Any], max_steps: int) -> Any:
+    """The environment that the user named: `module:function` is that function, any other text an id.
+
+    If that is the id in the file, it gets the arguments in the file.
+    """
     if isinstance(env, str) and ":" in env:
-        module, _, name = env.partition(":")
-        return getattr(importlib.import_module(module), name, env)
+        module, _, name = env.rpartition(":")
+        env = getattr(importlib.import_module(module), name, name)
+    if isinstance(env, str) and env == env_id:
+        return partial(make, env, max_episode_steps=max_steps, **kwargs)
     return env
 
 
-def _of_file(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> gymnasium.Env:
-    """The environment that a file names. Nothing is imported for it."""
-    env_id, kwargs = manifest["env"], manifest["env_kwargs"]
-    if env_id not in gymnasium.registry:
-        raise checkpoint.CheckpointError(
-            f"{os.fspath(path)}: its environment {env_id!r} is not registered here: name it, as MODULE:ID or as MODULE:FUNCTION"
-        )
-    return make(env_id, **kwargs)
+def _policy(env: GymEnv, config: Config, arrays: Mapping[str, np.ndarray]) -> Policy:
+    """The policy of a file, after checking it: the kernels trust us."""
+    policy = Policy(env, config, "numba")
+    policy.load_from_vector(arrays["weights"])
+    for name in ("mean", "scale"):
+        if arrays[name].shape != (env.n_obs,) or arrays[name].dtype != np.float64:
+            raise ValueError(f"{name} must be float64 {(env.n_obs,)}, got {arrays[name].dtype} {arrays[name].shape}")
+    policy.filter = Filter(arrays["mean"], arrays["scale"], config.clip_observations)
+    return policy
 
 
 def main() -> None:

@@ -13,7 +13,16 @@ import gymnasium
 import numpy as np
 import pytest
 
-from fastars import ARS, CheckpointError, NonFiniteReturnsError, UnsupportedEnvError, evaluate_candidates, evaluate_policy
+from fastars import (
+    ARS,
+    CheckpointError,
+    NonFiniteReturnsError,
+    UnsupportedEnvError,
+    checkpoint,
+    evaluate_candidates,
+    evaluate_policy,
+)
+from fastars.failures import FailureLog
 from fastars.logger import Logger
 from fastars.replay import replay
 
@@ -21,10 +30,10 @@ TESTS = Path(__file__).parent
 
 
 def trained(env, n_iterations=4, **settings):
-    """A model after some iterations; its workers are stopped."""
+    """A model after some iterations, of an environment or going on with a model; its workers are stopped."""
     settings = {"n_delta": 4, "seed": 3, **settings}
-    model = ARS("LinearPolicy", env, **settings)
-    model.learn(10**9, lambda local, _: local["self"].iteration < n_iterations)
+    model = env if isinstance(env, ARS) else ARS("LinearPolicy", env, **settings)
+    model.learn(10**9, lambda local, _: local["self"].iteration < n_iterations, reset_num_timesteps=False)
     model.close()
     return model
 
@@ -308,6 +317,83 @@ def test_what_is_no_file_of_an_episode_is_refused(tmp_path):
         replay(tmp_path / "model.zip")
 
 
+def kept_failure(env, folder):
+    """The file of a failed episode in `env`, and the environment as the log's command names it."""
+    model = ARS("LinearPolicy", env, n_delta=4, seed=0)
+    model.set_logger(Logger(folder, formats=[]))
+    model.learn(1)
+    return folder / "failures" / "failure_0.zip", FailureLog(model, env)._name
+
+
+class Late(broken_envs.Walk):
+    """Raises in step `at` of an episode with an odd seed."""
+
+    def __init__(self, at=5, of=None):
+        self.at = at
+
+    def step(self, action):
+        if self.n_steps == self.at and self.seed % 2:
+            raise ArithmeticError(f"step {self.at}")
+        return super().step(action)
+
+
+gymnasium.register("Late-v0", entry_point="test_python_envs:Late", max_episode_steps=15)
+
+
+def test_an_episode_is_replayed_with_the_arguments_and_the_time_limit_of_the_run(tmp_path):
+    path, name = kept_failure(gymnasium.make("Late-v0", at=17, max_episode_steps=19), tmp_path)
+    assert name == "test_python_envs:Late-v0"
+    with pytest.raises(ArithmeticError, match="step 17"):
+        replay(path, name)
+    with pytest.raises(CheckpointError, match="its environment 'Late-v0' can't be made: it was made with at=17; name it"):
+        replay(path)
+
+
+def test_an_episode_of_a_registered_environment_is_replayed_without_naming_it(tmp_path):
+    path, _ = kept_failure(gymnasium.make("Late-v0", max_episode_steps=19), tmp_path)
+    with pytest.raises(ArithmeticError, match="step 5"):
+        replay(path)
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        lambda: gymnasium.wrappers.TransformReward(gymnasium.make("Late-v0"), abs),
+        lambda: gymnasium.make("Late-v0", of=np.zeros(3)),
+        lambda: Late(),
+        lambda: lambda: Late(),
+    ],
+)
+def test_what_an_id_does_not_stand_for_is_not_called_by_it(env, tmp_path):
+    assert kept_failure(env(), tmp_path)[1] == "MODULE:FUNCTION_THAT_MAKES_IT"
+
+
+@pytest.mark.parametrize("name", ["config", "env", "env_kwargs", "max_steps", "place"])
+@pytest.mark.parametrize("value", [None, "os:system", [1], -1, {"env_id": "os:system"}])
+def test_a_damaged_file_of_an_episode_is_refused(name, value, tmp_path):
+    manifest, arrays = checkpoint.load(kept_failure("Late-v0", tmp_path)[0])
+    checkpoint.save(tmp_path / "file.zip", {**manifest, name: value}, arrays)
+    with pytest.raises(CheckpointError):
+        replay(tmp_path / "file.zip")
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("mean", np.zeros(1)),
+        ("scale", np.zeros((2, 2))),
+        ("mean", np.zeros(2, np.float32)),
+        ("weights", np.zeros(3)),
+        ("weights", np.full(2, np.nan)),
+    ],
+)
+def test_an_array_of_another_shape_does_not_reach_the_kernels(name, array, tmp_path):
+    manifest, arrays = checkpoint.load(kept_failure("Late-v0", tmp_path)[0])
+    checkpoint.save(tmp_path / "file.zip", manifest, {**arrays, name: array})
+    with pytest.raises(CheckpointError, match=f"not an episode of this version: {name} must"):
+        replay(tmp_path / "file.zip")
+
+
 # --- Files
 
 
@@ -328,6 +414,56 @@ def test_a_file_does_not_name_modules_to_import(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="not registered here"):
         ARS.load(tmp_path / "model.zip")
+
+
+@pytest.mark.parametrize(
+    ("env", "settings"),
+    [
+        (lambda: gymnasium.make("Walk-v0", max_episode_steps=7), {}),
+        (lambda: gymnasium.make("Raises-v0", max_episode_steps=19), {}),
+        (lambda: gymnasium.make_vec("CartPole-v1", 2, vectorization_mode="sync", max_episode_steps=7), {}),
+        (lambda: "Pendulum-v1", {"compiled": False, "max_episode_steps": 9}),
+    ],
+)
+def test_the_environment_of_a_file_is_that_of_the_run(env, settings, tmp_path):
+    model = trained(env(), 1, **settings)
+    model.save(tmp_path / "model.zip")
+    loaded = ARS.load(tmp_path / "model.zip")
+    assert (loaded.is_compiled, loaded.env_kwargs) == (False, model.env_kwargs)
+    same(trained(model, 4), trained(loaded, 4))
+
+
+def negated(env):
+    return gymnasium.wrappers.TransformReward(env, lambda reward: -reward)
+
+
+def heavier():
+    env = gymnasium.make("Pendulum-v1")
+    env.unwrapped.g = 20.0
+    return env
+
+
+@pytest.mark.parametrize(
+    ("env", "why"),
+    [
+        (lambda: negated(gymnasium.make("Walk-v0")), r"it had other wrappers around it \(TransformReward\)"),
+        (lambda: negated(gymnasium.make("CartPole-v1")), r"it had other wrappers around it \(TransformReward\)"),
+        (lambda: lambda: negated(gymnasium.make("CartPole-v1")), r"it had other wrappers around it \(TransformReward\)"),
+        (
+            lambda: gymnasium.make_vec("Walk-v0", 2, vectorization_mode="sync", wrappers=[negated]),
+            r"it had other wrappers around it \(negated\)",
+        ),
+        (heavier, "it is compiled, and was not: env 'Pendulum-v1' was changed: its attribute g is 20.0"),
+        (lambda: gymnasium.make("FrozenLake-v1", map_name="8x8"), "it was made with map_name='8x8'"),
+        (lambda: gymnasium.make("FrozenLake-v1", desc=np.array([list("SF"), list("FG")])), r"it was made with desc=\"array"),
+    ],
+)
+def test_an_environment_that_its_id_does_not_stand_for_is_asked_for(env, why, tmp_path):
+    model = trained(env(), 1)
+    model.save(tmp_path / "model.zip")
+    with pytest.raises(CheckpointError, match=f"can't be made: {why}.*; ARS.load\\(path, env=...\\) takes one that can"):
+        ARS.load(tmp_path / "model.zip")
+    same(trained(model, 2), trained(ARS.load(tmp_path / "model.zip", env=env()), 2))
 
 
 def test_the_cap_is_kept_in_the_file(tmp_path):

@@ -58,6 +58,9 @@ _TRANSPARENT_WRAPPERS = {"TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "Re
 _COSMETIC = {"render_mode", "isopen", "screen", "clock", "screen_width", "screen_height", "screen_dim", "SCREEN_DIM"}
 _COSMETIC |= {"width", "height", "camera_id", "camera_name", "_ezpickle_args", "_ezpickle_kwargs", "sim"}
 
+# Reasons to step an environment in Python that don't tell it from a compiled one.
+AS_COMPILED = _BY_CHOICE, _VECTOR, _MADE = "compiled=False", "it is a vector environment", "a function makes it"
+
 
 class UnsupportedEnvError(ValueError):
     """The environment can't be run in compiled kernels; the message says why, by name."""
@@ -149,7 +152,7 @@ def environment(env: Any, compiled: bool | None = None, max_episode_steps: int |
 
     if isinstance(env, str):
         env = _bare_id(env)
-    reason = "compiled=False"
+    reason = _BY_CHOICE
     if compiled is not False:
         try:
             found = _compiled_form(env)
@@ -182,9 +185,9 @@ def _compiled_form(env: Any) -> CompiledEnv:
     from fastars.envs.mujoco.task import MujocoTask
 
     if isinstance(env, gymnasium.vector.VectorEnv):
-        raise UnsupportedEnvError("it is a vector environment")
+        raise UnsupportedEnvError(_VECTOR)
     if callable(env) and not isinstance(env, (gymnasium.Env, MujocoTask)):
-        raise UnsupportedEnvError("a function makes it")
+        raise UnsupportedEnvError(_MADE)
     return compiled_env(env)
 
 
@@ -329,7 +332,9 @@ def time_limit(env: Any) -> int | None:
     import gymnasium
 
     if isinstance(env, gymnasium.vector.VectorEnv):
-        return env.spec.max_episode_steps if env.spec is not None else None
+        if env.spec is None:
+            return None
+        return env.spec.kwargs.get("max_episode_steps", env.spec.max_episode_steps)  # the first is what `make_vec` was given
     limits, layer = [], env
     while isinstance(layer, gymnasium.Wrapper):
         if isinstance(layer, gymnasium.wrappers.TimeLimit):

@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 import gymnasium
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import VectorEnv, VectorWrapper
 
 from fastars._structs import Task
 from fastars.envs import UnsupportedEnvError, make, quiet, time_limit
 from fastars.envs.spaces import UnsupportedSpaceError, action_form, flat_size, n_scores
 
 DEFAULT_CAP = 10_000  # steps of an episode in an environment without a time limit; ten times the usual ones
+# What `gymnasium.make_vec` adds to the arguments of an environment.
+_OF_MAKE_VEC = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers", "max_episode_steps")
 
 
 class GymEnv(NamedTuple):
@@ -30,6 +32,7 @@ class GymEnv(NamedTuple):
     observation_space: Any  # of a single environment
     action_space: Any
     reason: str  # why it isn't run in compiled kernels
+    wrappers: tuple[str, ...]  # names of those around it, but for the ones of `gymnasium.make`
 
     @property
     def n_obs(self) -> int:
@@ -114,17 +117,35 @@ def gym_env(env: Any, reason: str, max_episode_steps: int | None = None) -> GymE
         made.close()
 
 
+def most_steps(time_limit: int | None, max_episode_steps: int | None) -> int:
+    """Steps after which an episode ends at the latest, by the environment's time limit and by the setting."""
+    return min(time_limit or max_episode_steps or DEFAULT_CAP, max_episode_steps or time_limit or DEFAULT_CAP)
+
+
 def _described(
     env: Any, observations: Any, actions: Any, maker: Any, given: Any, reason: str, max_episode_steps: int | None
 ) -> GymEnv:
     spec = env.spec
     name = spec.id if spec is not None else type(env.unwrapped).__name__
-    kwargs = {} if spec is None else {key: value for key, value in spec.kwargs.items() if key not in ("render_mode", "num_envs")}
+    of_make = ("render_mode", *(_OF_MAKE_VEC if isinstance(env, VectorEnv) else ()))
+    kwargs = {} if spec is None else {key: value for key, value in spec.kwargs.items() if key not in of_make}
     limit = time_limit(env)
-    cap = min(n for n in (limit, max_episode_steps or (None if limit else DEFAULT_CAP)) if n)
-    described = GymEnv(name, kwargs, maker, given, cap, limit is None, observations, actions, reason)
+    max_steps = most_steps(limit, max_episode_steps)
+    described = GymEnv(name, kwargs, maker, given, max_steps, limit is None, observations, actions, reason, _wrappers(env))
     try:
         described.n_obs, described.n_act  # noqa: B018 - they raise
     except UnsupportedSpaceError as error:
         raise UnsupportedEnvError(f"env {name!r}: {error}") from error
     return described
+
+
+def _wrappers(env: Any) -> tuple[str, ...]:
+    """Names of the wrappers around an environment, but for those that `gymnasium.make` adds."""
+    names = []
+    while isinstance(env, VectorWrapper):
+        names.append(type(env).__name__)
+        env = env.env
+    if env.spec is None:
+        return tuple(names)
+    names += [wrapper.__name__ for wrapper in env.spec.kwargs.get("wrappers") or () if isinstance(env, VectorEnv)]
+    return (*names, *(wrapper.name for wrapper in env.spec.additional_wrappers))
