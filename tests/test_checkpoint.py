@@ -523,7 +523,8 @@ def test_no_environment_is_made_but_one_that_is_registered(tmp_path, monkeypatch
 
 
 def test_no_argument_in_a_file_reaches_an_environment_of_somebody_else(tmp_path):
-    saved_with(tmp_path / "a.zip", env="FrozenLake-v1", env_kwargs={"map_name": "4x4", "desc": "payload", "max_episode_steps": 100})
+    kwargs = {"map_name": "4x4", "desc": "payload", "max_episode_steps": 100}
+    saved_with(tmp_path / "a.zip", env="FrozenLake-v1", env_kwargs=kwargs, python={"reason": "", "wrappers": []})
     with pytest.raises(CheckpointError, match="it was made with desc='payload'; ARS"):
         ARS.load(tmp_path / "a.zip")
 
