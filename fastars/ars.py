@@ -42,7 +42,8 @@ Callback = Callable[[dict[str, Any], dict[str, Any]], bool | None]
 
 class NonFiniteReturnsError(RuntimeError):
     """No pair had finite returns for 10 iterations, every episode of the first one failed, a pair had none and
-    `on_nonfinite="raise"`, or the step was not finite."""
+    `on_nonfinite="raise"`, or the step was not finite.
+    """
 
 
 class ARS:
