@@ -356,6 +356,7 @@ def test_closed_samplers_leave_no_process_file_or_thread(way):
         )
 
     env = environment(faulty_envs.make(faulty_envs.leaves))
+    gc.collect()  # the samplers of other tests
     before = len(descriptors()), threading.active_count(), sorted(os.listdir("/dev/shm"))
     sampler = GymSampler(env, env.task(LinearPolicy()), 3)
     sampler.on_failure = lambda failure: None
