@@ -54,6 +54,20 @@ def test_arguments_reach_an_environment_that_is_not_compiled(tmp_path):
     assert "is_slippery = false" in (tmp_path / "lake" / "config.toml").read_text()
 
 
+def test_the_replay_that_a_run_suggests_is_in_its_own_environment(tmp_path):
+    """Its arguments have to be repeated: none is taken from a file."""
+    kwargs = ("--env-kwargs", "is_slippery=False", "max_episode_steps=7")
+    options = ("--total-timesteps", "300", "--eval-episodes", "4", "--seed", "1", "--run-folder", "lake")
+    trained = run("train", "FrozenLake-v1", *kwargs, *options, cwd=tmp_path)
+    (command,) = re.findall(r"fastars (eval .*\S)", trained.stdout)
+    assert command == "eval lake --env FrozenLake-v1 --env-kwargs is_slippery=False max_episode_steps=7"
+    replayed = run(*command.split(), "--n-eval-episodes", "4", cwd=tmp_path)
+    assert "FrozenLake-v1 with is_slippery=False, max_episode_steps=7: return" in replayed.stdout, replayed.stderr
+    refused = run("eval", "lake", cwd=tmp_path)
+    assert "it was made with is_slippery=False" in refused.stderr
+    assert "--env-kwargs needs --env" in run("eval", "lake", *kwargs, cwd=tmp_path).stderr
+
+
 def test_a_network_is_asked_for_by_its_layers(tmp_path):
     network = ("--policy", "MlpPolicy", "--net-arch", "4", "3", "--activation-fn", "tanh", "--squash-output", "False")
     result = run("train", "CartPole-v1", *network, "--total-timesteps", "500", "--run-folder", "mlp", cwd=tmp_path)

@@ -139,9 +139,15 @@ class Train:
         folder.mkdir(parents=True, exist_ok=True)
         from fastars.cli.training import Run
 
-        module_id = self.env if ":" in self.env else None
-        Run(model, folder, total, eval_freq, eval_episodes, self.log_interval, module_id).run()
+        Run(model, folder, total, eval_freq, eval_episodes, self.log_interval, self._named(model)).run()
         return 0
+
+    def _named(self, model: ARS) -> list[str]:
+        """What `fastars eval` must be told of the environment: a module to import, and arguments that it takes from no file."""
+        items = [item for items in self.env_kwargs for item in items]
+        if ":" not in self.env and (model.is_compiled or not items):
+            return []
+        return ["--env", self.env, *(["--env-kwargs", *items] if items else [])]
 
     def _counts(self) -> tuple[int, int, int]:
         """(steps of training, steps between evaluations, episodes of an evaluation)."""
@@ -189,6 +195,8 @@ class Eval:
     """Episode i starts from env.reset(seed=seed + i). By default the same episodes as those of the final evaluation in training."""
     env: Annotated[str | None, _option("ENV", "the one of RUN")] = None
     """Id of the environment, for one that is registered only by MODULE:ID."""
+    env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, _option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
+    """Its arguments, with --env: those of a RUN in an environment that is not compiled have to be repeated."""
     last: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """The last policy of the run, not the best one."""
 
@@ -200,12 +208,15 @@ class Eval:
             raise WrongUseError(f"n_eval_episodes must be an integer of at least 1, got {self.n_eval_episodes}")
         if not 0 <= self.seed < 2**63:
             raise WrongUseError(f"seed must be an integer from 0 to 2**63 - 1, got {self.seed}")
+        if self.env_kwargs and self.env is None:
+            raise WrongUseError("--env-kwargs needs --env")
         path = model_file(self.run_path, self.last)
+        kwargs = parse_kwargs(item for items in self.env_kwargs for item in items)
         from fastars.ars import ARS
         from fastars.envs import make
         from fastars.evaluation import evaluate_policy
 
-        model = ARS.load(path, env=self.env)
+        model = ARS.load(path, env=None if self.env is None else environment(self.env, kwargs))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # said on loading
             env = make(self.env or model.env_id, **model.env_kwargs)

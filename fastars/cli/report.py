@@ -51,11 +51,11 @@ def print_training(
     seconds: float,
     episodes: str,
     folder: Path,
-    module_id: str | None,
+    named: Sequence[str],
 ) -> None:
     """The result of a run: a row per policy with the rollouts it was evaluated in, what was done, and what to type next.
 
-    `module_id` is the environment's name, if a module has to be imported for it.
+    `named` is what `fastars eval` must be told of the environment.
     """
     out, config = console(), model.config
     table = _table("policy", "after steps>", "return>", "std>", "min>", "max>", "episode length>")
@@ -78,7 +78,7 @@ def print_training(
         out.print(f" {name:<11}  ", style="dim", end="")
         out.print(fact, soft_wrap=True)
     out.print("\n Replay it in plain Gymnasium:  ", end="")
-    command = ["fastars", "eval", str(folder), *(["--env", module_id] if module_id else [])]
+    command = ["fastars", "eval", str(folder), *named]
     out.print(shlex.join(command), style="bold", soft_wrap=True)
 
 

@@ -6,7 +6,7 @@ import platform
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,8 +47,8 @@ class Run:
         Episodes of an evaluation, and of the final one.
     log_interval : int
         Iterations between rows of `progress.csv`.
-    module_id : str, optional
-        The environment's name, if a module has to be imported for it.
+    named : sequence of str
+        What `fastars eval` must be told of the environment.
     """
 
     def __init__(
@@ -59,9 +59,9 @@ class Run:
         eval_freq: int,
         n_episodes: int,
         log_interval: int,
-        module_id: str | None = None,
+        named: Sequence[str] = (),
     ) -> None:
-        self.model, self.folder, self.total, self.module_id = model, folder, total, module_id
+        self.model, self.folder, self.total, self.named = model, folder, total, named
         self.eval_freq, self.n_episodes, self.log_interval = eval_freq, n_episodes, log_interval
         self.record = Record(folder, n_episodes)
         self.seconds = self._apart = 0.0  # of training, and of evaluations and files during it
@@ -171,7 +171,7 @@ class Run:
             episodes += f"; without {n_failed} in which the environment failed"
         changed = changed_kwargs(self.model.env_id, self.model.env_kwargs)
         threshold = None if changed else gymnasium.spec(self.model.env_id).reward_threshold
-        print_training(self.model, evaluated, threshold, self.seconds, episodes, self.folder, self.module_id)
+        print_training(self.model, evaluated, threshold, self.seconds, episodes, self.folder, self.named)
 
 
 def _in_thread(work: Callable[[], None]) -> None:
