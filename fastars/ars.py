@@ -150,7 +150,9 @@ class ARS:
         n_workers = at_least_one("n_workers", n_workers)
         if env_timeout is not None and not env_timeout > 0:
             raise ValueError(f"env_timeout must be a positive number of seconds or None, got {env_timeout!r}")
-        self._env = environment(env, compiled, settings.get("max_episode_steps"))
+        if (max_episode_steps := settings.get("max_episode_steps")) is not None:
+            max_episode_steps = at_least_one("max_episode_steps", max_episode_steps)
+        self._env = environment(env, compiled, max_episode_steps)
         if n_workers > 1 and isinstance(self._env, CompiledEnv):
             warnings.warn(
                 f"n_workers={n_workers} has no effect: {self._env.id} runs in compiled kernels, on n_threads", stacklevel=2

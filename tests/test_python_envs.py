@@ -394,6 +394,34 @@ def test_an_array_of_another_shape_does_not_reach_the_kernels(name, array, tmp_p
         replay(tmp_path / "file.zip")
 
 
+# --- What is refused
+
+SPACE = gymnasium.spaces.Dict(a=gymnasium.spaces.Discrete(3), b=gymnasium.spaces.Box(-1, 1, (2,)))
+
+
+class Sees(broken_envs.Walk):
+    def __init__(self, space):
+        self.observation_space = space
+
+
+@pytest.mark.parametrize("observation", [5, None, {}, {"a": 1}, {"a": 7, "b": np.zeros(2)}, {"a": 1, "b": None}])
+def test_what_is_no_observation_is_a_value_error(observation):
+    with pytest.raises(ValueError, match="observation"):
+        ARS("LinearPolicy", Sees(SPACE), seed=0).predict(observation)
+
+
+@pytest.mark.parametrize("space", [SPACE["a"], SPACE["b"]])
+def test_no_observations_have_no_actions(space):
+    observations = np.zeros((0, *space.shape), space.dtype)
+    assert ARS("LinearPolicy", Sees(space), seed=0).predict(observations)[0].shape == (0, 1)
+
+
+@pytest.mark.parametrize("value", ["100", 2.5, 0, True])
+def test_a_wrong_cap_is_named(value):
+    with pytest.raises((TypeError, ValueError), match="max_episode_steps must be an integer"):
+        ARS("LinearPolicy", "CartPole-v1", max_episode_steps=value)
+
+
 # --- Files
 
 

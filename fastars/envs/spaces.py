@@ -86,7 +86,10 @@ def flattener(space: spaces.Space) -> Callable[[Any], np.ndarray]:
         return one_hot
 
     def flatten(observation: Any) -> np.ndarray:
-        flat = np.asarray(spaces.flatten(space, observation))
+        try:
+            flat = np.asarray(spaces.flatten(space, observation))
+        except (KeyError, IndexError, TypeError) as error:
+            raise ValueError(f"the observation must be of the space {space}, got {observation!r}") from error
         if flat.shape != (size,):
             raise ValueError(f"the observation has {flat.size} entries, its space {space} says {size}")
         return flat
@@ -97,9 +100,10 @@ def flattener(space: spaces.Space) -> Callable[[Any], np.ndarray]:
 def flat_batch(space: spaces.Space, observations: Any) -> FloatArray:
     """A batch of observations, as `gymnasium.vector` stacks it, as rows of flat entries."""
     if isinstance(space, spaces.Box):
-        return np.asarray(observations, np.float64).reshape(len(observations), -1)
+        return np.asarray(observations, np.float64).reshape(len(observations), flat_size(space))
     flatten = flattener(space)
-    return np.array([flatten(observation) for observation in unbatched(space, observations)], np.float64)
+    rows = [flatten(observation) for observation in unbatched(space, observations)]
+    return np.array(rows, np.float64).reshape(len(rows), flat_size(space))
 
 
 def unbatched(space: spaces.Space, observations: Any) -> Iterable[Any]:
