@@ -26,7 +26,7 @@ from fastars.failures import FailureLog
 from fastars.logger import Logger
 from fastars.policy import Policy, policy_settings, random_weights
 from fastars.samplers import make_sampler
-from fastars.samplers.compiled import at_least_one, available_cpus, for_blocks, seed_array
+from fastars.samplers.compiled import at_least_one, available_cpus, for_blocks, seconds, seed_array
 from fastars.samplers.reference import ReferenceSampler
 
 _BACKENDS = ("numba", "numpy")
@@ -148,8 +148,7 @@ class ARS:
         if device not in ("cpu", "auto"):
             warnings.warn(f"device={device!r} has no effect: kernels run on the CPU", stacklevel=2)
         n_workers = at_least_one("n_workers", n_workers)
-        if env_timeout is not None and not env_timeout > 0:
-            raise ValueError(f"env_timeout must be a positive number of seconds or None, got {env_timeout!r}")
+        env_timeout = None if env_timeout is None else seconds("env_timeout", env_timeout)
         if (max_episode_steps := settings.get("max_episode_steps")) is not None:
             max_episode_steps = at_least_one("max_episode_steps", max_episode_steps)
         self._env = environment(env, compiled, max_episode_steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ def evaluate_policy(
     *,
     return_episode_rewards: bool = False,
     seed: int | None = None,
+    max_episode_steps: int | None = None,
 ) -> Any:
     """Run a policy in plain Gymnasium.
 
@@ -42,6 +44,8 @@ def evaluate_policy(
         Return (list of returns, list of lengths) instead.
     seed : int, optional
         Episode i starts from `env.reset(seed=seed + i)`; without it only the environment's own generator decides.
+    max_episode_steps : int, optional
+        Ends episodes after so many steps, if the environment does not end them before. Default: only the environment does.
 
     Returns
     -------
@@ -58,7 +62,8 @@ def evaluate_policy(
     made = make(env) if isinstance(env, str) else env.make() if isinstance(env, MujocoTask) else env
     try:
         seeds = [None if seed is None else seed + i for i in range(n_eval_episodes)]
-        episodes = [_episode(model, made, deterministic, episode_seed) for episode_seed in seeds]
+        most = math.inf if max_episode_steps is None else at_least_one("max_episode_steps", max_episode_steps)
+        episodes = [_episode(model, made, deterministic, episode_seed, most) for episode_seed in seeds]
     finally:
         if made is not env:
             made.close()
@@ -68,10 +73,10 @@ def evaluate_policy(
     return float(np.mean(returns)), float(np.std(returns))
 
 
-def _episode(model: Any, env: Any, deterministic: bool, seed: int | None) -> tuple[float, int]:
+def _episode(model: Any, env: Any, deterministic: bool, seed: int | None, most: float) -> tuple[float, int]:
     observation, _ = env.reset(seed=seed)
     total, length, ended, state = 0.0, 0, False, None
-    while not ended:
+    while not ended and length < most:
         action, state = _act(model, observation, state, deterministic)
         observation, reward, terminated, truncated, _ = env.step(action)
         total, length, ended = total + float(reward), length + 1, terminated or truncated
@@ -95,6 +100,7 @@ def evaluate_candidates(
     policy_kwargs: Mapping[str, Any] | None = None,
     n_threads: int | None = None,
     n_workers: int = 1,
+    max_episode_steps: int | None = None,
 ) -> Rollouts:
     """Run one episode per candidate: in compiled kernels on threads, or in Python where the environment is not compiled.
 
@@ -110,6 +116,8 @@ def evaluate_candidates(
         As for `ARS`.
     n_threads, n_workers : int, optional
         As for `ARS`. The result does not depend on them.
+    max_episode_steps : int, optional
+        As for `ARS`.
 
     Returns
     -------
@@ -122,9 +130,9 @@ def evaluate_candidates(
         For weights that are not finite or have a wrong shape, or seeds that don't fit; `fastars.UnsupportedEnvError` for the
         environment.
     """
-    config = Config(**policy_settings(policy, policy_kwargs))
+    config = Config(**policy_settings(policy, policy_kwargs), max_episode_steps=max_episode_steps)
     structure = structure_of(config)
-    found = environment(env)
+    found = environment(env, max_episode_steps=config.max_episode_steps)
     matrix = np.asarray(weights, dtype=np.float64)
     wanted = n_weights(structure, found.n_obs, found.n_act)
     if matrix.ndim != 2 or matrix.shape[1] != wanted:

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import pickle
 import re
 import shlex
 import subprocess
@@ -497,3 +498,45 @@ def test_an_environment_that_its_id_does_not_stand_for_is_asked_for(env, why, tm
 def test_the_cap_is_kept_in_the_file(tmp_path):
     trained("Walk-v0", 1, max_episode_steps=5).save(tmp_path / "model.zip")
     assert ARS.load(tmp_path / "model.zip").evaluate(2).lengths.tolist() == [5, 5]
+
+
+# --- What users do
+
+
+def test_a_function_that_gives_the_same_environment_again_is_run_in_one():
+    env = gymnasium.make("CartPole-v1")
+    same(trained("CartPole-v1", compiled=False), trained(lambda: env))
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_model_can_be_copied_and_pickled(n_workers):
+    model = trained("Walk-v0", 2, n_workers=n_workers)
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        other.learn(10**9, lambda local, _: local["self"].iteration < 4, reset_num_timesteps=False)
+        same(other, trained("Walk-v0", 4))
+        other.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"env": 5}, TypeError, "env must be an id, an environment, a vector environment, a MujocoTask or a function .* got 5"),
+        ({"env": gymnasium.Env}, TypeError, "must make a gymnasium.Env with an observation and an action space"),
+        (
+            {"env": "Walk-v0", "env_timeout": "abc"},
+            ValueError,
+            "env_timeout must be a positive number of seconds or None, got 'abc'",
+        ),
+        ({"env": "CartPole-v1", "env_timeout": True}, ValueError, "env_timeout must be .*, got True"),
+    ],
+)
+def test_what_is_no_environment_or_timeout_is_named(settings, error, message):
+    with pytest.raises(error, match=message):
+        ARS("LinearPolicy", **settings)
+
+
+def test_evaluations_can_be_cut_short():
+    model = trained("Walk-v0", 1)
+    assert evaluate_policy(model, "Walk-v0", 2, return_episode_rewards=True, max_episode_steps=7)[1] == [7, 7]
+    assert evaluate_candidates("Walk-v0", np.zeros((2, 2)), [0, 1], max_episode_steps=7).lengths.tolist() == [7, 7]
+    assert evaluate_candidates("Pendulum-v1", np.zeros((2, 3)), [0, 1], max_episode_steps=7).lengths.tolist() == [7, 7]

@@ -163,7 +163,15 @@ def test_a_box_may_stay_unclipped_or_be_squashed():
     assert type(action_form(spaces.Box(0, 9, (2,), np.int64), False, False)[0]) is Clip  # nothing else is a whole number
 
 
-@pytest.mark.parametrize("space", [spaces.Text(5), spaces.Sequence(spaces.Discrete(2)), spaces.Dict(a=spaces.Text(3))])
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Text(5),
+        spaces.Sequence(spaces.Discrete(2)),
+        spaces.Dict(a=spaces.Text(3)),
+        spaces.Dict(a=spaces.Dict({}), b=spaces.Discrete(2)),
+    ],
+)
 def test_an_observation_space_without_a_fixed_size_is_refused_by_name(space):
     part = space["a"] if isinstance(space, spaces.Dict) else space
     with pytest.raises(UnsupportedSpaceError) as caught:

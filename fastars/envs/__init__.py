@@ -150,6 +150,11 @@ def environment(env: Any, compiled: bool | None = None, max_episode_steps: int |
     from fastars.envs.gym import gym_env
     from fastars.envs.mujoco.task import MujocoTask
 
+    kinds = (str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, CompiledEnv)
+    if not isinstance(env, kinds) and not callable(env):
+        raise TypeError(
+            f"env must be an id, an environment, a vector environment, a MujocoTask or a function that makes one, got {env!r}"
+        )
     if isinstance(env, str):
         env = _bare_id(env)
     reason = _BY_CHOICE

@@ -107,8 +107,8 @@ def gym_env(env: Any, reason: str, max_episode_steps: int | None = None) -> GymE
         raise TypeError(f"env must be an id, an environment, a vector environment or a function that makes one, got {env!r}")
     maker = partial(make, env) if isinstance(env, str) else env
     made = maker()
-    if not isinstance(made, gymnasium.Env):
-        raise TypeError(f"env must make a gymnasium.Env, {env!r} made {made!r}")
+    if not isinstance(made, gymnasium.Env) or not hasattr(made, "action_space"):
+        raise TypeError(f"env must make a gymnasium.Env with an observation and an action space, {env!r} made {made!r}")
     try:
         if isinstance(env, str):  # worker processes have not seen what was registered here, the specification says all of it
             maker = partial(make, made.spec)

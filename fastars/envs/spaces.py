@@ -46,7 +46,7 @@ def flat_size(space: spaces.Space) -> int:
 
 def _refuse_observations(part: Any, space: Any) -> None:
     """Raise if a part of an observation space can't be flattened to a fixed number of numbers."""
-    if isinstance(part, (spaces.Dict, spaces.Tuple)):
+    if isinstance(part, (spaces.Dict, spaces.Tuple)) and part.spaces:
         for inner in part.spaces.values() if isinstance(part, spaces.Dict) else part.spaces:
             _refuse_observations(inner, space)
     elif not isinstance(part, _PARTS) or np.dtype(part.dtype).kind not in "fiub":

@@ -1,6 +1,7 @@
 """Candidates evaluated in this process, in compiled kernels, on threads."""
 
 import itertools
+import math
 import operator
 import os
 import threading
@@ -120,6 +121,19 @@ def at_least_one(name: str, value: Any) -> int:
     if isinstance(value, bool) or integer < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
     return integer
+
+
+def seconds(name: str, value: Any) -> float:
+    """The value as a positive number of seconds.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, its value and what is allowed.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value < math.inf:
+        raise ValueError(f"{name} must be a positive number of seconds or None, got {value!r}")
+    return float(value)
 
 
 def seed_array(seeds: Any, n: int) -> SeedArray:

@@ -192,8 +192,21 @@ class Episodes:
 
     def _fill(self, running: list[_Place]) -> None:
         """Start episodes in the places that are free."""
+        if (self.n_lanes or 1) > 1 and not self._makes_another():
+            self.n_lanes, self._make, self._given = 1, None, self._places[0].env
         free = self._places[len(running) : self.n_lanes or 1]
         running.extend(place for place in free if self._begin(place))
+
+    def _makes_another(self) -> bool:
+        """Whether what makes environments gives a second one, and not the first again, as `lambda: env` does."""
+        first, second = self._places[:2]
+        with contextlib.suppress(Exception):  # which comes again when the environment is needed
+            self._open(first)
+            self._open(second)
+        if second.env is None or second.env is not first.env:
+            return True
+        second.env = second.step = None
+        return False
 
     def _tick(self, running: list[_Place]) -> None:
         """A step of every environment; where an episode is over, the next one starts."""

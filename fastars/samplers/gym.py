@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import weakref
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from gymnasium.vector import VectorEnv
 from fastars._structs import Filter, FloatArray, Rollouts, SeedArray, Task
 from fastars.envs import UnsupportedEnvError
 from fastars.envs.gym import GymEnv
-from fastars.samplers.compiled import at_least_one
+from fastars.samplers.compiled import at_least_one, seconds
 from fastars.samplers.episodes import ATTEMPTS, Batch, Episodes, compiled_kernels, new_lanes
 from fastars.samplers.vector import VectorEpisodes
 
@@ -89,7 +88,7 @@ class GymSampler:
         self.env = env
         self.task = task
         self.n_workers = at_least_one("n_workers", n_workers)
-        self.env_timeout = None if env_timeout is None else _seconds("env_timeout", env_timeout)
+        self.env_timeout = None if env_timeout is None else seconds("env_timeout", env_timeout)
         self.envs_per_worker = None if envs_per_worker is None else at_least_one("envs_per_worker", envs_per_worker)
         self.n_failures = 0
         self.on_failure: Callable[[Failure], None] = log_failure
@@ -117,6 +116,14 @@ class GymSampler:
         episodes = Episodes(**arguments)
         weakref.finalize(self, episodes.close)
         return episodes
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy makes environments and worker processes of its own."""
+        return {name: value for name, value in vars(self).items() if name != "_runner"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._runner = self._new_runner()
 
     def _sent(self, arguments: dict[str, Any]) -> bytes:
         """The arguments of `Episodes` as they travel to worker processes."""
@@ -184,10 +191,3 @@ class GymSampler:
         side_by_side = "1 to 16 environments" if n is None else f"{n} environment{'s' if n > 1 else ''}"
         cap = f", for at most {self.env.max_steps:,} steps as it has no time limit" if self.env.is_capped else ""
         return f"in Python ({self.env.reason}), {side_by_side} in {where}{cap}"
-
-
-def _seconds(name: str, value: Any) -> float:
-    """A positive number of seconds."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value < math.inf:
-        raise ValueError(f"{name} must be a positive number of seconds or None, got {value!r}")
-    return float(value)
