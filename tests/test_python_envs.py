@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import broken_envs
@@ -28,6 +29,11 @@ from fastars.logger import Logger
 from fastars.replay import replay
 
 TESTS = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def files_of_failures_stay_here(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 def trained(env, n_iterations=4, **settings):
