@@ -282,7 +282,7 @@ def test_unknown_environment_names_near_ones():
         compiled_env("CartPol-v1")
 
 
-def test_environment_that_is_not_compiled_says_what_lists_those_that_are():
+def test_environment_of_gymnasium_that_is_not_compiled_is_told_from_an_unknown_one():
     with pytest.raises(
         UnsupportedEnvError, match=r"Blackjack-v1.*not a compiled one.*compiled_env_ids\(\) lists the compiled ones"
     ):

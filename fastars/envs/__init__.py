@@ -238,11 +238,13 @@ def _make(env_id: str) -> gymnasium.Env:
     import gymnasium
 
     if env_id not in _COMPILED and env_id not in OWN:
-        known = env_id in gymnasium.registry
-        near = difflib.get_close_matches(env_id, compiled_env_ids() if known else {*_COMPILED, *gymnasium.registry}, n=3)
-        what = "is a Gymnasium environment, but not a compiled one" if known else "is not a known environment id"
+        if env_id in gymnasium.registry:
+            raise UnsupportedEnvError(f"env {env_id!r} is a Gymnasium environment, but not a compiled one")
+        near = difflib.get_close_matches(env_id, {*compiled_env_ids(), *gymnasium.registry}, n=3)
         hint = f" Near names: {', '.join(near)}." if near else ""
-        raise UnsupportedEnvError(f"env {env_id!r} {what}.{hint} fastars.compiled_env_ids() lists the compiled ones.")
+        raise UnsupportedEnvError(
+            f"env {env_id!r} is not a known environment id.{hint} fastars.compiled_env_ids() lists the compiled ones."
+        )
     return make(env_id)
 
 
