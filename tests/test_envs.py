@@ -283,9 +283,7 @@ def test_unknown_environment_names_near_ones():
 
 
 def test_environment_of_gymnasium_that_is_not_compiled_is_told_from_an_unknown_one():
-    with pytest.raises(
-        UnsupportedEnvError, match=r"Blackjack-v1.*not a compiled one.*compiled_env_ids\(\) lists the compiled ones"
-    ):
+    with pytest.raises(UnsupportedEnvError, match="'Blackjack-v1' is a Gymnasium environment, but not a compiled one"):
         compiled_env("Blackjack-v1")
 
 
