@@ -10,7 +10,7 @@ from fastars import compiled_env_ids, evaluate_candidates, reference
 from fastars._structs import LinearPolicy, identity_filter
 from fastars._tuples import LANES
 from fastars.envs import compiled_env
-from fastars.samplers.compiled import for_blocks, with_bias_block
+from fastars.samplers.compiled import for_blocks, padded
 
 ENVS = [env_id for env_id in compiled_env_ids("classic") if env_id != "CartPole-v0"]  # which is CartPole-v1 with a shorter limit
 N_CANDIDATES = 20_480
@@ -52,11 +52,11 @@ def bare_loop(env_id, weights, seeds, n_steps, n_threads):
     """A function that steps every lane n_steps times, and the number of env steps it takes."""
     env = compiled_env(env_id)
     task, n_blocks = env.task(LinearPolicy(True)), len(weights) // LANES
-    padded = with_bias_block(weights, env.n_act, False).reshape(n_blocks, LANES, -1)
+    policies = padded(weights, LinearPolicy(), env.n_act).reshape(n_blocks, LANES, -1)
     rows = seeds.reshape(n_blocks, LANES)
 
     def block_steps(block):
-        lanes.bare_steps(task, padded[block], rows[block], n_steps)
+        lanes.bare_steps(task, policies[block], rows[block], n_steps)
 
     return lambda: for_blocks(block_steps, n_blocks, n_threads), n_blocks * LANES * n_steps
 
@@ -68,14 +68,14 @@ def test_rollouts(env_id, race, record, quick):
     few, few_seeds = weights[:N_PLAIN], seeds[:N_PLAIN]
     env = compiled_env(env_id)
     task, unfiltered = env.task(LinearPolicy(True)), identity_filter(env.n_obs)
-    padded = with_bias_block(few, env.n_act, False)
+    policies = padded(few, LinearPolicy(), env.n_act)
 
     full = evaluate_candidates(env_id, weights, seeds, n_threads=THREADS)
     plain_returns, plain_lengths = gymnasium_loop(env_id, few, few_seeds)
     np.testing.assert_array_equal(full.lengths[:N_PLAIN], plain_lengths)
     np.testing.assert_allclose(full.returns[:N_PLAIN], plain_returns, rtol=1e-9)
     np.testing.assert_array_equal(evaluate_candidates(env_id, weights, seeds, n_threads=1).returns, full.returns)
-    twin = reference.rollouts(task, unfiltered, padded, few_seeds, False)
+    twin = reference.rollouts(task, unfiltered, policies, few_seeds, False)
     np.testing.assert_array_equal(twin.lengths, plain_lengths)
 
     bare, bare_steps = bare_loop(env_id, weights[: 8 * LANES], seeds[: 8 * LANES], 100 if quick else 2_000, THREADS)
@@ -85,7 +85,7 @@ def test_rollouts(env_id, race, record, quick):
             KERNEL: lambda: evaluate_candidates(env_id, weights, seeds, n_threads=THREADS),
             ONE_THREAD: lambda: evaluate_candidates(env_id, weights, seeds, n_threads=1),
             BARE: bare,
-            "NumPy twin": lambda: reference.rollouts(task, unfiltered, padded, few_seeds, False),
+            "NumPy twin": lambda: reference.rollouts(task, unfiltered, policies, few_seeds, False),
             "Gymnasium loop": lambda: gymnasium_loop(env_id, few, few_seeds),
         },
         budget=8.0,
