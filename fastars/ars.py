@@ -412,7 +412,7 @@ class ARS:
         seeds = self._ops.episode_seeds(
             np.uint64(config.seed), self.iteration, config.n_delta, config.n_eval_episodes, config.common_random_numbers
         )
-        with self._failures.of(candidates, seeds):
+        with self._failures.of(self, candidates, seeds):
             return self.sampler.evaluate(candidates, self.policy.filter, seeds.ravel(), config.normalize_observations)
 
     def _update(
@@ -555,7 +555,7 @@ class ARS:
             seeds = stream.generate_state(n_eval_episodes).astype(np.uint64)
         else:
             seeds = seed_array([operator.index(seed) + i for i in range(n_eval_episodes)], n_eval_episodes)
-        with self._failures.of(self.theta[np.newaxis], seeds):
+        with self._failures.of(self, self.theta[np.newaxis], seeds):
             return self.sampler.evaluate(self.theta[np.newaxis], self.policy.filter, seeds, False)
 
     # --- Files

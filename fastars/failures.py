@@ -34,7 +34,7 @@ class FailureLog:
     """
 
     def __init__(self, model: ARS, env: Any) -> None:
-        self._model = model
+        self._model: Any = None  # only while it evaluates: a circle would keep its noise table until the next collection
         self._folder: Path | None = None
         self._files: dict[tuple[int, int], Path] = {}  # by iteration and seed: a second attempt needs no second file
         self._shown: set[str] = set()
@@ -45,16 +45,17 @@ class FailureLog:
             model.sampler.on_failure = self._report
 
     @contextlib.contextmanager
-    def of(self, weights: FloatArray, seeds: SeedArray) -> Iterator[None]:
+    def of(self, model: ARS, weights: FloatArray, seeds: SeedArray) -> Iterator[None]:
         """While candidates are evaluated. Seeds have shape (n_delta, 2, n_episodes), or (n,) for the episodes of one candidate."""
-        self._weights, self._seeds = weights, seeds
-        sampler = self._model.sampler
+        self._model, self._weights, self._seeds = model, weights, seeds
+        sampler = model.sampler
         before = getattr(sampler, "n_failures", 0), getattr(sampler, "n_restarts", 0)
         try:
             yield
         finally:
-            self._model.env_failures += getattr(sampler, "n_failures", 0) - before[0]
-            self._model.worker_restarts += getattr(sampler, "n_restarts", 0) - before[1]
+            model.env_failures += getattr(sampler, "n_failures", 0) - before[0]
+            model.worker_restarts += getattr(sampler, "n_restarts", 0) - before[1]
+            self._model = None
 
     def _report(self, failure: Failure) -> None:
         """Log a failed attempt at an episode."""

@@ -1,11 +1,13 @@
 """The trainer: what it learns, that its runs don't depend on how they are run, and what it does with bad numbers and bad input."""
 
+import gc
 import hashlib
 import math
 import os
 import signal
 import threading
 import time
+import weakref
 
 import gymnasium
 import numpy as np
@@ -65,6 +67,18 @@ def test_threads_share_the_columns_of_a_weighted_sum(monkeypatch):
 def test_noise_is_the_table_of_its_seed_and_size():
     model = small(noise_size=3_000_001, n_threads=3)
     assert np.array_equal(model.noise, fastars.kernels.noise_table(np.uint64(5), 3_000_001))
+
+
+def test_a_model_is_freed_at_once():
+    """Its noise table takes 16 MB: made anew each time, a hundred short runs would take twice as long."""
+    model = small().learn(1000)
+    noise = weakref.ref(model.noise)
+    gc.disable()
+    try:
+        del model
+        assert noise() is None
+    finally:
+        gc.enable()
 
 
 def test_momentum_carries_on_from_one_iteration_to_the_next():
