@@ -1,8 +1,13 @@
 """Set-up of the tests."""
 
+import signal
+
 import numba
 import numpy as np
 import pytest
+
+# A shell that starts a process in the background has it, and all that it starts, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=numba.config.DISABLE_JIT)
