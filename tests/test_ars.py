@@ -673,15 +673,6 @@ def test_step_that_is_not_finite_raises_and_changes_nothing():
 # --- Borders
 
 
-@pytest.fixture
-def ctrl_c_interrupts():
-    """Python's own handler of SIGINT; a process that was started in the background has none."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_ctrl_c_raises_keyboard_interrupt_and_leaves_a_whole_model():
     """Signals at random moments of an iteration; a kernel that returned while one was raised used to kill the process."""
     model = small(learning_rate=1e-6)
