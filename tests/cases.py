@@ -204,7 +204,39 @@ def _diagnostics(size: str) -> tuple[Any, ...]:
     return _returns(size), noise, indices, gradient * 0.01, 0.05, 3.25, _selected(size)
 
 
+_N_TASKS = {"small": 3, "medium": 9, "large": 16}
+
+
+def _gradients(size: str) -> np.ndarray:
+    """Gradients of tasks of different size, some in conflict."""
+    draw, n_tasks = _draw(size), _N_TASKS[size]
+    return draw.standard_normal((n_tasks, {"small": 5, "medium": 1_001, "large": 100_000}[size])) * draw.uniform(
+        0.2, 5, (n_tasks, 1)
+    )
+
+
+def _gram(size: str) -> np.ndarray:
+    gradients = _gradients(size)[:, : 2 * _N_TASKS[size]]
+    return reference.gram(gradients)
+
+
+def _indefinite_gram(size: str) -> np.ndarray:
+    noise = _draw(size).standard_normal((_N_TASKS[size],) * 2)
+    return _gram(size) + 2.0 * (noise + noise.T)
+
+
+def _debiased_gram(size: str) -> tuple[Any, ...]:
+    draw, n_tasks = _draw(size), _N_TASKS[size]
+    return _gram(size), draw.standard_normal((_N_DELTA[size], n_tasks)), draw.uniform(1, 2, _N_DELTA[size])
+
+
+def _preferred(size: str) -> tuple[Any, ...]:
+    return _gram(size), np.full(_N_TASKS[size], 1.0 / _N_TASKS[size])
+
+
 ROLLOUT = "the polynomial sine and NumPy's differ by an ulp, and moments are summed in another order"
+ORDER = "sums in another order, and products that are not rounded before they are added"
+SOLVER = "LAPACK's solutions of linear systems and eigenvalues"
 TRANSCENDENTAL = "pow of two C libraries"
 
 CASES = [
@@ -235,5 +267,13 @@ CASES = [
     Case("norm_sq", lambda size: (_vectors(size, 1)[0],)),
     Case("norm", lambda size: (_vectors(size, 1)[0],)),
     Case("diagnostics", _diagnostics),
+    Case("gram", lambda size: (_gradients(size),), rtol=1e-12, atol=1e-8, reason=ORDER),
+    Case("gradient_norms", lambda size: (_gradients(size),)),
+    Case("debiased_gram", _debiased_gram),
+    Case("positive_gram", lambda size: (_indefinite_gram(size),), rtol=1e-10, atol=1e-10, reason=SOLVER),
+    Case("mgda", lambda size: (_gram(size),), rtol=1e-10, atol=1e-12, reason=SOLVER),
+    Case("cagrad", lambda size: (_gram(size), 0.5), rtol=1e-10, reason=SOLVER),
+    Case("dual_proj", _preferred, rtol=1e-10, reason=SOLVER),
+    Case("upgrad", _preferred, rtol=1e-10, reason=SOLVER),
     Case("info", lambda size: tuple(_vectors(size, 3))),
 ]

@@ -23,10 +23,13 @@ from fastars._structs import (
     identity_filter,
 )
 from fastars.kernels.filter import filter_from_moments, merge_moments
+from fastars.kernels.gradients import debiased_gram, gradient_norms, gram
 from fastars.kernels.noise import NOISE_BLOCK, episode_seeds, fill_noise, noise_slices, noise_table, perturb, sample_indices
 from fastars.kernels.norms import Diagnostics, Info, diagnostics, info, norm, norm_sq
 from fastars.kernels.policy import action_scores, batch_action_scores, fill_actions
+from fastars.kernels.quadratic import cagrad, dual_proj, mgda, upgrad
 from fastars.kernels.rollout import antithetic_rollouts, rollouts
+from fastars.kernels.symmetric import positive_gram
 from fastars.kernels.update import (
     adam_step,
     candidate_returns,
@@ -63,29 +66,37 @@ __all__ = [
     "adam_step",
     "antithetic_rollouts",
     "batch_action_scores",
+    "cagrad",
     "candidate_returns",
     "centered_ranks",
+    "debiased_gram",
     "diagnostics",
     "direction_weights",
+    "dual_proj",
     "episode_seeds",
     "fill_actions",
     "fill_noise",
     "filter_from_moments",
     "finite_pairs",
+    "gradient_norms",
+    "gram",
     "identity_filter",
     "info",
     "merge_moments",
+    "mgda",
     "noise_slices",
     "noise_table",
     "norm",
     "norm_sq",
     "perturb",
+    "positive_gram",
     "return_std",
     "rollouts",
     "sample_indices",
     "sgd_step",
     "sign_returns",
     "top_directions",
+    "upgrad",
     "weighted_sum",
     "weighted_sums",
 ]

@@ -5,10 +5,13 @@ to the last bit wherever both compute with +, -, *, / and sqrt alone.
 """
 
 from .filter import filter_from_moments, merge_moments
+from .gradients import debiased_gram, gradient_norms, gram
 from .noise import NOISE_BLOCK, episode_seeds, fill_noise, noise_slices, noise_table, perturb, sample_indices
 from .norms import Diagnostics, Info, diagnostics, info, norm, norm_sq
 from .policy import action_scores, batch_action_scores, fill_actions
+from .quadratic import cagrad, dual_proj, mgda, upgrad
 from .rollout import Moments, Rollouts, antithetic_rollouts, rollouts
+from .symmetric import positive_gram
 from .update import (
     adam_step,
     candidate_returns,
@@ -33,28 +36,36 @@ __all__ = [
     "adam_step",
     "antithetic_rollouts",
     "batch_action_scores",
+    "cagrad",
     "candidate_returns",
     "centered_ranks",
+    "debiased_gram",
     "diagnostics",
     "direction_weights",
+    "dual_proj",
     "episode_seeds",
     "fill_actions",
     "fill_noise",
     "filter_from_moments",
     "finite_pairs",
+    "gradient_norms",
+    "gram",
     "info",
     "merge_moments",
+    "mgda",
     "noise_slices",
     "noise_table",
     "norm",
     "norm_sq",
     "perturb",
+    "positive_gram",
     "return_std",
     "rollouts",
     "sample_indices",
     "sgd_step",
     "sign_returns",
     "top_directions",
+    "upgrad",
     "weighted_sum",
     "weighted_sums",
 ]

@@ -1,0 +1,284 @@
+"""Weights that solve a quadratic program on the Gram matrix G of T tasks' gradients, G_ij = g_i . g_j.
+
+All of them come down to min 1/2 y'Ay - b'y over y >= 0, where a finite sequence of supports ends at the solution (Lawson & Hanson
+1974, chapter 23). An indefinite G is replaced by `positive_gram(G)`.
+"""
+
+import numpy as np
+
+from fastars._jit import kernel
+from fastars.kernels.symmetric import factor, positive_gram, solve
+
+REGULARISATION = 1e-4  # of `dual_proj` and `upgrad`, as in TorchJD: added to the diagonal of G / trace(G)
+_ROUNDING = 1e-15  # a gradient of the program below this part of its terms is 0
+_STATIONARY = 1e-14  # |g_w|^2 below this part of the trace is 0
+
+
+@kernel
+def nonnegative_minimum(matrix, linear):
+    """The y >= 0 that minimises 1/2 y' matrix y - linear' y."""
+    n = linear.shape[0]
+    y, used, refused = np.zeros(n), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+    lower, values = np.empty((n, n)), np.empty(n)
+    for _ in range(10 * n):
+        entering = _steepest(matrix, linear, y, used | refused)
+        if entering < 0:
+            break
+        used[entering] = True
+        while True:
+            index = np.flatnonzero(used)
+            if not factor(matrix, index, lower):
+                used[entering], y[entering] = False, 0.0  # it depends on those in use
+                refused[entering] = True
+                break
+            z = values[: index.shape[0]]
+            for i in range(index.shape[0]):
+                z[i] = linear[index[i]]
+            solve(lower, z)
+            if _move(y, index, z, used):
+                refused[:] = False
+                break
+            if y[entering] == 0.0 and not used[entering]:
+                refused[entering] = True
+    return y
+
+
+@kernel
+def _steepest(matrix, linear, y, closed):
+    """The open entry with the largest component of linear - matrix y, or -1 if none is positive beyond rounding."""
+    best, entering = 0.0, -1
+    for j in range(y.shape[0]):
+        if not closed[j]:
+            value, size = linear[j], abs(linear[j])
+            for k in range(y.shape[0]):
+                value -= matrix[j, k] * y[k]
+                size += abs(matrix[j, k] * y[k])
+            if value > best and value > _ROUNDING * y.shape[0] * size:
+                best, entering = value, j
+    return entering
+
+
+@kernel
+def _move(y, index, z, used):
+    """Go from y to z on the support `index`, as far as y stays positive; whether that is all the way."""
+    step, last = 1.0, -1
+    for i in range(index.shape[0]):
+        if z[i] <= 0.0:
+            length = y[index[i]] / (y[index[i]] - z[i]) if y[index[i]] > 0.0 else 0.0
+            if length < step or last < 0:
+                step, last = length, i
+    for i in range(index.shape[0]):
+        y[index[i]] += step * (z[i] - y[index[i]]) if last >= 0 else z[i] - y[index[i]]
+        if last >= 0 and (i == last or y[index[i]] <= 0.0):
+            y[index[i]] = 0.0
+            used[index[i]] = False
+    return last < 0
+
+
+@kernel
+def _nearest_to_origin(gram):
+    """Weights of the point of the gradients' convex hull that is nearest to the origin; `gram` is positive semi-definite.
+
+    With any positive number added to all entries of G, it is w = y / sum(y) of the y >= 0 that minimises 1/2 y'Gy - sum(y): on its
+    support (Gw)_i = w'Gw, elsewhere (Gw)_i >= w'Gw. The number makes a solution exist where the hull contains the origin.
+    """
+    n = gram.shape[0]
+    smallest, n_zeros = np.inf, 0
+    for i in range(n):
+        if gram[i, i] <= 0.0:
+            n_zeros += 1
+        else:
+            smallest = min(smallest, gram[i, i])
+    weights = np.zeros(n)
+    if n_zeros > 0:
+        for i in range(n):
+            if gram[i, i] <= 0.0:
+                weights[i] = 1.0 / n_zeros
+        return weights
+    y = nonnegative_minimum(gram + smallest, np.ones(n))
+    total = 0.0
+    for i in range(n):
+        total += y[i]
+    for i in range(n):
+        weights[i] = y[i] / total
+    return weights
+
+
+@kernel
+def _form(gram, x, y):
+    """x' gram y."""
+    total = 0.0
+    for i in range(x.shape[0]):
+        product = 0.0
+        for j in range(y.shape[0]):
+            product += gram[i, j] * y[j]
+        total += x[i] * product
+    return total
+
+
+@kernel
+def _trace(gram):
+    total = 0.0
+    for i in range(gram.shape[0]):
+        total += gram[i, i]
+    return total
+
+
+@kernel
+def mgda(gram):
+    """Weights of the shortest convex combination of the gradients (Desideri 2012, MGDA; Sener & Koltun 2018, equation 3), exact.
+
+    The combination doesn't conflict with any task: (Gw)_i >= w'Gw. It favours tasks with small gradients. Tasks without a gradient
+    share all the weight: nothing can be shorter.
+
+    Parameters
+    ----------
+    gram : ndarray of float64, shape (T, T)
+        G of the module's docstring.
+
+    Returns
+    -------
+    ndarray of float64, shape (T,)
+        w >= 0, sum(w) = 1. Where several are as good, such as for equal gradients, one of them.
+    """
+    return _nearest_to_origin(positive_gram(gram))
+
+
+@kernel
+def cagrad(gram, c):
+    """Weights of the direction within c |g_0| of the mean gradient g_0 that serves the worst task best (Liu et al. 2021, CAGrad).
+
+    w minimises w'Gb + c |g_0| sqrt(w'Gw) on the simplex, b = 1/T, and the weights are b + c |g_0| / |g_w| w. For a given
+    |g_w| = c |g_0| s this w is the one of the point nearest to the origin in the hull of all g_i + s g_0. On one support
+    |g_w|^2 - (c |g_0| s)^2 is linear in s^2, so that false position (Illinois) finds the s in which it is 0 within a few steps.
+
+    Parameters
+    ----------
+    gram : ndarray of float64, shape (T, T)
+        G of the module's docstring.
+    c : float
+        Radius, c >= 0: 0 gives the mean gradient, 1 allows for no step at all.
+
+    Returns
+    -------
+    ndarray of float64, shape (T,)
+        Weights of at least 1/T; zeros where g_w vanishes: then no direction serves all tasks. (Differs from TorchJD, which takes a
+        |g_w| of up to 1e-4 sqrt(trace G) for 0; here 1e-7.)
+    """
+    n = gram.shape[0]
+    positive = positive_gram(gram)
+    mean = np.full(n, 1.0 / n)
+    radius_sq = c * c * _form(positive, mean, mean)
+    trace = _trace(positive)
+    if radius_sq <= c * c * _STATIONARY * trace:
+        return mean
+    low, high = _STATIONARY * trace / radius_sq, trace / radius_sq
+    weights, excess_low = _shifted(positive, low, radius_sq)
+    if excess_low <= 0.0:
+        return np.zeros(n)
+    weights, excess_high = _shifted(positive, high, radius_sq)
+    for _ in range(100):
+        if excess_high == 0.0 or high - low <= 4e-16 * high:
+            break
+        middle = high - excess_high * (high - low) / (excess_high - excess_low)
+        if not low < middle < high:
+            middle = 0.5 * (low + high)
+        weights, excess = _shifted(positive, middle, radius_sq)
+        if abs(excess) <= 1e-15 * radius_sq * middle:
+            break
+        if excess > 0.0:
+            low, excess_low, excess_high = middle, excess, 0.5 * excess_high
+        else:
+            high, excess_high, excess_low = middle, excess, 0.5 * excess_low
+    ratio = np.sqrt(radius_sq / _form(positive, weights, weights))
+    for i in range(n):
+        weights[i] = mean[i] + ratio * weights[i]
+    return weights
+
+
+@kernel
+def _shifted(gram, square, radius_sq):
+    """The weights w nearest to the origin among the g_i + s g_0, s^2 = `square`, and w'Gw - radius_sq s^2."""
+    n = gram.shape[0]
+    s, shifted = np.sqrt(square), gram.copy()
+    with_mean, mean_sq = np.zeros(n), 0.0
+    for i in range(n):
+        for j in range(n):
+            with_mean[i] += gram[i, j] / n
+        mean_sq += with_mean[i] / n
+    for i in range(n):
+        for j in range(n):
+            shifted[i, j] += s * (with_mean[i] + with_mean[j]) + square * mean_sq
+    weights = _nearest_to_origin(shifted)
+    return weights, _form(gram, weights, weights) - radius_sq * square
+
+
+@kernel
+def dual_proj(gram, preference):
+    """Weights of the preferred combination projected onto the dual cone of the gradients (Lopez-Paz & Ranzato 2017, GEM).
+
+    v minimises v'Av under v >= u, A = G / trace(G) + 1e-4 I, as in TorchJD. It conflicts with no task, up to the 1e-4:
+    (Av)_i >= 0. (Differs from TorchJD, which takes a trace below 1e-4 for 0.)
+
+    Parameters
+    ----------
+    gram : ndarray of float64, shape (T, T)
+        G of the module's docstring.
+    preference : ndarray of float64, shape (T,)
+        u, not negative; 1/T is the mean gradient.
+
+    Returns
+    -------
+    ndarray of float64, shape (T,)
+        v, no less than the preference.
+    """
+    return _dual(_regularised(gram), preference)
+
+
+@kernel
+def upgrad(gram, preference):
+    """Weights of the sum of the gradients, each projected onto the dual cone of all (Quinton & Rey 2024, UPGrad).
+
+    The sum of the v_i that minimise v'Av under v >= u_i e_i, A as in `dual_proj`.
+
+    Parameters
+    ----------
+    gram : ndarray of float64, shape (T, T)
+        G of the module's docstring.
+    preference : ndarray of float64, shape (T,)
+        u, not negative; 1/T is the mean gradient.
+
+    Returns
+    -------
+    ndarray of float64, shape (T,)
+        No less than the preference.
+    """
+    n = gram.shape[0]
+    matrix, weights, own = _regularised(gram), np.zeros(n), np.zeros(n)
+    for i in range(n):
+        own[:] = 0.0
+        own[i] = preference[i]
+        weights += _dual(matrix, own)
+    return weights
+
+
+@kernel
+def _regularised(gram):
+    matrix = positive_gram(gram)
+    trace = _trace(matrix)
+    if trace > 0.0:
+        matrix /= trace
+    for i in range(gram.shape[0]):
+        matrix[i, i] += REGULARISATION
+    return matrix
+
+
+@kernel
+def _dual(matrix, least):
+    """The v >= least that minimises v' matrix v: least + y, where y >= 0 minimises 1/2 y'Ay + y'A least."""
+    n = least.shape[0]
+    linear = np.zeros(n)
+    for i in range(n):
+        for j in range(n):
+            linear[i] -= matrix[i, j] * least[j]
+    return least + nonnegative_minimum(matrix, linear)

@@ -1,0 +1,132 @@
+"""Small symmetric matrices: what the solvers on a Gram matrix are made of.
+
+The sizes are the number of tasks, so these are plain loops, without LAPACK and its last bits.
+"""
+
+import math
+
+import numpy as np
+
+from fastars._jit import kernel
+
+_DEPENDENT = 1e-14  # a pivot of less than this part of its diagonal is rounding
+_INDEFINITE = 1e-13  # an eigenvalue of the cosines above minus this is rounding
+
+
+@kernel
+def factor(matrix, index, lower):
+    """Write L of L L' = matrix[index][:, index] to the first rows of `lower`; whether no row depends on those before it."""
+    for i in range(index.shape[0]):
+        for j in range(i + 1):
+            value = matrix[index[i], index[j]]
+            for k in range(j):
+                value -= lower[i, k] * lower[j, k]
+            if j < i:
+                lower[i, j] = value / lower[j, j]
+            elif value > _DEPENDENT * matrix[index[i], index[i]]:
+                lower[i, i] = math.sqrt(value)
+            else:
+                return False
+    return True
+
+
+@kernel
+def solve(lower, x):
+    """Replace x by the solution y of L L' y = x."""
+    n = x.shape[0]
+    for i in range(n):
+        for k in range(i):
+            x[i] -= lower[i, k] * x[k]
+        x[i] /= lower[i, i]
+    for i in range(n - 1, -1, -1):
+        for k in range(i + 1, n):
+            x[i] -= lower[k, i] * x[k]
+        x[i] /= lower[i, i]
+
+
+@kernel
+def eigen(matrix):
+    """Eigenvalues (n,) and eigenvectors, the rows of (n, n), by cyclic Jacobi rotations (Golub & Van Loan, section 8.5)."""
+    n = matrix.shape[0]
+    a, vectors = matrix.copy(), np.eye(n)
+    for _ in range(50):  # about 6 are needed
+        off, size = 0.0, 0.0
+        for p in range(n):
+            size += a[p, p] * a[p, p]
+            for q in range(p):
+                off += a[p, q] * a[p, q]
+        if off <= 1e-34 * size:
+            break
+        for p in range(n - 1):
+            for q in range(p + 1, n):
+                if a[p, q] == 0.0:
+                    continue
+                tau = (a[q, q] - a[p, p]) / (2.0 * a[p, q])
+                t = math.copysign(1.0, tau) / (abs(tau) + math.hypot(1.0, tau))
+                c = 1.0 / math.sqrt(1.0 + t * t)
+                _rotate(a[p], a[q], c, t * c)
+                _rotate(a[:, p], a[:, q], c, t * c)
+                a[p, q] = a[q, p] = 0.0
+                _rotate(vectors[p], vectors[q], c, t * c)
+    return np.diag(a).copy(), vectors
+
+
+@kernel
+def _rotate(x, y, c, s):
+    """(x, y) <- (c x - s y, s x + c y)."""
+    for k in range(x.shape[0]):
+        x[k], y[k] = c * x[k] - s * y[k], s * x[k] + c * y[k]
+
+
+@kernel
+def cosines(gram):
+    """Norms of the tasks (0 where the diagonal is not positive) and their cosines, which are 0 with a task of norm 0."""
+    n = gram.shape[0]
+    norms, cos = np.zeros(n), np.eye(n)
+    for i in range(n):
+        if gram[i, i] > 0.0:
+            norms[i] = math.sqrt(gram[i, i])
+        for j in range(i):
+            if norms[i] > 0.0 and norms[j] > 0.0:
+                cos[i, j] = cos[j, i] = gram[i, j] / norms[i] / norms[j]
+    return norms, cos
+
+
+@kernel
+def positive_gram(gram):
+    """A Gram matrix in place of one that noise has made indefinite (`debiased_gram`).
+
+    Tasks whose diagonal is not positive get rows of zeros. Negative eigenvalues of the other tasks' cosines are set to 0, which shrinks
+    cosines that exclude each other; norms are kept. A matrix that has none is returned as it is.
+
+    Parameters
+    ----------
+    gram : ndarray of float64, shape (T, T)
+        Symmetric.
+
+    Returns
+    -------
+    ndarray of float64, shape (T, T)
+        Positive semi-definite up to rounding.
+    """
+    n = gram.shape[0]
+    norms, cos = cosines(gram)
+    positive = gram.copy()
+    for i in range(n):
+        if norms[i] == 0.0:
+            positive[i] = 0.0
+            positive[:, i] = 0.0
+        cos[i, i] += _INDEFINITE
+    if factor(cos, np.arange(n), np.empty((n, n))):
+        return positive
+    values, vectors = eigen(cos)
+    for i in range(n):
+        for j in range(n):
+            cos[i, j] = 0.0
+            for k in range(n):
+                cos[i, j] += max(values[k], 0.0) * vectors[k, i] * vectors[k, j]
+    for i in range(n):
+        for j in range(i):
+            shrunk = cos[i, j] / math.sqrt(cos[i, i] * cos[j, j])
+            positive[i, j] = positive[j, i] = shrunk * norms[i] * norms[j]
+    return positive

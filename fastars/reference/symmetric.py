@@ -1,0 +1,19 @@
+"""A Gram matrix in place of an indefinite one."""
+
+import numpy as np
+
+
+def positive_gram(gram):
+    """Zeros for tasks whose diagonal is not positive; negative eigenvalues of the cosines to 0, and the diagonal as it was."""
+    norms = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    kept = norms > 0.0
+    positive = np.where(np.outer(kept, kept), gram, 0.0)
+    scale = np.outer(norms[kept], norms[kept])
+    values, vectors = np.linalg.eigh(gram[np.ix_(kept, kept)] / scale)
+    if np.all(values > -1e-13):
+        return positive
+    cos = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    size = np.sqrt(np.diag(cos))
+    positive[np.ix_(kept, kept)] = cos / np.outer(size, size) * scale
+    np.fill_diagonal(positive, norms * norms)
+    return positive
