@@ -24,6 +24,7 @@ from fastars._structs import (
 )
 from fastars.kernels.filter import filter_from_moments, merge_moments
 from fastars.kernels.gradients import debiased_gram, gradient_norms, gram
+from fastars.kernels.gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
 from fastars.kernels.noise import NOISE_BLOCK, episode_seeds, fill_noise, noise_slices, noise_table, perturb, sample_indices
 from fastars.kernels.norms import Diagnostics, Info, diagnostics, info, norm, norm_sq
 from fastars.kernels.policy import action_scores, batch_action_scores, fill_actions
@@ -66,6 +67,7 @@ __all__ = [
     "adam_step",
     "antithetic_rollouts",
     "batch_action_scores",
+    "bounded_weights",
     "cagrad",
     "candidate_returns",
     "centered_ranks",
@@ -79,6 +81,10 @@ __all__ = [
     "filter_from_moments",
     "finite_pairs",
     "gradient_norms",
+    "gradnorm_closed",
+    "gradnorm_gradient",
+    "gradnorm_log",
+    "gradnorm_softmax",
     "gram",
     "identity_filter",
     "info",

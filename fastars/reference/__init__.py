@@ -6,6 +6,7 @@ to the last bit wherever both compute with +, -, *, / and sqrt alone.
 
 from .filter import filter_from_moments, merge_moments
 from .gradients import debiased_gram, gradient_norms, gram
+from .gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
 from .noise import NOISE_BLOCK, episode_seeds, fill_noise, noise_slices, noise_table, perturb, sample_indices
 from .norms import Diagnostics, Info, diagnostics, info, norm, norm_sq
 from .policy import action_scores, batch_action_scores, fill_actions
@@ -36,6 +37,7 @@ __all__ = [
     "adam_step",
     "antithetic_rollouts",
     "batch_action_scores",
+    "bounded_weights",
     "cagrad",
     "candidate_returns",
     "centered_ranks",
@@ -49,6 +51,10 @@ __all__ = [
     "filter_from_moments",
     "finite_pairs",
     "gradient_norms",
+    "gradnorm_closed",
+    "gradnorm_gradient",
+    "gradnorm_log",
+    "gradnorm_softmax",
     "gram",
     "info",
     "merge_moments",

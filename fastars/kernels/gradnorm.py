@@ -1,0 +1,184 @@
+"""GradNorm (Chen et al. 2018, arXiv 1711.02257) in terms of its gradients' norms.
+
+The gradient of a weighted loss is w_i times that of the loss. So all that GradNorm needs of T tasks are the norms n_i = |grad L_i|,
+and there is no second derivative to compute.
+
+Symbols: w_i are the weights, L~_i = L_i / L_i(0) the loss ratios, r_i = L~_i / mean(L~) the inverse training rates (large is slow),
+G_i = |w_i| n_i, Gbar = mean(G), and the target of G_i is Gbar r_i^alpha, which counts as a constant (else all weights go to zero).
+"""
+
+import math
+
+import numpy as np
+
+from fastars._jit import inline, kernel
+
+
+@inline
+def _mean(values):
+    total = 0.0
+    for value in values:
+        total += value
+    return total / values.shape[0]
+
+
+@inline
+def _scale(weights, total):
+    """Scale weights in place to a sum."""
+    present = 0.0
+    for weight in weights:
+        present += weight
+    for i in range(weights.shape[0]):
+        weights[i] *= total / present
+
+
+@kernel
+def gradnorm_gradient(weights, norms, ratios, alpha):
+    """The gradient of L_grad = sum over i of |G_i - target_i| with respect to the weights (section 3.2).
+
+    Parameters
+    ----------
+    weights, norms, ratios : ndarray of float64, shape (T,)
+        w, n and L~ of the module's docstring; the ratios are positive.
+    alpha : float
+        Strength of the pull towards equal training rates; 0 leaves losses out of it.
+
+    Returns
+    -------
+    ndarray of float64, shape (T,)
+        sign(G_i - target_i) sign(w_i) n_i.
+    """
+    n_tasks, mean_ratio = weights.shape[0], _mean(ratios)
+    mean = 0.0
+    for i in range(n_tasks):
+        mean += abs(weights[i]) * norms[i]
+    mean /= n_tasks
+    gradient = np.empty(n_tasks)
+    for i in range(n_tasks):
+        distance = abs(weights[i]) * norms[i] - mean * (ratios[i] / mean_ratio) ** alpha
+        gradient[i] = np.sign(distance) * np.sign(weights[i]) * norms[i]
+    return gradient
+
+
+@kernel
+def gradnorm_closed(norms, ratios, alpha):
+    """The weights at which every G_i is its target: r_i^alpha / n_i, up to a factor.
+
+    Parameters
+    ----------
+    norms, ratios : ndarray of float64, shape (T,)
+        n and L~ of the module's docstring, all positive.
+    alpha : float
+        As for `gradnorm_gradient`.
+
+    Returns
+    -------
+    ndarray of float64, shape (T,)
+        They sum to T.
+    """
+    n_tasks, mean_ratio = norms.shape[0], _mean(ratios)
+    weights = np.empty(n_tasks)
+    for i in range(n_tasks):
+        weights[i] = (ratios[i] / mean_ratio) ** alpha / norms[i]
+    _scale(weights, n_tasks)
+    return weights
+
+
+@kernel
+def gradnorm_log(weights, norms, ratios, alpha, learning_rate):
+    """A step in the logarithms of the weights towards those of `gradnorm_closed`, which are its fixed point.
+
+    Steps that add to the weights, as the paper's do, can't resolve one of 2e-4 with a step of 0.025; these can, and no weight
+    becomes negative.
+
+    Parameters
+    ----------
+    weights, norms, ratios : ndarray of float64, shape (T,)
+        w, n and L~ of the module's docstring, all positive.
+    alpha : float
+        As for `gradnorm_gradient`.
+    learning_rate : float
+        Share of the distance that a step goes; it goes at most this far.
+
+    Returns
+    -------
+    ndarray of float64, shape (T,)
+        w_i exp(-learning_rate clip(log(G_i / target_i), -1, 1)), scaled to the sum T.
+    """
+    n_tasks, mean_ratio = weights.shape[0], _mean(ratios)
+    mean = 0.0
+    for i in range(n_tasks):
+        mean += weights[i] * norms[i]
+    mean /= n_tasks
+    stepped = np.empty(n_tasks)
+    for i in range(n_tasks):
+        distance = math.log(weights[i] * norms[i] / (mean * (ratios[i] / mean_ratio) ** alpha))
+        stepped[i] = weights[i] * math.exp(-learning_rate * min(max(distance, -1.0), 1.0))
+    _scale(stepped, n_tasks)
+    return stepped
+
+
+@kernel
+def gradnorm_softmax(logits, norms, ratios, alpha):
+    """Weights T softmax(v), as LibMTL has them, and the gradient of L_grad with respect to v.
+
+    Parameters
+    ----------
+    logits, norms, ratios : ndarray of float64, shape (T,)
+        v, and n and L~ of the module's docstring.
+    alpha : float
+        As for `gradnorm_gradient`.
+
+    Returns
+    -------
+    weights, gradient : ndarray of float64, shape (T,)
+        With p = softmax(v) and u the gradient with respect to the weights: T p, and T p (u - p . u).
+    """
+    n_tasks = logits.shape[0]
+    largest = logits[0]
+    for logit in logits:
+        largest = max(largest, logit)
+    weights = np.empty(n_tasks)
+    for i in range(n_tasks):
+        weights[i] = math.exp(logits[i] - largest)
+    _scale(weights, n_tasks)
+    gradient = gradnorm_gradient(weights, norms, ratios, alpha)
+    mean = 0.0
+    for i in range(n_tasks):
+        mean += weights[i] / n_tasks * gradient[i]
+    for i in range(n_tasks):
+        gradient[i] = weights[i] * (gradient[i] - mean)
+    return weights, gradient
+
+
+@kernel
+def bounded_weights(weights, least, total):
+    """Weights scaled to a sum; those that would be below `least` stand there, and the others share the rest.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, shape (T,)
+        At least one is positive; negative ones end at `least`.
+    least, total : float
+        `total` is at least T times `least`.
+
+    Returns
+    -------
+    ndarray of float64, shape (T,)
+    """
+    n_tasks = weights.shape[0]
+    scaled, is_least = np.empty(n_tasks), np.zeros(n_tasks, np.bool_)
+    found = True
+    while found:
+        present, rest = 0.0, total
+        for i in range(n_tasks):
+            if is_least[i]:
+                rest -= least
+            else:
+                present += weights[i]
+        found = False
+        for i in range(n_tasks):
+            scaled[i] = least if is_least[i] else weights[i] * (rest / present)
+            if scaled[i] < least:
+                is_least[i] = found = True
+    return scaled

@@ -1,0 +1,51 @@
+"""GradNorm (Chen et al. 2018, arXiv 1711.02257) in terms of its gradients' norms.
+
+Symbols: n_i = |grad L_i| of T tasks, w_i their weights, L~_i = L_i / L_i(0) their loss ratios, r_i = L~_i / mean(L~) their inverse
+training rates, G_i = |w_i| n_i, Gbar = mean(G), and the target Gbar r_i^alpha, which counts as a constant.
+"""
+
+import numpy as np
+
+
+def gradnorm_gradient(weights, norms, ratios, alpha):
+    """The gradient of L_grad = sum over i of |G_i - target_i| with respect to w (section 3.2): sign(G - target) sign(w) n."""
+    rates = ratios / ratios.mean()
+    weighted = np.abs(weights) * norms
+    return np.sign(weighted - weighted.mean() * rates**alpha) * np.sign(weights) * norms
+
+
+def gradnorm_closed(norms, ratios, alpha):
+    """Where every G_i is its target: w_i = r_i^alpha / n_i, up to a factor; here they sum to T."""
+    weights = (ratios / ratios.mean()) ** alpha / norms
+    return weights * (len(norms) / weights.sum())
+
+
+def gradnorm_log(weights, norms, ratios, alpha, learning_rate):
+    """A step towards it in the logarithms: w_i exp(-learning_rate clip(log(G_i / target_i), -1, 1)). They sum to T afterwards."""
+    rates = ratios / ratios.mean()
+    weighted = weights * norms
+    distance = np.log(weighted / (weighted.mean() * rates**alpha))
+    stepped = weights * np.exp(-learning_rate * np.clip(distance, -1.0, 1.0))
+    return stepped * (len(norms) / stepped.sum())
+
+
+def gradnorm_softmax(logits, norms, ratios, alpha):
+    """With w = T softmax(v): (w, the gradient of L_grad with respect to v)."""
+    shares = np.exp(logits - logits.max())
+    shares /= shares.sum()
+    weights = len(norms) * shares
+    gradient = gradnorm_gradient(weights, norms, ratios, alpha)
+    return weights, len(norms) * shares * (gradient - (shares * gradient).sum())
+
+
+def bounded_weights(weights, least, total):
+    """Weights scaled to a sum; those that would be below `least` stand there, and the others share the rest."""
+    weights = np.array(weights, np.float64)
+    at_least = np.zeros(len(weights), bool)
+    while True:
+        scaled = np.full(len(weights), least)
+        free = ~at_least
+        scaled[free] = weights[free] * ((total - least * at_least.sum()) / weights[free].sum())
+        if not (scaled[free] < least).any():
+            return scaled
+        at_least |= scaled < least

@@ -1,0 +1,79 @@
+"""Weights for several losses, rewards or gradients: GradNorm, uncertainty weighting and others, on arrays of any framework.
+
+Every method is a class with one way to use it,
+
+    weights = method.step(losses=..., norms=... | grads=... | gram=..., stds=...)
+
+of which `method.needs` says what it looks at. Nothing here knows of ARS, or of an environment. A method is a file, and a line in
+the table below. The arithmetic is in `fastars.kernels`, with twins in `fastars.reference`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# Class by the name that `ARS(weighting=...)` takes, and its module.
+_HOME = {
+    "uniform": ("Uniform", "fixed"),
+    "fixed": ("Fixed", "fixed"),
+    "std": ("StandardDeviation", "fixed"),
+    "gradnorm": ("GradNorm", "gradnorm"),
+}
+METHODS = tuple(_HOME)
+_CLASSES = {**dict(_HOME.values()), "Custom": "fixed", "Method": "method"}
+
+__all__ = ["METHODS", "make_method", *sorted(_CLASSES)]
+
+if TYPE_CHECKING:  # for editors and type checkers
+    from fastars.weighting.fixed import Custom, Fixed, StandardDeviation, Uniform
+    from fastars.weighting.gradnorm import GradNorm
+    from fastars.weighting.method import Method
+
+
+def make_method(weighting: Any, n_tasks: int | None = None, names: Any = None, **arguments: Any) -> Any:
+    """A weighting method.
+
+    Parameters
+    ----------
+    weighting : str, Method or callable
+        A name of `METHODS`; a method, which is given back if it fits; or a function of (gram, losses) that gives weights.
+    n_tasks, names
+        Of the tasks.
+    **arguments
+        Of the method's constructor, where it is named.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a method of another number of tasks.
+    TypeError
+        If `weighting` is none of these.
+    """
+    from fastars.weighting.fixed import Custom
+    from fastars.weighting.method import Method
+
+    if isinstance(weighting, Method):
+        if n_tasks is not None and weighting.n_tasks not in (None, n_tasks):
+            raise ValueError(f"weighting must be a method of {n_tasks} tasks, got {weighting!r}")
+        weighting.n_tasks = weighting.n_tasks or n_tasks
+        weighting.names = weighting.names or (None if names is None else tuple(names))
+        return weighting
+    if isinstance(weighting, str):
+        if weighting not in METHODS:
+            raise ValueError(f"weighting must be one of {', '.join(map(repr, METHODS))}, got {weighting!r}")
+        name, module = _HOME[weighting]
+        return getattr(import_module(f"{__name__}.{module}"), name)(n_tasks, names=names, **arguments)
+    if callable(weighting):
+        return Custom(weighting, n_tasks, names=names, **arguments)
+    raise TypeError(f"weighting must be a name, a method or a function, got {weighting!r}")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _CLASSES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_CLASSES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,369 @@
+"""What all weighting methods have in common: what goes in is checked, and a step happens whole or not at all."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from fastars import kernels
+from fastars._structs import FloatArray
+
+NEEDS = ("losses", "norms", "gram", "stds")
+State = dict[str, Any]
+
+
+class Inputs(NamedTuple):
+    """What a step is told of the tasks; None where it was not."""
+
+    losses: FloatArray | None  # (T,)
+    norms: FloatArray | None  # (T,), of the gradients
+    gram: FloatArray | None  # (T, T), of the gradients
+    stds: FloatArray | None  # (T,)
+    mask: np.ndarray  # (T,), which tasks take part: at least one
+
+
+class Step(NamedTuple):
+    """What a step gives."""
+
+    weights: FloatArray  # (T,), of this step
+    next_weights: FloatArray  # (T,), of the next one; those of tasks that take no part are not looked at
+    state: State  # of the method
+    info: dict[str, Any]
+
+
+class Method:
+    """A way to weight the losses, rewards or gradients of T tasks, from step to step.
+
+    Parameters
+    ----------
+    n_tasks : int, optional
+        T. Default: as many as the first step has.
+    names : sequence of str, optional
+        Of the tasks.
+    normalize : {"sum", "mean"}, optional
+        Scale the weights so that their absolute values sum to 1, or to T. Default: as the method has them.
+    update_every : int
+        Steps from one update to the next; between them the weights stay as they are.
+
+    Attributes
+    ----------
+    mask : ndarray of bool, shape (T,)
+        Tasks that take part. The others keep their weights.
+    freeze : bool
+        While True, no weight changes.
+    n_steps : int
+        Steps taken.
+    info : dict
+        What the last update computed.
+    """
+
+    name: ClassVar[str]
+    positive_losses: ClassVar[bool] = False  # whether a loss of 0 or less is refused
+
+    def __init__(
+        self,
+        n_tasks: int | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        normalize: str | None = None,
+        update_every: int = 1,
+    ) -> None:
+        if normalize not in (None, "sum", "mean"):
+            raise ValueError(f"normalize must be 'sum', 'mean' or None, got {normalize!r}")
+        self.names = None if names is None else tuple(names)
+        if n_tasks is None and self.names is not None:
+            n_tasks = len(self.names)
+        self.n_tasks = None if n_tasks is None else _count("n_tasks", n_tasks)
+        if self.names is not None and len(self.names) != self.n_tasks:
+            raise ValueError(f"names must have {self.n_tasks} entries, one per task, got {names!r}")
+        self.normalize = normalize
+        self.update_every = _count("update_every", update_every)
+        self.freeze = False
+        self._mask: np.ndarray | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every step."""
+        self.n_steps = 0
+        self.info: dict[str, Any] = {}
+        self._weights: FloatArray | None = None
+        self._sums: FloatArray | None = None  # of all weights used
+        self._state: State | None = None
+
+    # --- What a method is: to be implemented
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What a step must be told: some of "losses", "norms", "gram", "stds"."""
+        raise NotImplementedError
+
+    def _first(self, n_tasks: int) -> tuple[FloatArray, State]:
+        """Weights and state before the first step."""
+        return np.ones(n_tasks), {}
+
+    def _next(self, weights: FloatArray, state: State, inputs: Inputs) -> Step:
+        """The step that follows from `weights` and `state`, neither of which it may change."""
+        raise NotImplementedError
+
+    # --- A step
+
+    def step(
+        self,
+        losses: Any = None,
+        *,
+        norms: Any = None,
+        grads: Any = None,
+        gram: Any = None,
+        stds: Any = None,
+    ) -> FloatArray:
+        """Look at the tasks, and learn from them.
+
+        Parameters
+        ----------
+        losses : array_like of float, shape (T,), optional
+            Their values.
+        norms : array_like of float, shape (T,), optional
+            Norms of the gradients of the tasks, unweighted.
+        grads : array_like of float, shape (T, d), or a sequence of T arrays, optional
+            The gradients themselves, from any framework: they give `gram` and `norms`, with sums in float64.
+        gram : array_like of float, shape (T, T), optional
+            Products of the gradients; it gives `norms`.
+        stds : array_like of float, shape (T,), optional
+            Standard deviations of the tasks' returns.
+
+        Returns
+        -------
+        ndarray of float64, shape (T,)
+            The weights to use now. `weights` are those that the next step begins with.
+
+        Raises
+        ------
+        ValueError
+            If something that the method needs is missing, of another length, not finite, or of a sign that it can't have.
+        """
+        inputs = self._checked(losses, norms, grads, gram, stds)
+        n_tasks = len(inputs.mask)
+        weights, state = self._first(n_tasks) if self._weights is None or self._state is None else (self._weights, self._state)
+        used, info = weights, self.info
+        if not self.freeze and self.n_steps % self.update_every == 0:
+            with np.errstate(all="ignore"):
+                step = self._next(weights, state, inputs)
+            used = np.where(inputs.mask, step.weights, weights)
+            following = np.where(inputs.mask, step.next_weights, weights)
+            if not (np.isfinite(used).all() and np.isfinite(following).all()):
+                raise ValueError(f"{type(self).__name__} has no finite weights for {self._told(inputs)}")
+            weights, state, info = following, step.state, step.info
+        self.n_tasks, self.info = n_tasks, info
+        self._weights, self._state = weights, state
+        scaled = self._scaled(used)
+        self._sums = scaled if self._sums is None else self._sums + scaled
+        self.n_steps += 1
+        return scaled
+
+    @property
+    def weights(self) -> FloatArray:
+        """Weights that the next step begins with, (T,)."""
+        if self._weights is not None:
+            return self._scaled(self._weights)
+        if self.n_tasks is None:
+            raise ValueError(f"{type(self).__name__} has no weights before its first step: n_tasks is not known")
+        return self._scaled(self._first(self.n_tasks)[0])
+
+    @property
+    def mean_weights_(self) -> FloatArray:
+        """Mean over all steps of the weights they used, (T,): for GradNorm close to the best constant ones (section 5.4)."""
+        if self._sums is None:
+            return self.weights
+        return self._sums / self.n_steps
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Which tasks take part, (T,)."""
+        if self._mask is not None:
+            return self._mask
+        return np.ones(self.n_tasks or 0, np.bool_)
+
+    @mask.setter
+    def mask(self, mask: Any) -> None:
+        array = np.array(mask, np.bool_)
+        if array.ndim != 1 or self.n_tasks not in (None, len(array)) or not array.any():
+            raise ValueError(f"mask must be True for at least one of {self.n_tasks or 'the'} tasks, got {mask!r}")
+        self.n_tasks = len(array)
+        self._mask = array
+
+    def _scaled(self, weights: FloatArray) -> FloatArray:
+        if self.normalize is None:
+            return weights.copy()
+        size = float(np.abs(weights).sum())
+        total = 1.0 if self.normalize == "sum" else len(weights)
+        return weights * (total / size) if size > 0.0 else weights.copy()
+
+    # --- Borders
+
+    def _checked(self, losses: Any, norms: Any, grads: Any, gram: Any, stds: Any) -> Inputs:
+        """What a step was told, as float64."""
+        if grads is not None:
+            gram = kernels.gram(_rows(grads))
+        given = {
+            name: self._array(name, value, self.n_tasks)
+            for name, value in (("losses", losses), ("norms", norms), ("gram", gram), ("stds", stds))
+            if value is not None
+        }
+        if "gram" in given and "norms" not in given:
+            given["norms"] = np.sqrt(np.maximum(np.diag(given["gram"]), 0.0))
+        for name in self.needs:
+            if name not in given:
+                instead = {"norms": " (or gram= or grads=)", "gram": " (or grads=)"}.get(name, "")
+                raise ValueError(f"{type(self).__name__}.step needs {name}={instead}")
+        lengths = {name: len(value) for name, value in given.items()}
+        n_tasks = self.n_tasks or next(iter(lengths.values()), 0)
+        for name, length in lengths.items():
+            if length != n_tasks:
+                raise ValueError(f"{name} must have {n_tasks} entries, one per task, got {length}")
+        if n_tasks == 0:
+            raise ValueError(f"{type(self).__name__}.step needs to be told of the tasks: n_tasks is not known")
+        if self.positive_losses and "losses" in self.needs:
+            for i in np.flatnonzero(given["losses"] <= 0.0):
+                raise ValueError(
+                    f"losses must be positive for {type(self).__name__}, got {given['losses'][i]:g} for {self._task(i)}"
+                )
+        mask = self.mask if self._mask is not None else np.ones(n_tasks, np.bool_)
+        return Inputs(*(given.get(name) for name in NEEDS), mask=mask)
+
+    def _array(self, name: str, value: Any, n_tasks: int | None) -> FloatArray:
+        array = _float64(name, value)
+        if array.ndim != (2 if name == "gram" else 1) or (name == "gram" and array.shape[0] != array.shape[1]):
+            shape = "(T, T)" if name == "gram" else "(T,)"
+            raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+        if n_tasks is not None and len(array) != n_tasks:
+            raise ValueError(f"{name} must have {n_tasks} entries, one per task, got {len(array)}")
+        if not np.isfinite(array).all():
+            bad = int(np.argmin(np.isfinite(array).reshape(len(array), -1).all(axis=1)))
+            raise ValueError(f"{name} must be finite, got {array[bad]} for {self._task(bad)}")
+        if name in ("norms", "stds") and (array < 0.0).any():
+            raise ValueError(f"{name} must be at least 0, got {array.min():g} for {self._task(int(array.argmin()))}")
+        return array
+
+    def _task(self, i: Any) -> str:
+        return f"task {int(i)}" if self.names is None else f"task {self.names[i]!r}"
+
+    @staticmethod
+    def _told(inputs: Inputs) -> str:
+        told = inputs._asdict()
+        return ", ".join(f"{name}={told[name].tolist()}" for name in NEEDS if told[name] is not None)
+
+    # --- Files
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of the constructor that are not its defaults, as plain data; those of the tasks left out."""
+        given = {}
+        for name, parameter in inspect.signature(type(self).__init__).parameters.items():
+            if name in ("self", "n_tasks", "names"):
+                continue
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray):
+                value = value.tolist()
+            if isinstance(value, tuple):
+                value = list(value)
+            if value != parameter.default:
+                given[name] = value
+        return given
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on from here: plain data and arrays."""
+        state: dict[str, Any] = {"method": self.name, "n_tasks": self.n_tasks, "n_steps": self.n_steps, "freeze": self.freeze}
+        arrays = {"weights": self._weights, "sums": self._sums, "mask": self._mask}
+        state |= {name: array.copy() for name, array in arrays.items() if array is not None}
+        if self._state is not None:
+            state["state"] = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in self._state.items()}
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave.
+
+        Raises
+        ------
+        ValueError
+            If it is of another method or of another number of tasks; nothing has changed then.
+        """
+        if state.get("method") != self.name:
+            raise ValueError(f"the state must be one of {self.name!r}, got {state.get('method')!r}")
+        n_tasks = state["n_tasks"]
+        if self.n_tasks not in (None, n_tasks):
+            raise ValueError(f"the state must be one of {self.n_tasks} tasks, got {n_tasks}")
+        arrays = {}
+        for name in ("weights", "sums", "mask"):
+            arrays[name] = None if state.get(name) is None else np.array(state[name], np.bool_ if name == "mask" else np.float64)
+            if arrays[name] is not None and (arrays[name].shape != (n_tasks,) or not np.isfinite(arrays[name]).all()):
+                raise ValueError(f"{name} must be {n_tasks} finite numbers, got {state[name]!r}")
+        n_steps = _count("n_steps", state["n_steps"], 0)
+        of_method = state.get("state")
+        if of_method is not None:
+            expected = self._first(n_tasks)[1]
+            of_method = {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in of_method.items()}
+            for name, value in expected.items():
+                if name not in of_method or np.shape(of_method[name]) != np.shape(value):
+                    raise ValueError(f"the state has no fitting {name!r}")
+        self.n_tasks, self.n_steps, self.freeze = n_tasks, n_steps, bool(state["freeze"])
+        self._weights, self._sums, self._mask, self._state = arrays["weights"], arrays["sums"], arrays["mask"], of_method
+
+    def __repr__(self) -> str:
+        given: dict[str, Any] = {}
+        if self.names is not None:
+            given["names"] = self.names
+        elif self.n_tasks is not None:
+            given["n_tasks"] = self.n_tasks
+        arguments = {**given, **self.arguments()}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
+
+
+def _count(name: str, value: Any, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    return int(value)
+
+
+def number(name: str, value: Any, least: float, below: float = np.inf) -> float:
+    """The value as a float from `least` to below `below`.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, its value and what is allowed.
+    """
+    try:
+        converted = float(value)
+    except (TypeError, ValueError):
+        converted = np.nan
+    if isinstance(value, bool) or not least <= converted < below:
+        limit = f" and below {below:g}" if below < np.inf else ""
+        raise ValueError(f"{name} must be a number of at least {least:g}{limit}, got {value!r}")
+    return converted
+
+
+def _float64(name: str, value: Any) -> FloatArray:
+    try:
+        return np.array(value, np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor of torch that is part of a graph
+        raise ValueError(f"{name} must be numbers: {error}") from error
+
+
+def _rows(grads: Any) -> np.ndarray:
+    """Gradients as a matrix, (T, d): float32 stays float32, the kernel's sums are float64."""
+    try:
+        if isinstance(grads, (list, tuple)):
+            rows = [np.asarray(gradient).ravel() for gradient in grads]
+            if len({len(row) for row in rows}) > 1:
+                raise ValueError(f"all tasks need gradients of one length, got {', '.join(str(len(row)) for row in rows)}")
+            matrix = np.stack(rows)
+        else:
+            matrix = np.asarray(grads)
+        matrix = matrix if matrix.dtype in (np.float32, np.float64) else matrix.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"grads must be numbers, a row per task: {error}") from error
+    if matrix.ndim != 2 or matrix.size == 0:
+        raise ValueError(f"grads must have shape (T, d), got {matrix.shape}")
+    return np.ascontiguousarray(matrix)
