@@ -6,8 +6,9 @@ An environment is a NamedTuple of constants plus three scalar functions, held to
     observe(env, state) -> observation                 a tuple of float32
     step(env, state, action) -> (state, reward, terminated)
 
-`state` is a tuple of floats. `action` is an int for a Discrete space and a tuple of float32 for a Box. The functions are pure, made
-of selects rather than branches, and compiled by `_jit.inline`, so that the rollout kernel can run them over SIMD lanes.
+`state` is a tuple of floats. `action` is an int for a Discrete space and a tuple of float32 for a Box. `reward` is a float, or a
+tuple of floats, one for each of several tasks. The functions are pure, made of selects rather than branches, and compiled by
+`_jit.inline`, so that the rollout kernel can run them over SIMD lanes.
 
 Where a simulator holds the state (MuJoCo), there are no lanes, and the functions work in place on arrays, one episode at a time:
 

@@ -121,6 +121,8 @@ class Task(NamedTuple):
     low: Any  # bounds of the scores, one float32 per score; their number is n_act. A tuple, or an array where there is a simulator
     high: Any
     max_steps: int  # time limit of an episode, in steps
+    is_fused: bool = False  # whether NumPy's BLAS rounds a * b + c once, where there are several rewards
+    reward_weights: Any = ()  # a float64 for each of the rewards of a step; () where the reward is a number
 
 
 class Moments(NamedTuple):
@@ -137,7 +139,7 @@ class Rollouts(NamedTuple):
     Attributes
     ----------
     returns : ndarray of float64, shape (m,)
-        Sum of rewards; NaN where the status is `NONFINITE` or `UNSTABLE`.
+        Sum of rewards, of the weighted ones where a step gives several; NaN where the status is `NONFINITE` or `UNSTABLE`.
     lengths : ndarray of int64, shape (m,)
         Steps taken.
     status : ndarray of int64, shape (m,)
@@ -145,15 +147,18 @@ class Rollouts(NamedTuple):
         ended there) or `UNSTABLE` (4: the simulator found bad numbers in its state; likewise).
     moments : Moments
         With no rows if observations were not tracked.
+    task_returns : ndarray of float64, shape (m, n_tasks)
+        Of each reward, the sum; NaN where `returns` is. No columns where the reward is a number.
     """
 
     returns: FloatArray
     lengths: IntArray
     status: IntArray
     moments: Moments
+    task_returns: FloatArray
 
 
-def empty_rollouts(n_episodes: int, n_obs: int, track: bool) -> Rollouts:
+def empty_rollouts(n_episodes: int, n_obs: int, track: bool, n_tasks: int = 0) -> Rollouts:
     """Space for the results of `n_episodes` episodes; `track` asks for the moments of their observations."""
     rows = n_episodes if track else 0
     return Rollouts(
@@ -161,6 +166,7 @@ def empty_rollouts(n_episodes: int, n_obs: int, track: bool) -> Rollouts:
         lengths=np.zeros(n_episodes, np.int64),
         status=np.zeros(n_episodes, np.int64),
         moments=Moments(np.zeros(rows, np.int64), np.zeros((rows, n_obs)), np.zeros((rows, n_obs))),
+        task_returns=np.zeros((n_episodes, n_tasks)),
     )
 
 

@@ -10,8 +10,11 @@ overlap; with a run-time stride it wants a check for each pair of rows, and give
 """
 
 import numpy as np
+from numba.core import types
+from numba.core.errors import TypingError
 from numba.extending import overload
 
+from fastars._blas import fma
 from fastars._jit import INLINE, inline
 from fastars._trig import tanh
 
@@ -92,6 +95,88 @@ def _defect(total, values):
     if len(values) == 0:
         return lambda total, values: total
     return lambda total, values: defect(total + (values[0] - values[0]), values[1:])
+
+
+def weigh(reward, weights, is_fused):
+    """A number as it is; the product of a tuple of rewards and their weights as `np.dot` has it, which `is_fused` tells of."""
+    return _product(0.0, reward, weights, is_fused) if isinstance(reward, tuple) else reward
+
+
+@overload(weigh, jit_options=INLINE)
+def _weigh(reward, weights, is_fused):
+    n_rewards = len(reward) if isinstance(reward, types.BaseTuple) else 0
+    if n_rewards != len(weights):
+        raise TypingError(f"a step gives {n_rewards or 'a number and no'} rewards, and there are {len(weights)} weights of rewards")
+    if isinstance(reward, types.BaseTuple):
+        return lambda reward, weights, is_fused: _product(0.0, reward, weights, is_fused)
+    return lambda reward, weights, is_fused: reward
+
+
+def _product(total, values, weights, is_fused):
+    for value, weight in zip(values, weights, strict=True):
+        total = fma(np.float64(value), weight, total) if is_fused else total + np.float64(value) * weight
+    return total
+
+
+@overload(_product, jit_options=INLINE)
+def _product_of(total, values, weights, is_fused):
+    if len(values) == 0:
+        return lambda total, values, weights, is_fused: total
+
+    def unrolled(total, values, weights, is_fused):
+        value = np.float64(values[0])
+        total = fma(value, weights[0], total) if is_fused else total + value * weights[0]
+        return _product(total, values[1:], weights[1:], is_fused)
+
+    return unrolled
+
+
+def rewards_of(reward):
+    """The rewards of a step as a tuple: a number is the only one."""
+    return reward if isinstance(reward, tuple) else (reward,)
+
+
+@overload(rewards_of, jit_options=INLINE)
+def _rewards_of(reward):
+    if isinstance(reward, types.BaseTuple):
+        return lambda reward: reward
+    return lambda reward: (reward,)
+
+
+def rewards64(reward):
+    """A number as float64, or a tuple of them."""
+    return to_float64(reward) if isinstance(reward, tuple) else np.float64(reward)
+
+
+@overload(rewards64, jit_options=INLINE)
+def _rewards64(reward):
+    if isinstance(reward, types.BaseTuple):
+        return lambda reward: to_float64(reward)
+    return lambda reward: np.float64(reward)
+
+
+def zeros(like):
+    """A 0.0 for each entry of `like`."""
+    return (0.0,) * len(like)
+
+
+@overload(zeros, jit_options=INLINE)
+def _zeros(like):
+    if len(like) == 0:
+        return lambda like: ()
+    return lambda like: (0.0, *zeros(like[1:]))
+
+
+def plus(totals, reward):
+    """Totals, one for each of a tuple of rewards, and these added to them; () where the reward is a number."""
+    return tuple(total + value for total, value in zip(totals, reward, strict=True)) if isinstance(reward, tuple) else ()
+
+
+@overload(plus, jit_options=INLINE)
+def _plus(totals, reward):
+    if len(totals) == 0:
+        return lambda totals, reward: ()
+    return lambda totals, reward: (totals[0] + reward[0], *plus(totals[1:], reward[1:]))
 
 
 def normalize(observation, mean, scale, clip):

@@ -19,7 +19,7 @@ import numpy as np
 from fastars import kernels, model_file, reference
 from fastars._rng import STREAM_EVALUATION, STREAM_WEIGHTS
 from fastars._signals import HeldSignals
-from fastars._structs import FAILED, UNSTABLE, Filter, FloatArray, Moments, Rollouts
+from fastars._structs import FAILED, UNSTABLE, Filter, FloatArray, Rollouts, empty_rollouts
 from fastars.config import Config, Schedule, make_config
 from fastars.envs import CompiledEnv, UnsupportedEnvError, environment
 from fastars.failures import FailureLog
@@ -392,10 +392,9 @@ class ARS:
             raise ValueError(f"returns must have {2 * self.config.n_delta} entries, got {values.size}")
         _, indices, sigma = self._asked
         self._asked = None
-        zeros = np.zeros(values.size, np.int64)
-        no_moments = Moments(np.zeros(0, np.int64), np.zeros((0, self._env.n_obs)), np.zeros((0, self._env.n_obs)))
+        rollouts = empty_rollouts(values.size, self._env.n_obs, False)._replace(returns=values)
         with HeldSignals():
-            self._update(indices, sigma, Rollouts(values, zeros, zeros, no_moments), n_episodes=1, n_steps=n_steps)
+            self._update(indices, sigma, rollouts, n_episodes=1, n_steps=n_steps)
 
     def _directions(self) -> tuple[np.ndarray, float]:
         """Where the directions of this iteration stand in the noise table, and their scale."""

@@ -175,7 +175,7 @@ class _Comparison:
             observation, reward, terminated, truncated, _ = self.other.step(action)
             step = f"{where}, step {t + 1}"
             self._compare_entries(f"{step}: observation", observations[t + 1], observation)
-            self._compare(f"{step}: reward", rewards[t], np.float64(reward))
+            self._compare_rewards(f"{step}: reward", rewards[t], reward)
             _compare_flags(f"{step}: terminated", terminates and t == length - 1, terminated)
             _compare_flags(f"{step}: truncated", t + 1 == self.compiled.max_steps, truncated)
         self.steps += length
@@ -183,8 +183,9 @@ class _Comparison:
 
     def _kernel_episode(self, seed: int, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, int, bool]:
         """(observations, rewards, length, whether it terminated) of an episode in the kernel."""
-        constants = self.compiled.constants
-        observations, rewards = np.zeros((len(actions) + 1, self.compiled.n_obs), np.float32), np.zeros(len(actions))
+        constants, n_rewards = self.compiled.constants, self.compiled.n_tasks or 1
+        observations = np.zeros((len(actions) + 1, self.compiled.n_obs), np.float32)
+        rewards = np.zeros((len(actions), n_rewards))
         if actions.ndim == 1:
             ended = inspection.discrete_episode(constants, np.uint64(seed), actions, observations, rewards)
         else:
@@ -197,6 +198,16 @@ class _Comparison:
             theirs = np.asarray(theirs).astype(np.float32).ravel()
         for k in range(len(ours)):
             self._compare(f"{where}[{k}]", ours[k], theirs[k])
+
+    def _compare_rewards(self, where: str, ours: np.ndarray, theirs: Any) -> None:
+        names = self.compiled.task_names
+        if not names:
+            return self._compare(where, ours[0], np.float64(theirs))
+        if np.shape(theirs) != ours.shape:
+            raise EnvMismatchError(f"{where} has shape {ours.shape} compiled and {np.shape(theirs)} in the reference")
+        for name, a, b in zip(names, ours, np.asarray(theirs, np.float64), strict=True):
+            self._compare(f"{where} {name!r}", a, b)
+        return None
 
     def _compare(self, where: str, ours: Any, theirs: Any) -> None:
         """Compare two numbers of the same precision."""
@@ -244,11 +255,12 @@ def calls_in_lanes(compiled: CompiledEnv) -> dict[str, tuple[str, ...]]:
     constants = compiled.constants
     state, _, _, _, _ = inspection.first_step(constants, np.ones(4, np.uint64), _an_action(compiled))
     integers, observations = np.zeros(LANES, np.int64), rows.astype(np.float32)
+    rewards = np.zeros((compiled.n_tasks or 1) * LANES)
     loops: dict[str, tuple[Any, tuple[Any, ...]]] = {"observe": (inspection.observe_lanes, (constants, rows, state, observations))}
     if hasattr(compiled.action_space, "n"):
-        loops["step"] = inspection.step_lanes_discrete, (constants, rows, state, integers, rows, integers)
+        loops["step"] = inspection.step_lanes_discrete, (constants, rows, state, integers, rewards, integers)
     else:
-        loops["step"] = inspection.step_lanes_box, (constants, rows, state, rows, _an_action(compiled), rows, integers)
+        loops["step"] = inspection.step_lanes_box, (constants, rows, state, rows, _an_action(compiled), rewards, integers)
     found = {}
     for name, (loop, arguments) in loops.items():
         dispatcher = uncached(loop)

@@ -17,6 +17,7 @@ pytest.importorskip("mujoco", reason="MuJoCo environments need the mujoco packag
 import gymnasium
 
 from fastars import ARS, UnsupportedEnvError, compiled_env_ids, evaluate_candidates, evaluate_policy
+from fastars._blas import blas_is_fused
 from fastars._jit import cache_directory
 from fastars._protocol import advance, begin, sense
 from fastars._rng import seed_generator
@@ -25,7 +26,7 @@ from fastars.envs import compiled_env, make
 from fastars.envs.mujoco.ant import is_healthy
 from fastars.envs.mujoco.capi import new_simulation
 from fastars.envs.mujoco.inverted_double_pendulum import distance_penalty, velocity_penalty
-from fastars.envs.mujoco.physics import blas_is_fused, norm, square_sum
+from fastars.envs.mujoco.physics import norm, square_sum
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*-v4 is out of date:DeprecationWarning"),

@@ -85,11 +85,18 @@ class CompiledEnv(NamedTuple):
     action_space: Any  # a Discrete or a Box
     model: Any = None  # MjModel of a MuJoCo environment
     spec: Any = None  # EnvSpec of one that Gymnasium has no id for
+    reward_space: Any = None  # a Box (n_tasks,) where a step gives several rewards
+    task_names: tuple[str, ...] = ()  # one for each of them
 
     @property
     def n_obs(self) -> int:
         """Entries of an observation."""
         return int(np.prod(self.observation_space.shape))
+
+    @property
+    def n_tasks(self) -> int:
+        """Rewards of a step; 0 where the reward is a number."""
+        return len(self.task_names)
 
     @property
     def n_act(self) -> int:
@@ -104,13 +111,31 @@ class CompiledEnv(NamedTuple):
 
     def task(self, policy: Any, clip_actions: bool = True, squash_output: bool = False) -> Task:
         """The task of `policy` in this environment, as the kernels take it."""
+        from fastars._blas import blas_is_fused
         from fastars._structs import Task
         from fastars.envs.spaces import action_form
 
         kind, low, high = action_form(self.action_space, clip_actions, squash_output)
+        rewards = blas_is_fused(), (1.0,) * self.n_tasks
         if self.model is None:  # lanes: loops over tuples are unrolled
-            return Task(self.constants, policy, kind, tuple(low), tuple(high), self.max_steps)
-        return Task(self.constants, policy, kind, low, high, self.max_steps)
+            return Task(self.constants, policy, kind, tuple(low), tuple(high), self.max_steps, *rewards)
+        return Task(self.constants, policy, kind, low, high, self.max_steps, *rewards)
+
+
+def checked_task_names(names: Any, n_tasks: int) -> tuple[str, ...]:
+    """The names of n tasks; None: "reward_0" and so on.
+
+    Raises
+    ------
+    ValueError
+        If there are not n of them, or they are not different texts.
+    """
+    if names is None:
+        return tuple(f"reward_{i}" for i in range(n_tasks))
+    given = (names,) if isinstance(names, str) else tuple(names)
+    if len(set(given)) != n_tasks or len(given) != n_tasks or not all(isinstance(name, str) and name for name in given):
+        raise ValueError(f"task_names must be {n_tasks} different names, one for each reward, got {names!r}")
+    return given
 
 
 def compiled_env_ids(family: str | None = None) -> list[str]:

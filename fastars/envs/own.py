@@ -20,7 +20,7 @@ import logging
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -32,8 +32,8 @@ from gymnasium.spaces import Box, Discrete
 from fastars._capture import Capture
 from fastars._jit import inline
 from fastars._protocol import register_functions
-from fastars._tuples import to_float32, to_float64
-from fastars.envs import OWN, CompiledEnv, UnsupportedEnvError, compiled_env_ids
+from fastars._tuples import rewards64, to_float32, to_float64
+from fastars.envs import OWN, CompiledEnv, UnsupportedEnvError, checked_task_names, compiled_env_ids
 from fastars.kernels.inspection import first_step
 
 _PARAMETERS = {"reset": ("env", "rng"), "observe": ("env", "state"), "step": ("env", "state", "action")}
@@ -61,6 +61,8 @@ class Definition:
     functions: Functions  # plain
     observation_space: Box
     action_space: Any
+    reward_space: Any  # a Box where a step gives several rewards
+    task_names: tuple[str, ...]
     kind: Any  # class of the constants in kernels: it picks the compiled functions
 
 
@@ -75,6 +77,8 @@ def register_env(
     action_space: Any,
     max_episode_steps: int,
     reward_threshold: float | None = None,
+    reward_space: Box | None = None,
+    task_names: Sequence[str] | None = None,
 ) -> CompiledEnv:
     """Make an environment of three scalar functions, which trains in compiled kernels and runs in plain Gymnasium.
 
@@ -96,6 +100,7 @@ def register_env(
     step : callable
         `step(env, state, action)` gives `(state, reward, terminated)`: the next state, a number, and whether the episode ended, a
         bool. `action` is an int for a Discrete space, and a tuple of floats for a Box, in the precision of the float32 action.
+        Instead of a number, the reward may be a tuple of them, one for each of several tasks.
     observation_space : gymnasium.spaces.Box
         float32, of one dimension.
     action_space : gymnasium.spaces.Discrete or gymnasium.spaces.Box
@@ -104,6 +109,10 @@ def register_env(
         Time limit of an episode.
     reward_threshold : float, optional
         What counts as solved, for Gymnasium's spec.
+    reward_space : gymnasium.spaces.Box, optional
+        Bounds of several rewards, of shape (n_tasks,). Default: none.
+    task_names : sequence of str, optional
+        A name for each of several rewards. Default: "reward_0" and so on.
 
     Returns
     -------
@@ -158,9 +167,9 @@ def register_env(
     frozen = _frozen(constants)
     _check_spaces(observation_space, action_space)
     limit = _integer("max_episode_steps", max_episode_steps)
-    plain = Definition(id, frozen, functions, observation_space, action_space, None)
-    _try(plain)
-    definition = Definition(id, frozen, functions, observation_space, action_space, _kind(plain))
+    plain = Definition(id, frozen, functions, observation_space, action_space, None, (), None)
+    rewards = _rewards(_try(plain), reward_space, task_names)
+    definition = Definition(id, frozen, functions, observation_space, action_space, *rewards, _kind(plain))
     _compile_now(definition)
 
     def entry_point(**kwargs: Any) -> OwnEnv:  # no method: Gymnasium copies specs, and would copy the definition with it
@@ -177,7 +186,7 @@ def register_env(
         vector_entry_point=f"fastars.envs.vector:{id}",
     )
     spaces = observation_space, action_space
-    OWN[id] = CompiledEnv(id, {}, definition.kind(*frozen), limit, *spaces, None, gymnasium.registry[id])
+    OWN[id] = CompiledEnv(id, {}, definition.kind(*frozen), limit, *spaces, None, gymnasium.registry[id], *rewards)
     return OWN[id]
 
 
@@ -199,6 +208,8 @@ class OwnEnv(gymnasium.Env):
         self.definition = definition
         self.constants = changed(definition, kwargs)
         self.observation_space, self.action_space = definition.observation_space, definition.action_space
+        if definition.reward_space is not None:  # as mo-gymnasium's environments have it
+            self.reward_space = definition.reward_space
         self.render_mode = render_mode
         self.state: Any = None
 
@@ -209,14 +220,15 @@ class OwnEnv(gymnasium.Env):
             self.state = to_float64(self.definition.functions.reset(self.constants, self.np_random))
         return self._observe(), {}
 
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One step: (observation, reward, whether terminated, False, {})."""
+    def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
+        """One step: (observation, reward, whether terminated, False, {}). Several rewards are an array of float64."""
         if self.state is None:
             raise gymnasium.error.ResetNeeded(f"{self.definition.id}: call reset() before step()")
         with np.errstate(all="ignore"):
             state, reward, terminated = self.definition.functions.step(self.constants, self.state, self._action(action))
         self.state = to_float64(state)
-        return self._observe(), float(reward), bool(terminated), False, {}
+        reward = np.array(to_float64(reward)) if isinstance(reward, tuple) else float(reward)
+        return self._observe(), reward, bool(terminated), False, {}
 
     def compiled(self, max_steps: int) -> CompiledEnv:
         """The environment as the samplers see it."""
@@ -224,7 +236,8 @@ class OwnEnv(gymnasium.Env):
         registered = definition.constants._asdict()
         kwargs = {name: value for name, value in self.constants._asdict().items() if value != registered[name]}
         constants, spaces = definition.kind(*self.constants), (self.observation_space, self.action_space)
-        return CompiledEnv(definition.id, kwargs, constants, max_steps, *spaces, None, spec)
+        rewards = definition.reward_space, definition.task_names
+        return CompiledEnv(definition.id, kwargs, constants, max_steps, *spaces, None, spec, *rewards)
 
     def _observe(self) -> np.ndarray:
         with np.errstate(all="ignore"):
@@ -341,9 +354,13 @@ def _integer(name: str, value: Any) -> int:
 # --- The functions, tried and compiled
 
 
-def _try(definition: Definition) -> None:
-    """Run the functions in plain Python, where what they do wrong has a name; call each a second time to see that it is pure."""
+def _try(definition: Definition) -> int:
+    """Run the functions in plain Python, where what they do wrong has a name; call each a second time to see that it is pure.
+
+    Returns how many rewards a step gives as a tuple; 0 where the reward is a number.
+    """
     n_obs = definition.observation_space.shape[0]
+    sizes: list[int] = []
     state = _call("reset", definition, np.random.default_rng(0))
     _check_tuple("reset", "a state", state)
     if repr(_call("reset", definition, np.random.default_rng(0))) != repr(state):
@@ -358,11 +375,36 @@ def _try(definition: Definition) -> None:
             raise ValueError("step must depend on its arguments alone: called twice with the same, it gave two results")
         state, reward, terminated = given
         _check_tuple("step", "its first entry, the state,", state, len(before), "reset")
-        if not isinstance(reward, _NUMBERS):
-            raise TypeError(f"step must give a number as the reward, got {type(reward).__name__}: {reward!r}")
+        sizes.append(_n_rewards(reward))
+        if sizes[-1] != sizes[0]:
+            given = " and then ".join("a number" if n == 0 else f"a tuple of {n}" for n in sizes)
+            raise ValueError(f"step must give as many rewards at every step, got {given}")
         if not isinstance(terminated, (bool, np.bool_)):
             raise TypeError(f"step must give a bool as terminated, got {type(terminated).__name__}: {terminated!r}")
         _try_observe(definition, to_float64(state), n_obs)
+    return sizes[0]
+
+
+def _n_rewards(reward: Any) -> int:
+    """How many rewards a step gives as a tuple; 0 for a number."""
+    if isinstance(reward, _NUMBERS):
+        return 0
+    if not isinstance(reward, tuple) or not reward or not all(isinstance(value, _NUMBERS) for value in reward):
+        raise TypeError(f"step must give a number as the reward, or a tuple of numbers, got {type(reward).__name__}: {reward!r}")
+    return len(reward)
+
+
+def _rewards(n_rewards: int, reward_space: Any, task_names: Any) -> tuple[Box | None, tuple[str, ...]]:
+    """Space and names of the rewards, checked; (None, ()) where the reward is a number."""
+    for name, value in {"reward_space": reward_space, "task_names": task_names}.items():
+        if n_rewards == 0 and value is not None:
+            raise ValueError(f"{name} must be None where step gives a number as the reward, got {value!r}")
+    if n_rewards == 0:
+        return None, ()
+    space = Box(-np.inf, np.inf, (n_rewards,), np.float64) if reward_space is None else reward_space
+    if not isinstance(space, Box) or space.shape != (n_rewards,):
+        raise ValueError(f"reward_space must be a Box of shape ({n_rewards},), as step gives {n_rewards} rewards, got {space!r}")
+    return space, checked_task_names(task_names, n_rewards)
 
 
 def _try_observe(definition: Definition, state: Any, n_obs: int) -> None:
@@ -440,7 +482,7 @@ def _scalar(functions: Functions, is_discrete: bool) -> Functions:
     @inline
     def step(env: Any, state: Any, action: Any) -> Any:
         after, reward, terminated = step_own(env, state, action)
-        return to_float64(after), np.float64(reward), terminated
+        return to_float64(after), rewards64(reward), terminated
 
     @inline
     def step_of_box(env: Any, state: Any, action: Any) -> Any:

@@ -72,6 +72,8 @@ class CompiledVectorEnv(VectorEnv):
         self.single_action_space = compiled.action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
+        if compiled.reward_space is not None:  # as mo-gymnasium's vector environments have it
+            self.reward_space = compiled.reward_space
         self._max_steps = _time_limit(compiled.max_steps if max_episode_steps is None else max_episode_steps)
         batch_type = LaneBatch if compiled.model is None else SimulatedBatch
         self._batch: LaneBatch | SimulatedBatch = batch_type(compiled, self.num_envs)
@@ -124,7 +126,7 @@ class CompiledVectorEnv(VectorEnv):
         Returns
         -------
         observations : ndarray of float32 (MuJoCo: float64), shape (num_envs, n_obs)
-        rewards : ndarray of float64, shape (num_envs,)
+        rewards : ndarray of float64, shape (num_envs,), or (num_envs, n_tasks) where a step gives several
         terminations, truncations : ndarray of bool, shape (num_envs,)
         infos : dict
             `final_obs` and `final_info` with their masks, where `SAME_STEP` has reset an environment; else empty.
@@ -147,7 +149,8 @@ class CompiledVectorEnv(VectorEnv):
         array = self._action_array(actions)
         n = self.num_envs
         observations = self._new_observations() if self.copy else self._observations
-        out = Steps(observations, np.empty(n), np.empty(n, np.bool_), np.empty(n, np.bool_))
+        rewards = np.empty((n, self.compiled.n_tasks) if self.compiled.n_tasks else n)
+        out = Steps(observations, rewards, np.empty(n, np.bool_), np.empty(n, np.bool_))
         self._is_reset = False
         self._batch.step(self._max_steps, array, out)
         infos = self._reset_ended(out) if self.autoreset_mode == AutoresetMode.SAME_STEP else {}

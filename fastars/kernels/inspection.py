@@ -5,7 +5,7 @@ import numpy as np
 from fastars._jit import kernel
 from fastars._protocol import observe, reset, step
 from fastars._rng import seed_generator
-from fastars._tuples import LANES, at, entries, load, store, to_float32
+from fastars._tuples import LANES, at, entries, load, put, rewards_of, store, to_float32
 
 
 @kernel
@@ -20,14 +20,15 @@ def first_step(env, rng, action):
 def discrete_episode(env, seed, actions, observations, rewards):
     """Run an episode under actions (n,); returns its length and whether it terminated.
 
-    Observations (n + 1, n_obs) and rewards (n,) are written as far as the episode goes.
+    Observations (n + 1, n_obs) and rewards (n, number of them) are written as far as the episode goes.
     """
     rng = np.zeros(4, np.uint64)
     seed_generator(rng, seed)
     state = reset(env, rng)
     _write(observe(env, state), observations[0])
     for t in range(actions.shape[0]):
-        state, rewards[t], terminated = step(env, state, actions[t])
+        state, reward, terminated = step(env, state, actions[t])
+        put(rewards[t], 0, rewards_of(reward))
         _write(observe(env, state), observations[t + 1])
         if terminated:
             return t + 1, True
@@ -42,7 +43,8 @@ def box_episode(env, seed, actions, like_action, observations, rewards):
     state = reset(env, rng)
     _write(observe(env, state), observations[0])
     for t in range(actions.shape[0]):
-        state, rewards[t], terminated = step(env, state, entries(actions[t], 0, like_action))
+        state, reward, terminated = step(env, state, entries(actions[t], 0, like_action))
+        put(rewards[t], 0, rewards_of(reward))
         _write(observe(env, state), observations[t + 1])
         if terminated:
             return t + 1, True
@@ -70,7 +72,7 @@ def step_lanes_discrete(env, states, like_state, actions, rewards, ended):
     for lane in range(LANES):
         state, reward, terminated = step(env, load(states, lane, 0, like_state), actions[at(0, lane)])
         store(states, lane, 0, state)
-        rewards[at(0, lane)] = reward
+        store(rewards, lane, 0, rewards_of(reward))
         ended[at(0, lane)] = 1 if terminated else 0
 
 
@@ -80,5 +82,5 @@ def step_lanes_box(env, states, like_state, actions, like_action, rewards, ended
         action = to_float32(load(actions, lane, 0, like_action))
         state, reward, terminated = step(env, load(states, lane, 0, like_state), action)
         store(states, lane, 0, state)
-        rewards[at(0, lane)] = reward
+        store(rewards, lane, 0, rewards_of(reward))
         ended[at(0, lane)] = 1 if terminated else 0

@@ -17,7 +17,7 @@ from fastars._jit import INLINE, inline, kernel, parallel
 from fastars._protocol import choose, observe, reset, step
 from fastars._rng import seed_generator
 from fastars._structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, LinearPolicy, Moments, Rollouts, Task
-from fastars._tuples import LANES, accumulate, at, defect, entries, load, normalize, store
+from fastars._tuples import LANES, accumulate, at, defect, entries, load, normalize, plus, store, weigh
 from fastars.kernels.alone import roll_out_alone
 from fastars.kernels.noise import perturb
 from fastars.kernels.policy import n_padding, parts, policy_of, scores
@@ -29,7 +29,8 @@ _VECTOR = 8  # lanes are stepped in multiples of this: one AVX-512 vector of flo
 class Lanes(NamedTuple):
     """A block of episodes, one lane each: entry r of lane l stands at `at(r, l)`."""
 
-    floats: Any  # state, return, weights; then of the observations: the first, sums of (observation - first), sums of its squares
+    # State, return, returns of tasks, weights; then of the observations: the first, sums of (observation - first), of its squares.
+    floats: Any
     counters: Any  # episode, length, status
 
 
@@ -38,8 +39,8 @@ EPISODE, LENGTH, STATUS = 0, 1, 2  # rows of the counters
 
 @inline
 def _weights_row(like):
-    """First row of the weights: the return stands above them, the state above that."""
-    return len(like[0]) + 1
+    """First row of the weights: the returns stand above them, the state above these."""
+    return len(like[0]) + 1 + len(like[2])
 
 
 @kernel
@@ -63,14 +64,14 @@ def _roll_out_suitably(task, filter, weights, seeds, start, stop, out):
 def roll_out_lanes(task, filter, weights, seeds, start, stop, out):
     """`roll_out` in SIMD lanes."""
     rng = np.zeros(4, np.uint64)
-    like_state = reset(task.env, rng)  # only the lengths of these two tuples are used
-    like = (like_state, observe(task.env, like_state))
-    n_rows = len(like[0]) + 1 + weights.shape[1] + 3 * len(like[1])
+    like_state = reset(task.env, rng)  # only the lengths of these tuples are used
+    like = (like_state, observe(task.env, like_state), task.reward_weights)
+    n_rows = _weights_row(like) + weights.shape[1] + 3 * len(like[1])
     lanes = Lanes(np.zeros(n_rows * LANES), np.zeros(3 * LANES, np.int64))
     track = out.moments.count.shape[0] > 0
     active = min(LANES, stop - start)
     for lane in range(active):
-        begin_episode(task, weights, seeds, start + lane, rng, lanes, lane)
+        begin_episode(task, weights, seeds, start + lane, rng, lanes, lane, like)
     waiting = start + active
     while active > 0:
         width = -(-active // _VECTOR) * _VECTOR
@@ -84,7 +85,7 @@ def roll_out_lanes(task, filter, weights, seeds, start, stop, out):
                 continue
             end_episode(lanes, lane, like, out)
             if waiting < stop:
-                begin_episode(task, weights, seeds, waiting, rng, lanes, lane)
+                begin_episode(task, weights, seeds, waiting, rng, lanes, lane, like)
                 waiting += 1
             else:
                 active -= 1
@@ -94,7 +95,7 @@ def roll_out_lanes(task, filter, weights, seeds, start, stop, out):
 @kernel
 def step_lanes(task, filter, lanes, width, like):
     """Advance the first `width` lanes by one step."""
-    like_state, like_observation = like
+    like_state, like_observation, like_rewards = like
     mean, scale = entries(filter.mean, 0, like_observation), entries(filter.scale, 0, like_observation)
     floats, counters = lanes.floats, lanes.counters
     for lane in range(width):
@@ -105,12 +106,15 @@ def step_lanes(task, filter, lanes, width, like):
         action = choose(task.actions, action_scores, task.low, task.high)
         state, reward, terminated = step(task.env, state, action)
         store(floats, lane, 0, state)
+        row = len(like_state) + 1
+        store(floats, lane, row, plus(load(floats, lane, row, like_rewards), reward))
+        weighted = weigh(reward, like_rewards, task.is_fused)
         acted = defect(0.0, observation) == 0.0
         length = counters[at(LENGTH, lane)] + (1 if acted else 0)
         ended = TERMINATED if terminated else (TRUNCATED if length >= task.max_steps else RUNNING)
-        floats[at(len(like_state), lane)] += reward
+        floats[at(len(like_state), lane)] += weighted
         counters[at(LENGTH, lane)] = length
-        counters[at(STATUS, lane)] = ended if acted & (reward - reward == 0.0) else NONFINITE
+        counters[at(STATUS, lane)] = ended if acted & (weighted - weighted == 0.0) else NONFINITE
 
 
 @kernel
@@ -120,7 +124,7 @@ def track_lanes(task, lanes, width, like):
     They are added as differences from the episode's first observation: a constant feature then counts exactly zero, and the sums
     lose nothing to cancellation. An observation that is not finite counts nothing.
     """
-    like_state, like_observation = like
+    like_state, like_observation, _ = like
     n_obs = len(like_observation)
     first = _weights_row(like) + (n_obs + 1) * len(task.low)
     for lane in range(width):
@@ -139,7 +143,7 @@ def any_ended(counters, width):
 
 
 @kernel
-def begin_episode(task, weights, seeds, episode, rng, lanes, lane):
+def begin_episode(task, weights, seeds, episode, rng, lanes, lane, like):
     """Put an episode into a lane, at its initial state."""
     floats, counters = lanes.floats, lanes.counters
     for row in range(floats.shape[0] // LANES):
@@ -148,7 +152,7 @@ def begin_episode(task, weights, seeds, episode, rng, lanes, lane):
     state = reset(task.env, rng)
     store(floats, lane, 0, state)
     candidate = episode // (seeds.shape[0] // weights.shape[0])
-    row = len(state) + 1
+    row = _weights_row(like)
     for k in range(weights.shape[1]):
         floats[at(row + k, lane)] = weights[candidate, k]
     store(floats, lane, row + weights.shape[1], observe(task.env, state))
@@ -163,6 +167,8 @@ def end_episode(lanes, lane, like, out):
     floats, n_obs = lanes.floats, len(like[1])
     episode, length, status = lanes.counters[at(EPISODE, lane)], lanes.counters[at(LENGTH, lane)], lanes.counters[at(STATUS, lane)]
     out.returns[episode] = np.nan if status == NONFINITE else floats[at(len(like[0]), lane)]
+    for k in range(out.task_returns.shape[1]):
+        out.task_returns[episode, k] = np.nan if status == NONFINITE else floats[at(len(like[0]) + 1 + k, lane)]
     out.lengths[episode] = length
     out.status[episode] = status
     if out.moments.count.shape[0] > 0:
@@ -210,27 +216,42 @@ def rollouts(task, filter, weights, seeds, track):
     if m <= BLOCK_EPISODES:  # one block: no threads to wait for, 0.1 s at a time where other processes keep the CPUs busy
         rows = m if track else 0
         moments = Moments(np.zeros(rows, np.int64), np.zeros((rows, n_obs)), np.zeros((rows, n_obs)))
-        out = Rollouts(np.zeros(m), np.zeros(m, np.int64), np.zeros(m, np.int64), moments)
+        task_returns = np.zeros((m, len(task.reward_weights)))
+        out = Rollouts(np.zeros(m), np.zeros(m, np.int64), np.zeros(m, np.int64), moments, task_returns)
         roll_out(task, filter, weights, seeds, 0, m, out)
         return out
     return _rollouts(
-        task.env, *parts(task.policy), task.actions, task.low, task.high, task.max_steps, filter, weights, seeds, track
+        task.env,
+        *parts(task.policy),
+        task.actions,
+        task.low,
+        task.high,
+        task.max_steps,
+        task.is_fused,
+        task.reward_weights,
+        filter,
+        weights,
+        seeds,
+        track,
     )
 
 
 @parallel
-def _rollouts(env, net_arch, activation, with_bias, actions, low, high, max_steps, filter, weights, seeds, track):
+def _rollouts(
+    env, net_arch, activation, with_bias, actions, low, high, max_steps, is_fused, reward_weights, filter, weights, seeds, track
+):
     """`rollouts`, its task in parts: a prange can't pass tuples of tuples to its threads."""
     m, n_obs = seeds.shape[0], filter.mean.shape[0]
     rows = m if track else 0
     returns, lengths, status = np.zeros(m), np.zeros(m, np.int64), np.zeros(m, np.int64)
     count, mean, m2 = np.zeros(rows, np.int64), np.zeros((rows, n_obs)), np.zeros((rows, n_obs))
+    task_returns = np.zeros((m, len(reward_weights)))
     n_blocks = min(-(-m // BLOCK_EPISODES), 64)
     for block in prange(n_blocks):
-        task = Task(env, policy_of(net_arch, activation, with_bias), actions, low, high, max_steps)
-        out = Rollouts(returns, lengths, status, Moments(count, mean, m2))
+        task = Task(env, policy_of(net_arch, activation, with_bias), actions, low, high, max_steps, is_fused, reward_weights)
+        out = Rollouts(returns, lengths, status, Moments(count, mean, m2), task_returns)
         roll_out(task, filter, weights, seeds, block * m // n_blocks, (block + 1) * m // n_blocks, out)
-    return Rollouts(returns, lengths, status, Moments(count, mean, m2))
+    return Rollouts(returns, lengths, status, Moments(count, mean, m2), task_returns)
 
 
 @kernel

@@ -14,7 +14,7 @@ from numba.extending import overload
 from fastars._jit import INLINE, kernel
 from fastars._protocol import observe, reset, step
 from fastars._rng import seed_generator
-from fastars._tuples import LANES, at, entries, load, store
+from fastars._tuples import LANES, at, entries, load, rewards_of, store
 
 LENGTH, ENDED, DUE = 0, 1, 2  # rows of the counters: steps of the episode, how its last step ended it, whether it is to be reset
 BY_TERMINATION, BY_TIME_LIMIT = 1, 2  # bits of ENDED: as in Gymnasium, one step may do both
@@ -32,7 +32,7 @@ class Steps(NamedTuple):
     """What a step of all environments gives."""
 
     observations: Any  # (n, n_obs), float32
-    rewards: Any  # (n,), float64
+    rewards: Any  # (n,), or (n, n_tasks) where a step gives several; float64
     terminations: Any  # (n,), bool
     truncations: Any  # (n,), bool
 
@@ -83,9 +83,10 @@ def step_envs(env, batch, max_steps, actions, like_action, out):
     `actions` is flat; `like_action` is an int for a Discrete space, and for a Box a tuple with as many float32 as an action has.
     """
     n, n_obs = out.observations.shape
-    flat = out.observations.reshape(n * n_obs)
+    flat, rewards = out.observations.reshape(n * n_obs), out.rewards.reshape(out.rewards.size)
+    n_rewards = rewards.size // n
     like_state = reset(env, np.zeros(4, np.uint64))  # only its length is used
-    columns = np.zeros((n_obs + 1) * LANES)  # observations and reward
+    columns = np.zeros((n_obs + n_rewards) * LANES)  # observations and rewards
     for chunk in range(batch.states.shape[0]):
         first = chunk * LANES
         count = min(LANES, n - first)
@@ -95,7 +96,8 @@ def step_envs(env, batch, max_steps, actions, like_action, out):
             i = first + lane
             for k in range(n_obs):
                 flat[i * n_obs + k] = columns[at(k, lane)]
-            out.rewards[i] = columns[at(n_obs, lane)]
+            for k in range(n_rewards):
+                rewards[i * n_rewards + k] = columns[at(n_obs + k, lane)]
             out.terminations[i] = (counters[at(ENDED, lane)] & BY_TERMINATION) != 0
             out.truncations[i] = (counters[at(ENDED, lane)] & BY_TIME_LIMIT) != 0
         for lane in range(count):
@@ -117,7 +119,7 @@ def step_lanes(env, max_steps, states, counters, columns, actions, like_action, 
         due = counters[at(ENDED, lane)] != 0
         length = 0 if due else counters[at(LENGTH, lane)] + 1
         ended = (BY_TERMINATION if terminated else 0) | (BY_TIME_LIMIT if length >= max_steps else 0)
-        columns[at(len(observation), lane)] = 0.0 if due else reward
+        store(columns, lane, len(observation), unless(due, rewards_of(reward)))
         counters[at(LENGTH, lane)] = length
         counters[at(ENDED, lane)] = 0 if due else ended
         counters[at(DUE, lane)] = 1 if due else 0
@@ -133,6 +135,18 @@ def _action_of(actions, i, like):
     if isinstance(like, types.BaseTuple):
         return lambda actions, i, like: entries(actions, np.uintp(i * len(like)), like)
     return lambda actions, i, like: actions[np.uintp(i)]
+
+
+def unless(due, values):
+    """The values, or zeros where `due`."""
+    return (0.0,) * len(values) if due else values
+
+
+@overload(unless, jit_options=INLINE)
+def _unless(due, values):
+    if len(values) == 0:
+        return lambda due, values: ()
+    return lambda due, values: (0.0 if due else values[0], *unless(due, values[1:]))
 
 
 def write(array, start, values):

@@ -15,6 +15,7 @@ from numba.extending import intrinsic, overload
 from fastars._jit import INLINE, inline, kernel
 from fastars._protocol import advance, begin, sense
 from fastars._structs import FAILED, Simulation
+from fastars._tuples import put, rewards_of
 
 
 class SimulatedBatch(NamedTuple):
@@ -46,13 +47,17 @@ def step_simulated(env, batch, max_steps, actions, out, begin_at, end_at):
 
     Where a simulation becomes unstable, MuJoCo puts it into its first state and goes on, and so does Gymnasium.
     """
+    rewards = out.rewards.reshape(out.rewards.size)
+    n_rewards = rewards.size // out.terminations.size
     for i in range(begin_at, end_at):
         sim = simulation(batch, i)
         if batch.ended[i]:
             begin_episode(env, batch, sim, i)
-            out.rewards[i], out.terminations[i], out.truncations[i] = 0.0, False, False
+            rewards[i * n_rewards : (i + 1) * n_rewards] = 0.0
+            out.terminations[i], out.truncations[i] = False, False
         else:
-            out.rewards[i], out.terminations[i] = advance(env, sim, actions[i])
+            reward, out.terminations[i] = advance(env, sim, actions[i])
+            put(rewards, i * n_rewards, rewards_of(reward))
             batch.lengths[i] += 1
             out.truncations[i] = batch.lengths[i] >= max_steps
             batch.ended[i] = out.terminations[i] or out.truncations[i]

@@ -26,6 +26,7 @@ class Rollouts(NamedTuple):
     lengths: Any  # (m,), steps
     status: Any  # (m,)
     moments: Moments  # no rows if observations were not tracked
+    task_returns: Any  # (m, n_tasks), the sum of each reward where a step gives several
 
 
 def rollouts(task, filter, weights, seeds, track):
@@ -46,11 +47,14 @@ def rollouts(task, filter, weights, seeds, track):
             mean=np.array([row[1] for row in moments]).reshape(-1, n_obs),
             m2=np.array([row[2] for row in moments]).reshape(-1, n_obs),
         ),
+        task_returns=np.array([episode[3] for episode in episodes], np.float64).reshape(len(seeds), -1),
     )
 
 
 def _rollout(env, task, filter, weights, seed):
-    """One episode: (return, length, status, observations acted on)."""
+    """One episode: (return, length, status, returns of tasks, observations acted on)."""
+    reward_weights = np.array(task.reward_weights, np.float64)
+    totals = np.zeros(len(reward_weights))
     total, length, status, observations = 0.0, 0, RUNNING, []
     policy = task.policy
     if not hasattr(policy, "net_arch"):
@@ -63,6 +67,9 @@ def _rollout(env, task, filter, weights, seed):
         observations.append(observation)
         scores = action_scores(policy, weights, observation, filter)
         observation, reward, terminated, truncated, _ = env.step(_action(task, scores))
+        if len(reward_weights):
+            totals += reward
+            reward = np.dot(reward, reward_weights)
         total += float(reward)
         length += 1
         if not np.isfinite(reward):
@@ -71,7 +78,9 @@ def _rollout(env, task, filter, weights, seed):
             status = TERMINATED
         elif truncated:
             status = TRUNCATED
-    return (np.nan if status == NONFINITE else total), length, status, observations
+    if status == NONFINITE:
+        total, totals = np.nan, np.full(len(totals), np.nan)
+    return total, length, status, totals, observations
 
 
 def _action(task, scores):

@@ -12,7 +12,7 @@ from fastars.envs.gym import GymEnv
 class Sampler(Protocol):
     """What evaluates candidates."""
 
-    def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool) -> Rollouts:
+    def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool, reward_weights: Any = None) -> Rollouts:
         """Run episodes.
 
         Parameters
@@ -25,11 +25,18 @@ class Sampler(Protocol):
             A seed per episode, m a multiple of n: episode j runs candidate j // (m // n) and starts as `env.reset(seed=seeds[j])`.
         track : bool
             Whether to keep the moments of the observations.
+        reward_weights : array_like of float, shape (n_tasks,), optional
+            What the rewards of a step are multiplied by before they are summed into `returns`. Default: 1 each.
 
         Returns
         -------
         Rollouts
             A function of the arguments alone, whatever runs the episodes.
+
+        Raises
+        ------
+        ValueError
+            For weights that are not n_tasks finite numbers, or where the reward is a number.
         """
 
     @property

@@ -40,17 +40,18 @@ class CompiledSampler:
         """Where episodes run."""
         return f"in compiled kernels, on {self.n_threads} thread{'s' if self.n_threads > 1 else ''}"
 
-    def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool) -> Rollouts:
+    def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool, reward_weights: Any = None) -> Rollouts:
         """Run every episode; the arguments are those of `Sampler`. The bits don't depend on the number of threads."""
-        weights = padded(weights, self.task.policy, len(self.task.low))
+        task = weighted(self.task, reward_weights)
+        weights = padded(weights, task.policy, len(task.low))
         n_episodes = len(seeds)
-        out = empty_rollouts(n_episodes, len(filter.mean), track)
+        out = empty_rollouts(n_episodes, len(filter.mean), track, len(task.reward_weights))
         n_blocks = self._n_blocks(n_episodes, weights.shape[1])
         edges = [block * n_episodes // n_blocks for block in range(n_blocks + 1)]
 
         def run(block: int) -> None:
             with HeldSignals():
-                roll_out(self.task, filter, weights, seeds, edges[block], edges[block + 1], out)
+                roll_out(task, filter, weights, seeds, edges[block], edges[block + 1], out)
 
         for_blocks(run, n_blocks, self.n_threads)
         return out
@@ -109,6 +110,31 @@ def padded(weights: FloatArray, policy: Any, n_act: int) -> FloatArray:
     rows = np.zeros((len(weights), weights.shape[1] + n_zeros))
     rows[:, :-n_zeros] = weights  # 2 us; np.pad takes 20
     return rows
+
+
+def weighted(task: Task, reward_weights: Any) -> Task:
+    """The task with these weights of its rewards; None: as it is."""
+    if reward_weights is None:
+        return task
+    return task._replace(reward_weights=tuple(reward_weights_of(reward_weights, len(task.reward_weights)).tolist()))
+
+
+def reward_weights_of(values: Any, n_tasks: int) -> FloatArray:
+    """The weights of n rewards as float64, (n_tasks,); None: all 1.
+
+    Raises
+    ------
+    ValueError
+        If there are not n of them, or one is not finite.
+    """
+    if values is None:
+        return np.ones(n_tasks)
+    if n_tasks == 0:
+        raise ValueError(f"reward_weights must be None where the reward is a number, got {values!r}")
+    weights = np.array(values, np.float64)
+    if weights.shape != (n_tasks,) or not np.isfinite(weights).all():
+        raise ValueError(f"reward_weights must be {n_tasks} finite numbers, one for each task, got {values!r}")
+    return weights
 
 
 def at_least_one(name: str, value: Any) -> int:

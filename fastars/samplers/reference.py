@@ -7,7 +7,7 @@ from typing import Any
 from fastars import reference
 from fastars._structs import Filter, FloatArray, Rollouts, SeedArray
 from fastars.envs import CompiledEnv, quiet
-from fastars.samplers.compiled import padded
+from fastars.samplers.compiled import padded, weighted
 
 
 class ReferenceSampler:
@@ -21,11 +21,11 @@ class ReferenceSampler:
     def __repr__(self) -> str:
         return f"<ReferenceSampler of {self.task.env.id}: {self.description}>"
 
-    def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool) -> Rollouts:
+    def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool, reward_weights: Any = None) -> Rollouts:
         """Run every episode; the arguments are those of `Sampler`."""
         with quiet(self.task.env.id):
             weights = padded(weights, self.task.policy, len(self.task.low))
-            return reference.rollouts(self.task, filter, weights, seeds, track)
+            return reference.rollouts(weighted(self.task, reward_weights), filter, weights, seeds, track)
 
     def close(self) -> None:
         """There is nothing to let go of."""

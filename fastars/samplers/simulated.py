@@ -9,7 +9,7 @@ from fastars._structs import FAILED, Filter, FloatArray, Rollouts, SeedArray, Si
 from fastars.envs import CompiledEnv, SimulationError
 from fastars.envs.mujoco.capi import clock, failure, new_simulation
 from fastars.kernels.alone import roll_out_simulated
-from fastars.samplers.compiled import for_blocks
+from fastars.samplers.compiled import for_blocks, weighted
 
 _CALL_SECONDS = 0.05  # of one kernel call, about: Ctrl-C waits for it. A call costs some 30 us
 
@@ -36,7 +36,7 @@ class SimulatedSampler:
         """Where episodes run."""
         return f"in MuJoCo from compiled kernels, on {self.n_threads} thread{'s' if self.n_threads > 1 else ''}"
 
-    def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool) -> Rollouts:
+    def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool, reward_weights: Any = None) -> Rollouts:
         """Run every episode; the arguments are those of `Sampler`. The bits don't depend on the number of threads.
 
         Raises
@@ -44,8 +44,9 @@ class SimulatedSampler:
         SimulationError
             If MuJoCo failed in one of them.
         """
+        task = weighted(self.task, reward_weights)
         n_episodes = len(seeds)
-        out = empty_rollouts(n_episodes, len(filter.mean), track)
+        out = empty_rollouts(n_episodes, len(filter.mean), track, len(task.reward_weights))
         per_call = max(min(int(_CALL_SECONDS / self._episode_seconds), n_episodes // (4 * self.n_threads)), 1)
         n_blocks = -(-n_episodes // per_call)
         lock, seconds = threading.Lock(), [0.0]
@@ -53,7 +54,7 @@ class SimulatedSampler:
         def run(block: int) -> None:
             first, last = block * n_episodes // n_blocks, (block + 1) * n_episodes // n_blocks
             start = time.perf_counter()
-            self._run(weights, filter, seeds, first, last, out)
+            self._run(task, weights, filter, seeds, first, last, out)
             with lock:
                 seconds[0] += time.perf_counter() - start
 
@@ -66,14 +67,14 @@ class SimulatedSampler:
         """Free the simulations."""
         self._idle.clear()
 
-    def _run(self, weights: FloatArray, filter: Filter, seeds: SeedArray, first: int, last: int, out: Rollouts) -> None:
+    def _run(self, task: Task, weights: FloatArray, filter: Filter, seeds: SeedArray, first: int, last: int, out: Rollouts) -> None:
         """Run episodes `first` to `last` in an idle simulation. One that failed is thrown away."""
         try:
             sim = self._idle.pop()
         except IndexError:
             sim = new_simulation(self._model)
         with HeldSignals():
-            roll_out_simulated(self.task, sim, filter, weights, seeds, first, last, out)
+            roll_out_simulated(task, sim, filter, weights, seeds, first, last, out)
         for episode in range(first, last):
             if out.status[episode] == FAILED:
                 raise SimulationError(

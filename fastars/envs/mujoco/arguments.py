@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from fastars._blas import blas_is_fused
 from fastars.envs import UnsupportedEnvError
 from fastars.envs.mujoco.capi import mujoco
-from fastars.envs.mujoco.physics import Physics, blas_is_fused
+from fastars.envs.mujoco.physics import Physics
 
 # Arguments of `gymnasium.make` that only show something.
 COSMETIC = {

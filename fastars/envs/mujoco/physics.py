@@ -4,14 +4,12 @@ Gymnasium computes rewards with NumPy, whose sums are not from the first entry t
 where two operations round twice. Rewards have Gymnasium's bits only if the same is done here.
 """
 
-from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-from numba.core import types
-from numba.extending import intrinsic, overload
 
-from fastars._jit import INLINE, inline, kernel
+from fastars._blas import fma
+from fastars._jit import inline, kernel
 from fastars._rng import standard_normal, uniform
 from fastars._structs import FloatArray
 from fastars.envs.mujoco.capi import forward, reset_data
@@ -29,30 +27,6 @@ class Physics(NamedTuple):
     dt: float  # s, timestep * frame_skip
     version: int  # of the environment: 4 or 5
     is_fused: bool  # whether NumPy's BLAS rounds a * b + c once
-
-
-def blas_is_fused() -> bool:
-    """Whether `np.dot` of three numbers rounds a * b + c once, as OpenBLAS does on CPUs with the instruction for it."""
-    x = 1.0 + 2.0**-30  # x * x is 1 + 2**-29 + 2**-60, and 1 + 2**-29 once rounded
-    return bool(np.dot(np.array([1.0, x, 0.0]), np.array([-1.0 - 2.0**-29, x, 0.0])) != 0.0)
-
-
-def fma(a, b, c):
-    """a * b + c, rounded once."""
-    return float(Fraction(a) * Fraction(b) + Fraction(c))
-
-
-@intrinsic
-def _fma_instruction(typingctx, a, b, c):
-    def codegen(context, builder, signature, args):
-        return builder.fma(*args)
-
-    return types.float64(types.float64, types.float64, types.float64), codegen
-
-
-@overload(fma, jit_options=INLINE)
-def _fma(a, b, c):
-    return lambda a, b, c: _fma_instruction(a, b, c)
 
 
 @inline
