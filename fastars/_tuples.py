@@ -69,6 +69,18 @@ def _entries(array, start, like):
     return lambda array, start, like: (array[start], *entries(array, start + 1, like[1:]))
 
 
+def leading(values, like):
+    """The first of the values, as many as there are in `like`."""
+    return tuple(values[: len(like)])
+
+
+@overload(leading, jit_options=INLINE)
+def _leading(values, like):
+    if len(like) == 0:
+        return lambda values, like: ()
+    return lambda values, like: (values[0], *leading(values[1:], like[1:]))
+
+
 def dot(total, rows, lane, row, x):
     """Total plus the sum over k of rows[at(row + k, lane)] * x[k]."""
     for k, value in enumerate(x):

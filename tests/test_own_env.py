@@ -408,7 +408,10 @@ def test_environment_is_one_of_gymnasiums(env):
 def test_registered_ids_are_listed_and_found():
     env = boat()
     assert compiled_env_ids("own") == ["OwnBoat-v0"]
-    assert set(compiled_env_ids()) == {"OwnBoat-v0", *compiled_env_ids("classic"), *compiled_env_ids("mujoco")}
+    assert set(compiled_env_ids()) == {
+        "OwnBoat-v0",
+        *(each for family in ("classic", "mujoco", "multi") for each in compiled_env_ids(family)),
+    }
     assert compiled_env("OwnBoat-v0")._replace(spec=env.spec) == env
     assert compiled_env(env) is env
     with pytest.raises(UnsupportedEnvError, match=r"'OwnBot-v0' is not a known environment id\. Near names: OwnBoat-v0"):

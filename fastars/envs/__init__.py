@@ -10,12 +10,15 @@ import copy
 import difflib
 import functools
 import importlib
+import inspect
 import os
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from fastars.envs.multi import REGISTERED
 
 if TYPE_CHECKING:
     import gymnasium
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 _CLASSIC = "fastars.envs.classic"
 _MUJOCO = "fastars.envs.mujoco"
+_MULTI = "fastars.envs.multi"
+_ENTRY_POINTS = "gymnasium.envs.", "mo_gymnasium.envs.", f"{_MULTI}."  # of the environments that are compiled
 _COMPILED = {
     "Acrobot-v1": (f"{_CLASSIC}.acrobot", "Acrobot"),
     "CartPole-v0": (f"{_CLASSIC}.cartpole", "CartPole"),
@@ -51,12 +56,13 @@ _MUJOCO_MODULES = {
 for _name, _module in _MUJOCO_MODULES.items():
     _COMPILED |= {f"{_name}-v{version}": (f"{_MUJOCO}.{_module}", _name) for version in (4, 5)}
 del _COMPILED["Pusher-v4"]  # which Gymnasium makes with mujoco 2 only
+_COMPILED |= {env_id: (registered.module, registered.name) for env_id, registered in REGISTERED.items()}
 OWN: dict[str, CompiledEnv] = {}  # what `register_env` made, by id
 # Wrappers that `gymnasium.make` adds itself, or that only watch: they change nothing a rollout returns.
 _TRANSPARENT_WRAPPERS = {"TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "RecordVideo"}
 # Attributes of an environment that say nothing about its dynamics.
 _COSMETIC = {"render_mode", "isopen", "screen", "clock", "screen_width", "screen_height", "screen_dim", "SCREEN_DIM"}
-_COSMETIC |= {"width", "height", "camera_id", "camera_name", "_ezpickle_args", "_ezpickle_kwargs", "sim"}
+_COSMETIC |= {"width", "height", "camera_id", "camera_name", "_ezpickle_args", "_ezpickle_kwargs", "sim", "time_step", "n_steps"}
 
 # Reasons to step an environment in Python that don't tell it from a compiled one.
 AS_COMPILED = _BY_CHOICE, _VECTOR, _MADE = "compiled=False", "it is a vector environment", "a function makes it"
@@ -143,8 +149,8 @@ def compiled_env_ids(family: str | None = None) -> list[str]:
 
     Parameters
     ----------
-    family : {"classic", "mujoco", "own"}, optional
-        Default: all. MuJoCo's need `fastars[mujoco]`; your own are those of `register_env`.
+    family : {"classic", "mujoco", "multi", "own"}, optional
+        Default: all. MuJoCo's need `fastars[mujoco]`; those of "multi" have vector rewards; your own are those of `register_env`.
     """
     prefix = "fastars.envs" if family is None else f"fastars.envs.{family}."
     own = OWN if family in (None, "own") else ()
@@ -182,6 +188,8 @@ def environment(env: Any, compiled: bool | None = None, max_episode_steps: int |
         )
     if isinstance(env, str):
         env = _bare_id(env)
+        if compiled is not False or env not in gymnasium.registry:
+            env = _compiled_id(env)
     reason = _BY_CHOICE
     if compiled is not False:
         try:
@@ -206,6 +214,11 @@ def _bare_id(env_id: str) -> str:
     if colon:
         importlib.import_module(module)
     return name.removeprefix("fastars/")
+
+
+def _compiled_id(env_id: str) -> str:
+    """The id of ours for one of mo-gymnasium's, which is the same without `fastars/`; any other as it is."""
+    return f"fastars/{env_id}" if f"fastars/{env_id}" in REGISTERED else env_id
 
 
 def _compiled_form(env: Any) -> CompiledEnv:
@@ -262,6 +275,7 @@ def compiled_env(env: str | gymnasium.Env | MujocoTask | CompiledEnv) -> Compile
 def _make(env_id: str) -> gymnasium.Env:
     import gymnasium
 
+    env_id = _compiled_id(env_id)
     if env_id not in _COMPILED and env_id not in OWN:
         if env_id in gymnasium.registry:
             raise UnsupportedEnvError(f"env {env_id!r} is a Gymnasium environment, but not a compiled one")
@@ -323,27 +337,46 @@ def _compiled(env: gymnasium.Env) -> CompiledEnv:
 
     spec, unwrapped = env.spec, env.unwrapped
     is_task = isinstance(unwrapped, (TaskEnv, OwnEnv))
-    if spec is None or not (is_task or spec.id in _COMPILED):
+    if spec is None or not (is_task or _compiled_id(spec.id) in _COMPILED):
         name = spec.id if spec is not None else type(env.unwrapped).__name__
         spaces = f"observations {env.observation_space}, actions {env.action_space}"
         raise UnsupportedEnvError(f"env {name!r} ({spaces}) is not a compiled one")
-    if not (is_task or str(spec.entry_point).startswith("gymnasium.envs.")):
+    if not (is_task or str(spec.entry_point).startswith(_ENTRY_POINTS)):
         raise UnsupportedEnvError(f"env {spec.id!r} was registered anew, as {spec.entry_point!r}, and the compiled one was not")
-    max_steps = time_limit(env)
-    if not max_steps or max_steps < 1:
+    limits = time_limit(env), getattr(unwrapped, "time_limit", None)  # some end their episodes themselves
+    max_steps = min((limit for limit in limits if limit is not None), default=0)
+    if max_steps < 1:
         raise UnsupportedEnvError(f"env {spec.id!r} has no time limit: make it with max_episode_steps=...")
     if isinstance(unwrapped, TaskEnv):
         return unwrapped.task.compiled._replace(max_steps=max_steps)
     if isinstance(unwrapped, OwnEnv):
         return unwrapped.compiled(max_steps)
-    module, name = _COMPILED[spec.id]
-    constants_type = getattr(importlib.import_module(module), name)
-    if module.startswith(_MUJOCO):
-        return _simulated(env, constants_type, spec, max_steps)
+    module, name = _COMPILED[_compiled_id(spec.id)]
+    kind = getattr(importlib.import_module(module), name)
     kwargs = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
-    constants = _constants(constants_type, spec.id, kwargs)
+    if module.startswith(_MULTI):
+        return _with_vector_reward(unwrapped, kind, spec.id, kwargs, max_steps)
+    if module.startswith(_MUJOCO):
+        return _simulated(env, kind, spec, max_steps)
+    constants = _constants(kind, spec.id, kwargs)
     kwargs = {key: getattr(constants, key) for key in kwargs}
     return CompiledEnv(spec.id, kwargs, constants, max_steps, env.observation_space, env.action_space)
+
+
+def _with_vector_reward(unwrapped: Any, kind: Any, env_id: str, kwargs: dict[str, Any], max_steps: int) -> CompiledEnv:
+    """The compiled form of an environment of `multi`, or of mo-gymnasium's that it follows."""
+    if not isinstance(unwrapped, kind):
+        known = [name for name in inspect.signature(kind).parameters if name != "render_mode"]
+        for name, value in kwargs.items():
+            if name not in known:
+                raise UnsupportedEnvError(
+                    f"env {env_id!r}: the keyword argument {name}={value!r} is not compiled (compiled: {', '.join(known)})"
+                )
+        try:
+            unwrapped = kind(**kwargs)
+        except ValueError as error:
+            raise UnsupportedEnvError(f"env {env_id!r}: {error}") from error
+    return unwrapped.compiled(_compiled_id(env_id), max_steps)
 
 
 def _simulated(env: gymnasium.Env, constants_type: Any, spec: EnvSpec, max_steps: int) -> CompiledEnv:
@@ -438,6 +471,8 @@ def _is_changed(value: Any, original: Any) -> bool:
     """Whether an attribute that belongs to an environment's definition has another value: a number, a text, a list, a method."""
     if callable(original):
         return True  # an instance has no methods of its own
+    if isinstance(original, tuple) and hasattr(original, "_fields"):
+        return bool(value != original)
     if isinstance(original, (bool, int, float, str, list, tuple)):
         return not np.array_equal(np.asarray(value), np.asarray(original))
     return False

@@ -36,7 +36,8 @@ def observe(env, state):
 
 
 @inline
-def step(env, state, action):
+def move(env, state, action):
+    """One step without its reward: (next state, whether the goal is reached)."""
     position, velocity = state
     _, cosine = sincos(3.0 * position)
     velocity = velocity + (np.float64(action - 1) * FORCE + cosine * -GRAVITY)
@@ -46,7 +47,13 @@ def step(env, state, action):
     position = MIN_POSITION if position < MIN_POSITION else position
     position = MAX_POSITION if position > MAX_POSITION else position
     velocity = 0.0 if (position == MIN_POSITION) & (velocity < 0.0) else velocity
-    return (position, velocity), -1.0, (position >= GOAL_POSITION) & (velocity >= env.goal_velocity)
+    return (position, velocity), (position >= GOAL_POSITION) & (velocity >= env.goal_velocity)
+
+
+@inline
+def step(env, state, action):
+    after, terminated = move(env, state, action)
+    return after, -1.0, terminated
 
 
 register_functions(MountainCar, reset, observe, step)

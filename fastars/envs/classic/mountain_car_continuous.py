@@ -42,7 +42,8 @@ def observe(env, state):
 
 
 @inline
-def step(env, state, action):
+def move(env, state, action):
+    """One step without its reward: (next state, whether the goal is reached)."""
     position, velocity, is_first = state
     fresh = is_first == 1.0
     # Gymnasium clips by Python's min and max: a clipped force is a Python float, and its sum with gravity is then rounded once.
@@ -64,10 +65,14 @@ def step(env, state, action):
     position = highest if position > highest else position
     position = lowest if position < lowest else position
     velocity = 0.0 if (position == lowest) & (velocity < 0.0) else velocity
-    terminated = (position >= goal) & (velocity >= least)
+    return (np.float64(_F(position)), np.float64(_F(velocity)), 0.0), (position >= goal) & (velocity >= least)
+
+
+@inline
+def step(env, state, action):
+    after, terminated = move(env, state, action)
     force = np.float64(action[0])
-    reward = (100.0 if terminated else 0.0) - force * force * 0.1
-    return (np.float64(_F(position)), np.float64(_F(velocity)), 0.0), reward, terminated
+    return after, (100.0 if terminated else 0.0) - force * force * 0.1, terminated
 
 
 register_functions(MountainCarContinuous, reset, observe, step)

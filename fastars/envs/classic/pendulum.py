@@ -56,21 +56,28 @@ def observe(env, state):
 
 
 @inline
-def step(env, state, action):
+def swing(env, state, action):
+    """One step without its reward: (angle before it, in [-pi, pi), torque as float32, next state)."""
     theta, theta_dot = state
-    # Gymnasium's torque stays float32: its square, 0.001 of that and 3 times it are rounded to float32 before they meet float64.
-    # Differs from Gymnasium: its square is a powf of the C library, one float32 ulp off the product for 7 in 10,000 torques.
     torque = action[0]
     torque = -MAX_TORQUE if torque < -MAX_TORQUE else torque
     torque = MAX_TORQUE if torque > MAX_TORQUE else torque
-    angle = angle_normalize(theta)
-    cost = angle * angle + 0.1 * (theta_dot * theta_dot) + np.float64(np.float32(0.001) * (torque * torque))
     sine, _ = sincos(theta)
+    # Gymnasium's torque stays float32: 3 times it is rounded to float32 before it meets float64.
     acceleration = 3.0 * env.g / 2.0 * sine + np.float64(np.float32(3.0) * torque)
     theta_dot = theta_dot + acceleration * DT
     theta_dot = -MAX_SPEED if theta_dot < -MAX_SPEED else theta_dot
     theta_dot = MAX_SPEED if theta_dot > MAX_SPEED else theta_dot
-    return (theta + theta_dot * DT, theta_dot), -cost, False
+    return angle_normalize(theta), torque, (theta + theta_dot * DT, theta_dot)
+
+
+@inline
+def step(env, state, action):
+    angle, torque, after = swing(env, state, action)
+    # The square of the torque, and 0.001 of that, are rounded to float32, too.
+    # Differs from Gymnasium: its square is a powf of the C library, one float32 ulp off the product for 7 in 10,000 torques.
+    effort = np.float64(np.float32(0.001) * (torque * torque))
+    return after, -(angle * angle + 0.1 * (state[1] * state[1]) + effort), False
 
 
 register_functions(Pendulum, reset, observe, step)
