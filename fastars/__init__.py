@@ -24,6 +24,7 @@ _HOME = {
     "NonFiniteReturnsError": "fastars.ars",
     "CheckpointError": "fastars.checkpoint",
     "MujocoTask": "fastars.envs.mujoco.task",
+    "RewardTerms": "fastars.envs.terms",
     "Rollouts": "fastars._structs",
     "SimulationError": "fastars.envs",
     "UnsupportedEnvError": "fastars.envs",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from fastars.envs import SimulationError, UnsupportedEnvError, WorkerError, compiled_env_ids
     from fastars.envs.mujoco.task import MujocoTask
     from fastars.envs.own import register_env
+    from fastars.envs.terms import RewardTerms
     from fastars.evaluation import evaluate_candidates, evaluate_policy
 
 

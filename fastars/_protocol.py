@@ -16,6 +16,10 @@ Where a simulator holds the state (MuJoCo), there are no lanes, and the function
     sense(env, sim, observation)                       writes the observation, float64
     advance(env, sim, action) -> (reward, terminated)  `action` is an array of float32
 
+One that pays for several things has a function that names them, from which `advance` follows:
+
+    pay(env, sim, action) -> (terms, reward, terminated)   the terms are a tuple, their total is `reward`
+
 An environment of scalar functions can be stepped like that, too: `sim` is then an `Alone`, and `action` an array as `act` fills it.
 
 Numba picks the function by the type of the first argument at compile time, which keeps the compiled code cacheable: a function
@@ -50,6 +54,7 @@ class SimulatedFunctions(NamedTuple):
     begin: Callable[..., Any]
     sense: Callable[..., Any]
     advance: Callable[..., Any]
+    pay: Callable[..., Any] | None = None
 
 
 class Alone(NamedTuple):
@@ -72,6 +77,17 @@ def register_functions(env_type: type, reset: Callable[..., Any], observe: Calla
 def register_simulated(env_type: type, begin: Callable[..., Any], sense: Callable[..., Any], advance: Callable[..., Any]) -> None:
     """The same for an environment whose state is in a simulator."""
     _FUNCTIONS[env_type] = SimulatedFunctions(begin, sense, advance)
+
+
+def register_paying(env_type: type, begin: Callable[..., Any], sense: Callable[..., Any], pay: Callable[..., Any]) -> None:
+    """The same for one that tells the terms of its rewards."""
+
+    @inline
+    def advance(env, sim, action):
+        _, reward, terminated = pay(env, sim, action)
+        return reward, terminated
+
+    _FUNCTIONS[env_type] = SimulatedFunctions(begin, sense, advance, pay)
 
 
 def _functions_of(numba_type: Any) -> Any:
@@ -153,6 +169,19 @@ def _advance(env, sim, action):
     functions = _in_place(_functions_of(env))
     if functions is not None:
         kernel = functions.advance
+        return lambda env, sim, action: kernel(env, sim, action)
+
+
+def pay(env, sim, action):
+    """One step: (terms of the reward, the reward, whether the episode terminated)."""
+    return _FUNCTIONS[type(env)].pay(env, sim, action)
+
+
+@overload(pay, jit_options=INLINE)
+def _pay(env, sim, action):
+    functions = _functions_of(env)
+    if functions is not None:
+        kernel = functions.pay
         return lambda env, sim, action: kernel(env, sim, action)
 
 

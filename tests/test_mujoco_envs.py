@@ -19,14 +19,16 @@ import gymnasium
 from fastars import ARS, UnsupportedEnvError, compiled_env_ids, evaluate_candidates, evaluate_policy
 from fastars._blas import blas_is_fused
 from fastars._jit import cache_directory
-from fastars._protocol import advance, begin, sense
+from fastars._protocol import begin, pay, sense
 from fastars._rng import seed_generator
 from fastars._structs import TERMINATED, TRUNCATED
+from fastars._tuples import put
 from fastars.envs import compiled_env, make
 from fastars.envs.mujoco.ant import is_healthy
 from fastars.envs.mujoco.capi import new_simulation
 from fastars.envs.mujoco.inverted_double_pendulum import distance_penalty, velocity_penalty
 from fastars.envs.mujoco.physics import norm, square_sum
+from fastars.envs.terms import TERMS
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*-v4 is out of date:DeprecationWarning"),
@@ -146,20 +148,22 @@ class Episode(NamedTuple):
     actions: np.ndarray  # (n, n_act)
     rewards: np.ndarray  # (n,)
     terminated: np.ndarray  # (n,)
+    terms: np.ndarray  # (n, n_terms), of the rewards, where they are reported
 
 
 def gymnasium_episode(env, seed, policy, n_steps):
     observation, _ = env.reset(seed=int(seed))
-    observations, actions, rewards, ends = [observation], [], [], []
+    observations, actions, rewards, ends, terms = [observation], [], [], [], []
     truncated = False
     while len(actions) < n_steps and not truncated and not any(ends[-1:]):
         actions.append(policy(observation))
-        observation, reward, terminated, truncated, _ = env.step(actions[-1])
+        observation, reward, terminated, truncated, info = env.step(actions[-1])
         observations.append(observation)
         rewards.append(float(reward))
         ends.append(terminated)
+        terms.append([float(info[term]) for term in TERMS.get(env.spec.id, ())])
     actions = np.array(actions, np.float32).reshape(-1, *env.action_space.shape)
-    return Episode(seed, np.array(observations), actions, np.array(rewards), np.array(ends, bool))
+    return Episode(seed, np.array(observations), actions, np.array(rewards), np.array(ends, bool), np.array(terms))
 
 
 def linear_policy(env, weights):
@@ -185,26 +189,27 @@ def random_policy(env, rng):
 
 
 @numba.njit
-def play(env, sim, seed, actions, observations, rewards, terminated):
+def play(env, sim, seed, actions, observations, rewards, terminated, terms):
     """One episode under given actions, in the words of the rollout kernel."""
     rng = np.zeros(4, np.uint64)
     seed_generator(rng, seed)
     begin(env, sim, rng)
     sense(env, sim, observations[0])
     for t in range(len(actions)):
-        rewards[t], terminated[t] = advance(env, sim, actions[t])
+        terms_of_step, rewards[t], terminated[t] = pay(env, sim, actions[t])
+        put(terms[t], 0, terms_of_step)
         sense(env, sim, observations[t + 1])
 
 
 def played(compiled, sim, seed, actions):
-    """(observations, rewards, terminated) of the kernels. What is not written is NaN; nothing beyond the observations may be."""
+    """(observations, rewards, terminated, terms) of the kernels. What is not written is NaN; beyond the observations, all is."""
     n = len(actions)
     room = np.full((n + 2) * compiled.n_obs, np.nan)
     observations, beyond = room[: -compiled.n_obs].reshape(n + 1, compiled.n_obs), room[-compiled.n_obs :]
-    rewards, terminated = np.full(n, np.nan), np.zeros(n, bool)
-    play(compiled.constants, sim, np.uint64(seed), actions, observations, rewards, terminated)
+    rewards, terminated, terms = np.full(n, np.nan), np.zeros(n, bool), np.full((n, 4), np.nan)
+    play(compiled.constants, sim, np.uint64(seed), actions, observations, rewards, terminated, terms)
     assert np.isnan(beyond).all()
-    return observations, rewards, terminated
+    return observations, rewards, terminated, terms[:, : np.count_nonzero(~np.isnan(terms).all(axis=0))]
 
 
 def assert_same_bits(ours, theirs):
@@ -222,9 +227,11 @@ def assert_episodes_equal(env, n_episodes, n_steps):
         rng = np.random.default_rng(seed)
         for policy in (linear_policy(env, random_weights(env, rng)), random_policy(env, rng)):
             theirs = gymnasium_episode(env, seed, policy, n_steps(seed))
-            observations, rewards, terminated = played(compiled, sim, seed, theirs.actions)
+            observations, rewards, terminated, terms = played(compiled, sim, seed, theirs.actions)
             assert_same_bits(observations, theirs.observations)
             assert_same_bits(rewards, theirs.rewards)
+            if compiled.id in TERMS:
+                assert_same_bits(terms, theirs.terms)
             assert terminated.tolist() == theirs.terminated.tolist()
             episodes.append(theirs)
     return episodes
@@ -237,7 +244,7 @@ def shows(env, episodes):
         return True
     sim = new_simulation(compiled.model)
     for theirs in episodes:
-        observations, rewards, terminated = played(compiled, sim, theirs.seed, theirs.actions)
+        observations, rewards, terminated, _ = played(compiled, sim, theirs.seed, theirs.actions)
         pairs = ((observations, theirs.observations), (rewards, theirs.rewards), (terminated, theirs.terminated))
         if not all(np.array_equal(ours, other) for ours, other in pairs):
             return True
@@ -326,7 +333,7 @@ def test_bounds_of_health_are_open_or_closed_as_in_gymnasium(name, version, argu
         env = make(env_id, disable_env_checker=True, **kwargs, **{argument: bounds})
         theirs = gymnasium_episode(env, 3, lambda observation: wide.actions[0], 5)
         compiled = compiled_env(env)
-        _, rewards, terminated = played(compiled, new_simulation(compiled.model), 3, theirs.actions)
+        _, rewards, terminated, _ = played(compiled, new_simulation(compiled.model), 3, theirs.actions)
         assert_same_bits(rewards, theirs.rewards)
         assert terminated.tolist() == theirs.terminated.tolist()
         assert terminated.any() == (name != "Ant")
@@ -370,7 +377,7 @@ def test_initial_states_have_gymnasiums_bits(env_id):
     no_actions = np.zeros((0, compiled.n_act), np.float32)
     for seed in (*range(201), 2**32, 2**63 + 5):
         theirs, _ = env.reset(seed=seed)
-        observations, _, _ = played(compiled, sim, seed, no_actions)
+        observations, *_ = played(compiled, sim, seed, no_actions)
         assert_same_bits(observations[0], theirs)
         assert_same_bits(sim.qpos, env.unwrapped.data.qpos)
         assert_same_bits(sim.qvel, env.unwrapped.data.qvel)
@@ -400,7 +407,7 @@ def test_squares_of_the_double_pendulums_reward_are_the_c_librarys():
 )
 def test_observation_has_as_many_entries_as_its_space(env_id, kwargs):
     compiled = compiled_env(make(env_id, **kwargs))
-    observations, _, _ = played(compiled, new_simulation(compiled.model), 0, np.zeros((1, compiled.n_act), np.float32))
+    observations, *_ = played(compiled, new_simulation(compiled.model), 0, np.zeros((1, compiled.n_act), np.float32))
     assert compiled.n_obs == compiled.observation_space.shape[0]
     assert not np.isnan(observations).any()
 

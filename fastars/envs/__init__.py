@@ -254,6 +254,7 @@ def compiled_env(env: str | gymnasium.Env | MujocoTask | CompiledEnv) -> Compile
     import gymnasium
 
     from fastars.envs.mujoco.task import MujocoTask
+    from fastars.envs.terms import RewardTerms, with_terms
 
     if isinstance(env, CompiledEnv):
         return env
@@ -268,7 +269,7 @@ def compiled_env(env: str | gymnasium.Env | MujocoTask | CompiledEnv) -> Compile
     if isinstance(env, gymnasium.Env):
         compiled = _compiled(env)
         _refuse_changes(env, env.spec)  # type: ignore[arg-type]
-        return compiled
+        return with_terms(compiled) if _layers(env, RewardTerms) else compiled
     raise TypeError(f"env must be an environment id, a gymnasium.Env or a MujocoTask, not {type(env).__name__}: {env!r}")
 
 
@@ -400,12 +401,19 @@ def time_limit(env: Any) -> int | None:
         if env.spec is None:
             return None
         return env.spec.kwargs.get("max_episode_steps", env.spec.max_episode_steps)  # the first is what `make_vec` was given
-    limits, layer = [], env
-    while isinstance(layer, gymnasium.Wrapper):
-        if isinstance(layer, gymnasium.wrappers.TimeLimit):
-            limits.append(int(layer._max_episode_steps))
-        layer = layer.env
-    return min(limits, default=None)
+    return min((int(layer._max_episode_steps) for layer in _layers(env, gymnasium.wrappers.TimeLimit)), default=None)
+
+
+def _layers(env: Any, kind: Any) -> list[Any]:
+    """The wrappers around an environment that are of this kind, the outermost first."""
+    import gymnasium
+
+    found = []
+    while isinstance(env, gymnasium.Wrapper):
+        if isinstance(env, kind):
+            found.append(env)
+        env = env.env
+    return found
 
 
 def _constants(constants_type: Any, env_id: str, kwargs: dict[str, Any]) -> Any:
@@ -425,11 +433,13 @@ def _refuse_changes(env: gymnasium.Env, spec: EnvSpec) -> None:
     """Raise if a wrapper or a change makes `env` another task than the one its id names."""
     import gymnasium
 
-    layer = env
-    while isinstance(layer, gymnasium.Wrapper):
+    from fastars.envs.terms import TERMS, RewardTerms
+
+    for layer in _layers(env, gymnasium.Wrapper):
+        if type(layer) is RewardTerms and layer.terms == TERMS.get(spec.id):
+            continue
         if type(layer).__name__ not in _TRANSPARENT_WRAPPERS or not type(layer).__module__.startswith("gymnasium."):
             raise UnsupportedEnvError(f"env {spec.id!r} has the wrapper {type(layer).__name__}, which compiled rollouts don't run")
-        layer = layer.env
     with quiet(spec.id):
         fresh = gymnasium.make(spec)
     try:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._jit import inline
-from fastars._protocol import register_simulated
+from fastars._protocol import register_paying
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, clipped, put, reset_normal, square_sum, survival_reward
 from fastars.kernels.alone import is_finite
@@ -71,14 +71,16 @@ def contact_cost(env, sim):
 
 
 @inline
-def advance(env, sim, action):
+def pay(env, sim, action):
     x = sim.xpos[env.main_body, 0]
     simulate(sim, action, env.physics.frame_skip, observes_contact_forces(env) or prices_contact_forces(env))
     velocity = (sim.xpos[env.main_body, 0] - x) / env.physics.dt
     healthy = is_healthy(env, sim)
-    reward = env.forward_reward_weight * velocity + survival_reward(env, healthy)
-    control_cost = np.float32(env.ctrl_cost_weight) * square_sum(action)  # float32 in Gymnasium
-    return reward - (control_cost + contact_cost(env, sim)), env.terminate_when_unhealthy and not healthy
+    forward, survive = env.forward_reward_weight * velocity, survival_reward(env, healthy)
+    control = np.float32(env.ctrl_cost_weight) * square_sum(action)  # float32 in Gymnasium
+    contact = contact_cost(env, sim)
+    reward = forward + survive - (control + contact)
+    return (forward, -np.float64(control), -contact, survive), reward, env.terminate_when_unhealthy and not healthy
 
 
-register_simulated(Ant, begin, sense, advance)
+register_paying(Ant, begin, sense, pay)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._jit import inline
-from fastars._protocol import register_simulated
+from fastars._protocol import register_paying
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, put, reset_normal, square_sum
 
@@ -33,13 +33,14 @@ def sense(env, sim, observation):
 
 
 @inline
-def advance(env, sim, action):
+def pay(env, sim, action):
     x = sim.qpos[0]
     simulate(sim, action, env.physics.frame_skip, False)
     velocity = (sim.qpos[0] - x) / env.physics.dt
     # Gymnasium's cost stays float32: the sum of the squares of a float32 action, times a Python float.
     cost = np.float32(env.ctrl_cost_weight) * square_sum(action)
-    return env.forward_reward_weight * velocity - cost, False
+    forward = env.forward_reward_weight * velocity
+    return (forward, -np.float64(cost)), forward - cost, False
 
 
-register_simulated(HalfCheetah, begin, sense, advance)
+register_paying(HalfCheetah, begin, sense, pay)

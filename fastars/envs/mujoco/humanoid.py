@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._jit import inline
-from fastars._protocol import register_simulated
+from fastars._protocol import register_paying
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, between, put, reset_uniform, square_sum, survival_reward
 
@@ -69,15 +69,16 @@ def contact_cost(env, sim):
 
 
 @inline
-def advance(env, sim, action):
+def pay(env, sim, action):
     x = mass_center_x(env.physics, sim)
     simulate(sim, action, env.physics.frame_skip, env.include_cfrc_ext_in_observation or env.contact_cost_weight != 0.0)
     velocity = (mass_center_x(env.physics, sim) - x) / env.physics.dt
     z, (low, high) = sim.qpos[2], env.healthy_z_range
     healthy = low < z < high
-    reward = env.forward_reward_weight * velocity + survival_reward(env, healthy)
-    cost = env.ctrl_cost_weight * square_sum(sim.ctrl) + contact_cost(env, sim)  # float64, as `data.ctrl` is
-    return reward - cost, env.terminate_when_unhealthy and not healthy
+    forward, survive = env.forward_reward_weight * velocity, survival_reward(env, healthy)
+    control, contact = env.ctrl_cost_weight * square_sum(sim.ctrl), contact_cost(env, sim)  # float64, as `data.ctrl` is
+    reward = forward + survive - (control + contact)
+    return (survive, forward, -control, -contact), reward, env.terminate_when_unhealthy and not healthy
 
 
-register_simulated(Humanoid, begin, sense, advance)
+register_paying(Humanoid, begin, sense, pay)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._jit import inline
-from fastars._protocol import register_simulated
+from fastars._protocol import register_paying
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.humanoid import begin, sense
 from fastars.envs.mujoco.physics import Physics, between, square_sum
@@ -28,12 +28,13 @@ class HumanoidStandup(NamedTuple):
 
 
 @inline
-def advance(env, sim, action):
+def pay(env, sim, action):
     simulate(sim, action, env.physics.frame_skip, env.include_cfrc_ext_in_observation or env.impact_cost_weight != 0.0)
     low, high = env.impact_cost_range
     impact_cost = between(env.impact_cost_weight * square_sum(sim.cfrc_ext.ravel()), low, high)
     control_cost = env.ctrl_cost_weight * square_sum(sim.ctrl)
-    return sim.qpos[2] / env.physics.timestep - control_cost - impact_cost + 1.0, False
+    up = sim.qpos[2] / env.physics.timestep
+    return (up, -control_cost, -impact_cost), up - control_cost - impact_cost + 1.0, False
 
 
-register_simulated(HumanoidStandup, begin, sense, advance)
+register_paying(HumanoidStandup, begin, sense, pay)

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from fastars._jit import inline
-from fastars._protocol import register_simulated
+from fastars._protocol import register_paying
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, put, reset_normal
 
@@ -46,13 +46,14 @@ def velocity_penalty(env, v1, v2):
 
 
 @inline
-def advance(env, sim, action):
+def pay(env, sim, action):
     simulate(sim, action, env.physics.frame_skip, False)
     x, y = sim.site_xpos[0, 0], sim.site_xpos[0, 2]
     terminated = y <= 1.0
     # Version 4 pays for the last step, too.
     bonus = 0.0 if terminated and env.physics.version == 5 else env.healthy_reward
-    return bonus - distance_penalty(env, x, y) - velocity_penalty(env, sim.qvel[1], sim.qvel[2]), terminated
+    far, fast = distance_penalty(env, x, y), velocity_penalty(env, sim.qvel[1], sim.qvel[2])
+    return (bonus, -far, -fast), bonus - far - fast, terminated
 
 
-register_simulated(InvertedDoublePendulum, begin, sense, advance)
+register_paying(InvertedDoublePendulum, begin, sense, pay)

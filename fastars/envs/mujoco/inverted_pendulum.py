@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._jit import inline
-from fastars._protocol import register_simulated
+from fastars._protocol import register_paying
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, put, reset_uniform
 from fastars.kernels.alone import is_finite
@@ -30,11 +30,12 @@ def sense(env, sim, observation):
 
 
 @inline
-def advance(env, sim, action):
+def pay(env, sim, action):
     simulate(sim, action, env.physics.frame_skip, False)
     terminated = not (is_finite(sim.qpos) and is_finite(sim.qvel)) or abs(sim.qpos[1]) > 0.2
     # Version 4 pays for the last step, too.
-    return 0.0 if terminated and env.physics.version == 5 else 1.0, terminated
+    survive = 0.0 if terminated and env.physics.version == 5 else 1.0
+    return (survive,), survive, terminated
 
 
-register_simulated(InvertedPendulum, begin, sense, advance)
+register_paying(InvertedPendulum, begin, sense, pay)

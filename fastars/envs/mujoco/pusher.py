@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._jit import inline
-from fastars._protocol import register_simulated
+from fastars._protocol import register_paying
 from fastars._rng import uniform
 from fastars.envs.mujoco.capi import forward, reset_data, simulate
 from fastars.envs.mujoco.physics import Physics, distance, norm, put, square_sum
@@ -58,12 +58,12 @@ def sense(env, sim, observation):
 
 
 @inline
-def advance(env, sim, action):
+def pay(env, sim, action):
     simulate(sim, action, env.physics.frame_skip, False)
     near = -distance(sim, env.object, env.tips_arm, env.physics) * env.reward_near_weight
     far = -distance(sim, env.object, env.goal, env.physics) * env.reward_dist_weight
     cost = square_sum(action) * np.float32(env.reward_control_weight)  # float32 in Gymnasium
-    return far - cost + near, False
+    return (far, -np.float64(cost), near), far - cost + near, False
 
 
-register_simulated(Pusher, begin, sense, advance)
+register_paying(Pusher, begin, sense, pay)

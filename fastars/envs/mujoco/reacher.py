@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._jit import inline
-from fastars._protocol import register_simulated
+from fastars._protocol import register_paying
 from fastars._rng import uniform
 from fastars.envs.mujoco.capi import forward, reset_data, simulate
 from fastars.envs.mujoco.physics import Physics, distance, norm, put, square_sum
@@ -56,13 +56,13 @@ def sense(env, sim, observation):
 
 
 @inline
-def advance(env, sim, action):
+def pay(env, sim, action):
     distance_before = distance(sim, env.fingertip, env.target, env.physics)
     simulate(sim, action, env.physics.frame_skip, False)
     distance_after = distance(sim, env.fingertip, env.target, env.physics)
-    far = distance_before if env.physics.version == 4 else distance_after
+    far = -(distance_before if env.physics.version == 4 else distance_after) * env.reward_dist_weight
     cost = square_sum(action) * np.float32(env.reward_control_weight)  # float32 in Gymnasium
-    return -far * env.reward_dist_weight - cost, False
+    return (far, -np.float64(cost)), far - cost, False
 
 
-register_simulated(Reacher, begin, sense, advance)
+register_paying(Reacher, begin, sense, pay)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._jit import inline
-from fastars._protocol import register_simulated
+from fastars._protocol import register_paying
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, put, reset_uniform, square_sum
 
@@ -33,12 +33,13 @@ def sense(env, sim, observation):
 
 
 @inline
-def advance(env, sim, action):
+def pay(env, sim, action):
     x = sim.qpos[0]
     simulate(sim, action, env.physics.frame_skip, False)
     velocity = (sim.qpos[0] - x) / env.physics.dt
     cost = np.float32(env.ctrl_cost_weight) * square_sum(action)  # float32 in Gymnasium
-    return env.forward_reward_weight * velocity - cost, False
+    forward = env.forward_reward_weight * velocity
+    return (forward, -np.float64(cost)), forward - cost, False
 
 
-register_simulated(Swimmer, begin, sense, advance)
+register_paying(Swimmer, begin, sense, pay)

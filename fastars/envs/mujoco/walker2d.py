@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._jit import inline
-from fastars._protocol import register_simulated
+from fastars._protocol import register_paying
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, put, reset_uniform, square_sum, survival_reward
 
@@ -45,14 +45,14 @@ def is_healthy(env, sim):
 
 
 @inline
-def advance(env, sim, action):
+def pay(env, sim, action):
     x = sim.qpos[0]
     simulate(sim, action, env.physics.frame_skip, False)
     velocity = (sim.qpos[0] - x) / env.physics.dt
     healthy = is_healthy(env, sim)
-    reward = env.forward_reward_weight * velocity + survival_reward(env, healthy)
+    forward, survive = env.forward_reward_weight * velocity, survival_reward(env, healthy)
     cost = np.float32(env.ctrl_cost_weight) * square_sum(action)  # float32 in Gymnasium
-    return reward - cost, env.terminate_when_unhealthy and not healthy
+    return (forward, -np.float64(cost), survive), forward + survive - cost, env.terminate_when_unhealthy and not healthy
 
 
-register_simulated(Walker2d, begin, sense, advance)
+register_paying(Walker2d, begin, sense, pay)

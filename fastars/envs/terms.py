@@ -1,0 +1,146 @@
+"""Rewards as vectors of their terms, where an environment reports these: forward, control, healthy, contact."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import WrapperSpec
+from gymnasium.spaces import Box
+from gymnasium.utils import RecordConstructorArgs
+
+from fastars._structs import FloatArray
+from fastars.envs import CompiledEnv, UnsupportedEnvError
+
+# What Gymnasium's MuJoCo environments call the terms of their rewards in a step's info, in its order. Those of Hopper-v4 and
+# Walker2d-v4 are not reported; of Humanoid-v4 and Ant-v4 only some are, in Ant-v4 not always the same.
+TERMS = {
+    "Ant-v5": ("reward_forward", "reward_ctrl", "reward_contact", "reward_survive"),
+    "HalfCheetah-v4": ("reward_run", "reward_ctrl"),
+    "HalfCheetah-v5": ("reward_forward", "reward_ctrl"),
+    "Hopper-v5": ("reward_forward", "reward_ctrl", "reward_survive"),
+    "Humanoid-v5": ("reward_survive", "reward_forward", "reward_ctrl", "reward_contact"),
+    "HumanoidStandup-v4": ("reward_linup", "reward_quadctrl", "reward_impact"),
+    "HumanoidStandup-v5": ("reward_linup", "reward_quadctrl", "reward_impact"),
+    "InvertedDoublePendulum-v5": ("reward_survive", "distance_penalty", "velocity_penalty"),
+    "InvertedPendulum-v5": ("reward_survive",),
+    "Pusher-v5": ("reward_dist", "reward_ctrl", "reward_near"),
+    "Reacher-v4": ("reward_dist", "reward_ctrl"),
+    "Reacher-v5": ("reward_dist", "reward_ctrl"),
+    "Swimmer-v4": ("reward_fwd", "reward_ctrl"),
+    "Swimmer-v5": ("reward_forward", "reward_ctrl"),
+    "Walker2d-v5": ("reward_forward", "reward_ctrl", "reward_survive"),
+}
+
+
+class RewardTerms(gymnasium.Wrapper, RecordConstructorArgs):
+    """Gives the terms of the reward in place of their total.
+
+    Around an unchanged environment of `TERMS`, and with the terms that it has, it runs in compiled kernels.
+
+    Parameters
+    ----------
+    env : gymnasium.Env
+    terms : sequence of str, optional
+        Keys of a step's `info`, in the order of the vector. Default: those of Gymnasium's MuJoCo environments, by the id.
+
+    Attributes
+    ----------
+    reward_space : gymnasium.spaces.Box
+        (n_terms,), float64, without bounds.
+    reward_dim : int
+        How many terms there are.
+    task_names : tuple of str
+        Names of the terms, without "reward_".
+
+    Raises
+    ------
+    ValueError
+        Where `terms` are not given and the id does not tell them, or no term is given, or one twice.
+    TypeError
+        For terms that are not names.
+
+    Notes
+    -----
+    A step's `info["reward"]` is the total. InvertedPendulum-v5 has one term; in HumanoidStandup, the total is 1 more than the sum.
+
+    Examples
+    --------
+    >>> import fastars, gymnasium
+    >>> env = fastars.RewardTerms(gymnasium.make("HalfCheetah-v5"))
+    >>> env.task_names
+    ('forward', 'ctrl')
+    >>> _ = env.reset(seed=0)
+    >>> env.step(env.action_space.low)[1].shape
+    (2,)
+    """
+
+    def __init__(self, env: gymnasium.Env, terms: Sequence[str] | None = None) -> None:
+        RecordConstructorArgs.__init__(self, terms=terms)
+        super().__init__(env)
+        self.terms = _known_terms(env) if terms is None else _checked_terms(terms)
+        self.reward_space, self.task_names = _reward_space(self.terms), _names(self.terms)
+        self.reward_dim = len(self.terms)
+
+    def step(self, action: Any) -> tuple[Any, FloatArray, bool, bool, dict[str, Any]]:
+        """One step of the environment, its reward float64 (n_terms,).
+
+        Raises
+        ------
+        KeyError
+            If a term is not in the step's `info`.
+        """
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        for term in self.terms:
+            if term not in info:
+                raise KeyError(
+                    f"the info of a step must have {term!r}, a term of its reward; it has {', '.join(info) or 'nothing'}"
+                )
+        vector = np.array([info[term] for term in self.terms], np.float64)
+        return observation, vector, terminated, truncated, {**info, "reward": reward}
+
+
+def with_terms(compiled: CompiledEnv) -> CompiledEnv:
+    """An environment in MuJoCo with the terms of its reward in place of their total.
+
+    Raises
+    ------
+    UnsupportedEnvError
+        If these are not compiled.
+    """
+    if compiled.model is None or compiled.id not in TERMS:
+        raise UnsupportedEnvError(f"env {compiled.id!r}: its reward is a number, and no terms of it are compiled")
+    from fastars.envs.mujoco.terms import Terms
+
+    terms = TERMS[compiled.id]
+    spec = copy.deepcopy(gymnasium.spec(compiled.id))
+    spec.additional_wrappers = (WrapperSpec(RewardTerms.__name__, f"{__name__}:{RewardTerms.__name__}", {"terms": None}),)
+    return compiled._replace(
+        constants=Terms(compiled.constants), spec=spec, reward_space=_reward_space(terms), task_names=_names(terms)
+    )
+
+
+def _known_terms(env: gymnasium.Env) -> tuple[str, ...]:
+    env_id = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+    if env_id not in TERMS:
+        raise ValueError(f"terms must be given as keys of a step's info: those of {env_id!r} are not known")
+    return TERMS[env_id]
+
+
+def _checked_terms(terms: Any) -> tuple[str, ...]:
+    if isinstance(terms, str) or not all(isinstance(term, str) for term in terms):
+        raise TypeError(f"terms must be a sequence of keys of a step's info, got {terms!r}")
+    if len(terms) == 0 or len(set(terms)) < len(terms):
+        raise ValueError(f"terms must be different keys of a step's info, at least one, got {terms!r}")
+    return tuple(terms)
+
+
+def _reward_space(terms: tuple[str, ...]) -> Box:
+    return Box(-np.inf, np.inf, (len(terms),), np.float64)
+
+
+def _names(terms: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(term.removeprefix("reward_") for term in terms)
