@@ -26,7 +26,7 @@ CHANGED = [
     ("mo-mountaincarcontinuous-v0", {"goal_velocity": 0.02}),
     ("deep-sea-treasure-v0", {"float_state": True}),
     ("water-reservoir-v0", {"nO": 3, "penalize": True}),
-    ("water-reservoir-v0", {"nO": 4, "time_limit": 30}),
+    ("water-reservoir-v0", {"nO": 4}),
     ("water-reservoir-v0", {"normalized_action": True, "penalize": True}),
 ]
 VARIANTS = [*((env_id, {}) for env_id in THEIRS), *CHANGED]
@@ -165,7 +165,16 @@ def test_arguments_are_taken_over_and_given_on(mo_gymnasium, env_id, kwargs):
     spec, arguments = compiled.gymnasium()
     again = compiled_env(gymnasium.make(spec, max_episode_steps=compiled.max_steps, **arguments))
     assert again == compiled
-    assert again.constants != compiled_env(env_id).constants or again.max_steps != compiled_env(env_id).max_steps
+    assert again.constants != compiled_env(env_id).constants
+
+
+def test_time_limit_of_the_reservoir_is_taken_over(mo_gymnasium):
+    assert compiled_env("water-reservoir-v0").max_steps == 100
+    compiled = compiled_env(mo_gymnasium.make("water-reservoir-v0", time_limit=150))
+    assert (compiled.max_steps, compiled.kwargs) == (150, {})
+    assert compiled_env(mo_gymnasium.make("water-reservoir-v0", time_limit=150, max_episode_steps=20)).max_steps == 20
+    with pytest.raises(UnsupportedEnvError, match="no time limit"):
+        compiled_env(mo_gymnasium.make("water-reservoir-v0", time_limit=0))
 
 
 @pytest.mark.filterwarnings("error")
@@ -179,7 +188,7 @@ def test_they_are_there_without_mo_gymnasium(monkeypatch):
 
 
 def test_what_is_not_compiled_is_refused_by_name(mo_gymnasium):
-    with pytest.raises(UnsupportedEnvError, match=r"initial_state=.*is not compiled \(compiled: time_limit, nO, penalize"):
+    with pytest.raises(UnsupportedEnvError, match=r"initial_state=.*is not compiled \(compiled: nO, penalize"):
         compiled_env(mo_gymnasium.make("water-reservoir-v0", initial_state=np.ones(1, np.float32)))
     with pytest.raises(UnsupportedEnvError, match="nO must be an integer from 2 to 4, got 1"):
         compiled_env(mo_gymnasium.make("water-reservoir-v0", nO=1))
@@ -197,7 +206,7 @@ def test_what_is_not_compiled_is_refused_by_name(mo_gymnasium):
     [
         ("fastars/mo-pendulum-v0", {"g": math.nan}, "g must be a finite number, got nan"),
         ("fastars/mo-mountaincar-v0", {"merge_move_penalty": 1}, "merge_move_penalty must be True or False, got 1"),
-        ("fastars/water-reservoir-v0", {"time_limit": 0}, "time_limit must be an integer of at least 1, got 0"),
+        ("fastars/water-reservoir-v0", {"nO": True}, "nO must be an integer from 2 to 4, got True"),
         ("fastars/deep-sea-treasure-v0", {"dst_map": "flat"}, "dst_map must be one of 'convex', 'concave', 'mirrored'"),
         ("fastars/deep-sea-treasure-v0", {"dst_map": np.zeros((11, 11))}, "dst_map must be one of 'convex'"),
     ],

@@ -251,7 +251,7 @@ class Envs:
                 else:
                     spaces = env.observation_space, env.action_space
                     env.close()
-            specs[env_id] = gymnasium.spec(env_id), *spaces
+            specs[env_id.removeprefix("fastars/")] = gymnasium.spec(env_id), *spaces
         print_environments(specs, missing)
         return 0
 

@@ -63,10 +63,11 @@ def environment(env_id: str, kwargs: Mapping[str, Any]) -> Any:
     """
     import gymnasium
 
-    from fastars.envs import UnsupportedEnvError, compiled_env, compiled_env_ids, make
+    from fastars.envs import UnsupportedEnvError, compiled_env, compiled_env_ids, compiled_id, make
 
     if not kwargs:
         return env_id
+    env_id = compiled_id(env_id)
     if env_id not in compiled_env_ids():
         module, _, name = env_id.rpartition(":")
         if module:

@@ -99,7 +99,7 @@ def print_evaluation(env: str, seed: int, returns: Sequence[float], lengths: Seq
 
 def print_environments(specs: Mapping[str, tuple[Any, Any, Any]], missing: str | None) -> None:
     """A row per environment: its spec, its observation and action space. Where these are None, `missing` says what to install."""
-    table = _table("environment", "observation", "action", "time limit>", "solved at>")
+    table = _table("environment", "observation", "action", "steps>", "solved at>")
     for env_id, (spec, observation_space, action_space) in specs.items():
         threshold = "-" if spec.reward_threshold is None else f"{spec.reward_threshold:g}"
         table.add_row(env_id, _space(observation_space), _space(action_space), str(spec.max_episode_steps), threshold)
@@ -127,8 +127,10 @@ def _space(space: Any) -> str:
         return "-"
     if hasattr(space, "n"):
         return f"one of {space.n}"
-    n = math.prod(space.shape)
-    return f"one in [{space.low.min():g}, {space.high.max():g}]" if n == 1 else f"{n} numbers"
+    n, low, high = math.prod(space.shape), float(space.low.min()), float(space.high.max())
+    if n > 1:
+        return f"{n} numbers"
+    return f"one in [{low:g}, {high:g}]" if math.isfinite(high - low) else "one number"
 
 
 def _table(*columns: str) -> Table:

@@ -62,7 +62,7 @@ OWN: dict[str, CompiledEnv] = {}  # what `register_env` made, by id
 _TRANSPARENT_WRAPPERS = {"TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "RecordVideo"}
 # Attributes of an environment that say nothing about its dynamics.
 _COSMETIC = {"render_mode", "isopen", "screen", "clock", "screen_width", "screen_height", "screen_dim", "SCREEN_DIM"}
-_COSMETIC |= {"width", "height", "camera_id", "camera_name", "_ezpickle_args", "_ezpickle_kwargs", "sim", "time_step", "n_steps"}
+_COSMETIC |= {"width", "height", "camera_id", "camera_name", "_ezpickle_args", "_ezpickle_kwargs", "sim", "time_step"}
 
 # Reasons to step an environment in Python that don't tell it from a compiled one.
 AS_COMPILED = _BY_CHOICE, _VECTOR, _MADE = "compiled=False", "it is a vector environment", "a function makes it"
@@ -189,7 +189,7 @@ def environment(env: Any, compiled: bool | None = None, max_episode_steps: int |
     if isinstance(env, str):
         env = _bare_id(env)
         if compiled is not False or env not in gymnasium.registry:
-            env = _compiled_id(env)
+            env = compiled_id(env)
     reason = _BY_CHOICE
     if compiled is not False:
         try:
@@ -216,7 +216,7 @@ def _bare_id(env_id: str) -> str:
     return name.removeprefix("fastars/")
 
 
-def _compiled_id(env_id: str) -> str:
+def compiled_id(env_id: str) -> str:
     """The id of ours for one of mo-gymnasium's, which is the same without `fastars/`; any other as it is."""
     return f"fastars/{env_id}" if f"fastars/{env_id}" in REGISTERED else env_id
 
@@ -276,7 +276,7 @@ def compiled_env(env: str | gymnasium.Env | MujocoTask | CompiledEnv) -> Compile
 def _make(env_id: str) -> gymnasium.Env:
     import gymnasium
 
-    env_id = _compiled_id(env_id)
+    env_id = compiled_id(env_id)
     if env_id not in _COMPILED and env_id not in OWN:
         if env_id in gymnasium.registry:
             raise UnsupportedEnvError(f"env {env_id!r} is a Gymnasium environment, but not a compiled one")
@@ -338,13 +338,13 @@ def _compiled(env: gymnasium.Env) -> CompiledEnv:
 
     spec, unwrapped = env.spec, env.unwrapped
     is_task = isinstance(unwrapped, (TaskEnv, OwnEnv))
-    if spec is None or not (is_task or _compiled_id(spec.id) in _COMPILED):
+    if spec is None or not (is_task or compiled_id(spec.id) in _COMPILED):
         name = spec.id if spec is not None else type(env.unwrapped).__name__
         spaces = f"observations {env.observation_space}, actions {env.action_space}"
         raise UnsupportedEnvError(f"env {name!r} ({spaces}) is not a compiled one")
     if not (is_task or str(spec.entry_point).startswith(_ENTRY_POINTS)):
         raise UnsupportedEnvError(f"env {spec.id!r} was registered anew, as {spec.entry_point!r}, and the compiled one was not")
-    limits = time_limit(env), getattr(unwrapped, "time_limit", None)  # some end their episodes themselves
+    limits = time_limit(env), getattr(unwrapped, "time_limit", None)  # mo-gymnasium's reservoir has one of its own
     max_steps = min((limit for limit in limits if limit is not None), default=0)
     if max_steps < 1:
         raise UnsupportedEnvError(f"env {spec.id!r} has no time limit: make it with max_episode_steps=...")
@@ -352,7 +352,7 @@ def _compiled(env: gymnasium.Env) -> CompiledEnv:
         return unwrapped.task.compiled._replace(max_steps=max_steps)
     if isinstance(unwrapped, OwnEnv):
         return unwrapped.compiled(max_steps)
-    module, name = _COMPILED[_compiled_id(spec.id)]
+    module, name = _COMPILED[compiled_id(spec.id)]
     kind = getattr(importlib.import_module(module), name)
     kwargs = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
     if module.startswith(_MULTI):
@@ -368,6 +368,7 @@ def _with_vector_reward(unwrapped: Any, kind: Any, env_id: str, kwargs: dict[str
     """The compiled form of an environment of `multi`, or of mo-gymnasium's that it follows."""
     if not isinstance(unwrapped, kind):
         known = [name for name in inspect.signature(kind).parameters if name != "render_mode"]
+        kwargs = {name: value for name, value in kwargs.items() if name != "time_limit"}
         for name, value in kwargs.items():
             if name not in known:
                 raise UnsupportedEnvError(
@@ -377,7 +378,7 @@ def _with_vector_reward(unwrapped: Any, kind: Any, env_id: str, kwargs: dict[str
             unwrapped = kind(**kwargs)
         except ValueError as error:
             raise UnsupportedEnvError(f"env {env_id!r}: {error}") from error
-    return unwrapped.compiled(_compiled_id(env_id), max_steps)
+    return unwrapped.compiled(compiled_id(env_id), max_steps)
 
 
 def _simulated(env: gymnasium.Env, constants_type: Any, spec: EnvSpec, max_steps: int) -> CompiledEnv:

@@ -12,7 +12,7 @@ class Registered(NamedTuple):
 
     module: str
     name: str  # of the Gymnasium environment
-    max_episode_steps: int | None  # None: the environment ends its episodes itself
+    max_episode_steps: int
     kwargs: dict[str, Any]
 
 
@@ -32,5 +32,5 @@ REGISTERED = {
     "fastars/mo-mountaincar-v0": Registered(*_CAR, 200, {}),
     "fastars/mo-mountaincarcontinuous-v0": Registered(*_CONTINUOUS, 999, {}),
     "fastars/mo-pendulum-v0": Registered(*_PENDULUM, 200, {}),
-    "fastars/water-reservoir-v0": Registered(*_RESERVOIR, None, {}),
+    "fastars/water-reservoir-v0": Registered(*_RESERVOIR, 100, {}),
 }

@@ -33,8 +33,6 @@ class MultiEnv(gymnasium.Env):
         (n_tasks,)
     task_names : tuple of str
         Names of the entries of a reward.
-    time_limit : int, optional
-        Ends episodes after so many steps, by itself.
     render_mode : None
         There is nothing to see. A subclass may draw `state`.
 
@@ -54,16 +52,13 @@ class MultiEnv(gymnasium.Env):
         action_space: Box | Discrete,
         reward_space: Box,
         task_names: tuple[str, ...],
-        time_limit: int | None = None,
         render_mode: str | None = None,
     ) -> None:
         self.constants, self.kwargs = constants, kwargs
         self.observation_space, self.action_space = observation_space, action_space
         self.reward_space, self.task_names, self.reward_dim = reward_space, task_names, len(task_names)
-        self.time_limit = time_limit
         self.render_mode = render_mode
         self.state: Any = None
-        self.n_steps = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode: (observation, {})."""
@@ -71,18 +66,15 @@ class MultiEnv(gymnasium.Env):
         words = _words(self.np_random)
         self.state, observation = first_state(self.constants, words)
         _set_words(self.np_random, words)
-        self.n_steps = 0
         return self._array(observation), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, FloatArray, bool, bool, dict[str, Any]]:
-        """One step: (observation, reward (n_tasks,), whether terminated, whether truncated, {})."""
+        """One step: (observation, reward (n_tasks,), whether terminated, False, {})."""
         if self.state is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
         after = next_state(self.constants, self.state, self._action(action))
         self.state, observation, reward, terminated = after
-        self.n_steps += 1
-        is_late = self.time_limit is not None and self.n_steps >= self.time_limit
-        return self._array(observation), np.array(reward, self.reward_space.dtype), bool(terminated), is_late, {}
+        return self._array(observation), np.array(reward, self.reward_space.dtype), bool(terminated), False, {}
 
     def compiled(self, env_id: str, max_steps: int) -> CompiledEnv:
         """The environment as the samplers see it; `env_id` is one of `REGISTERED`."""

@@ -1,4 +1,5 @@
-"""water-reservoir-v0, exact to mo-gymnasium's `DamEnv` (Castelletti, Pianosi & Restelli 2012).
+"""water-reservoir-v0, exact to mo-gymnasium's `DamEnv` (Castelletti, Pianosi & Restelli 2012), but that it has its time limit from
+`gymnasium.make`, and no argument for it.
 
 The inflow is drawn in every step from the generator that drew the initial level, so the generator is part of the state: its four
 words, in halves of 32 bits, which a float64 holds exactly.
@@ -44,8 +45,6 @@ class WaterReservoirEnv(MultiEnv):
 
     Parameters
     ----------
-    time_limit : int
-        Steps of an episode.
     nO : int
         Entries of the reward: 2, 3 or 4.
     penalize : bool
@@ -57,13 +56,11 @@ class WaterReservoirEnv(MultiEnv):
     def __init__(
         self,
         render_mode: str | None = None,
-        time_limit: int = 100,
         nO: int = 2,
         penalize: bool = False,
         normalized_action: bool = False,
     ) -> None:
         kwargs: dict[str, Any] = {
-            "time_limit": integer("time_limit", time_limit, 1),
             "nO": integer("nO", nO, 2, 4),
             "penalize": flag("penalize", penalize),
             "normalized_action": flag("normalized_action", normalized_action),
@@ -75,8 +72,7 @@ class WaterReservoirEnv(MultiEnv):
             box32([0.0], [1.0 if normalized_action else np.inf]),
             box32([-np.inf] * nO, [0.0] * nO),
             ("flood_upstream", "water_deficit", "power_deficit", "flood_downstream")[:nO],
-            kwargs["time_limit"],
-            render_mode,
+            render_mode=render_mode,
         )
 
 
