@@ -94,6 +94,22 @@ def test_a_thousand_steps_equal_mo_gymnasiums(mo_gymnasium, env_id, kwargs):
     assert (n_terminated > 0) != env_id.startswith("water")
 
 
+@pytest.mark.parametrize("env_id", [env_id for env_id in THEIRS if env_id.startswith("deep")])
+def test_every_move_in_the_sea_is_mo_gymnasiums(mo_gymnasium, env_id):
+    ours, theirs = gymnasium.make(f"fastars/{env_id}").unwrapped, mo_gymnasium.make(env_id).unwrapped
+    treasures = 0
+    for row, column in np.argwhere(theirs.sea_map == 0):  # an episode ends where a treasure is
+        for action in range(4):
+            ours.state, theirs.current_state = (float(row), float(column)), np.array([row, column], np.int32)
+            observation, reward, terminated, *_ = ours.step(action)
+            their_observation, their_reward, their_terminated, *_ = theirs.step(action)
+            assert_equal(observation, their_observation, exact=True)
+            assert_equal(reward, their_reward, exact=True)
+            assert terminated == their_terminated
+            treasures += terminated
+    assert treasures >= 10
+
+
 @pytest.mark.parametrize(("env_id", "kwargs"), [(env_id, {}) for env_id in THEIRS] + CHANGED[3:4], ids=label)
 def test_initial_states_have_mo_gymnasiums_bits(mo_gymnasium, env_id, kwargs):
     theirs, ours = mo_gymnasium.make(env_id, **kwargs), gymnasium.make(f"fastars/{env_id}", **kwargs)
