@@ -157,7 +157,9 @@ def compiled_env_ids(family: str | None = None) -> list[str]:
     return sorted([*own, *(env_id for env_id, (module, _) in _COMPILED.items() if module.startswith(prefix))])
 
 
-def environment(env: Any, compiled: bool | None = None, max_episode_steps: int | None = None) -> CompiledEnv | GymEnv:
+def environment(
+    env: Any, compiled: bool | None = None, max_episode_steps: int | None = None, tasks: bool = False
+) -> CompiledEnv | GymEnv:
     """An environment as the samplers see it: compiled if it can be, otherwise in Python.
 
     Parameters
@@ -168,6 +170,9 @@ def environment(env: Any, compiled: bool | None = None, max_episode_steps: int |
         True: in compiled kernels or not at all. False: in Python.
     max_episode_steps : int, optional
         Ends episodes after so many steps, where nothing ends them before.
+    tasks : bool
+        Whether several rewards are wanted: where the reward of a Python environment is a number, they are looked for in
+        `info["vector_reward"]`.
 
     Raises
     ------
@@ -205,7 +210,7 @@ def environment(env: Any, compiled: bool | None = None, max_episode_steps: int |
     elif isinstance(env, CompiledEnv):
         env_id, kwargs = env.gymnasium()
         env = functools.partial(make, env_id, **kwargs)
-    return gym_env(env, reason, max_episode_steps)
+    return gym_env(env, reason, max_episode_steps, tasks)
 
 
 def _bare_id(env_id: str) -> str:
@@ -306,6 +311,9 @@ def make(env_id: Any, **kwargs: Any) -> gymnasium.Env:
     with quiet(name) as texts:
         try:
             env = gymnasium.make(env_id, **kwargs)
+            if hasattr(env.unwrapped, "reward_space") and _is_checked(env):  # the checker warns of what is not a number
+                env.close()
+                env = gymnasium.make(env_id, disable_env_checker=True, **kwargs)
         except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
             if name not in compiled_env_ids("mujoco"):
                 raise
@@ -318,6 +326,17 @@ def make(env_id: Any, **kwargs: Any) -> gymnasium.Env:
         for text in texts:
             warnings.warn(f"MuJoCo on {kwargs['xml_file']}: {text}", UserWarning, stacklevel=2)
     return env
+
+
+def _is_checked(env: gymnasium.Env) -> bool:
+    """Whether Gymnasium's checker is around an environment."""
+    import gymnasium
+
+    while isinstance(env, gymnasium.Wrapper):
+        if isinstance(env, gymnasium.wrappers.PassiveEnvChecker):
+            return True
+        env = env.env
+    return False
 
 
 @contextlib.contextmanager

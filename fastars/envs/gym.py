@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Callable
 from functools import partial
@@ -9,10 +10,12 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv, VectorWrapper
 
 from fastars._structs import Task
-from fastars.envs import UnsupportedEnvError, make, quiet, time_limit
+from fastars.envs import UnsupportedEnvError, checked_task_names, make, quiet, time_limit
 from fastars.envs.spaces import UnsupportedSpaceError, action_form, flat_size, n_scores
 
 DEFAULT_CAP = 10_000  # steps of an episode in an environment without a time limit; ten times the usual ones
@@ -33,6 +36,14 @@ class GymEnv(NamedTuple):
     action_space: Any
     reason: str  # why it isn't run in compiled kernels
     wrappers: tuple[str, ...]  # names of those around it, but for the ones of `gymnasium.make`
+    reward_space: Any = None  # a Box (n_tasks,) where a step gives several rewards
+    task_names: tuple[str, ...] = ()  # one for each of them
+    in_info: bool = False  # whether they are info["vector_reward"], and not the reward itself
+
+    @property
+    def n_tasks(self) -> int:
+        """Rewards of a step; 0 where the reward is a number."""
+        return len(self.task_names)
 
     @property
     def n_obs(self) -> int:
@@ -79,7 +90,7 @@ def _copy(env_id: str, pickled: bytes) -> gymnasium.Env:
     return copied
 
 
-def gym_env(env: Any, reason: str, max_episode_steps: int | None = None) -> GymEnv:
+def gym_env(env: Any, reason: str, max_episode_steps: int | None = None, tasks: bool = False) -> GymEnv:
     """The form of an environment that is stepped in Python.
 
     Parameters
@@ -91,6 +102,9 @@ def gym_env(env: Any, reason: str, max_episode_steps: int | None = None) -> GymE
     max_episode_steps : int, optional
         Ends episodes after so many steps, if the environment does not end them before. Default: its time limit, or 10,000 where it
         has none.
+    tasks : bool
+        Whether several rewards are looked for in `info["vector_reward"]`, too. They are the reward itself where a layer of the
+        environment has a `reward_space`, as mo-gymnasium's have; a first step shows it.
 
     Raises
     ------
@@ -100,9 +114,10 @@ def gym_env(env: Any, reason: str, max_episode_steps: int | None = None) -> GymE
         If `env` is none of these, or the function makes none.
     """
     if isinstance(env, VectorEnv):
-        return _described(env, env.single_observation_space, env.single_action_space, None, env, reason, max_episode_steps)
+        spaces = env.single_observation_space, env.single_action_space
+        return _described(env, *spaces, None, env, reason, max_episode_steps, tasks)
     if isinstance(env, gymnasium.Env):
-        return _described(env, env.observation_space, env.action_space, None, env, reason, max_episode_steps)
+        return _described(env, env.observation_space, env.action_space, None, env, reason, max_episode_steps, tasks)
     if not isinstance(env, str) and not callable(env):
         raise TypeError(f"env must be an id, an environment, a vector environment or a function that makes one, got {env!r}")
     maker = partial(make, env) if isinstance(env, str) else env
@@ -112,7 +127,7 @@ def gym_env(env: Any, reason: str, max_episode_steps: int | None = None) -> GymE
     try:
         if isinstance(env, str):  # worker processes have not seen what was registered here, the specification says all of it
             maker = partial(make, made.spec)
-        return _described(made, made.observation_space, made.action_space, maker, None, reason, max_episode_steps)
+        return _described(made, made.observation_space, made.action_space, maker, None, reason, max_episode_steps, tasks)
     finally:
         made.close()
 
@@ -123,7 +138,7 @@ def most_steps(time_limit: int | None, max_episode_steps: int | None) -> int:
 
 
 def _described(
-    env: Any, observations: Any, actions: Any, maker: Any, given: Any, reason: str, max_episode_steps: int | None
+    env: Any, observations: Any, actions: Any, maker: Any, given: Any, reason: str, max_episode_steps: int | None, tasks: bool
 ) -> GymEnv:
     spec = env.spec
     name = spec.id if spec is not None else type(env.unwrapped).__name__
@@ -136,7 +151,45 @@ def _described(
         described.n_obs, described.n_act  # noqa: B018 - they raise
     except UnsupportedSpaceError as error:
         raise UnsupportedEnvError(f"env {name!r}: {error}") from error
-    return described
+    space, names, in_info = _rewards(env, tasks)
+    return described._replace(reward_space=space, task_names=names, in_info=in_info)
+
+
+def _rewards(env: Any, tasks: bool) -> tuple[Box | None, tuple[str, ...], bool]:
+    """(space, names, whether they are in the info) of the rewards of a step; (None, (), False) where it gives a number.
+
+    A wrapper around what has a `reward_space` may have made a number of them, which only a step shows.
+    """
+    found = _attribute(env, "reward_space")
+    if found is None and not tasks:
+        return None, (), False
+    try:
+        shape, in_info = _first_rewards(env, tasks)
+    except Exception:  # of an environment that fails: it does so again when an episode runs
+        shape, in_info = getattr(found, "shape", ()), False
+    if len(shape) != 1 or shape[0] == 0:
+        return None, (), False
+    space = found if isinstance(found, Box) and found.shape == shape else Box(-np.inf, np.inf, shape, np.float64)
+    names = _attribute(env, "task_names")
+    return space, checked_task_names(names if names is not None and len(names) == shape[0] else None, shape[0]), in_info
+
+
+def _first_rewards(env: Any, tasks: bool) -> tuple[tuple[int, ...], bool]:
+    """(shape of the rewards that a first step of a single environment gives, whether they are in the info)."""
+    space = copy.deepcopy(env.action_space)  # its own generator is not ours to use
+    space.seed(0)
+    env.reset(seed=0)
+    _, reward, _, _, info = env.step(space.sample())
+    n_axes = 1 if isinstance(env, VectorEnv) else 0  # of rewards that are a number for each environment
+    in_info = tasks and np.ndim(reward) == n_axes and "vector_reward" in info
+    return np.shape(info["vector_reward"] if in_info else reward)[n_axes:], in_info
+
+
+def _attribute(env: Any, name: str) -> Any:
+    """The attribute of the outermost layer of an environment that has it; None if none does."""
+    while not hasattr(env, name) and isinstance(env, (gymnasium.Wrapper, VectorWrapper)):
+        env = env.env
+    return getattr(env, name, None)
 
 
 def _wrappers(env: Any) -> tuple[str, ...]:

@@ -209,7 +209,7 @@ class OwnEnv(gymnasium.Env):
         self.constants = changed(definition, kwargs)
         self.observation_space, self.action_space = definition.observation_space, definition.action_space
         if definition.reward_space is not None:  # as mo-gymnasium's environments have it
-            self.reward_space = definition.reward_space
+            self.reward_space, self.task_names = definition.reward_space, definition.task_names
         self.render_mode = render_mode
         self.state: Any = None
 

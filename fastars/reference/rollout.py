@@ -68,8 +68,9 @@ def _rollout(env, task, filter, weights, seed):
         scores = action_scores(policy, weights, observation, filter)
         observation, reward, terminated, truncated, _ = env.step(_action(task, scores))
         if len(reward_weights):
-            totals += reward
-            reward = np.dot(reward, reward_weights)
+            with np.errstate(all="ignore"):
+                totals += reward
+                reward = np.dot(reward, reward_weights)
         total += float(reward)
         length += 1
         if not np.isfinite(reward):

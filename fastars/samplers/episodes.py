@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import time
 import traceback
 from collections import deque
@@ -52,6 +53,7 @@ class Batch(NamedTuple):
     rows: IntArray  # (m,)
     seeds: SeedArray  # (m,)
     attempts: IntArray  # (m,), that failed before
+    reward_weights: FloatArray  # (n_tasks,)
 
 
 def new_lanes(task: Task, n_obs: int, action_space: Any, n: int) -> Lanes:
@@ -99,7 +101,7 @@ def compiled_kernels(task: Task, lanes: Lanes) -> Kernels:
 class _Place:
     """A place for an environment, and the episode that it runs."""
 
-    __slots__ = ("attempt", "env", "episode", "index", "last", "mark", "row", "step", "total")
+    __slots__ = ("attempt", "env", "episode", "index", "last", "mark", "row", "step", "total", "totals")
 
     def __init__(self, index: int, row: Any) -> None:
         self.index = index
@@ -108,6 +110,7 @@ class _Place:
         self.step: Any = None  # of the environment
         self.episode = self.attempt = self.mark = self.last = 0
         self.total = 0.0
+        self.totals: list[float] = []  # of each of several rewards
 
 
 class Episodes:
@@ -124,6 +127,10 @@ class Episodes:
     observation_space, action_space : gymnasium.Space
     n_lanes : int, optional
         Environments side by side. Default: 1 to 16, so many that the kernel calls which they share cost little beside their steps.
+    n_tasks : int
+        Rewards of a step; 0 where the reward is a number.
+    in_info : bool
+        Whether they are `info["vector_reward"]`, and not the reward itself.
     marks : sequence of int, optional
         marks[0] is another number at every call of an environment; its lower `MARK_BITS` are 2 * episode + attempts that failed.
     """
@@ -136,9 +143,12 @@ class Episodes:
         observation_space: Any,
         action_space: Any,
         n_lanes: int | None = None,
+        n_tasks: int = 0,
+        in_info: bool = False,
         marks: Any = None,
     ) -> None:
         self.task = task
+        self.n_tasks, self._in_info = n_tasks, in_info
         self.n_lanes = n_lanes if env is None else 1
         self._make, self._given = make, env
         self._action_space = action_space
@@ -163,7 +173,7 @@ class Episodes:
         """
         self._batch, self._report = batch, report
         self._clock += 1 << MARK_BITS
-        self._out = empty_rollouts(len(batch.seeds), self._lanes.x.shape[0], batch.track)
+        self._out = empty_rollouts(len(batch.seeds), self._lanes.x.shape[0], batch.track, self.n_tasks)
         self._queue.extend(enumerate(batch.attempts.tolist()))
         times: list[float] = []
         running: list[_Place] = []
@@ -228,16 +238,16 @@ class Episodes:
     def _step(self, places: list[_Place], ended: list[tuple[_Place, int]]) -> None:
         """Step the environments of some places; adds those whose episode is over to `ended`."""
         marks, clock, shape, dtype = self._marks, self._clock, self._shape, self._dtype
-        actions = self._actions()
+        actions, n_tasks = self._actions(), self.n_tasks
         for place in places:
             marks[0] = clock | place.mark
             try:
-                observation, reward, terminated, truncated, _ = place.step(actions[place.index])
+                observation, reward, terminated, truncated, info = place.step(actions[place.index])
                 if type(observation) is np.ndarray and observation.shape == shape and observation.dtype is dtype:
                     place.row[...] = observation
                 else:
                     self._lanes.observation[place.index] = self._flat(observation)
-                reward = float(reward)
+                reward = self._weighted(place, reward, info) if n_tasks else float(reward)
                 is_over = terminated or truncated or clock >= place.last
             except Exception as error:
                 self._fail(place, error)
@@ -246,6 +256,18 @@ class Episodes:
             place.total += reward
             if is_over or reward - reward != 0.0:
                 ended.append((place, NONFINITE if reward - reward != 0.0 else TERMINATED if terminated else TRUNCATED))
+
+    def _weighted(self, place: _Place, reward: Any, info: dict[str, Any]) -> float:
+        """Add the rewards of a step to the totals; their weighted sum, in the order of mo-gymnasium's `LinearReward`."""
+        if self._in_info and "vector_reward" not in info:
+            raise ValueError("step must give info['vector_reward'], as the first step did")
+        rewards = np.asarray(info["vector_reward"] if self._in_info else reward, np.float64)
+        if rewards.shape != (self.n_tasks,):
+            where = "info['vector_reward']" if self._in_info else "the reward"
+            raise ValueError(f"{where} must have shape ({self.n_tasks},), one entry for each task, got {rewards.shape}")
+        place.totals = list(map(operator.add, place.totals, rewards.tolist()))
+        with np.errstate(all="ignore"):  # what is not finite ends the episode, without a word
+            return float(np.dot(rewards, self._batch.reward_weights))
 
     def _actions(self) -> list[Any]:
         """The actions of all lanes, in an array of their own: an environment may keep its action."""
@@ -260,7 +282,7 @@ class Episodes:
         while self._queue:
             place.episode, place.attempt = self._queue.popleft()
             place.mark = place.episode << 1 | place.attempt
-            place.total, place.last = 0.0, self._clock + (self.task.max_steps << MARK_BITS)
+            place.total, place.totals, place.last = 0.0, [0.0] * self.n_tasks, self._clock + (self.task.max_steps << MARK_BITS)
             try:
                 self._marks[0] = self._clock | place.mark
                 self._open(place)
@@ -277,6 +299,7 @@ class Episodes:
         """Write what an episode gave."""
         out, episode = self._out, place.episode
         out.returns[episode] = np.nan if status == NONFINITE else place.total
+        out.task_returns[episode] = np.nan if status == NONFINITE else place.totals
         out.lengths[episode] = self._lanes.length[place.index]
         out.status[episode] = status
         self._kernels.end(self._lanes, place.index, out.moments, episode)
@@ -289,7 +312,7 @@ class Episodes:
         if place.attempt < ATTEMPTS:
             self._queue.appendleft((place.episode, place.attempt))
         else:
-            self._out.returns[place.episode], self._out.status[place.episode] = np.nan, FAILED
+            give_up(self._out, place.episode)
 
     def _open(self, place: _Place) -> None:
         if place.env is None:
@@ -301,6 +324,11 @@ class Episodes:
             with contextlib.suppress(Exception):
                 place.env.close()
         place.env = place.step = None
+
+
+def give_up(out: Rollouts, episode: int) -> None:
+    """Write that an episode failed."""
+    out.returns[episode], out.task_returns[episode], out.status[episode] = np.nan, np.nan, FAILED
 
 
 def _lanes_worth(tick_seconds: float) -> int:

@@ -15,7 +15,7 @@ from gymnasium.vector import VectorEnv
 from fastars._structs import Filter, FloatArray, Rollouts, SeedArray, Task
 from fastars.envs import UnsupportedEnvError
 from fastars.envs.gym import GymEnv
-from fastars.samplers.compiled import at_least_one, seconds
+from fastars.samplers.compiled import at_least_one, reward_weights_of, seconds
 from fastars.samplers.episodes import ATTEMPTS, Batch, Episodes, compiled_kernels, new_lanes
 from fastars.samplers.vector import VectorEpisodes
 
@@ -103,6 +103,8 @@ class GymSampler:
             "observation_space": env.observation_space,
             "action_space": env.action_space,
             "n_lanes": self.envs_per_worker,
+            "n_tasks": env.n_tasks,
+            "in_info": env.in_info,
         }
         if self.n_workers > 1:
             compiled_kernels(self.task, new_lanes(self.task, env.n_obs, env.action_space, 1))  # the workers find them in the cache
@@ -112,7 +114,7 @@ class GymSampler:
 
             return Pool(self._sent(arguments | {"make": env.maker(), "env": None}), self.n_workers, self.env_timeout)
         if isinstance(env.env, VectorEnv):
-            return VectorEpisodes(self.task, env.env)
+            return VectorEpisodes(self.task, env.env, env.n_tasks, env.in_info)
         episodes = Episodes(**arguments)
         weakref.finalize(self, episodes.close)
         return episodes
@@ -140,7 +142,7 @@ class GymSampler:
         """Worker processes that were replaced."""
         return getattr(self._runner, "n_restarts", 0)
 
-    def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool) -> Rollouts:
+    def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool, reward_weights: Any = None) -> Rollouts:
         """Run every episode.
 
         Parameters
@@ -154,6 +156,8 @@ class GymSampler:
             `env.reset(seed=int(seeds[j]))`.
         track : bool
             Whether to keep the moments of the observations.
+        reward_weights : array_like of float, shape (n_tasks,), optional
+            As for `Sampler`.
 
         Returns
         -------
@@ -164,10 +168,14 @@ class GymSampler:
         ------
         WorkerError
             If a worker process can't make its environment, or if workers are killed again and again.
+        ValueError
+            For weights of rewards that are not n_tasks finite numbers, or where the reward is a number.
         """
         n, m = len(weights), len(seeds)
+        checked = reward_weights_of(reward_weights, self.env.n_tasks)
         frozen = Filter(np.array(filter.mean, np.float64), np.array(filter.scale, np.float64), float(filter.clip))
-        batch = Batch(frozen, track, np.array(weights, np.float64), np.arange(m) // (m // n), seeds, np.zeros(m, np.int64))
+        rows, attempts = np.arange(m) // (m // n), np.zeros(m, np.int64)
+        batch = Batch(frozen, track, np.array(weights, np.float64), rows, seeds, attempts, checked)
 
         def report(episode: int, attempt: int, text: str) -> None:
             self.n_failures += 1

@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from fastars._structs import FAILED, Rollouts, empty_rollouts
+from fastars._structs import Rollouts, empty_rollouts
 from fastars.envs import WorkerError
-from fastars.samplers.episodes import ATTEMPTS, MARK_BITS, Batch, Report
+from fastars.samplers.episodes import ATTEMPTS, MARK_BITS, Batch, Report, give_up
 from fastars.samplers.worker import ASK, NOTES_BYTES
 
 _BATCH_SECONDS = 0.05  # of a worker's batch of episodes, about: a message costs some 200 us
@@ -148,7 +148,7 @@ class Pool:
                 f"the worker processes belong to process {self._pid}, of which this one is a fork: make a sampler here"
             )
         self._batch, self._report = batch, report
-        self._out = empty_rollouts(len(batch.seeds), len(batch.filter.mean), batch.track)
+        self._out = empty_rollouts(len(batch.seeds), len(batch.filter.mean), batch.track, len(batch.reward_weights))
         self._attempts = batch.attempts.copy()
         self._waiting = deque(range(len(batch.seeds)))
         self._losses = 0  # of workers that were killed, since one finished something
@@ -225,7 +225,7 @@ class Pool:
             part, seconds = content
             each = seconds / len(worker.episodes)
             self._episode_seconds = each if self._episode_seconds is None else (self._episode_seconds + each) / 2
-            for ours, theirs in zip((*self._out[:3], *self._out.moments), (*part[:3], *part.moments), strict=True):
+            for ours, theirs in zip(_arrays(self._out), _arrays(part), strict=True):
                 if len(theirs):
                     ours[worker.episodes] = theirs
             worker.episodes = []
@@ -263,8 +263,13 @@ class Pool:
     def _fail(self, episode: int, attempt: int, text: str) -> None:
         self._attempts[episode] = attempt
         if attempt >= ATTEMPTS:
-            self._out.returns[episode], self._out.status[episode] = np.nan, FAILED
+            give_up(self._out, episode)
         self._report(episode, attempt, text)
+
+
+def _arrays(out: Rollouts) -> tuple[Any, ...]:
+    """Those that have a row per episode, the moments none if they are not tracked."""
+    return out.returns, out.lengths, out.status, *out.moments, out.task_returns
 
 
 def _close(workers: list[_Worker], pid: int) -> None:

@@ -23,8 +23,9 @@ from fastars.samplers.episodes import Batch, Report, compiled_kernels, new_lanes
 class VectorEpisodes:
     """Runs episodes in a vector environment, which is its owner's: exceptions are passed on, and `close` leaves it open."""
 
-    def __init__(self, task: Task, env: VectorEnv) -> None:
+    def __init__(self, task: Task, env: VectorEnv, n_tasks: int = 0, in_info: bool = False) -> None:
         self.task = task
+        self.n_tasks, self._in_info = n_tasks, in_info
         self.n_lanes = env.num_envs
         self._env = env
         self._space = env.single_observation_space
@@ -39,9 +40,9 @@ class VectorEpisodes:
     def run(self, batch: Batch, report: Report) -> Rollouts:
         """Run the episodes of a batch."""
         lanes, n = self._lanes, self.n_lanes
-        out = empty_rollouts(len(batch.seeds), lanes.x.shape[0], batch.track)
+        out = empty_rollouts(len(batch.seeds), lanes.x.shape[0], batch.track, self.n_tasks)
         self._batch, self._next = batch, 0
-        self._episode, self._total = np.full(n, -1), np.zeros(n)
+        self._episode, self._total, self._totals = np.full(n, -1), np.zeros(n), np.zeros((n, self.n_tasks))
         self._seeds = [0] * n
         self._start(np.ones(n, bool))
         while (self._episode >= 0).any():
@@ -64,12 +65,10 @@ class VectorEpisodes:
         self._kernels.tick(self.task, self._batch.filter, lanes, self._batch.track)
         is_bad = lanes.mode == IDLE
         actions = batched_actions(env.single_action_space, lanes.action.copy())
-        observations, rewards, terminated, truncated, _ = env.step(actions)
+        observations, rewards, terminated, truncated, infos = env.step(actions)
         self._observe(observations)
-        rewards = np.asarray(rewards, np.float64)
-        if rewards.shape != (self.n_lanes,):
-            raise ValueError(f"the vector environment's step gave rewards of shape {rewards.shape}, not ({self.n_lanes},)")
         counts = ~is_bad
+        rewards = self._weighted(infos["vector_reward"] if self._in_info else rewards, counts)
         self._total[counts] += rewards[counts]
         is_late = np.asarray(truncated, bool) | (lanes.length >= self.task.max_steps)
         status = np.select(
@@ -77,13 +76,25 @@ class VectorEpisodes:
         )
         return status, status != RUNNING
 
+    def _weighted(self, rewards: Any, counts: np.ndarray) -> FloatArray:
+        """The rewards, float64 (n,). Where a step gives several, they are added to the totals, and weighted."""
+        rewards = np.asarray(rewards, np.float64)
+        wanted = (self.n_lanes, self.n_tasks) if self.n_tasks else (self.n_lanes,)
+        if rewards.shape != wanted:
+            raise ValueError(f"the vector environment's step gave rewards of shape {rewards.shape}, not {wanted}")
+        if self.n_tasks == 0:
+            return rewards
+        with np.errstate(all="ignore"):
+            self._totals[counts] += rewards[counts]
+            return np.array([np.dot(row, self._batch.reward_weights) for row in rewards])
+
     def _start(self, free: np.ndarray) -> None:
         """Reset the environments marked in `free`, with the seeds of the next episodes; where none is left, with any."""
         seeds: list[int | None] = [None] * self.n_lanes
         for lane in np.flatnonzero(free):
             mode, row = GHOST, 0
             if self._next < len(self._batch.seeds):
-                self._episode[lane], self._total[lane] = self._next, 0.0
+                self._episode[lane], self._total[lane], self._totals[lane] = self._next, 0.0, 0.0
                 self._seeds[lane] = int(self._batch.seeds[self._next])
                 mode, row = COUNTED, self._batch.rows[self._next]
                 self._next += 1
@@ -120,6 +131,7 @@ class VectorEpisodes:
         """Write what the episode in a lane gave; the lane goes on, but its steps don't count."""
         episode = self._episode[lane]
         out.returns[episode] = np.nan if status == NONFINITE else self._total[lane]
+        out.task_returns[episode] = np.nan if status == NONFINITE else self._totals[lane]
         out.lengths[episode] = self._lanes.length[lane]
         out.status[episode] = status
         self._kernels.end(self._lanes, lane, out.moments, int(episode))
