@@ -234,6 +234,11 @@ def _preferred(size: str) -> tuple[Any, ...]:
     return _gram(size), np.full(_N_TASKS[size], 1.0 / _N_TASKS[size])
 
 
+def _pcgrad(size: str) -> tuple[Any, ...]:
+    n_tasks, draw = _N_TASKS[size], _draw(size)
+    return _gram(size), np.array([draw.permutation(n_tasks) for _ in range(n_tasks)])
+
+
 ROLLOUT = "the polynomial sine and NumPy's differ by an ulp, and moments are summed in another order"
 ORDER = "sums in another order, and products that are not rounded before they are added"
 SOLVER = "LAPACK's solutions of linear systems and eigenvalues"
@@ -275,5 +280,10 @@ CASES = [
     Case("cagrad", lambda size: (_gram(size), 0.5), rtol=1e-10, reason=SOLVER),
     Case("dual_proj", _preferred, rtol=1e-10, reason=SOLVER),
     Case("upgrad", _preferred, rtol=1e-10, reason=SOLVER),
+    Case("imtl_g", lambda size: (_gram(size),), rtol=1e-10, reason=SOLVER),
+    Case("aligned_mtl", lambda size: (_gram(size),), rtol=1e-10, reason=SOLVER),
+    Case("pcgrad", _pcgrad, rtol=1e-12, reason=ORDER),
+    Case("nash_mtl", lambda size: (_gram(size),), rtol=1e-10, reason=SOLVER),
+    Case("fairgrad", lambda size: (_gram(size), 2.0), rtol=1e-10, reason=SOLVER),
     Case("info", lambda size: tuple(_vectors(size, 3))),
 ]

@@ -22,6 +22,7 @@ from fastars._structs import (
     Unclipped,
     identity_filter,
 )
+from fastars.kernels.bargaining import fairgrad, nash_mtl
 from fastars.kernels.filter import filter_from_moments, merge_moments
 from fastars.kernels.gradients import debiased_gram, gradient_norms, gram
 from fastars.kernels.gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
@@ -30,6 +31,8 @@ from fastars.kernels.norms import Diagnostics, Info, diagnostics, info, norm, no
 from fastars.kernels.policy import action_scores, batch_action_scores, fill_actions
 from fastars.kernels.quadratic import cagrad, dual_proj, mgda, upgrad
 from fastars.kernels.rollout import antithetic_rollouts, rollouts
+from fastars.kernels.spectral import aligned_mtl, imtl_g
+from fastars.kernels.surgery import pcgrad
 from fastars.kernels.symmetric import positive_gram
 from fastars.kernels.update import (
     adam_step,
@@ -65,6 +68,7 @@ __all__ = [
     "Unclipped",
     "action_scores",
     "adam_step",
+    "aligned_mtl",
     "antithetic_rollouts",
     "batch_action_scores",
     "bounded_weights",
@@ -76,6 +80,7 @@ __all__ = [
     "direction_weights",
     "dual_proj",
     "episode_seeds",
+    "fairgrad",
     "fill_actions",
     "fill_noise",
     "filter_from_moments",
@@ -87,13 +92,16 @@ __all__ = [
     "gradnorm_softmax",
     "gram",
     "identity_filter",
+    "imtl_g",
     "info",
     "merge_moments",
     "mgda",
+    "nash_mtl",
     "noise_slices",
     "noise_table",
     "norm",
     "norm_sq",
+    "pcgrad",
     "perturb",
     "positive_gram",
     "return_std",

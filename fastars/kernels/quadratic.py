@@ -162,8 +162,8 @@ def cagrad(gram, c):
     Returns
     -------
     ndarray of float64, shape (T,)
-        Weights of at least 1/T; zeros where g_w vanishes: then no direction serves all tasks. (Differs from TorchJD, which takes a
-        |g_w| of up to 1e-4 sqrt(trace G) for 0; here 1e-7.)
+        Weights of at least 1/T; 1/T where g_w vanishes, such as for a task without a gradient. (Differs from TorchJD, whose weights
+        are 0 there, and which takes a |g_w| of up to 1e-4 sqrt(trace G) for 0; here 1e-7.)
     """
     n = gram.shape[0]
     positive = positive_gram(gram)
@@ -175,7 +175,7 @@ def cagrad(gram, c):
     low, high = _STATIONARY * trace / radius_sq, trace / radius_sq
     weights, excess_low = _shifted(positive, low, radius_sq)
     if excess_low <= 0.0:
-        return np.zeros(n)
+        return mean
     weights, excess_high = _shifted(positive, high, radius_sq)
     for _ in range(100):
         if excess_high == 0.0 or high - low <= 4e-16 * high:
@@ -184,7 +184,7 @@ def cagrad(gram, c):
         if not low < middle < high:
             middle = 0.5 * (low + high)
         weights, excess = _shifted(positive, middle, radius_sq)
-        if abs(excess) <= 1e-15 * radius_sq * middle:
+        if abs(excess) <= 1e-14 * radius_sq * middle:
             break
         if excess > 0.0:
             low, excess_low, excess_high = middle, excess, 0.5 * excess_high

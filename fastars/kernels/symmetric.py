@@ -96,7 +96,7 @@ def cosines(gram):
 def positive_gram(gram):
     """A Gram matrix in place of one that noise has made indefinite (`debiased_gram`).
 
-    Tasks whose diagonal is not positive get rows of zeros. Negative eigenvalues of the other tasks' cosines are set to 0, which shrinks
+    Tasks whose diagonal is not positive get rows of zeros. Negative eigenvalues of the others' cosines are set to 0, which shrinks
     cosines that exclude each other; norms are kept. A matrix that has none is returned as it is.
 
     Parameters

@@ -4,6 +4,7 @@ It imports nothing of fastars, so that it can't be wrong in the same way. Sums h
 to the last bit wherever both compute with +, -, *, / and sqrt alone.
 """
 
+from .bargaining import fairgrad, nash_mtl
 from .filter import filter_from_moments, merge_moments
 from .gradients import debiased_gram, gradient_norms, gram
 from .gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
@@ -12,6 +13,8 @@ from .norms import Diagnostics, Info, diagnostics, info, norm, norm_sq
 from .policy import action_scores, batch_action_scores, fill_actions
 from .quadratic import cagrad, dual_proj, mgda, upgrad
 from .rollout import Moments, Rollouts, antithetic_rollouts, rollouts
+from .spectral import aligned_mtl, imtl_g
+from .surgery import pcgrad
 from .symmetric import positive_gram
 from .update import (
     adam_step,
@@ -35,6 +38,7 @@ __all__ = [
     "Rollouts",
     "action_scores",
     "adam_step",
+    "aligned_mtl",
     "antithetic_rollouts",
     "batch_action_scores",
     "bounded_weights",
@@ -46,6 +50,7 @@ __all__ = [
     "direction_weights",
     "dual_proj",
     "episode_seeds",
+    "fairgrad",
     "fill_actions",
     "fill_noise",
     "filter_from_moments",
@@ -56,13 +61,16 @@ __all__ = [
     "gradnorm_log",
     "gradnorm_softmax",
     "gram",
+    "imtl_g",
     "info",
     "merge_moments",
     "mgda",
+    "nash_mtl",
     "noise_slices",
     "noise_table",
     "norm",
     "norm_sq",
+    "pcgrad",
     "perturb",
     "positive_gram",
     "return_std",

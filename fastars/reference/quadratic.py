@@ -67,7 +67,7 @@ def cagrad(gram, c):
     radius = c * np.sqrt(g0_sq)
     low, high = np.sqrt(1e-14 * trace) / radius, np.sqrt(trace) / radius
     if shifted(low)[1] <= radius * low:
-        return np.zeros(len(gram))
+        return mean
     for _ in range(80):
         s = 0.5 * (low + high)
         low, high = (s, high) if shifted(s)[1] > radius * s else (low, s)
