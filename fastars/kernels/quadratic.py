@@ -18,29 +18,54 @@ _STATIONARY = 1e-14  # |g_w|^2 below this part of the trace is 0
 def nonnegative_minimum(matrix, linear):
     """The y >= 0 that minimises 1/2 y' matrix y - linear' y."""
     n = linear.shape[0]
-    y, used, refused = np.zeros(n), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
     lower, values = np.empty((n, n)), np.empty(n)
+    y, used = _first_guess(matrix, linear, lower, values)
+    refused = np.zeros(n, np.bool_)
     for _ in range(10 * n):
         entering = _steepest(matrix, linear, y, used | refused)
         if entering < 0:
             break
         used[entering] = True
-        while True:
+        while used[entering]:
             index = np.flatnonzero(used)
-            if not factor(matrix, index, lower):
+            if not _minimum(matrix, linear, index, lower, values):
                 used[entering], y[entering] = False, 0.0  # it depends on those in use
-                refused[entering] = True
-                break
-            z = values[: index.shape[0]]
-            for i in range(index.shape[0]):
-                z[i] = linear[index[i]]
-            solve(lower, z)
-            if _move(y, index, z, used):
+            elif _move(y, index, values, used):
                 refused[:] = False
                 break
-            if y[entering] == 0.0 and not used[entering]:
-                refused[entering] = True
+        refused[entering] = not used[entering]
     return y
+
+
+@kernel
+def _first_guess(matrix, linear, lower, values):
+    """A minimum on a support, and the support: the entries that would grow from 0, less those that don't. Halves UPGrad's time."""
+    y, used = np.zeros(linear.shape[0]), linear > 0.0
+    index = np.flatnonzero(used)
+    while index.shape[0] > 0:
+        if not _minimum(matrix, linear, index, lower, values):
+            used[:] = False
+            break
+        n_before = index.shape[0]
+        for i in range(n_before):
+            used[index[i]] = values[i] > 0.0
+        index = np.flatnonzero(used)
+        if index.shape[0] == n_before:
+            for i in range(n_before):
+                y[index[i]] = values[i]
+            break
+    return y, used
+
+
+@kernel
+def _minimum(matrix, linear, index, lower, values):
+    """Write the minimum on the support `index`, of any sign, to `values`; whether there is just one."""
+    if not factor(matrix, index, lower):
+        return False
+    for i in range(index.shape[0]):
+        values[i] = linear[index[i]]
+    solve(lower, values[: index.shape[0]])
+    return True
 
 
 @kernel
@@ -177,19 +202,20 @@ def cagrad(gram, c):
     if excess_low <= 0.0:
         return mean
     weights, excess_high = _shifted(positive, high, radius_sq)
+    last = high
     for _ in range(100):
-        if excess_high == 0.0 or high - low <= 4e-16 * high:
-            break
         middle = high - excess_high * (high - low) / (excess_high - excess_low)
         if not low < middle < high:
             middle = 0.5 * (low + high)
         weights, excess = _shifted(positive, middle, radius_sq)
-        if abs(excess) <= 1e-14 * radius_sq * middle:
+        if abs(excess) <= 1e-14 * radius_sq * middle or high - low <= 1e-15 * high:
             break
         if excess > 0.0:
-            low, excess_low, excess_high = middle, excess, 0.5 * excess_high
+            excess_high *= 0.5 if low == last else 1.0  # Illinois: the end that stays twice counts half
+            low, excess_low, last = middle, excess, middle
         else:
-            high, excess_high, excess_low = middle, excess, 0.5 * excess_low
+            excess_low *= 0.5 if high == last else 1.0
+            high, excess_high, last = middle, excess, middle
     ratio = np.sqrt(radius_sq / _form(positive, weights, weights))
     for i in range(n):
         weights[i] = mean[i] + ratio * weights[i]

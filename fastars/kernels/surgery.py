@@ -7,7 +7,7 @@ from fastars._jit import kernel
 
 @kernel
 def pcgrad(gram, order):
-    """Weights of the sum of the gradients, each projected onto the normal planes of those it conflicts with (Yu et al. 2020, PCGrad).
+    """Weights of the sum of the gradients, each projected onto the normal planes of its adversaries (Yu et al. 2020, PCGrad).
 
     With three tasks or more it depends on the order in which they meet. An indefinite G is taken as it is: a task whose diagonal is
     not positive conflicts with none.

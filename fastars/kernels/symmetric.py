@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from fastars._jit import kernel
+from fastars._jit import inline, kernel
 
 _DEPENDENT = 1e-14  # a pivot of less than this part of its diagonal is rounding
 _INDEFINITE = 1e-13  # an eigenvalue of the cosines above minus this is rounding
@@ -59,23 +59,29 @@ def eigen(matrix):
             break
         for p in range(n - 1):
             for q in range(p + 1, n):
-                if a[p, q] == 0.0:
+                if a[p, q] * a[p, q] <= 1e-36 * abs(a[p, p] * a[q, q]):
+                    a[p, q] = a[q, p] = 0.0
                     continue
                 tau = (a[q, q] - a[p, p]) / (2.0 * a[p, q])
                 t = math.copysign(1.0, tau) / (abs(tau) + math.hypot(1.0, tau))
                 c = 1.0 / math.sqrt(1.0 + t * t)
-                _rotate(a[p], a[q], c, t * c)
-                _rotate(a[:, p], a[:, q], c, t * c)
-                a[p, q] = a[q, p] = 0.0
-                _rotate(vectors[p], vectors[q], c, t * c)
+                s = t * c
+                at_p, at_q = a[p, p] - t * a[p, q], a[q, q] + t * a[p, q]
+                _rotate(a[p], a[q], c, s)
+                _rotate(vectors[p], vectors[q], c, s)
+                a[p, p], a[q, q], a[p, q], a[q, p] = at_p, at_q, 0.0, 0.0
+                for k in range(n):
+                    a[k, p], a[k, q] = a[p, k], a[q, k]
     return np.diag(a).copy(), vectors
 
 
-@kernel
+@inline
 def _rotate(x, y, c, s):
     """(x, y) <- (c x - s y, s x + c y)."""
     for k in range(x.shape[0]):
-        x[k], y[k] = c * x[k] - s * y[k], s * x[k] + c * y[k]
+        before = x[k]
+        x[k] = c * before - s * y[k]
+        y[k] = s * before + c * y[k]
 
 
 @kernel
