@@ -17,6 +17,15 @@ _HOME = {
     "fixed": ("Fixed", "fixed"),
     "std": ("StandardDeviation", "fixed"),
     "gradnorm": ("GradNorm", "gradnorm"),
+    "mgda": ("MGDA", "quadratic"),
+    "imtl-g": ("IMTLG", "spectral"),
+    "pcgrad": ("PCGrad", "surgery"),
+    "cagrad": ("CAGrad", "quadratic"),
+    "aligned-mtl": ("AlignedMTL", "spectral"),
+    "nash-mtl": ("NashMTL", "bargaining"),
+    "fairgrad": ("FairGrad", "bargaining"),
+    "dualproj": ("DualProj", "quadratic"),
+    "upgrad": ("UPGrad", "quadratic"),
 }
 METHODS = tuple(_HOME)
 _CLASSES = {**dict(_HOME.values()), "Custom": "fixed", "Method": "method"}
@@ -24,9 +33,13 @@ _CLASSES = {**dict(_HOME.values()), "Custom": "fixed", "Method": "method"}
 __all__ = ["METHODS", "make_method", *sorted(_CLASSES)]
 
 if TYPE_CHECKING:  # for editors and type checkers
+    from fastars.weighting.bargaining import FairGrad, NashMTL
     from fastars.weighting.fixed import Custom, Fixed, StandardDeviation, Uniform
     from fastars.weighting.gradnorm import GradNorm
     from fastars.weighting.method import Method
+    from fastars.weighting.quadratic import MGDA, CAGrad, DualProj, UPGrad
+    from fastars.weighting.spectral import IMTLG, AlignedMTL
+    from fastars.weighting.surgery import PCGrad
 
 
 def make_method(weighting: Any, n_tasks: int | None = None, names: Any = None, **arguments: Any) -> Any:

@@ -1,0 +1,59 @@
+"""Weights of a fair deal among the tasks: Nash-MTL and FairGrad."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastars import kernels
+from fastars._structs import FloatArray
+from fastars.weighting.gram_method import GramMethod
+from fastars.weighting.method import number
+
+
+class NashMTL(GramMethod):
+    """The Nash bargaining solution, G w = 1 / w (Navon et al. 2022, arXiv 2202.01017), solved to rounding.
+
+    No task gets worse to first order. The weights are positive (0 for a task without a gradient), and the combined gradient has the
+    squared norm T: small gradients mean large weights. The direction does not depend on the tasks' scales. Takes the arguments of
+    `Method`.
+    """
+
+    name = "nash-mtl"
+    unit_sum = False
+
+    def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
+        return kernels.nash_mtl(gram)
+
+
+class FairGrad(GramMethod):
+    """An alpha-fair deal, G w = w^(-1/alpha) (Ban & Ji 2024, arXiv 2402.15638), solved to rounding.
+
+    No task gets worse to first order. The weights are positive (0 for a task without a gradient); their sum is not fixed.
+
+    Parameters
+    ----------
+    n_tasks, names, normalize, update_every
+        As for `Method`.
+    alpha : float
+        Above 0. 1 is Nash-MTL; a larger one does more for the worst task, a small one comes near equal weights.
+    """
+
+    name = "fairgrad"
+    unit_sum = False
+
+    def __init__(
+        self,
+        n_tasks: int | None = None,
+        alpha: float = 2.0,
+        *,
+        names: Sequence[str] | None = None,
+        normalize: str | None = None,
+        update_every: int = 1,
+    ) -> None:
+        self.alpha = number("alpha", alpha, 0.01)
+        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+
+    def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
+        return kernels.fairgrad(gram, self.alpha)

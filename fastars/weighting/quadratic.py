@@ -1,0 +1,95 @@
+"""Weights that solve a quadratic program on the Gram matrix: MGDA, CAGrad, DualProj, UPGrad."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastars import kernels
+from fastars._structs import FloatArray
+from fastars.weighting.gram_method import GramMethod, PreferenceMethod
+from fastars.weighting.method import number
+
+
+class MGDA(GramMethod):
+    """The shortest convex combination of the gradients (Desideri 2012; Sener & Koltun 2018, arXiv 1810.04650), exactly.
+
+    No task gets worse to first order: (Gw)_i >= w'Gw. Tasks with small gradients get most of the weight, and one with none gets all
+    of it: mask such tasks. The weights are at least 0 and sum to 1. Takes the arguments of `Method`.
+    """
+
+    name = "mgda"
+
+    def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
+        return kernels.mgda(gram)
+
+
+class CAGrad(GramMethod):
+    """The direction near the mean gradient that serves the worst task best (Liu et al. 2021, arXiv 2110.14048).
+
+    The weights are at least 1/T; their sum is not fixed.
+
+    Parameters
+    ----------
+    n_tasks, names, normalize, update_every
+        As for `Method`.
+    c : float
+        How far the direction may be from the mean gradient, as a part of that gradient's norm. 0 is the mean gradient; the paper has
+        values below 1, and large ones come near MGDA's direction.
+    """
+
+    name = "cagrad"
+
+    def __init__(
+        self,
+        n_tasks: int | None = None,
+        c: float = 0.5,
+        *,
+        names: Sequence[str] | None = None,
+        normalize: str | None = None,
+        update_every: int = 1,
+    ) -> None:
+        self.c = number("c", c, 0.0)
+        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+
+    def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
+        return kernels.cagrad(gram, self.c)
+
+
+class DualProj(PreferenceMethod):
+    """The preferred combination, projected onto the directions that conflict with no task (Lopez-Paz & Ranzato 2017, GEM).
+
+    The weights are no less than the preference; their sum is not fixed.
+
+    Parameters
+    ----------
+    n_tasks, names, normalize, update_every
+        As for `Method`.
+    preference : sequence of float, shape (T,), optional
+        Weights of the combination, at least 0. Default: 1/T, the mean gradient.
+    """
+
+    name = "dualproj"
+
+    def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
+        return kernels.dual_proj(gram, self._preferred(tasks))
+
+
+class UPGrad(PreferenceMethod):
+    """The sum of the gradients, each projected onto the directions that conflict with no task (Quinton & Rey 2024, UPGrad).
+
+    The weights are no less than the preference; their sum is not fixed.
+
+    Parameters
+    ----------
+    n_tasks, names, normalize, update_every
+        As for `Method`.
+    preference : sequence of float, shape (T,), optional
+        Weights of the projected gradients, at least 0. Default: 1/T.
+    """
+
+    name = "upgrad"
+
+    def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
+        return kernels.upgrad(gram, self._preferred(tasks))

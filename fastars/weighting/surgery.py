@@ -1,0 +1,49 @@
+"""Weights of gradients from which what conflicts was cut out: PCGrad."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastars import kernels
+from fastars._structs import FloatArray
+from fastars.weighting.gram_method import GramMethod
+
+
+class PCGrad(GramMethod):
+    """The sum of the gradients projected onto the normal planes of those it conflicts with (Yu et al. 2020, arXiv 2001.06782).
+
+    The weights are at least 1. With three tasks or more they depend on the order in which tasks meet: it is drawn anew in every
+    step, from the seed and the number of the step.
+
+    Parameters
+    ----------
+    n_tasks, names, normalize, update_every
+        As for `Method`.
+    seed : int
+        At least 0.
+    """
+
+    name = "pcgrad"
+    unit_sum = False
+
+    def __init__(
+        self,
+        n_tasks: int | None = None,
+        seed: int = 0,
+        *,
+        names: Sequence[str] | None = None,
+        normalize: str | None = None,
+        update_every: int = 1,
+    ) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
+        self.seed = int(seed)
+        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+
+    def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
+        order = np.tile(np.arange(len(tasks)), (len(tasks), 1))
+        if len(tasks) > 2:
+            order = np.random.default_rng([self.seed, self.n_steps]).permuted(order, axis=1)
+        return kernels.pcgrad(gram, order)
