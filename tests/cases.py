@@ -198,10 +198,42 @@ def _adam_step(size: str) -> tuple[Any, ...]:
 
 
 def _diagnostics(size: str) -> tuple[Any, ...]:
-    n_weights = _N_WEIGHTS[size]
-    noise, indices = _directions(size, n_weights)
-    (gradient,) = _vectors(size, 1)
-    return _returns(size), noise, indices, gradient * 0.01, 0.05, 3.25, _selected(size)
+    returns, squares = _returns(size), _draw(size).uniform(0.9, 1.1, _N_DELTA[size]) * _N_WEIGHTS[size]
+    kept, (gradient, previous) = np.flatnonzero(reference.finite_pairs(returns)), _vectors(size, 2)
+    return returns, kept, squares[kept], gradient * 0.01, gradient + previous, 0.05, _selected(size)
+
+
+def _task_gradients(size: str) -> tuple[Any, ...]:
+    _, noise, indices, n_weights = _weighted_sums(size)
+    n_tasks = {"small": 3, "medium": 4, "large": 4}[size]
+    return _draw(size).standard_normal((len(indices), n_tasks)), noise, indices, np.empty((n_tasks, n_weights))
+
+
+def _direction_squares(size: str) -> tuple[Any, ...]:
+    return _weighted_sums(size)[1:]
+
+
+def _task_returns(size: str) -> np.ndarray:
+    returns = np.round(_draw(size).uniform(0, 50, (_N_DELTA[size], 2, _N_TASKS[size])))
+    returns[1, 0, 2], returns[4, 1, 0] = np.nan, -np.inf
+    return returns
+
+
+def _task_diagnostics(size: str) -> tuple[Any, ...]:
+    n_tasks, draw = _N_TASKS[size], _draw(size)
+    return _task_returns(size)[5:], draw.uniform(0.1, 2, n_tasks), _gram(size), _gram(size) - 0.3 * np.diag(np.diag(_gram(size)))
+
+
+def _brown_forsythe(size: str) -> tuple[Any, ...]:
+    draw, n = _draw(size), _N_DELTA[size]
+    returns = np.round(draw.normal(0, draw.uniform(5, 15, (n, 2, 1)), (n, 2, {"small": 4, "medium": 5, "large": 10}[size])))
+    returns[3, 0, 1] = np.nan
+    return (returns,)
+
+
+def _koenker(size: str) -> tuple[Any, ...]:
+    (returns,) = _brown_forsythe(size)
+    return returns, _draw(size).integers(50, 99, returns.shape)
 
 
 _N_TASKS = {"small": 3, "medium": 9, "large": 16}
@@ -243,6 +275,7 @@ ROLLOUT = "the polynomial sine and NumPy's differ by an ulp, and moments are sum
 ORDER = "sums in another order, and products that are not rounded before they are added"
 SOLVER = "LAPACK's solutions of linear systems and eigenvalues"
 TRANSCENDENTAL = "pow of two C libraries"
+BETA = "exp, log and lgamma of two C libraries"
 
 CASES = [
     Case("fill_noise", _fill_noise),
@@ -271,7 +304,13 @@ CASES = [
     Case("adam_step", _adam_step, rtol=1e-15, reason=TRANSCENDENTAL),
     Case("norm_sq", lambda size: (_vectors(size, 1)[0],)),
     Case("norm", lambda size: (_vectors(size, 1)[0],)),
+    Case("task_differences", lambda size: (_task_returns(size), 0.05)),
+    Case("task_gradients", _task_gradients),
+    Case("direction_squares", _direction_squares),
     Case("diagnostics", _diagnostics),
+    Case("task_diagnostics", _task_diagnostics, rtol=1e-10, atol=1e-12, reason=SOLVER),
+    Case("brown_forsythe", _brown_forsythe, rtol=1e-11, reason=BETA),
+    Case("koenker", _koenker, rtol=1e-14, reason=BETA),
     Case("gram", lambda size: (_gradients(size),), rtol=1e-12, atol=1e-8, reason=ORDER),
     Case("gradient_norms", lambda size: (_gradients(size),)),
     Case("debiased_gram", _debiased_gram),

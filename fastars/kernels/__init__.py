@@ -23,16 +23,19 @@ from fastars._structs import (
     identity_filter,
 )
 from fastars.kernels.bargaining import fairgrad, nash_mtl
+from fastars.kernels.directions import direction_squares, task_differences, task_gradients
+from fastars.kernels.figures import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from fastars.kernels.filter import filter_from_moments, merge_moments
 from fastars.kernels.gradients import debiased_gram, gradient_norms, gram
 from fastars.kernels.gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
 from fastars.kernels.noise import NOISE_BLOCK, episode_seeds, fill_noise, noise_slices, noise_table, perturb, sample_indices
-from fastars.kernels.norms import Diagnostics, Info, diagnostics, info, norm, norm_sq
+from fastars.kernels.norms import Info, info, norm, norm_sq
 from fastars.kernels.policy import action_scores, batch_action_scores, fill_actions
 from fastars.kernels.quadratic import cagrad, dual_proj, mgda, upgrad
 from fastars.kernels.rollout import antithetic_rollouts, rollouts
 from fastars.kernels.spectral import aligned_mtl, imtl_g
 from fastars.kernels.surgery import pcgrad
+from fastars.kernels.spread import brown_forsythe, koenker
 from fastars.kernels.symmetric import positive_gram
 from fastars.kernels.update import (
     adam_step,
@@ -65,6 +68,7 @@ __all__ = [
     "Squash",
     "Tanh",
     "Task",
+    "TaskDiagnostics",
     "Unclipped",
     "action_scores",
     "adam_step",
@@ -72,11 +76,13 @@ __all__ = [
     "antithetic_rollouts",
     "batch_action_scores",
     "bounded_weights",
+    "brown_forsythe",
     "cagrad",
     "candidate_returns",
     "centered_ranks",
     "debiased_gram",
     "diagnostics",
+    "direction_squares",
     "direction_weights",
     "dual_proj",
     "episode_seeds",
@@ -94,6 +100,7 @@ __all__ = [
     "identity_filter",
     "imtl_g",
     "info",
+    "koenker",
     "merge_moments",
     "mgda",
     "nash_mtl",
@@ -109,6 +116,9 @@ __all__ = [
     "sample_indices",
     "sgd_step",
     "sign_returns",
+    "task_diagnostics",
+    "task_differences",
+    "task_gradients",
     "top_directions",
     "upgrad",
     "weighted_sum",

@@ -1,8 +1,4 @@
-"""Norms, and what a step says about itself.
-
-Symbols: delta_k are the N directions with two finite returns, d = n_weights, d_k = (R[k, 0] - R[k, 1]) / (2 sigma),
-g = (1/N) sum over k of d_k delta_k and S2 = sum over k of d_k^2 |delta_k|^2.
-"""
+"""Norms, and the size of a step."""
 
 import math
 from typing import Any, NamedTuple
@@ -10,46 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._jit import inline, kernel
-from fastars.kernels.update import finite_pairs
 
 BLOCK, LANES = 4096, 64  # the bits of a sum depend on both, and on nothing else
-
-
-class Diagnostics(NamedTuple):
-    """How far the gradient of one iteration can be trusted; NaN where a figure is undefined.
-
-    Attributes
-    ----------
-    grad_norm, grad_norm_sq : float
-        |g| and |g|^2: inflated by the noise of N directions in d dimensions.
-    grad_norm_debiased : float
-        sqrt(max(0, (N^2 |g|^2 - S2) / (N (N - 1)))), an estimate of the true norm.
-    noise_trace : float
-        (S2 - N |g|^2) / (N (N - 1)), the summed variance of g.
-    snr : float
-        grad_norm_debiased / sqrt(noise_trace); sqrt(N / (d + 1)) for a linear return without noise.
-    efficiency : float
-        snr^2 (d + 1) / N; 1 for a linear return without noise, less where noise or curvature dominates.
-    n_eff_dirs : float
-        (sum |d_k|)^2 / sum d_k^2; about 0.64 N, 1 where one lucky direction dominates.
-    parity_ratio : float
-        Var(R+ + R-) / Var(R+ - R-) over the directions; above 1 means curvature: sigma is too large.
-    sigma_ratio : float
-        sigma_R / (sigma * grad_norm_debiased); about 1, more with noise.
-    topb_cut : float
-        Score of the worst selected direction / best score; near 1 the choice of the top b is arbitrary.
-    """
-
-    grad_norm: Any
-    grad_norm_sq: Any
-    grad_norm_debiased: Any
-    noise_trace: Any
-    snr: Any
-    efficiency: Any
-    n_eff_dirs: Any
-    parity_ratio: Any
-    sigma_ratio: Any
-    topb_cut: Any
 
 
 class Info(NamedTuple):
@@ -135,83 +93,8 @@ def norm(x):
     return math.ldexp(math.sqrt(norm_sq(scaled)), exponent)
 
 
-@kernel
-def diagnostics(returns, noise, indices, gradient_all, sigma, std, selected):
-    """Diagnostics of an iteration, over all directions with two finite returns.
-
-    Parameters
-    ----------
-    returns : ndarray of float64, shape (n_delta, 2)
-        Returns of the pairs, NaN or infinite where one failed.
-    noise : ndarray of float32, shape (n_noise,)
-        The noise table.
-    indices : ndarray of int64, shape (n_delta,)
-        Direction k starts at noise[indices[k]].
-    gradient_all : ndarray of float64, shape (n_weights,)
-        g of the module's docstring.
-    sigma : float
-        Deviation of the noise (`delta_std`).
-    std : float
-        sigma_R, the deviation of the returns used.
-    selected : ndarray of int64, shape (b,)
-        Directions used.
-
-    Returns
-    -------
-    Diagnostics
-    """
-    n_weights = gradient_all.shape[0]
-    finite = finite_pairs(returns)
-    largest, n = 0.0, 0
-    for i in range(returns.shape[0]):
-        if finite[i]:
-            largest = max(largest, abs(returns[i, 0]), abs(returns[i, 1]))
-            n += 1
-    # Most figures are ratios: in units of a power of two near the largest return, their squares stay in the range of float64.
-    unit = math.ldexp(1.0, math.frexp(largest)[1] - 1)
-    s2, absolute, squares, even, odd, best = 0.0, 0.0, 0.0, 0.0, 0.0, -np.inf
-    for i in range(returns.shape[0]):
-        if finite[i]:
-            plus, minus = returns[i, 0] / unit, returns[i, 1] / unit
-            d = (plus - minus) / (2.0 * sigma)
-            s2 += d * d * norm_sq(noise[indices[i] : indices[i] + n_weights])
-            absolute += abs(d)
-            squares += d * d
-            even += plus + minus
-            odd += plus - minus
-            best = max(best, plus, minus)
-    even_sq, odd_sq = 0.0, 0.0
-    for i in range(returns.shape[0]):
-        if finite[i]:
-            plus, minus = returns[i, 0] / unit, returns[i, 1] / unit
-            even_sq += (plus + minus - even / n) * (plus + minus - even / n)
-            odd_sq += (plus - minus - odd / n) * (plus - minus - odd / n)
-    cut = np.inf
-    for i in selected:
-        cut = min(cut, max(returns[i, 0], returns[i, 1]) / unit)
-    grad_norm = norm(gradient_all)
-    g_sq = (grad_norm / unit) * (grad_norm / unit)
-    debiased = trace = np.nan
-    if n > 1:
-        debiased = math.sqrt(max(0.0, (n * n * g_sq - s2) / (n * (n - 1.0))))
-        trace = max(0.0, (s2 - n * g_sq) / (n * (n - 1.0)))
-    snr = _ratio(debiased, math.sqrt(trace))
-    return Diagnostics(
-        grad_norm,
-        grad_norm * grad_norm,
-        debiased * unit,
-        trace * unit * unit,
-        snr,
-        snr * snr * (n_weights + 1.0) / max(n, 1),
-        _ratio(absolute * absolute, squares),
-        _ratio(even_sq, odd_sq) if n > 1 else np.nan,
-        _ratio(std / unit, sigma * debiased),
-        _ratio(cut, best) if selected.shape[0] > 0 else np.nan,
-    )
-
-
 @inline
-def _ratio(numerator, denominator):
+def ratio(numerator, denominator):
     """The quotient; NaN where that is not defined."""
     return numerator / denominator if denominator != 0.0 else np.nan
 
@@ -244,5 +127,5 @@ def info(theta, gradient, step):
         grad_norm,
         grad_norm * grad_norm,
         step_norm,
-        _ratio(step_norm, norm(theta)),
+        ratio(step_norm, norm(theta)),
     )

@@ -71,7 +71,7 @@ def finite_pairs(returns):
 
 
 @kernel
-def _ascending(values):
+def ascending_order(values):
     """Stable order of `values` without NaN, by a bottom-up merge sort (`np.argsort(kind="mergesort")` compiles 4 times as long)."""
     n = values.shape[0]
     order, merged = np.empty(n, np.int64), np.empty(n, np.int64)
@@ -135,7 +135,7 @@ def top_directions(returns, n_top, keep_ties):
             n += 1
     if n_top >= n:
         return directions[:n]
-    order = _ascending(score[:n])  # of the negated score: the largest first, and of equals the lowest index
+    order = ascending_order(score[:n])  # of the negated score: the largest first, and of equals the lowest index
     wanted = np.zeros(n, np.bool_)
     if keep_ties:
         ascending = np.empty(n)
@@ -322,7 +322,7 @@ def centered_ranks(returns):
         if finite[i]:
             values[n], values[n + 1] = returns[i, 0], returns[i, 1]
             n += 2
-    order = _ascending(values[:n])
+    order = ascending_order(values[:n])
     begin = 0
     while begin < n:
         end = begin + 1

@@ -5,16 +5,19 @@ to the last bit wherever both compute with +, -, *, / and sqrt alone.
 """
 
 from .bargaining import fairgrad, nash_mtl
+from .directions import direction_squares, task_differences, task_gradients
+from .figures import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from .filter import filter_from_moments, merge_moments
 from .gradients import debiased_gram, gradient_norms, gram
 from .gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
 from .noise import NOISE_BLOCK, episode_seeds, fill_noise, noise_slices, noise_table, perturb, sample_indices
-from .norms import Diagnostics, Info, diagnostics, info, norm, norm_sq
+from .norms import Info, info, norm, norm_sq
 from .policy import action_scores, batch_action_scores, fill_actions
 from .quadratic import cagrad, dual_proj, mgda, upgrad
 from .rollout import Moments, Rollouts, antithetic_rollouts, rollouts
 from .spectral import aligned_mtl, imtl_g
 from .surgery import pcgrad
+from .spread import brown_forsythe, koenker
 from .symmetric import positive_gram
 from .update import (
     adam_step,
@@ -36,17 +39,20 @@ __all__ = [
     "Info",
     "Moments",
     "Rollouts",
+    "TaskDiagnostics",
     "action_scores",
     "adam_step",
     "aligned_mtl",
     "antithetic_rollouts",
     "batch_action_scores",
     "bounded_weights",
+    "brown_forsythe",
     "cagrad",
     "candidate_returns",
     "centered_ranks",
     "debiased_gram",
     "diagnostics",
+    "direction_squares",
     "direction_weights",
     "dual_proj",
     "episode_seeds",
@@ -63,6 +69,7 @@ __all__ = [
     "gram",
     "imtl_g",
     "info",
+    "koenker",
     "merge_moments",
     "mgda",
     "nash_mtl",
@@ -78,6 +85,9 @@ __all__ = [
     "sample_indices",
     "sgd_step",
     "sign_returns",
+    "task_diagnostics",
+    "task_differences",
+    "task_gradients",
     "top_directions",
     "upgrad",
     "weighted_sum",

@@ -1,0 +1,28 @@
+"""From the directions of an iteration to the gradients of its tasks.
+
+Symbols: delta_k are N directions, d = n_weights, D_ki = (R+_ki - R-_ki) / (2 sigma) from the returns of task i,
+g_i = (1/N) sum over k of D_ki delta_k and q_k = |delta_k|^2.
+"""
+
+import numpy as np
+
+from .norms import norm_sq
+
+
+def task_differences(task_returns, sigma):
+    """(kept, differences): the directions with finite returns (n_delta, 2, T) for all tasks, and their D, (N, T)."""
+    kept = np.flatnonzero(np.isfinite(task_returns).all(axis=(1, 2)))
+    return kept, (0.5 * task_returns[kept, 0] - 0.5 * task_returns[kept, 1]) / sigma  # in halves: it may be 1e308
+
+
+def task_gradients(differences, noise, indices, gradients):
+    """Write g_i, (T, d), for differences (N, T); delta_k begins at noise[indices[k]]. Zeros if there are no directions."""
+    gradients[:] = 0.0
+    for difference, i in zip(differences, indices, strict=True):
+        gradients += np.outer(difference, noise[i : i + gradients.shape[1]].astype(np.float64))
+    gradients /= max(len(differences), 1)
+
+
+def direction_squares(noise, indices, n_weights):
+    """q_k, (N,)."""
+    return np.array([norm_sq(noise[i : i + n_weights]) for i in indices], np.float64)
