@@ -11,7 +11,7 @@ import operator
 import os
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,11 @@ from fastars._rng import STREAM_EVALUATION, STREAM_WEIGHTS
 from fastars._signals import HeldSignals
 from fastars._structs import FAILED, UNSTABLE, Filter, FloatArray, Rollouts, empty_rollouts
 from fastars.config import Config, Schedule, make_config
+from fastars.diagnostics import Diagnosis, estimate_gradients
 from fastars.envs import CompiledEnv, UnsupportedEnvError, environment
 from fastars.failures import FailureLog
 from fastars.logger import Logger
+from fastars.objectives import Evidence, make_objectives, weighting_settings
 from fastars.policy import Policy, policy_settings, random_weights
 from fastars.samplers import make_sampler
 from fastars.samplers.compiled import at_least_one, available_cpus, for_blocks, seconds, seed_array
@@ -98,6 +100,15 @@ class ARS:
         Seconds after which a step of an environment in a worker process is taken to hang; None: never.
     compiled : bool, optional
         True: run in compiled kernels or raise. False: run in Python, even if it could be compiled.
+    weighting : str, fastars.weighting.Method or callable, optional
+        How the tasks of a vector reward are weighted: "uniform" (the default of an environment with a vector reward), "fixed" (by
+        `preference`), "std", "gradnorm" or another name of `fastars.weighting.METHODS`; a method; or a function of the tasks' Gram
+        matrix (T, T) and mean returns (T,) that gives weights (T,).
+    preference : sequence of float, optional
+        What each task is worth to you. Balancing takes away the scales that rewards come with; the balanced weights are multiplied
+        by this.
+    utopia : sequence of float, optional
+        A return of each task that can't be surpassed, for methods that look at losses (`fastars.objectives`).
     **settings
         Any other field of `fastars.config.Config`: `noise_size`, `optimizer`, `momentum`, `weight_decay`, `fitness_shaping`,
         `common_random_numbers`, `max_episode_steps`, `on_nonfinite`, and the choices a preset sets.
@@ -137,6 +148,9 @@ class ARS:
         n_workers: int = 1,
         env_timeout: float | None = 60.0,
         compiled: bool | None = None,
+        weighting: Any = None,
+        preference: Sequence[float] | None = None,
+        utopia: Sequence[float] | None = None,
         **settings: Any,
     ) -> None:
         if backend not in _BACKENDS:
@@ -151,12 +165,13 @@ class ARS:
         env_timeout = None if env_timeout is None else seconds("env_timeout", env_timeout)
         if (max_episode_steps := settings.get("max_episode_steps")) is not None:
             max_episode_steps = at_least_one("max_episode_steps", max_episode_steps)
-        self._env = environment(env, compiled, max_episode_steps)
+        self._env = environment(env, compiled, max_episode_steps, tasks=weighting is not None)
         if n_workers > 1 and isinstance(self._env, CompiledEnv):
             warnings.warn(
                 f"n_workers={n_workers} has no effect: {self._env.id} runs in compiled kernels, on n_threads", stacklevel=2
             )
         settings |= policy_settings(policy, policy_kwargs)
+        settings |= weighting_settings(self._env, weighting, settings.get("weighting_kwargs"), preference, utopia)
         self.config: Config = make_config(
             preset,
             variant,
@@ -178,6 +193,8 @@ class ARS:
         self.policy = Policy(self._env, self.config, backend)
         self.n_threads, self.n_workers = n_threads or available_cpus(), n_workers
         self.sampler = self._sampler(env_timeout)
+        self.objectives = make_objectives(self._env, weighting, self.config)
+        self._diagnosis = Diagnosis(self._ops, self._env.task_names)
         self._failures = FailureLog(self, env)
         self.n_weights = self.policy.weights.size
         self._noise_size = self.config.noise_size or max(_NOISE_SIZE, 64 * self.n_weights)
@@ -370,7 +387,7 @@ class ARS:
 
         Parameters
         ----------
-        returns : array_like of float, shape (2 * n_delta,)
+        returns : array_like of float, shape (2 * n_delta,), or (2 * n_delta, n_tasks) for several tasks
             In the order of the candidates, with all that should count in them: `alive_bonus_offset` is not added. A pair with a
             NaN or infinite return is dropped and counted.
         n_steps : int
@@ -387,12 +404,20 @@ class ARS:
             raise RuntimeError("tell() needs the candidates of this iteration: call ask() first")
         if not isinstance(n_steps, (int, np.integer)) or n_steps < 0:
             raise ValueError(f"n_steps must be an integer of at least 0, got {n_steps!r}")
-        values = np.array(returns, dtype=np.float64).ravel()
-        if values.size != 2 * self.config.n_delta:
-            raise ValueError(f"returns must have {2 * self.config.n_delta} entries, got {values.size}")
+        n_candidates = 2 * self.config.n_delta
+        values = np.array(returns, dtype=np.float64)
+        if self.objectives is None:
+            values = values.ravel()
+            if values.size != n_candidates:
+                raise ValueError(f"returns must have {n_candidates} entries, got {values.size}")
+            rollouts = empty_rollouts(n_candidates, self._env.n_obs, False)._replace(returns=values)
+        else:
+            if values.shape != (n_candidates, self.objectives.n_tasks):
+                raise ValueError(f"returns must have shape ({n_candidates}, {self.objectives.n_tasks}), got {values.shape}")
+            rollouts = empty_rollouts(n_candidates, self._env.n_obs, False)
+            rollouts = rollouts._replace(returns=values @ self.objectives.weights, task_returns=values)
         _, indices, sigma = self._asked
         self._asked = None
-        rollouts = empty_rollouts(values.size, self._env.n_obs, False)._replace(returns=values)
         with HeldSignals():
             self._update(indices, sigma, rollouts, n_episodes=1, n_steps=n_steps)
 
@@ -412,7 +437,9 @@ class ARS:
             np.uint64(config.seed), self.iteration, config.n_delta, config.n_eval_episodes, config.common_random_numbers
         )
         with self._failures.of(self, candidates, seeds):
-            return self.sampler.evaluate(candidates, self.policy.filter, seeds.ravel(), config.normalize_observations)
+            return self.sampler.evaluate(
+                candidates, self.policy.filter, seeds.ravel(), config.normalize_observations, self._reward_weights("weights")
+            )
 
     def _update(
         self, indices: np.ndarray, sigma: float, rollouts: Rollouts, n_episodes: int | None = None, n_steps: int | None = None
@@ -443,6 +470,7 @@ class ARS:
             moments = ops.merge_moments(*moments, rollouts.moments)
         filter = self._filter(moments) if config.normalize_observations else self.policy.filter
         info = ops.info(self.theta, gradient, step)
+        rows, evidence = self._look(indices, sigma, rollouts, returns, selected)
         with np.errstate(over="ignore", invalid="ignore"):
             theta = self.theta + step
         if not np.isfinite(theta).all():
@@ -450,6 +478,10 @@ class ARS:
             raise NonFiniteReturnsError(
                 f"the step is not finite (learning_rate {learning_rate:g}, largest gradient {largest:g}); theta is unchanged"
             )
+
+        mean_return = self._mean_return(rollouts)
+        if self.objectives is not None and evidence is not None:
+            self.objectives.update(evidence)  # a method of the user's may raise
 
         self.policy.weights, self.policy.filter = theta, filter
         self._slots, self._moments = slots, moments
@@ -461,7 +493,7 @@ class ARS:
         self.unstable_episodes += int(np.count_nonzero(rollouts.status == UNSTABLE))
         self._empty_iterations = self._empty_iterations + 1 if n_dropped == config.n_delta else 0
         self.record = {
-            "rollout/ep_rew_mean": _mean(rollouts.returns),
+            "rollout/ep_rew_mean": mean_return,
             "rollout/ep_len_mean": float(rollouts.lengths.mean()),
             "rollout/return_std": std,
             "time/total_timesteps": self.num_timesteps,
@@ -473,7 +505,10 @@ class ARS:
             "train/grad_norm_sq": info.grad_norm_sq,
             "train/weights_norm": info.weights_norm,
             "train/weights_std": info.weights_std,
+            "train/step_norm": info.step_norm,
             "train/update_ratio": info.update_ratio,
+            **rows,
+            **({} if self.objectives is None else self.objectives.rows()),
             "health/nonfinite_returns": self.dropped_pairs,
             "health/unstable_episodes": self.unstable_episodes,
             "health/env_failures": self.env_failures,
@@ -481,6 +516,37 @@ class ARS:
         }
         if self._empty_iterations >= _MAX_EMPTY_ITERATIONS:
             raise NonFiniteReturnsError(f"no pair of candidates had finite returns for {_MAX_EMPTY_ITERATIONS} iterations")
+
+    def _mean_return(self, rollouts: Rollouts) -> float:
+        """Mean return of the episodes, by weights that stay the same during a run."""
+        objectives = self.objectives
+        if objectives is None or np.array_equal(objectives.weights, objectives.utility):
+            return _mean(rollouts.returns)
+        return _mean(rollouts.task_returns @ objectives.utility)
+
+    def _reward_weights(self, which: str) -> FloatArray | None:
+        """Weights of the tasks, None for a scalar reward."""
+        return None if self.objectives is None else getattr(self.objectives, which)
+
+    def _look(
+        self, indices: np.ndarray, sigma: float, rollouts: Rollouts, returns: FloatArray, selected: np.ndarray
+    ) -> tuple[dict[str, float], Evidence | None]:
+        """What all pairs say of the gradient, selected or not: rows of the log, and what the tasks' weights follow from."""
+        if sigma == 0.0:
+            return {}, None
+        objectives, diagnosis, n_delta = self.objectives, self._diagnosis, self.config.n_delta
+        tasks = returns[:, :, np.newaxis]
+        if objectives is not None:
+            tasks = rollouts.task_returns.reshape(n_delta, 2, -1, objectives.n_tasks).mean(axis=2)
+        estimate = estimate_gradients(self._ops, tasks, self.noise, indices, sigma, self.n_weights, self.n_threads)
+        gradient = estimate.gradients[0] if objectives is None else objectives.weights @ estimate.gradients
+        rows = diagnosis.rows(estimate, gradient, returns, sigma, selected)
+        rows |= diagnosis.spread_rows(rollouts.returns.reshape(n_delta, 2, -1), rollouts.lengths.reshape(n_delta, 2, -1))
+        if objectives is None or len(estimate.kept) == 0:
+            return rows, None
+        found, gram, debiased = diagnosis.tasks(estimate, tasks, objectives.weights)
+        evidence = Evidence(found.returns, found.stds, gram, debiased, len(estimate.kept), self.n_weights)
+        return rows | diagnosis.task_rows(found, objectives.weights), evidence
 
     def _weighted_sum(self, weights: FloatArray, indices: np.ndarray) -> FloatArray:
         """The sum over i of weights[i] * delta_i, on several threads where it is large."""
@@ -535,7 +601,8 @@ class ARS:
         return self.policy.predict(observation), state
 
     def evaluate(self, n_eval_episodes: int = 100, seed: int | None = None) -> Rollouts:
-        """Returns of the policy itself, without noise, filter updates or alive bonus.
+        """Returns of the policy itself, without noise, filter updates or alive bonus; those of several tasks are weighted by the
+        preference, and `task_returns` has each.
 
         Parameters
         ----------
@@ -555,7 +622,7 @@ class ARS:
         else:
             seeds = seed_array([operator.index(seed) + i for i in range(n_eval_episodes)], n_eval_episodes)
         with self._failures.of(self, self.theta[np.newaxis], seeds):
-            return self.sampler.evaluate(self.theta[np.newaxis], self.policy.filter, seeds, False)
+            return self.sampler.evaluate(self.theta[np.newaxis], self.policy.filter, seeds, False, self._reward_weights("utility"))
 
     # --- Files
 

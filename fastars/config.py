@@ -173,6 +173,13 @@ class Config:
         What a NaN or infinite return does: drop the pair and count it, or raise.
     noise_size : int or None
         Entries of the noise table; None: 4,194,304, or 64 times the number of weights if that is more.
+    weighting : str or None
+        How the tasks of a vector reward are weighted: a name of `fastars.weighting.METHODS`, "custom" for a function, or None for a
+        scalar reward.
+    weighting_kwargs : dict
+        Arguments of that method.
+    preference, utopia : tuple of float or None
+        What each task is worth, and a return of it that can't be surpassed.
     seed : int
         Below 2**64. All that is random is a pure function of (seed, iteration).
     """
@@ -208,6 +215,10 @@ class Config:
     weight_decay: float = 0.0
     on_nonfinite: str = "drop"
     noise_size: int | None = None
+    weighting: str | None = None
+    weighting_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    preference: tuple[float, ...] | None = None
+    utopia: tuple[float, ...] | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -245,9 +256,13 @@ class Config:
                 put(name, _integer(name, getattr(self, name), 1))
         _one_of("policy", self.policy, tuple(POLICY_KWARGS))
         _one_of("activation_fn", self.activation_fn, ACTIVATIONS)
-        put("net_arch", tuple(_integer("net_arch", n_units, 1) for n_units in _sequence("net_arch", self.net_arch)))
+        put("net_arch", tuple(_integer("net_arch", n_units, 1) for n_units in _sequence("net_arch", self.net_arch, "integers")))
         if self.net_arch and self.policy == "LinearPolicy":
             raise ValueError(f"a LinearPolicy has no hidden layers, got net_arch={self.net_arch}")
+        for name in ("preference", "utopia"):
+            if getattr(self, name) is not None:
+                put(name, tuple(_number(name, value) for value in _sequence(name, getattr(self, name), "numbers")))
+        put("weighting_kwargs", dict(self.weighting_kwargs))
         for field in dataclasses.fields(self):
             if field.type == "bool":
                 put(field.name, _boolean(field.name, getattr(self, field.name)))
@@ -265,7 +280,9 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a file; a schedule is stored as its value at the start and marked."""
-        values = {**dataclasses.asdict(self), "net_arch": list(self.net_arch)}
+        values = dataclasses.asdict(self)
+        for name in ("net_arch", "preference", "utopia"):
+            values[name] = None if values[name] is None else list(values[name])
         for name in ("learning_rate", "delta_std"):
             if callable(values[name]):
                 values[name] = {"schedule": float(values[name](1.0))}
@@ -375,9 +392,9 @@ def _positive_or_inf(name: str, value: Any) -> float:
     return number
 
 
-def _sequence(name: str, value: Any) -> tuple[Any, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise TypeError(f"{name} must be a list of integers, got {value!r}")
+def _sequence(name: str, value: Any, of: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)) and getattr(value, "ndim", 0) != 1:
+        raise TypeError(f"{name} must be a list of {of}, got {value!r}")
     return tuple(value)
 
 

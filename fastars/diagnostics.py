@@ -162,8 +162,8 @@ class Diagnosis:
             return {"returns/het_bf_p": self._ops.brown_forsythe(returns)[1]}
         return {"returns/het_bp_p": self._ops.koenker(returns, lengths)[1]}
 
-    def task_rows(self, estimate: Estimate, task_returns: FloatArray, weights: FloatArray) -> dict[str, float]:
-        """Rows about the tasks: each by its name, and how they stand to each other; NaN where a figure is undefined.
+    def tasks(self, estimate: Estimate, task_returns: FloatArray, weights: FloatArray) -> tuple[Any, FloatArray, FloatArray]:
+        """(diagnostics of the tasks, their Gram matrix, the same without its bias).
 
         Parameters
         ----------
@@ -173,14 +173,13 @@ class Diagnosis:
             As given to `estimate_gradients`.
         weights : ndarray of float64, shape (T,)
             Weights of the tasks in this iteration.
-
-        Returns
-        -------
-        dict of str to float
         """
         gram = self._ops.gram(estimate.gradients)
-        debiased = self._ops.debiased_gram(gram, estimate.differences, estimate.squares)
-        found = self._ops.task_diagnostics(task_returns[estimate.kept], weights, gram, debiased)
+        debiased = self._ops.debiased_gram(gram, estimate.differences, estimate.squares) if len(estimate.kept) > 1 else gram
+        return self._ops.task_diagnostics(task_returns[estimate.kept], weights, gram, debiased), gram, debiased
+
+    def task_rows(self, found: Any, weights: FloatArray) -> dict[str, float]:
+        """Rows about the tasks: each by its name, and how they stand to each other; NaN where a figure is undefined."""
         return dict(self._task_rows(found, weights))
 
     def _task_rows(self, found: Any, weights: FloatArray) -> Iterator[tuple[str, float]]:

@@ -33,7 +33,7 @@ _COUNTERS = (
     "worker_restarts",
     "_empty_iterations",
 )
-_CHANGEABLE = ("learning_rate", "delta_std", "n_threads", "n_workers", "env_timeout", "backend", "verbose")
+_CHANGEABLE = ("learning_rate", "delta_std", "weighting", "n_threads", "n_workers", "env_timeout", "backend", "verbose")
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -49,8 +49,33 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         "config": model.config.to_dict(),
         "counters": {"observations": int(observations), **{name.strip("_"): getattr(model, name) for name in _COUNTERS}},
     }
-    slots = {f"optimizer_{k}": slot for k, slot in enumerate(model._slots)}
-    checkpoint.save(path, manifest, {"theta": model.theta, "filter_mean": mean, "filter_m2": m2, **slots})
+    arrays = {"theta": model.theta, "filter_mean": mean, "filter_m2": m2}
+    arrays |= {f"optimizer_{k}": slot for k, slot in enumerate(model._slots)}
+    if model.objectives is not None:
+        manifest["objectives"], tables = _divided(model.objectives.state_dict(), "objectives")
+        arrays |= tables
+    checkpoint.save(path, manifest, arrays)
+
+
+def _divided(state: Mapping[str, Any], path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The plain data of a nested state, and its arrays by their path."""
+    values, arrays = {}, {}
+    for name, value in state.items():
+        if isinstance(value, Mapping):
+            values[name], inner = _divided(value, f"{path}.{name}")
+            arrays |= inner
+        elif isinstance(value, np.ndarray):
+            arrays[f"{path}.{name}"] = value
+        else:
+            values[name] = value
+    return values, arrays
+
+
+def _joined(values: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: str) -> dict[str, Any]:
+    """The nested state that `_divided` took apart."""
+    inner = {name: _joined(value, arrays, f"{path}.{name}") for name, value in values.items() if isinstance(value, Mapping)}
+    of_this = {name.removeprefix(f"{path}."): array for name, array in arrays.items() if name.startswith(f"{path}.")}
+    return {**values, **inner, **{name: array for name, array in of_this.items() if "." not in name}}
 
 
 def plain(value: Any) -> Any:
@@ -94,6 +119,8 @@ def load(model_class: Any, path: str | os.PathLike[str], env: Any, settings: Map
         raise checkpoint.CheckpointError(f"{os.fspath(path)}: its policy {misfit}")
     with named(path):
         _restore(model, manifest["counters"], arrays)
+        if model.objectives is not None:
+            model.objectives.load_state_dict(_joined(manifest["objectives"], arrays, "objectives"))
     return model
 
 
@@ -172,6 +199,10 @@ def _arguments(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> dict
             warnings.warn(
                 f"{name} was a schedule, which a file can't hold: it stays at its first value; give load() {name}=...", stacklevel=4
             )
+    if "weighting" in settings:
+        stored["weighting_kwargs"] = {}
+    elif stored["weighting"] == "custom":
+        raise ValueError("its weighting is a function, which a file can't hold: give load() weighting=...")
     config = Config.from_dict(stored)
     compiled = False if (manifest.get("python") or {}).get("reason") in AS_COMPILED else None
     return {**config.arguments(), "backend": manifest["backend"], "preset": manifest["preset"], "compiled": compiled, **settings}

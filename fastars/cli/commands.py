@@ -86,6 +86,12 @@ class Settings:
     """Entries of the noise table."""
     max_episode_steps: Annotated[int | None, _option("INT", "the time limit, or 10000")] = None
     """Steps after which an episode ends at the latest."""
+    weighting: Annotated[str | None, _option("METHOD", "fixed")] = None
+    """How the tasks of a vector reward are weighted: fixed, uniform, std, gradnorm, mgda, nash-mtl, upgrad, ..."""
+    preference: Annotated[tuple[float, ...] | None, _option("FLOAT [FLOAT ...]", "1 for each")] = None
+    """What each task is worth; with the weighting fixed, the weights themselves."""
+    utopia: Annotated[tuple[float, ...] | None, _option("FLOAT [FLOAT ...]", "estimated")] = None
+    """A return of each task that can't be surpassed."""
 
     def resolved(self) -> dict[str, Any]:
         """Arguments of `ARS`: what was given, and the preset that has the rest."""

@@ -123,6 +123,7 @@ def snapshot(model: ARS) -> ARS:
     """The model as it is now. An iteration replaces its arrays and never writes into them, so they need no copy."""
     taken = copy.copy(model)
     taken.policy = copy.copy(model.policy)
+    taken.objectives = copy.deepcopy(model.objectives)
     return taken
 
 

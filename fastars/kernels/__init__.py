@@ -34,8 +34,8 @@ from fastars.kernels.policy import action_scores, batch_action_scores, fill_acti
 from fastars.kernels.quadratic import cagrad, dual_proj, mgda, upgrad
 from fastars.kernels.rollout import antithetic_rollouts, rollouts
 from fastars.kernels.spectral import aligned_mtl, imtl_g
-from fastars.kernels.surgery import pcgrad
 from fastars.kernels.spread import brown_forsythe, koenker
+from fastars.kernels.surgery import pcgrad
 from fastars.kernels.symmetric import positive_gram
 from fastars.kernels.update import (
     adam_step,

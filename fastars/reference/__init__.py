@@ -16,8 +16,8 @@ from .policy import action_scores, batch_action_scores, fill_actions
 from .quadratic import cagrad, dual_proj, mgda, upgrad
 from .rollout import Moments, Rollouts, antithetic_rollouts, rollouts
 from .spectral import aligned_mtl, imtl_g
-from .surgery import pcgrad
 from .spread import brown_forsythe, koenker
+from .surgery import pcgrad
 from .symmetric import positive_gram
 from .update import (
     adam_step,

@@ -1,0 +1,306 @@
+"""The tasks of a vector reward in ARS: what each iteration tells of them, and how much each will count in the next.
+
+The weights of an iteration are known before its rollouts, as in GradNorm's Algorithm 1, whatever the method: episodes add up the
+weighted reward step by step, and pairs are selected by it. What the returns say about the tasks changes the weights of the next.
+
+Symbols: T tasks, N directions, d weights of the policy; J_i the mean return of task i, g_i the estimate of its gradient, and M the
+Gram matrix of these without the bias that N random directions in d dimensions bring (`kernels.debiased_gram`).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastars._structs import FloatArray
+
+if TYPE_CHECKING:
+    from fastars.weighting import Method
+
+# All of them in iterations: the memory of the averages is 1 / (1 - decay).
+_DECAY = 0.9  # of returns and Gram matrices: one matrix alone is mostly noise where d is far above N
+_LONG_DECAY = 0.95  # of the evidence that a task has a gradient at all
+_WARMUP = 5  # in which the averages fill, and all tasks weigh the same
+_PATIENCE = 20  # before a task whose gradient can't be told from noise is left out
+
+# How many deviations of pure noise the gradient's square has to be above zero. A linear return without noise has 4 at N = 8, d = 10
+# and 3 at N = 64, d = 10,000. Two thresholds, so that a task does not come and go.
+_LOST, _FOUND = 1.0, 2.0
+
+_SMALLEST_RATIO, _LARGEST_RATIO = 1e-3, 10.0  # of a regret to its first value
+
+_LOG = logging.getLogger("fastars")
+
+
+class Evidence(NamedTuple):
+    """What the finite pairs of an iteration say about the tasks."""
+
+    returns: FloatArray  # (T,), means
+    stds: FloatArray  # (T,), deviations of the returns
+    gram: FloatArray  # (T, T), of the estimated gradients
+    debiased: FloatArray  # (T, T), M; the same as `gram` for a single pair
+    n_directions: int
+    n_weights: int
+
+
+class Objectives:
+    """How much each task counts, from iteration to iteration.
+
+    Parameters
+    ----------
+    method : Method
+        Of `fastars.weighting`.
+    names : sequence of str
+        Of the T tasks.
+    preference : sequence of float, optional
+        What the tasks are worth to the user, at least 0: the method's weights are multiplied by it, for balancing takes away the
+        scales that the rewards came with. With the method "fixed" these are the weights, of any sign.
+    utopia : sequence of float, optional
+        A return of each task that can't be surpassed. Losses are the regrets, utopia - J. Default: `highest` where it is finite,
+        otherwise 10 % above the best return so far.
+    highest : sequence of float, optional
+        What the reward space and the time limit allow.
+
+    Attributes
+    ----------
+    weights : ndarray of float64, shape (T,)
+        Of the next rollouts; their mean absolute value is 1, but for the method "fixed".
+    utility : ndarray of float64, shape (T,)
+        What policies are compared by, which must not change during a run: the preference, or else ones.
+    masked : ndarray of bool, shape (T,)
+        Tasks whose gradient can't be told from noise: they keep their weight, and don't count in those of the others.
+
+    Raises
+    ------
+    ValueError
+        If `preference` or `utopia` does not fit the tasks.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        names: Sequence[str],
+        preference: Sequence[float] | None = None,
+        utopia: Sequence[float] | None = None,
+        highest: Sequence[float] | None = None,
+    ) -> None:
+        self.method, self.names = method, tuple(names)
+        n_tasks = len(self.names)
+        self.is_fixed = method.name == "fixed"
+        self.utility = np.ones(n_tasks) if preference is None else _per_task("preference", preference, self.names)
+        if preference is not None and not self.is_fixed and ((self.utility < 0.0).any() or not self.utility.any()):
+            raise ValueError(f"preference must have no entry below 0 and one above, got {list(preference)}")
+        self._utopia = None if utopia is None else _per_task("utopia", utopia, self.names)
+        self._highest = np.full(n_tasks, math.inf) if highest is None else np.asarray(highest, np.float64)
+        self.weights = self._applied(np.ones(n_tasks))
+        self.masked = np.zeros(n_tasks, np.bool_)
+        self.losses = np.full(n_tasks, math.nan)  # of the last iteration
+        self._n_updates = 0
+        self._quiet = np.zeros(n_tasks, np.int64)  # iterations in a row without evidence of a gradient
+        self._first, self._best, self._scale = np.zeros(n_tasks), np.zeros(n_tasks), np.zeros(n_tasks)
+        # Sums of what was seen, weighted by decay ** age.
+        self._returns, self._stds = np.zeros(n_tasks), np.zeros(n_tasks)
+        self._debiased = np.zeros((n_tasks, n_tasks))
+        self._signal, self._noise = np.zeros(n_tasks), np.zeros(n_tasks)
+
+    @property
+    def n_tasks(self) -> int:
+        """T."""
+        return len(self.names)
+
+    def update(self, evidence: Evidence) -> None:
+        """Learn from an iteration: the weights of the next one follow. If the method raises, nothing has changed."""
+        state = self._after(evidence)
+        weights, losses = self.weights, self._losses(state)
+        if state["_n_updates"] > _WARMUP and not state["masked"].all():
+            total = (1.0 - _DECAY ** state["_n_updates"]) / (1.0 - _DECAY)
+            returns, stds = state["_returns"] / total, state["_stds"] / total
+            self.method.mask = ~state["masked"]
+            self.method.step(
+                returns if self.method.name == "custom" else losses, gram=_floored(state["_debiased"] / total), stds=stds
+            )
+            weights = self._applied(self.method.weights)
+        for index in np.flatnonzero(state["masked"] & ~self.masked):
+            _LOG.warning("task %r takes no part in the balancing: its gradient can't be told from noise", self.names[index])
+        for index in np.flatnonzero(~state["masked"] & self.masked):
+            _LOG.warning("task %r takes part in the balancing again", self.names[index])
+        self._restore(state)
+        self.weights, self.losses = weights, losses
+
+    def rows(self) -> dict[str, float]:
+        """Rows of the log: each task's loss, where it is known, and whether it takes part."""
+        rows = {}
+        for name, loss, masked in zip(self.names, self.losses.tolist(), self.masked.tolist(), strict=True):
+            rows |= {f"tasks/{name}/loss": loss, f"tasks/{name}/masked": float(masked)}
+        return rows
+
+    def _after(self, evidence: Evidence) -> dict[str, Any]:
+        """The state after an iteration."""
+        returns, n = evidence.returns, self._n_updates + 1
+        is_first = self._n_updates == 0
+        first = returns.copy() if is_first else self._first
+        best = returns.copy() if is_first else np.maximum(self._best, returns)
+        signal = _LONG_DECAY * self._signal + np.diag(evidence.debiased)
+        noise = _LONG_DECAY * self._noise + np.diag(evidence.gram)
+        state = {
+            "_n_updates": n,
+            "_first": first,
+            "_best": best,
+            "_scale": np.maximum(self._goal(first, best) - first, evidence.stds) if is_first else self._scale,
+            "_returns": _DECAY * self._returns + returns,
+            "_stds": _DECAY * self._stds + evidence.stds,
+            "_debiased": _DECAY * self._debiased + evidence.debiased,
+            "_signal": signal,
+            "_noise": noise,
+        }
+        deviations = _deviations(signal, noise, n, evidence.n_weights)
+        quiet = np.where(deviations < _LOST, self._quiet + 1, np.where(deviations > _FOUND, 0, self._quiet))
+        found = (quiet == 0) | (evidence.n_directions < 2)
+        state["_quiet"] = np.where(found, 0, quiet)
+        state["masked"] = ~found & (self.masked | (quiet >= _PATIENCE)) | (noise == 0.0)
+        return state
+
+    def _goal(self, first: FloatArray, best: FloatArray) -> FloatArray:
+        """The return of each task that regret is measured from."""
+        if self._utopia is not None:
+            return self._utopia
+        return np.where(np.isfinite(self._highest), self._highest, best + 0.1 * (best - first))
+
+    def _losses(self, state: Mapping[str, Any]) -> FloatArray:
+        """Regrets, between 1e-3 and 10 times the first one: positive, as logarithms and ratios need them."""
+        average = state["_returns"] * (1.0 - _DECAY) / (1.0 - _DECAY ** state["_n_updates"])
+        scale = np.where(state["_scale"] > 0.0, state["_scale"], 1.0)
+        regret = self._goal(state["_first"], state["_best"]) - average
+        return np.clip(regret, _SMALLEST_RATIO * scale, _LARGEST_RATIO * scale)
+
+    def _applied(self, weights: FloatArray) -> FloatArray:
+        """Weights with the preference in them; those of the last iteration if there is nothing in them."""
+        if self.is_fixed:
+            return self.utility.copy()
+        product = weights * self.utility
+        size = float(np.mean(np.abs(product)))
+        return product / size if 0.0 < size < math.inf else self.weights
+
+    # --- Files
+
+    _STATE = ("_n_updates", "_quiet", "_first", "_best", "_scale", "_returns", "_stds", "_debiased", "_signal", "_noise", "masked")
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        for name in self._STATE:
+            setattr(self, name, state[name])
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a run is continued from: numbers and arrays, and `method`, the state of the method."""
+        state = {name.strip("_"): getattr(self, name) for name in (*self._STATE, "weights", "losses")}
+        return {**state, "method": self.method.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` gave.
+
+        Raises
+        ------
+        ValueError
+            If it is of other tasks; nothing has changed then.
+        """
+        restored: dict[str, Any] = {}
+        for name in (*self._STATE, "weights", "losses"):
+            value, present = state[name.strip("_")], getattr(self, name)
+            if name == "_n_updates":
+                restored[name] = int(value)
+                continue
+            value = np.array(value, present.dtype)
+            if value.shape != present.shape:
+                raise ValueError(f"{name.strip('_')} must have shape {present.shape}, got {value.shape}")
+            restored[name] = value
+        self.method.load_state_dict(state["method"])
+        self._restore(restored)
+        self.weights, self.losses = restored["weights"], restored["losses"]
+
+
+def weighting_settings(env: Any, weighting: Any, kwargs: Mapping[str, Any] | None, preference: Any, utopia: Any) -> dict[str, Any]:
+    """The fields of `Config` that say how the tasks of an environment are weighted.
+
+    Raises
+    ------
+    ValueError
+        If the environment's reward is a scalar and something else is asked for, or for an unknown method.
+    TypeError
+        If `weighting` is neither a name, a method nor a function.
+    """
+    from fastars.weighting import METHODS, Method
+
+    if env.n_tasks == 0:
+        given = {"weighting": weighting, "weighting_kwargs": kwargs, "preference": preference, "utopia": utopia}
+        for name, value in given.items():
+            if value is not None and not (name == "weighting_kwargs" and not kwargs):
+                raise ValueError(f"{name} needs an environment with a vector reward; that of {env.id} is a scalar, got {value!r}")
+        return {}
+    if isinstance(weighting, Method):
+        name, kwargs = weighting.name, weighting.arguments()
+    elif isinstance(weighting, str) or weighting is None:
+        name = weighting or "fixed"
+        if name not in METHODS:
+            raise ValueError(f"weighting must be one of {', '.join(METHODS)}, a method or a function, got {weighting!r}")
+    elif callable(weighting):
+        name = "custom"
+    else:
+        raise TypeError(f"weighting must be a name, a method of fastars.weighting or a function, got {weighting!r}")
+    return {"weighting": name, "weighting_kwargs": dict(kwargs or {}), "preference": preference, "utopia": utopia}
+
+
+def make_objectives(env: Any, weighting: Any, config: Any) -> Objectives | None:
+    """The objectives of a run; None where the reward is a scalar."""
+    from fastars.weighting import Method, make_method
+
+    if config.weighting is None:
+        return None
+    if not isinstance(weighting, Method) and (isinstance(weighting, str) or not callable(weighting)):
+        # Without alpha GradNorm needs no losses, which returns only have where the best possible one is known.
+        default = {"alpha": 0.0} if config.weighting == "gradnorm" else {}
+        weighting = make_method(config.weighting, env.n_tasks, env.task_names, **{**default, **config.weighting_kwargs})
+    else:
+        weighting = make_method(weighting, env.n_tasks, env.task_names)
+    return Objectives(weighting, env.task_names, config.preference, config.utopia, _highest_returns(env))
+
+
+def _highest_returns(env: Any) -> FloatArray:
+    """The highest return of each task that the reward space allows, infinite where it says nothing."""
+    high = np.array(env.reward_space.high, np.float64)
+    return np.where(high > 0.0, high * env.max_steps, high)  # of a negative reward, an episode has one at least
+
+
+def _per_task(name: str, values: Sequence[float], tasks: Sequence[str]) -> FloatArray:
+    """A finite number for each task."""
+    try:
+        array = np.array(values, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be numbers, got {values!r}") from None
+    if array.shape != (len(tasks),) or not np.isfinite(array).all():
+        raise ValueError(
+            f"{name} must have a finite number for each of the {len(tasks)} tasks ({', '.join(tasks)}), got {values!r}"
+        )
+    return array
+
+
+def _deviations(signal: FloatArray, noise: FloatArray, n: int, n_weights: int) -> FloatArray:
+    """How many of its deviations under pure noise the averaged square of a gradient lies above zero.
+
+    With no gradient, M_ii has mean zero and about sqrt(2 / d) of |g_i|^2 as its deviation, and an average over n iterations
+    sqrt(sum of squared weights) of that.
+    """
+    mean_square = (1.0 - _LONG_DECAY ** (2 * n)) / (1.0 - _LONG_DECAY**2) * ((1.0 - _LONG_DECAY) / (1.0 - _LONG_DECAY**n)) ** 2
+    share = np.divide(signal, noise, out=np.zeros_like(signal), where=noise > 0.0)
+    deviations: FloatArray = share / math.sqrt(2.0 / n_weights * mean_square)
+    return deviations
+
+
+def _floored(gram: FloatArray) -> FloatArray:
+    """A Gram matrix whose diagonal is positive: without its bias it need not be."""
+    floored = gram.copy()
+    diagonal = np.diag(gram)
+    np.fill_diagonal(floored, np.maximum(diagonal, 1e-8 * diagonal.max(initial=0.0)))
+    return floored

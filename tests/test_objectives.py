@@ -1,0 +1,213 @@
+"""The tasks of a vector reward between iterations: averages, regrets, preference, and tasks without a gradient."""
+
+import copy
+import logging
+
+import numpy as np
+import pytest
+
+from fastars.objectives import Evidence, Objectives
+
+
+class Recorded:
+    """A method that remembers what it was given."""
+
+    name = "recorded"
+
+    def __init__(self, n_tasks, weights=None, error=None):
+        self.weights = np.ones(n_tasks) if weights is None else np.array(weights, float)
+        self.error, self.calls, self.mask = error, [], np.ones(n_tasks, bool)
+
+    def step(self, losses=None, *, gram=None, stds=None):
+        if self.error is not None:
+            raise self.error
+        self.calls.append((losses, gram, stds, self.mask))
+
+    def state_dict(self):
+        return {"n": len(self.calls)}
+
+    def load_state_dict(self, state):
+        self.calls = [None] * state["n"]
+
+
+def evidence(returns=(1.0, 2.0), stds=(1.0, 1.0), raw=(2.0, 2.0), debiased=(1.0, 1.0), n_directions=8, n_weights=100):
+    return Evidence(np.array(returns), np.array(stds), np.diag(raw), np.diag(debiased), n_directions, n_weights)
+
+
+def objectives(method=None, **arguments):
+    return Objectives(method or Recorded(2), ("speed", "fuel"), **arguments)
+
+
+def test_weights_stay_equal_while_the_averages_fill():
+    tasks = objectives(Recorded(2, weights=[3.0, 1.0]))
+    for _ in range(5):
+        tasks.update(evidence())
+        assert tasks.weights.tolist() == [1.0, 1.0]
+    tasks.update(evidence())
+    assert tasks.weights.tolist() == [1.5, 0.5]
+
+
+def test_the_gram_matrix_is_an_average_over_ten_iterations():
+    tasks = objectives()
+    for value in range(1, 8):
+        tasks.update(evidence(debiased=(value, 2.0 * value)))
+    ages = np.arange(7)[::-1]
+    expected = np.sum(0.9**ages * np.arange(1, 8)) / np.sum(0.9**ages)
+    _, gram, _, _ = tasks.method.calls[-1]
+    np.testing.assert_allclose(gram, np.diag([expected, 2.0 * expected]), rtol=1e-14)
+
+
+def test_a_negative_diagonal_is_lifted_above_zero():
+    tasks = objectives()
+    for _ in range(6):
+        tasks.update(evidence(debiased=(-1.0, 2.0)))
+    _, gram, _, _ = tasks.method.calls[-1]
+    np.testing.assert_allclose(np.diag(gram), [2e-8, 2.0], rtol=1e-14)
+
+
+def test_losses_are_regrets_of_averaged_returns():
+    tasks = objectives(utopia=[10.0, 4.0])
+    for _ in range(6):
+        tasks.update(evidence(returns=(1.0, 2.0)))
+    losses, *_ = tasks.method.calls[-1]
+    np.testing.assert_allclose(losses, [9.0, 2.0], rtol=1e-14)
+
+
+def test_losses_stay_between_a_thousandth_and_ten_times_the_first():
+    tasks = objectives(utopia=[10.0, 4.0])
+    tasks.update(evidence(returns=(0.0, 0.0)))
+    for _ in range(100):
+        tasks.update(evidence(returns=(11.0, -1e6)))
+    losses, *_ = tasks.method.calls[-1]
+    np.testing.assert_allclose(losses, [0.01, 40.0], rtol=1e-14)
+
+
+def test_without_a_utopia_the_reward_space_says_what_is_possible():
+    tasks = objectives(highest=[5.0, np.inf])
+    tasks.update(evidence(returns=(1.0, 2.0), stds=(1.0, 3.0)))
+    for _ in range(200):
+        tasks.update(evidence(returns=(1.0, 12.0)))
+    losses, *_ = tasks.method.calls[-1]
+    np.testing.assert_allclose(losses, [4.0, 1.0], rtol=1e-6)  # the second: 10 % of (12 - 2) above the best
+
+
+def test_regret_is_measured_from_the_best_return_so_far():
+    tasks = objectives(highest=[np.inf, np.inf])
+    for returns in ((0.0, 0.0), (10.0, 20.0), *[(4.0, 8.0)] * 100):
+        tasks.update(evidence(returns=returns))
+    np.testing.assert_allclose(tasks.losses, [10.0 + 1.0 - 4.0, 10.0], rtol=1e-4)  # the second: at most 10 deviations
+
+
+def test_the_deviation_is_the_first_scale_where_nothing_else_is_known():
+    tasks = objectives()
+    for _ in range(6):
+        tasks.update(evidence(returns=(3.0, 3.0), stds=(2.0, 500.0)))
+    np.testing.assert_allclose(tasks.losses, [0.002, 0.5], rtol=1e-14)
+
+
+def test_preference_multiplies_what_the_method_gives():
+    tasks = objectives(Recorded(2, weights=[3.0, 1.0]), preference=[1.0, 3.0])
+    assert tasks.weights.tolist() == [0.5, 1.5]
+    for _ in range(6):
+        tasks.update(evidence())
+    assert tasks.weights.tolist() == [1.0, 1.0]
+    assert tasks.utility.tolist() == [1.0, 3.0]
+
+
+def test_fixed_weights_are_the_preference_itself():
+    method = Recorded(2, weights=[7.0, 7.0])
+    method.name = "fixed"
+    tasks = objectives(method, preference=[-0.1, 30.0])
+    for _ in range(8):
+        tasks.update(evidence())
+    assert tasks.weights.tolist() == [-0.1, 30.0]
+
+
+def test_a_task_whose_gradient_is_noise_is_left_out_and_comes_back(caplog):
+    tasks = objectives(Recorded(2))
+    for i in range(25):  # d = 100: noise has a mean of zero, and sqrt(2/100) of the raw square as its deviation
+        tasks.update(evidence(debiased=(1.0, 0.1 * (-1) ** i)))
+    assert tasks.masked.tolist() == [False, True]
+    assert tasks.method.calls[-1][3].tolist() == [True, False]
+    assert [record.getMessage() for record in caplog.records] == [
+        "task 'fuel' takes no part in the balancing: its gradient can't be told from noise"
+    ]
+    for _ in range(25):
+        tasks.update(evidence())
+    assert not tasks.masked.any()
+    assert len(caplog.records) == 2
+
+
+def test_healthy_tasks_stay_in_with_many_more_weights_than_directions():
+    """Deviations of a linear return's debiased square at N = 64, d = 10,000 are twice the square itself."""
+    draw = np.random.default_rng(0)
+    tasks = objectives(Recorded(2))
+    raw = 1.0 + 10_001 / 64
+    for _ in range(300):
+        debiased = 1.0 + raw * np.sqrt(2 / 10_000) * draw.standard_normal(2)
+        tasks.update(evidence(raw=(raw, raw), debiased=debiased, n_directions=64, n_weights=10_000))
+        assert not tasks.masked.any()
+
+
+def test_a_constant_task_is_left_out_at_once(caplog):
+    caplog.set_level(logging.ERROR)
+    tasks = objectives()
+    tasks.update(evidence(raw=(2.0, 0.0), debiased=(1.0, 0.0), stds=(1.0, 0.0)))
+    assert tasks.masked.tolist() == [False, True]
+
+
+def test_with_a_single_direction_nothing_is_left_out():
+    tasks = objectives()
+    for _ in range(30):
+        tasks.update(evidence(debiased=(-1.0, -1.0), n_directions=1))
+    assert not tasks.masked.any()
+
+
+def test_nothing_changes_when_the_method_raises():
+    tasks = objectives(Recorded(2, error=ValueError("no")))
+    for _ in range(5):
+        tasks.update(evidence())
+    before = copy.deepcopy(tasks.state_dict())
+    with pytest.raises(ValueError, match="no"):
+        tasks.update(evidence(returns=(5.0, 5.0)))
+    np.testing.assert_equal(tasks.state_dict(), before)
+
+
+def test_a_loaded_state_continues_with_the_same_bits():
+    draw = np.random.default_rng(1)
+    rows = [evidence(draw.standard_normal(2), draw.random(2), draw.random(2), draw.random(2)) for _ in range(20)]
+    whole, first, second = objectives(), objectives(), objectives()
+    for row in rows:
+        whole.update(row)
+    for row in rows[:9]:
+        first.update(row)
+    second.load_state_dict(first.state_dict())
+    for row in rows[9:]:
+        second.update(row)
+    np.testing.assert_equal(second.method.calls[-1], whole.method.calls[-1])
+    state, expected = second.state_dict(), whole.state_dict()
+    np.testing.assert_equal(state, expected)
+
+
+def test_a_state_of_other_tasks_is_refused_and_changes_nothing():
+    tasks, other = objectives(), Objectives(Recorded(3), "abc")
+    before = copy.deepcopy(tasks.state_dict())
+    with pytest.raises(ValueError, match=r"quiet must have shape \(2,\), got \(3,\)"):
+        tasks.load_state_dict(other.state_dict())
+    np.testing.assert_equal(tasks.state_dict(), before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"preference": [1.0]}, r"preference must have a finite number for each of the 2 tasks \(speed, fuel\), got \[1.0\]"),
+        ({"preference": [1.0, -1.0]}, r"preference must have no entry below 0 and one above, got \[1.0, -1.0\]"),
+        ({"preference": [0.0, 0.0]}, "preference must have no entry below 0"),
+        ({"preference": [1.0, np.nan]}, "preference must have a finite number"),
+        ({"preference": "much"}, "preference must be numbers, got 'much'"),
+        ({"utopia": [1.0, 2.0, 3.0]}, "utopia must have a finite number for each of the 2 tasks"),
+    ],
+)
+def test_what_does_not_fit_the_tasks_is_refused_by_name(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        objectives(**arguments)
