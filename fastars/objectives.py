@@ -72,7 +72,8 @@ class Objectives:
     utility : ndarray of float64, shape (T,)
         What policies are compared by, which must not change during a run: the preference, or else ones.
     masked : ndarray of bool, shape (T,)
-        Tasks whose gradient can't be told from noise: they keep their weight, and don't count in those of the others.
+        Tasks whose gradient can't be told from noise, where the method looks at gradients: they keep their weight, and don't count
+        in those of the others.
 
     Raises
     ------
@@ -91,6 +92,7 @@ class Objectives:
         self.method, self.names = method, tuple(names)
         n_tasks = len(self.names)
         self.is_fixed = method.name == "fixed"
+        self._looks_at_gradients = bool({"norms", "gram", "stds"}.intersection(method.needs))
         self.utility = np.ones(n_tasks) if preference is None else _per_task("preference", preference, self.names)
         if preference is not None and not self.is_fixed and ((self.utility < 0.0).any() or not self.utility.any()):
             raise ValueError(f"preference must have no entry below 0 and one above, got {list(preference)}")
@@ -161,7 +163,8 @@ class Objectives:
         quiet = np.where(deviations < _LOST, self._quiet + 1, np.where(deviations > _FOUND, 0, self._quiet))
         found = (quiet == 0) | (evidence.n_directions < 2)
         state["_quiet"] = np.where(found, 0, quiet)
-        state["masked"] = ~found & (self.masked | (quiet >= _PATIENCE)) | (noise == 0.0)
+        lost = ~found & (self.masked | (quiet >= _PATIENCE)) | (noise == 0.0)
+        state["masked"] = lost & self._looks_at_gradients
         return state
 
     def _goal(self, first: FloatArray, best: FloatArray) -> FloatArray:

@@ -34,7 +34,7 @@ def trained(env=PENDULUM, n_iterations=8, **settings):
     ],
 )
 def test_fixed_weights_train_as_mo_gymnasiums_linear_reward_does(env_id, weights):
-    settings = {"normalize_observations": env_id != "deep-sea-treasure-v0", "zero_policy": False}
+    settings = {"normalize_observations": env_id != "deep-sea-treasure-v0", "zero_policy": False, "delta_std": 1.0}
     linear = mo_gymnasium.wrappers.LinearReward(mo_gymnasium.make(env_id), np.array(weights))
     theirs = trained(linear, n_iterations=3, **settings)
     compiled = trained(env_id, n_iterations=3, weighting="fixed", preference=weights, **settings)

@@ -13,6 +13,7 @@ class Recorded:
     """A method that remembers what it was given."""
 
     name = "recorded"
+    needs = ("gram",)
 
     def __init__(self, n_tasks, weights=None, error=None):
         self.weights = np.ones(n_tasks) if weights is None else np.array(weights, float)
@@ -154,6 +155,15 @@ def test_a_constant_task_is_left_out_at_once(caplog):
     tasks = objectives()
     tasks.update(evidence(raw=(2.0, 0.0), debiased=(1.0, 0.0), stds=(1.0, 0.0)))
     assert tasks.masked.tolist() == [False, True]
+
+
+def test_a_method_that_looks_at_no_gradient_keeps_all_tasks():
+    method = Recorded(2)
+    method.needs = ("losses",)
+    tasks = objectives(method)
+    for _ in range(30):
+        tasks.update(evidence(raw=(2.0, 0.0), debiased=(-1.0, 0.0)))
+    assert not tasks.masked.any()
 
 
 def test_with_a_single_direction_nothing_is_left_out():
