@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from fastars._structs import Rollouts, identity_filter
+from fastars._structs import FloatArray, Rollouts, identity_filter
 from fastars.config import Config
 from fastars.envs import environment, make
 from fastars.kernels.policy import n_weights
 from fastars.policy import policy_settings, structure_of
 from fastars.samplers import make_sampler
-from fastars.samplers.compiled import at_least_one, seed_array
+from fastars.samplers.compiled import at_least_one, reward_weights_of, seed_array
 
 
 def evaluate_policy(
@@ -27,6 +27,7 @@ def evaluate_policy(
     return_episode_rewards: bool = False,
     seed: int | None = None,
     max_episode_steps: int | None = None,
+    reward_weights: Any = None,
 ) -> Any:
     """Run a policy in plain Gymnasium.
 
@@ -46,11 +47,19 @@ def evaluate_policy(
         Episode i starts from `env.reset(seed=seed + i)`; without it only the environment's own generator decides.
     max_episode_steps : int, optional
         Ends episodes after so many steps, if the environment does not end them before. Default: only the environment does.
+    reward_weights : array_like of float, shape (n_tasks,), optional
+        Where a step gives several rewards, or `info["vector_reward"]`: what they are multiplied by before they are summed.
 
     Returns
     -------
     (float, float)
-        Mean and population standard deviation of the returns.
+        Mean and population standard deviation of the returns. Of several rewards without weights, arrays of shape (n_tasks,), and
+        `return_episode_rewards` gives a list of such arrays.
+
+    Raises
+    ------
+    ValueError
+        For weights that are not finite, or not as many as there are rewards.
     """
     import gymnasium
 
@@ -63,24 +72,41 @@ def evaluate_policy(
     try:
         seeds = [None if seed is None else seed + i for i in range(n_eval_episodes)]
         most = math.inf if max_episode_steps is None else at_least_one("max_episode_steps", max_episode_steps)
-        episodes = [_episode(model, made, deterministic, episode_seed, most) for episode_seed in seeds]
+        weights = None if reward_weights is None else reward_weights_of(reward_weights, np.size(reward_weights))
+        episodes = [_episode(model, made, deterministic, episode_seed, most, weights) for episode_seed in seeds]
     finally:
         if made is not env:
             made.close()
     returns, lengths = [r for r, _ in episodes], [n for _, n in episodes]
     if return_episode_rewards:
         return returns, lengths
-    return float(np.mean(returns)), float(np.std(returns))
+    mean, std = np.mean(returns, axis=0), np.std(returns, axis=0)
+    return (mean, std) if np.ndim(mean) else (float(mean), float(std))
 
 
-def _episode(model: Any, env: Any, deterministic: bool, seed: int | None, most: float) -> tuple[float, int]:
+def _episode(
+    model: Any, env: Any, deterministic: bool, seed: int | None, most: float, weights: FloatArray | None
+) -> tuple[Any, int]:
+    """(return, length); several rewards without weights have an array of returns."""
     observation, _ = env.reset(seed=seed)
-    total, length, ended, state = 0.0, 0, False, None
+    total: Any = 0.0
+    length, ended, state = 0, False, None
     while not ended and length < most:
         action, state = _act(model, observation, state, deterministic)
-        observation, reward, terminated, truncated, _ = env.step(action)
-        total, length, ended = total + float(reward), length + 1, terminated or truncated
+        observation, reward, terminated, truncated, info = env.step(action)
+        total, length, ended = total + _weighted(reward, info, weights), length + 1, terminated or truncated
     return total, length
+
+
+def _weighted(reward: Any, info: Any, weights: FloatArray | None) -> Any:
+    """The reward of a step; of several, their product with the weights, or an array of them."""
+    if weights is None:
+        return np.asarray(reward, np.float64) if np.ndim(reward) else float(reward)
+    rewards = np.asarray(reward if np.ndim(reward) else info.get("vector_reward", reward), np.float64)
+    if rewards.shape != weights.shape:
+        number = "a number as its reward" if rewards.ndim == 0 else f"rewards of shape {rewards.shape}"
+        raise ValueError(f"reward_weights must be one for each reward; there are {weights.size}, and the step gave {number}")
+    return float(np.dot(rewards, weights))
 
 
 def _act(model: Any, observation: Any, state: Any, deterministic: bool) -> tuple[Any, Any]:
@@ -101,13 +127,14 @@ def evaluate_candidates(
     n_threads: int | None = None,
     n_workers: int = 1,
     max_episode_steps: int | None = None,
+    reward_weights: Any = None,
 ) -> Rollouts:
     """Run one episode per candidate: in compiled kernels on threads, or in Python where the environment is not compiled.
 
     Parameters
     ----------
-    env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask or callable
-        As for `ARS`.
+    env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable, or a list or tuple of these
+        As for `ARS`. Of several environments, an episode is one of each.
     weights : array_like of float, shape (n, n_weights)
         A policy per row: layer after layer `W.ravel()` of W (outputs, inputs), then the bias if there is one.
     seeds : array_like of int, shape (n,)
@@ -118,11 +145,14 @@ def evaluate_candidates(
         As for `ARS`. The result does not depend on them.
     max_episode_steps : int, optional
         As for `ARS`.
+    reward_weights : array_like of float, shape (n_tasks,), optional
+        What several rewards of a step, or the rewards of several environments, are multiplied by before they are summed into
+        `returns`. Default: 1 each.
 
     Returns
     -------
     Rollouts
-        With `returns`, `lengths` and `status` of shape (n,).
+        With `returns`, `lengths` and `status` of shape (n,), and `task_returns` of shape (n, n_tasks).
 
     Raises
     ------
@@ -132,7 +162,7 @@ def evaluate_candidates(
     """
     config = Config(**policy_settings(policy, policy_kwargs), max_episode_steps=max_episode_steps)
     structure = structure_of(config)
-    found = environment(env, max_episode_steps=config.max_episode_steps)
+    found = environment(env, max_episode_steps=config.max_episode_steps, tasks=reward_weights is not None)
     matrix = np.asarray(weights, dtype=np.float64)
     wanted = n_weights(structure, found.n_obs, found.n_act)
     if matrix.ndim != 2 or matrix.shape[1] != wanted:
@@ -144,5 +174,6 @@ def evaluate_candidates(
     n_workers = at_least_one("n_workers", n_workers)
     sampler = make_sampler(found, structure, True, config.squash_output, n_threads, n_workers)
     with contextlib.closing(sampler):
-        rollouts: Rollouts = sampler.evaluate(matrix, identity_filter(found.n_obs), seed_array(seeds, len(matrix)), False)
+        filter, checked = identity_filter(found.n_obs), seed_array(seeds, len(matrix))
+        rollouts: Rollouts = sampler.evaluate(matrix, filter, checked, False, reward_weights)
     return rollouts

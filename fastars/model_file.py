@@ -21,6 +21,7 @@ from fastars import checkpoint
 from fastars.config import Config
 from fastars.envs import AS_COMPILED, CompiledEnv, UnsupportedEnvError, compiled_env, compiled_env_ids, make
 from fastars.envs.gym import GymEnv, most_steps
+from fastars.envs.several import SeveralEnvs
 
 _COUNTERS = (
     "iteration",
@@ -87,7 +88,7 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
 
 
-def _python(env: CompiledEnv | GymEnv) -> dict[str, Any] | None:
+def _python(env: CompiledEnv | GymEnv | SeveralEnvs) -> dict[str, Any] | None:
     """Of an environment in Python, what its id does not say; None for a compiled one."""
     return None if isinstance(env, CompiledEnv) else {"reason": env.reason, "wrappers": list(env.wrappers)}
 

@@ -17,6 +17,7 @@ from fastars._structs import Filter, FloatArray, LinearPolicy, MlpPolicy, Relu, 
 from fastars.config import ACTIVATIONS, POLICY_KWARGS, Config
 from fastars.envs import CompiledEnv
 from fastars.envs.gym import GymEnv
+from fastars.envs.several import SeveralEnvs
 from fastars.envs.spaces import action_form, action_rows, batched_actions, flat_batch, flattener, is_batch
 from fastars.kernels.policy import layer_sizes, n_weights
 
@@ -64,7 +65,9 @@ def structure_of(config: Config) -> LinearPolicy | MlpPolicy:
     return MlpPolicy(config.net_arch, _ACTIVATIONS[config.activation_fn], config.with_bias)
 
 
-def random_weights(structure: LinearPolicy | MlpPolicy, env: CompiledEnv | GymEnv, generator: np.random.Generator) -> FloatArray:
+def random_weights(
+    structure: LinearPolicy | MlpPolicy, env: CompiledEnv | GymEnv | SeveralEnvs, generator: np.random.Generator
+) -> FloatArray:
     """Weights to start from: uniform within +- 1 / sqrt(inputs of the layer)."""
     pieces = [
         generator.uniform(-1.0 / math.sqrt(n_in), 1.0 / math.sqrt(n_in), (n_in + structure.with_bias) * n_out)
@@ -84,7 +87,7 @@ class Policy:
         What an observation goes through first; the identity unless observations are normalised.
     """
 
-    def __init__(self, env: CompiledEnv | GymEnv, config: Config, backend: str) -> None:
+    def __init__(self, env: CompiledEnv | GymEnv | SeveralEnvs, config: Config, backend: str) -> None:
         self.structure = structure_of(config)
         self.observation_space = env.observation_space
         self.action_space = env.action_space

@@ -38,7 +38,7 @@ def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
     Returns
     -------
     (float, int)
-        Return and length.
+        Return, of several rewards the sum of all, and length.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
     while not ended and length < max_steps:
         (action,) = policy.act(np.array([flatten(observation)], np.float64))
         observation, reward, terminated, truncated, _ = env.step(action)
-        total, length, ended = total + float(reward), length + 1, terminated or truncated
+        total, length, ended = total + float(np.sum(reward)), length + 1, terminated or truncated
     return total, length
 
 

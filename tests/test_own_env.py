@@ -603,7 +603,11 @@ ERRORS = {
         ValueError,
         "step must give its first entry, the state, of 4 numbers as reset does, got 1",
     ),
-    "reward": ({"step": gives(((0.0,) * 4, None, False))}, TypeError, "step must give a number as the reward, got NoneType"),
+    "reward": (
+        {"step": gives(((0.0,) * 4, None, False))},
+        TypeError,
+        "a number as the reward, or a tuple of numbers, got NoneType",
+    ),
     "terminated": ({"step": gives(((0.0,) * 4, 0.0, 1))}, TypeError, "step must give a bool as terminated, got int: 1"),
     "sometimes": ({"step": returns_number_sometimes}, TypeError, "step must give a bool as terminated wherever it returns"),
     "impure": ({"step": impure}, ValueError, "step must depend on its arguments alone"),

@@ -175,7 +175,7 @@ def test_a_reward_that_is_not_finite_makes_all_returns_nan(policy):
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, np.nan], [[1.0, 2.0]], [1.0, 2.0, 3.0]])
 def test_weights_that_do_not_fit_are_refused(weights):
-    with pytest.raises(ValueError, match="reward_weights must be 2 finite numbers, one for each task, got"):
+    with pytest.raises(ValueError, match=r"reward_weights must be finite and of shape \(2,\), one for each task, got"):
         evaluated(CART, reward_weights=weights)
 
 
@@ -507,3 +507,53 @@ def test_gymnasiums_checker_says_nothing_of_several_rewards(mo):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         env.step(0)
+
+
+# --- Evaluation
+
+
+class Still:
+    """A model that does nothing."""
+
+    def predict(self, observation, deterministic=True):
+        return np.full(1, 0.5, np.float32), None
+
+
+def test_evaluate_candidates_takes_weights_of_rewards():
+    rows = candidates(LINEAR)
+    ours = fastars.evaluate_candidates(CART, rows, SEEDS[:12], reward_weights=WEIGHTS)
+    with contextlib.closing(make_sampler(CART, LINEAR)) as sampler:
+        same(ours, sampler.evaluate(rows, identity_filter(2), SEEDS[:12], False, WEIGHTS))
+    in_info = fastars.evaluate_candidates(lambda: Walk(in_info=True), rows, SEEDS[:12], reward_weights=THREE)
+    same(in_info, fastars.evaluate_candidates(Walk, rows, SEEDS[:12], reward_weights=THREE))
+
+
+def test_evaluate_policy_gives_the_mean_of_every_reward_or_of_the_weighted_one():
+    returns, lengths = fastars.evaluate_policy(Still(), Walk(), 4, seed=0, return_episode_rewards=True)
+    assert np.shape(returns) == (4, 3)
+    mean, std = fastars.evaluate_policy(Still(), Walk(), 4, seed=0)
+    np.testing.assert_array_equal(mean, np.mean(returns, axis=0))
+    np.testing.assert_array_equal(std, np.std(returns, axis=0))
+    for env in (Walk(), Walk(in_info=True)):
+        weighted, same_lengths = fastars.evaluate_policy(Still(), env, 4, seed=0, return_episode_rewards=True, reward_weights=THREE)
+        np.testing.assert_allclose(weighted, np.array(returns) @ THREE)
+        assert same_lengths == lengths
+        assert isinstance(fastars.evaluate_policy(Still(), env, 4, seed=0, reward_weights=THREE)[0], float)
+
+
+def test_evaluate_policy_refuses_weights_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"there are 2, and the step gave rewards of shape \(3,\)"):
+        fastars.evaluate_policy(Still(), Walk(), reward_weights=WEIGHTS)
+    with pytest.raises(ValueError, match="there are 2, and the step gave a number as its reward"):
+        fastars.evaluate_policy(Still(), Summed(Walk()), reward_weights=WEIGHTS)
+    with pytest.raises(ValueError, match=r"reward_weights must be finite and of shape \(1,\)"):
+        fastars.evaluate_policy(Still(), Walk(), reward_weights=[np.nan])
+
+
+def test_tasks_of_a_mujoco_environment_are_the_terms_of_its_reward():
+    pytest.importorskip("mujoco")
+    assert environment("Reacher-v5").n_tasks == 0
+    for env in ("Reacher-v5", gymnasium.make("Reacher-v5")):
+        assert environment(env, tasks=True).task_names == ("dist", "ctrl")
+    python = environment("Reacher-v5", compiled=False, tasks=True)
+    assert (python.task_names, type(python).__name__) == (("dist", "ctrl"), "GymEnv")

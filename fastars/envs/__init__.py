@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fastars._structs import Task
     from fastars.envs.gym import GymEnv
     from fastars.envs.mujoco.task import MujocoTask
+    from fastars.envs.several import SeveralEnvs
 
 _CLASSIC = "fastars.envs.classic"
 _MUJOCO = "fastars.envs.mujoco"
@@ -159,20 +160,20 @@ def compiled_env_ids(family: str | None = None) -> list[str]:
 
 def environment(
     env: Any, compiled: bool | None = None, max_episode_steps: int | None = None, tasks: bool = False
-) -> CompiledEnv | GymEnv:
+) -> CompiledEnv | GymEnv | SeveralEnvs:
     """An environment as the samplers see it: compiled if it can be, otherwise in Python.
 
     Parameters
     ----------
-    env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask or callable
-        As `ARS` takes it.
+    env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable, or a list or tuple of these
+        As `ARS` takes it. Several are the tasks of one policy, each with a number as its reward.
     compiled : bool, optional
         True: in compiled kernels or not at all. False: in Python.
     max_episode_steps : int, optional
         Ends episodes after so many steps, where nothing ends them before.
     tasks : bool
-        Whether several rewards are wanted: where the reward of a Python environment is a number, they are looked for in
-        `info["vector_reward"]`.
+        Whether several rewards are wanted. Where the reward is a number, they are then its terms, if these are compiled (MuJoCo),
+        or `info["vector_reward"]`.
 
     Raises
     ------
@@ -180,21 +181,35 @@ def environment(
         If it can't be run, or not in compiled kernels where these are asked for; the message says why.
     TypeError
         If `env` is none of these.
+    ValueError
+        If several environments have different spaces.
     """
+    if type(env) not in (list, tuple):
+        return _single(env, compiled, max_episode_steps, tasks)
+    from fastars.envs.several import several_envs
+
+    return several_envs(_single(one, compiled, max_episode_steps, tasks=False) for one in env)
+
+
+def _single(env: Any, compiled: bool | None, max_episode_steps: int | None, tasks: bool) -> CompiledEnv | GymEnv:
     import gymnasium
 
     from fastars.envs.gym import gym_env
     from fastars.envs.mujoco.task import MujocoTask
+    from fastars.envs.terms import TERMS, with_terms
 
     kinds = (str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, CompiledEnv)
     if not isinstance(env, kinds) and not callable(env):
         raise TypeError(
-            f"env must be an id, an environment, a vector environment, a MujocoTask or a function that makes one, got {env!r}"
+            "env must be an id, an environment, a vector environment, a MujocoTask, a function that makes one, or a list of these, "
+            f"got {env!r}"
         )
     if isinstance(env, str):
         env = _bare_id(env)
         if compiled is not False or env not in gymnasium.registry:
             env = compiled_id(env)
+        if tasks and env in TERMS:
+            env = with_terms(compiled_env(env))
     reason = _BY_CHOICE
     if compiled is not False:
         try:
@@ -204,6 +219,8 @@ def environment(
                 raise
             reason = str(error)
         else:
+            if tasks and found.n_tasks == 0 and found.id in TERMS:
+                found = with_terms(found)
             return found._replace(max_steps=min(found.max_steps, max_episode_steps or found.max_steps))
     if isinstance(env, MujocoTask):
         env = env.make

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from fastars._structs import Filter, FloatArray, Rollouts, SeedArray
 from fastars.envs import CompiledEnv
 from fastars.envs.gym import GymEnv
+from fastars.envs.several import SeveralEnvs
 
 
 class Sampler(Protocol):
@@ -48,7 +49,7 @@ class Sampler(Protocol):
 
 
 def make_sampler(
-    env: CompiledEnv | GymEnv,
+    env: CompiledEnv | GymEnv | SeveralEnvs,
     policy: Any,
     clip_actions: bool = True,
     squash_output: bool = False,
@@ -57,6 +58,11 @@ def make_sampler(
     env_timeout: float | None = 60.0,
 ) -> Any:
     """The sampler of a policy in an environment: threads are for compiled ones, workers and their timeout for those in Python."""
+    if isinstance(env, SeveralEnvs):
+        from fastars.samplers.several import SeveralSampler
+
+        arguments = policy, clip_actions, squash_output, n_threads, n_workers, env_timeout
+        return SeveralSampler(env, [make_sampler(one, *arguments) for one in env.envs])
     task = env.task(policy, clip_actions, squash_output)
     if isinstance(env, GymEnv):
         from fastars.samplers.gym import GymSampler

@@ -133,7 +133,7 @@ def reward_weights_of(values: Any, n_tasks: int) -> FloatArray:
         raise ValueError(f"reward_weights must be None where the reward is a number, got {values!r}")
     weights = np.array(values, np.float64)
     if weights.shape != (n_tasks,) or not np.isfinite(weights).all():
-        raise ValueError(f"reward_weights must be {n_tasks} finite numbers, one for each task, got {values!r}")
+        raise ValueError(f"reward_weights must be finite and of shape ({n_tasks},), one for each task, got {values!r}")
     return weights
 
 
