@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 
-from fastars import UnsupportedEnvError, compiled_env_ids
+from fastars import UnsupportedEnvError, compiled_env_ids, evaluate_candidates
 from fastars._rng import seed_generator
 from fastars.envs import compiled_env, environment
 from fastars.envs.multi.deep_sea_treasure import MAPS, sea_map
@@ -279,3 +279,24 @@ def test_a_reset_without_a_seed_gives_another_episode():
     for other in (second, third):
         assert len(values & {round(float(x), 2) for x in other}) < 10
     assert inflows(seed=3) == first
+
+
+@pytest.mark.parametrize(("env_id", "n"), [("water-reservoir-v0", 150), ("mo-mountaincarcontinuous-v0", 10)])
+def test_rollouts_equal_a_loop_over_mo_gymnasium(mo_gymnasium, env_id, n):
+    """More episodes than there are lanes, in one of them: the reservoir's generators go where their episodes go."""
+    compiled = compiled_env(env_id)
+    weights = np.random.default_rng(1).uniform(0.1, 1.0, (n, compiled.n_act * compiled.n_obs))
+    weights[::2] *= 30.0 if "car" in env_id else 1.0
+    seeds = np.arange(n) + 50
+    ours = evaluate_candidates(env_id, weights, seeds)
+    env = mo_gymnasium.make(env_id)
+    for i in range(n):
+        observation, _ = env.reset(seed=int(seeds[i]))
+        totals, length, ended = np.zeros(compiled.n_tasks), 0, False
+        while not ended:
+            score = sum(w * float(x) for w, x in zip(weights[i], observation, strict=True))
+            action = np.clip(np.array([score], np.float32), env.action_space.low, env.action_space.high)
+            observation, reward, terminated, truncated, _ = env.step(action)
+            totals, length, ended = totals + reward, length + 1, terminated or truncated
+        assert length == ours.lengths[i]
+        np.testing.assert_allclose(ours.task_returns[i], totals, rtol=0.0 if env_id.startswith("water") else 1e-9)

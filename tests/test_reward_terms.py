@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("mujoco", reason="the environments that report terms need the mujoco package")
 
-from fastars import RewardTerms, UnsupportedEnvError
+from fastars import RewardTerms, UnsupportedEnvError, evaluate_candidates
 from fastars.envs import compiled_env, environment, make
 from fastars.envs.terms import TERMS, with_terms
 
@@ -117,3 +117,19 @@ def test_environments_without_terms_have_none_compiled(env_id):
 def test_registered_specs_stay_as_they_are():
     with_terms(compiled_env("Ant-v5"))
     assert gymnasium.spec("Ant-v5").additional_wrappers == ()
+
+
+def test_rollouts_give_every_term_and_their_sum_is_the_reward():
+    plain = make("HalfCheetah-v5", max_episode_steps=20)
+    env = RewardTerms(make("HalfCheetah-v5", max_episode_steps=20))
+    weights, seeds = np.random.default_rng(0).normal(size=(4, 6 * 17)), np.arange(4)
+    ours, scalar = evaluate_candidates(env, weights, seeds), evaluate_candidates(plain, weights, seeds)
+    assert ours.returns.tolist() == scalar.returns.tolist()
+    for i in range(4):
+        observation, _ = env.reset(seed=i)
+        totals, rows = np.zeros(2), weights[i].reshape(6, 17)
+        for _ in range(20):
+            scores = np.cumsum(rows * observation, axis=1)[:, -1]  # from the first entry on, as the kernels add them
+            observation, reward, *_ = env.step(np.clip(scores.astype(np.float32), -1.0, 1.0))
+            totals += reward
+        assert ours.task_returns[i].tolist() == totals.tolist()

@@ -80,13 +80,14 @@ class WaterReservoirEnv(MultiEnv):
 def draw_below(n: Any, rng: Any) -> Any:
     """An index below n, as `Generator.integers` draws its first one: 32 bits scaled (Lemire 2019), the lower half first."""
     least = (_U(2**32) - _U(n)) % _U(n)
-    while True:
+    while rng[3] != _U(0):  # kernels that ask for the length of a state give zeros, which would be drawn for ever
         bits = next_uint64(rng)
         low, high = (bits & _WORD) * _U(n), (bits >> _32) * _U(n)
         if low & _WORD >= least:
             return low >> _32
         if high & _WORD >= least:  # one draw in a billion
             return high >> _32
+    return _U(0)
 
 
 @inline
