@@ -91,6 +91,19 @@ def test_unchanged_environments_are_compiled_and_made_again(env_id):
     assert compiled_env(again).constants.env._replace(physics=None) == compiled.constants.env._replace(physics=None)
 
 
+def test_several_rewards_of_an_id_are_its_terms():
+    with_terms_around = environment(RewardTerms(make("Ant-v5")))
+    compiled = environment("Ant-v5", tasks=True, max_episode_steps=9)
+    assert compiled.task_names == with_terms_around.task_names
+    assert type(compiled.constants) is type(with_terms_around.constants)
+    assert compiled.max_steps == 9
+    assert environment(make("Ant-v5"), tasks=True).n_tasks == 4
+    assert environment("Ant-v5").n_tasks == environment("Hopper-v4", tasks=True).n_tasks == 0
+    in_python = environment("Ant-v5", compiled=False, tasks=True)
+    assert in_python.task_names == compiled.task_names
+    assert in_python.maker()().reset(seed=1)[0].shape == (105,)
+
+
 def test_arguments_are_taken_over():
     env = RewardTerms(make("HalfCheetah-v5", ctrl_cost_weight=0.7))
     compiled = compiled_env(gymnasium.wrappers.TimeLimit(env, 30))

@@ -172,8 +172,8 @@ def environment(
     max_episode_steps : int, optional
         Ends episodes after so many steps, where nothing ends them before.
     tasks : bool
-        Whether several rewards are wanted. Where the reward is a number, they are then its terms, if these are compiled (MuJoCo),
-        or `info["vector_reward"]`.
+        Whether several rewards are wanted. Where the reward is a number, they are the terms that it is known to have in MuJoCo
+        (`RewardTerms`), or are looked for in the `info["vector_reward"]` of an environment in Python.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def _single(env: Any, compiled: bool | None, max_episode_steps: int | None, task
 
     from fastars.envs.gym import gym_env
     from fastars.envs.mujoco.task import MujocoTask
-    from fastars.envs.terms import TERMS, with_terms
+    from fastars.envs.terms import TERMS, spec_with_terms, with_terms
 
     kinds = (str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, CompiledEnv)
     if not isinstance(env, kinds) and not callable(env):
@@ -227,6 +227,8 @@ def _single(env: Any, compiled: bool | None, max_episode_steps: int | None, task
     elif isinstance(env, CompiledEnv):
         env_id, kwargs = env.gymnasium()
         env = functools.partial(make, env_id, **kwargs)
+    elif tasks and isinstance(env, str) and env in TERMS:
+        env = functools.partial(make, spec_with_terms(env))
     return gym_env(env, reason, max_episode_steps, tasks)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.envs.registration import WrapperSpec
+from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from gymnasium.spaces import Box
 from gymnasium.utils import RecordConstructorArgs
 
@@ -115,12 +115,15 @@ def with_terms(compiled: CompiledEnv) -> CompiledEnv:
         raise UnsupportedEnvError(f"env {compiled.id!r}: its reward is a number, and no terms of it are compiled")
     from fastars.envs.mujoco.terms import Terms
 
-    terms = TERMS[compiled.id]
-    spec = copy.deepcopy(gymnasium.spec(compiled.id))
+    constants, spec, terms = Terms(compiled.constants), spec_with_terms(compiled.id), TERMS[compiled.id]
+    return compiled._replace(constants=constants, spec=spec, reward_space=_reward_space(terms), task_names=_names(terms))
+
+
+def spec_with_terms(env_id: str) -> EnvSpec:
+    """What `gymnasium.make` makes an environment of `TERMS` from, with `RewardTerms` around it."""
+    spec = copy.deepcopy(gymnasium.spec(env_id))
     spec.additional_wrappers = (WrapperSpec(RewardTerms.__name__, f"{__name__}:{RewardTerms.__name__}", {"terms": None}),)
-    return compiled._replace(
-        constants=Terms(compiled.constants), spec=spec, reward_space=_reward_space(terms), task_names=_names(terms)
-    )
+    return spec
 
 
 def _known_terms(env: gymnasium.Env) -> tuple[str, ...]:
