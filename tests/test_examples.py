@@ -1,5 +1,6 @@
 """The examples and the README's programs run as they stand."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -53,8 +54,10 @@ def test_program_of_the_readme_runs(block, tmp_path):
 
 
 def test_program_of_the_page_on_environments_runs(tmp_path):
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "environments.md").read_text(), re.DOTALL)
-    assert "in each of 2 worker processes" in run(block, tmp_path)
+    first, second = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "environments.md").read_text(), re.DOTALL)
+    assert "in each of 2 worker processes" in run(first, tmp_path)
+    if importlib.util.find_spec("mujoco"):
+        assert run(second, tmp_path).startswith("('forward', 'ctrl') [[")
 
 
 def test_numbers_in_readme_tables_are_not_typed_by_hand():
