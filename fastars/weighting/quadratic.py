@@ -35,8 +35,8 @@ class CAGrad(GramMethod):
     n_tasks, names, normalize, update_every
         As for `Method`.
     c : float
-        How far the direction may be from the mean gradient, as a part of that gradient's norm. 0 is the mean gradient; the paper has
-        values below 1, and large ones come near MGDA's direction.
+        How far the direction may be from the mean gradient, as a part of that gradient's norm. 0 is the mean gradient; large
+        values come near MGDA's direction, and the paper's are below 1.
     """
 
     name = "cagrad"

@@ -12,7 +12,7 @@ from fastars.weighting.gram_method import GramMethod
 class IMTLG(GramMethod):
     """The combination with equal projections on all gradients (Liu et al. 2021, "Towards impartial multi-task learning", IMTL-G).
 
-    Its direction does not depend on the tasks' scales. With two tasks it is GradNorm's with alpha = 0 at its fixed point; with more,
+    Its direction does not depend on the tasks' scales. With two tasks it is GradNorm's fixed point for alpha = 0; with more,
     weights may be negative. They sum to 1, or are all 0 where gradients cancel each other. Takes the arguments of `Method`.
     """
 
