@@ -159,7 +159,7 @@ class Method:
         self.n_tasks, self.info = n_tasks, info
         self._weights, self._state = weights, state
         scaled = self._scaled(used)
-        self._sums = scaled if self._sums is None else self._sums + scaled
+        self._sums = scaled.copy() if self._sums is None else self._sums + scaled
         self.n_steps += 1
         return scaled
 
