@@ -1,0 +1,116 @@
+"""Our solvers against TorchJD's weightings of the same Gram matrix, where torch and TorchJD are installed."""
+
+import numpy as np
+import pytest
+
+from fastars import kernels
+
+torchjd = pytest.importorskip("torchjd.aggregation", reason="TorchJD is not installed: pip install torchjd quadprog qpsolvers")
+import torch  # noqa: E402
+
+SHAPES = [(2, 5), (3, 50), (5, 7), (8, 100), (16, 64)]
+
+
+def weighting(name, *args, **kwargs):
+    """TorchJD's weighting as a function of arrays, or a skipped test that says what is missing."""
+    try:
+        made = getattr(torchjd, name)(*args, **kwargs)
+    except ImportError as error:
+        pytest.skip(str(error))
+    return lambda matrix: made(torch.from_numpy(matrix)).numpy()
+
+
+def jacobians(n_seeds=20):
+    for shape in SHAPES:
+        for seed in range(n_seeds):
+            yield np.random.default_rng(seed).standard_normal(shape)
+
+
+def mean(n_tasks):
+    return np.full(n_tasks, 1.0 / n_tasks)
+
+
+EXACT = {
+    "IMTLGWeighting": kernels.imtl_g,
+    "AlignedMTLWeighting": kernels.aligned_mtl,
+    "UPGradWeighting": lambda gram: kernels.upgrad(gram, mean(len(gram))),
+    "DualProjWeighting": lambda gram: kernels.dual_proj(gram, mean(len(gram))),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_weights_are_those_of_torchjd(name):
+    theirs = weighting(name)
+    for jacobian in jacobians():
+        gram = jacobian @ jacobian.T
+        np.testing.assert_allclose(EXACT[name](gram), theirs(gram), atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["UPGradWeighting", "DualProjWeighting"])
+def test_weights_with_a_preference_are_those_of_torchjd(name):
+    solve = {"UPGradWeighting": kernels.upgrad, "DualProjWeighting": kernels.dual_proj}[name]
+    for jacobian in jacobians(5):
+        preference = np.random.default_rng(0).uniform(0.0, 1.0, len(jacobian))
+        gram = jacobian @ jacobian.T
+        theirs = weighting(name, torch.from_numpy(preference))
+        np.testing.assert_allclose(solve(gram, preference), theirs(gram), atol=1e-10)
+
+
+def test_mgdas_combination_is_no_longer_than_torchjds():
+    """Which Frank and Wolfe's method approaches in 100 steps."""
+    theirs, ratios = weighting("MGDAWeighting"), []
+    for jacobian in jacobians():
+        gram = jacobian @ jacobian.T
+        ours, other = kernels.mgda(gram), theirs(gram)
+        ratios.append((other @ gram @ other) / (ours @ gram @ ours))
+    assert min(ratios) >= 1.0 - 1e-12
+    assert max(ratios) > 1.05
+
+
+def test_pcgrad_of_two_tasks_is_that_of_torchjd():
+    theirs = weighting("PCGradWeighting")
+    for seed in range(20):
+        jacobian = np.random.default_rng(seed).standard_normal((2, 5))
+        gram = jacobian @ jacobian.T
+        np.testing.assert_allclose(kernels.pcgrad(gram, np.array([[0, 1], [1, 0]])), theirs(gram), atol=1e-12)
+
+
+def test_pcgrad_in_torchjds_order():
+    """TorchJD draws a permutation for each task; from the same seed we take the same ones."""
+    theirs = weighting("PCGradWeighting")
+    for jacobian in jacobians(3):
+        torch.manual_seed(5)
+        order = np.array([torch.randperm(len(jacobian)).numpy() for _ in jacobian])
+        torch.manual_seed(5)
+        gram = jacobian @ jacobian.T
+        np.testing.assert_allclose(kernels.pcgrad(gram, order), theirs(gram), rtol=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
+def test_fairgrad_is_near_torchjds_least_squares(alpha):
+    theirs = weighting("FairGradWeighting", alpha)
+    for jacobian in jacobians(2):
+        gram = jacobian @ jacobian.T
+        np.testing.assert_allclose(kernels.fairgrad(gram, alpha), theirs(gram), rtol=1e-3)
+
+
+def test_cagrad_serves_the_worst_task_no_worse_than_torchjds():
+    """Whose solver stops 1e-5 from the optimum."""
+    theirs = weighting("CAGradWeighting", c=0.5)
+    for jacobian in jacobians(2):
+        gram = jacobian @ jacobian.T
+        ours, other = kernels.cagrad(gram, 0.5), theirs(gram)
+        np.testing.assert_allclose(ours, other, atol=1e-3)
+        assert (gram @ ours).min() >= (gram @ other).min() - 1e-6 * np.trace(gram)
+
+
+def test_nash_mtl_is_torchjds_before_it_is_shortened():
+    for seed in range(3):
+        jacobian = np.random.default_rng(seed).standard_normal((3, 50))
+        try:
+            theirs = torchjd.NashMTL(n_tasks=3, max_norm=0.0).weighting
+        except ImportError as error:
+            pytest.skip(str(error))
+        other = theirs(torch.from_numpy(jacobian)).numpy()
+        ours = kernels.nash_mtl(jacobian @ jacobian.T)
+        np.testing.assert_allclose(other / np.linalg.norm(other), ours / np.linalg.norm(ours), rtol=1e-4)
