@@ -242,6 +242,35 @@ def weighted_sum_table(rows: list[Row]) -> str:
     return "\n\n".join(parts)
 
 
+def weighting_table(rows: list[Row]) -> str:
+    """Gram matrices against reading, an update of four tasks, solvers against TorchJD's; what is aimed at stands in brackets."""
+    by_kind: dict[str, list[Row]] = {}
+    for row in rows:
+        by_kind.setdefault(row["kind"], []).append(row)
+    lines = []
+    for row in by_kind["gram"]:
+        times = row["seconds"]
+        ours, aim = times["fastars"], 0.6 if row["n_tasks"] == 16 else None
+        cells = [f"{row['bytes'] / ours / 1e9:.1f} GB/s", _aimed(times["read"] / ours, aim)]
+        lines.append([f"{row['n_tasks']} x {row['n_weights']:,}, {row['dtype']}", seconds(ours), *cells, _against(times, "numpy")])
+    parts = [markdown(["Gram matrix, one thread (aim)", "`gram`", "its gradients", "of the rate of reading", "`J @ J.T`"], lines)]
+    lines = [[f"`{row['kernel']}`", seconds(row["python_s"]), seconds(row["compiled_s"])] for row in by_kind["update"]]
+    parts.append(markdown(["one update, four tasks", "from Python", "from compiled code"], lines))
+    cells_of: dict[str, dict[int, str]] = {}
+    for row in by_kind["solver"]:
+        cell = f"{seconds(row['seconds']['fastars'])}; {_against(row['seconds'], 'TorchJD')}"
+        cells_of.setdefault(row["method"], {})[row["n_tasks"]] = cell
+    tasks = sorted({row["n_tasks"] for row in by_kind["solver"]})
+    lines = [[method, *[by_tasks[n] for n in tasks]] for method, by_tasks in cells_of.items()]
+    parts.append(markdown(["one call; TorchJD's (times as long)", *[f"{n} tasks" for n in tasks]], lines))
+    return "\n\n".join(parts)
+
+
+def _against(times: dict[str, float], name: str) -> str:
+    """The time of another, and how many times ours that is."""
+    return f"{seconds(times[name])} ({ratio(times[name] / times['fastars'])})" if name in times else "-"
+
+
 def mlp_table(rows: list[Row]) -> str:
     """Networks on CartPole against the limit of their layers' arithmetic; what is aimed at stands in brackets."""
     lines = []
@@ -374,6 +403,7 @@ _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
     "own-env": own_env_table,
     "gym": gym_table,
     "weighted-sum": weighted_sum_table,
+    "weighting": weighting_table,
 }
 
 if __name__ == "__main__":
