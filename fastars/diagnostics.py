@@ -156,9 +156,9 @@ class Diagnosis:
         Returns
         -------
         dict of str to float
-            "returns/het_bf_p" (`brown_forsythe`) for 3 episodes and more, else "returns/het_bp_p" (`koenker`).
+            "returns/het_bf_p" (`brown_forsythe`) for 4 episodes and more, else "returns/het_bp_p" (`koenker`).
         """
-        if returns.shape[2] > 2:
+        if returns.shape[2] > 3:  # of 3, one is the median and 0 from it: the test found nothing
             return {"returns/het_bf_p": self._ops.brown_forsythe(returns)[1]}
         return {"returns/het_bp_p": self._ops.koenker(returns, lengths)[1]}
 

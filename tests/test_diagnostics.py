@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from fastars import kernels, reference
@@ -145,10 +147,9 @@ def test_diagnostics_of_a_linear_return_without_noise(backend):
     for seed in range(20):
         deltas, slope = draw_deltas(seed, n, d), draw.standard_normal(d)
         returns = linear_returns(deltas, [slope], sigma)[:, :, 0]
-        before = estimated(
-            backend, linear_returns(draw_deltas(seed + 99, n, d), [slope], sigma), draw_deltas(seed + 99, n, d), sigma
-        )
-        results.append(diagnosed(backend, gradients, deltas, sigma, np.arange(n), before.gradients[0]))
+        others = draw_deltas(seed + 99, n, d)
+        before = estimated(backend, linear_returns(others, [slope], sigma), others, sigma).gradients[0]
+        results.append(diagnosed(backend, returns, deltas, sigma, np.arange(n), before))
     mean = {name: np.mean([getattr(result, name) for result in results]) for name in kernels.Diagnostics._fields}
     assert 0.8 < mean["efficiency"] < 1.2
     assert mean["snr"] == pytest.approx(math.sqrt(n / (d + 1)), rel=0.05)
@@ -222,3 +223,265 @@ def test_ratios_among_the_diagnostics_survive_extreme_returns(backend, scale):
     for name in ("snr", "efficiency", "n_eff_dirs", "parity_ratio", "sigma_ratio", "topb_cut", "cos_prev"):
         assert getattr(scaled, name) == pytest.approx(getattr(plain, name), rel=1e-11)
     assert scaled.grad_norm == pytest.approx(plain.grad_norm * scale, rel=1e-14)
+
+
+# --- Statistics of random directions (4000 iterations of N = 20 directions in d = 100 dimensions)
+
+N, D, SIGMA, REPEATS = 20, 100, 0.05, 4_000
+
+
+def slopes_with_cosine_half():
+    slopes = np.random.default_rng(11).standard_normal((2, D))
+    slopes /= np.linalg.norm(slopes, axis=1, keepdims=True)
+    slopes[1] -= (slopes[0] @ slopes[1]) * slopes[0]
+    slopes[1] = 0.5 * slopes[0] + math.sqrt(0.75) * slopes[1] / np.linalg.norm(slopes[1])
+    return slopes * [[1.0], [20.0]]
+
+
+def gram_matrices(tau, seed):
+    """Mean raw and debiased Gram matrix of two linear tasks, the second with return noise tau; and the mean of sigma_R."""
+    slopes, draw = slopes_with_cosine_half(), np.random.default_rng(seed)
+    raw, debiased, std = np.zeros((2, 2)), np.zeros((2, 2)), 0.0
+    noise = draw.standard_normal((REPEATS, N, D)).astype(np.float32)
+    returns = np.stack([SIGMA * noise @ slopes.T, -SIGMA * noise @ slopes.T], axis=2)
+    returns[..., 1] += tau * draw.standard_normal(returns.shape[:-1])
+    for k in range(REPEATS):
+        estimate = estimate_gradients(kernels, returns[k], noise[k].ravel(), np.arange(N) * D, SIGMA, D)
+        gram = kernels.gram(estimate.gradients)
+        raw += gram / REPEATS
+        debiased += kernels.debiased_gram(gram, estimate.differences, estimate.squares) / REPEATS
+        std += returns[k, :, :, 0].std() / REPEATS
+    return raw, debiased, std
+
+
+def test_raw_gram_is_inflated_and_debiased_gram_is_not():
+    slopes = slopes_with_cosine_half()
+    raw, debiased, std = gram_matrices(0.0, 12)
+    np.testing.assert_allclose(np.diag(raw) / np.diag(slopes @ slopes.T), 1 + (D + 1) / N, rtol=0.03)
+    np.testing.assert_allclose(debiased / (slopes @ slopes.T), 1.0, atol=0.06)  # 3 of its standard errors
+    assert std / SIGMA == pytest.approx(0.985, abs=0.02)  # of a linear return: sigma |g| sqrt(chi^2_N / N)
+
+
+def test_noise_of_returns_inflates_the_raw_norm_alone():
+    tau, norm_sq = 2.0, 400.0
+    raw, debiased, _ = gram_matrices(tau, 13)
+    assert raw[1, 1] / norm_sq == pytest.approx(1 + (D + 1) / N + D * tau**2 / (2 * SIGMA**2 * N * norm_sq), rel=0.03)
+    assert debiased[1, 1] / norm_sq == pytest.approx(1.0, abs=0.2)
+
+
+def test_directions_of_their_own_shrink_the_cosines_of_tasks():
+    slopes, draw = slopes_with_cosine_half(), np.random.default_rng(14)
+    products = np.zeros((2, 2))
+    for _ in range(REPEATS):
+        gradients = [deltas.T @ (deltas @ slope) / N for slope in slopes for deltas in [draw.standard_normal((N, D))]]
+        products += np.array(gradients) @ np.array(gradients).T
+    cosine = products[0, 1] / math.sqrt(products[0, 0] * products[1, 1])
+    assert cosine / 0.5 == pytest.approx(1 / (1 + (D + 1) / N), abs=0.03)
+
+
+# --- Tasks
+
+
+@BACKENDS
+def test_task_diagnostics_of_hand_worked_numbers(backend):
+    # Norms 3, 4 and 0 (a debiased square of -1 is none); G - M = (16, 9, 2) on the diagonal, so snr = 3/4, 4/3 and 0.
+    debiased = np.array([[9.0, -6.0, 1.0], [-6.0, 16.0, 1.0], [1.0, 1.0, -1.0]])
+    gram = debiased + np.diag([16.0, 9.0, 2.0])
+    returns = np.array([[[1.0, 0.0, 5.0], [3.0, 4.0, 5.0]], [[1.0, 0.0, 5.0], [3.0, 4.0, 5.0]]])
+    result = backend.task_diagnostics(returns, np.array([2.0, 0.5, 1.0]), gram, debiased)
+    np.testing.assert_array_equal(result.returns, [2.0, 2.0, 5.0])
+    np.testing.assert_array_equal(result.stds, [1.0, 2.0, 0.0])
+    np.testing.assert_array_equal(result.norms, [3.0, 4.0, 0.0])
+    np.testing.assert_array_equal(result.weighted_norms, [6.0, 2.0, 0.0])
+    np.testing.assert_allclose(result.snr, [3 / 4, 4 / 3, 0.0])
+    np.testing.assert_allclose(result.cosines, [[1.0, -0.5, np.nan], [-0.5, 1.0, np.nan], [np.nan] * 3])
+    np.testing.assert_allclose(result.similarities, [[1.0, 24 / 25, np.nan], [24 / 25, 1.0, np.nan], [np.nan] * 3])
+    assert (result.conflicts, result.min_cos) == (1.0, pytest.approx(-0.5))
+    assert result.min_similarity == pytest.approx(24 / 25)
+    assert math.isnan(result.var_ratio)  # a task that never varies has no scale
+
+
+@BACKENDS
+def test_pareto_gap_of_hand_worked_numbers(backend):
+    returns, weights = np.random.default_rng(0).standard_normal((5, 2, 2)), np.ones(2)
+    opposite, right = np.array([[4.0, -4.0], [-4.0, 4.0]]), np.array([[4.0, 0.0], [0.0, 4.0]])
+    assert backend.task_diagnostics(returns, weights, opposite, opposite).pareto_gap == pytest.approx(0.0, abs=1e-7)
+    assert backend.task_diagnostics(returns, weights, right, right).pareto_gap == pytest.approx(math.sqrt(0.5))
+    one = backend.task_diagnostics(returns[:, :, :1], weights[:1], right[:1, :1], right[:1, :1])
+    assert (one.pareto_gap, one.var_ratio, one.conflicts) == (1.0, 1.0, 0.0)
+    assert math.isnan(one.min_cos)
+
+
+@BACKENDS
+def test_task_diagnostics_of_one_direction_or_none_are_undefined(backend):
+    for n in (0, 1):
+        undefined = np.full((2, 2), np.nan)
+        result = backend.task_diagnostics(np.ones((n, 2, 2)), np.ones(2), np.ones((2, 2)), undefined)
+        np.testing.assert_array_equal(result.returns, [1.0, 1.0] if n else [np.nan] * 2)
+        for name in ("norms", "snr", "cosines", "conflicts", "min_cos", "min_similarity", "pareto_gap", "var_ratio"):
+            assert np.isnan(getattr(result, name)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 999), n=st.integers(1, 9), n_tasks=st.integers(1, 4), power=st.integers(-100, 100), gap=st.booleans())
+def test_figures_are_finite_or_nan_and_keep_their_scale(seed, n, n_tasks, power, gap):
+    draw = np.random.default_rng(seed)
+    deltas, returns = draw_deltas(seed, n, 6), np.round(draw.normal(0, 3, (n, 2, n_tasks)))
+    if gap:
+        returns[draw.integers(n), 1, 0] = np.nan
+    rows = []
+    for scale in (1.0, 2.0**power):
+        diagnosis = Diagnosis(kernels, TASKS[:n_tasks] if n_tasks < 4 else (*TASKS, "safety"))
+        estimate = estimated(kernels, returns * scale, deltas, 0.5)
+        weighted, weights = returns.sum(axis=2) * scale, np.ones(n_tasks)
+        row = diagnosis.rows(estimate, estimate.gradients.sum(axis=0), weighted, 0.5, estimate.kept)
+        rows.append(row | diagnosis.task_rows(estimate, returns * scale, weights))
+    for key, value in rows[0].items():
+        assert not math.isinf(value), key
+        power_of_scale = 2 if key in ("gradient/norm_sq", "gradient/noise_trace") else 1 if key.endswith(("norm", "return")) else 0
+        power_of_scale = 1 if key == "gradient/norm_debiased" else power_of_scale
+        expected = value * 2.0 ** (power * power_of_scale)
+        assert rows[1][key] == pytest.approx(expected, rel=1e-6, abs=1e-7 * abs(expected), nan_ok=True), key
+
+
+# --- The noise of returns
+
+
+@BACKENDS
+@pytest.mark.parametrize(("n", "m"), [(1, 3), (4, 3), (8, 4), (5, 10), (128, 5)])
+def test_brown_forsythe_is_scipys(backend, n, m):
+    for seed in range(5):
+        draw = np.random.default_rng(seed)
+        returns = draw.normal(3.0, draw.uniform(1, 1 + seed, (n, 2, 1)), (n, 2, m))
+        expected = stats.levene(*returns.reshape(-1, m), center="median")
+        np.testing.assert_allclose(backend.brown_forsythe(returns), expected, rtol=1e-10)
+
+
+@BACKENDS
+def test_brown_forsythe_has_the_tail_of_f_far_out_and_close_in(backend):
+    part = kernels.spread if backend is kernels else reference.spread
+    near, far = [(1e-9, 3, 8), (0.5, 1, 4), (1.0, 511, 2_048), (0.97, 9_999, 90_000)], [(3.0, 15, 64), (60.0, 7, 40), (1e6, 15, 32)]
+    for statistic, d1, d2 in near + far:
+        assert part._f_tail(statistic, d1, d2) == pytest.approx(stats.f.sf(statistic, d1, d2), rel=1e-10)
+
+
+@BACKENDS
+def test_brown_forsythe_is_undefined_where_it_says_nothing(backend):
+    draw = np.random.default_rng(0)
+    for returns in (draw.normal(0, 1, (6, 2, 2)), draw.normal(0, 1, (6, 2, 1)), np.ones((6, 2, 5)), np.full((6, 2, 5), np.nan)):
+        assert np.isnan(backend.brown_forsythe(returns)).all()
+
+
+@BACKENDS
+def test_brown_forsythe_leaves_out_candidates_that_are_not_finite(backend):
+    returns = np.random.default_rng(0).normal(0, 1, (6, 2, 4))
+    expected = stats.levene(*np.delete(returns.reshape(-1, 4), 3, axis=0), center="median")
+    returns[1, 1, 2] = np.inf
+    np.testing.assert_allclose(backend.brown_forsythe(returns), expected, rtol=1e-10)
+
+
+def breusch_pagan(returns, lengths):
+    """statsmodels' het_breuschpagan: of squared residuals on regressors with a constant, (N R^2, its p)."""
+    mean, length = returns.mean(axis=2), lengths.mean(axis=(1, 2))
+    u = mean.mean(axis=1) - mean.mean()
+    regressors = np.stack([np.abs(mean[:, 0] - mean[:, 1]), length])
+    regressors = regressors[np.ptp(regressors, axis=1) > 0]
+    x = np.vstack([np.ones(len(u)), regressors]).T
+    left = u**2 - x @ np.linalg.lstsq(x, u**2, rcond=None)[0]
+    statistic = len(u) * (1 - left @ left / np.sum((u**2 - np.mean(u**2)) ** 2))
+    return statistic, stats.chi2.sf(statistic, len(regressors))
+
+
+@BACKENDS
+@pytest.mark.parametrize("m", [1, 2])
+def test_koenker_is_breusch_and_pagans_lagrange_multiplier(backend, m):
+    for seed in range(5):
+        draw = np.random.default_rng(seed)
+        returns, lengths = draw.normal(300.0, 5.0, (20, 2, m)), draw.integers(10, 500, (20, 2, m))
+        np.testing.assert_allclose(backend.koenker(returns, lengths), breusch_pagan(returns, lengths), rtol=1e-9)
+        constant = np.full_like(lengths, 500)  # of one length, which leaves one regressor
+        np.testing.assert_allclose(backend.koenker(returns, constant), breusch_pagan(returns, constant), rtol=1e-9)
+
+
+@BACKENDS
+def test_koenker_is_undefined_where_it_says_nothing(backend):
+    draw = np.random.default_rng(0)
+    lengths = draw.integers(10, 500, (9, 2, 1))
+    linear = 3.0 + np.stack([np.arange(9.0), -np.arange(9.0)], axis=1)[:, :, np.newaxis]
+    for returns in (np.full((9, 2, 1), 0.3), linear, np.full((9, 2, 1), np.nan)):
+        assert np.isnan(backend.koenker(returns, lengths)).all()
+    assert np.isnan(backend.koenker(draw.normal(0, 1, (3, 2, 1)), lengths[:3])).all()
+    gap = draw.normal(0, 1, (9, 2, 1))
+    expected = backend.koenker(gap[1:], lengths[1:])
+    gap[0, 1, 0] = np.nan
+    assert backend.koenker(gap, lengths) == expected
+
+
+def test_noise_tests_see_noise_that_differs_and_no_other():
+    """At p < 0.01, of 300: noise that grows with the slope is found often, noise that does not seldom."""
+    draw = np.random.default_rng(6)
+    found = {(name, differs): 0 for name in ("bf", "bp") for differs in (False, True)}
+    for _ in range(300):
+        slope = draw.standard_normal((32, 1, 1)) * np.array([[[1.0], [-1.0]]])
+        for differs in (False, True):
+            noise = draw.normal(0, 1, (32, 2, 4)) * (0.2 + 2 * np.abs(slope) if differs else 1.0)
+            returns = slope + noise
+            found["bf", differs] += kernels.brown_forsythe(returns)[1] < 0.01
+            found["bp", differs] += kernels.koenker(returns, np.full((32, 2, 4), 200))[1] < 0.01
+    assert found["bf", True] > 250
+    assert found["bp", True] > 60
+    assert found["bf", False] <= 9
+    assert found["bp", False] <= 9
+
+
+# --- Rows of the log
+
+
+@BACKENDS
+def test_rows_have_the_figures_by_their_names(backend):
+    deltas = draw_deltas(8, 12, 5)
+    returns = linear_returns(deltas, np.random.default_rng(8).standard_normal((3, 5)), 0.1)
+    weights, diagnosis = np.array([1.0, 0.5, 2.0]), Diagnosis(backend, TASKS)
+    estimate = estimated(backend, returns, deltas, 0.1)
+    gradient, weighted = weights @ estimate.gradients, np.einsum("t,nst->ns", weights, returns)
+    rows = diagnosis.rows(estimate, gradient, weighted, 0.1, np.arange(4))
+    assert rows["gradient/norm"] == pytest.approx(np.linalg.norm(gradient))
+    assert rows["gradient/norm"] ** 2 == pytest.approx(rows["gradient/norm_sq"])
+    assert rows["gradient/norm_debiased"] / math.sqrt(rows["gradient/noise_trace"]) == pytest.approx(rows["gradient/snr"])
+    assert rows["gradient/efficiency"] == pytest.approx(rows["gradient/snr"] ** 2 * 6 / 12)
+    assert math.isnan(rows["gradient/cos_prev"])
+    assert diagnosis.rows(estimate, 2.0 * gradient, weighted, 0.1, np.arange(4))["gradient/cos_prev"] == pytest.approx(1.0)
+    tasks = diagnosis.task_rows(estimate, returns, weights)
+    assert tasks["tasks/energy/return"] == pytest.approx(3.0)
+    assert tasks["tasks/energy/weighted_grad_norm"] == pytest.approx(0.5 * tasks["tasks/energy/grad_norm"])
+    assert tasks["tasks/comfort/weight"] == 2.0
+    pairs = [tasks[f"tasks/cos/{a}/{b}"] for a, b in [("speed", "energy"), ("speed", "comfort"), ("energy", "comfort")]]
+    assert tasks["tasks/min_cos"] == min(pairs)
+    assert tasks["tasks/conflicts"] == sum(cos < 0 for cos in pairs)
+    assert all(type(value) is float for value in (rows | tasks).values())
+
+
+def test_rows_of_many_tasks_leave_out_the_cosines_of_pairs():
+    returns, names = np.random.default_rng(1).standard_normal((9, 2, 5)), list("abcde")
+    rows = Diagnosis(kernels, names).task_rows(estimated(kernels, returns, draw_deltas(1, 9, 4), 0.1), returns, np.ones(5))
+    assert not any(key.startswith("tasks/cos/") for key in rows)
+    assert -1 <= rows["tasks/min_cos"] <= 1
+
+
+@BACKENDS
+def test_an_iteration_without_a_finite_pair_is_not_compared_with(backend):
+    deltas, diagnosis = draw_deltas(2, 6, 4), Diagnosis(backend)
+    returns, nothing = np.random.default_rng(2).standard_normal((6, 2)), np.full((6, 2), np.nan)
+    for given_returns, expected in ((returns, math.nan), (nothing, math.nan), (returns, 1.0)):
+        estimate = estimated(backend, given_returns, deltas, 0.1)
+        row = diagnosis.rows(estimate, estimate.gradients[0], given_returns, 0.1, estimate.kept)
+        assert row["gradient/cos_prev"] == pytest.approx(expected, nan_ok=True)
+
+
+@BACKENDS
+def test_spread_rows_take_the_test_that_the_episodes_allow(backend):
+    draw, diagnosis = np.random.default_rng(3), Diagnosis(backend)
+    for m, key in ((1, "returns/het_bp_p"), (3, "returns/het_bp_p"), (4, "returns/het_bf_p")):
+        rows = diagnosis.spread_rows(draw.standard_normal((9, 2, m)), draw.integers(10, 99, (9, 2, m)))
+        assert list(rows) == [key]
+        assert 0 < rows[key] < 1

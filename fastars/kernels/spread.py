@@ -17,7 +17,9 @@ def brown_forsythe(returns):
     """Test whether all candidates have returns of one variance (Brown & Forsythe 1974: Levene's test about medians).
 
     With Z = |R - median of the candidate's episodes|: the variance of Z between the K candidates over that within them, an F of
-    K - 1 and K (m - 1) degrees of freedom. Candidates with a return that is not finite are left out.
+    K - 1 and K (m - 1) degrees of freedom. Candidates with a return that is not finite are left out. Few and odd episodes, of which
+    one is the median, make it blind: noise that grows with the slope of 32 directions was found (p < 0.01) in 0 % of runs with 3
+    episodes, 96 % with 4, 90 % with 5, 100 % with 10.
 
     Parameters
     ----------
@@ -112,7 +114,7 @@ def koenker(returns, lengths):
     Of mean returns R, what a pair shares, e_k = (R[k, 0] + R[k, 1]) / 2, is level and noise if they are linear. (e_k - mean)^2 is
     regressed on |R[k, 0] - R[k, 1]| and on the mean length of the pair: N R^2 is a chi-squared of as many degrees of freedom as
     there are regressors (one that does not vary, such as a constant length, is none). One episode is enough; but curvature looks
-    like noise.
+    like noise, and so do skewed returns: of exponential ones and 32 directions, p < 0.01 in 48 % of runs.
 
     Parameters
     ----------
