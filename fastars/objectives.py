@@ -9,9 +9,10 @@ Gram matrix of these without the bias that N random directions in d dimensions b
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -121,10 +122,9 @@ class Objectives:
         if state["_n_updates"] > _WARMUP and not state["masked"].all():
             total = (1.0 - _DECAY ** state["_n_updates"]) / (1.0 - _DECAY)
             returns, stds = state["_returns"] / total, state["_stds"] / total
-            self.method.mask = ~state["masked"]
-            self.method.step(
-                returns if self.method.name == "custom" else losses, gram=_floored(state["_debiased"] / total), stds=stds
-            )
+            given = returns if self.method.name == "custom" else losses
+            with self._masked(state["masked"]):
+                self.method.step(given, gram=_floored(state["_debiased"] / total), stds=stds)
             weights = self._applied(self.method.weights)
         for index in np.flatnonzero(state["masked"] & ~self.masked):
             _LOG.warning("task %r takes no part in the balancing: its gradient can't be told from noise", self.names[index])
@@ -132,6 +132,20 @@ class Objectives:
             _LOG.warning("task %r takes part in the balancing again", self.names[index])
         self._restore(state)
         self.weights, self.losses = weights, losses
+
+    @contextlib.contextmanager
+    def _masked(self, masked: np.ndarray) -> Iterator[None]:
+        """With these tasks left out by the method; as before if it raises."""
+        before = self.method.mask
+        if np.array_equal(before, ~masked):
+            yield
+            return
+        self.method.mask = ~masked
+        try:
+            yield
+        except BaseException:
+            self.method.mask = before
+            raise
 
     def rows(self) -> dict[str, float]:
         """Rows of the log: each task's loss, where it is known, and whether it takes part."""
