@@ -17,6 +17,12 @@ _HOME = {
     "fixed": ("Fixed", "fixed"),
     "std": ("StandardDeviation", "fixed"),
     "gradnorm": ("GradNorm", "gradnorm"),
+    "uncertainty": ("UncertaintyWeighting", "uncertainty"),
+    "uw-so": ("UWSO", "uncertainty"),
+    "dwa": ("DynamicWeightAverage", "dwa"),
+    "random": ("RandomWeighting", "random_weighting"),
+    "famo": ("FAMO", "famo"),
+    "stch": ("STCH", "stch"),
     "mgda": ("MGDA", "quadratic"),
     "imtl-g": ("IMTLG", "spectral"),
     "pcgrad": ("PCGrad", "surgery"),
@@ -34,12 +40,17 @@ __all__ = ["METHODS", "make_method", *sorted(_CLASSES)]
 
 if TYPE_CHECKING:  # for editors and type checkers
     from fastars.weighting.bargaining import FairGrad, NashMTL
+    from fastars.weighting.dwa import DynamicWeightAverage
+    from fastars.weighting.famo import FAMO
     from fastars.weighting.fixed import Custom, Fixed, StandardDeviation, Uniform
     from fastars.weighting.gradnorm import GradNorm
     from fastars.weighting.method import Method
     from fastars.weighting.quadratic import MGDA, CAGrad, DualProj, UPGrad
+    from fastars.weighting.random_weighting import RandomWeighting
     from fastars.weighting.spectral import IMTLG, AlignedMTL
+    from fastars.weighting.stch import STCH
     from fastars.weighting.surgery import PCGrad
+    from fastars.weighting.uncertainty import UWSO, UncertaintyWeighting
 
 
 def make_method(weighting: Any, n_tasks: int | None = None, names: Any = None, **arguments: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastars._structs import FloatArray
-from fastars.weighting.method import Inputs, Method, State, Step
+from fastars.weighting.method import Inputs, Method, State, Step, placed, total
 
 _LEAST_STD = 1e-8  # of the largest: a return that is constant would have a weight without bound
 
@@ -84,14 +84,14 @@ class StandardDeviation(Method):
         return ("stds",)
 
     def _next(self, weights: FloatArray, state: State, inputs: Inputs) -> Step:
-        stds: Any = inputs.stds
-        largest = stds[inputs.mask].max()
+        given: Any = inputs.stds
+        stds, tasks = given[inputs.tasks], inputs.tasks
+        largest = stds.max()
         if largest == 0.0:
-            return Step(weights, weights, state, {"stds": stds})
+            return Step(weights, weights, state, {"stds": given})
         inverse = 1.0 / np.maximum(stds / largest, _LEAST_STD)
-        total = len(weights) - weights[~inputs.mask].sum()
-        following = inverse * (total / inverse[inputs.mask].sum())
-        return Step(following, following, state, {"stds": stds})
+        following = placed(weights, tasks, inverse * (total(weights, inputs) / inverse.sum()))
+        return Step(following, following, state, {"stds": given})
 
 
 class Custom(Method):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fastars import kernels
 from fastars._structs import FloatArray
-from fastars.weighting.method import Inputs, Method, State, Step, number
+from fastars.weighting.adam import adam, first_moments
+from fastars.weighting.method import Inputs, Method, State, Step, number, placed, total
 
 UPDATES = ("log", "closed", "paper", "softmax")
 _LEARNING_RATES = {"log": 0.1, "closed": 1.0, "paper": 0.025, "softmax": 0.025}
@@ -84,82 +86,68 @@ class GradNorm(Method):
         return ("norms",) if self.alpha == 0.0 else ("losses", "norms")
 
     def _first(self, n_tasks: int) -> tuple[FloatArray, State]:
-        zeros = np.zeros(n_tasks)
         initial = np.full(n_tasks, np.nan)  # until it is known
         if not isinstance(self.initial_losses, str):
             initial = np.array([np.nan if loss == "first" else loss for loss in self.initial_losses], np.float64)
-        return np.ones(n_tasks), {"initial": initial, "n_updates": zeros, "logits": zeros, "m": zeros, "v": zeros}
+        return np.ones(n_tasks), {"initial": initial, "logits": np.zeros(n_tasks), **first_moments(n_tasks)}
 
     def _next(self, weights: FloatArray, state: State, inputs: Inputs) -> Step:
-        active = inputs.mask
-        initial, ratios = self._ratios(state["initial"], inputs)
+        tasks = inputs.tasks
         given: Any = inputs.norms
-        largest = given[active].max()
+        largest = max(given[tasks].tolist())
         norms = np.maximum(given, _LEAST_NORM * largest)
-        info = self._info(weights, norms, ratios, active)
-        state = {**state, "initial": initial}
+        initial, ratios = self._ratios(state["initial"], inputs)
+        info = partial(_info, weights, norms, ratios, self.alpha, inputs.mask)
         if largest == 0.0:  # nothing to balance
-            return Step(weights, weights, state, info)
-        total = len(weights) - weights[~active].sum()
-        proposed, state = self._updated(weights, norms, ratios, active, state)
-        following = weights.copy()
-        following[active] = kernels.bounded_weights(proposed, self.min_weight, total)
-        return Step(weights, following, state, info)
+            return Step(weights, weights, {**state, "initial": initial}, info)
+        proposed, learned = self._updated(weights[tasks], norms[tasks], ratios[tasks], tasks, state)
+        bounded = kernels.bounded_weights(proposed, self.min_weight, total(weights, inputs))
+        return Step(weights, placed(weights, tasks, bounded), {**state, **learned, "initial": initial}, info)
 
     def _ratios(self, initial: FloatArray, inputs: Inputs) -> tuple[FloatArray, FloatArray]:
         """L(0) after this step, and the loss ratios."""
         if self.alpha == 0.0 or inputs.losses is None:
             return initial, np.ones(len(initial))
-        initial = np.where(np.isnan(initial) & inputs.mask, inputs.losses, initial)
+        new = np.isnan(initial) & inputs.mask
+        initial = np.where(new, inputs.losses, initial)
         ratios = inputs.losses / initial
-        decay = self.initial_losses_decay
-        followed = decay * initial + (1.0 - decay) * inputs.losses
-        return np.where(inputs.mask & (decay < 1.0), followed, initial), ratios
+        if self.initial_losses_decay == 1.0:
+            return initial, ratios
+        followed = self.initial_losses_decay * initial + (1.0 - self.initial_losses_decay) * inputs.losses
+        return np.where(inputs.mask, followed, initial), ratios
 
     def _updated(
-        self, weights: FloatArray, norms: FloatArray, ratios: FloatArray, active: np.ndarray, state: State
+        self, weights: FloatArray, norms: FloatArray, ratios: FloatArray, tasks: Any, state: State
     ) -> tuple[FloatArray, State]:
-        """(weights of the active tasks before they are bounded, next state)."""
-        w, n, ratio = weights[active], norms[active], ratios[active]
+        """(weights of the tasks that take part before they are bounded, what changes of the state)."""
         rate = _LEARNING_RATES[self.update] if self.learning_rate is None else self.learning_rate
         if self.update == "closed":
-            return kernels.gradnorm_closed(n, ratio, self.alpha), state
+            return kernels.gradnorm_closed(norms, ratios, self.alpha), {}
         if self.update == "log":
-            return kernels.gradnorm_log(w, n, ratio, self.alpha, rate), state
+            return kernels.gradnorm_log(weights, norms, ratios, self.alpha, rate), {}
         if self.update == "paper":
-            stepped, state = _adam(state, active, kernels.gradnorm_gradient(w, n, ratio, self.alpha), rate)
-            return np.maximum(w - stepped, self.min_weight), state
+            down, moments = adam(state, tasks, kernels.gradnorm_gradient(weights, norms, ratios, self.alpha), rate)
+            return np.maximum(weights - down, self.min_weight), moments
         logits = state["logits"]
-        _, gradient = kernels.gradnorm_softmax(logits[active], n, ratio, self.alpha)
-        stepped, state = _adam(state, active, gradient, rate)
-        moved = logits.copy()
-        moved[active] -= stepped
-        proposed, _ = kernels.gradnorm_softmax(moved[active], n, ratio, self.alpha)
-        return proposed, {**state, "logits": moved}
-
-    def _info(self, weights: FloatArray, norms: FloatArray, ratios: FloatArray, active: np.ndarray) -> dict[str, Any]:
-        weighted, rates = weights * norms, ratios / ratios[active].mean()
-        targets = weighted[active].mean() * rates**self.alpha
-        return {
-            "norms": norms,
-            "weighted_norms": weighted,
-            "targets": targets,
-            "ratio": ratios,
-            "r": rates,
-            "l_grad": float(np.abs(weighted - targets)[active].sum()),
-            "masked": ~active,
-        }
+        _, gradient = kernels.gradnorm_softmax(logits[tasks], norms, ratios, self.alpha)
+        down, moments = adam(state, tasks, gradient, rate)
+        logits = placed(logits, tasks, logits[tasks] - down)
+        proposed, _ = kernels.gradnorm_softmax(logits[tasks], norms, ratios, self.alpha)
+        return proposed, {**moments, "logits": logits}
 
 
-def _adam(state: State, active: np.ndarray, gradient: FloatArray, rate: float) -> tuple[FloatArray, State]:
-    """(what Adam takes away from the active entries, its next state). Its moments stay through renormalisation."""
-    t = state["n_updates"] + active
-    m, v, step = kernels.adam_step(
-        state["m"][active], state["v"][active], int(t[active].max()), gradient, rate, 0.9, 0.999, 1e-8, 0.0, np.zeros(len(gradient))
-    )
-    following = {"n_updates": t, "m": state["m"].copy(), "v": state["v"].copy()}
-    following["m"][active], following["v"][active] = m, v
-    return step, {**state, **following}
+def _info(weights: FloatArray, norms: FloatArray, ratios: FloatArray, alpha: float, mask: np.ndarray) -> dict[str, Any]:
+    weighted, rates = weights * norms, ratios / ratios[mask].mean()
+    targets = weighted[mask].mean() * rates**alpha
+    return {
+        "norms": norms,
+        "weighted_norms": weighted,
+        "targets": targets,
+        "ratio": ratios,
+        "r": rates,
+        "l_grad": float(np.abs(weighted - targets)[mask].sum()),
+        "masked": ~mask,
+    }
 
 
 def _initial_losses(losses: Any) -> Any:

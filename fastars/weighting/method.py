@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ class Inputs(NamedTuple):
     gram: FloatArray | None  # (T, T), of the gradients
     stds: FloatArray | None  # (T,)
     mask: np.ndarray  # (T,), which tasks take part: at least one
+    tasks: Any  # the index of these: a slice where all do, which makes no copy
 
 
 class Step(NamedTuple):
@@ -31,7 +33,7 @@ class Step(NamedTuple):
     weights: FloatArray  # (T,), of this step
     next_weights: FloatArray  # (T,), of the next one; those of tasks that take no part are not looked at
     state: State  # of the method
-    info: dict[str, Any]
+    info: dict[str, Any] | Callable[[], dict[str, Any]]  # a function is called when somebody asks
 
 
 class Method:
@@ -56,8 +58,6 @@ class Method:
         While True, no weight changes.
     n_steps : int
         Steps taken.
-    info : dict
-        What the last update computed.
     """
 
     name: ClassVar[str]
@@ -76,11 +76,11 @@ class Method:
         self.names = None if names is None else tuple(names)
         if n_tasks is None and self.names is not None:
             n_tasks = len(self.names)
-        self.n_tasks = None if n_tasks is None else _count("n_tasks", n_tasks)
+        self.n_tasks = None if n_tasks is None else count("n_tasks", n_tasks)
         if self.names is not None and len(self.names) != self.n_tasks:
             raise ValueError(f"names must have {self.n_tasks} entries, one per task, got {names!r}")
         self.normalize = normalize
-        self.update_every = _count("update_every", update_every)
+        self.update_every = count("update_every", update_every)
         self.freeze = False
         self._mask: np.ndarray | None = None
         self.reset()
@@ -88,7 +88,7 @@ class Method:
     def reset(self) -> None:
         """Forget every step."""
         self.n_steps = 0
-        self.info: dict[str, Any] = {}
+        self._info_of_step: dict[str, Any] | Callable[[], dict[str, Any]] = {}
         self._weights: FloatArray | None = None
         self._sums: FloatArray | None = None  # of all weights used
         self._state: State | None = None
@@ -147,21 +147,27 @@ class Method:
         inputs = self._checked(losses, norms, grads, gram, stds)
         n_tasks = len(inputs.mask)
         weights, state = self._first(n_tasks) if self._weights is None or self._state is None else (self._weights, self._state)
-        used, info = weights, self.info
+        used, info = weights, self._info_of_step
         if not self.freeze and self.n_steps % self.update_every == 0:
             with np.errstate(all="ignore"):
                 step = self._next(weights, state, inputs)
-            used = np.where(inputs.mask, step.weights, weights)
-            following = np.where(inputs.mask, step.next_weights, weights)
-            if not (np.isfinite(used).all() and np.isfinite(following).all()):
+            used, following = self._kept(step.weights, weights), self._kept(step.next_weights, weights)
+            if not (_is_finite(used) and _is_finite(following)):
                 raise ValueError(f"{type(self).__name__} has no finite weights for {self._told(inputs)}")
             weights, state, info = following, step.state, step.info
-        self.n_tasks, self.info = n_tasks, info
+        self.n_tasks, self._info_of_step = n_tasks, info
         self._weights, self._state = weights, state
         scaled = self._scaled(used)
         self._sums = scaled.copy() if self._sums is None else self._sums + scaled
         self.n_steps += 1
         return scaled
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the last update computed."""
+        if callable(self._info_of_step):
+            self._info_of_step = self._info_of_step()
+        return self._info_of_step
 
     @property
     def weights(self) -> FloatArray:
@@ -194,6 +200,10 @@ class Method:
         self.n_tasks = len(array)
         self._mask = array
 
+    def _kept(self, proposed: FloatArray, weights: FloatArray) -> FloatArray:
+        """The proposed weights, with those of masked tasks as they were."""
+        return proposed if self._mask is None else np.where(self._mask, proposed, weights)
+
     def _scaled(self, weights: FloatArray) -> FloatArray:
         if self.normalize is None:
             return weights.copy()
@@ -214,7 +224,8 @@ class Method:
         }
         if "gram" in given and "norms" not in given:
             given["norms"] = np.sqrt(np.maximum(np.diag(given["gram"]), 0.0))
-        for name in self.needs:
+        needs = self.needs
+        for name in needs:
             if name not in given:
                 instead = {"norms": " (or gram= or grads=)", "gram": " (or grads=)"}.get(name, "")
                 raise ValueError(f"{type(self).__name__}.step needs {name}={instead}")
@@ -225,13 +236,14 @@ class Method:
                 raise ValueError(f"{name} must have {n_tasks} entries, one per task, got {length}")
         if n_tasks == 0:
             raise ValueError(f"{type(self).__name__}.step needs to be told of the tasks: n_tasks is not known")
-        if self.positive_losses and "losses" in self.needs:
+        if self.positive_losses and "losses" in needs and min(given["losses"].tolist()) <= 0.0:
             for i in np.flatnonzero(given["losses"] <= 0.0):
                 raise ValueError(
                     f"losses must be positive for {type(self).__name__}, got {given['losses'][i]:g} for {self._task(i)}"
                 )
-        mask = self.mask if self._mask is not None else np.ones(n_tasks, np.bool_)
-        return Inputs(*(given.get(name) for name in NEEDS), mask=mask)
+        mask = np.ones(n_tasks, np.bool_) if self._mask is None else self._mask
+        tasks = slice(None) if self._mask is None or mask.all() else np.flatnonzero(mask)
+        return Inputs(given.get("losses"), given.get("norms"), given.get("gram"), given.get("stds"), mask, tasks)
 
     def _array(self, name: str, value: Any, n_tasks: int | None) -> FloatArray:
         array = _float64(name, value)
@@ -240,10 +252,10 @@ class Method:
             raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
         if n_tasks is not None and len(array) != n_tasks:
             raise ValueError(f"{name} must have {n_tasks} entries, one per task, got {len(array)}")
-        if not np.isfinite(array).all():
+        if not _is_finite(array):
             bad = int(np.argmin(np.isfinite(array).reshape(len(array), -1).all(axis=1)))
             raise ValueError(f"{name} must be finite, got {array[bad]} for {self._task(bad)}")
-        if name in ("norms", "stds") and (array < 0.0).any():
+        if name in ("norms", "stds") and min(array.tolist(), default=0.0) < 0.0:
             raise ValueError(f"{name} must be at least 0, got {array.min():g} for {self._task(int(array.argmin()))}")
         return array
 
@@ -294,12 +306,12 @@ class Method:
         n_tasks = state["n_tasks"]
         if self.n_tasks not in (None, n_tasks):
             raise ValueError(f"the state must be one of {self.n_tasks} tasks, got {n_tasks}")
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for name in ("weights", "sums", "mask"):
             arrays[name] = None if state.get(name) is None else np.array(state[name], np.bool_ if name == "mask" else np.float64)
             if arrays[name] is not None and (arrays[name].shape != (n_tasks,) or not np.isfinite(arrays[name]).all()):
                 raise ValueError(f"{name} must be {n_tasks} finite numbers, got {state[name]!r}")
-        n_steps = _count("n_steps", state["n_steps"], 0)
+        n_steps = count("n_steps", state["n_steps"], 0)
         of_method = state.get("state")
         if of_method is not None:
             expected = self._first(n_tasks)[1]
@@ -320,14 +332,35 @@ class Method:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
 
 
-def _count(name: str, value: Any, least: int = 1) -> int:
+def placed(weights: FloatArray, tasks: Any, values: FloatArray) -> FloatArray:
+    """A copy of the weights (or of anything else of each task) with those of some tasks replaced."""
+    copy = weights.copy()
+    copy[tasks] = values
+    return copy
+
+
+def total(weights: FloatArray, inputs: Inputs) -> float:
+    """What the weights of the tasks that take part sum to, so that all of them sum to T."""
+    if isinstance(inputs.tasks, slice):
+        return float(len(weights))
+    return float(len(weights) - weights[~inputs.mask].sum())
+
+
+def count(name: str, value: Any, least: int = 1) -> int:
+    """The value as an integer of at least `least`.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, its value and what is allowed.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
     return int(value)
 
 
-def number(name: str, value: Any, least: float, below: float = np.inf) -> float:
-    """The value as a float from `least` to below `below`.
+def number(name: str, value: Any, least: float, below: float = math.inf, *, open_below: bool = False) -> float:
+    """The value as a finite float from `least`, or above `least` with `open_below`, to below `below`.
 
     Raises
     ------
@@ -337,11 +370,20 @@ def number(name: str, value: Any, least: float, below: float = np.inf) -> float:
     try:
         converted = float(value)
     except (TypeError, ValueError):
-        converted = np.nan
-    if isinstance(value, bool) or not least <= converted < below:
-        limit = f" and below {below:g}" if below < np.inf else ""
-        raise ValueError(f"{name} must be a number of at least {least:g}{limit}, got {value!r}")
+        converted = math.nan
+    is_inside = least < converted < below if open_below else least <= converted < below
+    if isinstance(value, bool) or not (is_inside and math.isfinite(converted)):
+        allowed = "a finite number" if least == -math.inf else f"a number {'above' if open_below else 'of at least'} {least:g}"
+        limit = f" and below {below:g}" if below < math.inf else ""
+        raise ValueError(f"{name} must be {allowed}{limit}, got {value!r}")
     return converted
+
+
+def _is_finite(array: FloatArray) -> bool:
+    """Whether all numbers are; a list is quicker to look at where they are few."""
+    if array.ndim == 1:
+        return all(map(math.isfinite, array.tolist()))
+    return bool(np.isfinite(array).all())
 
 
 def _float64(name: str, value: Any) -> FloatArray:

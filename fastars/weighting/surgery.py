@@ -9,6 +9,7 @@ import numpy as np
 from fastars import kernels
 from fastars._structs import FloatArray
 from fastars.weighting.gram_method import GramMethod
+from fastars.weighting.method import count
 
 
 class PCGrad(GramMethod):
@@ -37,9 +38,7 @@ class PCGrad(GramMethod):
         normalize: str | None = None,
         update_every: int = 1,
     ) -> None:
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
-        self.seed = int(seed)
+        self.seed = count("seed", seed, 0)
         super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
 
     def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:

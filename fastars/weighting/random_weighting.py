@@ -1,0 +1,52 @@
+"""Random weights (Lin et al. 2022, arXiv 2111.10603)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastars._structs import FloatArray
+from fastars.weighting.method import Inputs, Method, State, Step, count, placed
+from fastars.weighting.softmax import softmax
+
+
+class RandomWeighting(Method):
+    """New weights in every step, w = softmax of independent normal numbers: what every other method should be better than.
+
+    The weights are drawn from the seed and the number of the step, and sum to 1.
+
+    Parameters
+    ----------
+    n_tasks, names, normalize, update_every
+        As for `Method`.
+    seed : int
+        At least 0.
+    """
+
+    name = "random"
+
+    def __init__(
+        self,
+        n_tasks: int | None = None,
+        seed: int = 0,
+        *,
+        names: Sequence[str] | None = None,
+        normalize: str | None = None,
+        update_every: int = 1,
+    ) -> None:
+        self.seed = count("seed", seed, 0)
+        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
+    def _first(self, n_tasks: int) -> tuple[FloatArray, State]:
+        return np.full(n_tasks, 1.0 / n_tasks), {}
+
+    def _next(self, weights: FloatArray, state: State, inputs: Inputs) -> Step:
+        scores = np.random.default_rng([self.seed, self.n_steps]).standard_normal(len(weights))
+        following = placed(weights, inputs.tasks, softmax(scores[inputs.tasks]))
+        return Step(following, following, state, {})

@@ -1,0 +1,13 @@
+"""Positive numbers that sum to 1."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastars._structs import FloatArray
+
+
+def softmax(scores: FloatArray) -> FloatArray:
+    """exp(score) / sum of exp(scores), without overflow."""
+    shares: FloatArray = np.exp(scores - scores.max())
+    return shares / shares.sum()

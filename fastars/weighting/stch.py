@@ -1,0 +1,74 @@
+"""Smooth Tchebycheff scalarisation (Lin et al. 2024, arXiv 2402.19078)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastars._structs import FloatArray
+from fastars.weighting.method import Inputs, Method, State, Step, number, placed
+from fastars.weighting.softmax import softmax
+
+
+class STCH(Method):
+    """Most of the weight for the worst task: the gradient of a smooth maximum, mu log sum_i exp(p_i (L_i - z_i) / mu).
+
+    w_i = p_i softmax(p (L - z) / mu)_i. Every Pareto-optimal point, on a front of any shape, is the optimum of some preference p.
+    The losses should be of one scale. A step returns the weights of its own losses. They sum to 1/T with the default preference,
+    and otherwise their sum is not fixed.
+
+    Parameters
+    ----------
+    n_tasks, names, normalize, update_every
+        As for `Method`.
+    mu : float
+        Above 0: the smaller, the nearer to the maximum. The paper has values from 0.01 to 1.
+    preference : sequence of float, shape (T,), optional
+        p, positive. Default: 1/T.
+    reference : sequence of float, shape (T,), optional
+        z: losses that can't be reached, or just so. Default: zeros.
+    """
+
+    name = "stch"
+
+    def __init__(
+        self,
+        n_tasks: int | None = None,
+        mu: float = 0.1,
+        *,
+        preference: Sequence[float] | None = None,
+        reference: Sequence[float] | None = None,
+        names: Sequence[str] | None = None,
+        normalize: str | None = None,
+        update_every: int = 1,
+    ) -> None:
+        self.mu = number("mu", mu, 0.0, open_below=True)
+        self.preference = None if preference is None else tuple(number("preference", p, 0.0, open_below=True) for p in preference)
+        self.reference = None if reference is None else tuple(number("reference", z, -np.inf) for z in reference)
+        for given in (self.preference, self.reference):
+            n_tasks = len(given) if n_tasks is None and given is not None else n_tasks
+        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+        for name, given in (("preference", self.preference), ("reference", self.reference)):
+            if given is not None and len(given) != self.n_tasks:
+                raise ValueError(f"{name} must have {self.n_tasks} entries, one per task, got {list(given)}")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Losses."""
+        return ("losses",)
+
+    def _first(self, n_tasks: int) -> tuple[FloatArray, State]:
+        return self._preference(n_tasks) / n_tasks, {}
+
+    def _next(self, weights: FloatArray, state: State, inputs: Inputs) -> Step:
+        losses: Any = inputs.losses
+        tasks, preference = inputs.tasks, self._preference(len(weights))
+        distances = preference * (losses if self.reference is None else losses - np.array(self.reference))
+        shares = softmax(distances[tasks] / self.mu)
+        following = placed(weights, tasks, preference[tasks] * shares)
+        return Step(following, following, state, {"distances": distances})
+
+    def _preference(self, n_tasks: int) -> FloatArray:
+        return np.full(n_tasks, 1.0 / n_tasks) if self.preference is None else np.array(self.preference)

@@ -1,0 +1,174 @@
+"""Weights from the tasks' uncertainty (Kendall, Gal & Cipolla 2018, arXiv 1705.07115), and two forms that came after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastars._structs import FloatArray
+from fastars.weighting.adam import adam, first_moments
+from fastars.weighting.method import Inputs, Method, State, Step, number, placed
+from fastars.weighting.softmax import softmax
+
+# A task's term is factor exp(-s) L + slope s: (factor, slope). The slope of "liebel" is not constant: log(1 + exp(s)).
+_TERMS = {"regression": (0.5, 0.5), "classification": (1.0, 0.5), "laplace": (1.0, 1.0), "liebel": (0.5, np.nan)}
+_LEARNING_RATES = {"adam": 0.025, "sgd": 0.025, "closed": 0.0}
+
+
+class UncertaintyWeighting(Method):
+    """Each loss divided by a variance that is learned with it, at the price of the variance's logarithm.
+
+    With s = log sigma^2, a task's term of the total loss is, and its weight at the s for which that is least:
+
+    ================  ====================================  =====================================
+    kind              term                                  stationary weight
+    ================  ====================================  =====================================
+    "regression"      L exp(-s) / 2 + s / 2                 1 / (2 L)
+    "classification"  L exp(-s) + s / 2                     1 / (2 L)
+    "laplace"         L exp(-s) + s, where s = log b        1 / L
+    "liebel"          L exp(-s) / 2 + log(1 + exp(s))       2 / (L + sqrt(L^2 + 8 L))
+    ================  ====================================  =====================================
+
+    L is a mean of squared errors, a cross-entropy, a mean of absolute errors (Laplace's distribution). "liebel" (Liebel & Koerner
+    2018, arXiv 1805.06334) is a regression whose total is never negative; that of the others may be, which is no error. A step
+    returns the weights that it begins with, and `weights` are those after s was learned. The sum of the weights is not fixed.
+
+    Parameters
+    ----------
+    n_tasks, names, normalize, update_every
+        As for `Method`.
+    kind : str or sequence of str, shape (T,)
+        Of all tasks or of each.
+    update : {"adam", "sgd", "closed"}
+        How s is learned: by Adam or by plain steps down the gradient, or by taking the s that is stationary for this step's losses,
+        whose weights the step returns.
+    learning_rate : float, optional
+        Default: 0.025; without effect for "closed".
+    initial_log_variance : float
+        s at the start. LibMTL has -0.5.
+    """
+
+    name = "uncertainty"
+    positive_losses = True
+
+    def __init__(
+        self,
+        n_tasks: int | None = None,
+        kind: str | Sequence[str] = "regression",
+        *,
+        update: str = "adam",
+        learning_rate: float | None = None,
+        initial_log_variance: float = 0.0,
+        names: Sequence[str] | None = None,
+        normalize: str | None = None,
+        update_every: int = 1,
+    ) -> None:
+        self.kind = kind if isinstance(kind, str) else tuple(kind)
+        kinds = (self.kind,) if isinstance(self.kind, str) else self.kind
+        for of_task in kinds:
+            if of_task not in _TERMS:
+                raise ValueError(f"kind must be one of {', '.join(map(repr, _TERMS))}, or one per task, got {kind!r}")
+        if update not in _LEARNING_RATES:
+            raise ValueError(f"update must be one of {', '.join(map(repr, _LEARNING_RATES))}, got {update!r}")
+        self.update = update
+        self.learning_rate = None if learning_rate is None else number("learning_rate", learning_rate, 0.0)
+        self.initial_log_variance = number("initial_log_variance", initial_log_variance, -np.inf)
+        if n_tasks is None and not isinstance(self.kind, str):
+            n_tasks = len(self.kind)
+        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+        if not isinstance(self.kind, str) and len(self.kind) != self.n_tasks:
+            raise ValueError(f"kind must have {self.n_tasks} entries, one per task, got {kind!r}")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Losses."""
+        return ("losses",)
+
+    def _first(self, n_tasks: int) -> tuple[FloatArray, State]:
+        s = np.full(n_tasks, self.initial_log_variance)
+        factors, _ = self._terms(n_tasks)
+        return factors * np.exp(-s), {"log_variances": s, **first_moments(n_tasks)}
+
+    def _next(self, weights: FloatArray, state: State, inputs: Inputs) -> Step:
+        tasks, s = inputs.tasks, state["log_variances"]
+        losses: Any = inputs.losses
+        factors, slopes = (term[tasks] for term in self._terms(len(weights)))
+        if self.update == "closed":
+            learned, moments = _stationary(losses[tasks], factors, slopes), {}
+        else:
+            gradient = _slopes_at(s[tasks], slopes) - factors * np.exp(-s[tasks]) * losses[tasks]
+            rate = _LEARNING_RATES[self.update] if self.learning_rate is None else self.learning_rate
+            down, moments = adam(state, tasks, gradient, rate) if self.update == "adam" else (rate * gradient, {})
+            learned = s[tasks] - down
+        following = placed(weights, tasks, factors * np.exp(-learned))
+        state = {**state, **moments, "log_variances": placed(s, tasks, learned)}
+        used, s_used = (following, state["log_variances"]) if self.update == "closed" else (weights, s)
+        return Step(used, following, state, partial(self._info, s_used, losses, inputs.mask))
+
+    def _terms(self, n_tasks: int) -> tuple[FloatArray, FloatArray]:
+        """Factors and slopes, (T,) each."""
+        kinds = (self.kind,) * n_tasks if isinstance(self.kind, str) else self.kind
+        terms = np.array([_TERMS[kind] for kind in kinds])
+        return terms[:, 0], terms[:, 1]
+
+    def _info(self, s: FloatArray, losses: FloatArray, mask: np.ndarray) -> dict[str, Any]:
+        factors, slopes = self._terms(len(s))
+        terms = factors * np.exp(-s) * losses + np.where(np.isnan(slopes), np.logaddexp(0.0, s), slopes * s)
+        return {"log_variances": s.copy(), "terms": terms, "total": float(terms[mask].sum())}
+
+
+class UWSO(Method):
+    """Uncertainty weighting by a softmax (Kirchdorfer et al. 2024, arXiv 2408.07985): w = softmax(1 / (temperature L)).
+
+    1 / L are the weights of uncertainty weighting at its optimum, with nothing left to learn; the softmax keeps them bounded. A
+    step returns the weights of its own losses. They sum to 1.
+
+    Parameters
+    ----------
+    n_tasks, names, normalize, update_every
+        As for `Method`.
+    temperature : float
+        Above 0. Large ones make the weights equal; the paper tunes it.
+    """
+
+    name = "uw-so"
+    positive_losses = True
+
+    def __init__(
+        self,
+        n_tasks: int | None = None,
+        temperature: float = 1.0,
+        *,
+        names: Sequence[str] | None = None,
+        normalize: str | None = None,
+        update_every: int = 1,
+    ) -> None:
+        self.temperature = number("temperature", temperature, 0.0, open_below=True)
+        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Losses."""
+        return ("losses",)
+
+    def _first(self, n_tasks: int) -> tuple[FloatArray, State]:
+        return np.full(n_tasks, 1.0 / n_tasks), {}
+
+    def _next(self, weights: FloatArray, state: State, inputs: Inputs) -> Step:
+        losses: Any = inputs.losses
+        following = placed(weights, inputs.tasks, softmax(1.0 / (losses[inputs.tasks] * self.temperature)))
+        return Step(following, following, state, {})
+
+
+def _slopes_at(s: FloatArray, slopes: FloatArray) -> FloatArray:
+    """d/ds of the terms that don't hold the loss; that of log(1 + exp(s)) where the slope is NaN."""
+    return np.where(np.isnan(slopes), 1.0 / (1.0 + np.exp(-s)), slopes)
+
+
+def _stationary(losses: FloatArray, factors: FloatArray, slopes: FloatArray) -> FloatArray:
+    """The log variances at which the terms are least; for "liebel" a root of 2 x^2 - L x - L = 0."""
+    liebel = (losses + np.sqrt(losses * losses + 8.0 * losses)) / 4.0
+    return np.log(np.where(np.isnan(slopes), liebel, factors * losses / slopes))
