@@ -96,7 +96,7 @@ def test_nash_mtl_solves_its_equation():
         assert weights @ gram @ weights == pytest.approx(len(gram), rel=1e-10)
 
 
-@pytest.mark.parametrize("alpha", [0.2, 0.5, 1.0, 2.0, 10.0])
+@pytest.mark.parametrize("alpha", [0.2, 0.5, 1.0, 2.0, 10.0, 99.0])
 def test_fairgrad_solves_its_equation(alpha):
     for gram in grams(5):
         weights = kernels.fairgrad(gram, alpha)

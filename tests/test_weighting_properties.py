@@ -265,7 +265,7 @@ def test_a_gram_matrix_that_is_not_symmetric_is_refused(name):
     ("name", "arguments", "message"),
     [
         ("cagrad", {"c": -0.1}, "c must be a number of at least 0, got -0.1"),
-        ("fairgrad", {"alpha": 0.0}, "alpha must be a number of at least 0.01, got 0.0"),
+        ("fairgrad", {"alpha": 0.0}, "alpha must be a number of at least 0.1 and below 100, got 0.0"),
         ("pcgrad", {"seed": -1}, "seed must be an integer of at least 0, got -1"),
         ("upgrad", {"preference": [1.0, -1.0]}, "preference must be numbers of at least 0, not all of them 0"),
         ("dualproj", {"preference": [0.0, 0.0]}, "preference must be numbers of at least 0, not all of them 0"),

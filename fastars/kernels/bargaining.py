@@ -47,7 +47,7 @@ def fairgrad(gram, alpha):
     gram : ndarray of float64, shape (T, T)
         G of the module's docstring.
     alpha : float
-        Above 0.
+        From 0.1 to 100: beyond, the steps may not suffice.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def fairgrad(gram, alpha):
         matrix[i, i] += RIDGE * matrix[i, i]
         weights[i] = math.pow(matrix[i, i], -1.0 / (1.0 + power))
     rates, gradient = np.zeros(n), np.zeros(n)
-    for _ in range(50):  # 14 were the most for regular matrices; others have no solution to come near
+    for _ in range(100):  # 14 are enough for alpha up to 10, 70 for 100; a singular matrix may have no solution
         if _rates(matrix, index, power, weights, rates, gradient) <= 1e-13:
             break
         direction = _newton(matrix, index, power, weights, rates, gradient)

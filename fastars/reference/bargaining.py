@@ -25,7 +25,7 @@ def fairgrad(gram, alpha):
     matrix = gram[np.ix_(kept, kept)] + RIDGE * np.diag(np.diag(gram)[kept])
     power = 1.0 / alpha
     w = np.diag(matrix) ** (-1.0 / (1.0 + power))
-    for _ in range(50):
+    for _ in range(100):
         gradient = matrix @ w - w**-power
         if np.all(np.abs(gradient) <= 1e-13 * w**-power):
             break

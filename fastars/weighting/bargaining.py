@@ -37,7 +37,7 @@ class FairGrad(GramMethod):
     n_tasks, names, normalize, update_every
         As for `Method`.
     alpha : float
-        Above 0. 1 is Nash-MTL; a larger one does more for the worst task, a small one comes near equal weights.
+        From 0.1 to below 100. 1 is Nash-MTL; a larger one does more for the worst task, a small one comes near equal weights.
     """
 
     name = "fairgrad"
@@ -52,7 +52,7 @@ class FairGrad(GramMethod):
         normalize: str | None = None,
         update_every: int = 1,
     ) -> None:
-        self.alpha = number("alpha", alpha, 0.01)
+        self.alpha = number("alpha", alpha, 0.1, 100.0)
         super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
 
     def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
