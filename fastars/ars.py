@@ -194,7 +194,6 @@ class ARS:
         self.n_threads, self.n_workers = n_threads or available_cpus(), n_workers
         self.sampler = self._sampler(env_timeout)
         self.objectives = make_objectives(self._env, weighting, self.config)
-        self._diagnosis = Diagnosis(self._ops, self._env.task_names)
         self._failures = FailureLog(self, env)
         self.n_weights = self.policy.weights.size
         self._noise_size = self.config.noise_size or max(_NOISE_SIZE, 64 * self.n_weights)
@@ -231,6 +230,7 @@ class ARS:
         self.env_failures = 0  # attempts at an episode in which an environment in Python failed
         self.worker_restarts = 0
         self._empty_iterations = 0
+        self._gradient: FloatArray | None = None  # of the last iteration, by all directions
         self._progress_remaining = 1.0
         self._asked: tuple[int, np.ndarray, float] | None = None
         n_obs = self._env.n_obs
@@ -470,7 +470,7 @@ class ARS:
             moments = ops.merge_moments(*moments, rollouts.moments)
         filter = self._filter(moments) if config.normalize_observations else self.policy.filter
         info = ops.info(self.theta, gradient, step)
-        rows, evidence = self._look(indices, sigma, rollouts, returns, selected)
+        rows, full_gradient, evidence = self._look(indices, sigma, rollouts, returns, selected)
         with np.errstate(over="ignore", invalid="ignore"):
             theta = self.theta + step
         if not np.isfinite(theta).all():
@@ -484,7 +484,7 @@ class ARS:
             self.objectives.update(evidence)  # a method of the user's may raise
 
         self.policy.weights, self.policy.filter = theta, filter
-        self._slots, self._moments = slots, moments
+        self._slots, self._moments, self._gradient = slots, moments, full_gradient
         self.iteration += 1
         self.num_updates += 1 if len(selected) else 0
         self.num_timesteps += int(rollouts.lengths.sum()) if n_steps is None else int(n_steps)
@@ -530,11 +530,12 @@ class ARS:
 
     def _look(
         self, indices: np.ndarray, sigma: float, rollouts: Rollouts, returns: FloatArray, selected: np.ndarray
-    ) -> tuple[dict[str, float], Evidence | None]:
-        """What all pairs say of the gradient, selected or not: rows of the log, and what the tasks' weights follow from."""
+    ) -> tuple[dict[str, float], FloatArray | None, Evidence | None]:
+        """What all pairs say of the gradient, selected or not: (rows of the log, it, what the tasks' weights follow from)."""
         if sigma == 0.0:
-            return {}, None
-        objectives, diagnosis, n_delta = self.objectives, self._diagnosis, self.config.n_delta
+            return {}, self._gradient, None
+        objectives, n_delta = self.objectives, self.config.n_delta
+        diagnosis = Diagnosis(self._ops, self._env.task_names, self._gradient)
         tasks = returns[:, :, np.newaxis]
         if objectives is not None:
             tasks = rollouts.task_returns.reshape(n_delta, 2, -1, objectives.n_tasks).mean(axis=2)
@@ -543,10 +544,10 @@ class ARS:
         rows = diagnosis.rows(estimate, gradient, returns, sigma, selected)
         rows |= diagnosis.spread_rows(rollouts.returns.reshape(n_delta, 2, -1), rollouts.lengths.reshape(n_delta, 2, -1))
         if objectives is None or len(estimate.kept) == 0:
-            return rows, None
+            return rows, diagnosis.previous, None
         found, gram, debiased = diagnosis.tasks(estimate, tasks, objectives.weights)
         evidence = Evidence(found.returns, found.stds, gram, debiased, len(estimate.kept), self.n_weights)
-        return rows | diagnosis.task_rows(found, objectives.weights), evidence
+        return rows | diagnosis.task_rows(found, objectives.weights), diagnosis.previous, evidence
 
     def _weighted_sum(self, weights: FloatArray, indices: np.ndarray) -> FloatArray:
         """The sum over i of weights[i] * delta_i, on several threads where it is large."""

@@ -103,6 +103,8 @@ class Diagnosis:
         `fastars.kernels` or `fastars.reference`.
     task_names : sequence of str
         Names of the tasks; none for a scalar reward.
+    previous : ndarray of float64, shape (n_weights,), optional
+        Gradient of the last iteration that had one.
 
     Attributes
     ----------
@@ -110,8 +112,8 @@ class Diagnosis:
         Gradient of the last iteration that had one.
     """
 
-    def __init__(self, ops: ModuleType, task_names: Sequence[str] = ()) -> None:
-        self.previous: FloatArray | None = None
+    def __init__(self, ops: ModuleType, task_names: Sequence[str] = (), previous: FloatArray | None = None) -> None:
+        self.previous = previous
         self._ops = ops
         self._names = tuple(task_names)
 

@@ -42,9 +42,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     observations, mean, m2 = model._moments
     manifest = {
         "algorithm": "ARS",
-        "env": model.env_id,
-        "env_kwargs": plain(model.env_kwargs),
-        "python": _python(model._env),
+        **_environment(model._env),
         "preset": model.preset,
         "backend": model.backend,
         "config": model.config.to_dict(),
@@ -52,6 +50,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     }
     arrays = {"theta": model.theta, "filter_mean": mean, "filter_m2": m2}
     arrays |= {f"optimizer_{k}": slot for k, slot in enumerate(model._slots)}
+    if model._gradient is not None:
+        arrays["gradient"] = model._gradient
     if model.objectives is not None:
         manifest["objectives"], tables = _divided(model.objectives.state_dict(), "objectives")
         arrays |= tables
@@ -88,9 +88,12 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
 
 
-def _python(env: CompiledEnv | GymEnv | SeveralEnvs) -> dict[str, Any] | None:
-    """Of an environment in Python, what its id does not say; None for a compiled one."""
-    return None if isinstance(env, CompiledEnv) else {"reason": env.reason, "wrappers": list(env.wrappers)}
+def _environment(env: CompiledEnv | GymEnv | SeveralEnvs) -> dict[str, Any]:
+    """What a file says of an environment. "python" is what the id of one that is not compiled does not say."""
+    described = {"env": env.id, "env_kwargs": plain({**env.kwargs, "max_episode_steps": env.max_steps})}
+    if isinstance(env, SeveralEnvs):
+        return {**described, "several": [_environment(one) for one in env.envs]}
+    return {**described, "python": None if isinstance(env, CompiledEnv) else {"reason": env.reason, "wrappers": list(env.wrappers)}}
 
 
 def load(model_class: Any, path: str | os.PathLike[str], env: Any, settings: Mapping[str, Any]) -> Any:
@@ -138,18 +141,19 @@ def named(path: str | os.PathLike[str], what: str = "a model") -> Iterator[None]
 def _remade(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> Iterator[Any]:
     """The environment that a file names, closed afterwards. That it can't be made here need not be the file's fault."""
     with named(path):
-        env_id, kwargs, python = manifest["env"], manifest["env_kwargs"], manifest.get("python")
-    try:
-        env = _made(env_id, kwargs) if python is None else _in_python(env_id, kwargs, python, manifest["config"])
-    except Exception as error:  # of Gymnasium, of MuJoCo, of the file system
-        raise checkpoint.CheckpointError(
-            f"{os.fspath(path)}: its environment {env_id!r} can't be made: {error}; ARS.load(path, env=...) takes one that can"
-        ) from error
-    try:
-        yield env
-    finally:
-        if isinstance(env, gymnasium.Env):
-            env.close()
+        described = [(one["env"], one["env_kwargs"], one.get("python")) for one in manifest.get("several", [manifest])]
+    with contextlib.ExitStack() as stack:
+        made = []
+        for env_id, kwargs, python in described:
+            try:
+                env = _made(env_id, kwargs) if python is None else _in_python(env_id, kwargs, python, manifest["config"])
+            except Exception as error:  # of Gymnasium, of MuJoCo, of the file system
+                told = f"{os.fspath(path)}: its environment {env_id!r} can't be made: {error}"
+                raise checkpoint.CheckpointError(f"{told}; ARS.load(path, env=...) takes one that can") from error
+            made.append(env)
+            if isinstance(env, gymnasium.Env):
+                stack.callback(env.close)
+        yield made if "several" in manifest else made[0]
 
 
 def _made(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env:
@@ -238,6 +242,8 @@ def _restore(model: Any, counters: Mapping[str, int], arrays: Mapping[str, np.nd
     model._slots = [array(f"optimizer_{k}", slot) for k, slot in enumerate(model._slots)]
     mean, m2 = array("filter_mean", model._moments[1]), array("filter_m2", model._moments[2])
     model._moments = (counters["observations"], mean, m2)
+    if "gradient" in arrays:
+        model._gradient = array("gradient", model.theta)
     if model.config.normalize_observations:
         model.policy.filter = model._filter(model._moments)
     for name in _COUNTERS:

@@ -182,6 +182,29 @@ def test_a_loaded_run_goes_on_with_the_same_bits(weighting, tmp_path):
     np.testing.assert_equal(rows, {name: value for name, value in whole.record.items() if not name.startswith("time/")})
 
 
+@pytest.mark.parametrize(
+    "env",
+    ["HalfCheetah-v5", [gymnasium.make("Pendulum-v1", g=g) for g in (9.0, 4.0)], ["MountainCarContinuous-v0"] * 2],
+    ids=["terms", "variants", "twins"],
+)
+def test_the_tasks_of_a_file_are_found_again(env, tmp_path):
+    settings = {"weighting": "std", "n_delta": 2, "max_episode_steps": 10}
+    whole, half = trained(env, n_iterations=10, **settings), trained(env, n_iterations=7, **settings)
+    half.save(tmp_path / "model")
+    model = ARS.load(tmp_path / "model.zip")
+    model.learn(10**9, lambda local, _: model.iteration < 10, reset_num_timesteps=False)
+    assert model.objectives.names == whole.objectives.names
+    np.testing.assert_array_equal(model.theta, whole.theta)
+
+
+def test_the_log_of_a_loaded_run_goes_on_with_its_first_row(tmp_path):
+    whole = trained(n_iterations=9)
+    trained(n_iterations=8).save(tmp_path / "model")
+    model = ARS.load(tmp_path / "model.zip").learn(1, reset_num_timesteps=False)
+    assert model.iteration == 9
+    assert model.record["gradient/cos_prev"] == whole.record["gradient/cos_prev"]
+
+
 def test_the_arguments_of_a_method_are_in_the_file(tmp_path):
     method = GradNorm(alpha=0.5, update="paper", min_weight=0.01, initial_losses=["first", 2.0, 3.0])
     trained(weighting=method, n_iterations=7).save(tmp_path / "model")
