@@ -60,7 +60,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
 def _divided(state: Mapping[str, Any], path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The plain data of a nested state, and its arrays by their path."""
-    values, arrays = {}, {}
+    values: dict[str, Any] = {}
+    arrays: dict[str, np.ndarray] = {}
     for name, value in state.items():
         if isinstance(value, Mapping):
             values[name], inner = _divided(value, f"{path}.{name}")

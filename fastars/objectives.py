@@ -88,7 +88,7 @@ class Objectives:
         names: Sequence[str],
         preference: Sequence[float] | None = None,
         utopia: Sequence[float] | None = None,
-        highest: Sequence[float] | None = None,
+        highest: Sequence[float] | FloatArray | None = None,
     ) -> None:
         self.method, self.names = method, tuple(names)
         n_tasks = len(self.names)
@@ -149,7 +149,7 @@ class Objectives:
 
     def rows(self) -> dict[str, float]:
         """Rows of the log: each task's loss, where it is known, and whether it takes part."""
-        rows = {}
+        rows: dict[str, float] = {}
         for name, loss, masked in zip(self.names, self.losses.tolist(), self.masked.tolist(), strict=True):
             rows |= {f"tasks/{name}/loss": loss, f"tasks/{name}/masked": float(masked)}
         return rows
