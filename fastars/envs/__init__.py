@@ -208,8 +208,6 @@ def _single(env: Any, compiled: bool | None, max_episode_steps: int | None, task
         env = _bare_id(env)
         if compiled is not False or env not in gymnasium.registry:
             env = compiled_id(env)
-        if tasks and env in TERMS:
-            env = with_terms(compiled_env(env))
     reason = _BY_CHOICE
     if compiled is not False:
         try:
