@@ -271,6 +271,12 @@ def _pcgrad(size: str) -> tuple[Any, ...]:
     return _gram(size), np.array([draw.permutation(n_tasks) for _ in range(n_tasks)])
 
 
+def _balance(size: str) -> tuple[Any, ...]:
+    """Weights, norms and loss ratios of tasks whose sizes differ by orders of magnitude, and alpha."""
+    draw, n_tasks = _draw(size), _N_TASKS[size]
+    return draw.uniform(0.1, 2.0, n_tasks), 10.0 ** draw.uniform(-3, 3, n_tasks), draw.uniform(0.1, 2.0, n_tasks), 1.5
+
+
 ROLLOUT = "the polynomial sine and NumPy's differ by an ulp, and moments are summed in another order"
 ORDER = "sums in another order, and products that are not rounded before they are added"
 SOLVER = "LAPACK's solutions of linear systems and eigenvalues"
@@ -311,6 +317,11 @@ CASES = [
     Case("task_diagnostics", _task_diagnostics, rtol=1e-10, atol=1e-12, reason=SOLVER),
     Case("brown_forsythe", _brown_forsythe, rtol=1e-11, reason=BETA),
     Case("koenker", _koenker, rtol=1e-14, reason=BETA),
+    Case("gradnorm_gradient", _balance),
+    Case("gradnorm_closed", lambda size: _balance(size)[1:], rtol=1e-14, reason=TRANSCENDENTAL),
+    Case("gradnorm_log", lambda size: (*_balance(size), 0.1), rtol=1e-14, reason=TRANSCENDENTAL),
+    Case("gradnorm_softmax", _balance, rtol=1e-12, atol=1e-12, reason=TRANSCENDENTAL),
+    Case("bounded_weights", lambda size: (_balance(size)[1], 0.25, float(_N_TASKS[size])), rtol=1e-15, reason=ORDER),
     Case("gram", lambda size: (_gradients(size),), rtol=1e-12, atol=1e-8, reason=ORDER),
     Case("gradient_norms", lambda size: (_gradients(size),)),
     Case("debiased_gram", _debiased_gram),

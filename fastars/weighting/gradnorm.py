@@ -36,7 +36,7 @@ class GradNorm(Method):
     update : {"log", "closed", "paper", "softmax"}
         "log": a step in the logarithms of the weights, which has the fixed point "closed" and resolves any ratio of weights.
         "closed": w_i proportional to r_i^alpha / |grad L_i|, at once. "paper": Adam on the weights. "softmax": Adam on v with
-        w = T softmax(v), as LibMTL does it.
+        w = T softmax(v), as LibMTL does it. Adam hardly moves where gradients are below its epsilon, 1e-8.
     learning_rate : float, optional
         Default: 0.1 for "log", 0.025 (the paper's) for "paper" and "softmax"; without effect for "closed".
     min_weight : float
