@@ -239,7 +239,7 @@ class ARS:
         self._slots: list[FloatArray] = [np.zeros(self.n_weights) for _ in range(n_slots)]
         if self.config.normalize_observations:
             self.policy.filter = self._filter(self._moments)
-        self.record: dict[str, float] = {}
+        self.record: dict[str, float | None] = {}
 
     @property
     def _ops(self) -> Any:
@@ -506,7 +506,7 @@ class ARS:
             "train/weights_norm": info.weights_norm,
             "train/weights_std": info.weights_std,
             "train/step_norm": info.step_norm,
-            "train/update_ratio": info.update_ratio,
+            "train/update_ratio": None if math.isnan(info.update_ratio) else info.update_ratio,
             **rows,
             **({} if self.objectives is None else self.objectives.rows()),
             "health/nonfinite_returns": self.dropped_pairs,
@@ -535,17 +535,18 @@ class ARS:
         if sigma == 0.0:
             return {}, self._gradient, None
         objectives, n_delta = self.objectives, self.config.n_delta
-        diagnosis = Diagnosis(self._ops, self._env.task_names, self._gradient)
+        diagnosis = Diagnosis(self._env.task_names)
+        diagnosis.previous = self._gradient
         tasks = returns[:, :, np.newaxis]
         if objectives is not None:
             tasks = rollouts.task_returns.reshape(n_delta, 2, -1, objectives.n_tasks).mean(axis=2)
         estimate = estimate_gradients(self._ops, tasks, self.noise, indices, sigma, self.n_weights, self.n_threads)
         gradient = estimate.gradients[0] if objectives is None else objectives.weights @ estimate.gradients
-        rows = diagnosis.rows(estimate, gradient, returns, sigma, selected)
-        rows |= diagnosis.spread_rows(rollouts.returns.reshape(n_delta, 2, -1), rollouts.lengths.reshape(n_delta, 2, -1))
+        rows = diagnosis.rows(self._ops, estimate, gradient, returns, sigma, selected)
+        rows |= diagnosis.spread_rows(self._ops, rollouts.returns.reshape(n_delta, 2, -1), rollouts.lengths.reshape(n_delta, 2, -1))
         if objectives is None or len(estimate.kept) == 0:
             return rows, diagnosis.previous, None
-        found, gram, debiased = diagnosis.tasks(estimate, tasks, objectives.weights)
+        found, gram, debiased = diagnosis.tasks(self._ops, estimate, tasks, objectives.weights)
         evidence = Evidence(found.returns, found.stds, gram, debiased, len(estimate.kept), self.n_weights)
         return rows | diagnosis.task_rows(found, objectives.weights), diagnosis.previous, evidence
 

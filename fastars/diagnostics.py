@@ -99,12 +99,8 @@ class Diagnosis:
 
     Parameters
     ----------
-    ops : module
-        `fastars.kernels` or `fastars.reference`.
     task_names : sequence of str
         Names of the tasks; none for a scalar reward.
-    previous : ndarray of float64, shape (n_weights,), optional
-        Gradient of the last iteration that had one.
 
     Attributes
     ----------
@@ -112,18 +108,19 @@ class Diagnosis:
         Gradient of the last iteration that had one.
     """
 
-    def __init__(self, ops: ModuleType, task_names: Sequence[str] = (), previous: FloatArray | None = None) -> None:
-        self.previous = previous
-        self._ops = ops
+    def __init__(self, task_names: Sequence[str] = ()) -> None:
+        self.previous: FloatArray | None = None
         self._names = tuple(task_names)
 
     def rows(
-        self, estimate: Estimate, gradient: FloatArray, returns: FloatArray, sigma: float, selected: IntArray
+        self, ops: ModuleType, estimate: Estimate, gradient: FloatArray, returns: FloatArray, sigma: float, selected: IntArray
     ) -> dict[str, float]:
         """Rows about the gradient of the reward that is maximised; NaN where a figure is undefined.
 
         Parameters
         ----------
+        ops : module
+            `fastars.kernels` or `fastars.reference`.
         estimate : Estimate
             Gradients of the tasks.
         gradient : ndarray of float64, shape (n_weights,)
@@ -140,16 +137,18 @@ class Diagnosis:
         dict of str to float
         """
         previous = self.previous if self.previous is not None else np.zeros_like(gradient)
-        found = self._ops.diagnostics(returns, estimate.kept, estimate.squares, gradient, previous, sigma, selected)
+        found = ops.diagnostics(returns, estimate.kept, estimate.squares, gradient, previous, sigma, selected)
         if len(estimate.kept) > 0:
             self.previous = gradient
         return dict(zip(_GRADIENT_ROWS, found, strict=True))
 
-    def spread_rows(self, returns: FloatArray, lengths: IntArray) -> dict[str, float]:
+    def spread_rows(self, ops: ModuleType, returns: FloatArray, lengths: IntArray) -> dict[str, float]:
         """A row about the noise of returns: a p-value below 0.01 says that it differs from direction to direction.
 
         Parameters
         ----------
+        ops : module
+            `fastars.kernels` or `fastars.reference`.
         returns : ndarray of float64, shape (n_delta, 2, m)
             Returns of m episodes per candidate.
         lengths : ndarray of int64, shape (n_delta, 2, m)
@@ -161,14 +160,18 @@ class Diagnosis:
             "returns/het_bf_p" (`brown_forsythe`) for 4 episodes and more, else "returns/het_bp_p" (`koenker`).
         """
         if returns.shape[2] > 3:  # of 3, one is the median and 0 from it: the test found nothing
-            return {"returns/het_bf_p": self._ops.brown_forsythe(returns)[1]}
-        return {"returns/het_bp_p": self._ops.koenker(returns, lengths)[1]}
+            return {"returns/het_bf_p": ops.brown_forsythe(returns)[1]}
+        return {"returns/het_bp_p": ops.koenker(returns, lengths)[1]}
 
-    def tasks(self, estimate: Estimate, task_returns: FloatArray, weights: FloatArray) -> tuple[Any, FloatArray, FloatArray]:
+    def tasks(
+        self, ops: ModuleType, estimate: Estimate, task_returns: FloatArray, weights: FloatArray
+    ) -> tuple[Any, FloatArray, FloatArray]:
         """(diagnostics of the tasks, their Gram matrix, the same without its bias).
 
         Parameters
         ----------
+        ops : module
+            `fastars.kernels` or `fastars.reference`.
         estimate : Estimate
             Gradients of the tasks.
         task_returns : ndarray of float64, shape (n_delta, 2, T)
@@ -176,9 +179,9 @@ class Diagnosis:
         weights : ndarray of float64, shape (T,)
             Weights of the tasks in this iteration.
         """
-        gram = self._ops.gram(estimate.gradients)
-        debiased = self._ops.debiased_gram(gram, estimate.differences, estimate.squares) if len(estimate.kept) > 1 else gram
-        return self._ops.task_diagnostics(task_returns[estimate.kept], weights, gram, debiased), gram, debiased
+        gram = ops.gram(estimate.gradients)
+        debiased = ops.debiased_gram(gram, estimate.differences, estimate.squares) if len(estimate.kept) > 1 else gram
+        return ops.task_diagnostics(task_returns[estimate.kept], weights, gram, debiased), gram, debiased
 
     def task_rows(self, found: Any, weights: FloatArray) -> dict[str, float]:
         """Rows about the tasks: each by its name, and how they stand to each other; NaN where a figure is undefined."""

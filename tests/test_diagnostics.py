@@ -1,7 +1,11 @@
 """What an iteration says about itself: the figures, their rows in the log, and the statistics that they promise."""
 
+import itertools
 import math
+import re
+from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +17,7 @@ from fastars.diagnostics import Diagnosis, estimate_gradients
 
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
 NONE = np.zeros(0, np.int64)
+PAGE = (Path(__file__).parent.parent / "docs" / "diagnostics.md").read_text(encoding="utf-8")
 TASKS = ("speed", "energy", "comfort")
 
 
@@ -28,6 +33,10 @@ def diagnosed(backend, returns, deltas, sigma, selected=NONE, previous=None):
     (gradient,) = estimate.gradients
     previous = np.zeros_like(gradient) if previous is None else previous
     return backend.diagnostics(returns, estimate.kept, estimate.squares, gradient, previous, sigma, selected)
+
+
+def task_rows(diagnosis, backend, estimate, returns, weights):
+    return diagnosis.task_rows(diagnosis.tasks(backend, estimate, returns, weights)[0], weights)
 
 
 def linear_returns(deltas, slopes, sigma, level=3.0):
@@ -302,8 +311,10 @@ def test_task_diagnostics_of_hand_worked_numbers(backend):
 
 
 @BACKENDS
-def test_pareto_gap_of_hand_worked_numbers(backend):
+def test_pareto_gap_and_smallest_cosine_of_hand_worked_numbers(backend):
     returns, weights = np.random.default_rng(0).standard_normal((5, 2, 2)), np.ones(2)
+    excess = backend.task_diagnostics(returns, weights, np.eye(2), np.array([[1.0, -5.0], [-5.0, 1.0]]))
+    assert excess.min_cos == -1.0  # an unbiased estimate may be beyond
     opposite, right = np.array([[4.0, -4.0], [-4.0, 4.0]]), np.array([[4.0, 0.0], [0.0, 4.0]])
     assert backend.task_diagnostics(returns, weights, opposite, opposite).pareto_gap == pytest.approx(0.0, abs=1e-7)
     assert backend.task_diagnostics(returns, weights, right, right).pareto_gap == pytest.approx(math.sqrt(0.5))
@@ -331,11 +342,11 @@ def test_figures_are_finite_or_nan_and_keep_their_scale(seed, n, n_tasks, power,
         returns[draw.integers(n), 1, 0] = np.nan
     rows = []
     for scale in (1.0, 2.0**power):
-        diagnosis = Diagnosis(kernels, TASKS[:n_tasks] if n_tasks < 4 else (*TASKS, "safety"))
+        diagnosis = Diagnosis(TASKS[:n_tasks] if n_tasks < 4 else (*TASKS, "safety"))
         estimate = estimated(kernels, returns * scale, deltas, 0.5)
         weighted, weights = returns.sum(axis=2) * scale, np.ones(n_tasks)
-        row = diagnosis.rows(estimate, estimate.gradients.sum(axis=0), weighted, 0.5, estimate.kept)
-        rows.append(row | diagnosis.task_rows(estimate, returns * scale, weights))
+        row = diagnosis.rows(kernels, estimate, estimate.gradients.sum(axis=0), weighted, 0.5, estimate.kept)
+        rows.append(row | task_rows(diagnosis, kernels, estimate, returns * scale, weights))
     for key, value in rows[0].items():
         assert not math.isinf(value), key
         power_of_scale = 2 if key in ("gradient/norm_sq", "gradient/noise_trace") else 1 if key.endswith(("norm", "return")) else 0
@@ -404,9 +415,18 @@ def test_koenker_is_breusch_and_pagans_lagrange_multiplier(backend, m):
 
 
 @BACKENDS
+def test_koenker_counts_no_regressor_that_does_not_vary(backend):
+    """Not even one whose sum is rounded: pairs of 32 / 3 steps in the mean."""
+    draw = np.random.default_rng(1)
+    returns, constant = draw.normal(300.0, 5.0, (20, 2, 3)), np.full((20, 2, 3), 500)
+    assert backend.koenker(returns, np.tile([10, 11, 11], (20, 2, 1))) == backend.koenker(returns, constant)
+
+
+@BACKENDS
 def test_koenker_is_undefined_where_it_says_nothing(backend):
     draw = np.random.default_rng(0)
-    lengths = draw.integers(10, 500, (9, 2, 1))
+    many, lengths = draw.integers(10, 500, (49, 2, 1)), draw.integers(10, 500, (9, 2, 1))
+    assert np.isnan(backend.koenker(np.full((49, 2, 1), 0.1), many)).all()  # whose mean is not 0.1 to the last bit
     linear = 3.0 + np.stack([np.arange(9.0), -np.arange(9.0)], axis=1)[:, :, np.newaxis]
     for returns in (np.full((9, 2, 1), 0.3), linear, np.full((9, 2, 1), np.nan)):
         assert np.isnan(backend.koenker(returns, lengths)).all()
@@ -441,47 +461,70 @@ def test_noise_tests_see_noise_that_differs_and_no_other():
 def test_rows_have_the_figures_by_their_names(backend):
     deltas = draw_deltas(8, 12, 5)
     returns = linear_returns(deltas, np.random.default_rng(8).standard_normal((3, 5)), 0.1)
-    weights, diagnosis = np.array([1.0, 0.5, 2.0]), Diagnosis(backend, TASKS)
+    weights, diagnosis = np.array([1.0, 0.5, 2.0]), Diagnosis(TASKS)
     estimate = estimated(backend, returns, deltas, 0.1)
     gradient, weighted = weights @ estimate.gradients, np.einsum("t,nst->ns", weights, returns)
-    rows = diagnosis.rows(estimate, gradient, weighted, 0.1, np.arange(4))
+    rows = diagnosis.rows(backend, estimate, gradient, weighted, 0.1, np.arange(4))
     assert rows["gradient/norm"] == pytest.approx(np.linalg.norm(gradient))
     assert rows["gradient/norm"] ** 2 == pytest.approx(rows["gradient/norm_sq"])
     assert rows["gradient/norm_debiased"] / math.sqrt(rows["gradient/noise_trace"]) == pytest.approx(rows["gradient/snr"])
     assert rows["gradient/efficiency"] == pytest.approx(rows["gradient/snr"] ** 2 * 6 / 12)
     assert math.isnan(rows["gradient/cos_prev"])
-    assert diagnosis.rows(estimate, 2.0 * gradient, weighted, 0.1, np.arange(4))["gradient/cos_prev"] == pytest.approx(1.0)
-    tasks = diagnosis.task_rows(estimate, returns, weights)
+    assert diagnosis.rows(backend, estimate, 2.0 * gradient, weighted, 0.1, np.arange(4))["gradient/cos_prev"] == pytest.approx(1.0)
+    tasks = task_rows(diagnosis, backend, estimate, returns, weights)
     assert tasks["tasks/energy/return"] == pytest.approx(3.0)
     assert tasks["tasks/energy/weighted_grad_norm"] == pytest.approx(0.5 * tasks["tasks/energy/grad_norm"])
     assert tasks["tasks/comfort/weight"] == 2.0
     pairs = [tasks[f"tasks/cos/{a}/{b}"] for a, b in [("speed", "energy"), ("speed", "comfort"), ("energy", "comfort")]]
     assert tasks["tasks/min_cos"] == min(pairs)
+    norms = [tasks[f"tasks/{name}/grad_norm"] for name in TASKS]
+    similarities = [2 * a * b / (a**2 + b**2) for a, b in itertools.combinations(norms, 2)]
+    assert tasks["tasks/min_similarity"] == pytest.approx(min(similarities))
     assert tasks["tasks/conflicts"] == sum(cos < 0 for cos in pairs)
     assert all(type(value) is float for value in (rows | tasks).values())
 
 
 def test_rows_of_many_tasks_leave_out_the_cosines_of_pairs():
     returns, names = np.random.default_rng(1).standard_normal((9, 2, 5)), list("abcde")
-    rows = Diagnosis(kernels, names).task_rows(estimated(kernels, returns, draw_deltas(1, 9, 4), 0.1), returns, np.ones(5))
+    rows = task_rows(Diagnosis(names), kernels, estimated(kernels, returns, draw_deltas(1, 9, 4), 0.1), returns, np.ones(5))
     assert not any(key.startswith("tasks/cos/") for key in rows)
     assert -1 <= rows["tasks/min_cos"] <= 1
 
 
 @BACKENDS
 def test_an_iteration_without_a_finite_pair_is_not_compared_with(backend):
-    deltas, diagnosis = draw_deltas(2, 6, 4), Diagnosis(backend)
+    deltas, diagnosis = draw_deltas(2, 6, 4), Diagnosis()
     returns, nothing = np.random.default_rng(2).standard_normal((6, 2)), np.full((6, 2), np.nan)
     for given_returns, expected in ((returns, math.nan), (nothing, math.nan), (returns, 1.0)):
         estimate = estimated(backend, given_returns, deltas, 0.1)
-        row = diagnosis.rows(estimate, estimate.gradients[0], given_returns, 0.1, estimate.kept)
+        row = diagnosis.rows(backend, estimate, estimate.gradients[0], given_returns, 0.1, estimate.kept)
         assert row["gradient/cos_prev"] == pytest.approx(expected, nan_ok=True)
 
 
 @BACKENDS
 def test_spread_rows_take_the_test_that_the_episodes_allow(backend):
-    draw, diagnosis = np.random.default_rng(3), Diagnosis(backend)
+    draw, diagnosis = np.random.default_rng(3), Diagnosis()
     for m, key in ((1, "returns/het_bp_p"), (3, "returns/het_bp_p"), (4, "returns/het_bf_p")):
-        rows = diagnosis.spread_rows(draw.standard_normal((9, 2, m)), draw.integers(10, 99, (9, 2, m)))
+        rows = diagnosis.spread_rows(backend, draw.standard_normal((9, 2, m)), draw.integers(10, 99, (9, 2, m)))
         assert list(rows) == [key]
         assert 0 < rows[key] < 1
+
+
+# --- The page
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compilation")
+def test_the_program_on_the_page_prints_what_is_below_it(capsys):
+    program, printed = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL).groups()
+    exec(compile(program, "diagnostics.md", "exec"), {})
+    assert capsys.readouterr().out == printed
+
+
+def test_every_row_is_on_the_page():
+    deltas, returns = draw_deltas(0, 6, 4), np.random.default_rng(0).standard_normal((6, 2, 3))
+    diagnosis, estimate = Diagnosis(TASKS), estimated(kernels, returns, deltas, 0.1)
+    rows = diagnosis.rows(kernels, estimate, estimate.gradients[0], returns[:, :, 0], 0.1, estimate.kept)
+    rows |= task_rows(diagnosis, kernels, estimate, returns, np.ones(3))
+    assert len(rows) > 30
+    for key in rows:
+        assert f"{key.split('/')[-1]}`" in PAGE or "/cos/" in key, key

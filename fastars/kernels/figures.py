@@ -34,7 +34,8 @@ class Diagnostics(NamedTuple):
     n_eff_dirs : float
         (sum |d_k|)^2 / sum d_k^2; about 0.64 N, 1 where one lucky direction dominates.
     parity_ratio : float
-        Var(R+ + R-) / Var(R+ - R-) over the directions; above 1 means curvature: sigma is too large.
+        Var(R+ + R-) / Var(R+ - R-) over the directions; above 1 means curvature: sigma is too large. (Or noise that the two of a
+        pair share.)
     sigma_ratio : float
         sigma_R / (sigma * grad_norm_debiased), sigma_R the deviation of the 2N returns; about 1, more with noise.
     topb_cut : float
