@@ -60,6 +60,13 @@ def test_program_of_the_page_on_environments_runs(tmp_path):
         assert run(second, tmp_path).startswith("('forward', 'ctrl') [[")
 
 
+@pytest.mark.parametrize("page", ["multi_objective", "diagnostics"])
+def test_programs_of_a_page_run(page, tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL)
+    assert blocks
+    run("\n".join(blocks), tmp_path)
+
+
 def test_numbers_in_readme_tables_are_not_typed_by_hand():
     """Speed tables stand between markers, which `make tables` fills from result files."""
     text = (ROOT / "README.md").read_text()
