@@ -200,6 +200,7 @@ class ARS:
         if self._noise_size < self.n_weights:
             raise ValueError(f"noise_size must be at least the {self.n_weights} weights of the policy, got {self._noise_size}")
         self._noise: np.ndarray | None = None
+        self._square_sums: FloatArray | None = None
         self._logger = Logger(formats=("stdout",) if verbose else ())
         _LOG.info("%s runs %s", self._env.id, self.sampler.description)
         if verbose:
@@ -540,7 +541,10 @@ class ARS:
         tasks = returns[:, :, np.newaxis]
         if objectives is not None:
             tasks = rollouts.task_returns.reshape(n_delta, 2, -1, objectives.n_tasks).mean(axis=2)
-        estimate = estimate_gradients(self._ops, tasks, self.noise, indices, sigma, self.n_weights, self.n_threads)
+        if self._square_sums is None:
+            self._square_sums = self._ops.square_sums(self.noise)
+        noise = self.noise, self._square_sums
+        estimate = estimate_gradients(self._ops, tasks, *noise, indices, sigma, self.n_weights, self.n_threads)
         gradient = estimate.gradients[0] if objectives is None else objectives.weights @ estimate.gradients
         rows = diagnosis.rows(self._ops, estimate, gradient, returns, sigma, selected)
         rows |= diagnosis.spread_rows(self._ops, rollouts.returns.reshape(n_delta, 2, -1), rollouts.lengths.reshape(n_delta, 2, -1))

@@ -14,7 +14,7 @@ from fastars.samplers.compiled import for_blocks
 
 _MAX_PAIRED_TASKS = 4  # of more tasks, the cosine of each pair is too much for a log
 _PARALLEL = 1 << 20  # entries of noise from which a second thread pays
-_COLUMNS = 4_096
+_COLUMNS = 4_096  # of a thread's piece
 
 
 class Estimate(NamedTuple):
@@ -42,6 +42,7 @@ def estimate_gradients(
     ops: ModuleType,
     task_returns: FloatArray,
     noise: NoiseArray,
+    sums: FloatArray,
     indices: IntArray,
     sigma: float,
     n_weights: int,
@@ -57,6 +58,8 @@ def estimate_gradients(
         Returns of the pairs. A direction with one that is not finite is left out, for all tasks.
     noise : ndarray of float32, shape (n_noise,)
         The noise table.
+    sums : ndarray of float64, shape (n_blocks,)
+        `square_sums` of it.
     indices : ndarray of int64, shape (n_delta,)
         Direction k starts at noise[indices[k]].
     sigma : float
@@ -73,24 +76,18 @@ def estimate_gradients(
     n_delta, _, n_tasks = task_returns.shape
     kept, differences = ops.task_differences(task_returns, sigma)
     starts = indices if len(kept) == n_delta else indices[kept]
-    gradients = np.empty((n_tasks, n_weights))
+    squares, gradients = ops.direction_squares(noise, sums, starts, n_weights), np.empty((n_tasks, n_weights))
     if len(kept) * n_weights < _PARALLEL or n_threads == 1:
         ops.task_gradients(differences, noise, starts, gradients)
-        return Estimate(kept, differences, ops.direction_squares(noise, starts, n_weights), gradients)
-    squares = np.empty(len(kept))
-    n_pieces = -(-n_weights // _COLUMNS)
+        return Estimate(kept, differences, squares, gradients)
 
     def work(piece: int) -> None:
-        if piece < n_pieces:
-            low, high = piece * _COLUMNS, min((piece + 1) * _COLUMNS, n_weights)
-            columns = np.empty((n_tasks, high - low))
-            ops.task_gradients(differences, noise, starts + low, columns)
-            gradients[:, low:high] = columns
-        else:
-            first = 8 * (piece - n_pieces)
-            squares[first : first + 8] = ops.direction_squares(noise, starts[first : first + 8], n_weights)
+        low, high = piece * _COLUMNS, min((piece + 1) * _COLUMNS, n_weights)
+        columns = np.empty((n_tasks, high - low))
+        ops.task_gradients(differences, noise, starts + low, columns)
+        gradients[:, low:high] = columns
 
-    for_blocks(work, n_pieces + -(-len(kept) // 8), n_threads)
+    for_blocks(work, -(-n_weights // _COLUMNS), n_threads)
     return Estimate(kept, differences, squares, gradients)
 
 

@@ -210,7 +210,8 @@ def _task_gradients(size: str) -> tuple[Any, ...]:
 
 
 def _direction_squares(size: str) -> tuple[Any, ...]:
-    return _weighted_sums(size)[1:]
+    _, noise, indices, n_weights = _weighted_sums(size)
+    return noise, reference.square_sums(noise), indices, n_weights
 
 
 def _task_returns(size: str) -> np.ndarray:
@@ -312,6 +313,7 @@ CASES = [
     Case("norm", lambda size: (_vectors(size, 1)[0],)),
     Case("task_differences", lambda size: (_task_returns(size), 0.05)),
     Case("task_gradients", _task_gradients),
+    Case("square_sums", lambda size: (_table(size),)),
     Case("direction_squares", _direction_squares),
     Case("diagnostics", _diagnostics),
     Case("task_diagnostics", _task_diagnostics, rtol=1e-10, atol=1e-12, reason=SOLVER),

@@ -25,7 +25,8 @@ def estimated(backend, returns, deltas, sigma):
     """`estimate_gradients` from returns (N, 2) or (N, 2, T) and directions (N, d)."""
     n, d = deltas.shape
     returns = returns if returns.ndim == 3 else returns[:, :, np.newaxis]
-    return estimate_gradients(backend, returns, deltas.astype(np.float32).ravel(), np.arange(n) * d, sigma, d)
+    noise = deltas.astype(np.float32).ravel()
+    return estimate_gradients(backend, returns, noise, backend.square_sums(noise), np.arange(n) * d, sigma, d)
 
 
 def diagnosed(backend, returns, deltas, sigma, selected=NONE, previous=None):
@@ -66,7 +67,19 @@ def test_task_gradients_and_squares_of_hand_worked_numbers(backend):
     noise, indices, gradients = np.array([1, 0, 0, 2], np.float32), np.array([0, 2]), np.full((2, 2), 9.0)
     backend.task_gradients(np.array([[4.0, 1.0], [-2.0, 3.0]]), noise, indices, gradients)
     np.testing.assert_array_equal(gradients, [[2.0, -2.0], [0.5, 3.0]])
-    np.testing.assert_array_equal(backend.direction_squares(noise, indices, 2), [1.0, 4.0])
+    np.testing.assert_array_equal(backend.direction_squares(noise, backend.square_sums(noise), indices, 2), [1.0, 4.0])
+
+
+@BACKENDS
+@pytest.mark.parametrize("n_weights", [1, 511, 512, 513, 1_024, 1_500, 3_000])
+def test_direction_squares_are_those_of_the_entries(backend, n_weights):
+    noise, indices = (
+        np.random.default_rng(1).standard_normal(4_097).astype(np.float32),
+        np.array([0, 1, 511, 512, 513, 1_024, 1_097]),
+    )
+    squares = backend.direction_squares(noise, backend.square_sums(noise), indices, n_weights)
+    expected = [np.sum(noise[i : i + n_weights].astype(np.float64) ** 2) for i in indices]
+    np.testing.assert_allclose(squares, expected, rtol=1e-12)
 
 
 @BACKENDS
@@ -93,7 +106,8 @@ def test_estimate_has_the_same_bits_on_any_number_of_threads():
     noise, indices = draw.standard_normal(200_000).astype(np.float32), draw.integers(0, 150_000, 23)
     returns = draw.standard_normal((23, 2, 3))
     returns[5] = np.nan
-    one, three = (estimate_gradients(kernels, returns, noise, indices, 0.05, 50_000, n) for n in (1, 3))
+    sums = kernels.square_sums(noise)
+    one, three = (estimate_gradients(kernels, returns, noise, sums, indices, 0.05, 50_000, n) for n in (1, 3))
     assert len(one.kept) == 22
     for a, b in zip(one, three, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -255,7 +269,7 @@ def gram_matrices(tau, seed):
     returns = np.stack([SIGMA * noise @ slopes.T, -SIGMA * noise @ slopes.T], axis=2)
     returns[..., 1] += tau * draw.standard_normal(returns.shape[:-1])
     for k in range(REPEATS):
-        estimate = estimate_gradients(kernels, returns[k], noise[k].ravel(), np.arange(N) * D, SIGMA, D)
+        estimate = estimated(kernels, returns[k], noise[k], SIGMA)
         gram = kernels.gram(estimate.gradients)
         raw += gram / REPEATS
         debiased += kernels.debiased_gram(gram, estimate.differences, estimate.squares) / REPEATS

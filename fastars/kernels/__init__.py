@@ -23,7 +23,7 @@ from fastars._structs import (
     identity_filter,
 )
 from fastars.kernels.bargaining import fairgrad, nash_mtl
-from fastars.kernels.directions import direction_squares, task_differences, task_gradients
+from fastars.kernels.directions import direction_squares, square_sums, task_differences, task_gradients
 from fastars.kernels.figures import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from fastars.kernels.filter import filter_from_moments, merge_moments
 from fastars.kernels.gradients import debiased_gram, gradient_norms, gram
@@ -116,6 +116,7 @@ __all__ = [
     "sample_indices",
     "sgd_step",
     "sign_returns",
+    "square_sums",
     "task_diagnostics",
     "task_differences",
     "task_gradients",

@@ -5,7 +5,7 @@ to the last bit wherever both compute with +, -, *, / and sqrt alone.
 """
 
 from .bargaining import fairgrad, nash_mtl
-from .directions import direction_squares, task_differences, task_gradients
+from .directions import direction_squares, square_sums, task_differences, task_gradients
 from .figures import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from .filter import filter_from_moments, merge_moments
 from .gradients import debiased_gram, gradient_norms, gram
@@ -85,6 +85,7 @@ __all__ = [
     "sample_indices",
     "sgd_step",
     "sign_returns",
+    "square_sums",
     "task_diagnostics",
     "task_differences",
     "task_gradients",

@@ -8,6 +8,8 @@ import numpy as np
 
 from .norms import norm_sq
 
+BLOCK = 512
+
 
 def task_differences(task_returns, sigma):
     """(kept, differences): the directions with finite returns (n_delta, 2, T) for all tasks, and their D, (N, T)."""
@@ -23,6 +25,22 @@ def task_gradients(differences, noise, indices, gradients):
     gradients /= max(len(differences), 1)
 
 
-def direction_squares(noise, indices, n_weights):
-    """q_k, (N,)."""
-    return np.array([norm_sq(noise[i : i + n_weights]) for i in indices], np.float64)
+def square_sums(noise):
+    """Sums of squares of the first 0, 512, 1024 ... entries of the noise table."""
+    sums = [0.0]
+    for begin in range(0, len(noise) - BLOCK + 1, BLOCK):
+        sums.append(sums[-1] + norm_sq(noise[begin : begin + BLOCK]))
+    return np.array(sums)
+
+
+def direction_squares(noise, sums, indices, n_weights):
+    """q_k, (N,); of the whole blocks within a direction as a difference of `square_sums`."""
+    squares = []
+    for begin, end in zip(indices, indices + n_weights, strict=True):
+        first, last = -(-begin // BLOCK), end // BLOCK
+        if first < last:
+            ends = norm_sq(noise[begin : first * BLOCK]) + norm_sq(noise[last * BLOCK : end])
+            squares.append(ends + (sums[last] - sums[first]))
+        else:
+            squares.append(norm_sq(noise[begin:end]))
+    return np.array(squares, np.float64)
