@@ -12,6 +12,8 @@ import numpy as np
 from fastars import kernels
 from fastars._structs import FloatArray
 
+_LEAST_POSITIVE = math.ulp(0.0)
+
 NEEDS = ("losses", "norms", "gram", "stds")
 State = dict[str, Any]
 
@@ -53,7 +55,7 @@ class Method:
     Attributes
     ----------
     mask : ndarray of bool, shape (T,)
-        Tasks that take part. The others keep their weights.
+        Tasks that take part. The others keep their weights, and may have any losses and gradients, NaN included.
     freeze : bool
         While True, no weight changes.
     n_steps : int
@@ -216,9 +218,9 @@ class Method:
     def _checked(self, losses: Any, norms: Any, grads: Any, gram: Any, stds: Any) -> Inputs:
         """What a step was told, as float64."""
         if grads is not None:
-            gram = kernels.gram(_rows(grads))
+            gram = self._gram(_rows(grads))
         given = {
-            name: self._array(name, value, self.n_tasks)
+            name: self._array(name, value)
             for name, value in (("losses", losses), ("norms", norms), ("gram", gram), ("stds", stds))
             if value is not None
         }
@@ -236,28 +238,43 @@ class Method:
                 raise ValueError(f"{name} must have {n_tasks} entries, one per task, got {length}")
         if n_tasks == 0:
             raise ValueError(f"{type(self).__name__}.step needs to be told of the tasks: n_tasks is not known")
-        if self.positive_losses and "losses" in needs and min(given["losses"].tolist()) <= 0.0:
-            for i in np.flatnonzero(given["losses"] <= 0.0):
-                raise ValueError(
-                    f"losses must be positive for {type(self).__name__}, got {given['losses'][i]:g} for {self._task(i)}"
-                )
+        if self.positive_losses and "losses" in needs:
+            self._at_least("losses", given["losses"], _LEAST_POSITIVE, f"positive for {type(self).__name__}")
         mask = np.ones(n_tasks, np.bool_) if self._mask is None else self._mask
         tasks = slice(None) if self._mask is None or mask.all() else np.flatnonzero(mask)
         return Inputs(given.get("losses"), given.get("norms"), given.get("gram"), given.get("stds"), mask, tasks)
 
-    def _array(self, name: str, value: Any, n_tasks: int | None) -> FloatArray:
+    def _gram(self, rows: np.ndarray) -> FloatArray:
+        """Products of gradients, which are finite if the squares are."""
+        if self.n_tasks not in (None, len(rows)):
+            raise ValueError(f"grads must have {self.n_tasks} entries, one per task, got {len(rows)}")
+        gram: FloatArray = kernels.gram(rows)
+        for i, square in enumerate(gram.diagonal().tolist()):
+            if not math.isfinite(square) and (self._mask is None or self._mask[i]):
+                raise ValueError(f"grads must be finite, and so must their squares, got a square of {square:g} for {self._task(i)}")
+        return gram
+
+    def _array(self, name: str, value: Any) -> FloatArray:
+        """Numbers that fit; nobody looks at those of masked tasks."""
         array = _float64(name, value)
         if array.ndim != (2 if name == "gram" else 1) or (name == "gram" and array.shape[0] != array.shape[1]):
             shape = "(T, T)" if name == "gram" else "(T,)"
             raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-        if n_tasks is not None and len(array) != n_tasks:
-            raise ValueError(f"{name} must have {n_tasks} entries, one per task, got {len(array)}")
-        if not _is_finite(array):
-            bad = int(np.argmin(np.isfinite(array).reshape(len(array), -1).all(axis=1)))
-            raise ValueError(f"{name} must be finite, got {array[bad]} for {self._task(bad)}")
-        if name in ("norms", "stds") and min(array.tolist(), default=0.0) < 0.0:
-            raise ValueError(f"{name} must be at least 0, got {array.min():g} for {self._task(int(array.argmin()))}")
+        if self.n_tasks is not None and len(array) != self.n_tasks:
+            raise ValueError(f"{name} must have {self.n_tasks} entries, one per task, got {len(array)}")
+        looked_at = array if self._mask is None else array[np.ix_(*(self._mask,) * array.ndim)]
+        if not _is_finite(looked_at):
+            tasks = np.arange(len(array)) if self._mask is None else np.flatnonzero(self._mask)
+            bad = int(np.argmin(np.isfinite(looked_at).reshape(len(tasks), -1).all(axis=1)))
+            raise ValueError(f"{name} must be finite, got {looked_at[bad]} for {self._task(tasks[bad])}")
+        if name in ("norms", "stds"):
+            self._at_least(name, array, 0.0, "at least 0")
         return array
+
+    def _at_least(self, name: str, array: FloatArray, least: float, allowed: str) -> None:
+        for i, value in enumerate(array.tolist()):
+            if value < least and (self._mask is None or self._mask[i]):
+                raise ValueError(f"{name} must be {allowed}, got {value:g} for {self._task(i)}")
 
     def _task(self, i: Any) -> str:
         return f"task {int(i)}" if self.names is None else f"task {self.names[i]!r}"

@@ -1,0 +1,348 @@
+"""What weighting methods have in common: what a step takes, what it leaves behind, and what stays as it was when it fails."""
+
+import copy
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fastars.weighting import (
+    METHODS,
+    CAGrad,
+    Custom,
+    DynamicWeightAverage,
+    Fixed,
+    GradNorm,
+    Method,
+    StandardDeviation,
+    UncertaintyWeighting,
+    Uniform,
+    make_method,
+)
+from fastars.weighting.method import Step
+
+GRADS = np.array([[3.0, 4.0], [0.0, 1.0]])
+
+
+class Doubling(Method):
+    """Twice the weights in every step, until a loss is 13."""
+
+    name = "doubling"
+
+    @property
+    def needs(self):
+        return ("losses",)
+
+    def _first(self, n_tasks):
+        return np.ones(n_tasks), {"n_calls": 0}
+
+    def _next(self, weights, state, inputs):
+        if 13.0 in inputs.losses:
+            raise ValueError("13")
+        return Step(weights, 2 * weights, {"n_calls": state["n_calls"] + 1}, lambda: {"doubled": 2 * weights})
+
+
+# --- What a step takes
+
+
+@pytest.mark.parametrize(
+    "grads",
+    [
+        GRADS,
+        GRADS.astype(np.float32),
+        GRADS.astype(np.int64),
+        np.asfortranarray(GRADS),
+        list(GRADS),
+        [gradient.reshape(1, 2) for gradient in GRADS],
+        GRADS.tolist(),
+    ],
+    ids=["float64", "float32", "int64", "Fortran", "list", "shaped", "numbers"],
+)
+def test_gradients_give_norms(grads):
+    method = GradNorm(alpha=0.0)
+    method.step(grads=grads)
+    np.testing.assert_array_equal(method.info["norms"], [5.0, 1.0])
+
+
+def test_gram_matrix_gives_norms():
+    """Its diagonal; that of a debiased one may be negative."""
+    method = GradNorm(alpha=0.0)
+    method.step(gram=[[25.0, 4.0], [4.0, 1.0]])
+    np.testing.assert_array_equal(method.info["norms"], [5.0, 1.0])
+    method.step(gram=[[25.0, 4.0], [4.0, -1.0]])
+    np.testing.assert_array_equal(method.info["weighted_norms"] > 0.0, True)
+    assert method.info["norms"][1] == 1e-8 * 5.0
+
+
+def test_norms_that_are_given_go_before_those_of_the_gram_matrix():
+    method = GradNorm(alpha=0.0)
+    method.step(norms=[2.0, 2.0], gram=[[25.0, 4.0], [4.0, 1.0]])
+    np.testing.assert_array_equal(method.info["norms"], [2.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"grads": [[1.0, 2.0], [1.0]]}, "all tasks need gradients of one length, got 2, 1"),
+        ({"grads": GRADS[0]}, r"grads must have shape \(T, d\), got \(2,\)"),
+        ({"grads": [["a", "b"], ["c", "d"]]}, "grads must be numbers, a row per task"),
+        ({"grads": np.ones((2, 0))}, r"grads must have shape \(T, d\), got \(2, 0\)"),
+        ({"grads": [[1.0, 2.0], [np.nan, 1.0]]}, "grads must be finite, and so must their squares, got a square of nan for task 1"),
+        ({"grads": [[1.0, 2.0], [1e200, 1.0]]}, "grads must be finite, and so must their squares, got a square of inf for task 1"),
+        ({"grads": np.ones((3, 4))}, "grads must have 2 entries, one per task, got 3"),
+        ({"gram": np.ones((2, 3))}, r"gram must have shape \(T, T\), got \(2, 3\)"),
+        ({"gram": [[1.0, np.nan], [np.nan, 1.0]]}, r"gram must be finite, got \[ 1. nan\] for task 0"),
+        ({"norms": [[1.0, 1.0]]}, r"norms must have shape \(T,\), got \(1, 2\)"),
+        ({"norms": ["a", "b"]}, "norms must be numbers"),
+        ({"norms": [1.0]}, "norms must have 2 entries, one per task, got 1"),
+        ({"norms": [1.0, 1.0], "losses": [1.0]}, "losses must have 2 entries, one per task, got 1"),
+        ({"losses": [1.0, 1.0]}, r"GradNorm.step needs norms= \(or gram= or grads=\)"),
+    ],
+)
+def test_what_a_step_can_not_use_is_named(given, message):
+    method = GradNorm(2, alpha=0.0)
+    with pytest.raises(ValueError, match=message):
+        method.step(**given)
+    assert method.n_steps == 0
+
+
+def test_lengths_must_agree_where_the_number_of_tasks_is_not_known():
+    method = GradNorm()
+    with pytest.raises(ValueError, match="norms must have 2 entries, one per task, got 3"):
+        method.step(losses=[1.0, 1.0], norms=[1.0, 1.0, 1.0])
+    assert method.n_tasks is None
+
+
+def test_a_method_that_needs_nothing_has_to_know_how_many_tasks_there_are():
+    with pytest.raises(ValueError, match=r"Uniform\.step needs to be told of the tasks: n_tasks is not known"):
+        Uniform().step()
+    with pytest.raises(ValueError, match="Uniform has no weights before its first step: n_tasks is not known"):
+        _ = Uniform().weights
+    np.testing.assert_array_equal(Uniform(3).step(), [1.0, 1.0, 1.0])
+
+
+# --- What a step leaves behind
+
+
+def test_a_step_that_fails_changes_nothing():
+    method = Doubling(2)
+    method.step(losses=[1.0, 1.0])
+    before = method.state_dict()
+    with pytest.raises(ValueError, match="13"):
+        method.step(losses=[1.0, 13.0])
+    np.testing.assert_equal(method.state_dict(), before)
+
+
+def test_weights_that_are_not_finite_are_an_error_that_names_the_input():
+    method = Custom(lambda gram, losses: 1.0 / losses, 2)
+    method.step(losses=[1.0, 2.0], gram=np.eye(2))
+    before = method.state_dict()
+    with pytest.raises(ValueError, match=r"Custom has no finite weights for losses=\[0.0, 1.0\], norms=\[1.0, 1.0\]"):
+        method.step(losses=[0.0, 1.0], gram=np.eye(2))
+    np.testing.assert_equal(method.state_dict(), before)
+
+
+def test_info_is_computed_when_it_is_asked_for():
+    method, calls = Doubling(1), []
+    method.step(losses=[1.0])
+    method._info_of_step = lambda: calls.append(1) or {"a": 1}
+    assert calls == []
+    assert method.info == method.info == {"a": 1}
+    assert calls == [1]
+
+
+def test_update_every_skips_steps():
+    method = Doubling(1, update_every=3)
+    assert [float(method.step(losses=[1.0])[0]) for _ in range(7)] == [1.0, 2.0, 2.0, 2.0, 4.0, 4.0, 4.0]
+
+
+def test_frozen_weights_are_used_and_counted():
+    method = Doubling(1)
+    method.freeze = True
+    assert [float(method.step(losses=[1.0])[0]) for _ in range(3)] == [1.0, 1.0, 1.0]
+    method.freeze = False
+    assert [float(method.step(losses=[1.0])[0]) for _ in range(2)] == [1.0, 2.0]
+    assert method.mean_weights_ == [1.2]
+
+
+@pytest.mark.parametrize("mask", [[False, False], [True, True, True], [[True, False]], []])
+def test_mask_must_leave_a_task(mask):
+    method = Uniform(2)
+    with pytest.raises(ValueError, match="mask must be True for at least one of 2 tasks"):
+        method.mask = mask
+    assert method.mask.all()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_nobody_looks_at_masked_tasks(name):
+    method, other = make_method(name, 3), make_method(name, 3)
+    given = {"losses": [1.0, 0.5, 2.0], "grads": [*GRADS, [1.0, 1.0]], "stds": [1.0, 3.0, 2.0]}
+    absent = {"losses": [1.0, np.nan, 2.0], "grads": [GRADS[0], GRADS[1] * np.nan, [1.0, 1.0]], "stds": [1.0, -1.0, 2.0]}
+    for one in (method, other):
+        one.mask = [True, False, True]
+    for _ in range(3):
+        np.testing.assert_array_equal(method.step(**absent), other.step(**given))
+    np.testing.assert_array_equal(method.weights, other.weights)
+
+
+def test_normalized_weights_of_any_sign_have_a_sum_of_absolute_values():
+    np.testing.assert_array_equal(Fixed(constants=[3.0, -1.0], normalize="sum").step(), [0.75, -0.25])
+    np.testing.assert_array_equal(Fixed(constants=[3.0, -1.0], normalize="mean").weights, [1.5, -0.5])
+    np.testing.assert_array_equal(Fixed(constants=[0.0, 0.0], normalize="sum").weights, [0.0, 0.0])
+
+
+# --- Files
+
+
+def test_state_of_another_method_or_of_other_tasks_is_refused():
+    method, two, three = UncertaintyWeighting(2), GradNorm(2), UncertaintyWeighting(3)
+    for other in (two, three):
+        other.step(losses=np.ones(other.n_tasks), norms=np.ones(other.n_tasks))
+    before = method.state_dict()
+    with pytest.raises(ValueError, match="the state must be one of 'uncertainty', got 'gradnorm'"):
+        method.load_state_dict(two.state_dict())
+    with pytest.raises(ValueError, match="the state must be one of 2 tasks, got 3"):
+        method.load_state_dict(three.state_dict())
+    np.testing.assert_equal(method.state_dict(), before)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weights": np.array([1.0, np.nan])}, "weights must be 2 finite numbers"),
+        ({"weights": np.ones(3)}, "weights must be 2 finite numbers"),
+        ({"n_steps": -1}, "n_steps must be an integer of at least 0, got -1"),
+        ({"state": {}}, "the state has no fitting 'losses'"),
+        ({"state": {"losses": np.ones(3)}}, "the state has no fitting 'losses'"),
+    ],
+)
+def test_damaged_state_is_refused(change, message):
+    method = DynamicWeightAverage(2)
+    method.step(losses=[1.0, 2.0])
+    state = method.state_dict()
+    with pytest.raises(ValueError, match=message):
+        method.load_state_dict({**state, **change})
+    np.testing.assert_equal(method.state_dict(), state)
+
+
+def test_state_is_the_callers_own():
+    method = GradNorm(2)
+    method.step(losses=[1.0, 2.0], norms=[1.0, 3.0])
+    state = method.state_dict()
+    weights = method.weights
+    state["weights"][:] = 0.0
+    state["state"]["initial"][:] = 0.0
+    np.testing.assert_array_equal(method.weights, weights)
+    assert method.state_dict()["state"]["initial"][0] == 1.0
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda method: pickle.loads(pickle.dumps(method))], ids=["copy", "pickle"])
+def test_a_copy_goes_on_with_the_same_bits(name, copied):
+    method = make_method(name, 2)
+    given = {"losses": [1.0, 2.0], "grads": GRADS, "stds": [1.0, 3.0]}
+    method.step(**given)
+    other = copied(method)
+    for _ in range(3):
+        np.testing.assert_array_equal(other.step(**given), method.step(**given))
+    np.testing.assert_equal(other.info, method.info)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "GradNorm(n_tasks=2, alpha=0.5, update='paper', learning_rate=0.01, initial_losses=[1.0, 'first'])",
+        "UncertaintyWeighting(names=('a', 'b'), kind=['laplace', 'liebel'], update='sgd')",
+        "FAMO(n_tasks=2, lower_bounds=[0.0, 1.0], decay=1e-05)",
+        "STCH(n_tasks=2, mu=0.5, preference=[0.25, 0.75], reference=[0.0, 1.0])",
+        "RandomWeighting(seed=3, normalize='mean', update_every=2)",
+        "Fixed(n_tasks=2, constants=[1.0, -2.0])",
+    ],
+)
+def test_repr_says_what_is_not_a_default(expression):
+    import fastars.weighting
+
+    assert repr(eval(expression, {name: getattr(fastars.weighting, name) for name in fastars.weighting.__all__})) == expression
+
+
+# --- Those that are simple
+
+
+def test_fixed_weights_are_those_given():
+    method = Fixed(constants=[1.0, -2.0])
+    np.testing.assert_array_equal(method.step(), [1.0, -2.0])
+    np.testing.assert_array_equal(method.weights, [1.0, -2.0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"constants": [1.0, np.inf]}, "constants must be finite numbers, one per task"),
+        ({"constants": []}, "constants must be finite numbers, one per task"),
+        ({"constants": [1.0], "n_tasks": 2}, "constants must have 2 entries, one per task"),
+    ],
+)
+def test_constants_must_fit(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Fixed(**arguments)
+
+
+def test_standard_deviations_are_divided_by():
+    np.testing.assert_allclose(StandardDeviation().step(stds=[3.0, 1.0]), [0.5, 1.5], rtol=1e-15)
+    assert np.isfinite(StandardDeviation().step(stds=[3.0, 0.0])).all()
+    np.testing.assert_array_equal(StandardDeviation().step(stds=[0.0, 0.0]), [1.0, 1.0])
+
+
+def test_equal_norms_are_the_closed_form_of_gradnorm_with_alpha_0():
+    stds = np.array([3.0, 0.2, 1.0])
+    method = GradNorm(alpha=0.0, update="closed")
+    method.step(norms=stds)
+    np.testing.assert_allclose(method.weights, StandardDeviation().step(stds=stds), rtol=1e-14)
+
+
+def test_a_function_may_be_a_method():
+    method = make_method(lambda gram, losses: losses / np.diag(gram), 2)
+    np.testing.assert_array_equal(method.step(losses=[1.0, 2.0], grads=GRADS), [1.0 / 25.0, 2.0])
+    with pytest.raises(ValueError, match=r"the function must give 2 weights, got shape \(3,\)"):
+        Custom(lambda gram, losses: np.ones(3)).step(losses=[1.0, 2.0], grads=GRADS)
+    with pytest.raises(TypeError, match="function must be callable, got 3"):
+        Custom(3)
+
+
+# --- The registry
+
+
+def test_a_method_is_made_by_its_name():
+    method = make_method("cagrad", 2, names=("a", "b"), c=0.25)
+    assert isinstance(method, CAGrad)
+    assert (method.n_tasks, method.names, method.c) == (2, ("a", "b"), 0.25)
+
+
+def test_a_method_that_fits_is_given_back_with_the_tasks_names():
+    method = GradNorm()
+    assert make_method(method, 2, ("a", "b")) is method
+    assert (method.n_tasks, method.names) == (2, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("weighting", "error", "message"),
+    [
+        ("grad-norm", ValueError, "weighting must be one of 'uniform', .*, got 'grad-norm'"),
+        (GradNorm(3), ValueError, "weighting must be a method of 2 tasks, got GradNorm"),
+        (7, TypeError, "weighting must be a name, a method or a function, got 7"),
+    ],
+)
+def test_what_is_no_method_is_named(weighting, error, message):
+    with pytest.raises(error, match=message):
+        make_method(weighting, 2)
+
+
+def test_every_method_is_found_by_the_name_it_has():
+    assert [make_method(name, 2).name for name in METHODS] == list(METHODS)
+
+
+def test_import_of_the_package_compiles_nothing():
+    code = "import sys, fastars.weighting; assert 'numba' not in sys.modules; assert 'GradNorm' in dir(fastars.weighting)"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
