@@ -405,7 +405,7 @@ def _is_finite(array: FloatArray) -> bool:
 
 def _float64(name: str, value: Any) -> FloatArray:
     try:
-        return np.array(value, np.float64)
+        return np.asarray(value).astype(np.float64)
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor of torch that is part of a graph
         raise ValueError(f"{name} must be numbers: {error}") from error
 
