@@ -141,7 +141,7 @@ class Train:
         total, eval_freq, eval_episodes = self._counts()
         with _wrong_use():
             model = self._model()
-        folder = self.run_folder or next_run_folder(self.log_dir, model.env_id)
+        folder = self.run_folder or next_run_folder(self.log_dir, model.env_id.rpartition("/")[2])
         folder.mkdir(parents=True, exist_ok=True)
         from fastars.cli.training import Run
 
@@ -220,14 +220,20 @@ class Eval:
         kwargs = parse_kwargs(item for items in self.env_kwargs for item in items)
         from fastars.ars import ARS
         from fastars.envs import make
+        from fastars.envs.terms import RewardTerms
         from fastars.evaluation import evaluate_policy
 
         model = ARS.load(path, env=None if self.env is None else environment(self.env, kwargs))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # said on loading
             env = make(self.env or model.env_id, **model.env_kwargs)
+        weights = None if model.objectives is None else model.objectives.utility
+        if weights is not None and not hasattr(env.unwrapped, "reward_space"):
+            env = RewardTerms(env)
         try:
-            returns, lengths = evaluate_policy(model, env, self.n_eval_episodes, return_episode_rewards=True, seed=self.seed)
+            returns, lengths = evaluate_policy(
+                model, env, self.n_eval_episodes, return_episode_rewards=True, seed=self.seed, reward_weights=weights
+            )
         finally:
             env.close()
         source = f"{path}, in Gymnasium {gymnasium.__version__} itself, without compiled rollouts"

@@ -71,6 +71,7 @@ def print_training(
         "rollouts": model.sampler.description,
         "training": f"{model.num_timesteps:,} steps in {duration(seconds)} ({speed}), {iterations}",
         "evaluation": episodes,
+        **_tasks(model, policies),
         "run folder": str(folder),
     }
     out.print(table)
@@ -80,6 +81,21 @@ def print_training(
     out.print("\n Replay it in plain Gymnasium:  ", end="")
     command = ["fastars", "eval", str(folder), *named]
     out.print(shlex.join(command), style="bold", soft_wrap=True)
+
+
+def _tasks(model: ARS, policies: Mapping[str, tuple[ARS, Rollouts]]) -> dict[str, str]:
+    """Mean returns of the tasks of a vector reward, and how they were weighted at last."""
+    if model.objectives is None:
+        return {}
+    names, weights = model.objectives.names, model.objectives.weights
+    facts = {
+        f"tasks, {policy}": ", ".join(
+            f"{name} {mean:.2f}" for name, mean in zip(names, rollouts.task_returns.mean(axis=0), strict=True)
+        )
+        for policy, (_, rollouts) in policies.items()
+    }
+    weighted = ", ".join(f"{name} {weight:.3g}" for name, weight in zip(names, weights, strict=True))
+    return {**facts, "weights": f"{weighted} ({model.config.weighting})"}
 
 
 def print_evaluation(env: str, seed: int, returns: Sequence[float], lengths: Sequence[int], source: str) -> None:

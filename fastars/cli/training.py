@@ -155,7 +155,7 @@ class Run:
                     "eval_episodes": self.n_episodes,
                     "log_interval": self.log_interval,
                 },
-                "settings": {name: value for name, value in model.config.to_dict().items() if name != "seed"},
+                "settings": {name: value for name, value in model.config.to_dict().items() if name != "seed" and value != {}},
                 "versions": {"fastars": __version__, **versions, "python": platform.python_version()},
             }
         )
@@ -170,7 +170,8 @@ class Run:
         if n_failed := sum(int((each.status == FAILED).sum()) for each in rollouts.values()):
             episodes += f"; without {n_failed} in which the environment failed"
         changed = changed_kwargs(self.model.env_id, self.model.env_kwargs)
-        threshold = None if changed else gymnasium.spec(self.model.env_id).reward_threshold
+        is_weighted = self.model.objectives is not None and (self.model.objectives.utility != 1.0).any()
+        threshold = None if changed or is_weighted else gymnasium.spec(self.model.env_id).reward_threshold
         print_training(self.model, evaluated, threshold, self.seconds, episodes, self.folder, self.named)
 
 
