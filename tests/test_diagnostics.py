@@ -16,6 +16,7 @@ from fastars import kernels, reference
 from fastars.diagnostics import Diagnosis, estimate_gradients
 
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
+compiled = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compilation")
 NONE = np.zeros(0, np.int64)
 PAGE = (Path(__file__).parent.parent / "docs" / "diagnostics.md").read_text(encoding="utf-8")
 TASKS = ("speed", "energy", "comfort")
@@ -277,6 +278,7 @@ def gram_matrices(tau, seed):
     return raw, debiased, std
 
 
+@compiled
 def test_raw_gram_is_inflated_and_debiased_gram_is_not():
     slopes = slopes_with_cosine_half()
     raw, debiased, std = gram_matrices(0.0, 12)
@@ -285,6 +287,7 @@ def test_raw_gram_is_inflated_and_debiased_gram_is_not():
     assert std / SIGMA == pytest.approx(0.985, abs=0.02)  # of a linear return: sigma |g| sqrt(chi^2_N / N)
 
 
+@compiled
 def test_noise_of_returns_inflates_the_raw_norm_alone():
     tau, norm_sq = 2.0, 400.0
     raw, debiased, _ = gram_matrices(tau, 13)
@@ -495,7 +498,7 @@ def test_rows_have_the_figures_by_their_names(backend):
     similarities = [2 * a * b / (a**2 + b**2) for a, b in itertools.combinations(norms, 2)]
     assert tasks["tasks/min_similarity"] == pytest.approx(min(similarities))
     assert tasks["tasks/conflicts"] == sum(cos < 0 for cos in pairs)
-    assert all(type(value) is float for value in (rows | tasks).values())
+    assert all(isinstance(value, float) for value in (rows | tasks).values())
 
 
 def test_rows_of_many_tasks_leave_out_the_cosines_of_pairs():
@@ -527,7 +530,7 @@ def test_spread_rows_take_the_test_that_the_episodes_allow(backend):
 # --- The page
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compilation")
+@compiled
 def test_the_program_on_the_page_prints_what_is_below_it(capsys):
     program, printed = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL).groups()
     exec(compile(program, "diagnostics.md", "exec"), {})
