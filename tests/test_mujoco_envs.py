@@ -438,8 +438,8 @@ def test_training_episodes_can_be_replayed_in_gymnasium(env_id, monkeypatch, rol
     model.learn(1)
     evaluate, calls = model.sampler.evaluate, []
 
-    def watched(weights, filter, seeds, track):
-        rollouts = evaluate(weights, filter, seeds, track)
+    def watched(weights, filter, seeds, track, reward_weights):
+        rollouts = evaluate(weights, filter, seeds, track, reward_weights)
         calls.append((weights.copy(), filter, seeds, rollouts))
         return rollouts
 

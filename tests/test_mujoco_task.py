@@ -257,8 +257,8 @@ def test_training_episodes_can_be_replayed_from_their_seeds(task):
     seen = {}
     evaluate = model.sampler.evaluate
 
-    def watch(weights, filter, seeds, track):
-        rollouts = evaluate(weights, filter, seeds, track)
+    def watch(weights, filter, seeds, track, reward_weights):
+        rollouts = evaluate(weights, filter, seeds, track, reward_weights)
         seen.update(weights=weights, seeds=seeds, returns=rollouts.returns)
         return rollouts
 
