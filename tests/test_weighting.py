@@ -2,8 +2,10 @@
 
 import copy
 import pickle
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +25,14 @@ from fastars.weighting import (
 )
 from fastars.weighting.method import Step
 
+PAGE = (Path(__file__).parent.parent / "docs" / "weighting.md").read_text(encoding="utf-8")
+PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+RESULTS_OF_PROGRAMS = [
+    r"Uniform leaves \[0\.9\d* +0\.[01]\d* *\] of .*\nGradNorm leaves \[0\.[34]\d* +0\.[34]\d* *\] of ",
+    r"\[[\d.]+ [\d.]+\]\n\[1\. 1\.\] \[10\. +0\.1\]\n",
+    r"\[1\.\d+ 0\.\d+\]\n",
+    r"^\[1\.6+7? 1\.6+7?\] \[0\. 1\.\]\n",
+]
 GRADS = np.array([[3.0, 4.0], [0.0, 1.0]])
 
 
@@ -346,3 +356,26 @@ def test_every_method_is_found_by_the_name_it_has():
 def test_import_of_the_package_compiles_nothing():
     code = "import sys, fastars.weighting; assert 'numba' not in sys.modules; assert 'GradNorm' in dir(fastars.weighting)"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+# --- The page
+
+
+def test_page_has_a_row_for_every_method():
+    sums = {"T": 2.0, "1": 1.0}
+    for name in METHODS:
+        method = make_method(name, 2)
+        (reads, total) = re.search(rf"\| `{name}` \| `{type(method).__name__}` \| (.*?) \| (.*?) \|", PAGE).groups()
+        assert reads == (", ".join(method.needs) or "-")
+        for _ in range(3):
+            weights = method.step(losses=[1.0, 2.0], grads=GRADS, stds=[1.0, 3.0])
+            assert total == "-" or weights.sum() == pytest.approx(sums[total], rel=1e-12)
+
+
+@pytest.mark.parametrize(("program", "expected"), list(zip(PROGRAMS, RESULTS_OF_PROGRAMS, strict=True)))
+def test_program_of_the_page_runs(program, expected, tmp_path):
+    if "import torch" in program:
+        pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(expected, done.stdout), done.stdout
