@@ -335,6 +335,8 @@ def test_pareto_gap_and_smallest_cosine_of_hand_worked_numbers(backend):
     opposite, right = np.array([[4.0, -4.0], [-4.0, 4.0]]), np.array([[4.0, 0.0], [0.0, 4.0]])
     assert backend.task_diagnostics(returns, weights, opposite, opposite).pareto_gap == pytest.approx(0.0, abs=1e-7)
     assert backend.task_diagnostics(returns, weights, right, right).pareto_gap == pytest.approx(math.sqrt(0.5))
+    raw, debiased = np.diag([2.0, 6.0]), np.diag([1.0, 4.0])  # mgda(raw) is (3/4, 1/4), of mean norm 3/2; mgda(debiased) (4/5, 1/5)
+    assert backend.task_diagnostics(returns, weights, raw, debiased).pareto_gap == pytest.approx(math.sqrt(13 / 16) / 1.5)
     one = backend.task_diagnostics(returns[:, :, :1], weights[:1], right[:1, :1], right[:1, :1])
     assert (one.pareto_gap, one.var_ratio, one.conflicts) == (1.0, 1.0, 0.0)
     assert math.isnan(one.min_cos)
@@ -499,6 +501,18 @@ def test_rows_have_the_figures_by_their_names(backend):
     assert tasks["tasks/min_similarity"] == pytest.approx(min(similarities))
     assert tasks["tasks/conflicts"] == sum(cos < 0 for cos in pairs)
     assert all(isinstance(value, float) for value in (rows | tasks).values())
+
+
+@BACKENDS
+@pytest.mark.parametrize("failed", [np.nan, np.inf])
+def test_task_rows_leave_out_directions_that_are_not_finite(backend, failed):
+    deltas, kept, weights = draw_deltas(6, 7, 4), [0, 1, 3, 4, 6], np.array([1.0, 2.0])
+    returns = np.random.default_rng(6).standard_normal((7, 2, 2))
+    whole = task_rows(Diagnosis("ab"), backend, estimated(backend, returns[kept], deltas[kept], 0.1), returns[kept], weights)
+    returns[2, 0, 1] = returns[5, 1, 0] = failed
+    rows = task_rows(Diagnosis("ab"), backend, estimated(backend, returns, deltas, 0.1), returns, weights)
+    assert math.isfinite(rows["tasks/a/return"])
+    assert rows == pytest.approx(whole, rel=1e-9, nan_ok=True)
 
 
 def test_rows_of_many_tasks_leave_out_the_cosines_of_pairs():
