@@ -1,6 +1,7 @@
 """What weighting methods have in common: what a step takes, what it leaves behind, and what stays as it was when it fails."""
 
 import copy
+import json
 import pickle
 import re
 import subprocess
@@ -82,7 +83,7 @@ def test_gram_matrix_gives_norms():
     method.step(gram=[[25.0, 4.0], [4.0, 1.0]])
     np.testing.assert_array_equal(method.info["norms"], [5.0, 1.0])
     method.step(gram=[[25.0, 4.0], [4.0, -1.0]])
-    np.testing.assert_array_equal(method.info["weighted_norms"] > 0.0, True)
+    assert method.info["masked"].tolist() == [False, True]
     assert method.info["norms"][1] == 1e-8 * 5.0
 
 
@@ -379,3 +380,35 @@ def test_program_of_the_page_runs(program, expected, tmp_path):
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(expected, done.stdout), done.stdout
+
+
+def test_the_mask_that_is_read_is_a_copy():
+    method = make_method("gradnorm", 2)
+    method.mask = [True, False]
+    method.mask[:] = False
+    assert method.mask.tolist() == [True, False]
+
+
+def test_names_of_another_number_of_tasks_are_refused_and_not_kept():
+    method = make_method("gradnorm", 2)
+    with pytest.raises(ValueError, match=r"names must have 2 entries, one per task, got \('a', 'b', 'c'\)"):
+        make_method(method, 2, ("a", "b", "c"))
+    assert method.names is None
+
+
+@pytest.mark.parametrize("missing", ["method", "n_tasks", "n_steps", "freeze"])
+def test_a_state_that_is_not_whole_is_refused(missing):
+    method = make_method("gradnorm", 2)
+    state = method.state_dict()
+    del state[missing]
+    with pytest.raises(ValueError, match=f"the state has no '{missing}'"):
+        method.load_state_dict(state)
+
+
+def test_a_state_comes_back_from_json():
+    method, other = (make_method("gradnorm", 2, alpha=0.0, update="softmax") for _ in range(2))
+    method.step(norms=[1.0, 2.0])
+    plain = json.loads(json.dumps(method.state_dict(), default=lambda array: array.tolist()))
+    other.load_state_dict(plain)
+    for _ in range(3):
+        np.testing.assert_array_equal(method.step(norms=[1.0, 2.0]), other.step(norms=[1.0, 2.0]))

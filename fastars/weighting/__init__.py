@@ -78,6 +78,8 @@ def make_method(weighting: Any, n_tasks: int | None = None, names: Any = None, *
     if isinstance(weighting, Method):
         if n_tasks is not None and weighting.n_tasks not in (None, n_tasks):
             raise ValueError(f"weighting must be a method of {n_tasks} tasks, got {weighting!r}")
+        if names is not None and (weighting.n_tasks or n_tasks or len(names)) != len(names):
+            raise ValueError(f"names must have {weighting.n_tasks or n_tasks} entries, one per task, got {names!r}")
         weighting.n_tasks = weighting.n_tasks or n_tasks
         weighting.names = weighting.names or (None if names is None else tuple(names))
         return weighting

@@ -15,7 +15,8 @@ from fastars.weighting.method import Inputs, Method, State, Step, number, placed
 
 UPDATES = ("log", "closed", "paper", "softmax")
 _LEARNING_RATES = {"log": 0.1, "closed": 1.0, "paper": 0.025, "softmax": 0.025}
-_LEAST_NORM = 1e-8  # of the largest: where a task has no gradient, its weight would have no bound
+_LEAST_NORM = 1e-8  # of the largest: a task without a gradient would take all the weight, so it takes no part
+_LEAST_RATIO = 1e-8  # of the largest loss ratio: a task that is done has a target of zero, and zero has no logarithm
 
 
 class GradNorm(Method):
@@ -25,7 +26,7 @@ class GradNorm(Method):
     L_i / L_i(0) over the mean of all: tasks that learn slowly get larger gradients. With alpha = 0 losses don't matter, and all
     norms become equal. A step returns w(t), and `weights` are w(t + 1), as in the paper's Algorithm 1.
 
-    The weights sum to T.
+    The weights sum to T. A task whose norm is below 1e-8 of the largest keeps its weight, as masked ones do: the others share the rest.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ class GradNorm(Method):
     learning_rate : float, optional
         Default: 0.1 for "log", 0.025 (the paper's) for "paper" and "softmax"; without effect for "closed".
     min_weight : float
-        No weight is smaller.
+        No weight is smaller. Norms that differ by more than its inverse can't all be balanced.
     initial_losses : "first" or sequence, optional
         L(0): of each task a positive number (log(C) for a cross-entropy of C classes), or "first" for the loss of its first step.
     initial_losses_decay : float
@@ -48,7 +49,6 @@ class GradNorm(Method):
     """
 
     name = "gradnorm"
-    positive_losses = True
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class GradNorm(Method):
         *,
         update: str = "log",
         learning_rate: float | None = None,
-        min_weight: float = 1e-4,
+        min_weight: float = 1e-8,
         initial_losses: str | Sequence[Any] = "first",
         initial_losses_decay: float = 1.0,
         names: Sequence[str] | None = None,
@@ -92,10 +92,12 @@ class GradNorm(Method):
         return np.ones(n_tasks), {"initial": initial, "logits": np.zeros(n_tasks), **first_moments(n_tasks)}
 
     def _next(self, weights: FloatArray, state: State, inputs: Inputs) -> Step:
+        norms: Any = inputs.norms
+        largest = max(norms[inputs.tasks].tolist())
+        if largest > 0.0 and any(norm <= _LEAST_NORM * largest for norm in norms.tolist()):
+            present = inputs.mask & (norms > _LEAST_NORM * largest)
+            inputs = inputs._replace(mask=present, tasks=np.flatnonzero(present))
         tasks = inputs.tasks
-        given: Any = inputs.norms
-        largest = max(given[tasks].tolist())
-        norms = np.maximum(given, _LEAST_NORM * largest)
         initial, ratios = self._ratios(state["initial"], inputs)
         info = partial(_info, weights, norms, ratios, self.alpha, inputs.mask)
         if largest == 0.0:  # nothing to balance
@@ -109,8 +111,13 @@ class GradNorm(Method):
         if self.alpha == 0.0 or inputs.losses is None:
             return initial, np.ones(len(initial))
         new = np.isnan(initial) & inputs.mask
+        self._at_least("losses", inputs.losses, 0.0, "at least 0 for GradNorm")
         initial = np.where(new, inputs.losses, initial)
+        for i in np.flatnonzero(new & (initial == 0.0)):
+            raise ValueError(f"the first loss must be positive for GradNorm, got 0 for {self._task(i)}: give initial_losses")
         ratios = inputs.losses / initial
+        largest = ratios[inputs.tasks].max()
+        ratios = np.maximum(ratios, _LEAST_RATIO * largest) if largest > 0.0 else np.ones(len(ratios))
         if self.initial_losses_decay == 1.0:
             return initial, ratios
         followed = self.initial_losses_decay * initial + (1.0 - self.initial_losses_decay) * inputs.losses

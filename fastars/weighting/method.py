@@ -150,7 +150,7 @@ class Method:
         n_tasks = len(inputs.mask)
         weights, state = self._first(n_tasks) if self._weights is None or self._state is None else (self._weights, self._state)
         used, info = weights, self._info_of_step
-        if not self.freeze and self.n_steps % self.update_every == 0:
+        if self.is_due:
             with np.errstate(all="ignore"):
                 step = self._next(weights, state, inputs)
             used, following = self._kept(step.weights, weights), self._kept(step.next_weights, weights)
@@ -163,6 +163,11 @@ class Method:
         self._sums = scaled.copy() if self._sums is None else self._sums + scaled
         self.n_steps += 1
         return scaled
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the next step updates the weights: only then it has to be told what the method needs."""
+        return not self.freeze and self.n_steps % self.update_every == 0
 
     @property
     def info(self) -> dict[str, Any]:
@@ -191,7 +196,7 @@ class Method:
     def mask(self) -> np.ndarray:
         """Which tasks take part, (T,)."""
         if self._mask is not None:
-            return self._mask
+            return self._mask.copy()
         return np.ones(self.n_tasks or 0, np.bool_)
 
     @mask.setter
@@ -226,7 +231,7 @@ class Method:
         }
         if "gram" in given and "norms" not in given:
             given["norms"] = np.sqrt(np.maximum(np.diag(given["gram"]), 0.0))
-        needs = self.needs
+        needs = self.needs if self.is_due else ()
         for name in needs:
             if name not in given:
                 instead = {"norms": " (or gram= or grads=)", "gram": " (or grads=)"}.get(name, "")
@@ -316,10 +321,13 @@ class Method:
         Raises
         ------
         ValueError
-            If it is of another method or of another number of tasks; nothing has changed then.
+            If it is of another method or of another number of tasks, or not whole; nothing has changed then.
         """
-        if state.get("method") != self.name:
-            raise ValueError(f"the state must be one of {self.name!r}, got {state.get('method')!r}")
+        for name in ("method", "n_tasks", "n_steps", "freeze"):
+            if name not in state:
+                raise ValueError(f"the state has no {name!r}")
+        if state["method"] != self.name:
+            raise ValueError(f"the state must be one of {self.name!r}, got {state['method']!r}")
         n_tasks = state["n_tasks"]
         if self.n_tasks not in (None, n_tasks):
             raise ValueError(f"the state must be one of {self.n_tasks} tasks, got {n_tasks}")
@@ -332,10 +340,12 @@ class Method:
         of_method = state.get("state")
         if of_method is not None:
             expected = self._first(n_tasks)[1]
-            of_method = {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in of_method.items()}
+            of_method = dict(of_method)
             for name, value in expected.items():
                 if name not in of_method or np.shape(of_method[name]) != np.shape(value):
                     raise ValueError(f"the state has no fitting {name!r}")
+                if isinstance(value, np.ndarray):  # it may have become a list on its way through a file
+                    of_method[name] = np.array(of_method[name], value.dtype)
         self.n_tasks, self.n_steps, self.freeze = n_tasks, n_steps, bool(state["freeze"])
         self._weights, self._sums, self._mask, self._state = arrays["weights"], arrays["sums"], arrays["mask"], of_method
 
