@@ -26,7 +26,8 @@ class GradNorm(Method):
     L_i / L_i(0) over the mean of all: tasks that learn slowly get larger gradients. With alpha = 0 losses don't matter, and all
     norms become equal. A step returns w(t), and `weights` are w(t + 1), as in the paper's Algorithm 1.
 
-    The weights sum to T. A task whose norm is below 1e-8 of the largest keeps its weight, as masked ones do: the others share the rest.
+    The weights sum to T. A task whose norm is below 1e-8 of the largest keeps its weight, as masked ones do: the others share the
+    rest.
 
     Parameters
     ----------
