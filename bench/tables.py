@@ -256,6 +256,13 @@ def weighting_table(rows: list[Row]) -> str:
     parts = [markdown(["Gram matrix, one thread (aim)", "`gram`", "its gradients", "of the rate of reading", "`J @ J.T`"], lines)]
     lines = [[f"`{row['kernel']}`", seconds(row["python_s"]), seconds(row["compiled_s"])] for row in by_kind["update"]]
     parts.append(markdown(["one update, four tasks", "from Python", "from compiled code"], lines))
+    lines = []
+    for row in by_kind["balancing"]:
+        whole, balancing, rows_too = row["seconds"].values()
+        shares = [f"{seconds(part)} ({100 * part / whole:.1f} %)" for part in (balancing, rows_too)]
+        lines.append([f"{row['env']}, {row['steps']:.0f} steps an episode", seconds(whole), *shares])
+    head = [f"four tasks, 64 directions, {by_kind['balancing'][0]['n_weights']:,} weights", "an iteration of ARS"]
+    parts.append(markdown([*head, "balancing (aim: 5 %)", "with all rows of the log"], lines))
     cells_of: dict[str, dict[int, str]] = {}
     for row in by_kind["solver"]:
         cell = f"{seconds(row['seconds']['fastars'])}; {_against(row['seconds'], 'TorchJD')}"

@@ -13,7 +13,10 @@ from numba import njit
 from bench.conftest import RESULTS
 from bench.machine import THREADS
 from bench.test_embedding import N_CALLS, in_compiled_code
-from fastars import kernels
+from fastars import ARS, kernels
+from fastars.diagnostics import Diagnosis, estimate_gradients
+from fastars.objectives import Evidence, Objectives
+from fastars.weighting import GradNorm
 
 SHAPES = [(2, 1_000), (4, 10_000), (4, 1_000_000), (16, 1_000_000)]
 TASKS = (2, 4, 16)
@@ -116,3 +119,33 @@ def test_update(name, race, record):
     loop = in_compiled_code(kernel)
     seconds = race({"Python": lambda: kernel(*args), "compiled": lambda: loop(args)}, budget=0.5)
     record(kind="update", kernel=name, python_s=seconds["Python"], compiled_s=seconds["compiled"] / N_CALLS)
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "MountainCar-v0", "Acrobot-v1"])
+def test_balancing(env_id, race, record):
+    """What four tasks cost an iteration of ARS: the estimate of their gradients, the Gram matrix, GradNorm; and all rows of the log."""
+    model = ARS("MlpPolicy", env_id, n_delta=64, policy_kwargs={"net_arch": [96, 96]}, seed=0).learn(1)
+    names, n_weights = ("a", "b", "c", "d"), model.n_weights
+    sums, indices = kernels.square_sums(model.noise), model._directions()[0]
+    returns = np.random.default_rng(0).standard_normal((64, 2, 4))
+    objectives, diagnosis = Objectives(GradNorm(4, alpha=0.0), names), Diagnosis(names)
+
+    def balance(rows=False):
+        estimate = estimate_gradients(kernels, returns, model.noise, sums, indices, 0.05, n_weights)
+        found, gram, debiased = diagnosis.tasks(kernels, estimate, returns, objectives.weights)
+        objectives.update(Evidence(found.returns, found.stds, gram, debiased, 64, n_weights))
+        if rows:
+            gradient = objectives.weights @ estimate.gradients
+            diagnosis.rows(kernels, estimate, gradient, returns[:, :, 0], 0.05, np.arange(64))
+            diagnosis.spread_rows(kernels, returns[:, :, :1], np.ones((64, 2, 1), np.int64))
+            diagnosis.task_rows(found, objectives.weights)
+
+    seconds = race(
+        {
+            "iteration": lambda: model.learn(1, log_interval=0, reset_num_timesteps=False),
+            "balancing": balance,
+            "with all rows": lambda: balance(rows=True),
+        },
+        budget=2.0,
+    )
+    record(kind="balancing", env=env_id, n_weights=n_weights, steps=model.record["rollout/ep_len_mean"], seconds=seconds)
