@@ -322,6 +322,13 @@ def test_a_function_may_be_a_method():
         Custom(3)
 
 
+def test_a_function_does_not_change_the_weights_of_masked_tasks():
+    method = Custom(lambda gram, losses: losses)
+    method.step(losses=[1.0, 2.0], grads=GRADS)
+    method.mask = [True, False]
+    np.testing.assert_array_equal(method.step(losses=[3.0, 4.0], grads=GRADS), [3.0, 2.0])
+
+
 # --- The registry
 
 
