@@ -1,14 +1,15 @@
-"""The regression tasks of the GradNorm paper, trained without derivatives: which weights let tasks of very different size share parameters?
+"""The regression tasks of the GradNorm paper, trained without derivatives: tasks of very different size share parameters.
 
-Chen et al. 2018 regress f_i(x) = sigma_i tanh((B + eps_i) x): tasks that resemble each other, apart from their sizes sigma_i. Here task i
-has 30 measurements sigma_i tanh((b + eps_i) . x), and all tasks share 30 parameters theta, which stand for b. Evolution strategies with 16
-mirrored directions and steps of one length estimate every task's gradient from the same evaluations. Chance is the seed's alone.
+Chen et al. 2018 regress f_i(x) = sigma_i tanh((B + eps_i) x): tasks that resemble each other, apart from their sizes sigma_i.
+Here task i has 30 measurements sigma_i tanh((b + eps_i) . x), and all tasks share 30 parameters theta, which stand for b.
+Evolution strategies with 16 mirrored directions and steps of one length estimate every task's gradient from the same evaluations.
 
     python examples/experiments/multitask_toy.py [--quick] [--plot multitask_toy.png] [--json multitask_toy.json]
 """
 
 import argparse
 import json
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -62,14 +63,14 @@ def train(tasks, method, seed, n_iterations=600):
 def methods(n_tasks):
     """What makes the methods that are compared, by name; every training starts with a new one."""
     made = {
-        "equal weights": lambda: make_method("uniform", n_tasks),
-        "uncertainty": lambda: make_method("uncertainty", n_tasks),
-        "1 / loss": lambda: make_method(lambda gram, losses: 1 / losses, n_tasks),  # where uncertainty weighting tends
-        "1 / std": lambda: make_method("std", n_tasks),
-        **{f"GradNorm, {update}": lambda update=update: GradNorm(n_tasks, alpha=0.12, update=update) for update in ("paper", "closed", "log")},
+        "equal weights": partial(make_method, "uniform", n_tasks),
+        "uncertainty": partial(make_method, "uncertainty", n_tasks),
+        "1 / loss": partial(make_method, lambda gram, losses: 1 / losses, n_tasks),  # where uncertainty weighting tends
+        "1 / std": partial(make_method, "std", n_tasks),
+        **{f"GradNorm, {update}": partial(GradNorm, n_tasks, alpha=0.12, update=update) for update in ("paper", "closed", "log")},
     }
     if n_tasks == 2:
-        made |= {f"static 10^{np.log10(ratio):g}": lambda ratio=ratio: Fixed(constants=(ratio, 1)) for ratio in GRID}
+        made |= {f"static 10^{np.log10(ratio):g}": partial(Fixed, constants=(ratio, 1)) for ratio in GRID}
     return made
 
 
@@ -81,8 +82,8 @@ def measure(n_tasks, name, n_seeds=6, n_iterations=600):
         curves.append(train(regression(seed, SCALES[n_tasks]), used[-1], seed, n_iterations).sum(axis=1))
     left = [float(curve[-1]) for curve in curves]
     weights = np.mean([method.mean_weights_ for method in used], axis=0)
-    curve = np.mean(curves, axis=0).round(4).tolist()
-    return {"n_tasks": n_tasks, "method": name, "mean": float(np.mean(left)), "left": left, "weights": weights.tolist(), "curve": curve}
+    result = {"n_tasks": n_tasks, "method": name, "mean": float(np.mean(left)), "left": left}
+    return result | {"weights": weights.tolist(), "curve": np.mean(curves, axis=0).round(4).tolist()}
 
 
 def run(quick=False):
@@ -121,7 +122,7 @@ def main():
         print(f"{row['n_tasks']:2} tasks, {row['method']:18} {row['mean']:.3f} of the losses left, summed over tasks")
     if args.json:
         with open(args.json, "w") as file:
-            json.dump(rows, file, indent=1)
+            json.dump(rows, file)
     if args.plot:
         plot(rows, args.plot)
 
