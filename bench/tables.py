@@ -375,6 +375,24 @@ def embedding_table(rows: list[Row]) -> str:
     return "\n\n".join(parts)
 
 
+def multitask_table(rows: list[Row]) -> str:
+    """What each method leaves of the losses of 2 and of 10 tasks, and the ratio of its mean weights of 2."""
+    cells: dict[str, dict[int, Row]] = {}
+    for row in rows:
+        cells.setdefault(row["method"].replace("static 10^", "static weights, 10^"), {})[row["n_tasks"]] = row
+    lines = [[name, _left(by_tasks[2]), _left(by_tasks.get(10)), _weights(by_tasks[2])] for name, by_tasks in cells.items()]
+    head = "sum of L / L(0) at the end, mean (least to largest of the seeds)"
+    return markdown([head, "2 tasks", "10 tasks", "w_1 / w_2 of 2 tasks"], lines)
+
+
+def _left(row: Row | None) -> str:
+    return "" if row is None else f"{row['mean']:.3f} ({min(row['left']):.3f} to {max(row['left']):.3f})"
+
+
+def _weights(row: Row) -> str:
+    return three_digits(row["weights"][0] / row["weights"][1])
+
+
 def _by_threads(steps_per_s: dict[str, float], what: str) -> dict[int, float]:
     """Steps per second of "<what>, <n> thread(s)", by n."""
     named = {name.removeprefix(f"{what}, "): value for name, value in steps_per_s.items() if name.startswith(f"{what}, ")}
@@ -410,6 +428,8 @@ _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
     "own-env": own_env_table,
     "gym": gym_table,
     "weighted-sum": weighted_sum_table,
+    "multitask-toy": multitask_table,
+    "multitask-mlp": multitask_table,
     "weighting": weighting_table,
 }
 

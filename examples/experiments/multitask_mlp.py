@@ -79,7 +79,7 @@ def train(n_tasks, method, seed, n_iterations):
 
 METHODS = {
     "equal weights": partial(make_method, "uniform"),
-    "GradNorm": partial(GradNorm, alpha=0.12),
+    "GradNorm, log": partial(GradNorm, alpha=0.12),
     "GradNorm, paper": partial(GradNorm, alpha=0.12, update="paper"),
     "uncertainty": partial(make_method, "uncertainty"),
     "1 / loss": partial(make_method, lambda gram, losses: 1 / losses),

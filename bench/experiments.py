@@ -1,0 +1,40 @@
+"""The experiments of `examples/experiments` in full: `python -m bench.experiments [NAME ...]`, some minutes each.
+
+What comes out goes to `results/<name>.json`, its picture to `docs/images/<name>.png` (which needs matplotlib), and
+`python -m bench.tables` makes the tables of docs/experiments.md of it.
+"""
+
+import argparse
+import json
+import runpy
+from pathlib import Path
+
+from bench.machine import machine_info, take_two_cpus
+
+ROOT = Path(__file__).parent.parent
+EXPERIMENTS = {path.stem: path for path in sorted((ROOT / "examples" / "experiments").glob("*.py"))}
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Run experiments in full; results and pictures are written.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(EXPERIMENTS)}; default all")
+    parser.add_argument("--plot-only", action="store_true", help="draw the results there are")
+    args = parser.parse_args()
+    for name in args.names or EXPERIMENTS:
+        experiment, path = runpy.run_path(str(EXPERIMENTS[name])), Path(__file__).parent / "results" / f"{name}.json"
+        if not args.plot_only:
+            write(path, experiment["run"]())
+        experiment["plot"](json.loads(path.read_text(encoding="utf-8"))["rows"], ROOT / "docs" / "images" / f"{name}.png")
+        print(f"{name}: done", flush=True)
+
+
+def write(path, rows):
+    """A result file, one line per row."""
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    head = f'{{"table": "{path.stem}", "machine": {json.dumps(machine_info())}, "rows": [\n'
+    path.write_text(f"{head}{lines}\n]}}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    take_two_cpus()
+    main()
