@@ -123,7 +123,7 @@ def test_update(name, race, record):
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "MountainCar-v0", "Acrobot-v1"])
 def test_balancing(env_id, race, record):
-    """What four tasks cost an iteration of ARS: estimates of their gradients, the Gram matrix, GradNorm; then all rows of the log."""
+    """What four tasks cost an iteration of ARS: gradients, Gram matrix and GradNorm; then all rows of the log with them."""
     model = ARS("MlpPolicy", env_id, n_delta=64, policy_kwargs={"net_arch": [96, 96]}, seed=0).learn(1)
     names, n_weights = ("a", "b", "c", "d"), model.n_weights
     sums, indices = kernels.square_sums(model.noise), model._directions()[0]
