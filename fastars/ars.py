@@ -101,9 +101,9 @@ class ARS:
     compiled : bool, optional
         True: run in compiled kernels or raise. False: run in Python, even if it could be compiled.
     weighting : str, fastars.weighting.Method or callable, optional
-        How the tasks of a vector reward are weighted: "uniform" (the default of an environment with a vector reward), "fixed" (by
-        `preference`), "std", "gradnorm" or another name of `fastars.weighting.METHODS`; a method; or a function of the tasks' Gram
-        matrix (T, T) and mean returns (T,) that gives weights (T,).
+        How the tasks of a vector reward are weighted: "fixed" (by `preference`, or 1 each: the default), "std", "gradnorm" or
+        another name of `fastars.weighting.METHODS`; a method, of which `model.objectives.method` is then a copy of the model's own;
+        or a function of the tasks' Gram matrix (T, T) and mean returns (T,) that gives weights (T,).
     preference : sequence of float, optional
         What each task is worth to you. Balancing takes away the scales that rewards come with; the balanced weights are multiplied
         by this.

@@ -10,6 +10,7 @@ Gram matrix of these without the bias that N random directions in d dimensions b
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +29,10 @@ _LONG_DECAY = 0.95  # of the evidence that a task has a gradient at all
 _WARMUP = 5  # in which the averages fill, and all tasks weigh the same
 _PATIENCE = 20  # before a task whose gradient can't be told from noise is left out
 
-# How many deviations of pure noise the gradient's square has to be above zero. A linear return without noise has 4 at N = 8, d = 10
-# and 3 at N = 64, d = 10,000. Two thresholds, so that a task does not come and go.
-_LOST, _FOUND = 1.0, 2.0
+# How many deviations of pure noise the gradient's square is above zero: a task below the first is lost, above the second it is back
+# (two, so that it does not come and go). A linear return without noise has 6 at N = 8, d = 10, and 0.5 at N = 8, d = 4,500. Where it
+# would have less than the third, nothing can be told, and no task is lost for its noise.
+_LOST, _FOUND, _POWER = 1.0, 2.0, 5.0
 
 _SMALLEST_RATIO, _LARGEST_RATIO = 1e-3, 10.0  # of a regret to its first value
 
@@ -95,8 +97,12 @@ class Objectives:
         self.is_fixed = method.name == "fixed"
         self._looks_at_gradients = bool({"norms", "gram", "stds"}.intersection(method.needs))
         self.utility = np.ones(n_tasks) if preference is None else _per_task("preference", preference, self.names)
-        if preference is not None and not self.is_fixed and ((self.utility < 0.0).any() or not self.utility.any()):
-            raise ValueError(f"preference must have no entry below 0 and one above, got {list(preference)}")
+        if not self.utility.any() or (not self.is_fixed and (self.utility < 0.0).any()):
+            allowed = "an entry other than 0" if self.is_fixed else "no entry below 0 and one above"
+            raise ValueError(f"preference must have {allowed}, got {self.utility.tolist()}")
+        if self.is_fixed:
+            self.utility = self.utility * method.weights
+        self._allowed = np.array(method.mask, np.bool_)
         self._utopia = None if utopia is None else _per_task("utopia", utopia, self.names)
         self._highest = np.full(n_tasks, math.inf) if highest is None else np.asarray(highest, np.float64)
         self.weights = self._applied(np.ones(n_tasks))
@@ -107,7 +113,7 @@ class Objectives:
         self._first, self._best, self._scale = np.zeros(n_tasks), np.zeros(n_tasks), np.zeros(n_tasks)
         # Sums of what was seen, weighted by decay ** age.
         self._returns, self._stds = np.zeros(n_tasks), np.zeros(n_tasks)
-        self._debiased = np.zeros((n_tasks, n_tasks))
+        self._debiased, self._raw = np.zeros((n_tasks, n_tasks)), np.zeros(n_tasks)
         self._signal, self._noise = np.zeros(n_tasks), np.zeros(n_tasks)
 
     @property
@@ -116,15 +122,22 @@ class Objectives:
         return len(self.names)
 
     def update(self, evidence: Evidence) -> None:
-        """Learn from an iteration: the weights of the next one follow. If the method raises, nothing has changed."""
+        """Learn from an iteration: the weights of the next one follow. If the method raises, nothing has changed.
+
+        Nothing is learned from returns so large that their squares are not finite.
+        """
+        if not all(np.isfinite(part).all() for part in evidence[:4]):
+            return
         state = self._after(evidence)
         weights, losses = self.weights, self._losses(state)
-        if state["_n_updates"] > _WARMUP and not state["masked"].all():
+        takes_part = self._allowed & ~state["masked"]
+        if state["_n_updates"] > _WARMUP and takes_part.any():
             total = (1.0 - _DECAY ** state["_n_updates"]) / (1.0 - _DECAY)
             returns, stds = state["_returns"] / total, state["_stds"] / total
             given = returns if self.method.name == "custom" else losses
-            with self._masked(state["masked"]):
-                self.method.step(given, gram=_floored(state["_debiased"] / total), stds=stds)
+            gram = _floored(state["_debiased"] / total, state["_raw"] / total, state["_n_updates"], evidence)
+            with self._with_mask(takes_part):
+                self.method.step(given, gram=gram, stds=stds)
             weights = self._applied(self.method.weights)
         for index in np.flatnonzero(state["masked"] & ~self.masked):
             _LOG.warning("task %r takes no part in the balancing: its gradient can't be told from noise", self.names[index])
@@ -134,13 +147,13 @@ class Objectives:
         self.weights, self.losses = weights, losses
 
     @contextlib.contextmanager
-    def _masked(self, masked: np.ndarray) -> Iterator[None]:
-        """With these tasks left out by the method; as before if it raises."""
+    def _with_mask(self, takes_part: np.ndarray) -> Iterator[None]:
+        """With these tasks alone in the method; as before if it raises."""
         before = self.method.mask
-        if np.array_equal(before, ~masked):
+        if np.array_equal(before, takes_part):
             yield
             return
-        self.method.mask = ~masked
+        self.method.mask = takes_part
         try:
             yield
         except BaseException:
@@ -170,12 +183,15 @@ class Objectives:
             "_returns": _DECAY * self._returns + returns,
             "_stds": _DECAY * self._stds + evidence.stds,
             "_debiased": _DECAY * self._debiased + evidence.debiased,
+            "_raw": _DECAY * self._raw + np.diag(evidence.gram),
             "_signal": signal,
             "_noise": noise,
         }
-        deviations = _deviations(signal, noise, n, evidence.n_weights)
-        quiet = np.where(deviations < _LOST, self._quiet + 1, np.where(deviations > _FOUND, 0, self._quiet))
-        found = (quiet == 0) | (evidence.n_directions < 2)
+        deviation = _deviation(n, _LONG_DECAY, evidence)
+        above = np.divide(signal, noise * deviation, out=np.zeros_like(signal), where=noise > 0.0)
+        quiet = np.where(above < _LOST, self._quiet + 1, np.where(above > _FOUND, 0, self._quiet))
+        healthy = evidence.n_directions / (evidence.n_directions + evidence.n_weights + 1.0)
+        found = (quiet == 0) | (healthy < _POWER * deviation)
         state["_quiet"] = np.where(found, 0, quiet)
         lost = ~found & (self.masked | (quiet >= _PATIENCE)) | (noise == 0.0)
         state["masked"] = lost & self._looks_at_gradients
@@ -204,7 +220,10 @@ class Objectives:
 
     # --- Files
 
-    _STATE = ("_n_updates", "_quiet", "_first", "_best", "_scale", "_returns", "_stds", "_debiased", "_signal", "_noise", "masked")
+    _STATE = (
+        *("_n_updates", "_quiet", "_first", "_best", "_scale", "_returns", "_stds", "_debiased", "_raw", "_signal", "_noise"),
+        "masked",
+    )
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         for name in self._STATE:
@@ -216,7 +235,7 @@ class Objectives:
         return {**state, "method": self.method.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from what `state_dict` gave.
+        """Continue from what `state_dict` gave. Another method than the one in it starts anew, from the same averages.
 
         Raises
         ------
@@ -233,7 +252,8 @@ class Objectives:
             if value.shape != present.shape:
                 raise ValueError(f"{name.strip('_')} must have shape {present.shape}, got {value.shape}")
             restored[name] = value
-        self.method.load_state_dict(state["method"])
+        if state["method"]["method"] == self.method.name:
+            self.method.load_state_dict(state["method"])
         self._restore(restored)
         self.weights, self.losses = restored["weights"], restored["losses"]
 
@@ -248,7 +268,7 @@ def weighting_settings(env: Any, weighting: Any, kwargs: Mapping[str, Any] | Non
     TypeError
         If `weighting` is neither a name, a method nor a function.
     """
-    from fastars.weighting import METHODS, Method
+    from fastars.weighting import METHODS, GradNorm, Method
 
     if env.n_tasks == 0:
         given = {"weighting": weighting, "weighting_kwargs": kwargs, "preference": preference, "utopia": utopia}
@@ -256,32 +276,34 @@ def weighting_settings(env: Any, weighting: Any, kwargs: Mapping[str, Any] | Non
             if value is not None and not (name == "weighting_kwargs" and not kwargs):
                 raise ValueError(f"{name} needs an environment with a vector reward; that of {env.id} is a scalar, got {value!r}")
         return {}
+    # Without alpha GradNorm needs no losses, which returns only have where the best possible one is known.
+    default: dict[str, Any] = {"alpha": 0.0} if weighting == "gradnorm" else {}
     if isinstance(weighting, Method):
-        name, kwargs = weighting.name, weighting.arguments()
+        name, kwargs = weighting.name if weighting.name in METHODS else "custom", weighting.arguments()
+        default = {"alpha": weighting.alpha} if isinstance(weighting, GradNorm) else {}
     elif isinstance(weighting, str) or weighting is None:
         name = weighting or "fixed"
         if name not in METHODS:
             raise ValueError(f"weighting must be one of {', '.join(METHODS)}, a method or a function, got {weighting!r}")
-    elif callable(weighting):
+    elif callable(weighting) and not isinstance(weighting, type):
         name = "custom"
     else:
         raise TypeError(f"weighting must be a name, a method of fastars.weighting or a function, got {weighting!r}")
-    return {"weighting": name, "weighting_kwargs": dict(kwargs or {}), "preference": preference, "utopia": utopia}
+    return {"weighting": name, "weighting_kwargs": {**default, **(kwargs or {})}, "preference": preference, "utopia": utopia}
 
 
 def make_objectives(env: Any, weighting: Any, config: Any) -> Objectives | None:
     """The objectives of a run; None where the reward is a scalar."""
-    from fastars.weighting import Method, make_method
+    from fastars.weighting import make_method
 
     if config.weighting is None:
         return None
-    if not isinstance(weighting, Method) and (isinstance(weighting, str) or not callable(weighting)):
-        # Without alpha GradNorm needs no losses, which returns only have where the best possible one is known.
-        default = {"alpha": 0.0} if config.weighting == "gradnorm" else {}
-        weighting = make_method(config.weighting, env.n_tasks, env.task_names, **{**default, **config.weighting_kwargs})
+    if isinstance(weighting, str) or weighting is None:
+        method = make_method(config.weighting, env.n_tasks, env.task_names, **config.weighting_kwargs)
     else:
-        weighting = make_method(weighting, env.n_tasks, env.task_names)
-    return Objectives(weighting, env.task_names, config.preference, config.utopia, _highest_returns(env))
+        method = make_method(copy.copy(weighting), env.n_tasks, env.task_names)
+        method.reset()  # a copy that starts anew: two models don't share what they learn
+    return Objectives(method, env.task_names, config.preference, config.utopia, _highest_returns(env))
 
 
 def _highest_returns(env: Any) -> FloatArray:
@@ -303,21 +325,21 @@ def _per_task(name: str, values: Sequence[float], tasks: Sequence[str]) -> Float
     return array
 
 
-def _deviations(signal: FloatArray, noise: FloatArray, n: int, n_weights: int) -> FloatArray:
-    """How many of its deviations under pure noise the averaged square of a gradient lies above zero.
+def _deviation(n: int, decay: float, evidence: Evidence) -> float:
+    """Deviation of the averaged square of a gradient that is pure noise, as a part of the same without the bias taken out.
 
-    With no gradient, M_ii has mean zero and about sqrt(2 / d) of |g_i|^2 as its deviation, and an average over n iterations
-    sqrt(sum of squared weights) of that.
+    That is sqrt(2 / d) in one iteration of many directions; averages over n of them, weighted by decay ** age, have the less.
     """
-    mean_square = (1.0 - _LONG_DECAY ** (2 * n)) / (1.0 - _LONG_DECAY**2) * ((1.0 - _LONG_DECAY) / (1.0 - _LONG_DECAY**n)) ** 2
-    share = np.divide(signal, noise, out=np.zeros_like(signal), where=noise > 0.0)
-    deviations: FloatArray = share / math.sqrt(2.0 / n_weights * mean_square)
-    return deviations
+    mean_square = (1.0 - decay ** (2 * n)) / (1.0 - decay**2) * ((1.0 - decay) / (1.0 - decay**n)) ** 2
+    return math.sqrt(2.0 / evidence.n_weights * mean_square)
 
 
-def _floored(gram: FloatArray) -> FloatArray:
-    """A Gram matrix whose diagonal is positive: without its bias it need not be."""
+def _floored(gram: FloatArray, raw: FloatArray, n: int, evidence: Evidence) -> FloatArray:
+    """A Gram matrix in which no gradient is shorter than what can be told from noise.
+
+    Without its bias a square may even be negative, and a task of pure noise would be given all the weight before it is found out.
+    """
     floored = gram.copy()
-    diagonal = np.diag(gram)
-    np.fill_diagonal(floored, np.maximum(diagonal, 1e-8 * diagonal.max(initial=0.0)))
+    least = _deviation(n, _DECAY, evidence) * raw
+    np.fill_diagonal(floored, np.maximum(np.diag(gram), np.maximum(least, 1e-8 * raw.max(initial=0.0))))
     return floored

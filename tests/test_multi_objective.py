@@ -207,10 +207,34 @@ def test_the_log_of_a_loaded_run_goes_on_with_its_first_row(tmp_path):
 
 def test_the_arguments_of_a_method_are_in_the_file(tmp_path):
     method = GradNorm(alpha=0.5, update="paper", min_weight=0.01, initial_losses=["first", 2.0, 3.0])
-    trained(weighting=method, n_iterations=7).save(tmp_path / "model")
+    model = trained(weighting=method, n_iterations=7)
+    model.save(tmp_path / "model")
     loaded = ARS.load(tmp_path / "model.zip").objectives.method
-    assert repr(loaded) == repr(method)
-    assert loaded.n_steps == method.n_steps == 2
+    assert repr(loaded) == repr(model.objectives.method)
+    assert loaded.alpha == 0.5
+    assert loaded.n_steps == 2
+
+
+@pytest.mark.parametrize(("weighting", "alpha"), [("gradnorm", 0.0), (GradNorm(), 1.5), (GradNorm(alpha=0.0), 0.0)])
+def test_the_alpha_of_a_file_is_that_of_the_run(weighting, alpha, tmp_path):
+    trained(weighting=weighting, n_iterations=1).save(tmp_path / "model")
+    assert ARS.load(tmp_path / "model.zip").objectives.method.alpha == alpha
+
+
+def test_a_method_is_copied_and_starts_anew():
+    method = GradNorm(3, alpha=0.0)
+    method.step(norms=[1.0, 2.0, 3.0])
+    model = trained(weighting=method, n_iterations=7)
+    assert method.n_steps == 1
+    np.testing.assert_array_equal(model.theta, trained(weighting="gradnorm", n_iterations=7).theta)
+
+
+def test_another_method_goes_on_from_the_same_averages(tmp_path):
+    trained(weighting="gradnorm", n_iterations=9).save(tmp_path / "model")
+    model = ARS.load(tmp_path / "model.zip", weighting="std").learn(1, reset_num_timesteps=False)
+    assert model.config.weighting == "std"
+    assert model.objectives.method.n_steps == 1
+    np.testing.assert_array_equal(model.objectives.weights, model.objectives.method.weights)
 
 
 def test_a_function_has_to_be_given_again(tmp_path):
@@ -260,9 +284,10 @@ def test_what_does_not_fit_is_refused_by_name(env, arguments, message):
         ARS("LinearPolicy", env, **SMALL, **arguments)
 
 
-def test_a_weighting_of_a_wrong_type_is_refused():
-    with pytest.raises(TypeError, match=r"weighting must be a name, a method of fastars.weighting or a function, got 3"):
-        ARS("LinearPolicy", PENDULUM, **SMALL, weighting=3)
+@pytest.mark.parametrize("weighting", [3, GradNorm])
+def test_a_weighting_of_a_wrong_type_is_refused(weighting):
+    with pytest.raises(TypeError, match="weighting must be a name, a method of fastars.weighting or a function, got"):
+        ARS("LinearPolicy", PENDULUM, **SMALL, weighting=weighting)
 
 
 def test_nothing_changes_when_a_function_of_the_users_raises():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fastars.objectives import Evidence, Objectives
+from fastars.weighting import Fixed
 
 
 class Recorded:
@@ -25,7 +26,7 @@ class Recorded:
         self.calls.append((losses, gram, stds, self.mask))
 
     def state_dict(self):
-        return {"n": len(self.calls)}
+        return {"method": self.name, "n": len(self.calls)}
 
     def load_state_dict(self, state):
         self.calls = [None] * state["n"]
@@ -58,12 +59,15 @@ def test_the_gram_matrix_is_an_average_over_ten_iterations():
     np.testing.assert_allclose(gram, np.diag([expected, 2.0 * expected]), rtol=1e-14)
 
 
-def test_a_negative_diagonal_is_lifted_above_zero():
+def test_no_square_is_below_what_can_be_told_from_noise():
+    """sqrt(2 / d) of the raw square in one iteration; less by the averaging over six of them."""
     tasks = objectives()
     for _ in range(6):
-        tasks.update(evidence(debiased=(-1.0, 2.0)))
+        tasks.update(evidence(raw=(3.0, 2.0), debiased=(-1.0, 2.0)))
     _, gram, _, _ = tasks.method.calls[-1]
-    np.testing.assert_allclose(np.diag(gram), [2e-8, 2.0], rtol=1e-14)
+    weights = 0.9 ** np.arange(6)
+    averaging = np.sqrt((weights**2).sum()) / weights.sum()
+    np.testing.assert_allclose(np.diag(gram), [3.0 * np.sqrt(2 / 100) * averaging, 2.0], rtol=1e-12)
 
 
 def test_losses_are_regrets_of_averaged_returns():
@@ -116,18 +120,22 @@ def test_preference_multiplies_what_the_method_gives():
 
 
 def test_fixed_weights_are_the_preference_itself():
-    method = Recorded(2, weights=[7.0, 7.0])
-    method.name = "fixed"
-    tasks = objectives(method, preference=[-0.1, 30.0])
+    tasks = objectives(Fixed(2), preference=[-0.1, 30.0])
     for _ in range(8):
         tasks.update(evidence())
-    assert tasks.weights.tolist() == [-0.1, 30.0]
+    assert tasks.weights.tolist() == tasks.utility.tolist() == [-0.1, 30.0]
+
+
+def test_fixed_weights_may_also_be_those_of_the_method():
+    tasks = objectives(Fixed(constants=[2.0, 3.0]))
+    assert tasks.weights.tolist() == tasks.utility.tolist() == [2.0, 3.0]
+    assert objectives(Fixed(constants=[2.0, 3.0]), preference=[1.0, -1.0]).weights.tolist() == [2.0, -3.0]
 
 
 def test_a_task_whose_gradient_is_noise_is_left_out_and_comes_back(caplog):
     tasks = objectives(Recorded(2))
     for i in range(25):  # d = 100: noise has a mean of zero, and sqrt(2/100) of the raw square as its deviation
-        tasks.update(evidence(debiased=(1.0, 0.1 * (-1) ** i)))
+        tasks.update(evidence(debiased=(1.0, 0.1 * (-1) ** i), n_directions=32))
     assert tasks.masked.tolist() == [False, True]
     assert tasks.method.calls[-1][3].tolist() == [True, False]
     assert [record.getMessage() for record in caplog.records] == [
@@ -139,15 +147,45 @@ def test_a_task_whose_gradient_is_noise_is_left_out_and_comes_back(caplog):
     assert len(caplog.records) == 2
 
 
-def test_healthy_tasks_stay_in_with_many_more_weights_than_directions():
-    """Deviations of a linear return's debiased square at N = 64, d = 10,000 are twice the square itself."""
+@pytest.mark.parametrize(("n_directions", "n_weights"), [(8, 4_481), (32, 10_601), (64, 10_000)])
+def test_no_task_is_lost_where_a_healthy_one_could_not_be_told_from_noise(n_directions, n_weights):
+    """The debiased square of a linear return is 1 here, and scatters by more than that."""
     draw = np.random.default_rng(0)
     tasks = objectives(Recorded(2))
-    raw = 1.0 + 10_001 / 64
+    raw = 1.0 + (n_weights + 1) / n_directions
     for _ in range(300):
-        debiased = 1.0 + raw * np.sqrt(2 / 10_000) * draw.standard_normal(2)
-        tasks.update(evidence(raw=(raw, raw), debiased=debiased, n_directions=64, n_weights=10_000))
+        debiased = 1.0 + raw * np.sqrt(2 / n_weights) * draw.standard_normal(2)
+        tasks.update(evidence(raw=(raw, raw), debiased=debiased, n_directions=n_directions, n_weights=n_weights))
         assert not tasks.masked.any()
+
+
+@pytest.mark.parametrize(("n_directions", "n_weights"), [(8, 10), (16, 41), (32, 100)])
+def test_a_healthy_task_stays_in_where_noise_is_found(n_directions, n_weights):
+    draw = np.random.default_rng(0)
+    tasks = objectives(Recorded(2))
+    raw = 1.0 + (n_weights + 1) / n_directions
+    for _ in range(300):
+        noise = raw * np.sqrt(2 / n_weights) * draw.standard_normal(2)
+        tasks.update(evidence(raw=(raw, raw), debiased=[1.0, 0.0] + noise, n_directions=n_directions, n_weights=n_weights))
+        assert not tasks.masked[0]
+    assert tasks.masked[1]
+
+
+def test_a_mask_of_the_users_stays():
+    method = Recorded(2)
+    method.mask = np.array([True, False])
+    tasks = objectives(method)
+    for _ in range(7):
+        tasks.update(evidence())
+    assert method.calls[-1][3].tolist() == [True, False]
+    assert method.mask.tolist() == [True, False]
+
+
+def test_nothing_is_learned_from_squares_beyond_all_bounds():
+    tasks = objectives()
+    before = copy.deepcopy(tasks.state_dict())
+    tasks.update(evidence(raw=(np.inf, 1.0)))
+    np.testing.assert_equal(tasks.state_dict(), before)
 
 
 def test_a_constant_task_is_left_out_at_once(caplog):
@@ -213,6 +251,7 @@ def test_a_state_of_other_tasks_is_refused_and_changes_nothing():
         ({"preference": [1.0]}, r"preference must have a finite number for each of the 2 tasks \(speed, fuel\), got \[1.0\]"),
         ({"preference": [1.0, -1.0]}, r"preference must have no entry below 0 and one above, got \[1.0, -1.0\]"),
         ({"preference": [0.0, 0.0]}, "preference must have no entry below 0"),
+        ({"method": Fixed(2), "preference": [0.0, 0.0]}, "preference must have an entry other than 0, got"),
         ({"preference": [1.0, np.nan]}, "preference must have a finite number"),
         ({"preference": "much"}, "preference must be numbers, got 'much'"),
         ({"utopia": [1.0, 2.0, 3.0]}, "utopia must have a finite number for each of the 2 tasks"),

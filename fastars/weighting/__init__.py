@@ -88,9 +88,9 @@ def make_method(weighting: Any, n_tasks: int | None = None, names: Any = None, *
             raise ValueError(f"weighting must be one of {', '.join(map(repr, METHODS))}, got {weighting!r}")
         name, module = _HOME[weighting]
         return getattr(import_module(f"{__name__}.{module}"), name)(n_tasks, names=names, **arguments)
-    if callable(weighting):
+    if callable(weighting) and not isinstance(weighting, type):
         return Custom(weighting, n_tasks, names=names, **arguments)
-    raise TypeError(f"weighting must be a name, a method or a function, got {weighting!r}")
+    raise TypeError(f"weighting must be a name, a method (not its class) or a function, got {weighting!r}")
 
 
 def __getattr__(name: str) -> Any:
