@@ -29,9 +29,9 @@ _LONG_DECAY = 0.95  # of the evidence that a task has a gradient at all
 _WARMUP = 5  # in which the averages fill, and all tasks weigh the same
 _PATIENCE = 20  # before a task whose gradient can't be told from noise is left out
 
-# How many deviations of pure noise the gradient's square is above zero: a task below the first is lost, above the second it is back
-# (two, so that it does not come and go). A linear return without noise has 6 at N = 8, d = 10, and 0.5 at N = 8, d = 4,500. Where it
-# would have less than the third, nothing can be told, and no task is lost for its noise.
+# How many deviations of pure noise the gradient's square is above zero: below the first a task is lost, above the second it is back
+# (two, so that it does not come and go). A linear return without noise has 6 at N = 8, d = 10, and 0.5 at N = 8, d = 4,500. Where
+# it would have less than the third, nothing can be told, and no task is lost for its noise.
 _LOST, _FOUND, _POWER = 1.0, 2.0, 5.0
 
 _SMALLEST_RATIO, _LARGEST_RATIO = 1e-3, 10.0  # of a regret to its first value
@@ -75,8 +75,8 @@ class Objectives:
     utility : ndarray of float64, shape (T,)
         What policies are compared by, which must not change during a run: the preference, or else ones.
     masked : ndarray of bool, shape (T,)
-        Tasks whose gradient can't be told from noise, where the method looks at gradients: they keep their weight, and don't count
-        in those of the others.
+        Tasks whose gradient can't be told from noise, where the method looks at gradients: they keep their weight, or an equal
+        share if that is less, and don't count in those of the others.
 
     Raises
     ------
@@ -105,6 +105,7 @@ class Objectives:
         self._allowed = np.array(method.mask, np.bool_)
         self._utopia = None if utopia is None else _per_task("utopia", utopia, self.names)
         self._highest = np.full(n_tasks, math.inf) if highest is None else np.asarray(highest, np.float64)
+        self.weights = self.utility / np.abs(self.utility).mean()
         self.weights = self._applied(np.ones(n_tasks))
         self.masked = np.zeros(n_tasks, np.bool_)
         self.losses = np.full(n_tasks, math.nan)  # of the last iteration
@@ -138,7 +139,7 @@ class Objectives:
             gram = _floored(state["_debiased"] / total, state["_raw"] / total, state["_n_updates"], evidence)
             with self._with_mask(takes_part):
                 self.method.step(given, gram=gram, stds=stds)
-            weights = self._applied(self.method.weights)
+            weights = self._applied(self.method.weights, takes_part)
         for index in np.flatnonzero(state["masked"] & ~self.masked):
             _LOG.warning("task %r takes no part in the balancing: its gradient can't be told from noise", self.names[index])
         for index in np.flatnonzero(~state["masked"] & self.masked):
@@ -210,13 +211,22 @@ class Objectives:
         regret = self._goal(state["_first"], state["_best"]) - average
         return np.clip(regret, _SMALLEST_RATIO * scale, _LARGEST_RATIO * scale)
 
-    def _applied(self, weights: FloatArray) -> FloatArray:
-        """Weights with the preference in them; those of the last iteration if there is nothing in them."""
+    def _applied(self, weights: FloatArray, takes_part: np.ndarray | None = None) -> FloatArray:
+        """Weights with the preference in them, of the mean absolute value 1; as before if there is nothing in them.
+
+        Tasks that take no part keep theirs, but no more than an equal share: some methods have no common scale with what was
+        before, and a task that turned out to be noise must not be left with most of the weight.
+        """
         if self.is_fixed:
             return self.utility.copy()
+        active = np.ones(self.n_tasks, np.bool_) if takes_part is None else takes_part
         product = weights * self.utility
-        size = float(np.mean(np.abs(product)))
-        return product / size if 0.0 < size < math.inf else self.weights
+        size = float(np.abs(product[active]).sum())
+        if not 0.0 < size < math.inf:
+            return self.weights
+        share = np.abs(self.utility) / np.abs(self.utility).mean()
+        held = np.where(active, 0.0, np.clip(self.weights, -share, share))
+        return np.where(active, product * ((self.n_tasks - np.abs(held).sum()) / size), held)
 
     # --- Files
 

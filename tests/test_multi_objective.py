@@ -286,7 +286,7 @@ def test_what_does_not_fit_is_refused_by_name(env, arguments, message):
 
 @pytest.mark.parametrize("weighting", [3, GradNorm])
 def test_a_weighting_of_a_wrong_type_is_refused(weighting):
-    with pytest.raises(TypeError, match="weighting must be a name, a method of fastars.weighting or a function, got"):
+    with pytest.raises(TypeError, match=r"weighting must be a name, a method of fastars\.weighting or a function, got"):
         ARS("LinearPolicy", PENDULUM, **SMALL, weighting=weighting)
 
 

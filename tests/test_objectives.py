@@ -134,7 +134,7 @@ def test_fixed_weights_may_also_be_those_of_the_method():
 
 def test_a_task_whose_gradient_is_noise_is_left_out_and_comes_back(caplog):
     tasks = objectives(Recorded(2))
-    for i in range(25):  # d = 100: noise has a mean of zero, and sqrt(2/100) of the raw square as its deviation
+    for i in range(40):  # d = 100: noise has a mean of zero, and sqrt(2/100) of the raw square as its deviation
         tasks.update(evidence(debiased=(1.0, 0.1 * (-1) ** i), n_directions=32))
     assert tasks.masked.tolist() == [False, True]
     assert tasks.method.calls[-1][3].tolist() == [True, False]
@@ -169,6 +169,18 @@ def test_a_healthy_task_stays_in_where_noise_is_found(n_directions, n_weights):
         tasks.update(evidence(raw=(raw, raw), debiased=[1.0, 0.0] + noise, n_directions=n_directions, n_weights=n_weights))
         assert not tasks.masked[0]
     assert tasks.masked[1]
+
+
+def test_a_task_that_is_left_out_has_no_more_than_an_equal_share():
+    """Methods may have weights of any size; those of tasks left out stay what they were, but for that."""
+    tasks = objectives(Recorded(2, weights=[1e-3, 9e-3]), preference=[1.0, 3.0])
+    for _ in range(6):
+        tasks.update(evidence())
+    assert tasks.weights.tolist() == pytest.approx([2 / 28, 2 * 27 / 28])
+    for _ in range(40):
+        tasks.update(evidence(debiased=(1.0, 0.0), n_directions=32))
+    assert tasks.masked.tolist() == [False, True]
+    assert tasks.weights.tolist() == pytest.approx([0.5, 1.5])
 
 
 def test_a_mask_of_the_users_stays():

@@ -349,7 +349,7 @@ def test_a_method_that_fits_is_given_back_with_the_tasks_names():
     [
         ("grad-norm", ValueError, "weighting must be one of 'uniform', .*, got 'grad-norm'"),
         (GradNorm(3), ValueError, "weighting must be a method of 2 tasks, got GradNorm"),
-        (7, TypeError, "weighting must be a name, a method or a function, got 7"),
+        (7, TypeError, r"weighting must be a name, a method \(not its class\) or a function, got 7"),
     ],
 )
 def test_what_is_no_method_is_named(weighting, error, message):
