@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from bench.kernel_reference import in_words, kernel_reference, named_tuples
@@ -385,6 +386,18 @@ def multitask_table(rows: list[Row]) -> str:
     return markdown([head, "2 tasks", "10 tasks", "w_1 / w_2 of 2 tasks"], lines)
 
 
+def rover_table(rows: list[Row]) -> str:
+    """Distance and angle that are left, by how they were weighted."""
+    lines = []
+    for row in rows:
+        cells = [
+            f"{mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+            for values, digits in ((row["distance"], 3), (row["angle"], 4))
+        ]
+        lines.append([row["method"].replace("1 : ", "static weights, 1 : "), *cells])
+    return markdown(["root mean square, mean (least to largest of the seeds)", "distance, m", "angle, rad"], lines)
+
+
 def _left(row: Row | None) -> str:
     return "" if row is None else f"{row['mean']:.3f} ({min(row['left']):.3f} to {max(row['left']):.3f})"
 
@@ -430,6 +443,7 @@ _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
     "weighted-sum": weighted_sum_table,
     "multitask-toy": multitask_table,
     "multitask-mlp": multitask_table,
+    "rover": rover_table,
     "weighting": weighting_table,
 }
 

@@ -141,9 +141,9 @@ class Objectives:
                 self.method.step(given, gram=gram, stds=stds)
             weights = self._applied(self.method.weights, takes_part)
         for index in np.flatnonzero(state["masked"] & ~self.masked):
-            _LOG.warning("task %r takes no part in the balancing: its gradient can't be told from noise", self.names[index])
+            _LOG.info("task %r takes no part in the balancing: its gradient can't be told from noise", self.names[index])
         for index in np.flatnonzero(~state["masked"] & self.masked):
-            _LOG.warning("task %r takes part in the balancing again", self.names[index])
+            _LOG.info("task %r takes part in the balancing again", self.names[index])
         self._restore(state)
         self.weights, self.losses = weights, losses
 

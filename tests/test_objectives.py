@@ -133,6 +133,7 @@ def test_fixed_weights_may_also_be_those_of_the_method():
 
 
 def test_a_task_whose_gradient_is_noise_is_left_out_and_comes_back(caplog):
+    caplog.set_level(logging.INFO)
     tasks = objectives(Recorded(2))
     for i in range(40):  # d = 100: noise has a mean of zero, and sqrt(2/100) of the raw square as its deviation
         tasks.update(evidence(debiased=(1.0, 0.1 * (-1) ** i), n_directions=32))
@@ -177,7 +178,7 @@ def test_a_task_that_is_left_out_has_no_more_than_an_equal_share():
     for _ in range(6):
         tasks.update(evidence())
     assert tasks.weights.tolist() == pytest.approx([2 / 28, 2 * 27 / 28])
-    for _ in range(40):
+    for _ in range(100):
         tasks.update(evidence(debiased=(1.0, 0.0), n_directions=32))
     assert tasks.masked.tolist() == [False, True]
     assert tasks.weights.tolist() == pytest.approx([0.5, 1.5])
@@ -200,8 +201,7 @@ def test_nothing_is_learned_from_squares_beyond_all_bounds():
     np.testing.assert_equal(tasks.state_dict(), before)
 
 
-def test_a_constant_task_is_left_out_at_once(caplog):
-    caplog.set_level(logging.ERROR)
+def test_a_constant_task_is_left_out_at_once():
     tasks = objectives()
     tasks.update(evidence(raw=(2.0, 0.0), debiased=(1.0, 0.0), stds=(1.0, 0.0)))
     assert tasks.masked.tolist() == [False, True]

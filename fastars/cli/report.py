@@ -94,7 +94,11 @@ def _tasks(model: ARS, policies: Mapping[str, tuple[ARS, Rollouts]]) -> dict[str
         )
         for policy, (_, rollouts) in policies.items()
     }
-    weighted = ", ".join(f"{name} {weight:.3g}" for name, weight in zip(names, weights, strict=True))
+    masked = model.objectives.masked
+    weighted = ", ".join(
+        f"{name} {weight:.3g}{', left out' if is_masked else ''}"
+        for name, weight, is_masked in zip(names, weights, masked, strict=True)
+    )
     return {**facts, "weights": f"{weighted} ({model.config.weighting})"}
 
 

@@ -1,0 +1,121 @@
+"""Two rewards in units of their own, metres and radians: what equal weights make of them, and what balancing does.
+
+A rover drives to a place up to 5 m away, and is to keep its camera, which each metre turns by 0.02 rad, on a target up to 0.1 rad
+aside. One reward is minus the squared distance in m^2, the other minus the squared angle in rad^2, some thousand times smaller.
+Both can be had at once. With equal weights the luck of the start decides about the distance, and so about the sum: for the camera
+that is noise.
+
+    python examples/experiments/rover.py [--quick] [--plot rover.png]
+"""
+
+import argparse
+from typing import NamedTuple
+
+import numpy as np
+from gymnasium.spaces import Box
+
+from fastars import ARS, register_env
+from fastars.scalar import clip, uniform
+
+METHODS = {
+    "equal weights": "fixed",
+    "1 / std": "std",
+    "GradNorm": "gradnorm",
+    "Nash-MTL": "nash-mtl",
+    "UPGrad": "upgrad",
+    "MGDA": "mgda",
+}
+GRID = 10.0 ** np.arange(8)  # weights of the angle, that of the distance being 1
+N_STEPS = 200
+
+
+class Rover(NamedTuple):
+    speed: float = 1.0  # m/s, at most
+    turn: float = 0.05  # rad/s, at most, of the camera
+    drag: float = 0.02  # rad that a metre turns the camera
+    dt: float = 0.1  # s
+
+
+def reset(env, rng):
+    return uniform(rng, -5.0, 5.0), uniform(rng, -0.1, 0.1)  # distance in m, angle in rad
+
+
+def observe(env, state):
+    return state
+
+
+def step(env, state, action):
+    distance, angle = state
+    speed, turn = env.speed * clip(action[0], -1.0, 1.0), env.turn * clip(action[1], -1.0, 1.0)
+    distance = distance + env.dt * speed
+    angle = angle + env.dt * (turn + env.drag * speed)
+    return (distance, angle), (-distance * distance, -angle * angle), False
+
+
+register_env(
+    "Rover-v0",
+    Rover(),
+    reset,
+    observe,
+    step,
+    observation_space=Box(-np.inf, np.inf, (2,)),
+    action_space=Box(-1.0, 1.0, (2,)),
+    max_episode_steps=N_STEPS,
+    reward_space=Box(-np.inf, 0.0, (2,)),
+    task_names=("distance", "angle"),
+)
+
+
+def train(seed, n_timesteps=600_000, **weighting):
+    """Root mean squares over the steps of 200 episodes after training: of the distance in m, of the angle in rad."""
+    model = ARS("LinearPolicy", "Rover-v0", n_delta=8, normalize_observations=True, seed=seed, **weighting)
+    model.learn(n_timesteps)
+    return np.sqrt(-model.evaluate(200).task_returns.mean(axis=0) / N_STEPS).tolist()
+
+
+def measure(name, n_seeds=10, n_timesteps=600_000, **weighting):
+    """One way to weigh, with several seeds."""
+    left = np.array([train(seed, n_timesteps, **weighting) for seed in range(n_seeds)])
+    return {"method": name, "distance": left[:, 0].tolist(), "angle": left[:, 1].tolist()}
+
+
+def run(quick=False):
+    size = {"n_seeds": 2, "n_timesteps": 50_000} if quick else {}
+    untrained = [measure("untrained", n_timesteps=1, learning_rate=0.0, n_seeds=1)]
+    methods = [measure(name, weighting=method, **size) for name, method in METHODS.items()]
+    return untrained + methods + [measure(f"1 : {ratio:,.0f}", preference=[1.0, ratio], **size) for ratio in GRID[1:]]
+
+
+def plot(rows, path):
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7.5, 5), layout="constrained")
+    means = {row["method"]: (np.mean(row["distance"]), np.mean(row["angle"])) for row in rows}
+    front = [means["equal weights"], *(mean for name, mean in means.items() if name.startswith("1 : "))]
+    axis.plot(*np.transpose(front), "k.-", label="static weights, from 1 : 1 to 1 : 10,000,000")
+    for row in rows:
+        if row["method"] in METHODS:
+            (points,) = axis.plot(row["distance"], row["angle"], "o", markersize=4, alpha=0.4)
+            axis.plot(*means[row["method"]], "o", markersize=10, color=points.get_color(), label=row["method"])
+    axis.axhline(means["untrained"][1], color="grey", linestyle=":", label="a camera that does nothing")
+    axis.set(xscale="log", yscale="log", xlabel="distance, m (root mean square)", ylabel="angle, rad (root mean square)")
+    axis.set_title("Better is to the left and below; small points are seeds")
+    axis.legend(frameon=False, fontsize="small")
+    figure.savefig(path, dpi=110)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="2 seeds, 50,000 steps: does it run?")
+    parser.add_argument("--plot", metavar="FILE", help="draw the trade; needs matplotlib")
+    args = parser.parse_args()
+    rows = run(args.quick)
+    for row in rows:
+        distance, angle = np.array(row["distance"]), np.array(row["angle"])
+        print(f"{row['method']:15} distance {distance.mean():.3f} m, angle {angle.mean():.4f} rad, at worst {angle.max():.4f}")
+    if args.plot:
+        plot(rows, args.plot)
+
+
+if __name__ == "__main__":
+    main()
