@@ -386,6 +386,15 @@ def multitask_table(rows: list[Row]) -> str:
     return markdown([head, "2 tasks", "10 tasks", "w_1 / w_2 of 2 tasks"], lines)
 
 
+def two_objectives_table(rows: list[Row]) -> str:
+    """Which starts reach the front, and how far along it they are."""
+    lines = []
+    for row in rows:
+        ends = [end[0] for end, reached in zip(row["ends"], row["on_front"], strict=True) if reached]
+        lines.append([row["method"], f"{len(ends)} of {len(row['ends'])}", f"{min(ends):.2f} to {max(ends):.2f}"])
+    return markdown(["method", "starts that reach the front", "there, x_1 is"], lines)
+
+
 def rover_table(rows: list[Row]) -> str:
     """Distance and angle that are left, by how they were weighted."""
     lines = []
@@ -444,6 +453,7 @@ _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
     "multitask-toy": multitask_table,
     "multitask-mlp": multitask_table,
     "rover": rover_table,
+    "two-objectives": two_objectives_table,
     "weighting": weighting_table,
 }
 
