@@ -8,6 +8,7 @@ import pytest
 from fastars import kernels
 from fastars.kernels import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
 from fastars.weighting import GradNorm
+from fastars.weighting.adam import adam, first_moments
 
 UPDATES = ("log", "closed", "paper", "softmax")
 EVERY_UPDATE = pytest.mark.parametrize("update", UPDATES)
@@ -392,3 +393,20 @@ def test_norms_may_differ_by_orders_of_magnitude():
     method.step(norms=[1e-3, 1e3])
     weighted = method.weights * [1e-3, 1e3]
     assert weighted[0] == pytest.approx(weighted[1], rel=1e-12)
+
+
+def test_norms_may_differ_beside_ratios_that_do():
+    """The closed form is reached where a weight is 1e-10."""
+    method = GradNorm(2, 1.0, update="closed", initial_losses=[1.0, 1.0])
+    method.step([1.0, 1e-4], norms=[1.0, 1e6])
+    assert method.weights[1] / method.weights[0] == pytest.approx(1e-10, rel=1e-9)
+
+
+def test_adams_first_step_is_that_of_each_task():
+    """It is as long as the rate. Where a masked task counted the steps of others, its first one was 3 times as long."""
+    state = first_moments(2)
+    for _ in range(500):
+        _, state = adam(state, np.array([0]), values(1.0), 0.1)
+    down, state = adam(state, slice(None), values(1.0, -9.0), 0.1)
+    np.testing.assert_allclose(down, [0.1, -0.1], rtol=1e-7)
+    assert state["n_updates"].tolist() == [501, 1]

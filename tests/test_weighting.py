@@ -147,7 +147,7 @@ def test_a_step_that_fails_changes_nothing():
 
 
 def test_weights_that_are_not_finite_are_an_error_that_names_the_input():
-    method = Custom(lambda gram, losses: 1.0 / losses, 2)
+    method = Custom(lambda gram, losses: np.where(losses > 0.0, losses, np.inf), 2)
     method.step(losses=[1.0, 2.0], gram=np.eye(2))
     before = method.state_dict()
     with pytest.raises(ValueError, match=r"Custom has no finite weights for losses=\[0.0, 1.0\], norms=\[1.0, 1.0\]"):
@@ -320,6 +320,12 @@ def test_a_function_may_be_a_method():
         Custom(lambda gram, losses: np.ones(3)).step(losses=[1.0, 2.0], grads=GRADS)
     with pytest.raises(TypeError, match="function must be callable, got 3"):
         Custom(3)
+
+
+def test_a_function_gets_its_warnings():
+    method = Custom(lambda gram, losses: losses / np.zeros(2))
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError, match="divide by zero"):
+        method.step(losses=[1.0, 2.0], grads=GRADS)
 
 
 def test_a_function_does_not_change_the_weights_of_masked_tasks():

@@ -136,9 +136,17 @@ def test_gradients_of_torch_are_taken_as_they_are():
     grads = [torch.autograd.grad(loss, parameter, retain_graph=True)[0] for loss in losses]
     plain, norms = losses_and_norms(a, walk[0])
     ours, theirs = GradNorm(3), GradNorm(3)
-    for _ in range(3):
-        ours.step(list(losses.detach()), grads=grads)
+    for given in (losses.detach(), losses, list(losses), [loss.item() for loss in losses]):  # in the graph and out of it
+        ours.step(given, grads=grads)
         theirs.step(plain, norms=norms)
     np.testing.assert_allclose(ours.weights, theirs.weights, rtol=1e-12)
-    with pytest.raises(ValueError, match=r"losses must be numbers: .*requires grad"):
-        ours.step(losses, grads=grads)
+    with pytest.raises(ValueError, match="losses must be numbers: "):
+        ours.step(losses.to(torch.bfloat16), grads=grads)
+
+
+def test_gradients_of_torch_may_be_in_a_graph():
+    rows = torch.tensor([[3.0, 4.0], [0.0, 1.0]], requires_grad=True)
+    for grads in (rows, [rows[0] * 1, rows[1] * 1], tuple(rows)):
+        method = GradNorm(2, 0.0)
+        method.step(grads=grads)
+        assert method.info["norms"].tolist() == [5.0, 1.0]

@@ -32,8 +32,8 @@ class Fixed(Method):
 
     Parameters
     ----------
-    weights : sequence of float, shape (T,), optional
-        Finite numbers of any sign. Default: ones.
+    constants : sequence of float, shape (T,), optional
+        The weights: finite numbers of any sign. Default: ones.
     names, normalize
         As for `Method`.
     """
@@ -73,7 +73,8 @@ class StandardDeviation(Method):
     """Each task divided by the standard deviation of its returns: w_i proportional to 1 / sigma_i.
 
     In ARS, where returns are nearly linear in the policy's weights, sigma_i is the exploration noise times the norm of the task's
-    gradient, and this is GradNorm with alpha = 0 at its fixed point. The weights sum to T. Takes the arguments of `Method`.
+    gradient, and this is GradNorm with alpha = 0 at its fixed point. The weights sum to T: those of masked tasks stay, the others
+    share the rest. Takes the arguments of `Method`.
     """
 
     name = "std"
@@ -106,6 +107,7 @@ class Custom(Method):
     """
 
     name = "custom"
+    errors = None  # a function's warnings are its caller's
 
     def __init__(
         self,

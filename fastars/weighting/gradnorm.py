@@ -26,8 +26,8 @@ class GradNorm(Method):
     L_i / L_i(0) over the mean of all: tasks that learn slowly get larger gradients. With alpha = 0 losses don't matter, and all
     norms become equal. A step returns w(t), and `weights` are w(t + 1), as in the paper's Algorithm 1.
 
-    The weights sum to T. A task whose norm is below 1e-8 of the largest keeps its weight, as masked ones do: the others share the
-    rest.
+    The weights sum to T. A task that is masked, or whose norm is below 1e-8 of the largest, keeps its weight, and the others share
+    what is left of T.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class GradNorm(Method):
     learning_rate : float, optional
         Default: 0.1 for "log", 0.025 (the paper's) for "paper" and "softmax"; without effect for "closed".
     min_weight : float
-        No weight is smaller. Norms that differ by more than its inverse can't all be balanced.
+        No weight is smaller. The default holds none back: norms of tasks that take part differ by 1e8 at most.
     initial_losses : "first" or sequence, optional
         L(0): of each task a positive number (log(C) for a cross-entropy of C classes), or "first" for the loss of its first step.
     initial_losses_decay : float
@@ -58,7 +58,7 @@ class GradNorm(Method):
         *,
         update: str = "log",
         learning_rate: float | None = None,
-        min_weight: float = 1e-8,
+        min_weight: float = 1e-12,
         initial_losses: str | Sequence[Any] = "first",
         initial_losses_decay: float = 1.0,
         names: Sequence[str] | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -64,6 +64,7 @@ class Method:
 
     name: ClassVar[str]
     positive_losses: ClassVar[bool] = False  # whether a loss of 0 or less is refused
+    errors: ClassVar[Literal["ignore"] | None] = "ignore"  # what isn't finite is found after _next
 
     def __init__(
         self,
@@ -151,7 +152,7 @@ class Method:
         weights, state = self._first(n_tasks) if self._weights is None or self._state is None else (self._weights, self._state)
         used, info = weights, self._info_of_step
         if self.is_due:
-            with np.errstate(all="ignore"):
+            with np.errstate(all=self.errors):
                 step = self._next(weights, state, inputs)
             used, following = self._kept(step.weights, weights), self._kept(step.next_weights, weights)
             if not (_is_finite(used) and _is_finite(following)):
@@ -205,7 +206,7 @@ class Method:
         if array.ndim != 1 or self.n_tasks not in (None, len(array)) or not array.any():
             raise ValueError(f"mask must be True for at least one of {self.n_tasks or 'the'} tasks, got {mask!r}")
         self.n_tasks = len(array)
-        self._mask = array
+        self._mask = None if array.all() else array
 
     def _kept(self, proposed: FloatArray, weights: FloatArray) -> FloatArray:
         """The proposed weights, with those of masked tasks as they were."""
@@ -246,7 +247,7 @@ class Method:
         if self.positive_losses and "losses" in needs:
             self._at_least("losses", given["losses"], _LEAST_POSITIVE, f"positive for {type(self).__name__}")
         mask = np.ones(n_tasks, np.bool_) if self._mask is None else self._mask
-        tasks = slice(None) if self._mask is None or mask.all() else np.flatnonzero(mask)
+        tasks = slice(None) if self._mask is None else np.flatnonzero(mask)
         return Inputs(given.get("losses"), given.get("norms"), given.get("gram"), given.get("stds"), mask, tasks)
 
     def _gram(self, rows: np.ndarray) -> FloatArray:
@@ -359,7 +360,7 @@ class Method:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
 
 
-def placed(weights: FloatArray, tasks: Any, values: FloatArray) -> FloatArray:
+def placed(weights: np.ndarray, tasks: Any, values: np.ndarray) -> np.ndarray:
     """A copy of the weights (or of anything else of each task) with those of some tasks replaced."""
     copy = weights.copy()
     copy[tasks] = values
@@ -415,21 +416,30 @@ def _is_finite(array: FloatArray) -> bool:
 
 def _float64(name: str, value: Any) -> FloatArray:
     try:
-        return np.asarray(value).astype(np.float64)
-    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor of torch that is part of a graph
+        return _of_numpy(value).astype(np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: of a framework
         raise ValueError(f"{name} must be numbers: {error}") from error
+
+
+def _of_numpy(value: Any) -> np.ndarray:
+    """An array of anything; tensors of torch leave their graph and their device for it, alone or in a sequence."""
+    if hasattr(value, "detach"):
+        return np.asarray(value.detach().cpu())
+    if isinstance(value, (list, tuple)) and any(hasattr(entry, "detach") for entry in value):
+        return np.array([_of_numpy(entry) for entry in value])
+    return np.asarray(value)
 
 
 def _rows(grads: Any) -> np.ndarray:
     """Gradients as a matrix, (T, d): float32 stays float32, the kernel's sums are float64."""
     try:
         if isinstance(grads, (list, tuple)):
-            rows = [np.asarray(gradient).ravel() for gradient in grads]
+            rows = [_of_numpy(gradient).ravel() for gradient in grads]
             if len({len(row) for row in rows}) > 1:
                 raise ValueError(f"all tasks need gradients of one length, got {', '.join(str(len(row)) for row in rows)}")
             matrix = np.stack(rows)
         else:
-            matrix = np.asarray(grads)
+            matrix = _of_numpy(grads)
         matrix = matrix if matrix.dtype in (np.float32, np.float64) else matrix.astype(np.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"grads must be numbers, a row per task: {error}") from error
