@@ -261,6 +261,16 @@ def test_a_gram_matrix_that_is_not_symmetric_is_refused(name):
     assert method.n_steps == 0
 
 
+@OF_GRAM
+def test_a_gram_matrix_has_to_be_symmetric_where_tasks_take_part(name):
+    method = make_method(name, 3)
+    method.mask = [True, True, False]
+    method.step(gram=[[4.0, 1.0, np.nan], [1.0, 4.0, 7.0], [np.nan, 2.0, 4.0]])
+    with pytest.raises(ValueError, match="gram must be symmetric, got entries that differ by 2"):
+        method.step(gram=[[4.0, 1.0, np.nan], [3.0, 4.0, 7.0], [np.nan, 2.0, 4.0]])
+    assert method.n_steps == 1
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [

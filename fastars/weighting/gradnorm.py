@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -94,8 +95,9 @@ class GradNorm(Method):
 
     def _next(self, weights: FloatArray, state: State, inputs: Inputs) -> Step:
         norms: Any = inputs.norms
-        largest = max(norms[inputs.tasks].tolist())
-        if largest > 0.0 and any(norm <= _LEAST_NORM * largest for norm in norms.tolist()):
+        told = norms[inputs.tasks].tolist()  # of few tasks, a list has its largest entry sooner than an array
+        largest = max(told)
+        if min(told) <= _LEAST_NORM * largest and largest > 0.0:
             present = inputs.mask & (norms > _LEAST_NORM * largest)
             inputs = inputs._replace(mask=present, tasks=np.flatnonzero(present))
         tasks = inputs.tasks
@@ -111,18 +113,29 @@ class GradNorm(Method):
         """L(0) after this step, and the loss ratios."""
         if self.alpha == 0.0 or inputs.losses is None:
             return initial, np.ones(len(initial))
-        new = np.isnan(initial) & inputs.mask
-        self._at_least("losses", inputs.losses, 0.0, "at least 0 for GradNorm")
-        initial = np.where(new, inputs.losses, initial)
-        for i in np.flatnonzero(new & (initial == 0.0)):
+        losses, tasks = inputs.losses, inputs.tasks
+        self._at_least("losses", losses, 0.0, "at least 0 for GradNorm")
+        if any(map(math.isnan, initial.tolist())):
+            initial = self._begun(initial, losses, inputs.mask)
+        ratios = losses / initial
+        told = ratios[tasks].tolist()
+        largest = max(told)
+        if largest == 0.0:
+            ratios = np.ones(len(ratios))
+        elif min(told) < _LEAST_RATIO * largest:
+            ratios = np.maximum(ratios, _LEAST_RATIO * largest)
+        if self.initial_losses_decay < 1.0:
+            initial = placed(
+                initial, tasks, (self.initial_losses_decay * initial + (1.0 - self.initial_losses_decay) * losses)[tasks]
+            )
+        return initial, ratios
+
+    def _begun(self, initial: FloatArray, losses: FloatArray, mask: np.ndarray) -> FloatArray:
+        """L(0) with the losses of those tasks that take part for the first time."""
+        new = np.isnan(initial) & mask
+        for i in np.flatnonzero(new & (losses == 0.0)):
             raise ValueError(f"the first loss must be positive for GradNorm, got 0 for {self._task(i)}: give initial_losses")
-        ratios = inputs.losses / initial
-        largest = ratios[inputs.tasks].max()
-        ratios = np.maximum(ratios, _LEAST_RATIO * largest) if largest > 0.0 else np.ones(len(ratios))
-        if self.initial_losses_decay == 1.0:
-            return initial, ratios
-        followed = self.initial_losses_decay * initial + (1.0 - self.initial_losses_decay) * inputs.losses
-        return np.where(inputs.mask, followed, initial), ratios
+        return np.where(new, losses, initial)
 
     def _updated(
         self, weights: FloatArray, norms: FloatArray, ratios: FloatArray, tasks: Any, state: State
