@@ -188,6 +188,37 @@ def test_frozen_weights_are_used_and_counted():
     assert method.mean_weights_ == [1.2]
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_mask_and_freeze_may_be_given_to_every_method(name):
+    method = make_method(name, mask=[True, False], freeze=True)
+    assert method.n_tasks == 2
+    assert method.freeze
+    assert method.mask.tolist() == [True, False]
+    assert method.arguments() == {"mask": [True, False], "freeze": True}
+    method.reset()
+    assert method.freeze
+    assert method.mask.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"mask": [True]}, r"mask must be True for at least one of 2 tasks, got .*True"),
+        ({"mask": [False, False]}, "mask must be True for at least one of 2 tasks"),
+        ({"freeze": 1}, "freeze must be True or False, got 1"),
+    ],
+)
+def test_mask_and_freeze_must_fit(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        GradNorm(2, **arguments)
+
+
+def test_a_mask_of_all_tasks_is_none():
+    method = GradNorm(2, mask=[True, True])
+    assert method.arguments() == {}
+    assert "mask" not in method.state_dict()
+
+
 @pytest.mark.parametrize("mask", [[False, False], [True, True, True], [[True, False]], []])
 def test_mask_must_leave_a_task(mask):
     method = Uniform(2)
@@ -280,6 +311,8 @@ def test_a_copy_goes_on_with_the_same_bits(name, copied):
         "STCH(n_tasks=2, mu=0.5, preference=[0.25, 0.75], reference=[0.0, 1.0])",
         "RandomWeighting(seed=3, normalize='mean', update_every=2)",
         "Fixed(n_tasks=2, constants=[1.0, -2.0])",
+        "GradNorm(n_tasks=3, alpha=0.5, mask=[True, False, True], freeze=True)",
+        "MGDA(names=('a', 'b'), mask=[True, False])",
     ],
 )
 def test_repr_says_what_is_not_a_default(expression):

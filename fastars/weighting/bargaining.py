@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 
 from fastars import kernels
 from fastars._structs import FloatArray
 from fastars.weighting.gram_method import GramMethod
-from fastars.weighting.method import number
+from fastars.weighting.method import Common, number
 
 
 class NashMTL(GramMethod):
@@ -34,8 +34,8 @@ class FairGrad(GramMethod):
 
     Parameters
     ----------
-    n_tasks, names, normalize, update_every
-        As for `Method`.
+    n_tasks, **common
+        As for `Method`: names, normalize, update_every, mask, freeze.
     alpha : float
         From 0.1 to below 100. 1 is Nash-MTL; a larger one does more for the worst task, a small one comes near equal weights.
     """
@@ -47,13 +47,10 @@ class FairGrad(GramMethod):
         self,
         n_tasks: int | None = None,
         alpha: float = 2.0,
-        *,
-        names: Sequence[str] | None = None,
-        normalize: str | None = None,
-        update_every: int = 1,
+        **common: Unpack[Common],
     ) -> None:
         self.alpha = number("alpha", alpha, 0.1, 100.0)
-        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+        super().__init__(n_tasks, **common)
 
     def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
         return kernels.fairgrad(gram, self.alpha)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from fastars._structs import FloatArray
-from fastars.weighting.method import Inputs, Method, State, Step, number, placed, total
+from fastars.weighting.method import Common, Inputs, Method, State, Step, number, placed, total
 from fastars.weighting.softmax import softmax
 
 
@@ -20,8 +19,8 @@ class DynamicWeightAverage(Method):
 
     Parameters
     ----------
-    n_tasks, names, normalize, update_every
-        As for `Method`.
+    n_tasks, **common
+        As for `Method`: names, normalize, update_every, mask, freeze.
     temperature : float
         Above 0. Large ones make the weights equal; the paper has 2.
     """
@@ -33,13 +32,10 @@ class DynamicWeightAverage(Method):
         self,
         n_tasks: int | None = None,
         temperature: float = 2.0,
-        *,
-        names: Sequence[str] | None = None,
-        normalize: str | None = None,
-        update_every: int = 1,
+        **common: Unpack[Common],
     ) -> None:
         self.temperature = number("temperature", temperature, 0.0, open_below=True)
-        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+        super().__init__(n_tasks, **common)
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from fastars._structs import FloatArray
 from fastars.weighting.adam import adam, first_moments
-from fastars.weighting.method import Inputs, Method, State, Step, number, placed
+from fastars.weighting.method import Common, Inputs, Method, State, Step, number, placed
 from fastars.weighting.softmax import softmax
 
 _EPSILON = 1e-8  # as in the authors' code: a loss may reach its lower bound
@@ -27,8 +27,8 @@ class FAMO(Method):
 
     Parameters
     ----------
-    n_tasks, names, normalize, update_every
-        As for `Method`.
+    n_tasks, **common
+        As for `Method`: names, normalize, update_every, mask, freeze.
     lower_bounds : sequence of float, shape (T,), optional
         b: values that the losses can't go below. Default: zeros.
     learning_rate, decay : float
@@ -44,9 +44,7 @@ class FAMO(Method):
         *,
         learning_rate: float = 0.025,
         decay: float = 1e-3,
-        names: Sequence[str] | None = None,
-        normalize: str | None = None,
-        update_every: int = 1,
+        **common: Unpack[Common],
     ) -> None:
         self.lower_bounds = None if lower_bounds is None else tuple(float(bound) for bound in lower_bounds)
         if self.lower_bounds is not None and not np.isfinite(self.lower_bounds).all():
@@ -55,7 +53,7 @@ class FAMO(Method):
         self.decay = number("decay", decay, 0.0)
         if n_tasks is None and self.lower_bounds is not None:
             n_tasks = len(self.lower_bounds)
-        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+        super().__init__(n_tasks, **common)
         if self.lower_bounds is not None and len(self.lower_bounds) != self.n_tasks:
             raise ValueError(f"lower_bounds must have {self.n_tasks} entries, one per task, got {lower_bounds!r}")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from fastars._structs import FloatArray
-from fastars.weighting.method import Inputs, Method, State, Step, placed, total
+from fastars.weighting.method import Common, Inputs, Method, State, Step, placed, total
 
 _LEAST_STD = 1e-8  # of the largest: a return that is constant would have a weight without bound
 
@@ -34,8 +34,8 @@ class Fixed(Method):
     ----------
     constants : sequence of float, shape (T,), optional
         The weights: finite numbers of any sign. Default: ones.
-    names, normalize
-        As for `Method`.
+    n_tasks, **common
+        As for `Method`: names, normalize, update_every, mask, freeze.
     """
 
     name = "fixed"
@@ -44,16 +44,14 @@ class Fixed(Method):
         self,
         n_tasks: int | None = None,
         constants: Sequence[float] | None = None,
-        *,
-        names: Sequence[str] | None = None,
-        normalize: str | None = None,
+        **common: Unpack[Common],
     ) -> None:
         self.constants = None if constants is None else tuple(float(constant) for constant in constants)
         if self.constants is not None and not (self.constants and np.isfinite(self.constants).all()):
             raise ValueError(f"constants must be finite numbers, one per task, got {constants!r}")
         if n_tasks is None and self.constants is not None:
             n_tasks = len(self.constants)
-        super().__init__(n_tasks, names=names, normalize=normalize)
+        super().__init__(n_tasks, **common)
         if self.constants is not None and len(self.constants) != self.n_tasks:
             raise ValueError(f"constants must have {self.n_tasks} entries, one per task, got {constants!r}")
 
@@ -102,8 +100,8 @@ class Custom(Method):
     ----------
     function : callable
         `function(gram, losses)` of the Gram matrix (T, T) and the losses (T,) - in ARS, the returns - gives T finite weights.
-    n_tasks, names, normalize, update_every
-        As for `Method`.
+    n_tasks, **common
+        As for `Method`: names, normalize, update_every, mask, freeze.
     """
 
     name = "custom"
@@ -113,15 +111,12 @@ class Custom(Method):
         self,
         function: Callable[[FloatArray, FloatArray], Any],
         n_tasks: int | None = None,
-        *,
-        names: Sequence[str] | None = None,
-        normalize: str | None = None,
-        update_every: int = 1,
+        **common: Unpack[Common],
     ) -> None:
         if not callable(function):
             raise TypeError(f"function must be callable, got {function!r}")
         self.function = function
-        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+        super().__init__(n_tasks, **common)
 
     @property
     def needs(self) -> tuple[str, ...]:

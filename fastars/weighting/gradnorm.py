@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from fastars import kernels
 from fastars._structs import FloatArray
 from fastars.weighting.adam import adam, first_moments
-from fastars.weighting.method import Inputs, Method, State, Step, number, placed, total
+from fastars.weighting.method import Common, Inputs, Method, State, Step, number, placed, total
 
 UPDATES = ("log", "closed", "paper", "softmax")
 _LEARNING_RATES = {"log": 0.1, "closed": 1.0, "paper": 0.025, "softmax": 0.025}
@@ -32,8 +32,8 @@ class GradNorm(Method):
 
     Parameters
     ----------
-    n_tasks, names, normalize, update_every
-        As for `Method`.
+    n_tasks, **common
+        As for `Method`: names, normalize, update_every, mask, freeze.
     alpha : float
         At least 0. The paper uses 0.12 for its toy and 1.5 for NYUv2, and finds gains for almost any value below 3.
     update : {"log", "closed", "paper", "softmax"}
@@ -62,9 +62,7 @@ class GradNorm(Method):
         min_weight: float = 1e-12,
         initial_losses: str | Sequence[Any] = "first",
         initial_losses_decay: float = 1.0,
-        names: Sequence[str] | None = None,
-        normalize: str | None = None,
-        update_every: int = 1,
+        **common: Unpack[Common],
     ) -> None:
         self.alpha = number("alpha", alpha, 0.0)
         if update not in UPDATES:
@@ -78,7 +76,7 @@ class GradNorm(Method):
             raise ValueError(f"initial_losses_decay must be at most 1, got {initial_losses_decay!r}")
         if n_tasks is None and self.initial_losses != "first":
             n_tasks = len(self.initial_losses)
-        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+        super().__init__(n_tasks, **common)
         if self.n_tasks is not None and self.initial_losses != "first" and len(self.initial_losses) != self.n_tasks:
             raise ValueError(f"initial_losses must have {self.n_tasks} entries, one per task, got {initial_losses!r}")
 

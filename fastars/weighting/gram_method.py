@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
 from fastars._structs import FloatArray
-from fastars.weighting.method import Inputs, Method, State, Step
+from fastars.weighting.method import Common, Inputs, Method, State, Step
 
 _ASYMMETRY = 1e-6  # of the largest entry: what a product in float32 may have
 
@@ -55,10 +55,7 @@ class PreferenceMethod(GramMethod):
         self,
         n_tasks: int | None = None,
         preference: Sequence[float] | None = None,
-        *,
-        names: Sequence[str] | None = None,
-        normalize: str | None = None,
-        update_every: int = 1,
+        **common: Unpack[Common],
     ) -> None:
         self.preference = None if preference is None else tuple(float(part) for part in preference)
         if self.preference is not None:
@@ -66,7 +63,7 @@ class PreferenceMethod(GramMethod):
             if not (np.isfinite(parts).all() and (parts >= 0.0).all() and parts.any()):
                 raise ValueError(f"preference must be numbers of at least 0, not all of them 0, got {preference!r}")
             n_tasks = len(parts) if n_tasks is None else n_tasks
-        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+        super().__init__(n_tasks, **common)
         if self.preference is not None and len(self.preference) != self.n_tasks:
             raise ValueError(f"preference must have {self.n_tasks} entries, one per task, got {preference!r}")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 
 from fastars import kernels
 from fastars._structs import FloatArray
 from fastars.weighting.gram_method import GramMethod, PreferenceMethod
-from fastars.weighting.method import number
+from fastars.weighting.method import Common, number
 
 
 class MGDA(GramMethod):
@@ -32,8 +32,8 @@ class CAGrad(GramMethod):
 
     Parameters
     ----------
-    n_tasks, names, normalize, update_every
-        As for `Method`.
+    n_tasks, **common
+        As for `Method`: names, normalize, update_every, mask, freeze.
     c : float
         How far the direction may be from the mean gradient, as a part of that gradient's norm. 0 is the mean gradient; large
         values come near MGDA's direction, and the paper's are below 1.
@@ -45,13 +45,10 @@ class CAGrad(GramMethod):
         self,
         n_tasks: int | None = None,
         c: float = 0.5,
-        *,
-        names: Sequence[str] | None = None,
-        normalize: str | None = None,
-        update_every: int = 1,
+        **common: Unpack[Common],
     ) -> None:
         self.c = number("c", c, 0.0)
-        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+        super().__init__(n_tasks, **common)
 
     def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
         return kernels.cagrad(gram, self.c)
@@ -64,8 +61,8 @@ class DualProj(PreferenceMethod):
 
     Parameters
     ----------
-    n_tasks, names, normalize, update_every
-        As for `Method`.
+    n_tasks, **common
+        As for `Method`: names, normalize, update_every, mask, freeze.
     preference : sequence of float, shape (T,), optional
         Weights of the combination, at least 0. Default: 1/T, the mean gradient.
     """
@@ -83,8 +80,8 @@ class UPGrad(PreferenceMethod):
 
     Parameters
     ----------
-    n_tasks, names, normalize, update_every
-        As for `Method`.
+    n_tasks, **common
+        As for `Method`: names, normalize, update_every, mask, freeze.
     preference : sequence of float, shape (T,), optional
         Weights of the projected gradients, at least 0. Default: 1/T.
     """

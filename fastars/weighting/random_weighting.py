@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 
 from fastars._structs import FloatArray
-from fastars.weighting.method import Inputs, Method, State, Step, count, placed
+from fastars.weighting.method import Common, Inputs, Method, State, Step, count, placed
 from fastars.weighting.softmax import softmax
 
 
@@ -18,8 +18,8 @@ class RandomWeighting(Method):
 
     Parameters
     ----------
-    n_tasks, names, normalize, update_every
-        As for `Method`.
+    n_tasks, **common
+        As for `Method`: names, normalize, update_every, mask, freeze.
     seed : int
         At least 0.
     """
@@ -30,13 +30,10 @@ class RandomWeighting(Method):
         self,
         n_tasks: int | None = None,
         seed: int = 0,
-        *,
-        names: Sequence[str] | None = None,
-        normalize: str | None = None,
-        update_every: int = 1,
+        **common: Unpack[Common],
     ) -> None:
         self.seed = count("seed", seed, 0)
-        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+        super().__init__(n_tasks, **common)
 
     @property
     def needs(self) -> tuple[str, ...]:

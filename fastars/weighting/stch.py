@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from fastars._structs import FloatArray
-from fastars.weighting.method import Inputs, Method, State, Step, number, placed
+from fastars.weighting.method import Common, Inputs, Method, State, Step, number, placed
 from fastars.weighting.softmax import softmax
 
 
@@ -21,8 +21,8 @@ class STCH(Method):
 
     Parameters
     ----------
-    n_tasks, names, normalize, update_every
-        As for `Method`.
+    n_tasks, **common
+        As for `Method`: names, normalize, update_every, mask, freeze.
     mu : float
         Above 0: the smaller, the nearer to the maximum. The paper has values from 0.01 to 1.
     preference : sequence of float, shape (T,), optional
@@ -40,16 +40,14 @@ class STCH(Method):
         *,
         preference: Sequence[float] | None = None,
         reference: Sequence[float] | None = None,
-        names: Sequence[str] | None = None,
-        normalize: str | None = None,
-        update_every: int = 1,
+        **common: Unpack[Common],
     ) -> None:
         self.mu = number("mu", mu, 0.0, open_below=True)
         self.preference = None if preference is None else tuple(number("preference", p, 0.0, open_below=True) for p in preference)
         self.reference = None if reference is None else tuple(number("reference", z, -np.inf) for z in reference)
         for given in (self.preference, self.reference):
             n_tasks = len(given) if n_tasks is None and given is not None else n_tasks
-        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+        super().__init__(n_tasks, **common)
         for name, given in (("preference", self.preference), ("reference", self.reference)):
             if given is not None and len(given) != self.n_tasks:
                 raise ValueError(f"{name} must have {self.n_tasks} entries, one per task, got {list(given)}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 
 from fastars import kernels
 from fastars._structs import FloatArray
 from fastars.weighting.gram_method import GramMethod
-from fastars.weighting.method import count
+from fastars.weighting.method import Common, count
 
 
 class PCGrad(GramMethod):
@@ -20,8 +20,8 @@ class PCGrad(GramMethod):
 
     Parameters
     ----------
-    n_tasks, names, normalize, update_every
-        As for `Method`.
+    n_tasks, **common
+        As for `Method`: names, normalize, update_every, mask, freeze.
     seed : int
         At least 0.
     """
@@ -33,13 +33,10 @@ class PCGrad(GramMethod):
         self,
         n_tasks: int | None = None,
         seed: int = 0,
-        *,
-        names: Sequence[str] | None = None,
-        normalize: str | None = None,
-        update_every: int = 1,
+        **common: Unpack[Common],
     ) -> None:
         self.seed = count("seed", seed, 0)
-        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+        super().__init__(n_tasks, **common)
 
     def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
         order = np.tile(np.arange(len(tasks)), (len(tasks), 1))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from fastars._structs import FloatArray
 from fastars.weighting.adam import adam, first_moments
-from fastars.weighting.method import Inputs, Method, State, Step, number, placed
+from fastars.weighting.method import Common, Inputs, Method, State, Step, number, placed
 from fastars.weighting.softmax import softmax
 
 # A task's term is factor exp(-s) L + slope s: (factor, slope). The slope of "liebel" is not constant: log(1 + exp(s)).
@@ -38,8 +38,8 @@ class UncertaintyWeighting(Method):
 
     Parameters
     ----------
-    n_tasks, names, normalize, update_every
-        As for `Method`.
+    n_tasks, **common
+        As for `Method`: names, normalize, update_every, mask, freeze.
     kind : str or sequence of str, shape (T,)
         Of all tasks or of each.
     update : {"adam", "sgd", "closed"}
@@ -62,9 +62,7 @@ class UncertaintyWeighting(Method):
         update: str = "adam",
         learning_rate: float | None = None,
         initial_log_variance: float = 0.0,
-        names: Sequence[str] | None = None,
-        normalize: str | None = None,
-        update_every: int = 1,
+        **common: Unpack[Common],
     ) -> None:
         self.kind = kind if isinstance(kind, str) else tuple(kind)
         kinds = (self.kind,) if isinstance(self.kind, str) else self.kind
@@ -78,7 +76,7 @@ class UncertaintyWeighting(Method):
         self.initial_log_variance = number("initial_log_variance", initial_log_variance, -np.inf)
         if n_tasks is None and not isinstance(self.kind, str):
             n_tasks = len(self.kind)
-        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+        super().__init__(n_tasks, **common)
         if not isinstance(self.kind, str) and len(self.kind) != self.n_tasks:
             raise ValueError(f"kind must have {self.n_tasks} entries, one per task, got {kind!r}")
 
@@ -128,8 +126,8 @@ class UWSO(Method):
 
     Parameters
     ----------
-    n_tasks, names, normalize, update_every
-        As for `Method`.
+    n_tasks, **common
+        As for `Method`: names, normalize, update_every, mask, freeze.
     temperature : float
         Above 0. Large ones make the weights equal; the paper tunes it.
     """
@@ -141,13 +139,10 @@ class UWSO(Method):
         self,
         n_tasks: int | None = None,
         temperature: float = 1.0,
-        *,
-        names: Sequence[str] | None = None,
-        normalize: str | None = None,
-        update_every: int = 1,
+        **common: Unpack[Common],
     ) -> None:
         self.temperature = number("temperature", temperature, 0.0, open_below=True)
-        super().__init__(n_tasks, names=names, normalize=normalize, update_every=update_every)
+        super().__init__(n_tasks, **common)
 
     @property
     def needs(self) -> tuple[str, ...]:
