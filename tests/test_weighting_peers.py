@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastars.kernels import gradnorm_gradient
+from fastars.kernels import bounded_weights, gradnorm_gradient
 from fastars.weighting import FAMO, STCH, DynamicWeightAverage, GradNorm, UncertaintyWeighting
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
@@ -75,6 +75,33 @@ def test_softmax_update_is_libmtls(alpha):
         ours, norms = losses_and_norms(a, theta)
         np.testing.assert_allclose(method.step(ours, norms=norms), weights.detach().numpy(), rtol=0, atol=1e-12)
     assert np.abs(method.weights - 1).max() > 0.5
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-5])
+@pytest.mark.parametrize("alpha", [0.0, 1.5])
+def test_paper_update_is_adam_on_the_imbalance(alpha, scale):
+    """Algorithm 1 by autograd: weights are clamped and scaled to the sum T after each step of torch's Adam."""
+    a, walk = problem()
+    weights = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([weights], lr=0.025)
+    ours, initial, farthest = GradNorm(3, alpha, update="paper", min_weight=0.1), None, 0.0
+    for theta in walk:
+        losses, norms = losses_and_norms(a, theta)
+        norms = scale * norms
+        np.testing.assert_allclose(ours.step(losses, norms=norms), weights.detach().numpy(), rtol=0, atol=1e-12)
+        initial = losses if initial is None else initial
+        rates = losses / initial / (losses / initial).mean()
+        weighted = weights * torch.from_numpy(norms)
+        targets = (weighted.mean() * torch.from_numpy(rates**alpha)).detach()
+        optimizer.zero_grad()
+        (weighted - targets).abs().sum().backward()
+        optimizer.step()
+        with torch.no_grad():
+            weights.clamp_(min=0.1)
+            weights *= 3 / weights.sum()
+            weights.copy_(torch.from_numpy(bounded_weights(weights.numpy(), 0.1, 3.0)))
+        farthest = max(farthest, np.abs(ours.weights - 1).max())
+    assert farthest > 0.3
 
 
 @pytest.mark.parametrize("update", ["sgd", "adam"])
