@@ -1,9 +1,9 @@
 """Two objectives of different size in the plane: which methods reach the Pareto front, and where on it?
 
-The problem of CAGrad (Liu et al. 2021) as Nash-MTL has it (Navon et al. 2022, section 6.1): two valleys of log|...| above the line x_2 = 0,
-two parabolas below it, and a first loss that is ten times smaller. All points between the parabolas' minima are Pareto optimal.
-Adam takes 6,000 steps of 0.01 from each of the five starts of the papers. Nothing here is left to chance, but for PCGrad's order of tasks,
-which does not matter with two.
+The problem of CAGrad (Liu et al. 2021) as Nash-MTL has it (Navon et al. 2022, section 6.1): two valleys of log|...| above the line
+x_2 = 0, two parabolas below it, and a first loss that is ten times smaller. All points between the parabolas' minima are Pareto
+optimal. Adam takes 6,000 steps of 0.01 from each of the five starts of the papers. Nothing here is left to chance, but for PCGrad's
+order of tasks, which does not matter with two.
 
     python examples/experiments/two_objectives.py [--quick] [--plot two_objectives.png]
 """
