@@ -126,11 +126,13 @@ def test_balancing(env_id, race, record):
     """What four tasks cost an iteration of ARS: gradients, Gram matrix and GradNorm; then all rows of the log with them."""
     model = ARS("MlpPolicy", env_id, n_delta=64, policy_kwargs={"net_arch": [96, 96]}, seed=0).learn(1)
     names, n_weights = ("a", "b", "c", "d"), model.n_weights
-    sums, indices = kernels.square_sums(model.noise), model._directions()[0]
+    sums = kernels.square_sums(model.noise)
     returns = np.random.default_rng(0).standard_normal((64, 2, 4))
     objectives, diagnosis = Objectives(GradNorm(4, alpha=0.0), names), Diagnosis(names)
 
     def balance(rows=False):
+        # The directions of the iteration before it, as a run has them: what has just been read need not come from memory again.
+        indices = kernels.sample_indices(np.uint64(0), model.iteration - 1, 64, len(model.noise), n_weights)
         estimate = estimate_gradients(kernels, returns, model.noise, sums, indices, 0.05, n_weights)
         found, gram, debiased = diagnosis.tasks(kernels, estimate, returns, objectives.weights)
         objectives.update(Evidence(found.returns, found.stds, gram, debiased, 64, n_weights))
