@@ -171,7 +171,12 @@ class ARS:
                 f"n_workers={n_workers} has no effect: {self._env.id} runs in compiled kernels, on n_threads", stacklevel=2
             )
         settings |= policy_settings(policy, policy_kwargs)
-        settings |= weighting_settings(self._env, weighting, settings.get("weighting_kwargs"), preference, utopia)
+        weighted = weighting_settings(self._env, weighting, settings.get("weighting_kwargs"), preference, utopia)
+        if weighted and alive_bonus_offset:
+            raise ValueError(
+                f"alive_bonus_offset needs a scalar reward, got {alive_bonus_offset}: use `preference` on what pays for staying alive"
+            )
+        settings |= weighted
         self.config: Config = make_config(
             preset,
             variant,
@@ -181,11 +186,10 @@ class ARS:
             learning_rate=learning_rate,
             delta_std=delta_std,
             zero_policy=zero_policy,
-            alive_bonus_offset=alive_bonus_offset,
             n_eval_episodes=n_eval_episodes,
             normalize_observations=normalize_observations,
             seed=_entropy() if seed is None else seed,
-            **settings,
+            **{"alive_bonus_offset": alive_bonus_offset, **settings},
         )
         self.preset = preset or "fastars"
         self.backend = backend
@@ -533,7 +537,7 @@ class ARS:
         self, indices: np.ndarray, sigma: float, rollouts: Rollouts, returns: FloatArray, selected: np.ndarray
     ) -> tuple[dict[str, float], FloatArray | None, Evidence | None]:
         """What all pairs say of the gradient, selected or not: (rows of the log, it, what the tasks' weights follow from)."""
-        if sigma == 0.0:
+        if sigma == 0.0 or (self.objectives is None and not self.config.diagnostics):
             return {}, self._gradient, None
         objectives, n_delta = self.objectives, self.config.n_delta
         diagnosis = Diagnosis(self._env.task_names)

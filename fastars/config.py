@@ -180,6 +180,9 @@ class Config:
         Arguments of that method.
     preference, utopia : tuple of float or None
         What each task is worth, and a return of it that can't be surpassed.
+    diagnostics : bool
+        Whether every row of the log says how far the gradient can be trusted (docs/diagnostics.md). It costs a tiny iteration (8
+        directions, episodes of 50 steps) some 30 us, a third; long ones nothing to speak of. Several tasks need it.
     seed : int
         Below 2**64. All that is random is a pure function of (seed, iteration).
     """
@@ -219,6 +222,7 @@ class Config:
     weighting_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     preference: tuple[float, ...] | None = None
     utopia: tuple[float, ...] | None = None
+    diagnostics: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -165,6 +165,21 @@ def test_ask_and_tell_take_a_return_for_each_task():
     np.testing.assert_allclose(told.theta, learned.theta, rtol=1e-12)
 
 
+def test_a_presets_offset_is_left_out_and_one_that_is_given_is_refused():
+    plain = ARS("LinearPolicy", "Hopper-v5", preset="tuned", seed=0)
+    assert plain.config.alive_bonus_offset == -1.0
+    assert ARS("LinearPolicy", "Hopper-v5", preset="tuned", seed=0, weighting="std").config.alive_bonus_offset == 0.0
+    with pytest.raises(ValueError, match="alive_bonus_offset needs a scalar reward, got -1"):
+        ARS("LinearPolicy", "Hopper-v5", alive_bonus_offset=-1, weighting="std")
+
+
+def test_without_diagnostics_a_scalar_run_is_the_same_and_logs_less():
+    silent, plain = trained("Pendulum-v1", diagnostics=False), trained("Pendulum-v1")
+    np.testing.assert_array_equal(silent.theta, plain.theta)
+    assert "gradient/norm" in plain.record
+    assert not any(name.startswith(("gradient/", "returns/")) for name in silent.record)
+
+
 # --- Files
 
 
