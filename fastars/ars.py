@@ -174,7 +174,7 @@ class ARS:
         weighted = weighting_settings(self._env, weighting, settings.get("weighting_kwargs"), preference, utopia)
         if weighted and alive_bonus_offset:
             raise ValueError(
-                f"alive_bonus_offset needs a scalar reward, got {alive_bonus_offset}: use `preference` on what pays for staying alive"
+                f"alive_bonus_offset needs a scalar reward, got {alive_bonus_offset}: a preference says what being alive is worth"
             )
         settings |= weighted
         self.config: Config = make_config(

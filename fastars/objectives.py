@@ -31,10 +31,10 @@ _PATIENCE = 20  # before a task whose gradient can't be told from noise is left 
 
 # How many deviations of pure noise the gradient's square is above zero: below the first a task is lost, above the second it is back
 # (two, so that it does not come and go). A linear return without noise has 6 at N = 8, d = 10, and 0.5 at N = 8, d = 4,500. Where
-# it would have less than the third, nothing can be told, and no task is lost for its noise. (Tasks that
-# begin as lost, and have to be found, keep noise from any weight; but a weak task is then found late: the camera of the rover in
-# `examples/experiments` is 0.019 rad off instead of 0.012.)
-_LOST, _FOUND, _POWER = 1.0, 2.0, 4.0
+# it would have less than the third, nothing can be told, and no task is lost for its noise. If tasks had to be found first, noise
+# would never get a weight, but weak tasks were found late: the camera of the rover in `examples/experiments` then is 0.019 rad off
+# instead of 0.012.
+_LOST, _FOUND, _POWER = 1.0, 2.0, 5.0
 
 _SMALLEST_RATIO, _LARGEST_RATIO = 1e-3, 10.0  # of a regret to its first value
 
@@ -194,9 +194,9 @@ class Objectives:
         above = np.divide(signal, noise * deviation, out=np.zeros_like(signal), where=noise > 0.0)
         quiet = np.where(above < _LOST, self._quiet + 1, np.where(above > _FOUND, 0, self._quiet))
         healthy = evidence.n_directions / (evidence.n_directions + evidence.n_weights + 1.0)
-        state["_quiet"] = quiet
         can_be_told = healthy >= _POWER * deviation
-        lost = can_be_told & (quiet > 0) & (self.masked | (quiet >= _PATIENCE)) | (noise == 0.0)
+        state["_quiet"] = quiet = np.where(can_be_told, quiet, 0)
+        lost = (quiet > 0) & (self.masked | (quiet >= _PATIENCE)) | (noise == 0.0)
         state["masked"] = lost & self._looks_at_gradients
         return state
 
