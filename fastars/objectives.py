@@ -164,10 +164,12 @@ class Objectives:
             raise
 
     def rows(self) -> dict[str, float]:
-        """Rows of the log: each task's loss, where it is known, and whether it takes part."""
+        """Rows of the log: each task's loss, its inverse training rate r_i (large is slow), and whether it takes part."""
+        ratios = self.losses / np.where(self._scale > 0.0, self._scale, 1.0)
+        rates = ratios / ratios.mean()
         rows: dict[str, float] = {}
-        for name, loss, masked in zip(self.names, self.losses.tolist(), self.masked.tolist(), strict=True):
-            rows |= {f"tasks/{name}/loss": loss, f"tasks/{name}/masked": float(masked)}
+        for name, *values in zip(self.names, self.losses, rates, self.masked, strict=True):
+            rows |= {f"tasks/{name}/{key}": float(value) for key, value in zip(("loss", "rate", "masked"), values, strict=True)}
         return rows
 
     def _after(self, evidence: Evidence) -> dict[str, Any]:

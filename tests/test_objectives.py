@@ -78,6 +78,18 @@ def test_losses_are_regrets_of_averaged_returns():
     np.testing.assert_allclose(losses, [9.0, 2.0], rtol=1e-14)
 
 
+def test_rates_are_loss_ratios_over_their_mean():
+    tasks = objectives(utopia=[10.0, 4.0])
+    tasks.update(evidence(returns=(0.0, 0.0)))
+    for _ in range(300):
+        tasks.update(evidence(returns=(5.0, 3.0)))
+    rows = tasks.rows()
+    assert rows["tasks/speed/loss"] == pytest.approx(5.0)
+    assert rows["tasks/speed/rate"] == pytest.approx(0.5 / 0.375)
+    assert rows["tasks/fuel/rate"] == pytest.approx(0.25 / 0.375)
+    assert rows["tasks/fuel/masked"] == 0.0
+
+
 def test_losses_stay_between_a_thousandth_and_ten_times_the_first():
     tasks = objectives(utopia=[10.0, 4.0])
     tasks.update(evidence(returns=(0.0, 0.0)))
