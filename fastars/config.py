@@ -287,6 +287,7 @@ class Config:
         values = dataclasses.asdict(self)
         for name in ("net_arch", "preference", "utopia"):
             values[name] = None if values[name] is None else list(values[name])
+        values["weighting_kwargs"] = values["weighting_kwargs"] or None
         for name in ("learning_rate", "delta_std"):
             if callable(values[name]):
                 values[name] = {"schedule": float(values[name](1.0))}
@@ -305,6 +306,7 @@ class Config:
         for name in ("learning_rate", "delta_std"):
             if isinstance(plain.get(name), Mapping):
                 plain[name] = plain[name].get("schedule")
+        plain["weighting_kwargs"] = plain.get("weighting_kwargs") or {}
         if plain.get("clip_observations", 0) is None:
             plain["clip_observations"] = math.inf
         return cls(**plain)

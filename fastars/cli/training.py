@@ -155,7 +155,7 @@ class Run:
                     "eval_episodes": self.n_episodes,
                     "log_interval": self.log_interval,
                 },
-                "settings": {name: value for name, value in model.config.to_dict().items() if name != "seed" and value != {}},
+                "settings": {name: value for name, value in model.config.to_dict().items() if name != "seed"},
                 "versions": {"fastars": __version__, **versions, "python": platform.python_version()},
             }
         )
