@@ -18,7 +18,7 @@ from fastars._blas import blas_is_fused, fma
 from fastars._jit import may_vectorise
 from fastars._structs import FAILED, NONFINITE, TERMINATED, TRUNCATED, Filter, LinearPolicy, MlpPolicy, Rollouts, identity_filter
 from fastars._tuples import weigh
-from fastars.envs import environment
+from fastars.envs import OWN, environment
 from fastars.kernels import rollout
 from fastars.kernels.policy import n_weights
 from fastars.samplers import make_sampler
@@ -70,7 +70,19 @@ CART = fastars.register_env("VectorCart-v0", Cart(), reset, observe, step, **SPA
 
 SCALAR = fastars.register_env("ScalarCart-v0", Cart(), reset, observe, step_for_place, **SPACES)
 ALONE = fastars.register_env("AloneCart-v0", Cart(), reset, observe, step_for_place_alone, **SPACES)
+OURS = {env.id: env for env in (CART, SCALAR, ALONE)}
+SPECS = {env_id: gymnasium.spec(env_id) for env_id in OURS}
 POLICIES = {"lanes": LinearPolicy(), "alone": MlpPolicy((3,))}  # a linear policy runs in lanes, another one episode by episode
+
+
+@pytest.fixture(autouse=True, scope="module")
+def registered():
+    """Under their ids while these tests run: those of own environments leave none behind."""
+    OWN.update(OURS)
+    gymnasium.registry.update(SPECS)
+    yield
+    for env_id in OURS:
+        del OWN[env_id], gymnasium.registry[env_id]
 
 
 def candidates(policy):
