@@ -1,12 +1,15 @@
 """Files that are replaced as a whole: a reader, or the next start after a kill, sees the old content or the new, never a part."""
 
 import contextlib
+import io
 import os
 import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import numpy as np
 
 if sys.platform != "win32":
     import fcntl
@@ -51,6 +54,13 @@ def write_atomically(path: str | os.PathLike[str], parts: Iterable[bytes | memor
         raise
     with contextlib.suppress(OSError):  # some network file systems refuse it; the new file is whole and in place
         _sync_folder(path.parent)
+
+
+def save_arrays(path: str | os.PathLike[str], **arrays: Any) -> None:
+    """Replace a `.npz` file, or make it; OSError as `write_atomically` raises it."""
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    write_atomically(path, [content.getbuffer()])
 
 
 def sweep_temporaries(folder: str | os.PathLike[str]) -> int:

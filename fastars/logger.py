@@ -13,15 +13,21 @@ import io
 import json
 import math
 import os
+import re
 import sys
+import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from fastars._atomic import write_atomically
+from fastars._extras import need
+
+DEBUG, INFO, WARN, ERROR = 10, 20, 30, 40
+_PICTURES = "stable_baselines3."  # whose logger wraps pictures, videos and the like
 
 
 class Output(Protocol):
@@ -39,8 +45,9 @@ class Logger:
     folder : str or PathLike, optional
         Where `progress.csv` and `progress.json` go; made if it is missing.
     formats : iterable of str or Output, optional
-        "stdout" (a table), "csv", "json" (a JSON object per line) or objects with `write(key_values, key_excluded, step)`. By
-        default "stdout", and with a folder also "csv" and "json".
+        "stdout" (a table), "log" (the same table in `log.txt`), "csv", "json" (a JSON object per line), "tensorboard" (needs
+        `fastars[tensorboard]`) or objects with `write(key_values, key_excluded, step)`. By default "stdout", and with a folder also
+        "csv" and "json".
     append : bool
         Go on with the files of an earlier run instead of starting them anew.
 
@@ -66,6 +73,7 @@ class Logger:
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
         self.outputs = [_output(item, self.folder, append) if isinstance(item, str) else item for item in formats]
+        self.level = INFO
         self.name_to_value: dict[str, Any] = {}
         self.name_to_excluded: dict[str, tuple[str, ...]] = {}
         self._counts: dict[str, int] = {}
@@ -95,6 +103,41 @@ class Logger:
                     warnings.warn(f"rows of the log are lost, training goes on: {error}", RuntimeWarning, stacklevel=2)
         self.name_to_value, self.name_to_excluded, self._counts = {}, {}, {}
 
+    @property
+    def dir(self) -> str | None:
+        """The folder."""
+        return None if self.folder is None else str(self.folder)
+
+    def get_dir(self) -> str | None:
+        """The folder."""
+        return self.dir
+
+    def set_level(self, level: int) -> None:
+        """Leave out messages below DEBUG = 10, INFO = 20, WARN = 30 or ERROR = 40."""
+        self.level = level
+
+    def log(self, *args: Any, level: int = 20) -> None:
+        """Write a message to the outputs that are text."""
+        if level >= self.level:
+            for output in self.outputs:
+                getattr(output, "write_sequence", lambda _: None)([str(value) for value in args])
+
+    def debug(self, *args: Any) -> None:
+        """Write a message of level DEBUG."""
+        self.log(*args, level=DEBUG)
+
+    def info(self, *args: Any) -> None:
+        """Write a message of level INFO."""
+        self.log(*args, level=INFO)
+
+    def warn(self, *args: Any) -> None:
+        """Write a message of level WARN."""
+        self.log(*args, level=WARN)
+
+    def error(self, *args: Any) -> None:
+        """Write a message of level ERROR."""
+        self.log(*args, level=ERROR)
+
     def close(self) -> None:
         """Close the outputs that can be closed."""
         for output in self.outputs:
@@ -102,21 +145,46 @@ class Logger:
                 getattr(output, "close", lambda: None)()
 
 
+def configure(folder: str | os.PathLike[str] | None = None, format_strings: Iterable[str] | None = None) -> Logger:
+    """A logger with files in `folder`, by default a new temporary one; formats as for `Logger`."""
+    return Logger(tempfile.mkdtemp(prefix="fastars-") if folder is None else folder, format_strings)
+
+
+def tb_log_folder(tensorboard_log: str | os.PathLike[str], tb_log_name: str, reset: bool = True) -> Path:
+    """The folder of a run in TensorBoard's: the next number, or where the counters go on (`reset=False`) the last one.
+
+    Returns
+    -------
+    Path
+        `<tensorboard_log>/<tb_log_name>_<number>`.
+    """
+    folder = Path(tensorboard_log)
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    numbers = [int(match[1]) for name in names if (match := re.fullmatch(re.escape(tb_log_name) + r"_(\d+)", name))]
+    return folder / f"{tb_log_name}_{max(max(numbers, default=0) + reset, 1)}"
+
+
 def _output(name: str, folder: Path | None, append: bool) -> Output:
     if name == "stdout":
         return _Table()
-    if name not in ("csv", "json"):
-        raise ValueError(f"a log format {name!r}; allowed are 'stdout', 'csv', 'json' and objects with a method `write`")
+    if name not in _FILES:
+        allowed = ", ".join(map(repr, ("stdout", *_FILES)))
+        raise ValueError(f"a log format {name!r}; allowed are {allowed} and objects with a method `write`")
     if folder is None:
         raise ValueError(f"the log format {name!r} needs a folder")
-    return _Csv(folder / "progress.csv", append) if name == "csv" else _Json(folder / "progress.json", append)
+    return _FILES[name](folder, append)
 
 
 def _included(key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], name: str) -> dict[str, Any]:
-    return {key: value for key, value in key_values.items() if name not in key_excluded.get(key, ())}
+    """The values that an output of text takes: not those that are left out by name, and no pictures."""
+    return {
+        key: value
+        for key, value in key_values.items()
+        if name not in key_excluded.get(key, ()) and not type(value).__module__.startswith(_PICTURES)
+    }
 
 
-class _Lines:
+class Lines:
     """Appends whole lines to a file: of a line that does not fit on the disk, nothing stays."""
 
     def __init__(self, path: Path, append: bool) -> None:
@@ -129,6 +197,7 @@ class _Lines:
             os.truncate(path, content.rfind(b"\n") + 1)
 
     def write(self, line: str) -> None:
+        """Append a line, or several, with their ends."""
         if self._file is None:
             self._file = io.FileIO(self.path, "ab")  # no buffer: a row is in the file, or an error is seen, when `write` returns
             self._size = os.fstat(self._file.fileno()).st_size
@@ -156,7 +225,7 @@ class _Json:
     """A JSON object per row. Strict JSON has no NaN and no infinity: they are null, which pandas reads as NaN."""
 
     def __init__(self, path: Path, append: bool) -> None:
-        self._lines = _Lines(path, append)
+        self._lines = Lines(path, append)
         self._encode = json.JSONEncoder(allow_nan=False, default=str).encode
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
@@ -172,7 +241,7 @@ class _Csv:
     """A table whose header grows: a new key rewrites the file, where the earlier rows get an empty cell."""
 
     def __init__(self, path: Path, append: bool) -> None:
-        self._lines = _Lines(path, append)
+        self._lines = Lines(path, append)
         rows = list(self._read())
         self._header = rows[0] if rows else []
 
@@ -210,17 +279,90 @@ class _Table:
     """A boxed table on stdout, its keys grouped by what stands before their first slash."""
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        rows: list[tuple[str, str]] = []
-        group = ""
-        for key, value in sorted(_included(key_values, key_excluded, "stdout").items()):
-            head, slash, _ = key.partition("/")
-            if slash and head != group:
-                group = head
-                rows.append((f"{head}/", ""))
-            text = f"{value:.3g}" if isinstance(value, float) else str(value)
-            rows.append((f"   {key[len(head) + 1 :]}" if slash else key, text))
-        if not rows or sys.stdout is None:
-            return
-        left, right = (max(map(len, column)) for column in zip(*rows, strict=True))
-        rule = "-" * (left + right + 7)
-        print(rule, *(f"| {key:<{left}} | {value:<{right}} |" for key, value in rows), rule, sep="\n", flush=True)
+        table = _table(_included(key_values, key_excluded, "stdout"))
+        if table and sys.stdout is not None:
+            print(table, end="", flush=True)
+
+    def write_sequence(self, texts: list[str]) -> None:
+        if sys.stdout is not None:
+            print(*texts, flush=True)
+
+
+class _Text:
+    """The table in a file."""
+
+    def __init__(self, folder: Path, append: bool) -> None:
+        self._lines = Lines(folder / "log.txt", append)
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        self._lines.write(_table(_included(key_values, key_excluded, "log")))
+
+    def write_sequence(self, texts: list[str]) -> None:
+        self._lines.write(" ".join(texts) + "\n")
+
+    def close(self) -> None:
+        self._lines.close()
+
+
+def _table(values: dict[str, Any]) -> str:
+    rows: list[tuple[str, str]] = []
+    group = ""
+    for key, value in sorted(values.items()):
+        head, slash, _ = key.partition("/")
+        if slash and head != group:
+            group = head
+            rows.append((f"{head}/", ""))
+        text = f"{value:.3g}" if isinstance(value, float) else str(value)
+        rows.append((f"   {key[len(head) + 1 :]}" if slash else key, text))
+    if not rows:
+        return ""
+    left, right = (max(map(len, column)) for column in zip(*rows, strict=True))
+    rule = "-" * (left + right + 7)
+    return "\n".join([rule, *(f"| {key:<{left}} | {value:<{right}} |" for key, value in rows), rule, ""])
+
+
+class _TensorBoard:
+    """Events that TensorBoard shows, all numbers of a row in one."""
+
+    def __init__(self, folder: Path, append: bool) -> None:
+        tensorboard = need("tensorboardX", "tensorboard", "a log for TensorBoard")
+        self._summary = need("tensorboardX.proto.summary_pb2", "tensorboard").Summary
+        self._writer = tensorboard.SummaryWriter(str(folder))
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        values = []
+        for key, value in key_values.items():
+            if "tensorboard" in key_excluded.get(key, ()):
+                continue
+            if isinstance(value, (bool, int, float, np.number)):
+                values.append(self._summary.Value(tag=key, simple_value=float(value)))
+            else:
+                self._write_other(key, value, step)
+        # Number by number, by `add_scalar`, a row of 35 takes 12 x as long.
+        self._writer.file_writer.add_summary(self._summary(value=values), step)
+        self._writer.file_writer.flush()
+
+    def _write_other(self, key: str, value: Any, step: int) -> None:
+        if isinstance(value, str):
+            self._writer.add_text(key, value, step)
+        elif hasattr(value, "figure"):
+            self._writer.add_figure(key, value.figure, step, close=value.close)
+        elif hasattr(value, "image"):
+            self._writer.add_image(key, value.image, step, dataformats=value.dataformats)
+        elif hasattr(value, "frames"):
+            self._writer.add_video(key, value.frames, step, value.fps)
+        elif value is not None and not hasattr(value, "hparam_dict"):
+            self._writer.add_histogram(key, np.asarray(value), step)
+
+    def write_sequence(self, texts: list[str]) -> None: ...
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+_FILES: dict[str, Callable[[Path, bool], Output]] = {
+    "log": _Text,
+    "csv": lambda folder, append: _Csv(folder / "progress.csv", append),
+    "json": lambda folder, append: _Json(folder / "progress.json", append),
+    "tensorboard": _TensorBoard,
+}

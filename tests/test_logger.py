@@ -241,7 +241,7 @@ def test_a_full_disk_leaves_whole_rows_and_two_warnings_and_rows_go_on_with_spac
 
 
 def test_unknown_formats_and_files_without_a_folder_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="'tensorbord'; allowed are 'stdout', 'csv', 'json'"):
+    with pytest.raises(ValueError, match="'tensorbord'; allowed are 'stdout', 'log', 'csv', 'json', 'tensorboard'"):
         Logger(tmp_path, ["tensorbord"])
     with pytest.raises(ValueError, match="'csv' needs a folder"):
         Logger(None, ["csv"])
