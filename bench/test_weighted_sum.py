@@ -7,8 +7,8 @@ from numba import njit
 
 from bench.machine import THREADS
 from fastars import kernels, reference
-from fastars.ars import _SUM_COLUMNS
 from fastars.samplers.compiled import for_blocks
+from fastars.update import SUM_COLUMNS
 
 N_NOISE = 25_000_000
 SEED = np.uint64(1)
@@ -53,7 +53,7 @@ def test_weighted_sum(shape, race, record, quick, noise):
 
     def on_threads():
         """As the trainer calls it: a serial kernel, the columns shared out among Python threads."""
-        n_pieces = -(-n_weights // _SUM_COLUMNS)
+        n_pieces = -(-n_weights // SUM_COLUMNS)
         edges = [k * n_weights // n_pieces for k in range(n_pieces + 1)]
         for_blocks(
             lambda k: kernels.weighted_sum(weights, noise, indices + edges[k], out[edges[k] : edges[k + 1]]), n_pieces, THREADS
