@@ -21,6 +21,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ARS": "fastars.ars",
+    "AsyncEval": "fastars.vec_env",
     "NonFiniteReturnsError": "fastars.ars",
     "CheckpointError": "fastars.checkpoint",
     "MujocoTask": "fastars.envs.mujoco.task",
@@ -35,8 +36,10 @@ _HOME = {
     "evaluate_candidates": "fastars.evaluation",
     "evaluate_policy": "fastars.evaluation",
     "register_env": "fastars.envs.own",
+    "callbacks": None,
     "envs": None,
     "kernels": None,
+    "logger": None,
     "reference": None,
     "scalar": None,
 }
@@ -44,7 +47,7 @@ _HOME = {
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:  # for editors and type checkers
-    from fastars import envs, kernels, reference, scalar
+    from fastars import callbacks, envs, kernels, logger, reference, scalar
     from fastars._structs import Rollouts
     from fastars.ars import ARS, NonFiniteReturnsError
     from fastars.check import EnvMismatchError, check_env
@@ -54,6 +57,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from fastars.envs.own import register_env
     from fastars.envs.terms import RewardTerms
     from fastars.evaluation import evaluate_candidates, evaluate_policy
+    from fastars.vec_env import AsyncEval
 
 
 def __getattr__(name: str) -> Any:

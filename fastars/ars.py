@@ -9,37 +9,41 @@ import logging
 import math
 import operator
 import os
+import platform
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import fastars
 from fastars import kernels, model_file, reference
 from fastars._rng import STREAM_EVALUATION, STREAM_WEIGHTS
 from fastars._signals import HeldSignals
-from fastars._structs import FAILED, UNSTABLE, Filter, FloatArray, Rollouts, empty_rollouts
+from fastars._structs import FAILED, UNSTABLE, FloatArray, Rollouts, empty_rollouts
+from fastars.callbacks import close, make_callback, step
 from fastars.config import Config, Schedule, make_config
 from fastars.diagnostics import Diagnosis, estimate_gradients
 from fastars.envs import CompiledEnv, UnsupportedEnvError, environment
 from fastars.failures import FailureLog
 from fastars.logger import Logger
+from fastars.monitor import EpisodeWriter
 from fastars.objectives import Evidence, make_objectives, weighting_settings
 from fastars.policy import Policy, policy_settings, random_weights
 from fastars.samplers import make_sampler
 from fastars.samplers.compiled import at_least_one, available_cpus, for_blocks, seconds, seed_array
 from fastars.samplers.reference import ReferenceSampler
+from fastars.surface import Surface
+from fastars.update import estimate_step, filter_of, optimizer_step
+from fastars.vec_env import EpisodeInfos, Given, taken
 
 _BACKENDS = ("numba", "numpy")
 _NOISE_SIZE = 1 << 22
 _MAX_EMPTY_ITERATIONS = 10
-_PARALLEL_SUM = 1 << 20  # products from which a weighted sum (about 1 ms) is worth a second thread
-_SUM_COLUMNS = 1 << 14  # of a thread's piece of it: 32 pieces of 500,000 columns gave 33 GB/s, 8 pieces 30
 
 _LOG = logging.getLogger("fastars")
-
-Callback = Callable[[dict[str, Any], dict[str, Any]], bool | None]
 
 
 class NonFiniteReturnsError(RuntimeError):
@@ -48,7 +52,7 @@ class NonFiniteReturnsError(RuntimeError):
     """
 
 
-class ARS:
+class ARS(Surface):
     """Augmented Random Search (Mania, Guy & Recht 2018, arXiv 1803.07055), with rollouts in compiled kernels.
 
     Names and defaults are those of stable-baselines3-contrib's ARS. All that is random is a pure function of `seed` and the
@@ -57,10 +61,13 @@ class ARS:
 
     Parameters
     ----------
-    policy : {"LinearPolicy", "MlpPolicy"}
-    env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask or callable
+    policy : {"LinearPolicy", "MlpPolicy"} or class
+        A class of stable-baselines3-contrib stands for its name.
+    env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable or VecEnv of stable-baselines3
         An id, an environment, or a function that makes one. It runs in compiled kernels if it is one of those that
-        `fastars.compiled_env_ids()` lists, unchanged; otherwise in Python. `model.sampler` says which, and why.
+        `fastars.compiled_env_ids()` lists, unchanged; otherwise in Python. `model.sampler` says which, and why. Of a VecEnv, the
+        environments inside; a `VecNormalize` around them decides how observations are normalised, keeps the statistics of the run,
+        and `predict` then takes what comes out of it.
     n_delta : int
         Directions per iteration, each tried with both signs.
     n_top : int, optional
@@ -80,9 +87,12 @@ class ARS:
         Default: drawn from the operating system, and kept in `model.seed`.
     verbose : int
         1: a table of the log on the terminal.
-    stats_window_size, device, _init_setup_model
-        Accepted for scripts written for stable-baselines3-contrib, without effect: the logged means are those of the iteration, and
-        the kernels run on the CPU.
+    stats_window_size : int
+        Episodes that the logged mean return and length are of: the last ones, or all of an iteration if they are more.
+    tensorboard_log : str, optional
+        Folder for TensorBoard; each `learn` logs to one of its own in it. Needs `fastars[tensorboard]`.
+    device, _init_setup_model
+        Accepted for scripts written for stable-baselines3-contrib, without effect: the kernels run on the CPU.
     preset : {"fastars", "tuned", "paper", "modestyachts", "rllib", "sb3"}, optional
         Whose choices to follow where the published implementations differ (`fastars.config`). "tuned" and "paper" also set the
         hyperparameters of environments they know: what suits them here, as `fastars train` uses it, and what the paper reports.
@@ -94,10 +104,12 @@ class ARS:
         The compiled kernels, or the NumPy reference with a Gymnasium loop (of an environment that is compiled).
     n_threads : int, optional
         Of compiled environments. Default: the CPUs this process may use.
-    n_workers : int
-        Processes that step environments in Python; 1 is this process.
+    n_workers : int, optional
+        Processes that step environments in Python; 1 is this process. Default: those of a `SubprocVecEnv`, otherwise 1.
     env_timeout : float, optional
         Seconds after which a step of an environment in a worker process is taken to hang; None: never.
+    monitor_dir : str, optional
+        Folder for `0.monitor.csv`, with return and length of every episode of training.
     compiled : bool, optional
         True: run in compiled kernels or raise. False: run in Python, even if it could be compiled.
     weighting : str, fastars.weighting.Method or callable, optional
@@ -145,8 +157,9 @@ class ARS:
         normalize_observations: bool | None = None,
         backend: str = "numba",
         n_threads: int | None = None,
-        n_workers: int = 1,
+        n_workers: int | None = None,
         env_timeout: float | None = 60.0,
+        monitor_dir: str | os.PathLike[str] | None = None,
         compiled: bool | None = None,
         weighting: Any = None,
         preference: Sequence[float] | None = None,
@@ -155,22 +168,26 @@ class ARS:
     ) -> None:
         if backend not in _BACKENDS:
             raise ValueError(f"backend must be one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}")
-        if tensorboard_log is not None:
-            raise ValueError(f"tensorboard_log is not supported, got {tensorboard_log!r}: use set_logger")
         if n_threads is not None:
             n_threads = at_least_one("n_threads", n_threads)
         if device not in ("cpu", "auto"):
             warnings.warn(f"device={device!r} has no effect: kernels run on the CPU", stacklevel=2)
-        n_workers = at_least_one("n_workers", n_workers)
+        self._stats_window_size = at_least_one("stats_window_size", stats_window_size)
         env_timeout = None if env_timeout is None else seconds("env_timeout", env_timeout)
         if (max_episode_steps := settings.get("max_episode_steps")) is not None:
             max_episode_steps = at_least_one("max_episode_steps", max_episode_steps)
-        self._env = environment(env, compiled, max_episode_steps, tasks=weighting is not None)
-        if n_workers > 1 and isinstance(self._env, CompiledEnv):
+        self._given = taken(env)
+        n_workers = self._given.n_processes if n_workers is None else at_least_one("n_workers", n_workers)
+        self._compiled = compiled
+        self._env = environment(self._given.env, compiled, max_episode_steps, tasks=weighting is not None)
+        if n_workers > 1 and self._given.n_processes == 1 and isinstance(self._env, CompiledEnv):
             warnings.warn(
                 f"n_workers={n_workers} has no effect: {self._env.id} runs in compiled kernels, on n_threads", stacklevel=2
             )
         settings |= policy_settings(policy, policy_kwargs)
+        if self._given.normalizer is not None:
+            settings = {**self._given.normalizer.settings(), **settings}
+            normalize_observations = self._given.normalizer.agreed(normalize_observations)
         weighted = weighting_settings(self._env, weighting, settings.get("weighting_kwargs"), preference, utopia)
         if weighted and alive_bonus_offset:
             raise ValueError(
@@ -195,29 +212,51 @@ class ARS:
         self.backend = backend
         self.verbose = verbose
         self.policy = Policy(self._env, self.config, backend)
+        self.policy.sees_normalized = self._given.normalizer is not None
         self.n_threads, self.n_workers = n_threads or available_cpus(), n_workers
-        self.sampler = self._sampler(env_timeout)
+        self._env_timeout = env_timeout
+        self.sampler = self._sampler()
         self.objectives = make_objectives(self._env, weighting, self.config)
-        self._failures = FailureLog(self, env)
+        self._failures = FailureLog(self, self._given.env)
         self.n_weights = self.policy.weights.size
         self._noise_size = self.config.noise_size or max(_NOISE_SIZE, 64 * self.n_weights)
         if self._noise_size < self.n_weights:
             raise ValueError(f"noise_size must be at least the {self.n_weights} weights of the policy, got {self._noise_size}")
         self._noise: np.ndarray | None = None
         self._square_sums: FloatArray | None = None
-        self._logger = Logger(formats=("stdout",) if verbose else ())
+        self._logger: Any = Logger(formats=("stdout",) if verbose else ())
+        self._has_own_logger = False
+        self.tensorboard_log = tensorboard_log
+        self._episode_file = None if monitor_dir is None else EpisodeWriter(Path(monitor_dir) / "0.monitor.csv", self._env.id)
+        self._training_env: Any = None
         _LOG.info("%s runs %s", self._env.id, self.sampler.description)
         if verbose:
             print(f"{self._env.id} runs {self.sampler.description}")
         self._start()
 
-    def _sampler(self, env_timeout: float | None) -> Any:
+    def _take_env(self, given: Given, env: Any) -> None:
+        """Run in another environment with the same spaces."""
+        if given.normalizer is not None:
+            given.normalizer.agreed(self.config.normalize_observations)
+        before = self._given, self._env, self.sampler
+        self._given, self._env = given, env
+        try:
+            self.sampler = self._sampler()
+        except BaseException:
+            self._given, self._env, self.sampler = before
+            raise
+        before[2].close()
+        self.policy.sees_normalized = given.normalizer is not None
+        self._failures = FailureLog(self, given.env)
+        self._training_env = None
+
+    def _sampler(self) -> Any:
         env, config, structure = self._env, self.config, self.policy.structure
         if self.backend == "numpy":
             if not isinstance(env, CompiledEnv):
                 raise UnsupportedEnvError(f"backend 'numpy' needs an environment that is compiled: {env.reason}")
             return ReferenceSampler(env, env.task(structure, config.clip_actions, config.squash_output))
-        workers = self.n_workers, env_timeout
+        workers = self.n_workers, self._env_timeout
         return make_sampler(env, structure, config.clip_actions, config.squash_output, self.n_threads, *workers)
 
     def _start(self) -> None:
@@ -240,10 +279,13 @@ class ARS:
         self._asked: tuple[int, np.ndarray, float] | None = None
         n_obs = self._env.n_obs
         self._moments: tuple[int, FloatArray, FloatArray] = (0, np.zeros(n_obs), np.zeros(n_obs))
+        if self._given.normalizer is not None:
+            self._moments = self._given.normalizer.moments() or self._moments
+        self._recent = np.zeros(0), np.zeros(0, np.int64)  # returns and lengths of the last episodes
         n_slots = 2 if self.config.optimizer == "adam" else 1
         self._slots: list[FloatArray] = [np.zeros(self.n_weights) for _ in range(n_slots)]
         if self.config.normalize_observations:
-            self.policy.filter = self._filter(self._moments)
+            self.policy.filter = filter_of(self._ops, self.config, self._moments)
         self.record: dict[str, float | None] = {}
 
     @property
@@ -308,8 +350,8 @@ class ARS:
     def learn(
         self,
         total_timesteps: int,
-        callback: Callback | None = None,
-        log_interval: int = 1,
+        callback: Any = None,
+        log_interval: int | None = 1,
         tb_log_name: str = "ARS",
         reset_num_timesteps: bool = True,
         async_eval: Any = None,
@@ -321,14 +363,20 @@ class ARS:
         ----------
         total_timesteps : int
             Steps of training episodes; the iteration that reaches it is finished.
-        callback : callable, optional
-            Called as `callback(locals, globals)` after every iteration, the model in `locals["self"]`; False stops training.
-        log_interval : int
-            Iterations between rows of the log.
+        callback : callback, callable or list of these, optional
+            Of `fastars.callbacks` or of stable-baselines3; or a function `callback(locals, globals)`, with the model in
+            `locals["self"]`. Called once per iteration, after its update; False stops training.
+        log_interval : int, optional
+            Iterations between rows of the log; None: no rows.
+        tb_log_name : str
+            Name of this run in `tensorboard_log`.
         reset_num_timesteps : bool
             Count from zero. False continues a loaded or stopped run towards `total_timesteps` more steps.
-        tb_log_name, async_eval, progress_bar
-            Accepted for scripts written for stable-baselines3-contrib, without effect here.
+        async_eval : AsyncEval, optional
+            Of fastars or of stable-baselines3-contrib: says in how many processes an environment in Python runs from now on. The
+            rollouts are those of fastars.
+        progress_bar : bool
+            Show progress, speed and the time left. Needs `fastars[cli]`.
 
         Returns
         -------
@@ -341,30 +389,47 @@ class ARS:
             After 10 iterations in which no pair of candidates had finite returns.
         """
         total_timesteps = at_least_one("total_timesteps", total_timesteps)
-        if callback is not None and not callable(callback):
-            raise TypeError(f"callback must be a function callback(locals, globals), got {callback!r}")
+        watcher = make_callback(callback, progress_bar)
+        if async_eval is not None:
+            self._take_workers(async_eval)
         if reset_num_timesteps:
             self.num_timesteps = 0
-        start_steps, start_time = self.num_timesteps, time.perf_counter()
-        goal = total_timesteps if reset_num_timesteps else start_steps + int(total_timesteps)
-        while self.num_timesteps < goal:
-            self._progress_remaining = 1.0 - self.num_timesteps / goal
-            with HeldSignals():
-                indices, sigma = self._directions()
-                candidates = self._candidates(indices, sigma)
-            rollouts = self._evaluate(candidates)
-            with HeldSignals():
-                self._update(indices, sigma, rollouts)
-            elapsed = time.perf_counter() - start_time
-            self.record["time/time_elapsed"] = elapsed
-            self.record["time/fps"] = (self.num_timesteps - start_steps) / max(elapsed, 1e-9)
-            if log_interval and self.iteration % log_interval == 0:
-                for key, value in self.record.items():
-                    self._logger.record(key, value)
-                self._logger.dump(self.num_timesteps)
-            if callback is not None and callback(locals(), globals()) is False:
-                break
+        else:
+            total_timesteps += self.num_timesteps
+        self._configure_logger(tb_log_name, reset_num_timesteps)
+        self._learn_start = self.num_timesteps, time.perf_counter()
+        watcher.init_callback(self)
+        # And not locals(), in which the callback would hold itself, and with it the model and its noise table.
+        shown = {"self": self, "total_timesteps": total_timesteps, "log_interval": log_interval, "tb_log_name": tb_log_name}
+        watcher.on_training_start(shown, globals())
+        try:
+            while self.num_timesteps < total_timesteps and self._iterate(watcher, total_timesteps, log_interval):
+                pass
+        finally:
+            close(watcher)
+            if async_eval is not None:
+                async_eval.close()
+        watcher.on_training_end()
         return self
+
+    def _iterate(self, watcher: Any, total_timesteps: int, log_interval: int | None) -> bool:
+        """One iteration: rollouts, update, callbacks, log. False if a callback says stop."""
+        self._progress_remaining = 1.0 - self.num_timesteps / total_timesteps
+        watcher.on_rollout_start()
+        steps_before = self.num_timesteps
+        with HeldSignals():
+            indices, sigma = self._directions()
+            candidates = self._candidates(indices, sigma)
+        rollouts = self._evaluate(candidates)
+        with HeldSignals():
+            self._update(indices, sigma, rollouts)
+        self._write_episodes(rollouts)
+        watcher.update_locals(_episodes(self.iteration, rollouts))
+        goes_on = step(watcher, (self.num_timesteps - steps_before) // self.n_envs)
+        watcher.on_rollout_end()
+        if log_interval and self.iteration % log_interval == 0:
+            self.dump_logs()
+        return goes_on
 
     def ask(self) -> FloatArray:
         """The candidates of the next iteration, for a loop of your own.
@@ -463,17 +528,15 @@ class ARS:
         n_dropped = config.n_delta - int(np.count_nonzero(ops.finite_pairs(returns)))
         if n_dropped and config.on_nonfinite == "raise":
             raise NonFiniteReturnsError(f"{n_dropped} of {config.n_delta} pairs had a NaN or infinite return; theta is unchanged")
-        selected = ops.top_directions(returns, config.n_top, config.keep_ties)
-        shaped = _SHAPING[config.fitness_shaping](ops, returns)
-        std = ops.return_std(shaped, selected, config.return_ddof)
-        divisor = config.n_top if config.divide_by_n_top else len(selected)
-        weights = ops.direction_weights(shaped, selected, divisor, std, config.std_epsilon)
-        gradient = self._weighted_sum(weights, indices[selected])
-        slots, step, learning_rate = self._optimizer_step(gradient) if len(selected) else (self._slots, 0.0 * gradient, 0.0)
-        moments = self._moments
+        gradient, selected, std, divisor = estimate_step(ops, config, returns, self.noise, indices, self.n_weights, self.n_threads)
+        slots, step, learning_rate = self._slots, 0.0 * gradient, 0.0
+        if len(selected):
+            learning_rate = self._scheduled("learning_rate")
+            slots, step = optimizer_step(ops, config, slots, self.num_updates, gradient, learning_rate, self.theta)
+        moments, filter = self._moments, self.policy.filter
         if config.normalize_observations:
             moments = ops.merge_moments(*moments, rollouts.moments)
-        filter = self._filter(moments) if config.normalize_observations else self.policy.filter
+            filter = filter_of(ops, config, moments)
         info = ops.info(self.theta, gradient, step)
         rows, full_gradient, evidence = self._look(indices, sigma, rollouts, returns, selected)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -484,12 +547,15 @@ class ARS:
                 f"the step is not finite (learning_rate {learning_rate:g}, largest gradient {largest:g}); theta is unchanged"
             )
 
-        mean_return = self._mean_return(rollouts)
+        recent = self._recent_episodes(rollouts)
         if self.objectives is not None and evidence is not None:
             self.objectives.update(evidence)  # a method of the user's may raise
 
         self.policy.weights, self.policy.filter = theta, filter
         self._slots, self._moments, self._gradient = slots, moments, full_gradient
+        self._recent = recent
+        if self._given.normalizer is not None:
+            self._given.normalizer.follow(moments)
         self.iteration += 1
         self.num_updates += 1 if len(selected) else 0
         self.num_timesteps += int(rollouts.lengths.sum()) if n_steps is None else int(n_steps)
@@ -498,8 +564,8 @@ class ARS:
         self.unstable_episodes += int(np.count_nonzero(rollouts.status == UNSTABLE))
         self._empty_iterations = self._empty_iterations + 1 if n_dropped == config.n_delta else 0
         self.record = {
-            "rollout/ep_rew_mean": mean_return,
-            "rollout/ep_len_mean": float(rollouts.lengths.mean()),
+            "rollout/ep_rew_mean": _mean(recent[0]),
+            "rollout/ep_len_mean": float(recent[1].mean()),
             "rollout/return_std": std,
             "time/total_timesteps": self.num_timesteps,
             "train/iterations": self.iteration,
@@ -522,12 +588,16 @@ class ARS:
         if self._empty_iterations >= _MAX_EMPTY_ITERATIONS:
             raise NonFiniteReturnsError(f"no pair of candidates had finite returns for {_MAX_EMPTY_ITERATIONS} iterations")
 
-    def _mean_return(self, rollouts: Rollouts) -> float:
-        """Mean return of the episodes, by weights that stay the same during a run."""
-        objectives = self.objectives
-        if objectives is None or np.array_equal(objectives.weights, objectives.utility):
-            return _mean(rollouts.returns)
-        return _mean(rollouts.task_returns @ objectives.utility)
+    def _recent_episodes(self, rollouts: Rollouts) -> tuple[FloatArray, np.ndarray]:
+        """Returns and lengths of the last episodes. Those of several tasks are weighted as they are during the whole run."""
+        objectives, returns = self.objectives, rollouts.returns
+        if objectives is not None and not np.array_equal(objectives.weights, objectives.utility):
+            returns = rollouts.task_returns @ objectives.utility
+        n_before = max(self._stats_window_size - len(returns), 0)
+        before = (each[max(len(each) - n_before, 0) :] for each in self._recent)
+        after = returns, rollouts.lengths
+        recent_returns, recent_lengths = (np.concatenate(each) for each in zip(before, after, strict=True))
+        return recent_returns, recent_lengths
 
     def _reward_weights(self, which: str) -> FloatArray | None:
         """Weights of the tasks, None for a scalar reward."""
@@ -558,40 +628,6 @@ class ARS:
         evidence = Evidence(found.returns, found.stds, gram, debiased, len(estimate.kept), self.n_weights)
         return rows | diagnosis.task_rows(found, objectives.weights), diagnosis.previous, evidence
 
-    def _weighted_sum(self, weights: FloatArray, indices: np.ndarray) -> FloatArray:
-        """The sum over i of weights[i] * delta_i, on several threads where it is large."""
-        out = np.zeros(self.n_weights)
-        n_pieces = -(-self.n_weights // _SUM_COLUMNS) if len(weights) * self.n_weights >= _PARALLEL_SUM else 1
-        edges = [piece * self.n_weights // n_pieces for piece in range(n_pieces + 1)]
-
-        def add(piece: int) -> None:
-            low, high = edges[piece], edges[piece + 1]
-            self._ops.weighted_sum(weights, self.noise, indices + low, out[low:high])
-
-        for_blocks(add, n_pieces, self.n_threads)
-        return out
-
-    def _optimizer_step(self, gradient: FloatArray) -> tuple[list[FloatArray], FloatArray, float]:
-        """(next state of the optimizer, step added to theta, learning rate)."""
-        config, learning_rate = self.config, self._scheduled("learning_rate")
-        if config.optimizer == "adam":
-            m, v, step = self._ops.adam_step(
-                *self._slots, self.num_updates + 1, gradient, learning_rate, 0.9, 0.999, 1e-8, config.weight_decay, self.theta
-            )
-            return [m, v], step, learning_rate
-        velocity, step = self._ops.sgd_step(
-            self._slots[0], gradient, learning_rate, config.momentum, config.weight_decay, self.theta
-        )
-        return [velocity], step, learning_rate
-
-    def _filter(self, moments: tuple[int, FloatArray, FloatArray]) -> Filter:
-        """The filter that follows from the moments of the observations seen so far."""
-        config, (count, mean, m2) = self.config, moments
-        mean, scale = self._ops.filter_from_moments(
-            count, mean, m2, config.filter_ddof, config.filter_epsilon, config.filter_var_epsilon, config.filter_min_std
-        )
-        return Filter(mean, scale, config.clip_observations)
-
     def _scheduled(self, name: str) -> float:
         """The value of a setting that may be a function of the progress remaining."""
         setting = getattr(self.config, name)
@@ -608,7 +644,7 @@ class ARS:
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
         """(action, state) for one observation or a batch; the same actions that the rollout kernels take. See `Policy.predict`."""
-        return self.policy.predict(observation), state
+        return self.policy.predict(observation, state, episode_start, deterministic)
 
     def evaluate(self, n_eval_episodes: int = 100, seed: int | None = None) -> Rollouts:
         """Returns of the policy itself, without noise, filter updates or alive bonus; those of several tasks are weighted by the
@@ -636,47 +672,69 @@ class ARS:
 
     # --- Files
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: Any, exclude: Iterable[str] | None = None, include: Iterable[str] | None = None) -> None:
         """Write the whole run to one file, which `load` continues bit for bit. The file before it survives any error.
 
         A schedule given as a function is stored as its value at the start: pass it to `load` again.
+
+        Parameters
+        ----------
+        path : str, path or binary file
+            A path without a suffix gets `.zip`.
+        exclude, include
+            Accepted for scripts written for stable-baselines3: a file holds what the run needs, neither more nor less.
         """
         model_file.save(self, path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], env: Any = None, **settings: Any) -> ARS:
-        """A model from a file that `save` wrote. Nothing in the file is executed.
+    def load(
+        cls,
+        path: Any,
+        env: Any = None,
+        device: Any = "auto",
+        custom_objects: Mapping[str, Any] | None = None,
+        print_system_info: bool = False,
+        force_reset: bool = True,
+        **settings: Any,
+    ) -> ARS:
+        """A model from a file that `save` wrote, or that stable-baselines3-contrib's ARS did. Nothing in the file is executed.
 
         Parameters
         ----------
-        path : str or path
+        path : str, path or binary file
             The file.
-        env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask or callable, optional
+        env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable or VecEnv of stable-baselines3, optional
             Default: the environment the file names. It has to be given where an id doesn't stand for it: one with wrappers, with
-            attributes that were changed, or in Python with other arguments than those that are registered.
+            attributes that were changed, or in Python with other arguments than those that are registered; and for a file of
+            stable-baselines3-contrib, which does not name its own.
+        custom_objects : dict, optional
+            Its "learning_rate" (or "lr_schedule") and "delta_std" (or "delta_std_schedule") are used as if they were given by name.
+        device, force_reset
+            Without effect.
+        print_system_info : bool
+            Print the versions of Python and packages.
         **settings
-            Arguments of the constructor to change: schedules, `n_threads`, `n_workers`, `env_timeout`, `backend`, `verbose`.
+            Arguments of the constructor to change: hyperparameters, schedules, `n_threads`, `n_workers`, `env_timeout`, `backend`,
+            `verbose`, `tensorboard_log`, `monitor_dir`, `stats_window_size`.
 
         Raises
         ------
         fastars.CheckpointError
             If it is no file of a model, damaged, or of a newer version, or if its environment has to be given.
+        ValueError, TypeError
+            For a policy other than the one in the file, or a setting that can't be changed.
         """
+        if print_system_info:
+            print(f"Python {platform.python_version()}, fastars {fastars.__version__}, NumPy {np.__version__}")
+        for name, value in (custom_objects or {}).items():
+            if name in _CUSTOM_OBJECTS:
+                settings.setdefault(_CUSTOM_OBJECTS[name], value)
         model: ARS = model_file.load(cls, path, env, settings)
         return model
 
     def close(self) -> None:
         """End worker processes and let go of environments that the run made; the model stays usable, and makes them anew."""
         self.sampler.close()
-
-    def set_logger(self, logger: Logger) -> None:
-        """Write the log to `logger` from now on."""
-        self._logger = logger
-
-    @property
-    def logger(self) -> Logger:
-        """Where the log goes."""
-        return self._logger
 
     def __repr__(self) -> str:
         config = self.config
@@ -686,11 +744,25 @@ class ARS:
         )
 
 
-_SHAPING: dict[str, Callable[[Any, FloatArray], FloatArray]] = {
-    "none": lambda ops, returns: returns,
-    "centered_ranks": lambda ops, returns: ops.centered_ranks(returns),
-    "sign": lambda ops, returns: ops.sign_returns(returns),
+_CUSTOM_OBJECTS = {
+    "learning_rate": "learning_rate",
+    "lr_schedule": "learning_rate",
+    "delta_std": "delta_std",
+    "delta_std_schedule": "delta_std",
 }
+
+
+def _episodes(iteration: int, rollouts: Rollouts) -> dict[str, Any]:
+    """What callbacks see of an iteration, by the names of local variables in stable-baselines3."""
+    returns = rollouts.returns
+    infos = EpisodeInfos(returns, rollouts.lengths)
+    return {
+        "iteration": iteration,
+        "rollouts": rollouts,
+        "rewards": returns,
+        "dones": np.ones(len(returns), bool),
+        "infos": infos,
+    }
 
 
 def _entropy() -> int:

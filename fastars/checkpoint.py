@@ -10,7 +10,6 @@ it fits the file: reading takes no more memory than the file has bytes, plus abo
 """
 
 import hashlib
-import io
 import json
 import math
 import os
@@ -64,13 +63,14 @@ class _Member(NamedTuple):
     size: int
 
 
-def save(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Mapping[str, npt.ArrayLike]) -> None:
+def save(path: Any, manifest: Mapping[str, Any], arrays: Mapping[str, npt.ArrayLike]) -> None:
     """Write a checkpoint, whole or not at all.
 
     Parameters
     ----------
-    path : str or PathLike
-        Without a suffix it gets `.zip`. A missing folder is made. A symbolic link is followed.
+    path : str, PathLike or binary file
+        Without a suffix it gets `.zip`. A missing folder is made. A symbolic link is followed. What a file that is open for writing
+        does when the disk is full is its own affair.
     manifest : mapping
         Plain data: str, int, float (NaN and infinities too), bool, None, lists (tuples become lists) and dicts with str keys.
     arrays : mapping of str to array_like
@@ -83,16 +83,27 @@ def save(path: str | os.PathLike[str], manifest: Mapping[str, Any], arrays: Mapp
     TypeError, ValueError
         Something that the format doesn't hold, or that `load` would refuse for its size; nothing was written.
     """
-    write_atomically(_path_with_suffix(Path(path)), _encode(manifest, arrays))
+    parts = _encode(manifest, arrays)
+    if hasattr(path, "write"):
+        for part in parts:
+            path.write(part)
+    else:
+        write_atomically(_path_with_suffix(Path(path)), parts)
 
 
-def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
+def name_of(path: Any) -> str:
+    """A path as messages name it; of an open file, what it was opened as."""
+    return str(getattr(path, "name", "the file")) if hasattr(path, "read") else os.fspath(path)
+
+
+def load(path: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read a checkpoint that `save` wrote.
 
     Parameters
     ----------
-    path : str or PathLike
-        Without a suffix, and if there is no such file, the one with `.zip` is read.
+    path : str, PathLike or binary file
+        Without a suffix, and if there is no such file, the one with `.zip` is read. A file that is open for reading is read from
+        its start, and can be one in memory.
 
     Returns
     -------
@@ -108,16 +119,23 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]
     FileNotFoundError
         There is no such file.
     """
+    if hasattr(path, "read"):
+        return _decoded(path, name_of(path))
     path, suffixed = Path(path), _path_with_suffix(Path(path))
     if not path.is_file() and (suffixed.is_file() or not path.exists()):
         path = suffixed
     if path.exists() and not path.is_file():  # opening a pipe would wait for a writer
         raise CheckpointError(f"{path}: not a regular file")
     with open(path, "rb") as file:
-        try:
-            return _decode(file)
-        except ValueError as error:
-            raise CheckpointError(f"{path}: {error}") from error
+        return _decoded(file, str(path))
+
+
+def _decoded(file: Any, name: str) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The content of an open checkpoint."""
+    try:
+        return _decode(file)
+    except ValueError as error:
+        raise CheckpointError(f"{name}: {error}") from error
 
 
 def _path_with_suffix(path: Path) -> Path:
@@ -145,9 +163,9 @@ def _encode(manifest: Mapping[str, Any], arrays: Mapping[str, npt.ArrayLike]) ->
     return [part for member in members for part in (_local_header(member), *contents[member.name])] + [directory]
 
 
-def _decode(file: io.BufferedReader) -> tuple[dict[str, Any], dict[str, Array]]:
+def _decode(file: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read an open checkpoint; whatever is wrong with it is a ValueError."""
-    members = _read_directory(file, os.fstat(file.fileno()).st_size)
+    members = _read_directory(file, file.seek(0, os.SEEK_END))
     if members[0].size > MAX_MANIFEST_BYTES:
         raise ValueError(f"a manifest of {members[0].size} bytes, more than the {MAX_MANIFEST_BYTES} allowed")
     file.seek(0)
@@ -170,7 +188,7 @@ def _decode(file: io.BufferedReader) -> tuple[dict[str, Any], dict[str, Array]]:
     return state, arrays
 
 
-def _read_array(file: io.BufferedReader, name: str, header: bytes, entry: dict[str, Any]) -> Array:
+def _read_array(file: Any, name: str, header: bytes, entry: dict[str, Any]) -> Array:
     array: Array = np.empty(entry["shape"], entry["dtype"])
     data = _bytes_of(array)
     if file.readinto(data) != len(data):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -22,6 +21,8 @@ from fastars.config import Config
 from fastars.envs import AS_COMPILED, CompiledEnv, UnsupportedEnvError, compiled_env, compiled_env_ids, make
 from fastars.envs.gym import GymEnv, most_steps
 from fastars.envs.several import SeveralEnvs
+from fastars.policy import policy_settings
+from fastars.update import filter_of
 
 _COUNTERS = (
     "iteration",
@@ -34,10 +35,27 @@ _COUNTERS = (
     "worker_restarts",
     "_empty_iterations",
 )
-_CHANGEABLE = ("learning_rate", "delta_std", "weighting", "n_threads", "n_workers", "env_timeout", "backend", "verbose")
+_CHANGEABLE = (
+    "learning_rate",
+    "delta_std",
+    "n_delta",
+    "n_top",
+    "n_eval_episodes",
+    "alive_bonus_offset",
+    "seed",
+    "weighting",
+    "n_threads",
+    "n_workers",
+    "env_timeout",
+    "backend",
+    "verbose",
+    "tensorboard_log",
+    "monitor_dir",
+    "stats_window_size",
+)
 
 
-def save(model: Any, path: str | os.PathLike[str]) -> None:
+def save(model: Any, path: Any) -> None:
     """Write a model; the file before it survives any error."""
     observations, mean, m2 = model._moments
     manifest = {
@@ -45,10 +63,12 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         **_environment(model._env),
         "preset": model.preset,
         "backend": model.backend,
+        "stats_window_size": model._stats_window_size,
         "config": model.config.to_dict(),
         "counters": {"observations": int(observations), **{name.strip("_"): getattr(model, name) for name in _COUNTERS}},
     }
     arrays = {"theta": model.theta, "filter_mean": mean, "filter_m2": m2}
+    arrays["recent_returns"], arrays["recent_lengths"] = model._recent
     arrays |= {f"optimizer_{k}": slot for k, slot in enumerate(model._slots)}
     if model._gradient is not None:
         arrays["gradient"] = model._gradient
@@ -97,7 +117,7 @@ def _environment(env: CompiledEnv | GymEnv | SeveralEnvs) -> dict[str, Any]:
     return {**described, "python": None if isinstance(env, CompiledEnv) else {"reason": env.reason, "wrappers": list(env.wrappers)}}
 
 
-def load(model_class: Any, path: str | os.PathLike[str], env: Any, settings: Mapping[str, Any]) -> Any:
+def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any]) -> Any:
     """A model of `model_class` from a file, with some arguments of its constructor changed by `settings`.
 
     Raises
@@ -107,12 +127,15 @@ def load(model_class: Any, path: str | os.PathLike[str], env: Any, settings: Map
     TypeError
         For settings that would make it another run.
     """
+    of_policy = {name: settings[name] for name in ("policy", "policy_kwargs") if settings.get(name) is not None}
+    settings = {name: value for name, value in settings.items() if name not in ("policy", "policy_kwargs")}
     for name in settings:
         if name not in _CHANGEABLE:
             raise TypeError(f"{name} can't be changed on loading; only {', '.join(_CHANGEABLE)} can")
     manifest, arrays = checkpoint.load(path)
     with named(path):
         arguments = _arguments(manifest, settings)
+    _refuse_other_policy(arguments, **of_policy)
     if env is not None:
         model = model_class(env=env, **arguments)
     else:
@@ -121,7 +144,7 @@ def load(model_class: Any, path: str | os.PathLike[str], env: Any, settings: Map
     with named(path):
         misfit = _misfit(model, arrays["filter_mean"].size, arrays["theta"].size)
     if misfit:
-        raise checkpoint.CheckpointError(f"{os.fspath(path)}: its policy {misfit}")
+        raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: its policy {misfit}")
     with named(path):
         _restore(model, manifest["counters"], arrays)
         if model.objectives is not None:
@@ -130,16 +153,16 @@ def load(model_class: Any, path: str | os.PathLike[str], env: Any, settings: Map
 
 
 @contextlib.contextmanager
-def named(path: str | os.PathLike[str], what: str = "a model") -> Iterator[None]:
+def named(path: Any, what: str = "a model") -> Iterator[None]:
     """Whatever does not fit is the file's fault."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, gymnasium.error.Error) as error:
-        raise checkpoint.CheckpointError(f"{os.fspath(path)}: not {what} of this version: {error}") from error
+        raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: not {what} of this version: {error}") from error
 
 
 @contextlib.contextmanager
-def _remade(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> Iterator[Any]:
+def _remade(path: Any, manifest: Mapping[str, Any]) -> Iterator[Any]:
     """The environment that a file names, closed afterwards. That it can't be made here need not be the file's fault."""
     with named(path):
         described = [(one["env"], one["env_kwargs"], one.get("python")) for one in manifest.get("several", [manifest])]
@@ -149,7 +172,7 @@ def _remade(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> Iterat
             try:
                 env = _made(env_id, kwargs) if python is None else _in_python(env_id, kwargs, python, manifest["config"])
             except Exception as error:  # of Gymnasium, of MuJoCo, of the file system
-                told = f"{os.fspath(path)}: its environment {env_id!r} can't be made: {error}"
+                told = f"{checkpoint.name_of(path)}: its environment {env_id!r} can't be made: {error}"
                 raise checkpoint.CheckpointError(f"{told}; ARS.load(path, env=...) takes one that can") from error
             made.append(env)
             if isinstance(env, gymnasium.Env):
@@ -211,7 +234,36 @@ def _arguments(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> dict
         raise ValueError("its weighting is a function, which a file can't hold: give load() weighting=...")
     config = Config.from_dict(stored)
     compiled = False if (manifest.get("python") or {}).get("reason") in AS_COMPILED else None
-    return {**config.arguments(), "backend": manifest["backend"], "preset": manifest["preset"], "compiled": compiled, **settings}
+    of_run = {name: manifest[name] for name in ("backend", "preset", "stats_window_size") if name in manifest}
+    return {**config.arguments(), **of_run, "compiled": compiled, **settings}
+
+
+def _refuse_other_policy(arguments: Mapping[str, Any], policy: Any = None, policy_kwargs: Any = None) -> None:
+    """Raise if a policy that the user names is not the one in a file."""
+    kind = arguments["policy"]
+    stored = policy_settings(kind, arguments["policy_kwargs"])
+    given = policy_settings(policy or kind, arguments["policy_kwargs"] if policy_kwargs is None else policy_kwargs)
+    if differing := [name for name, value in given.items() if _plain_tuple(value) != _plain_tuple(stored.get(name))]:
+        told = ", ".join(f"{name}={given[name]!r} (in the file: {stored.get(name)!r})" for name in differing)
+        raise ValueError(f"the policy can't be changed on loading: {told}")
+
+
+def _plain_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def weights_in(path: Any, n_weights: int) -> np.ndarray:
+    """The flat weights in the file of a model.
+
+    Raises
+    ------
+    fastars.CheckpointError
+        If it is none, or has another number of weights.
+    """
+    weights = checkpoint.load(path)[1].get("theta", np.zeros(0))
+    if weights.shape != (n_weights,) or weights.dtype != np.float64:
+        raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: it has {weights.size} weights, the policy has {n_weights}")
+    return weights
 
 
 def _misfit(model: Any, n_obs: int, n_weights: int) -> str:
@@ -243,9 +295,14 @@ def _restore(model: Any, counters: Mapping[str, int], arrays: Mapping[str, np.nd
     model._slots = [array(f"optimizer_{k}", slot) for k, slot in enumerate(model._slots)]
     mean, m2 = array("filter_mean", model._moments[1]), array("filter_m2", model._moments[2])
     model._moments = (counters["observations"], mean, m2)
+    normalizer = model._given.normalizer
+    if normalizer is not None and normalizer.moments() is None:
+        normalizer.follow(model._moments)
+    if "recent_returns" in arrays:  # files of 0.1 have none
+        model._recent = arrays["recent_returns"], arrays["recent_lengths"]
     if "gradient" in arrays:
         model._gradient = array("gradient", model.theta)
     if model.config.normalize_observations:
-        model.policy.filter = model._filter(model._moments)
+        model.policy.filter = filter_of(model._ops, model.config, model._moments)
     for name in _COUNTERS:
         setattr(model, name, counters[name.strip("_")])

@@ -21,6 +21,7 @@ from fastars.envs.several import SeveralEnvs
 from fastars.envs.spaces import action_form, action_rows, batched_actions, flat_batch, flattener, is_batch
 from fastars.kernels.policy import layer_sizes, n_weights
 
+_CLASSES = {"ARSPolicy": "MlpPolicy", "ARSLinearPolicy": "LinearPolicy"}  # of stable-baselines3-contrib
 _ACTIVATIONS: dict[str, Relu | Tanh] = {"relu": Relu(), "tanh": Tanh()}
 
 
@@ -32,6 +33,7 @@ def policy_settings(policy: Any, policy_kwargs: Mapping[str, Any] | None) -> dic
     ValueError
         For an unknown name or keyword argument; the message gives those allowed.
     """
+    policy = _CLASSES.get(getattr(policy, "__name__", ""), policy)
     if not isinstance(policy, str) or policy not in POLICY_KWARGS:
         near = difflib.get_close_matches(str(policy), POLICY_KWARGS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -87,6 +89,8 @@ class Policy:
         What an observation goes through first; the identity unless observations are normalised.
     """
 
+    sees_normalized = False  # whether observations come through a normaliser of the user's, and not raw
+
     def __init__(self, env: CompiledEnv | GymEnv | SeveralEnvs, config: Config, backend: str) -> None:
         self.structure = structure_of(config)
         self.observation_space = env.observation_space
@@ -115,18 +119,24 @@ class Policy:
             raise ValueError("weights must be finite")
         self.weights = vector
 
-    def predict(self, observation: Any) -> np.ndarray:
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
         """Actions for one observation, or for a batch of them as `gymnasium.vector` stacks it.
 
         Parameters
         ----------
         observation : array_like, or dict or tuple of them
             One of `observation_space`, or n of them.
+        state, episode_start, deterministic
+            Without effect: the policy has no memory, and its actions are not drawn.
 
         Returns
         -------
-        ndarray
+        actions : ndarray
             An action of `action_space`, or n of them. The same bits as in a rollout.
+        state : object
+            `state`.
 
         Raises
         ------
@@ -137,15 +147,17 @@ class Policy:
         if space.dtype is not None:  # a number such as 0.1 is rounded as the environment rounds it
             observation = np.asarray(observation, dtype=space.dtype)
         if is_batch(space, observation):
-            return self.act(flat_batch(space, observation))
+            return self.act(flat_batch(space, observation)), state
         actions = self.act(np.array([flattener(space)(observation)], np.float64))
-        return actions[0] if isinstance(self.action_space, Discrete) else actions[0, ...]  # an array, even of a Box without axes
+        one = actions[0] if isinstance(self.action_space, Discrete) else actions[0, ...]  # an array, even of a Box without axes
+        return one, state
 
     def act(self, observations: FloatArray) -> np.ndarray:
         """Actions for flat observations (n, n_obs), float64."""
         ops = kernels if self._backend == "numba" else reference
         out = action_rows(self.action_space, len(observations))
         with HeldSignals():
-            scores = ops.batch_action_scores(self.structure, self.weights, observations, self.filter)
+            filter = identity_filter(observations.shape[1]) if self.sees_normalized else self.filter
+            scores = ops.batch_action_scores(self.structure, self.weights, observations, filter)
             ops.fill_actions(*self._form, scores, out)
         return batched_actions(self.action_space, out)

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 import fastars
-from fastars import ARS, NonFiniteReturnsError, evaluate_policy
+from fastars import ARS, NonFiniteReturnsError, evaluate_policy, kernels
 from fastars._structs import Rollouts
 from fastars.config import PRESETS, Config
+from fastars.update import filter_of
 
 
 def digest(model):
@@ -59,8 +60,8 @@ def test_threads_do_not_change_theta(variant):
 def test_threads_share_the_columns_of_a_weighted_sum(monkeypatch):
     alone = small(n_threads=1).learn(5000)
     assert np.all(alone.theta != 0)  # no column is left out
-    monkeypatch.setattr("fastars.ars._PARALLEL_SUM", 1)
-    monkeypatch.setattr("fastars.ars._SUM_COLUMNS", 3)
+    monkeypatch.setattr("fastars.update._PARALLEL_SUM", 1)
+    monkeypatch.setattr("fastars.update.SUM_COLUMNS", 3)
     assert digest(small(n_threads=3).learn(5000)) == digest(alone)
 
 
@@ -485,7 +486,7 @@ def test_loaded_run_keeps_its_settings_whatever_its_preset(tmp_path):
         ({"max_episode_steps": 0}, ValueError, "max_episode_steps must be an integer of at least 1, got 0"),
         ({"clip_observations": 0.0}, ValueError, "clip_observations must be positive"),
         ({"keep_ties": 2}, TypeError, "keep_ties must be True or False, got 2"),
-        ({"tensorboard_log": "logs"}, ValueError, "tensorboard_log"),
+        ({"stats_window_size": 0}, ValueError, "stats_window_size must be an integer of at least 1, got 0"),
     ],
 )
 def test_bad_setting_is_named_with_its_value(settings, error, message):
@@ -572,7 +573,7 @@ def test_percentile_presets_keep_ties(preset):
 def test_filter_of_every_preset(preset):
     """Variance 4 of 9 observations (n - 1) or 32 / 9 (population); a feature that never changed."""
     model = ARS("LinearPolicy", "Pendulum-v1", preset=preset, normalize_observations=True, seed=0)
-    filter = model._filter((9, np.array([1.0, 2.0, 3.0]), np.array([32.0, 32.0, 0.0])))
+    filter = filter_of(kernels, model.config, (9, np.array([1.0, 2.0, 3.0]), np.array([32.0, 32.0, 0.0])))
     expected = {
         "fastars": (0.5, 0.0, math.inf),
         "tuned": (0.5, 0.0, math.inf),
@@ -830,7 +831,8 @@ def test_errors_of_the_caller_are_not_blamed_on_the_file(tmp_path):
         ({"env": "CartPol-v1"}, fastars.UnsupportedEnvError, "Near names"),
         ({"n_threads": 0}, ValueError, "n_threads must be"),
         ({"n_thread": 2}, TypeError, "n_thread can't be changed on loading"),
-        ({"n_delta": 16}, TypeError, "n_delta can't be changed on loading"),
+        ({"policy_kwargs": {"with_bias": True}}, ValueError, r"with_bias=True \(in the file: False\)"),
+        ({"policy": "MlpPolicy"}, ValueError, "policy='MlpPolicy'"),
     ):
         with pytest.raises(error, match=message) as caught:
             ARS.load(tmp_path / "model.zip", **settings)

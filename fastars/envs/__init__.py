@@ -475,6 +475,8 @@ def _refuse_changes(env: gymnasium.Env, spec: EnvSpec) -> None:
     for layer in _layers(env, gymnasium.Wrapper):
         if type(layer) is RewardTerms and layer.terms == TERMS.get(spec.id):
             continue
+        if type(layer) is gymnasium.wrappers.TimeLimit:  # which rl_zoo3 replaces by one of its own
+            continue
         if type(layer).__name__ not in _TRANSPARENT_WRAPPERS or not type(layer).__module__.startswith("gymnasium."):
             raise UnsupportedEnvError(f"env {spec.id!r} has the wrapper {type(layer).__name__}, which compiled rollouts don't run")
     with quiet(spec.id):

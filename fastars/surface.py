@@ -1,0 +1,319 @@
+"""What scripts written for stable-baselines3 also call on a model: environments, parameters by name, attributes.
+
+Names, arguments and meanings are theirs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import operator
+import time
+import warnings
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import gymnasium
+import numpy as np
+
+from fastars._structs import FloatArray, Rollouts
+from fastars.envs import CompiledEnv, environment, make
+from fastars.kernels.policy import layer_sizes
+from fastars.logger import Logger, configure, tb_log_folder
+from fastars.policy import Policy
+from fastars.samplers.compiled import at_least_one
+from fastars.vec_env import Given, taken, training_env
+
+if TYPE_CHECKING:
+    from fastars.config import Config
+
+
+# Of a linear policy in files of stable-baselines3-contrib before 1.7.
+_OLD_NAMES = {"action_net.weight": "action_net.0.weight", "action_net.bias": "action_net.0.bias"}
+
+
+_NOT_IN_TENSORBOARD = ("time/time_elapsed", "time/total_timesteps", "train/iterations")  # where the step says the same
+
+
+class ParameterMismatchError(ValueError, RuntimeError):
+    """Parameters don't fit the policy; the message names which. A RuntimeError too, as PyTorch's `load_state_dict` raises."""
+
+
+class Surface:
+    """The part of `ARS` that is there for scripts."""
+
+    policy_aliases: ClassVar[dict[str, str]] = {"LinearPolicy": "LinearPolicy", "MlpPolicy": "MlpPolicy"}
+
+    policy: Policy
+    config: Config
+    sampler: Any
+    n_workers: int
+    _env: Any
+    _given: Given
+    _training_env: Any
+    _recent: tuple[FloatArray, np.ndarray]
+    _compiled: bool | None
+    _logger: Any
+    _has_own_logger: bool
+    _learn_start: tuple[int, float]
+    _episode_file: Any
+    tensorboard_log: str | None
+    verbose: int
+    num_timesteps: int
+    record: dict[str, float | None]
+    _noise: Any
+    _square_sums: Any
+
+    # --- Environments
+
+    def _take_env(self, given: Given, env: Any) -> None:
+        raise NotImplementedError
+
+    def get_env(self) -> Any:
+        """The environment, as a vector environment in the sense of stable-baselines3.
+
+        The one that was given, if it is one; otherwise a single environment in a `DummyVecEnv`, where the program has imported
+        stable_baselines3, or in a `fastars.vec_env.TrainingEnv` with the same methods. Rollouts don't run in it.
+        """
+        if self._given.vec_env is not None:
+            return self._given.vec_env
+        if self._training_env is None:
+            self._training_env = training_env(self._one_env())
+        return self._training_env
+
+    @property
+    def env(self) -> Any:
+        """What `get_env` gives."""
+        return self.get_env()
+
+    def _one_env(self) -> gymnasium.Env:
+        """The environment that the user gave, or one made like it."""
+        env = self._env
+        if isinstance(self._given.env, gymnasium.Env):
+            return self._given.env
+        if isinstance(env, CompiledEnv):
+            env_id, kwargs = env.gymnasium()
+            return make(env_id, **({} if env.spec is not None else {**kwargs, "max_episode_steps": env.max_steps}))
+        made: gymnasium.Env = env.maker()()
+        return made
+
+    def get_vec_normalize_env(self) -> Any:
+        """The `VecNormalize` of stable-baselines3 around the environment that was given; None if there is none."""
+        return None if self._given.normalizer is None else self._given.normalizer.vec_normalize
+
+    def set_env(self, env: Any, force_reset: bool = True) -> None:
+        """Go on in another environment, which has the same spaces.
+
+        Parameters
+        ----------
+        env : str, gymnasium.Env, VecEnv of stable-baselines3, ...
+            As the constructor takes it.
+        force_reset : bool
+            Without effect: every episode begins with a reset.
+
+        Raises
+        ------
+        ValueError
+            If its spaces, tasks or the way it normalises differ; the model then keeps the environment it has.
+        """
+        given = taken(env)
+        found = environment(given.env, self._compiled, self.config.max_episode_steps, tasks=bool(self._env.task_names))
+        for what in ("observation_space", "action_space", "task_names"):
+            if getattr(found, what) != getattr(self._env, what):
+                raise ValueError(
+                    f"the {what} of env does not match that of the model: {getattr(found, what)} != {getattr(self._env, what)}"
+                )
+        self._take_env(given, found)
+
+    # --- Parameters
+
+    def get_parameters(self) -> dict[str, dict[str, FloatArray]]:
+        """Copies of the weights, by the names that they have in stable-baselines3-contrib.
+
+        Returns
+        -------
+        dict
+            `{"policy": {"action_net.0.weight": ..., "action_net.0.bias": ..., "action_net.2.weight": ...}}`, arrays of float64 with
+            shapes (outputs, inputs) and (outputs,).
+        """
+        return {"policy": {name: value.copy() for name, value in self._named_weights(self.policy.weights)}}
+
+    def set_parameters(self, load_path_or_dict: Any, exact_match: bool = True, device: Any = "auto") -> None:
+        """Set weights, in place.
+
+        Parameters
+        ----------
+        load_path_or_dict : dict or path
+            As `get_parameters` gives it, with arrays or PyTorch's tensors; or the file of a model, of fastars or of
+            stable-baselines3-contrib.
+        exact_match : bool
+            False: those that are given are set, names that the policy does not have are passed over.
+        device
+            Without effect.
+
+        Raises
+        ------
+        ValueError
+            If the dict has another key than "policy"; `ParameterMismatchError` for missing or unknown names, and for shapes that
+            differ. The model is then unchanged.
+        """
+        given = load_path_or_dict if isinstance(load_path_or_dict, Mapping) else self._parameters_in(load_path_or_dict)
+        for key in given:
+            if key != "policy":
+                raise ValueError(f"Key {key} is an invalid object name: a model has the parameters of its 'policy'")
+        if exact_match and "policy" not in given:
+            raise ValueError("Names of parameters do not match: expected {'policy'}, got none")
+        values = {_OLD_NAMES.get(name, name): _array(value) for name, value in given.get("policy", {}).items()}
+        weights = self.policy.weights.copy()
+        known = dict(self._named_weights(weights))
+        missing, unknown = [[*(known.keys() - values.keys())], [*(values.keys() - known.keys())]]
+        if exact_match and (missing or unknown):
+            raise ParameterMismatchError(
+                f"parameters don't match the policy: missing {', '.join(sorted(missing)) or 'none'}; "
+                f"unknown {', '.join(sorted(unknown)) or 'none'}"
+            )
+        for name in values.keys() & known.keys():
+            if values[name].shape != known[name].shape:
+                raise ParameterMismatchError(f"{name} must have shape {known[name].shape}, got {values[name].shape}")
+            known[name][...] = values[name]
+        self.policy.load_from_vector(weights)
+
+    def _parameters_in(self, path: Any) -> dict[str, Any]:
+        """The parameters of a model in a file."""
+        from fastars.model_file import weights_in
+
+        return {"policy": dict(self._named_weights(weights_in(path, self.policy.weights.size)))}
+
+    def _named_weights(self, weights: FloatArray) -> Iterator[tuple[str, FloatArray]]:
+        """Views of flat weights, by name: modules 0, 2, 4, ... are linear, those between them what hidden units do."""
+        start, structure = 0, self.policy.structure
+        sizes = layer_sizes(structure, self._env.n_obs, self._env.n_act)
+        for layer, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
+            name = f"action_net.{2 * layer}"
+            yield f"{name}.weight", weights[start : start + n_in * n_out].reshape(n_out, n_in)
+            start += n_in * n_out
+            if structure.with_bias:
+                yield f"{name}.bias", weights[start : start + n_out]
+                start += n_out
+
+    def set_random_seed(self, seed: int | None = None) -> None:
+        """Let all that is random from now on follow from `seed`; None changes nothing."""
+        if seed is not None:
+            self.config = dataclasses.replace(self.config, seed=operator.index(seed))
+            self._noise = self._square_sums = None
+
+    # --- The log
+
+    def set_logger(self, logger: Any) -> None:
+        """Write the log to `logger`, ours or one of stable-baselines3, from now on."""
+        self._logger, self._has_own_logger = logger, True
+
+    @property
+    def logger(self) -> Any:
+        """Where the log goes."""
+        return self._logger
+
+    def dump_logs(self) -> None:
+        """Write the row of the last iteration to the log."""
+        start_steps, start = self._learn_start
+        elapsed = time.perf_counter() - start
+        self.record["time/time_elapsed"] = elapsed
+        self.record["time/fps"] = (self.num_timesteps - start_steps) / max(elapsed, 1e-9)
+        is_ours = isinstance(self._logger, Logger)
+        for key, value in self.record.items():
+            if is_ours or value is not None:  # theirs would print None
+                self._logger.record(key, value, "tensorboard" if key in _NOT_IN_TENSORBOARD else None)
+        self._logger.dump(self.num_timesteps)
+
+    def _configure_logger(self, tb_log_name: str, reset_num_timesteps: bool) -> None:
+        """A log of this call of `learn`, unless the user gave one."""
+        if self._has_own_logger or self.tensorboard_log is None:
+            return
+        self._logger.close()
+        folder = tb_log_folder(self.tensorboard_log, tb_log_name, reset_num_timesteps)
+        self._logger = configure(folder, [*(["stdout"] if self.verbose else []), "tensorboard"])
+
+    def _take_workers(self, async_eval: Any) -> None:
+        """Run an environment in Python in as many processes as an `AsyncEval` has."""
+        n_workers = len(getattr(async_eval, "remotes", ())) or at_least_one("async_eval.n_workers", async_eval.n_workers)
+        if not isinstance(self._env, CompiledEnv) and n_workers != self.n_workers:
+            self.n_workers = n_workers
+            self._take_env(self._given, self._env)
+
+    def _write_episodes(self, rollouts: Rollouts) -> None:
+        """Rows for the files of `monitor_dir` and of `Monitor` wrappers. A full disk loses them, never the run."""
+        files = self._given.monitors
+        try:
+            for i, file in enumerate(files):
+                file.write(rollouts.returns[i :: len(files)], rollouts.lengths[i :: len(files)])
+        except (OSError, ValueError) as error:  # ValueError: the file was closed
+            warnings.warn(f"rows of the Monitor's file are lost, training goes on: {error}", RuntimeWarning, stacklevel=3)
+            self._given = self._given._replace(monitors=())
+        if self._episode_file is not None:
+            self._episode_file.write(rollouts.returns, rollouts.lengths)
+
+    # --- Attributes
+
+    @property
+    def device(self) -> str:
+        """Where the kernels run: "cpu"."""
+        return "cpu"
+
+    @property
+    def n_envs(self) -> int:
+        """Environments of the vector environment that was given; 1 otherwise."""
+        return self._given.n_envs
+
+    @property
+    def n_delta(self) -> int:
+        """Directions per iteration."""
+        return self.config.n_delta
+
+    @property
+    def pop_size(self) -> int:
+        """Candidates per iteration, two for each direction."""
+        return 2 * self.config.n_delta
+
+    @property
+    def n_top(self) -> int:
+        """Directions used for the step."""
+        return int(self.config.n_top)  # type: ignore[arg-type]
+
+    @property
+    def n_eval_episodes(self) -> int:
+        """Episodes per candidate."""
+        return self.config.n_eval_episodes
+
+    @property
+    def learning_rate(self) -> Any:
+        """Step size, or the function of the progress remaining that gives it."""
+        return self.config.learning_rate
+
+    @property
+    def delta_std(self) -> Any:
+        """Exploration noise, or the function of the progress remaining that gives it."""
+        return self.config.delta_std
+
+    @property
+    def alive_bonus_offset(self) -> float:
+        """Added to the training return for every step."""
+        return self.config.alive_bonus_offset
+
+    @property
+    def zero_policy(self) -> bool:
+        """Whether the run started from zero weights."""
+        return self.config.zero_policy
+
+    @property
+    def ep_info_buffer(self) -> deque[dict[str, Any]]:
+        """Returns "r" and lengths "l" of the last episodes: `stats_window_size`, or those of an iteration if they are more."""
+        returns, lengths = self._recent
+        rows = zip(returns.tolist(), lengths.tolist(), strict=True)
+        return deque(({"r": total, "l": length, "t": 0.0} for total, length in rows), maxlen=max(len(returns), 1))
+
+
+def _array(value: Any) -> FloatArray:
+    """An array, of a tensor too that PyTorch tracks."""
+    detached = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+    return np.asarray(detached, np.float64)
