@@ -16,6 +16,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -327,7 +328,8 @@ class _TensorBoard:
     def __init__(self, folder: Path, append: bool) -> None:
         tensorboard = need("tensorboardX", "tensorboard", "a log for TensorBoard")
         self._summary = need("tensorboardX.proto.summary_pb2", "tensorboard").Summary
-        self._writer = tensorboard.SummaryWriter(str(folder))
+        suffix = f".{time.time_ns()}"  # the name itself has seconds, in which another call of `learn` would overwrite it
+        self._writer = tensorboard.SummaryWriter(str(folder), filename_suffix=suffix)
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         values = []

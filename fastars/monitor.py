@@ -37,15 +37,15 @@ class EpisodeWriter:
     def __init__(self, path: str | os.PathLike[str], env_id: str, append: bool = False) -> None:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lines, self._has_failed = Lines(path, append), False
-        self._start = _start_of(path)
-        if self._start is None:
-            self._start = time.time()
+        start = _start_of(path) if append else None
+        self._lines, self._has_failed = Lines(path, start is not None), False
+        self._start = time.time() if start is None else start
+        if start is None:
             self._lines.write(f"#{json.dumps({'t_start': self._start, 'env_id': env_id})}\nr,l,t\n")
 
     def write(self, returns: FloatArray, lengths: Any) -> None:
         """Add a row for each episode, with the time since the start in seconds."""
-        seconds = f"{time.time() - self._start:.6f}"  # type: ignore[operator]
+        seconds = f"{time.time() - self._start:.6f}"
         rows = zip(returns.tolist(), lengths.tolist(), strict=True)
         try:
             self._lines.write("".join(f"{total:.6f},{length},{seconds}\n" for total, length in rows))
@@ -60,9 +60,10 @@ class EpisodeWriter:
 
 
 def _start_of(path: Path) -> float | None:
-    """When the clock of a file started, in seconds since 1970; None if it has no whole header."""
+    """When the clock of a file started, in seconds since 1970; None if there is no file with a whole header."""
     try:
         with open(path, encoding="utf-8") as file:
-            return float(json.loads(file.readline().removeprefix("#"))["t_start"]) if file.readline() == "r,l,t\n" else None
-    except (ValueError, KeyError, TypeError):
+            header, columns = file.readline(), file.readline()
+        return float(json.loads(header.removeprefix("#"))["t_start"]) if columns == "r,l,t\n" else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from fastars import logger as module
-from fastars.logger import Logger
+from fastars.logger import ERROR, Logger, configure, tb_log_folder
 
 
 class Collector:
@@ -210,7 +210,7 @@ def test_an_error_that_is_not_of_the_disk_is_not_hidden():
 
 FULL_DISK = """if True:
     import resource, sys, warnings
-    from fastars.logger import Logger
+    from fastars.logger import ERROR, Logger, configure, tb_log_folder
     logger = Logger(sys.argv[1], ["csv", "json"])
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
     with warnings.catch_warnings(record=True) as caught:
@@ -261,3 +261,42 @@ def test_a_logger_that_is_dropped_closes_its_files(tmp_path):
         dump(logger, a=1)
         del logger
     assert len(os.listdir("/dev/fd")) == n_open
+
+
+def test_runs_of_tensorboard_are_numbered(tmp_path):
+    assert tb_log_folder(tmp_path / "none", "ARS") == tmp_path / "none" / "ARS_1"
+    assert tb_log_folder(tmp_path / "none", "ARS", reset=False) == tmp_path / "none" / "ARS_1"
+    for name in ("ARS_2", "ARS_10", "ARS_x", "other_50", "ARS_7_8"):
+        (tmp_path / name).mkdir()
+    assert tb_log_folder(tmp_path, "ARS").name == "ARS_11"
+    assert tb_log_folder(tmp_path, "ARS", reset=False).name == "ARS_10"
+
+
+def test_configure_makes_a_folder(tmp_path):
+    logger = configure(None, ["csv"])
+    logger.record("a", 1)
+    logger.dump()
+    assert Path(logger.get_dir(), "progress.csv").read_text() == "a\n1\n"
+    assert configure(tmp_path / "x", ["json"]).dir == str(tmp_path / "x")
+
+
+def test_the_table_and_messages_are_in_a_file_of_text(tmp_path, capsys):
+    logger = configure(tmp_path, ["log", "stdout"])
+    logger.record("time/fps", 3)
+    logger.record("hidden", 4, exclude="log")
+    logger.dump()
+    logger.info("half", "way")
+    logger.debug("not shown")
+    logger.set_level(ERROR)
+    logger.warn("nor this")
+    logger.error("this is")
+    text = (tmp_path / "log.txt").read_text()
+    assert text.splitlines()[1:-2] == ["| time/  |   |", "|    fps | 3 |", "--------------"]
+    assert text.splitlines()[-2:] == ["half way", "this is"]
+    assert "hidden" in capsys.readouterr().out
+
+
+def test_a_log_for_tensorboard_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(ImportError, match=r'a log for TensorBoard needs tensorboardX: pip install "fastars\[tensorboard\]"'):
+        configure(tmp_path, ["tensorboard"])

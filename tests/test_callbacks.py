@@ -1,0 +1,290 @@
+"""Callbacks of fastars, and how calls are counted; those of stable-baselines3: test_sb3_peers.py."""
+
+import os
+import types
+
+import gymnasium
+import numpy as np
+import pytest
+
+import fastars.callbacks
+from fastars import ARS
+from fastars.callbacks import (
+    BaseCallback,
+    CallbackList,
+    CheckpointCallback,
+    ConvertCallback,
+    EvalCallback,
+    EventCallback,
+    EveryNTimesteps,
+    ProgressBarCallback,
+    StopTrainingOnMaxEpisodes,
+    StopTrainingOnNoModelImprovement,
+    StopTrainingOnRewardThreshold,
+    make_callback,
+    step,
+)
+
+
+def small(env="CartPole-v1", **settings):
+    return ARS("LinearPolicy", env, **{"n_delta": 2, "seed": 0, "n_threads": 1, "noise_size": 1 << 16, **settings})
+
+
+class Noting(BaseCallback):
+    """Notes what it is called for, and with what counts."""
+
+    def __init__(self, answer=True, **frequencies):
+        super().__init__()
+        self.notes, self.counts, self.answer = [], [], answer
+        vars(self).update(frequencies)
+
+    def _init_callback(self):
+        self.notes.append("init")
+
+    def _on_training_start(self):
+        self.notes.append("start")
+
+    def _on_rollout_start(self):
+        self.notes.append("rollout")
+
+    def _on_step(self):
+        self.notes.append("step")
+        self.counts.append(self.n_calls)
+        return self.answer
+
+    def _on_rollout_end(self):
+        self.notes.append("rollout end")
+
+    def _on_training_end(self):
+        self.notes.append("end")
+
+
+def started(callback, num_timesteps=0):
+    callback.init_callback(types.SimpleNamespace(num_timesteps=num_timesteps, n_envs=1))
+    callback.on_training_start({}, {})
+    return callback
+
+
+def test_a_callback_is_called_in_this_order():
+    noting = Noting()
+    small().learn(1, callback=noting)
+    assert noting.notes == ["init", "start", "rollout", "step", "rollout end", "end"]
+
+
+def test_callbacks_of_a_list_are_all_called_and_one_can_stop():
+    first, second = Noting(answer=False), Noting()
+    model = small().learn(10_000, callback=[first, second, lambda local, _: None])
+    assert model.iteration == 1
+    assert second.notes[-1] == "end"
+    assert first.notes == second.notes
+
+
+def test_a_function_gets_the_local_variables_of_learn():
+    seen = []
+    model = small()
+    model.learn(10_000, callback=lambda local, names: seen.append((local["self"], local["total_timesteps"], names)) or False)
+    assert seen[0][:2] == (model, 10_000)
+    assert seen[0][2]["ARS"] is ARS
+
+
+@pytest.mark.parametrize("callback", [3, "stop", [3]])
+def test_what_is_no_callback_is_refused(callback):
+    with pytest.raises(TypeError, match="callback must be a function"):
+        make_callback(callback)
+
+
+def test_calls_are_counted_in_steps():
+    noting = started(Noting())
+    for n_steps in (40, 2, 100):
+        step(noting, n_steps)
+    assert noting.counts == [40, 42, 142]
+    assert noting.n_calls == 142
+
+
+def test_a_callback_sees_the_last_multiple_of_its_frequency_that_was_passed():
+    noting = started(Noting(check_freq=50))
+    for n_steps in (40, 30, 20, 10, 160, 1):
+        step(noting, n_steps)
+    assert noting.counts == [40, 50, 90, 100, 250, 261]
+    assert noting.n_calls == 261
+
+
+def test_every_callback_of_a_list_has_its_own_frequency():
+    fast, slow = Noting(save_freq=10), Noting(eval_freq=100, name_of_freq="not a number")
+    callback = started(CallbackList([fast, CallbackList([slow])]))
+    for _ in range(3):
+        step(callback, 45)
+    assert fast.counts == [40, 90, 130]
+    assert slow.counts == [45, 90, 100]
+    assert (fast.n_calls, slow.n_calls, callback.n_calls) == (135, 135, 135)
+
+
+def test_counts_are_right_after_a_callback_that_raises():
+    class Failing(BaseCallback):
+        def _on_step(self):
+            raise OSError("disk full")
+
+    failing = started(Failing())
+    with pytest.raises(OSError, match="disk full"):
+        step(failing, 30)
+    assert failing.n_calls == 30
+
+
+def test_a_callback_for_an_event_counts_events():
+    child = Noting()
+    callback = started(EveryNTimesteps(50, child))
+    for steps in (40, 60, 100, 130, 260):
+        callback.model.num_timesteps = steps
+        step(callback, 20)
+    assert child.counts == [1, 2, 3]  # at 60, 130 and 260 steps
+    assert callback.n_calls == 100
+
+
+def test_local_variables_reach_every_callback():
+    child, sibling = Noting(), Noting()
+    small().learn(1, callback=[EventCallback(child), sibling])
+    assert len(child.locals["rewards"]) == len(sibling.locals["rewards"]) == 4
+
+
+def test_checkpoints_are_models(tmp_path):
+    folder = tmp_path / "new" / "folder"
+    model = small(max_episode_steps=20)
+    model.learn(400, callback=CheckpointCallback(100, folder, name_prefix="ars"))
+    paths = sorted(folder.iterdir(), key=lambda path: int(path.stem.split("_")[1]))
+    assert len(paths) == 4
+    loaded = ARS.load(paths[1])
+    assert paths[1].name == f"ars_{loaded.num_timesteps}_steps.zip"
+    while loaded.num_timesteps < model.num_timesteps:
+        loaded.learn(1, reset_num_timesteps=False)
+    assert np.array_equal(loaded.theta, model.theta)
+
+
+def test_evaluations_are_written_and_the_best_model_is_kept(tmp_path):
+    callback = EvalCallback(n_eval_episodes=3, eval_freq=200, log_path=tmp_path, best_model_save_path=tmp_path / "best", verbose=0)
+    model = small(max_episode_steps=30)
+    rows = []
+    model.learn(1000, callback=[callback, lambda local, _: rows.append(dict(model.logger.name_to_value))])
+    with np.load(tmp_path / "evaluations.npz") as written:
+        assert written["results"].shape == written["ep_lengths"].shape == (len(written["timesteps"]), 3)
+        assert written["timesteps"][-1] <= model.num_timesteps
+        assert callback.best_mean_reward == written["results"].mean(axis=1).max()
+        assert callback.last_mean_reward == written["results"][-1].mean()
+        assert [row["eval/mean_reward"] for row in rows if "eval/mean_reward" in row] == written["results"].mean(axis=1).tolist()
+    best = ARS.load(tmp_path / "best" / "best_model.zip")
+    assert best.evaluate(3).returns.mean() == callback.best_mean_reward
+    assert len(callback.evaluations_timesteps) >= 4
+
+
+@pytest.mark.parametrize("wrap", [lambda env: env, gymnasium.wrappers.RecordEpisodeStatistics, "python"])
+def test_evaluation_takes_any_form_of_an_environment(wrap, tmp_path):
+    env = gymnasium.make("CartPole-v1", max_episode_steps=9)
+    env = gymnasium.wrappers.TransformReward(env, lambda reward: reward) if wrap == "python" else wrap(env)
+    model = small()
+    callback = EvalCallback(env, eval_freq=1, verbose=0)
+    model.learn(1, callback=callback)
+    model.set_env(env)
+    assert callback.evaluations_results == [model.evaluate(5).returns.tolist()]
+    assert np.max(callback.evaluations_length) <= 9
+
+
+def test_evaluation_in_another_task_is_refused():
+    with pytest.raises(ValueError, match="eval_env Pendulum-v1 has other spaces than CartPole-v1"):
+        small().learn(1, callback=EvalCallback("Pendulum-v1"))
+
+
+def test_evaluation_normalises_as_the_model_does():
+    model = small(normalize_observations=True)
+    callback = EvalCallback("CartPole-v1", eval_freq=1, verbose=0)
+    model.learn(300, callback=callback)
+    assert callback.evaluations_results[-1] == model.evaluate(5).returns.tolist()
+
+
+def test_evaluation_says_what_it_found(capsys):
+    small().learn(1, callback=EvalCallback(eval_freq=1))
+    assert "mean return" in capsys.readouterr().out
+
+
+def test_reward_threshold_stops():
+    model = ARS("LinearPolicy", "CartPole-v1", seed=0, n_threads=1, noise_size=1 << 16)
+    callback = EvalCallback(callback_on_new_best=StopTrainingOnRewardThreshold(100), eval_freq=500, verbose=0)
+    model.learn(1_000_000, callback=callback)
+    assert callback.best_mean_reward >= 100
+    assert model.num_timesteps < 200_000
+
+
+def test_no_improvement_stops():
+    stop = StopTrainingOnNoModelImprovement(max_no_improvement_evals=2, min_evals=1)
+    parent = types.SimpleNamespace(best_mean_reward=1.0)
+    started(stop).parent = parent
+    answers = []
+    for best in (1, 1, 2, 2, 2, 2, 2):
+        parent.best_mean_reward = best
+        answers.append(stop.on_step())
+    assert answers == [True, True, True, True, True, False, False]
+
+
+@pytest.mark.parametrize("stop", [StopTrainingOnRewardThreshold(3), StopTrainingOnNoModelImprovement(3)])
+def test_stops_by_evaluation_need_one(stop):
+    with pytest.raises(ValueError, match="must be given to an EvalCallback"):
+        small().learn(1, callback=stop)
+
+
+def test_max_episodes_stop(capsys):
+    model = small().learn(100_000, callback=StopTrainingOnMaxEpisodes(max_episodes=9, verbose=1))
+    assert model.num_episodes == 12
+    assert "after 12 episodes" in capsys.readouterr().out
+
+
+def test_callback_after_evaluation_can_stop():
+    model = small().learn(100_000, callback=EvalCallback(callback_after_eval=Noting(answer=False), eval_freq=100, verbose=0))
+    assert model.num_timesteps < 1000
+
+
+def test_progress_bar_shows_steps_and_leaves_the_terminal_as_it_was(capsys):
+    model = small()
+    model.learn(300, progress_bar=True)
+    assert f"{model.num_timesteps:,} of 300 steps at" in capsys.readouterr().out
+
+
+def test_progress_bar_is_stopped_by_an_error(monkeypatch):
+    closed = []
+    monkeypatch.setattr(ProgressBarCallback, "close", lambda self: closed.append(True))
+
+    def failing(local, _):
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        small().learn(300, callback=failing, progress_bar=True)
+    assert closed == [True]
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    def need(name, extra, what="this"):
+        raise ImportError(f"{what} needs {name}: {extra}")
+
+    monkeypatch.setattr(fastars.callbacks, "need", need)
+    with pytest.raises(ImportError, match=r"a progress bar needs rich\.progress: cli"):
+        small().learn(300, progress_bar=True)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    callback = CheckpointCallback(1, tmp_path)
+    model = small().learn(1, callback=callback)
+    (before,) = tmp_path.iterdir()
+
+    def full(*args):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        model.learn(1, callback=callback, reset_num_timesteps=False)
+    assert [path.name for path in tmp_path.iterdir()] == [before.name]
+
+
+def test_converted_functions_stop_by_false_alone():
+    assert [started(ConvertCallback(lambda *_, answer=answer: answer)).on_step() for answer in (None, 0, True, False)] == [
+        True,
+        True,
+        True,
+        False,
+    ]
