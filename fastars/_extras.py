@@ -17,4 +17,4 @@ def need(name: str, extra: str, what: str = "this") -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != name.partition(".")[0]:
             raise
-        raise ImportError(f'{what} needs {error.name}: pip install "fastars[{extra}]"', name=error.name) from error
+        raise ImportError(f'{what} needs {name.partition(".")[0]}: pip install "fastars[{extra}]"', name=error.name) from error

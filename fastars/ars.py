@@ -407,6 +407,7 @@ class ARS(Surface):
                 pass
         finally:
             close(watcher)
+            getattr(self._logger, "flush", lambda: None)()
             if async_eval is not None:
                 async_eval.close()
         watcher.on_training_end()

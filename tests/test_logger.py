@@ -298,5 +298,6 @@ def test_the_table_and_messages_are_in_a_file_of_text(tmp_path, capsys):
 
 def test_a_log_for_tensorboard_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    monkeypatch.setitem(sys.modules, "tensorboardX.summary", None)
     with pytest.raises(ImportError, match=r'a log for TensorBoard needs tensorboardX: pip install "fastars\[tensorboard\]"'):
         configure(tmp_path, ["tensorboard"])
