@@ -1,0 +1,80 @@
+"""Trained policies in other people's files.
+
+| file | read | written |
+|---|---|---|
+| ARS of stable-baselines3-contrib, and its `VecNormalize` | `read` | `sb3.write`, through stable-baselines3-contrib |
+| `lin_policy_plus.npz` of the original ARS | `read` | `original.write` |
+| plain NumPy arrays | `read` | `arrays.write` |
+| ONNX | | `onnx.write` |
+
+Nothing in a file is executed: pickles are read as data (`pickles`), and zips with limits (`archives`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from fastars.checkpoint import CheckpointError
+from fastars.exchange import arrays, original, sb3
+from fastars.exchange.archives import Archive, content, name_of, reading
+from fastars.exchange.trained import TrainedPolicy, to_model
+
+__all__ = ["TrainedPolicy", "read", "to_model"]
+
+
+def read(path: Any, trust: bool = False, vec_normalize: Any = None) -> TrainedPolicy:
+    """The policy in a file: of stable-baselines3-contrib's ARS, of the original ARS, or of plain arrays. Its content says which.
+
+    Parameters
+    ----------
+    path : str, PathLike or binary file
+        The file. Without a suffix, and if there is no such file, the one with `.zip` is read.
+    trust : bool
+        Read also the pickle of a `VecNormalize`: `vec_normalize`, or else one that is beside the file under a usual name
+        (`<name>_vecnormalize.pkl`, `vecnormalize.pkl`, or as a `CheckpointCallback` names it). Nothing in it is executed; but unlike
+        the others it has no checksum, and numbers in it decide what the policy does.
+    vec_normalize : str, PathLike or binary file, optional
+        That pickle.
+
+    Returns
+    -------
+    TrainedPolicy
+
+    Raises
+    ------
+    fastars.CheckpointError
+        If it is no such file, damaged, or larger than a policy can be.
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        For `vec_normalize` without `trust`.
+    """
+    if vec_normalize is not None and not trust:
+        raise ValueError("vec_normalize is a pickle: it is read with trust=True only")
+    if not hasattr(path, "read"):
+        path = _existing(Path(path))
+    with reading(path):
+        archive = Archive(content(path))
+        if sb3.is_one(archive.names):
+            return _of_sb3(path, archive, trust, vec_normalize)
+        if arrays.is_one(archive.names):
+            return arrays.read(archive)
+        if original.is_one(archive.names):
+            return original.read(archive)
+    hint = ": it is a model of fastars, which ARS.load reads" if "manifest.json" in archive.names else ""
+    raise CheckpointError(f"{name_of(path)}: no file of stable-baselines3-contrib, of the original ARS or of plain arrays{hint}")
+
+
+def _existing(path: Path) -> Path:
+    suffixed = path.with_name(f"{path.name}.zip")
+    return suffixed if not path.suffix and not path.is_file() and suffixed.is_file() else path
+
+
+def _of_sb3(path: Any, archive: Archive, trust: bool, vec_normalize: Any) -> TrainedPolicy:
+    beside = sb3.statistics_beside(path) if isinstance(path, Path) and vec_normalize is None else vec_normalize
+    if beside is None or trust:
+        return sb3.read(archive, None if beside is None else content(beside))
+    warnings.warn(f"{beside} is not read: with trust=True, its statistics normalise observations", stacklevel=4)
+    return sb3.read(archive)

@@ -1,0 +1,245 @@
+"""What a pickle describes, as plain data: nothing that it names is imported, and nothing that it asks for is called.
+
+A pickle is a program for a small stack machine. Here it runs on a machine that has no way to reach Python: where the real one would
+import a function or a class there is a `Name`, and where it would call one, a `Made` with the arguments. What these stand for is
+decided by who reads them, from a list of names that are known.
+"""
+
+from __future__ import annotations
+
+import math
+import pickletools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_MAX_OPCODES = 200_000  # a file of weights has some hundreds
+_NUMBERS = {kind + size for kind, sizes in (("f", "48"), ("i", "1248"), ("u", "1248"), ("b", "1")) for size in sizes}
+_NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+
+
+class Name(NamedTuple):
+    """A function or a class, by its name alone."""
+
+    module: str
+    name: str
+
+
+class Stored(NamedTuple):
+    """What is kept outside of the pickle, under this id."""
+
+    id: Any
+
+
+class Made:
+    """What calling `what` with `arguments` would have made, and what would have been put into it."""
+
+    def __init__(self, what: Any, arguments: Any) -> None:
+        self.what, self.arguments = what, arguments
+        self.state: Any = None
+        self.items: dict[Any, Any] = {}
+
+    def is_a(self, *names: Name) -> bool:
+        """Whether it is made by one of these."""
+        return type(self.what) is Name and self.what in names
+
+
+def read_pickle(data: bytes) -> Any:
+    """The tree of a pickle: numbers, texts, lists, tuples, dicts, `Name`, `Stored` and `Made`.
+
+    Parameters
+    ----------
+    data : bytes
+        A pickle of protocol 2 or later, as NumPy, PyTorch and stable-baselines3 write them.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or needs what such files don't.
+    """
+    machine = _Machine()
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+        if count >= _MAX_OPCODES:
+            raise ValueError(f"a pickle of more than {_MAX_OPCODES} instructions")
+        step = _STEPS.get(opcode.name)
+        if step is None:
+            raise ValueError(f"a pickle with the instruction {opcode.name}, which files of policies don't need")
+        try:
+            step(machine, argument)
+        except (IndexError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"a damaged pickle: {opcode.name} has not what it needs") from error
+    if len(machine.stack) != 1 or machine.below:
+        raise ValueError("a damaged pickle: it leaves other than one value")
+    return machine.stack[0]
+
+
+class _Machine:
+    """A stack, the stacks below the marks that are set, and what was memorised."""
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self.below: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def mark(self) -> None:
+        self.below.append(self.stack)
+        self.stack = []
+
+    def since_mark(self) -> list[Any]:
+        values, self.stack = self.stack, self.below.pop()
+        return values
+
+    def last(self, n: int) -> tuple[Any, ...]:
+        if len(self.stack) < n:
+            raise IndexError
+        values = tuple(self.stack[len(self.stack) - n :])
+        del self.stack[len(self.stack) - n :]
+        return values
+
+    def memorise(self, index: int | None) -> None:
+        self.memo[len(self.memo) if index is None else index] = self.stack[-1]
+
+    def name(self, parts: tuple[Any, Any]) -> None:
+        module, name = parts
+        if type(module) is not str or type(name) is not str:
+            raise TypeError
+        self.push(Name(module, name))
+
+    def make(self) -> None:
+        what, arguments = self.last(2)
+        if type(arguments) is not tuple:
+            raise TypeError
+        self.push(Made(what, arguments))
+
+    def build(self) -> None:
+        (state,) = self.last(1)
+        if type(self.stack[-1]) is not Made:
+            raise TypeError
+        self.stack[-1].state = state
+
+    def extend(self, values: list[Any] | tuple[Any, ...]) -> None:
+        if type(self.stack[-1]) is not list:
+            raise TypeError
+        self.stack[-1].extend(values)
+
+    def set_items(self, values: list[Any] | tuple[Any, ...]) -> None:
+        target = self.stack[-1]
+        items = target.items if type(target) is Made else target
+        if type(items) is not dict or len(values) % 2:
+            raise TypeError
+        for key, value in zip(values[::2], values[1::2], strict=True):
+            if type(key) not in (str, int):  # the hash of a deeply nested key would recurse
+                raise TypeError
+            items[key] = value
+
+
+_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
+    **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda machine, argument: None),
+    **dict.fromkeys(
+        (
+            *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+            *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "BINSTRING", "SHORT_BINSTRING"),
+        ),
+        lambda machine, argument: machine.push(argument),
+    ),
+    "NONE": lambda machine, argument: machine.push(None),
+    "NEWTRUE": lambda machine, argument: machine.push(True),
+    "NEWFALSE": lambda machine, argument: machine.push(False),
+    "EMPTY_TUPLE": lambda machine, argument: machine.push(()),
+    "EMPTY_LIST": lambda machine, argument: machine.push([]),
+    "EMPTY_DICT": lambda machine, argument: machine.push({}),
+    "MARK": lambda machine, argument: machine.mark(),
+    "TUPLE": lambda machine, argument: machine.push(tuple(machine.since_mark())),
+    "TUPLE1": lambda machine, argument: machine.push(machine.last(1)),
+    "TUPLE2": lambda machine, argument: machine.push(machine.last(2)),
+    "TUPLE3": lambda machine, argument: machine.push(machine.last(3)),
+    "APPEND": lambda machine, argument: machine.extend(machine.last(1)),
+    "APPENDS": lambda machine, argument: machine.extend(machine.since_mark()),
+    "SETITEM": lambda machine, argument: machine.set_items(machine.last(2)),
+    "SETITEMS": lambda machine, argument: machine.set_items(machine.since_mark()),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT", "MEMOIZE"), lambda machine, argument: machine.memorise(argument)),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda machine, argument: machine.push(machine.memo[argument])),
+    "GLOBAL": lambda machine, argument: machine.name(argument.split(" ", 1)),
+    "STACK_GLOBAL": lambda machine, argument: machine.name(machine.last(2)),
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), lambda machine, argument: machine.make()),
+    "BUILD": lambda machine, argument: machine.build(),
+    "BINPERSID": lambda machine, argument: machine.push(Stored(*machine.last(1))),
+}
+
+
+def numpy_array(tree: Any) -> np.ndarray:
+    """An array of float64 from what a pickle says of a NumPy array, a NumPy scalar or a number.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, or says other sizes than its data have.
+    """
+    if type(tree) in (int, float):
+        return np.array(float(tree))
+    try:
+        dtype, shape, fortran, data = _described(tree)
+        dtype, data = _dtype(dtype), _bytes(data)
+        if not all(type(n) is int and n >= 0 for n in shape) or len(data) != math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"an array of {dtype} that has {len(data)} bytes of data for another shape")
+        return np.frombuffer(data, dtype).astype(np.float64).reshape(shape, order="F" if fortran else "C")
+    except (TypeError, AttributeError, IndexError) as error:
+        raise ValueError("a pickle with something else where an array of numbers is expected") from error
+
+
+def numpy_objects(tree: Any) -> list[Any]:
+    """The entries of a NumPy array of objects, as trees.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if not is_array(tree) or tree.what.name != "_reconstruct" or type(tree.state) is not tuple or len(tree.state) != 5:
+        raise ValueError("a pickle that is no array of objects")
+    _, shape, dtype, _, entries = tree.state
+    if not _is_dtype(dtype, ("O", "O4", "O8")) or type(entries) is not list or shape != (len(entries),):
+        raise ValueError("a pickle that is no array of objects with one axis")
+    return entries
+
+
+def is_array(tree: Any) -> bool:
+    """Whether it is a NumPy array."""
+    kinds = [Name(module, name) for module in _NUMPY for name in ("_reconstruct", "_frombuffer")]
+    return type(tree) is Made and tree.is_a(*kinds)
+
+
+def _described(tree: Any) -> tuple[Any, Any, bool, Any]:
+    """(dtype, shape, whether columns come first, data) of an array or a scalar."""
+    if is_array(tree) and tree.what.name == "_reconstruct":
+        _, shape, dtype, fortran, data = tree.state
+        return dtype, shape, fortran is True, data
+    if is_array(tree):
+        data, dtype, shape, order = tree.arguments
+        return dtype, shape, order == "F", data
+    if not tree.is_a(*(Name(module, "scalar") for module in _NUMPY)):
+        raise TypeError
+    dtype, data = tree.arguments
+    return dtype, (), False, data
+
+
+def _is_dtype(tree: Any, codes: Any) -> bool:
+    return type(tree) is Made and tree.is_a(Name("numpy", "dtype")) and tree.arguments[0] in codes
+
+
+def _dtype(tree: Any) -> np.dtype[Any]:
+    if not _is_dtype(tree, _NUMBERS):
+        raise TypeError
+    order = tree.state[1]
+    return np.dtype(("" if order not in ("<", ">", "=") else order) + tree.arguments[0])
+
+
+def _bytes(tree: Any) -> bytes:
+    """Bytes; also as Python 2 wrote them, and as protocol 2 does: a text whose characters are the bytes."""
+    if type(tree) is Made and tree.is_a(Name("_codecs", "encode")) and tree.arguments[1:] == ("latin1",):
+        (tree, _) = tree.arguments
+    return tree.encode("latin-1") if type(tree) is str else bytes(memoryview(tree))

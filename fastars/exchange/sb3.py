@@ -1,0 +1,264 @@
+"""ARS files of stable-baselines3-contrib, read without it and without PyTorch; and policies written so that it loads them.
+
+A file is a zip of `data`, a JSON text whose values are also kept as pickles (these are not looked at: what is needed is in the text),
+and of `policy.pth`, PyTorch's own zip of a pickle and raw numbers. The statistics of a `VecNormalize` are in a pickle beside it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from fastars._atomic import write_atomically
+from fastars._extras import need
+from fastars.exchange.archives import Archive
+from fastars.exchange.pickles import Made, Name, Stored, numpy_array, read_pickle
+from fastars.exchange.trained import TrainedPolicy, normalisation, policy_of_layers, trained_of, warn_unknown
+
+_POLICIES = {"ARSLinearPolicy": "LinearPolicy", "ARSPolicy": "MlpPolicy"}
+_CONSTRUCTOR = re.compile(r"<function (\w+)\.__init__ at ")
+_CLASS = re.compile(r"<class '[\w.]*?(\w+)'>")
+_CONSTANT = re.compile(r"ConstantSchedule\(val=([^()]+)\)")
+_STORAGES = {Name("torch", "FloatStorage"): "f4", Name("torch", "DoubleStorage"): "f8"}
+_LAYER = re.compile(r"action_net\.(?:(\d{1,4})\.)?(weight|bias)")  # before 1.7 the layer of a linear policy had no number
+_INTEGERS = ("n_delta", "n_top", "n_eval_episodes")
+_BESIDE = ("vecnormalize.pkl", "vec_normalize.pkl")
+
+
+def is_one(names: list[str]) -> bool:
+    """Whether a zip with members of these names is a file of stable-baselines3."""
+    return "data" in names and "policy.pth" in names
+
+
+def read(archive: Archive, statistics: bytes | None = None) -> TrainedPolicy:
+    """The policy in a file of stable-baselines3-contrib's ARS, and the statistics in the pickle of a `VecNormalize`, if that is
+    given.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        If it is none.
+    """
+    data = json.loads(archive.read("data"))
+    if type(data) is not dict:
+        raise TypeError("its data are no JSON object")
+    if "n_delta" not in data:
+        raise ValueError("it is of another algorithm of stable-baselines3 than ARS")
+    layers = _layers(Archive(archive.read("policy.pth")))
+    weights, sizes, with_bias = policy_of_layers(layers)
+    kind = _policy_class(data)
+    kwargs = _policy_kwargs(data, kind, with_bias, sizes[1:-1])
+    trained = TrainedPolicy(
+        weights=weights,
+        n_obs=sizes[0],
+        n_act=sizes[-1],
+        policy=kind,
+        policy_kwargs=kwargs,
+        source="sb3",
+        squash_output=kwargs["squash_output"],
+        num_timesteps=_count(data, "num_timesteps"),
+        preset="sb3",
+        config=_config(data),
+    )
+    return trained if statistics is None else _normalised(trained, read_pickle(statistics))
+
+
+def _layers(archive: Archive) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """The pairs (W, b) of a state dict in PyTorch's format."""
+    folder = next((name.removesuffix("data.pkl") for name in archive.names if re.fullmatch(r"[^/]+/data\.pkl", name)), None)
+    if folder is None:
+        raise ValueError("its policy.pth has no data.pkl: it is not of PyTorch 1.6 or later")
+    order = archive.read(f"{folder}byteorder") if f"{folder}byteorder" in archive.names else b"little"
+    tree = read_pickle(archive.read(f"{folder}data.pkl"))
+    if type(tree) is not Made or not tree.is_a(Name("collections", "OrderedDict")):
+        raise ValueError("its policy.pth holds no state of a module")
+    named: dict[int, dict[str, np.ndarray]] = {}
+    for name, value in tree.items.items():
+        match = _LAYER.fullmatch(str(name)[:40])
+        if match is None:
+            raise ValueError(f"a parameter {str(name)[:40]!r}, which policies of ARS don't have")
+        named.setdefault(int(match[1] or 0), {})[match[2]] = _tensor(value, archive, folder, ">" if order == b"big" else "<")
+    return [(named[number]["weight"], named[number].get("bias")) for number in sorted(named)]
+
+
+def _tensor(tree: Any, archive: Archive, folder: str, order: str) -> np.ndarray:
+    """A tensor: a view of a storage, which is a member of the archive."""
+    if type(tree) is Made and tree.is_a(Name("torch._utils", "_rebuild_parameter")):
+        tree = tree.arguments[0]
+    if type(tree) is not Made or not tree.is_a(Name("torch._utils", "_rebuild_tensor_v2")):
+        raise ValueError("a parameter that is no tensor")
+    storage, offset, size, stride = tree.arguments[:4]
+    if type(storage) is not Stored or storage.id[0] != "storage" or storage.id[1] not in _STORAGES:
+        raise ValueError("a tensor of other numbers than float32 and float64")
+    values = np.frombuffer(archive.read(f"{folder}data/{storage.id[2]}"), order + _STORAGES[storage.id[1]])
+    lengths = (offset, *size, *stride)
+    if len(size) != len(stride) or not all(type(n) is int and 0 <= n <= values.size for n in lengths) or 0 in size:
+        raise ValueError("a tensor that is no part of its storage")
+    if len(size) > 2 or math.prod(size) > values.size:
+        raise ValueError("a tensor of more than two axes, or larger than its storage")
+    index = np.array(offset)
+    for length, step in zip(size, stride, strict=True):
+        index = np.add.outer(index, np.arange(length) * step)
+    if index.max() >= values.size:
+        raise ValueError("a tensor that is no part of its storage")
+    return values[index].astype(np.float64)
+
+
+def _policy_class(data: Mapping[str, Any]) -> str:
+    """The policy's name here, from the printed form of its class."""
+    printed = data["policy_class"]
+    match = _CONSTRUCTOR.match(str(printed.get("__init__"))) if isinstance(printed, Mapping) else None
+    name = match[1] if match else str(printed)[:40]
+    if name not in _POLICIES:
+        raise ValueError(f"a policy of the class {name!r}; known are {', '.join(_POLICIES)}")
+    return _POLICIES[name]
+
+
+def _policy_kwargs(data: Mapping[str, Any], kind: str, with_bias: bool, hidden: list[int]) -> dict[str, Any]:
+    """Keyword arguments of the policy: what its weights don't say is in the text."""
+    given = data.get("policy_kwargs") or {}
+    squash = str(given.get("squash_output", kind == "MlpPolicy")) == "True"
+    if kind == "LinearPolicy":
+        return {"with_bias": with_bias, "squash_output": squash}
+    match = _CLASS.fullmatch(str(given.get("activation_fn", "<class 'ReLU'>")))
+    activation = match[1].lower() if match else ""
+    if activation not in ("relu", "tanh"):
+        raise ValueError(f"a policy with activation_fn {str(given['activation_fn'])[:60]}; known are ReLU and Tanh")
+    return {"net_arch": hidden, "activation_fn": activation, "with_bias": with_bias, "squash_output": squash}
+
+
+def _config(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The hyperparameters that can be read."""
+    config: dict[str, Any] = {name: _count(data, name) for name in _INTEGERS if name in data}
+    config["zero_policy"] = data.get("zero_policy") is not False
+    config["alive_bonus_offset"] = _number(data.get("alive_bonus_offset", 0.0)) or 0.0
+    if data.get("seed") is not None:
+        config["seed"] = _count(data, "seed")
+    rates = {"learning_rate": data.get("learning_rate"), "delta_std": data.get("delta_std_schedule")}
+    known = {name: rate for name, value in rates.items() if (rate := _number(value)) is not None}
+    warn_unknown([name for name in rates if name not in known])
+    return config | known
+
+
+def _count(data: Mapping[str, Any], name: str) -> int:
+    value = data[name]
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError(f"{name} must be an integer from 0 to 2**63 - 1, got {str(value)[:40]!r}")
+    return value
+
+
+def _number(value: Any) -> float | None:
+    """A number, or the one that a constant schedule prints; None for any other schedule."""
+    if isinstance(value, Mapping):
+        match = _CONSTANT.fullmatch(str(value.get("value_schedule"))[:80])
+        return None if match is None else _number(float(match[1]))
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"{str(value)[:40]!r} where a finite number is expected")
+    return float(value)
+
+
+def _normalised(trained: TrainedPolicy, tree: Any) -> TrainedPolicy:
+    """A policy with the statistics of a `VecNormalize`."""
+    if type(tree) is not Made or type(tree.what) is not Name or tree.what.name != "VecNormalize" or type(tree.state) is not dict:
+        raise ValueError("the pickle beside it is no VecNormalize")
+    if tree.state.get("norm_obs", True) is False:
+        return trained
+    statistics = tree.state["obs_rms"]
+    if type(statistics) is not Made or type(statistics.state) is not dict:
+        raise ValueError("the VecNormalize beside it has no statistics of one observation: of dictionaries they can't be used")
+    epsilon, clip, count = (
+        float(numpy_array(each)) for each in (tree.state["epsilon"], tree.state["clip_obs"], statistics.state["count"])
+    )
+    if not (0.0 <= epsilon < math.inf and clip > 0.0 and 0.0 <= count < 2**63):
+        raise ValueError(f"the VecNormalize beside it has epsilon={epsilon}, clip_obs={clip}, count={count}")
+    mean, variance = numpy_array(statistics.state["mean"]), numpy_array(statistics.state["var"])
+    mean, std = normalisation(mean, np.sqrt(np.maximum(variance, 0.0) + epsilon), trained.n_obs)
+    return trained._replace(
+        mean=mean, std=std, count=round(count), clip_observations=clip, config={**trained.config, "filter_var_epsilon": epsilon}
+    )
+
+
+def statistics_beside(path: Path) -> Path | None:
+    """The file of a `VecNormalize` where stable-baselines3's scripts, rl-zoo and `CheckpointCallback` put it; None: there is none."""
+    stem = path.stem
+    names = [f"{stem}_vecnormalize.pkl", re.sub(r"_(\d+_steps)$", r"_vecnormalize_\1", stem) + ".pkl", *_BESIDE]
+    return next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
+
+
+def write(model: Any, path: Any) -> Path | None:
+    """Write a model's policy to a file that `sb3_contrib.ARS.load` reads; its weights are then float32, rounded to about 7 digits.
+
+    Parameters
+    ----------
+    model : fastars.ARS
+        A model.
+    path : str or PathLike
+        The file; without a suffix it gets `.zip`.
+
+    Returns
+    -------
+    Path or None
+        The file beside it that holds the statistics of observations, for `VecNormalize.load`; None where they are not normalised.
+
+    Raises
+    ------
+    ImportError
+        Without stable-baselines3-contrib.
+    ValueError
+        If it has no such policy: its ARS knows Box and Discrete action spaces.
+    """
+    sb3_contrib = need("sb3_contrib", "compat", "writing a file of stable-baselines3-contrib")
+    torch = need("torch", "compat", "writing a file of stable-baselines3-contrib")
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+    trained, config = trained_of(model), model.config
+    if type(model.action_space).__name__ not in ("Box", "Discrete"):
+        raise ValueError(f"stable-baselines3-contrib's ARS has no policy for the action space {model.action_space}")
+    kwargs = dict(trained.policy_kwargs)
+    if trained.policy == "MlpPolicy":
+        activation = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}[kwargs["activation_fn"]]
+        kwargs |= {"activation_fn": activation, "net_arch": list(kwargs["net_arch"])}
+    envs = DummyVecEnv([lambda: _Spaces(model.observation_space, model.action_space)])
+    theirs = sb3_contrib.ARS(  # without the seed: it would seed the generators of the whole program
+        trained.policy,
+        envs,
+        policy_kwargs=kwargs,
+        n_delta=config.n_delta,
+        n_top=config.n_top,
+        learning_rate=config.learning_rate,
+        delta_std=config.delta_std,
+        zero_policy=config.zero_policy,
+        alive_bonus_offset=config.alive_bonus_offset,
+        n_eval_episodes=config.n_eval_episodes,
+    )
+    theirs.seed, theirs.num_timesteps = config.seed, trained.num_timesteps
+    theirs.policy.load_from_vector(trained.weights)
+    theirs.weights = torch.nn.utils.parameters_to_vector(theirs.policy.parameters()).detach()
+    path, content = Path(path), io.BytesIO()
+    path = path if path.suffix else path.with_name(f"{path.name}.zip")
+    theirs.save(content)
+    write_atomically(path, [content.getvalue()])
+    if trained.mean is None:
+        return None
+    normalizer = VecNormalize(envs, norm_reward=False, clip_obs=trained.clip_observations, epsilon=config.filter_var_epsilon)
+    normalizer.obs_rms.mean = trained.mean.reshape(model.observation_space.shape)
+    normalizer.obs_rms.var = (trained.std**2 - config.filter_var_epsilon).reshape(model.observation_space.shape)
+    normalizer.obs_rms.count = float(trained.count)
+    beside = path.with_name(f"{path.stem}_vecnormalize.pkl")
+    normalizer.save(str(beside))
+    return beside
+
+
+class _Spaces(gymnasium.Env[Any, Any]):
+    """An environment that has spaces and nothing else."""
+
+    def __init__(self, observation_space: Any, action_space: Any) -> None:
+        self.observation_space, self.action_space = observation_space, action_space
