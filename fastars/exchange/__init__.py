@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from fastars.checkpoint import CheckpointError
-from fastars.exchange import arrays, original, sb3
+from fastars.exchange import arrays, onnx, original, sb3
 from fastars.exchange.archives import Archive, content, name_of, reading
 from fastars.exchange.trained import TrainedPolicy, to_model
 
-__all__ = ["TrainedPolicy", "read", "to_model"]
+__all__ = ["TrainedPolicy", "arrays", "onnx", "original", "read", "sb3", "to_model"]
 
 
 def read(path: Any, trust: bool = False, vec_normalize: Any = None) -> TrainedPolicy:
@@ -33,8 +33,8 @@ def read(path: Any, trust: bool = False, vec_normalize: Any = None) -> TrainedPo
         The file. Without a suffix, and if there is no such file, the one with `.zip` is read.
     trust : bool
         Read also the pickle of a `VecNormalize`: `vec_normalize`, or else one that is beside the file under a usual name
-        (`<name>_vecnormalize.pkl`, `vecnormalize.pkl`, or as a `CheckpointCallback` names it). Nothing in it is executed; but unlike
-        the others it has no checksum, and numbers in it decide what the policy does.
+        (`<name>_vecnormalize.pkl`, `vecnormalize.pkl`, or as a `CheckpointCallback` names it). Nothing in it is executed, but it
+        has no checksum, and its numbers decide what the policy does.
     vec_normalize : str, PathLike or binary file, optional
         That pickle.
 

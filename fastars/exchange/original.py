@@ -1,4 +1,5 @@
-"""`lin_policy_plus.npz` of the original ARS (github.com/modestyachts/ARS): weights (n_act, n_obs), mean and deviation of observations.
+"""`lin_policy_plus.npz` of the original ARS (github.com/modestyachts/ARS): weights (n_act, n_obs), mean and deviation of
+observations.
 
 They are an array of objects, which NumPy keeps as a pickle; it is read as plain data.
 """
@@ -33,7 +34,7 @@ def read(archive: Archive) -> TrainedPolicy:
         If it is none.
     """
     dtype, shape, _, data = npy(archive.read(archive.names[0]))
-    if dtype != object or shape != (3,):
+    if dtype.kind != "O" or shape != (3,):
         raise ValueError(f"an array of {dtype} with shape {shape}, not the three objects of the original: weights, mean, deviation")
     matrix, mean, std = (numpy_array(entry) for entry in numpy_objects(read_pickle(data)))
     weights, sizes, _ = policy_of_layers([(matrix, None)])

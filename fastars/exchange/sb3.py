@@ -1,7 +1,8 @@
 """ARS files of stable-baselines3-contrib, read without it and without PyTorch; and policies written so that it loads them.
 
-A file is a zip of `data`, a JSON text whose values are also kept as pickles (these are not looked at: what is needed is in the text),
-and of `policy.pth`, PyTorch's own zip of a pickle and raw numbers. The statistics of a `VecNormalize` are in a pickle beside it.
+A file is a zip of `data`, a JSON text whose values are also kept as pickles (these are not looked at: what is needed is in the
+text), and of `policy.pth`, PyTorch's own zip of a pickle and raw numbers. The statistics of a `VecNormalize` are in a pickle beside
+it.
 """
 
 from __future__ import annotations
@@ -187,7 +188,7 @@ def _normalised(trained: TrainedPolicy, tree: Any) -> TrainedPolicy:
 
 
 def statistics_beside(path: Path) -> Path | None:
-    """The file of a `VecNormalize` where stable-baselines3's scripts, rl-zoo and `CheckpointCallback` put it; None: there is none."""
+    """The file of a `VecNormalize` where scripts, rl-zoo and `CheckpointCallback` put it; None: there is none."""
     stem = path.stem
     names = [f"{stem}_vecnormalize.pkl", re.sub(r"_(\d+_steps)$", r"_vecnormalize_\1", stem) + ".pkl", *_BESIDE]
     return next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
@@ -217,8 +218,7 @@ def write(model: Any, path: Any) -> Path | None:
     """
     sb3_contrib = need("sb3_contrib", "compat", "writing a file of stable-baselines3-contrib")
     torch = need("torch", "compat", "writing a file of stable-baselines3-contrib")
-    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
-
+    vec_env = need("stable_baselines3.common.vec_env", "compat", "writing a file of stable-baselines3-contrib")
     trained, config = trained_of(model), model.config
     if type(model.action_space).__name__ not in ("Box", "Discrete"):
         raise ValueError(f"stable-baselines3-contrib's ARS has no policy for the action space {model.action_space}")
@@ -226,7 +226,7 @@ def write(model: Any, path: Any) -> Path | None:
     if trained.policy == "MlpPolicy":
         activation = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}[kwargs["activation_fn"]]
         kwargs |= {"activation_fn": activation, "net_arch": list(kwargs["net_arch"])}
-    envs = DummyVecEnv([lambda: _Spaces(model.observation_space, model.action_space)])
+    envs = vec_env.DummyVecEnv([lambda: _Spaces(model.observation_space, model.action_space)])
     theirs = sb3_contrib.ARS(  # without the seed: it would seed the generators of the whole program
         trained.policy,
         envs,
@@ -246,12 +246,14 @@ def write(model: Any, path: Any) -> Path | None:
     path = path if path.suffix else path.with_name(f"{path.name}.zip")
     theirs.save(content)
     write_atomically(path, [content.getvalue()])
-    if trained.mean is None:
+    if trained.mean is None or trained.std is None:
         return None
-    normalizer = VecNormalize(envs, norm_reward=False, clip_obs=trained.clip_observations, epsilon=config.filter_var_epsilon)
+    normalizer = vec_env.VecNormalize(
+        envs, norm_reward=False, clip_obs=trained.clip_observations, epsilon=config.filter_var_epsilon
+    )
     normalizer.obs_rms.mean = trained.mean.reshape(model.observation_space.shape)
     normalizer.obs_rms.var = (trained.std**2 - config.filter_var_epsilon).reshape(model.observation_space.shape)
-    normalizer.obs_rms.count = float(trained.count)
+    normalizer.obs_rms.count = float(trained.count or 0)
     beside = path.with_name(f"{path.stem}_vecnormalize.pkl")
     normalizer.save(str(beside))
     return beside

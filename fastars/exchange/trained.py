@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,14 +63,14 @@ class TrainedPolicy(NamedTuple):
     source: str
     mean: FloatArray | None = None
     std: FloatArray | None = None
-    count: int | None = None
+    count: int | None = None  # type: ignore[assignment]  # tuples have a method of this name, which nobody calls
     clip_observations: float = np.inf
     clip_actions: bool = True
     squash_output: bool = False
     env_id: str | None = None
     num_timesteps: int = 0
     preset: str = "fastars"
-    config: Mapping[str, Any] = {}  # noqa: RUF012  # never changed
+    config: Mapping[str, Any] = MappingProxyType({})
 
 
 def policy_of_layers(layers: list[tuple[np.ndarray, np.ndarray | None]]) -> tuple[FloatArray, list[int], bool]:

@@ -1,0 +1,99 @@
+"""`fastars import` and `fastars export`: policies from other people's files, and into them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from fastars.cli import WrongUseError
+from fastars.cli.environment import environment
+from fastars.cli.run_folder import model_file
+
+if TYPE_CHECKING:
+    from fastars.exchange import TrainedPolicy
+
+_OUT = {"npz": "policy.npz", "onnx": "policy.onnx", "sb3": "policy_sb3.zip", "original": "lin_policy_plus.npz"}
+_SOURCES = {"sb3": "stable-baselines3-contrib", "original": "the original ARS", "npz": "plain arrays"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """Make a model of a policy that stable-baselines3-contrib's ARS or the original ARS trained, or of plain arrays."""
+
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """Such as model.zip or lin_policy_plus.npz; its content says what it is. Nothing in it is executed."""
+    env: Annotated[str | None, tyro.conf.arg(metavar="ENV", help_behavior_hint="(default: the one that FILE names)")] = None
+    """Id of the environment. Files of plain arrays name it, others don't."""
+    out: Path = Path("model.zip")
+    """Where the model is written; a file that is there stays, and is an error."""
+    trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Take the statistics of the VecNormalize beside FILE (vecnormalize.pkl) too."""
+
+    def run(self) -> int:
+        """Import; the exit code."""
+        from fastars import exchange
+
+        if not self.file.is_file():
+            raise WrongUseError(f"there is no file {self.file}")
+        if self.out.exists():
+            raise WrongUseError(f"{self.out} exists: choose another --out")
+        trained = exchange.read(self.file, trust=self.trust)
+        if self.env is None and trained.env_id is None:
+            raise WrongUseError(f"{self.file} does not say which environment it is for: give --env, such as --env HalfCheetah-v5")
+        model = exchange.to_model(trained, None if self.env is None else environment(self.env, {}))
+        model.save(self.out)
+        print(f"{self.out}: {_described(trained)}, for {model.env_id}. Replay it with: fastars eval {self.out}")
+        return 0
+
+
+def _described(trained: TrainedPolicy) -> str:
+    """A policy in some words."""
+    filtered = "unfiltered" if trained.mean is None else "normalised"
+    trained_for = f", trained for {trained.num_timesteps:,} steps" if trained.num_timesteps else ""
+    return f"{trained.policy} of {_SOURCES[trained.source]} on {trained.n_obs} {filtered} observations{trained_for}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write the policy of a run to a file that other programs read."""
+
+    run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """A run folder, or the file of a model."""
+    to: Literal["npz", "onnx", "sb3", "original"]
+    """Plain NumPy arrays; ONNX; stable-baselines3-contrib's ARS; lin_policy_plus.npz of the original ARS."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: policy.* beside the model)")] = None
+    """Where it is written; a file that is there is replaced."""
+    env: Annotated[str | None, tyro.conf.arg(metavar="ENV", help_behavior_hint="(default: the one of RUN)")] = None
+    """Id of the environment, for one that is registered only by MODULE:ID."""
+    last: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """The last policy of the run, not the best one."""
+
+    def run(self) -> int:
+        """Export; the exit code."""
+        path = model_file(self.run_path, self.last)
+        out = self.out or path.with_name(_OUT[self.to])
+        if out.exists() and out.samefile(path):
+            raise WrongUseError(f"{out} is the model itself: choose another --out")
+        from fastars.ars import ARS
+
+        model = ARS.load(path, env=None if self.env is None else environment(self.env, {}))
+        try:
+            beside = _write(self.to, model, out)
+        except ImportError as error:
+            raise WrongUseError(str(error)) from error
+        also = f", and {beside} for VecNormalize.load" if beside else ""
+        print(f"{out}: {model.config.policy} of {path}, for {model.env_id}{also}")
+        return 0
+
+
+def _write(to: str, model: Any, out: Path) -> Path | None:
+    """Write a policy; the second file, if there is one."""
+    from fastars.exchange import arrays, onnx, original, sb3
+
+    if to == "sb3":
+        return sb3.write(model, out)
+    {"npz": arrays, "onnx": onnx, "original": original}[to].write(model, out)
+    return None

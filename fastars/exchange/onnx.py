@@ -1,0 +1,150 @@
+"""Policies as ONNX, for runtimes that know nothing of Python: from observations to actions, normalised and clipped as in training.
+
+The graph computes in float64, as the kernels do; only the order of sums can differ.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastars._atomic import write_atomically
+from fastars._extras import need
+from fastars._structs import Argmax, Choices, Signs, Squash, Unclipped
+from fastars.envs.spaces import action_form
+from fastars.exchange.arrays import refuse_whole_numbers
+from fastars.exchange.trained import layers_of_policy, trained_of
+
+_OPSET, _IR = 17, 8  # of 2022: what every runtime since then reads
+
+
+def write(model: Any, path: Any) -> None:
+    """Write a model's policy as an ONNX graph with the input "observation" and the output "action", both with a batch axis first.
+
+    Parameters
+    ----------
+    model : fastars.ARS
+        A model. Observations of a Box are taken in its dtype and shape; of other spaces flat, as float64, in the order of
+        `gymnasium.spaces.flatten`.
+    path : str or PathLike
+        The file, replaced as a whole.
+
+    Raises
+    ------
+    ImportError
+        Without the package onnx.
+    ValueError
+        For actions that are a Box of whole numbers.
+    """
+    onnx = need("onnx", "onnx", "writing ONNX")
+    refuse_whole_numbers(model.action_space)
+    graph = _Graph(onnx)
+    source = _input(onnx, model.observation_space, model._env.n_obs)
+    _scores(graph, model)
+    _actions(graph, model)
+    target = onnx.helper.make_tensor_value_info(
+        "action", graph.dtype(model.action_space.dtype), ["n", *(model.action_space.shape or ())]
+    )
+    graph.add("Identity", output="action")
+    body = onnx.helper.make_graph(graph.nodes, "policy", [source], [target], graph.constants)
+    made = onnx.helper.make_model(
+        body, producer_name="fastars", ir_version=_IR, opset_imports=[onnx.helper.make_opsetid("", _OPSET)]
+    )
+    onnx.helper.set_model_props(made, {"env_id": model.env_id, "observation_space": str(model.observation_space)})
+    onnx.checker.check_model(made, full_check=True)
+    write_atomically(path, [made.SerializeToString()])
+
+
+class _Graph:
+    """A graph in the making, in which each node takes what the one before it gave."""
+
+    def __init__(self, onnx: Any) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.last = "observation"
+        self._onnx = onnx
+
+    def dtype(self, dtype: Any) -> int:
+        """ONNX's number of a dtype of NumPy."""
+        return int(self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def constant(self, value: Any) -> str:
+        """The name of an array that is kept in the graph."""
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(self._onnx.numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def add(self, kind: str, *others: Any, output: str | None = None, source: str | None = None, **attributes: Any) -> str:
+        """Add a node that takes the last output, and `others` as constants; its output is then the last."""
+        inputs = [source or self.last, *(self.constant(other) for other in others)]
+        self.last = output or f"{kind}_{len(self.nodes)}"
+        self.nodes.append(self._onnx.helper.make_node(kind, inputs, [self.last], **attributes))
+        return self.last
+
+    def join(self, names: list[str]) -> None:
+        """Put outputs beside each other."""
+        self.last = "joined"
+        self.nodes.append(self._onnx.helper.make_node("Concat", names, [self.last], axis=1))
+
+
+def _input(onnx: Any, space: Any, n_obs: int) -> Any:
+    """The input: observations of a space."""
+    is_box = type(space).__name__ == "Box"
+    dtype, shape = (space.dtype, space.shape) if is_box else (np.dtype(np.float64), (n_obs,))
+    number = onnx.helper.np_dtype_to_tensor_dtype(dtype)
+    return onnx.helper.make_tensor_value_info("observation", number, ["n", *shape])
+
+
+def _scores(graph: _Graph, model: Any) -> None:
+    """What a policy gives for an observation."""
+    trained, config = trained_of(model), model.config
+    graph.add("Cast", to=graph.dtype(np.float64))
+    graph.add("Flatten", axis=1)
+    if trained.mean is not None:
+        graph.add("Sub", trained.mean)
+        graph.add("Mul", model.policy.filter.scale)
+        if np.isfinite(trained.clip_observations):
+            graph.add("Clip", np.float64(-trained.clip_observations), np.float64(trained.clip_observations))
+    layers = layers_of_policy(trained.weights, [trained.n_obs, *config.net_arch, trained.n_act], config.with_bias)
+    for k, (weights, bias) in enumerate(layers):
+        graph.add("Gemm", weights, *([] if bias is None else [bias]), transB=1)
+        if k < len(layers) - 1:
+            graph.add({"relu": "Relu", "tanh": "Tanh"}[config.activation_fn])
+
+
+def _actions(graph: _Graph, model: Any) -> None:
+    """Actions of a space from what the policy gives."""
+    space, config = model.action_space, model.config
+    form, low, high = action_form(space, config.clip_actions, config.squash_output)
+    if isinstance(form, Argmax):
+        graph.add("ArgMax", axis=1, keepdims=0)
+        graph.add("Add", np.int64(form.start))
+    elif isinstance(form, Choices):
+        _choices(graph, form)
+    elif isinstance(form, Signs):
+        graph.add("Greater", np.float64(0.0))
+    elif isinstance(form, Squash):
+        graph.add("Tanh")
+        graph.add("Add", np.float64(1.0))
+        graph.add("Mul", (high.astype(np.float64) - low) / 2.0)
+        graph.add("Add", low.astype(np.float64))
+        graph.add("Cast", to=graph.dtype(low.dtype))
+    elif not isinstance(form, Unclipped):
+        graph.add("Cast", to=graph.dtype(low.dtype))
+        graph.add("Max", low)
+        graph.add("Min", high)
+    graph.add("Cast", to=graph.dtype(space.dtype))
+    if len(space.shape) > 1 or (type(space).__name__ == "Box" and not space.shape):
+        graph.add("Reshape", np.array([-1, *space.shape], np.int64))
+
+
+def _choices(graph: _Graph, form: Choices) -> None:
+    """The index of the largest score of each piece."""
+    scores, end, chosen = graph.last, 0, []
+    for size in form.sizes:
+        start, end = end, end + int(size)
+        graph.add("Slice", np.array([start]), np.array([end]), np.array([1]), source=scores)
+        chosen.append(graph.add("ArgMax", axis=1, keepdims=1))
+    graph.join(chosen)
+    graph.add("Add", form.starts)
