@@ -1,8 +1,8 @@
 """Every setting of ARS in one frozen dataclass, its validation, and the presets: what each published ARS does.
 
 Two kinds of settings: hyperparameters, named as in stable-baselines3-contrib, and the choices in which the published
-implementations differ. A preset sets the choices, and "paper" and "tuned" also the hyperparameters of the environments they know;
-each of them can still be set by itself.
+implementations differ. A preset sets the choices, and "paper" and "tuned" also the hyperparameters of the environments they know
+(`fastars.presets`); each of them can still be set by itself.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import dataclasses
 import difflib
 import math
 import operator
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from fastars import presets
 
 Schedule = float | Callable[[float], float]
 
@@ -44,76 +45,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "filter_min_std": 0.0,
         "clip_observations": 10.0,
     },
-}
-
-
-def _row(alpha: float, sigma: float, N: int, b: int, shift: float = 0.0, normalized: bool = True) -> dict[str, Any]:
-    """A row of the paper's table, in its symbols."""
-    return {
-        "learning_rate": alpha,
-        "delta_std": sigma,
-        "n_delta": N,
-        "n_top": b,
-        "alive_bonus_offset": 0.0 - shift,  # and no -0.0
-        "normalize_observations": normalized,
-    }
-
-
-# Hyperparameters by environment, of any version; what is not said is `Config`'s. Of several rows, `variant` picks the one it names,
-# and without it the first holds.
-#
-# Mania, Guy & Recht 2018, appendix: the tables of hyperparameters for MuJoCo's tasks (checked against a second source, not against
-# the paper itself). Humanoid's N = b makes its V2-t a V2.
-_PAPER: dict[str, tuple[dict[str, Any], ...]] = {
-    "Swimmer": (_row(0.02, 0.01, 1, 1, normalized=False),),
-    "Hopper": (_row(0.01, 0.025, 8, 4, shift=1), _row(0.02, 0.02, 4, 4, shift=1)),
-    "HalfCheetah": (_row(0.02, 0.03, 32, 4), _row(0.02, 0.03, 8, 8)),
-    "Walker2d": (_row(0.03, 0.025, 40, 30, shift=1), _row(0.025, 0.01, 60, 60, shift=1)),
-    "Ant": (_row(0.015, 0.025, 60, 20, shift=1), _row(0.01, 0.025, 40, 40, shift=1)),
-    "Humanoid": (_row(0.02, 0.0075, 230, 230, shift=5),),
-}
-# Found by trying. Of the classic tasks, Acrobot and CartPole need nothing but the defaults; the best policy reaches the reward
-# threshold with each of seeds 1 to 20, but for MountainCar, where about 9 in 10 seeds do and the others come within 3 of it.
-# Pendulum has no threshold: of 97 settings tried with linear policies, none had a mean above -840 over 5 seeds, and these are the
-# ones that reached it. Swimmer's reach 325 with each of 10 seeds. With Hopper's row of the paper, seed 959 stays at 3,037, and with
-# clipped actions at 335; twice the directions and step size take all three seeds past 3,320. The others have the paper's rows.
-_TUNED: dict[str, dict[str, Any]] = {
-    "MountainCar": {
-        "n_delta": 32,
-        "n_top": 8,
-        "learning_rate": 0.05,
-        "n_eval_episodes": 4,
-        "normalize_observations": True,
-        "with_bias": True,
-    },
-    "MountainCarContinuous": {"normalize_observations": True},
-    "Pendulum": {"learning_rate": 0.05, "delta_std": 0.1, "normalize_observations": True},
-    "Swimmer": {"n_delta": 16, "n_top": 4, "learning_rate": 0.2, "delta_std": 0.5},
-    "Hopper": {**_row(0.02, 0.025, 16, 8, shift=1), "clip_actions": False},
-    **{name: {**_PAPER[name][0], "clip_actions": False} for name in ("HalfCheetah", "Walker2d", "Ant", "Humanoid")},
-}
-_BY_ENVIRONMENT: dict[str, dict[str, tuple[dict[str, Any], ...]]] = {
-    "paper": _PAPER,
-    "tuned": {name: (row,) for name, row in _TUNED.items()},
-}
-# Environment steps of `fastars train`, unless it is told otherwise.
-_TOTAL_TIMESTEPS = {
-    "Acrobot": 500_000,
-    "Ant": 10_000_000,
-    "CartPole": 100_000,
-    "HalfCheetah": 6_000_000,
-    "Hopper": 5_000_000,
-    "Humanoid": 10_000_000,
-    "HumanoidStandup": 5_000_000,
-    "InvertedDoublePendulum": 1_000_000,
-    "InvertedPendulum": 500_000,
-    "MountainCar": 2_000_000,
-    "MountainCarContinuous": 500_000,
-    "Pendulum": 2_000_000,
-    "Pusher": 2_000_000,
-    "Reacher": 1_000_000,
-    "Swimmer": 1_000_000,
-    "Walker2d": 10_000_000,
 }
 
 
@@ -356,18 +287,7 @@ def make_config(preset: str | None = None, variant: str | None = None, env_id: s
 
 def suited_settings(preset: str, env_id: str, variant: str | None = None) -> dict[str, Any]:
     """The hyperparameters that `preset` has for an environment, empty where it has none, or none for this variant."""
-    rows = _BY_ENVIRONMENT.get(preset, {}).get(_task_name(env_id), ())
-    return next((dict(row) for row in rows if variant in (None, Config(**row).variant)), {})
-
-
-def suited_timesteps(env_id: str) -> int:
-    """Environment steps of a training run that suit an environment."""
-    return _TOTAL_TIMESTEPS.get(_task_name(env_id), 1_000_000)
-
-
-def _task_name(env_id: str) -> str:
-    """The id of an environment without its version."""
-    return re.sub(r"-v\d+$", "", env_id)
+    return next((row for row in presets.rows(preset, env_id) if variant in (None, Config(**row).variant)), {})
 
 
 def _integer(name: str, value: Any, least: int) -> int:

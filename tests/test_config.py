@@ -2,8 +2,8 @@
 
 import pytest
 
-from fastars import compiled_env_ids
-from fastars.config import _PAPER, _TOTAL_TIMESTEPS, _TUNED, PRESETS, Config, make_config, suited_timesteps
+from fastars import compiled_env_ids, presets
+from fastars.config import PRESETS, Config, make_config
 
 # Environment, variant asked for, alpha, sigma, N, b, shift, variant that results. Mania, Guy & Recht 2018, appendix.
 PUBLISHED = [
@@ -79,7 +79,8 @@ def test_tuned_has_what_was_found_by_trying():
     car = make_config("tuned", None, "MountainCar-v0")
     assert (car.n_delta, car.n_top, car.learning_rate, car.n_eval_episodes, car.with_bias) == (32, 8, 0.05, 4, True)
     assert make_config("tuned", None, "MountainCarContinuous-v0") == Config(normalize_observations=True)
-    for name, row in _TUNED.items():
+    for name, table in presets.environments("tuned").items():
+        (row,) = table.get("rows", [{}])
         assert make_config("tuned", None, f"{name}-v5") == Config(**row)
 
 
@@ -95,8 +96,9 @@ def test_tuned_is_the_default_where_nothing_was_tried(env_id, variant):
 
 def test_tables_name_environments_that_there_are():
     names = {named(env_id) for family in ("classic", "mujoco") for env_id in compiled_env_ids(family)}
-    assert set(_PAPER) | set(_TUNED) <= names
-    assert set(_TOTAL_TIMESTEPS) == names
+    assert set(presets.environments("paper")) <= names
+    assert set(presets.environments("tuned")) == names
+    assert all(set(table) <= {"total_timesteps", "source", "rows"} for table in presets.environments("tuned").values())
 
 
 @pytest.mark.parametrize(
@@ -110,4 +112,4 @@ def test_tables_name_environments_that_there_are():
     ],
 )
 def test_steps_suit_an_environment_of_any_version(env_id, steps):
-    assert suited_timesteps(env_id) == steps
+    assert presets.timesteps(env_id) == steps

@@ -16,7 +16,7 @@ from fastars.cli import WrongUseError
 from fastars.cli.environment import described, environment, parse_kwargs
 from fastars.cli.report import print_environments, print_evaluation
 from fastars.cli.run_folder import model_file, next_run_folder, refuse_used_folder
-from fastars.config import suited_timesteps
+from fastars.presets import timesteps
 
 if TYPE_CHECKING:
     from fastars.ars import ARS
@@ -161,7 +161,7 @@ class Train:
 
         total, eval_freq, eval_episodes = self.total_timesteps, self.eval_freq, self.eval_episodes
         if total is None:
-            total = suited_timesteps(self.env)
+            total = timesteps(self.env)
         if eval_freq is None:
             eval_freq = max(total // _N_EVALUATIONS, 1)
         if eval_episodes is None:
