@@ -28,10 +28,14 @@ from fastars import ARS, evaluate_policy
 from fastars.cli import WrongUseError, commands, main
 from fastars.cli.environment import parse_kwargs
 from fastars.cli.interrupts import Interrupted, Interrupts
+from fastars.cli.plan import Plan
 from fastars.cli.progress import Progress, compiling, progress
 from fastars.cli.report import console, count, duration
-from fastars.cli.run_folder import next_run_folder, toml
-from fastars.cli.training import Run
+from fastars.cli.run_folder import next_run_folder
+from fastars.cli.settings import PRESETS as PRESETS_TEXT
+from fastars.cli.settings import Preset, Settings, Variant
+from fastars.cli.toml import toml
+from fastars.cli.training import Run, warm_up
 from fastars.config import PRESETS, VARIANTS, Config
 
 ROOT = Path(fastars.__file__).parents[1]
@@ -94,11 +98,11 @@ def test_a_missing_extra_is_one_sentence(name):
 
 
 def test_options_are_settings_of_the_package():
-    options = set(commands.Settings.__dataclass_fields__)
+    options = set(Settings.__dataclass_fields__)
     assert options <= set(Config.__dataclass_fields__) | {"preset", "variant"}
-    assert commands._Preset.__args__ == tuple(PRESETS)
-    assert f"{{{','.join(PRESETS)}}}" == commands._PRESETS
-    assert set(commands._Variant.__args__) == set(VARIANTS)
+    assert Preset.__args__ == tuple(PRESETS)
+    assert f"{{{','.join(PRESETS)}}}" == PRESETS_TEXT
+    assert set(Variant.__args__) == set(VARIANTS)
 
 
 @pytest.mark.parametrize("env_id", [*fastars.compiled_env_ids("classic"), pytest.param("HalfCheetah-v5", marks=needs_mujoco)])
@@ -118,9 +122,9 @@ def test_given_settings_go_before_those_that_suit():
 
 
 def test_a_preset_or_variant_has_its_own_settings():
-    assert commands.Settings(preset="paper").resolved() == {"preset": "paper"}
-    assert commands.Settings(variant="V1").resolved() == {"variant": "V1"}
-    assert commands.Settings(preset="tuned", variant="V2").resolved() == {"preset": "tuned", "variant": "V2"}
+    assert Settings(preset="paper").resolved() == {"preset": "paper"}
+    assert Settings(variant="V1").resolved() == {"variant": "V1"}
+    assert Settings(preset="tuned", variant="V2").resolved() == {"preset": "tuned", "variant": "V2"}
     model = commands.parse(["train", "MountainCar-v0", "--variant", "V1", "--seed", "3"])._model()
     assert (model.preset, model.config) == ("fastars", Config(seed=3))
 
@@ -135,7 +139,8 @@ def test_a_preset_or_variant_has_its_own_settings():
     ],
 )
 def test_steps_and_episodes_suit_the_environment(args, counts):
-    assert commands.parse(["train", *args])._counts() == counts
+    plan = commands.parse(["train", *args])._plan(most_steps=1)
+    assert (plan.total_timesteps, plan.eval_freq, plan.eval_episodes) == counts
 
 
 # --- Arguments of an environment
@@ -317,7 +322,7 @@ def test_the_warm_up_is_of_the_same_environment(tmp_path, monkeypatch):
     model = ARS("LinearPolicy", env, preset="paper", seed=0)
     env.close()
     monkeypatch.setattr("fastars.cli.training.ARS", Recorded)
-    Run(model, tmp_path, total=1, eval_freq=1, n_episodes=1, log_interval=1)._warm_up()
+    warm_up(model)
     assert made == [({"healthy_z_range": (0.5, 3.0), "max_episode_steps": 10}, False)]
 
 
@@ -707,7 +712,7 @@ class SignalledInUpdate(ARS):
 def test_a_signal_during_an_update_stops_after_it(tmp_path):
     model = SignalledInUpdate("LinearPolicy", "CartPole-v1", seed=0, n_threads=1)
     with pytest.raises(Interrupted) as interrupt:
-        Run(model, tmp_path, total=100_000, eval_freq=10_000, n_episodes=2, log_interval=1).run()
+        Run(model, tmp_path, Plan(total_timesteps=100_000, eval_freq=10_000, eval_episodes=2)).run()
     assert interrupt.value.exit_code == 130
     assert ARS.load(tmp_path / "model.zip").iteration == 3
 
@@ -756,7 +761,7 @@ def test_progress_off_a_terminal_is_a_line_every_10_seconds(monkeypatch, capsys)
     with progress(console(stderr=True), 4_000_000) as shown:
         for _ in range(250):
             now[0] += 0.1
-            shown.update(int((now[0] - 100) * 100_000), 12.34)
+            shown.update(steps := int((now[0] - 100) * 100_000), steps / 4e6, 12.34)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert re.fullmatch(r"1\.0\d M of 4\.00 M steps, 100 k steps/s, best return 12\.3, 30 s left", lines[0])
@@ -765,10 +770,19 @@ def test_progress_off_a_terminal_is_a_line_every_10_seconds(monkeypatch, capsys)
 def test_progress_counts_evaluations_as_time_but_not_as_training(monkeypatch):
     now, shown = [0.0], []
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    bar = Progress(1000, lambda *state: shown.append(state), 1.0)
+    bar = Progress(lambda *state: shown.append(state), 1.0, (0, 0.0))
     now[0] = 10.0
-    bar.update(100, 5.0, apart=8.0)
-    assert shown == [(100, 50.0, 5.0, 90.0)]
+    bar.update(100, 0.1, 5.0, apart=8.0)
+    assert shown == [(100, 0.1, 50.0, 5.0, 90.0)]
+
+
+def test_progress_of_a_resumed_run_is_by_what_this_part_of_it_did(monkeypatch):
+    now, shown = [0.0], []
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    bar = Progress(lambda *state: shown.append(state), 1.0, (800, 0.8))
+    now[0] = 10.0
+    bar.update(900, 0.9, 5.0)
+    assert [round(value, 6) for value in shown[0]] == [900, 0.9, 10.0, 5.0, 10.0]
 
 
 def test_progress_without_a_best_return_yet_leaves_it_out(monkeypatch, capsys):
@@ -776,15 +790,15 @@ def test_progress_without_a_best_return_yet_leaves_it_out(monkeypatch, capsys):
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     with progress(console(stderr=True), 1000) as shown:
         now[0] = 10.0
-        shown.update(100, -math.inf)
+        shown.update(100, 0.1, -math.inf)
     assert capsys.readouterr().err == "100 of 1.00 k steps, 10 steps/s, 1:30 left\n"
 
 
 def test_updates_between_two_shown_ones_are_free():
     shown = []
-    bar = Progress(100, lambda *state: shown.append(state), 3600.0)
+    bar = Progress(lambda *state: shown.append(state), 3600.0, (0, 0.0))
     for steps in range(1000):
-        bar.update(steps, 0.0)
+        bar.update(steps, steps / 1000, 0.0)
     assert shown == []
 
 

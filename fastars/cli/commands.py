@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from fastars.cli import WrongUseError
-from fastars.cli.environment import described, environment, parse_kwargs
+from fastars.cli.environment import described, environment, named, parse_kwargs
+from fastars.cli.plan import Plan
 from fastars.cli.report import print_environments, print_evaluation
-from fastars.cli.run_folder import model_file, next_run_folder, refuse_used_folder
+from fastars.cli.resume import Resume
+from fastars.cli.run_folder import in_use, model_file, next_run_folder, refuse_used_folder
+from fastars.cli.settings import Settings, option
 from fastars.presets import timesteps
 
 if TYPE_CHECKING:
@@ -25,112 +27,46 @@ _N_EVALUATIONS = 25  # of a run, unless --eval-freq says otherwise
 _EVAL_EPISODES, _MUJOCO_EVAL_EPISODES = 100, 20  # 25 times 100 of 1,000 steps are more than most runs train
 
 
-def _option(metavar: str, default: str) -> Any:
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
-
-
-_BOOL = "{True,False}"
-_Preset = Literal["fastars", "tuned", "paper", "modestyachts", "rllib", "sb3"]
-_PRESETS = "{fastars,tuned,paper,modestyachts,rllib,sb3}"
-_Variant = Literal["V1", "V1-t", "V2", "V2-t"]
-_Shaping = Literal["none", "centered_ranks", "sign"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Those not given are the preset's, or else the defaults shown."""
-
-    n_delta: Annotated[int | None, _option("INT", "8")] = None
-    """Directions per iteration, each tried with both signs."""
-    n_top: Annotated[int | None, _option("INT", "n_delta")] = None
-    """Directions used for the step."""
-    learning_rate: Annotated[float | None, _option("FLOAT", "0.02")] = None
-    """Size of a step."""
-    delta_std: Annotated[float | None, _option("FLOAT", "0.05")] = None
-    """Exploration noise: deviation of the directions."""
-    n_eval_episodes: Annotated[int | None, _option("INT", "1")] = None
-    """Episodes per candidate."""
-    preset: Annotated[_Preset | None, _option(_PRESETS, "tuned; with --variant, fastars")] = None
-    """Whose choices to follow where implementations differ; tuned and paper also have hyperparameters for many an ENV."""
-    variant: Annotated[_Variant | None, _option("{V1,V1-t,V2,V2-t}", "V1")] = None
-    """The paper's names: V2 normalises observations, -t uses the top directions only."""
-    normalize_observations: Annotated[bool | None, _option(_BOOL, "False")] = None
-    """By the mean and deviation of all observations seen."""
-    policy: Annotated[Literal["LinearPolicy", "MlpPolicy"] | None, _option("{LinearPolicy,MlpPolicy}", "LinearPolicy")] = None
-    """Linear, or a network with hidden layers."""
-    net_arch: Annotated[tuple[int, ...] | None, _option("INT [INT ...]", "64 64")] = None
-    """Units of the hidden layers of an MlpPolicy."""
-    activation_fn: Annotated[Literal["relu", "tanh"] | None, _option("{relu,tanh}", "relu")] = None
-    """What they do."""
-    with_bias: Annotated[bool | None, _option(_BOOL, "False; of an MlpPolicy, True")] = None
-    """Give the layers of the policy a bias."""
-    squash_output: Annotated[bool | None, _option(_BOOL, "False; of an MlpPolicy, True")] = None
-    """Put actions between their bounds by a tanh."""
-    zero_policy: Annotated[bool | None, _option(_BOOL, "True")] = None
-    """Start from zero weights."""
-    alive_bonus_offset: Annotated[float | None, _option("FLOAT", "0")] = None
-    """Added to the training return for every step."""
-    optimizer: Annotated[Literal["sgd", "adam"] | None, _option("{sgd,adam}", "sgd")] = None
-    """What takes the step."""
-    momentum: Annotated[float | None, _option("FLOAT", "0")] = None
-    """Of sgd."""
-    weight_decay: Annotated[float | None, _option("FLOAT", "0")] = None
-    """Pull of the weights towards zero."""
-    fitness_shaping: Annotated[_Shaping | None, _option("{none,centered_ranks,sign}", "none")] = None
-    """Use ranks or signs in place of returns."""
-    common_random_numbers: Annotated[bool | None, _option(_BOOL, "False")] = None
-    """Both signs of a direction start from the same states."""
-    on_nonfinite: Annotated[Literal["drop", "raise"] | None, _option("{drop,raise}", "drop")] = None
-    """What a NaN or infinite return does."""
-    noise_size: Annotated[int | None, _option("INT", "4194304")] = None
-    """Entries of the noise table."""
-    max_episode_steps: Annotated[int | None, _option("INT", "the time limit, or 10000")] = None
-    """Steps after which an episode ends at the latest."""
-    weighting: Annotated[str | None, _option("METHOD", "fixed")] = None
-    """How the tasks of a vector reward are weighted: fixed, uniform, std, gradnorm, mgda, nash-mtl, upgrad, ..."""
-    preference: Annotated[tuple[float, ...] | None, _option("FLOAT [FLOAT ...]", "1 for each")] = None
-    """What each task is worth; with the weighting fixed, the weights themselves."""
-    utopia: Annotated[tuple[float, ...] | None, _option("FLOAT [FLOAT ...]", "estimated")] = None
-    """A return of each task that can't be surpassed."""
-
-    def resolved(self) -> dict[str, Any]:
-        """Arguments of `ARS`: what was given, and the preset that has the rest."""
-        given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
-        if "variant" not in given:
-            given.setdefault("preset", "tuned")
-        names = [name for name in ("net_arch", "activation_fn", "with_bias", "squash_output") if name in given]
-        if names:
-            given["policy_kwargs"] = {name: given.pop(name) for name in names}
-        return given
-
-
 @dataclass(frozen=True, kw_only=True)
 class Train:
     """Train a policy, in compiled kernels where they know the environment, and keep it in a run folder."""
 
     env: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ENV")]
     """Id of an environment: those of `fastars envs` are compiled, others stepped in Python. MODULE:ID imports MODULE first."""
-    env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, _option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
+    env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
     """Arguments of gymnasium.make, such as max_episode_steps=500 'healthy_z_range=(0.5, inf)' xml_file=./my.xml."""
-    total_timesteps: Annotated[int | None, _option("INT", "what ENV needs")] = None
+    total_timesteps: Annotated[int | None, option("INT", "what ENV needs")] = None
     """Environment steps of training."""
-    seed: Annotated[int | None, _option("INT", "drawn, and reported")] = None
+    seed: Annotated[int | None, option("INT", "drawn, and reported")] = None
     """All that is random follows from it."""
-    n_threads: Annotated[int | None, _option("INT", "all CPUs")] = None
+    n_threads: Annotated[int | None, option("INT", "all CPUs")] = None
     """Threads of the rollouts; the result does not depend on it."""
     n_workers: int = 1
     """Processes that step an environment in Python; nor on this."""
     backend: Literal["numba", "numpy"] = "numba"
     """Compiled kernels, or the NumPy reference in a Gymnasium loop."""
-    eval_episodes: Annotated[int | None, _option("INT", f"{_EVAL_EPISODES}; in MuJoCo, {_MUJOCO_EVAL_EPISODES}")] = None
+    iterations: Annotated[int | None, option("INT", "no limit")] = None
+    """Iterations of training, if the steps are not done before; without --total-timesteps, iterations alone count."""
+    eval_episodes: Annotated[int | None, option("INT", f"{_EVAL_EPISODES}; in MuJoCo, {_MUJOCO_EVAL_EPISODES}")] = None
     """Episodes of each evaluation, and of the final one."""
-    eval_freq: Annotated[int | None, _option("INT", "25 times a run")] = None
+    eval_freq: Annotated[int | None, option("INT", "25 times a run")] = None
     """Steps between evaluations; the best policy is kept."""
     log_interval: int = 1
     """Iterations between rows of progress.csv."""
+    monitor: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Write a row for every episode into 0.monitor.csv, as stable-baselines3 does. Not by default: a second of training may have
+    a million episodes."""
+    tensorboard: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Write the log as events for TensorBoard, too, into the run folder."""
+    save_freq: Annotated[int | None, option("INT", "never")] = None
+    """Steps between checkpoints, model_<steps>_steps.zip; model.zip itself is written every 30 s."""
+    keep_checkpoints: int = 5
+    """How many checkpoints are kept, the newest."""
+    progress: bool = True
+    """Show steps per second, the best return and the time left: a bar on a terminal, elsewhere a line every 10 s."""
     log_dir: Path = Path("runs")
     """Where the run gets a folder, such as runs/CartPole-v1_1."""
-    run_folder: Annotated[Path | None, _option("PATH", "the next in --log-dir")] = None
+    run_folder: Annotated[Path | None, option("PATH", "the next in --log-dir")] = None
     """The folder of this run; it must be new or empty."""
     settings: tyro.conf.OmitArgPrefixes[Settings]
 
@@ -138,43 +74,40 @@ class Train:
         """Train; the exit code."""
         if self.run_folder is not None:
             refuse_used_folder(self.run_folder)
-        total, eval_freq, eval_episodes = self._counts()
         with _wrong_use():
+            self._plan(most_steps=1)  # what is wrong with it is said before anything is compiled
             model = self._model()
+            plan = self._plan(2 * model.config.n_delta * model.config.n_eval_episodes * model._env.max_steps)
         folder = self.run_folder or next_run_folder(self.log_dir, model.env_id.rpartition("/")[2])
         folder.mkdir(parents=True, exist_ok=True)
         from fastars.cli.training import Run
 
-        Run(model, folder, total, eval_freq, eval_episodes, self.log_interval, self._named(model)).run()
+        with in_use(folder):
+            Run(model, folder, plan, named(model, self.env, self.env_kwargs), self.progress).run()
         return 0
 
-    def _named(self, model: ARS) -> list[str]:
-        """What `fastars eval` must be told of the environment: a module to import, and arguments that it takes from no file."""
-        items = [item for items in self.env_kwargs for item in items]
-        if ":" not in self.env and (model.is_compiled or not items):
-            return []
-        return ["--env", self.env, *(["--env-kwargs", *items] if items else [])]
-
-    def _counts(self) -> tuple[int, int, int]:
-        """(steps of training, steps between evaluations, episodes of an evaluation)."""
+    def _plan(self, most_steps: int) -> Plan:
+        """What the options say, and what suits the environment; `most_steps` is what an iteration can take."""
         from fastars.envs import compiled_env_ids
 
         total, eval_freq, eval_episodes = self.total_timesteps, self.eval_freq, self.eval_episodes
         if total is None:
-            total = timesteps(self.env)
+            total = timesteps(self.env) if self.iterations is None else self.iterations * most_steps
         if eval_freq is None:
             eval_freq = max(total // _N_EVALUATIONS, 1)
         if eval_episodes is None:
             eval_episodes = _MUJOCO_EVAL_EPISODES if self.env in compiled_env_ids("mujoco") else _EVAL_EPISODES
-        for name, value in (
-            ("total_timesteps", total),
-            ("eval_freq", eval_freq),
-            ("eval_episodes", eval_episodes),
-            ("log_interval", self.log_interval),
-        ):
-            if value < 1:
-                raise WrongUseError(f"{name} must be an integer of at least 1, got {value}")
-        return total, eval_freq, eval_episodes
+        return Plan(
+            total_timesteps=total,
+            iterations=self.iterations,
+            eval_freq=eval_freq,
+            eval_episodes=eval_episodes,
+            log_interval=self.log_interval,
+            save_freq=self.save_freq,
+            keep_checkpoints=self.keep_checkpoints,
+            monitor=self.monitor,
+            tensorboard=self.tensorboard,
+        )
 
     def _model(self) -> ARS:
         kwargs = parse_kwargs(item for items in self.env_kwargs for item in items)
@@ -199,9 +132,9 @@ class Eval:
     """Episodes."""
     seed: int = 0
     """Episode i starts from env.reset(seed=seed + i). By default the same episodes as those of the final evaluation in training."""
-    env: Annotated[str | None, _option("ENV", "the one of RUN")] = None
+    env: Annotated[str | None, option("ENV", "the one of RUN")] = None
     """Id of the environment, for one that is registered only by MODULE:ID."""
-    env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, _option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
+    env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
     """Its arguments, with --env: those of a RUN in an environment that is not compiled have to be repeated."""
     last: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """The last policy of the run, not the best one."""
@@ -268,17 +201,14 @@ class Envs:
         return 0
 
 
-def parse(arguments: Sequence[str]) -> Train | Eval | Envs:
+def parse(arguments: Sequence[str]) -> Any:
     """The sub-command that the arguments ask for; leaves the process with help, or with exit code 2 and what is wrong."""
-    commands: dict[str, Any] = {"train": Train, "eval": Eval, "envs": Envs}
+    commands: dict[str, Any] = {"train": Train, "resume": Resume, "eval": Eval, "envs": Envs}
     description = (
         "Augmented Random Search in compiled kernels. Begin with `fastars train CartPole-v1`. "
         "Besides, --version prints the version, and --traceback where an error came from."
     )
-    parsed: Train | Eval | Envs = tyro.extras.subcommand_cli_from_dict(
-        commands, prog="fastars", description=description, args=list(arguments)
-    )
-    return parsed
+    return tyro.extras.subcommand_cli_from_dict(commands, prog="fastars", description=description, args=list(arguments))
 
 
 @contextlib.contextmanager

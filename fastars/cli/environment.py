@@ -17,6 +17,8 @@ from fastars.cli import WrongUseError
 if TYPE_CHECKING:
     import gymnasium
 
+    from fastars.ars import ARS
+
 
 def parse_kwargs(items: Iterable[str]) -> dict[str, Any]:
     """Keyword arguments from texts such as `g=9.8`: values are Python literals, with `inf` as one of them, or else texts."""
@@ -49,6 +51,14 @@ def described(env_id: str, kwargs: Mapping[str, Any]) -> str:
     """An environment in words: its id, and what it was made with if that is more."""
     changed = changed_kwargs(env_id, kwargs)
     return f"{env_id} with {kwargs_text(changed)}" if changed else env_id
+
+
+def named(model: ARS, env: str, env_kwargs: Iterable[tuple[str, ...]]) -> list[str]:
+    """What `fastars eval` must be told of an environment: a module to import, and arguments that it takes from no file."""
+    items = [item for items in env_kwargs for item in items]
+    if ":" not in env and (model.is_compiled or not items):
+        return []
+    return ["--env", env, *(["--env-kwargs", *items] if items else [])]
 
 
 def environment(env_id: str, kwargs: Mapping[str, Any]) -> Any:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from collections.abc import Sequence
 from types import FrameType, MethodType, TracebackType
 from typing import Any
 
@@ -18,12 +20,14 @@ class Interrupts:
     """Inside this context, SIGINT and SIGTERM raise `Interrupted` at once, unless one of the methods `whole` is running.
 
     While it is, the state it works on is half old and half new: the signal is only noted then, in `exit_code`, for whoever called
-    the method to look at. A second signal leaves the process at once; files are replaced as a whole, so they survive that.
+    the method to look at. A method `open` that such a one calls changes nothing itself and may take long, so there it is raised
+    after all. A second signal leaves the process at once; files are replaced as a whole, so they survive that.
     """
 
-    def __init__(self, *whole: Any) -> None:
+    def __init__(self, *whole: Any, open: Sequence[Any] = ()) -> None:
         self.exit_code = 0
         self._whole: tuple[MethodType, ...] = whole
+        self._open: tuple[MethodType, ...] = tuple(open)
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -39,9 +43,16 @@ class Interrupts:
         if self.exit_code:
             os._exit(self.exit_code)
         self.exit_code = 128 + number
-        while frame is not None:
-            for method in self._whole:
-                if frame.f_code is method.__func__.__code__ and frame.f_locals.get("self") is method.__self__:
-                    return
+        frame = frame or sys._getframe(1)  # signals that were held back come without a frame
+        while frame is not None and not _runs(frame, self._open):
+            if _runs(frame, self._whole):
+                return
             frame = frame.f_back
         raise Interrupted("interrupted", self.exit_code)
+
+
+def _runs(frame: FrameType, methods: Sequence[MethodType]) -> bool:
+    """Whether this is the frame of one of the methods, of the same object."""
+    return any(
+        frame.f_code is method.__func__.__code__ and frame.f_locals.get("self") is method.__self__ for method in methods
+    )

@@ -24,44 +24,47 @@ class Progress:
     `update` is called after every iteration, which may take 100 us, so it looks at the clock before it does anything else.
     """
 
-    def __init__(self, total: int, show: Callable[[int, float, float, float], None], interval: float) -> None:
-        self.total = total
+    def __init__(self, show: Callable[[int, float, float, float, float], None], interval: float, done: tuple[int, float]) -> None:
         self._show = show
+        self._done = done  # before it: steps, and their share of the run
         self._interval = interval
         self._start = self._shown = time.perf_counter()
 
-    def update(self, steps: int, best_return: float, apart: float = 0.0) -> None:
-        """Show where the run is, if it is time to. Of its seconds, `apart` went into evaluations and files."""
+    def update(self, steps: int, fraction: float, best_return: float, apart: float = 0.0) -> None:
+        """Show where the run is, if it is time to: `fraction` of it is done. Of its seconds, `apart` went into evaluations and files."""
         now = time.perf_counter()
-        if now - self._shown < self._interval or steps <= 0:
+        if now - self._shown < self._interval:
+            return
+        new_steps, new_fraction = steps - self._done[0], fraction - self._done[1]
+        if new_steps <= 0 or new_fraction <= 0.0:
             return
         self._shown = now
         seconds = now - self._start
-        left = max(self.total - steps, 0) * seconds / steps  # with evaluations, which go on as before
-        self._show(steps, steps / max(seconds - apart, 1e-9), best_return, left)
+        left = (1.0 - fraction) * seconds / new_fraction  # with evaluations, which go on as before
+        self._show(steps, fraction, new_steps / max(seconds - apart, 1e-9), best_return, left)
 
 
 @contextlib.contextmanager
-def progress(console: Console, total: int) -> Iterator[Progress]:
-    """The progress of a run of `total` steps, on a terminal or not."""
-    if not console.is_terminal:
-        yield Progress(total, _line(total), 10.0)
+def progress(console: Console, total: int, done: tuple[int, float] = (0, 0.0), is_shown: bool = True) -> Iterator[Progress]:
+    """The progress of a run of `total` steps, on a terminal or not; `done` before are steps, and their share of it."""
+    if not (is_shown and console.is_terminal):
+        yield Progress(_line(total), 10.0 if is_shown else math.inf, done)
         return
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bar
 
     columns = BarColumn(bar_width=20), TaskProgressColumn(), TextColumn("{task.fields[state]}")
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=total, state=f"0 of {count(total)} steps")
+        task = bar.add_task("", total=1.0, completed=done[1], state=f"{count(done[0])} of {count(total)} steps")
 
-        def show(steps: int, rate: float, best_return: float, left: float) -> None:
-            bar.update(task, completed=min(steps, total), state=_state(f"{count(steps)} steps", rate, best_return, left))
+        def show(steps: int, fraction: float, rate: float, best_return: float, left: float) -> None:
+            bar.update(task, completed=fraction, state=_state(f"{count(steps)} steps", rate, best_return, left))
 
-        yield Progress(total, show, 0.1)
+        yield Progress(show, 0.1, done)
 
 
-def _line(total: int) -> Callable[[int, float, float, float], None]:
-    def show(steps: int, rate: float, best_return: float, left: float) -> None:
+def _line(total: int) -> Callable[[int, float, float, float, float], None]:
+    def show(steps: int, fraction: float, rate: float, best_return: float, left: float) -> None:
         print(_state(f"{count(steps)} of {count(total)} steps", rate, best_return, left), file=sys.stderr, flush=True)
 
     return show

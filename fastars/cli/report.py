@@ -48,14 +48,15 @@ def print_training(
     model: ARS,
     policies: Mapping[str, tuple[ARS, Rollouts]],
     threshold: float | None,
-    seconds: float,
+    time_spent: tuple[int, float],
     episodes: str,
     folder: Path,
     named: Sequence[str],
 ) -> None:
     """The result of a run: a row per policy with the rollouts it was evaluated in, what was done, and what to type next.
 
-    `named` is what `fastars eval` must be told of the environment.
+    `time_spent`: steps that an earlier part of the run did, and seconds of this one. `named` is what `fastars eval` must be told of
+    the environment.
     """
     out, config = console(), model.config
     table = _table("policy", "after steps>", "return>", "std>", "min>", "max>", "episode length>")
@@ -63,13 +64,16 @@ def print_training(
         table.add_row(name, f"{policy.num_timesteps:,}", *_summary(rollouts))
     top = f"the top {config.n_top} of " if config.n_top != config.n_delta else ""
     iterations = f"{model.iteration:,} iteration{'' if model.iteration == 1 else 's'}"
-    speed = f"{count(model.num_timesteps / seconds)} steps/s"
+    before, seconds = time_spent
+    new = model.num_timesteps - before
+    resumed = f", of them {new:,}" if before and new else ""
+    speed = f"{duration(seconds)} ({count(new / seconds)} steps/s)" if new else "an earlier part of the run"
     best_return = max(float(rollouts.returns.mean()) for _, rollouts in policies.values())
     facts = {
         "environment": described(model.env_id, model.env_kwargs) + _verdict(best_return, threshold),
         "algorithm": f"ARS {config.variant} with {top}{config.n_delta} directions, seed {model.seed}",
         "rollouts": model.sampler.description,
-        "training": f"{model.num_timesteps:,} steps in {duration(seconds)} ({speed}), {iterations}",
+        "training": f"{model.num_timesteps:,} steps{resumed} in {speed}, {iterations}",
         "evaluation": episodes,
         **_tasks(model, policies),
         "run folder": str(folder),

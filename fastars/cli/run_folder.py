@@ -1,24 +1,30 @@
-"""The folder of a run: `config.toml`, `progress.csv`, `model.zip`, `best_model.zip`, `evaluations.npz`."""
+"""The folder of a run: `progress.csv`, `model.zip`, `best_model.zip`, `evaluations.npz`, checkpoints."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
-import json
 import math
+import os
 import re
-from collections.abc import Mapping
+import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from fastars.cli import WrongUseError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastars._structs import Rollouts
     from fastars.ars import ARS
 
-MODEL, BEST_MODEL = "model.zip", "best_model.zip"
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+MODEL, BEST_MODEL, EVALUATIONS = "model.zip", "best_model.zip", "evaluations.npz"
+_CHECKPOINT = re.compile(r"model_(\d+)_steps\.zip")
 
 
 def refuse_used_folder(path: Path) -> None:
@@ -27,6 +33,33 @@ def refuse_used_folder(path: Path) -> None:
         raise WrongUseError(f"run folder {path} exists and is not empty: choose another one, or leave --run-folder out")
     if path.exists() and not path.is_dir():
         raise WrongUseError(f"run folder {path} is a file")
+
+
+@contextlib.contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Hold a run folder, which ends with the process at the latest.
+
+    Raises
+    ------
+    WrongUseError
+        If another process holds it: two would write into the same files.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise WrongUseError(f"run folder {folder} is in use by another process") from error
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def next_run_folder(log_dir: Path, env_id: str) -> Path:
@@ -68,15 +101,13 @@ class Record:
         self.best: ARS | None = None
         self.best_return = -math.inf
         self._n_episodes = n_episodes
-        self._timesteps: list[int] = []
-        self._rollouts: list[Rollouts] = []
+        self._evaluations: list[tuple[int, NDArray[Any], NDArray[Any]]] = []  # steps of training, returns, lengths
 
     def evaluate(self, model: ARS) -> None:
         """Evaluate the policy on the same episodes every time. Of equals the later one is best: it had the more steps to settle."""
         rollouts = model.evaluate(self._n_episodes)
         mean = float(finished(rollouts).returns.mean())
-        self._timesteps.append(model.num_timesteps)
-        self._rollouts.append(rollouts)
+        self._evaluations.append((model.num_timesteps, rollouts.returns, rollouts.lengths))
         if mean >= self.best_return:
             self.best, self.best_return = snapshot(model), mean
         model.logger.record("eval/mean_reward", mean)
@@ -87,26 +118,83 @@ class Record:
     @property
     def evaluated_at(self) -> int:
         """Steps of training at the last evaluation; -1 before the first."""
-        return self._timesteps[-1] if self._timesteps else -1
+        return self._evaluations[-1][0] if self._evaluations else -1
 
     def save(self, model: ARS) -> None:
-        """Write all that is known of the run so far. Each file is replaced as a whole."""
+        """Write all that is known of the run so far. Each file is replaced as a whole.
+
+        The model is the last: a process killed in between leaves evaluations that are ahead of the model, never behind it.
+        """
+        if self.best is not None:
+            self.best.save(self.folder / BEST_MODEL)
+        if self._evaluations:
+            timesteps, results, ep_lengths = zip(*self._evaluations, strict=True)
+            save_arrays(self.folder / EVALUATIONS, timesteps=timesteps, results=results, ep_lengths=ep_lengths)
+        model.save(self.folder / MODEL)
+
+    def restore(self, model: ARS, best: ARS | None) -> None:
+        """Go on with the evaluations of an earlier part of the run, up to those of `model`, and with the best policy it found."""
         import numpy as np
 
-        from fastars._atomic import write_atomically
+        path = self.folder / EVALUATIONS
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                columns = file["timesteps"], file["results"], file["ep_lengths"]
+            self._evaluations = [
+                (int(steps), returns, lengths)
+                for steps, returns, lengths in zip(*columns, strict=True)
+                if steps <= model.num_timesteps and returns.shape == lengths.shape == (self._n_episodes,)
+            ]
+        except FileNotFoundError:  # stopped before the first
+            pass
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+            warnings.warn(f"{path} is damaged, the evaluations in it are lost: {error}", RuntimeWarning, stacklevel=2)
+        if best is not None:  # of a process killed while it saved, it is ahead of the evaluations; so its return is found anew
+            self.best, self.best_return = best, float(finished(best.evaluate(self._n_episodes)).returns.mean())
 
-        model.save(self.folder / MODEL)
-        if self.best is None:
-            return
-        self.best.save(self.folder / BEST_MODEL)
-        content = io.BytesIO()
-        np.savez(
-            content,
-            timesteps=np.array(self._timesteps),
-            results=np.array([rollouts.returns for rollouts in self._rollouts]),
-            ep_lengths=np.array([rollouts.lengths for rollouts in self._rollouts]),
-        )
-        write_atomically(self.folder / "evaluations.npz", [content.getvalue()])
+
+class Checkpoints:
+    """Copies of the model from time to time, `model_<steps>_steps.zip`, of which the newest are kept."""
+
+    def __init__(self, folder: Path, save_freq: int | None, n_kept: int) -> None:
+        self.folder, self.n_kept = folder, n_kept
+        self._save_freq = math.inf if save_freq is None else save_freq
+        self._next: float = self._save_freq
+
+    def restore(self, steps: int) -> None:
+        """Go on after so many steps: the next checkpoint is due by the newest one before, which may be overdue."""
+        self._pass_over(max((at for at, _ in checkpoints(self.folder) if at <= steps), default=0))
+
+    def _pass_over(self, steps: int) -> None:
+        self._next = math.inf if self._save_freq == math.inf else (steps // self._save_freq + 1) * self._save_freq
+
+    def is_due(self, steps: int) -> bool:
+        """Whether it is time for one."""
+        return steps >= self._next
+
+    def save(self, model: ARS) -> None:
+        """Write a checkpoint, then remove those that are too old."""
+        model.save(self.folder / f"model_{model.num_timesteps}_steps.zip")
+        self._pass_over(model.num_timesteps)
+        for _, path in checkpoints(self.folder)[self.n_kept :]:
+            path.unlink(missing_ok=True)
+
+
+def checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """(steps, file) of the checkpoints in a run folder, the newest first."""
+    matches = [(_CHECKPOINT.fullmatch(path.name), path) for path in folder.iterdir()]
+    return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
+
+
+def save_arrays(path: Path, **arrays: Any) -> None:
+    """Write an `.npz` file as a whole."""
+    import numpy as np
+
+    from fastars._atomic import write_atomically
+
+    content = io.BytesIO()
+    np.savez(content, **{name: np.asarray(array) for name, array in arrays.items()})
+    write_atomically(path, [content.getvalue()])
 
 
 def finished(rollouts: Rollouts) -> Rollouts:
@@ -125,37 +213,3 @@ def snapshot(model: ARS) -> ARS:
     taken.policy = copy.copy(model.policy)
     taken.objectives = copy.deepcopy(model.objectives)
     return taken
-
-
-def toml(document: Mapping[str, Any]) -> str:
-    """A TOML document: str, bool, int, float, lists of these, and mappings as tables. None is left out."""
-    return "\n".join(_toml_lines(document, ())) + "\n"
-
-
-def _toml_lines(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    values = {key: value for key, value in table.items() if value is not None and not isinstance(value, Mapping)}
-    lines = [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in values.items()]
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            name = ".".join(map(_toml_key, (*path, key)))
-            lines += ["", f"[{name}]", *_toml_lines(value, (*path, key))]
-    return lines
-
-
-def _toml_key(key: str) -> str:
-    return key if _BARE_KEY.fullmatch(key) else _toml_value(key)
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(int(value))
-    if isinstance(value, float):
-        return repr(float(value))  # inf and nan are spelled the same in TOML
-    if isinstance(value, str):
-        # JSON's escapes are TOML's, but for DEL, and for characters beyond U+FFFF, which JSON would write as two surrogates.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_toml_value, value))}]"
-    raise TypeError(f"TOML has no {type(value).__name__}: {value!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import threading
 import time
@@ -9,7 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
@@ -18,11 +19,13 @@ from fastars._structs import FAILED
 from fastars.ars import ARS
 from fastars.cli.environment import changed_kwargs
 from fastars.cli.interrupts import Interrupted, Interrupts
+from fastars.cli.plan import CONFIG, SCHEMA, Plan
 from fastars.cli.progress import Progress, compiling, progress
 from fastars.cli.report import console, print_training
-from fastars.cli.run_folder import MODEL, Record, finished, toml
+from fastars.cli.run_folder import MODEL, Checkpoints, Record, finished
+from fastars.cli.run_log import RunLog
+from fastars.cli.toml import toml
 from fastars.envs import compiled_env_ids, make
-from fastars.logger import Logger
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,48 +41,63 @@ class Run:
     ----------
     model : ARS
     folder : Path
-        An empty folder.
-    total : int
-        Environment steps of training.
-    eval_freq : int
-        Steps between evaluations.
-    n_episodes : int
-        Episodes of an evaluation, and of the final one.
-    log_interval : int
-        Iterations between rows of `progress.csv`.
+        An empty folder, or that of a run to go on with.
+    plan : Plan
     named : sequence of str
-        What `fastars eval` must be told of the environment.
+        What `fastars eval` and `resume` must be told of the environment.
+    is_shown : bool
+        Whether to show progress.
     """
 
-    def __init__(
-        self,
-        model: ARS,
-        folder: Path,
-        total: int,
-        eval_freq: int,
-        n_episodes: int,
-        log_interval: int,
-        named: Sequence[str] = (),
-    ) -> None:
-        self.model, self.folder, self.total, self.named = model, folder, total, named
-        self.eval_freq, self.n_episodes, self.log_interval = eval_freq, n_episodes, log_interval
-        self.record = Record(folder, n_episodes)
+    def __init__(self, model: ARS, folder: Path, plan: Plan, named: Sequence[str] = (), is_shown: bool = True) -> None:
+        self.model, self.folder, self.plan, self.named, self._is_shown = model, folder, plan, named, is_shown
+        self.record = Record(folder, plan.eval_episodes)
+        self.checkpoints = Checkpoints(folder, plan.save_freq, plan.keep_checkpoints)
         self.seconds = self._apart = 0.0  # of training, and of evaluations and files during it
+        self._began_at = 0  # steps done before
         self._next_evaluation, self._next_save = 0, 0.0  # the first iteration's policy is evaluated, too
-        self._interrupts = Interrupts(model._update, self.record.save)
+        whole = model.learn, self.record.evaluate, self.record.save
+        self._interrupts = Interrupts(*whole, open=(model._evaluate, model.evaluate))
 
     def run(self) -> None:
         """Train and report; `Interrupted` if a signal stopped it."""
-        (self.folder / "config.toml").write_text(self._config(), encoding="utf-8")
-        self.model.set_logger(Logger(self.folder, formats=["csv"]))
+        (self.folder / CONFIG).write_text(self._config(), encoding="utf-8")
+        self.record.save(self.model)
+        self._go(RunLog(self.folder, self.plan, self.model))
+
+    def restore(self, best: ARS | None) -> None:
+        """Take up what an earlier part of the run left, up to the state of the model: its evaluations and its best policy."""
+        self.record.restore(self.model, best)
+        self._began_at = self.model.num_timesteps
+        self.checkpoints.restore(self._began_at)
+        if self.record.evaluated_at >= 0:
+            self._plan_evaluation(self.record.evaluated_at)
+
+    def resume(self) -> None:
+        """As `run`, from there on. What was logged after it is left out: it comes again."""
+        self._go(RunLog(self.folder, self.plan, self.model, evaluated_at=self.record.evaluated_at))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to be done."""
+        return self._has_trained and self.record.evaluated_at == self.model.num_timesteps
+
+    @property
+    def _has_trained(self) -> bool:
+        iterations = self.plan.iterations
+        return self.model.num_timesteps >= self.plan.total_timesteps or (
+            iterations is not None and self.model.iteration >= iterations
+        )
+
+    def _go(self, log: RunLog) -> None:
         with self._interrupts:
             try:
-                self._train(console(stderr=True))
+                self._train(log, console(stderr=True))
             except Interrupted:
                 pass
             finally:
                 self.record.save(self.model)
-                self.model.logger.close()
+                log.close()
         if self._interrupts.exit_code:
             raise Interrupted(
                 f"interrupted after {self.model.num_timesteps:,} steps; the policy is in {self.folder / MODEL}",
@@ -87,15 +105,26 @@ class Run:
             )
         self._report()
 
-    def _train(self, errors: Console) -> None:
+    def _train(self, log: RunLog, errors: Console) -> None:
         with compiling(errors):
-            _in_thread(self._warm_up)
-        with progress(errors, self.total) as shown:
+            in_thread(lambda: warm_up(self.model))
+        self.model.set_logger(log.logger)
+        total = self.plan.total_timesteps
+        with progress(errors, total, (self._began_at, self._fraction()), self._is_shown) as shown:
             self._next_save = time.perf_counter() + _SAVE_INTERVAL
             start = time.perf_counter()
-            self.model.learn(self.total, lambda local, _: self._after_iteration(shown), log_interval=self.log_interval)
+
+            def after(local: dict[str, Any], _: dict[str, Any]) -> bool:
+                log.write_episodes(local["rollouts"])
+                return self._after_iteration(shown)
+
+            if self._began_at and not self._after_iteration(shown):  # what was due when the run was stopped
+                return
+            if not self._has_trained:
+                left = total - self._began_at
+                self.model.learn(left, after, log_interval=self.plan.log_interval, reset_num_timesteps=False)
             self.seconds = time.perf_counter() - start - self._apart
-            if self.record.evaluated_at != self.model.num_timesteps:
+            if self.record.evaluated_at != self.model.num_timesteps and not self._interrupts.exit_code:
                 self.record.evaluate(self.model)
 
     def _after_iteration(self, shown: Progress) -> bool:
@@ -103,57 +132,54 @@ class Run:
         steps = self.model.num_timesteps
         if steps >= self._next_evaluation and not self._interrupts.exit_code:
             start = time.perf_counter()
-            self._next_evaluation = (steps // self.eval_freq + 1) * self.eval_freq
+            self._plan_evaluation(steps)
             self.record.evaluate(self.model)
-            self._save_sometimes()
             self._apart += time.perf_counter() - start
-        shown.update(steps, self.record.best_return, self._apart)
-        return not self._interrupts.exit_code
+        is_kept = self.checkpoints.is_due(steps)
+        if is_kept or time.perf_counter() >= self._next_save:
+            self._save(is_kept)
+        shown.update(steps, self._fraction(), self.record.best_return, self._apart)
+        return not self._interrupts.exit_code and not self._has_trained
 
-    def _save_sometimes(self) -> None:
-        """Save if the last time was long ago. A full disk is no reason to lose the run: at its end, it may have room again."""
-        if time.perf_counter() < self._next_save:
-            return
+    def _fraction(self) -> float:
+        """How much of the training is done, from 0 to 1."""
+        plan = self.plan
+        by_iterations = self.model.iteration / plan.iterations if plan.iterations else 0.0
+        return min(max(self.model.num_timesteps / plan.total_timesteps, by_iterations), 1.0)
+
+    def _plan_evaluation(self, steps: int) -> None:
+        """The next evaluation is the first after so many steps."""
+        self._next_evaluation = (steps // self.plan.eval_freq + 1) * self.plan.eval_freq
+
+    def _save(self, as_checkpoint: bool) -> None:
+        """Save the run so far. A full disk is no reason to lose it: at its end, the disk may have room again."""
+        start = time.perf_counter()
         try:
             self.record.save(self.model)
+            if as_checkpoint:
+                self.checkpoints.save(self.model)
         except OSError as error:
             warnings.warn(f"the run could not be saved, training goes on: {error}", RuntimeWarning, stacklevel=2)
         self._next_save = time.perf_counter() + _SAVE_INTERVAL
-
-    def _warm_up(self) -> None:
-        """One iteration of a throw-away run: it loads or compiles every kernel, so that its time isn't taken for training."""
-        model = self.model
-        if model.backend != "numba" or not model.is_compiled:
-            return
-        settings = {**model.config.arguments(), "n_delta": 1, "n_top": 1, "n_eval_episodes": 1}
-        settings["noise_size"] = max(model.n_weights, 1 << 16)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # said when the model was made
-            env = make(model.env_id, **model.env_kwargs)
-            other = ARS(env=env, n_threads=1, **settings)
-        env.close()
-        other.learn(1)
-        other.evaluate(1)
+        self._apart += time.perf_counter() - start
 
     def _config(self) -> str:
         """The text of `config.toml`: all that decides the run."""
         model = self.model
         packages = ["numba", "numpy", "gymnasium", *(["mujoco"] if model.env_id in compiled_env_ids("mujoco") else [])]
         versions = {name: version(name) for name in packages}
-        return "# Written by `fastars train` when the run began.\n\n" + toml(
+        return "# Written by `fastars train` when the run began; `fastars resume` goes on by it.\n\n" + toml(
             {
+                "schema": SCHEMA,
                 "env": {"id": model.env_id, **model.env_kwargs},
                 "run": {
-                    "total_timesteps": self.total,
                     "seed": model.seed,
                     "preset": model.preset,
                     "variant": model.config.variant,
                     "backend": model.backend,
                     "n_threads": model.n_threads,
                     "n_workers": model.n_workers,
-                    "eval_freq": self.eval_freq,
-                    "eval_episodes": self.n_episodes,
-                    "log_interval": self.log_interval,
+                    **dataclasses.asdict(self.plan),
                 },
                 "settings": {name: value for name, value in model.config.to_dict().items() if name != "seed"},
                 "versions": {"fastars": __version__, **versions, "python": platform.python_version()},
@@ -163,19 +189,36 @@ class Run:
     def _report(self) -> None:
         """The result, in episodes of their own: those that chose the best policy flatter it."""
         policies = {"last": self.model, "best": self.record.best or self.model}  # none is best if every return was NaN
-        rollouts = {name: policy.evaluate(self.n_episodes, seed=FINAL_SEED) for name, policy in policies.items()}
+        n_episodes = self.plan.eval_episodes
+        rollouts = {name: policy.evaluate(n_episodes, seed=FINAL_SEED) for name, policy in policies.items()}
         evaluated = {name: (policy, finished(rollouts[name])) for name, policy in policies.items()}
-        plural = "" if self.n_episodes == 1 else "s"
-        episodes = f"{self.n_episodes} episode{plural} of each policy, reset with seeds {FINAL_SEED}, {FINAL_SEED + 1}, ..."
+        plural = "" if n_episodes == 1 else "s"
+        episodes = f"{n_episodes} episode{plural} of each policy, reset with seeds {FINAL_SEED}, {FINAL_SEED + 1}, ..."
         if n_failed := sum(int((each.status == FAILED).sum()) for each in rollouts.values()):
             episodes += f"; without {n_failed} in which the environment failed"
         changed = changed_kwargs(self.model.env_id, self.model.env_kwargs)
         is_weighted = self.model.objectives is not None and (self.model.objectives.utility != 1.0).any()
         threshold = None if changed or is_weighted else gymnasium.spec(self.model.env_id).reward_threshold
-        print_training(self.model, evaluated, threshold, self.seconds, episodes, self.folder, self.named)
+        time_spent = self._began_at, self.seconds
+        print_training(self.model, evaluated, threshold, time_spent, episodes, self.folder, self.named)
 
 
-def _in_thread(work: Callable[[], None]) -> None:
+def warm_up(model: ARS) -> None:
+    """One iteration of a throw-away run: it loads or compiles every kernel, so that its time isn't taken for training."""
+    if model.backend != "numba" or not model.is_compiled:
+        return
+    settings = {**model.config.arguments(), "n_delta": 1, "n_top": 1, "n_eval_episodes": 1}
+    settings["noise_size"] = max(model.n_weights, 1 << 16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # said when the model was made
+        env = make(model.env_id, **model.env_kwargs)
+        other = ARS(env=env, n_threads=1, **settings)
+    env.close()
+    other.learn(1)
+    other.evaluate(1)
+
+
+def in_thread(work: Callable[[], None]) -> None:
     """Call `work` in a thread, and wait where a signal can be raised: LLVM calls Python back, and what is raised there is lost."""
     failures: list[BaseException] = []
 

@@ -1,0 +1,138 @@
+"""`fastars resume`: a run goes on as if it had never been stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from fastars.cli import WrongUseError
+from fastars.cli.environment import environment, named, parse_kwargs
+from fastars.cli.plan import CONFIG, Plan, read_config, read_plan
+from fastars.cli.report import count
+from fastars.cli.run_folder import BEST_MODEL, MODEL, checkpoints, in_use
+from fastars.cli.settings import option
+from fastars.cli.toml import toml
+
+if TYPE_CHECKING:
+    from fastars.ars import ARS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resume:
+    """Go on with a run that was stopped, in whatever way, or train a finished one further."""
+
+    run_folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The folder of the run. It gets the same policies, evaluations and rows of the log as a run that was never stopped."""
+    total_timesteps: Annotated[int | None, option("INT", "as the run was begun")] = None
+    """Environment steps of training, those done among them."""
+    iterations: Annotated[int | None, option("INT", "as the run was begun; with --total-timesteps, no limit")] = None
+    """Iterations of training, those done among them."""
+    n_threads: Annotated[int | None, option("INT", "all CPUs")] = None
+    """Threads of the rollouts; the result does not depend on it."""
+    n_workers: Annotated[int | None, option("INT", "as the run was begun")] = None
+    """Processes that step an environment in Python; nor on this."""
+    env: Annotated[str | None, option("ENV", "the one of RUN")] = None
+    """Id of the environment, for one that is registered only by MODULE:ID."""
+    env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
+    """Its arguments, with --env: those of a RUN in an environment that is not compiled have to be repeated."""
+    progress: bool = True
+    """Show progress, as `fastars train` does."""
+
+    def run(self) -> int:
+        """Go on; the exit code."""
+        folder = self.run_folder
+        config = read_config(folder)
+        plan = read_plan(folder, config)
+        if self.env_kwargs and self.env is None:
+            raise WrongUseError("--env-kwargs needs --env")
+        kwargs = parse_kwargs(item for items in self.env_kwargs for item in items)
+        with in_use(folder):
+            return self._resume(config, plan, None if self.env is None else environment(self.env, kwargs))
+
+    def _resume(self, config: dict[str, Any], plan: Plan, env: Any) -> int:
+        from fastars.checkpoint import sweep_temporaries
+        from fastars.cli.training import Run
+
+        folder = self.run_folder
+        sweep_temporaries(folder)
+        settings = {"n_threads": self.n_threads, "n_workers": self.n_workers or config["run"].get("n_workers", 1)}
+        path = newest_whole(folder)
+        model = _loaded(path, env, settings)
+        plan = self._changed(plan, model)
+        run = Run(model, folder, plan, named(model, self.env or "", self.env_kwargs), self.progress)
+        run.restore(_best(folder, env, settings))
+        if run.is_finished:
+            print(f"{folder} is finished: {model.num_timesteps:,} steps. A larger --total-timesteps goes on with it.", flush=True)
+            return 0
+        _rewrite(folder, config, plan)
+        print(f"Going on with {folder} after {count(model.num_timesteps)} steps, from {path.name}", flush=True)
+        run.resume()
+        return 0
+
+    def _changed(self, plan: Plan, model: ARS) -> Plan:
+        """The plan with another end, if one is asked for."""
+        if self.total_timesteps is None and self.iterations is None:
+            return plan
+        total, steps, iterations = self.total_timesteps, model.num_timesteps, self.iterations
+        if total is not None and total < steps:
+            raise WrongUseError(f"total_timesteps must be at least the {steps:,} steps that the run has done, got {total}")
+        if iterations is not None and iterations < model.iteration:
+            raise WrongUseError(f"iterations must be at least the {model.iteration:,} that the run has done, got {iterations}")
+        if total is None:
+            config = model.config
+            total = (iterations or 0) * 2 * config.n_delta * config.n_eval_episodes * model._env.max_steps
+        return dataclasses.replace(plan, total_timesteps=total, iterations=iterations)
+
+
+def newest_whole(folder: Path) -> Path:
+    """The newest file of the model that can be read; of those that can't, it is said."""
+    from fastars import checkpoint
+
+    paths = [path for path in (folder / MODEL, *(path for _, path in checkpoints(folder))) if path.exists()]
+    for path in paths:
+        try:
+            checkpoint.load(path)
+        except (checkpoint.CheckpointError, OSError) as error:
+            warnings.warn(f"{error}; the one before it is taken", RuntimeWarning, stacklevel=2)
+        else:
+            return path
+    raise ValueError(f"{folder} has no {MODEL} and no checkpoint that can be read" if paths else f"{folder} has no {MODEL}")
+
+
+def _loaded(path: Path, env: Any, settings: Mapping[str, Any]) -> ARS:
+    from fastars.ars import ARS
+
+    return ARS.load(path, env=env, **settings)
+
+
+def _best(folder: Path, env: Any, settings: Mapping[str, Any]) -> ARS | None:
+    """The best policy that the run has found, if any."""
+    from fastars.checkpoint import CheckpointError
+
+    path = folder / BEST_MODEL
+    if not path.exists():
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # said when the model was loaded
+            return _loaded(path, env, settings)
+    except (CheckpointError, OSError) as error:
+        warnings.warn(f"{error}; the best policy is the best from here on", RuntimeWarning, stacklevel=2)
+        return None
+
+
+def _rewrite(folder: Path, config: dict[str, Any], plan: Plan) -> None:
+    """Put another plan into `config.toml`; nothing is touched if it is the same."""
+    from fastars._atomic import write_atomically
+
+    planned = {name: value for name, value in dataclasses.asdict(plan).items() if value is not None}
+    run = {name: value for name, value in config["run"].items() if name not in dataclasses.asdict(plan)} | planned
+    if run != config["run"]:
+        header = "# Written by `fastars train` when the run began, and by `fastars resume` when its end was moved.\n\n"
+        write_atomically(folder / CONFIG, [(header + toml({**config, "run": run})).encode()])

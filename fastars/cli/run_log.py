@@ -1,0 +1,105 @@
+"""What a run writes while it goes on: `progress.csv`, and if asked for `0.monitor.csv` and events for TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastars._atomic import write_atomically
+from fastars.logger import Logger
+
+if TYPE_CHECKING:
+    from fastars._structs import Rollouts
+    from fastars.ars import ARS
+    from fastars.cli.plan import Plan
+
+PROGRESS, MONITOR = "progress.csv", "0.monitor.csv"
+
+
+class RunLog:
+    """The log of a run. With `evaluated_at`, the steps of its last evaluation, it goes on with that of an earlier part: rows beyond
+    the state of `model` are cut off, and seconds count on.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, model: ARS, evaluated_at: int | None = None) -> None:
+        self._start = time.perf_counter()
+        self._monitor: Any = None
+        goes_on = evaluated_at is not None
+        seconds = cut_progress(folder / PROGRESS, model.num_timesteps, evaluated_at) if evaluated_at is not None else 0.0
+        formats: list[Any] = ["csv", *(["tensorboard"] if plan.tensorboard else [])]
+        self.logger: Logger = _Continued(seconds, folder, formats, append=goes_on)
+        if plan.monitor:
+            from fastars.monitor import EpisodeWriter
+
+            if goes_on:
+                cut_monitor(folder / MONITOR, model.num_episodes)
+            self._start -= seconds
+            self._monitor = EpisodeWriter(folder / MONITOR, model.env_id, append=goes_on)
+
+    def write_episodes(self, rollouts: Rollouts) -> None:
+        """A row for each episode of an iteration."""
+        if self._monitor is not None:
+            self._monitor.write(rollouts.returns, rollouts.lengths, time.perf_counter() - self._start)
+
+    def close(self) -> None:
+        """Close the files."""
+        self.logger.close()
+        if self._monitor is not None:
+            self._monitor.close()
+
+
+class _Continued(Logger):
+    """A log whose seconds count on from an earlier part of the run."""
+
+    def __init__(self, seconds: float, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._seconds = seconds
+
+    def record(self, key: str, value: Any, exclude: str | tuple[str, ...] | None = None) -> None:
+        super().record(key, value + self._seconds if key == "time/time_elapsed" else value, exclude)
+
+
+def cut_progress(path: Path, steps: int, evaluated_at: int) -> float:
+    """Cut off the rows beyond so many steps, which a resumed run writes again; the seconds that the last row left says.
+
+    An evaluation of just these steps stays only if it is known, i.e. if it is the one at `evaluated_at`.
+    """
+    header, *rows = _whole_lines(path) or [[]]
+    seconds, kept = 0.0, []
+    for row in rows:
+        named = dict(zip(header, row, strict=False))
+        is_evaluation = bool(named.get("eval/mean_reward"))
+        try:
+            at = int(named["time/total_timesteps"])
+            seconds = float(named["time/time_elapsed"]) if at <= steps and named.get("time/time_elapsed") else seconds
+        except (KeyError, ValueError):
+            continue
+        if at < steps or (at == steps and (not is_evaluation or evaluated_at == steps)):
+            kept.append(row)
+    _write_lines(path, [header, *kept] if header else [])
+    return seconds
+
+
+def cut_monitor(path: Path, n_episodes: int) -> None:
+    """Cut off all episodes but the first `n_episodes`."""
+    if path.exists():
+        lines = path.read_bytes().split(b"\n")[:-1]
+        write_atomically(path, [line + b"\n" for line in lines[: 2 + n_episodes]])  # two of them are the header
+
+
+def _whole_lines(path: Path) -> list[list[str]]:
+    """The rows of a table; half a line at its end, which a killed process leaves, is none."""
+    if not path.exists():
+        return []
+    text = path.read_bytes()
+    text = text[: text.rfind(b"\n") + 1]
+    return list(csv.reader(io.StringIO(text.decode("utf-8", "replace"), newline="")))
+
+
+def _write_lines(path: Path, rows: list[list[str]]) -> None:
+    content = io.StringIO()
+    csv.writer(content, lineterminator="\n").writerows(rows)
+    write_atomically(path, [content.getvalue().encode()])
