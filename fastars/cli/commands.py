@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from fastars.cli import WrongUseError
+from fastars.cli.doctor import Doctor, Warmup
 from fastars.cli.environment import described, environment, named, parse_kwargs
 from fastars.cli.plan import Plan
 from fastars.cli.report import print_environments, print_evaluation
@@ -203,7 +204,7 @@ class Envs:
 
 def parse(arguments: Sequence[str]) -> Any:
     """The sub-command that the arguments ask for; leaves the process with help, or with exit code 2 and what is wrong."""
-    commands: dict[str, Any] = {"train": Train, "resume": Resume, "eval": Eval, "envs": Envs}
+    commands: dict[str, Any] = {"train": Train, "resume": Resume, "eval": Eval, "envs": Envs, "warmup": Warmup, "doctor": Doctor}
     description = (
         "Augmented Random Search in compiled kernels. Begin with `fastars train CartPole-v1`. "
         "Besides, --version prints the version, and --traceback where an error came from."

@@ -53,6 +53,4 @@ class Interrupts:
 
 def _runs(frame: FrameType, methods: Sequence[MethodType]) -> bool:
     """Whether this is the frame of one of the methods, of the same object."""
-    return any(
-        frame.f_code is method.__func__.__code__ and frame.f_locals.get("self") is method.__self__ for method in methods
-    )
+    return any(frame.f_code is method.__func__.__code__ and frame.f_locals.get("self") is method.__self__ for method in methods)

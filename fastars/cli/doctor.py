@@ -1,0 +1,192 @@
+"""`fastars doctor`: what fastars runs on, and whether it computes what it should; `fastars warmup`: kernels compiled ahead."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from fastars.cli.report import console, duration
+
+_PACKAGES = ("numba", "llvmlite", "numpy", "gymnasium", "mujoco")
+# What each extra brings, by the names of the modules.
+_EXTRAS = {
+    "cli": ("tyro", "rich"),
+    "mujoco": ("mujoco", "imageio"),
+    "tensorboard": ("tensorboardX",),
+    "plot": ("matplotlib",),
+    "video": ("moviepy",),
+    "onnx": ("onnx",),
+    "ray": ("ray",),
+}
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor:
+    """Say what fastars runs on, and check that kernels compute what their twins and Gymnasium do. Exit code 1 if not."""
+
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """As JSON, for a report of a bug. No name of a host or a user is in it, but for the path of the cache."""
+
+    def run(self) -> int:
+        """Look at all of it; the exit code."""
+        found = examine()
+        if self.json:
+            print(json.dumps(found, indent=1), flush=True)
+        else:
+            _print(found)
+        return 1 if found["problems"] else 0
+
+
+def examine() -> dict[str, Any]:
+    """All that the doctor says."""
+    from fastars import __version__
+    from fastars.cli.progress import compiling
+    from fastars.cli.training import in_thread
+
+    start, checks = time.perf_counter(), dict[str, str]()
+
+    def check() -> None:
+        from fastars.cli.selfcheck import self_checks
+
+        checks.update(self_checks())
+
+    with compiling(console(stderr=True)):
+        in_thread(check)
+    versions = {"fastars": __version__, "python": platform.python_version()}
+    cache = _cache()
+    problems = [f"{name}: {outcome}" for name, outcome in checks.items() if outcome != "ok"]
+    if "problem" in cache:
+        problems.append(cache["problem"])
+    return {
+        "versions": versions | {name: found for name in _PACKAGES if (found := _version(name))},
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": _threads(),
+        "cache": cache,
+        "extras": {extra: _extra(extra, modules) for extra, modules in _EXTRAS.items()},
+        "checks": checks,
+        "seconds": round(time.perf_counter() - start, 2),
+        "problems": problems,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _extra(extra: str, modules: tuple[str, ...]) -> str:
+    """ "installed", or what installs it."""
+    missing = [name for name in modules if find_spec(name) is None]
+    return f'{", ".join(missing)} missing: pip install "fastars[{extra}]"' if missing else "installed"
+
+
+def _threads() -> dict[str, Any]:
+    """CPUs that this process may use, and what limits it besides."""
+    from fastars._jit import numba
+    from fastars.samplers.compiled import available_cpus
+
+    try:
+        layer = str(numba.threading_layer())
+    except ValueError:
+        layer = "not started"
+    found: dict[str, Any] = {
+        "cpus": os.cpu_count(),
+        "allowed": available_cpus(),
+        "numba_threads": numba.get_num_threads(),
+        "layer": layer,
+    }
+    if (quota := _quota()) is not None:
+        found["quota"] = quota
+    return found
+
+
+def _quota() -> float | None:
+    """CPUs' worth of time that a container grants; None: no limit."""
+    try:
+        limit, period = _QUOTA.read_text().split()
+        return None if limit == "max" else round(int(limit) / int(period), 2)
+    except (OSError, ValueError):  # no control group of version 2
+        return None
+
+
+def _cache() -> dict[str, Any]:
+    from fastars._jit import cache_directory
+
+    directory = cache_directory()
+    if directory is None:
+        named = os.environ.get("FASTARS_CACHE_DIR", "~/.cache/fastars")
+        problem = f"kernels are not kept: {named} can't be written, or others than you may write it; every start compiles them anew"
+        return {"problem": problem}
+    files = [path.stat().st_size for path in Path(directory).glob("*.kernel")]
+    return {"directory": directory, "kernels": len(files), "megabytes": round(sum(files) / 1e6, 1)}
+
+
+def _print(found: dict[str, Any]) -> None:
+    out, threads, cache = console(), found["threads"], found["cache"]
+    limits = (
+        f", a quota of {threads['quota']:g} CPUs: try --n-threads {max(int(threads['quota']), 1)}" if "quota" in threads else ""
+    )
+    facts = {
+        "versions": ", ".join(f"{name} {text}" for name, text in found["versions"].items()),
+        "system": found["system"],
+        "threads": f"{threads['allowed']} of {threads['cpus']} CPUs{limits}; Numba's layer: {threads['layer']}",
+        "kernels": cache.get("problem") or f"{cache['kernels']} kept in {cache['directory']}, {cache['megabytes']:g} MB",
+    }
+    for name, fact in facts.items():
+        out.print(f" {name:<9}  ", style="dim", end="")
+        out.print(fact, soft_wrap=True)
+    for title, rows in (("extras", found["extras"]), ("checks", found["checks"])):
+        out.print(f"\n {title}", style="dim")
+        for name, fact in rows.items():
+            out.print(f"   {name:<47} {fact}", soft_wrap=True)
+    count = len(found["problems"])
+    verdict = f"{count} problem{'' if count == 1 else 's'}: {'; '.join(found['problems'])}" if count else "All is well"
+    out.print(f"\n {verdict}, in {duration(found['seconds'])}", style="bold", soft_wrap=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warmup:
+    """Compile the kernels of environments for this processor, and keep them, so that no training waits for them."""
+
+    envs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[ENV ...]")] = ()
+    """Ids of compiled environments; by default, those of classic control. `fastars envs` lists them all."""
+
+    def run(self) -> int:
+        """Compile; the exit code."""
+        from fastars._jit import cache_directory
+        from fastars.cli import WrongUseError
+        from fastars.envs import compiled_env_ids
+
+        names = self.envs or tuple(name for name in compiled_env_ids("classic") if name != "CartPole-v0")
+        for name in names:
+            if name not in compiled_env_ids():
+                raise WrongUseError(f"{name} is no compiled environment; `fastars envs` lists them")
+        directory, start = cache_directory(), time.perf_counter()
+        for name in names:
+            _warm(name)
+        kept = f"kept in {directory}" if directory else "not kept: there is no folder that only you can write"
+        print(
+            f"Kernels of {len(names)} environment{'' if len(names) == 1 else 's'} in {duration(time.perf_counter() - start)}, {kept}"
+        )
+        return 0
+
+
+def _warm(env_id: str) -> None:
+    from fastars.ars import ARS
+    from fastars.cli.training import in_thread, warm_up
+
+    start = time.perf_counter()
+    in_thread(lambda: warm_up(ARS("LinearPolicy", env_id, preset="tuned", seed=0, n_threads=1)))
+    console().print(f" {env_id:<27} {duration(time.perf_counter() - start)}")

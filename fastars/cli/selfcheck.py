@@ -1,0 +1,106 @@
+"""A handful of checks that kernels compute here what their twins and Gymnasium do; the tests of the package have them all."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastars import kernels, reference
+from fastars._structs import Moments
+from fastars.ars import ARS
+from fastars.evaluation import evaluate_policy
+
+_SEED = np.uint64(7)
+
+
+def self_checks() -> dict[str, str]:
+    """What each check found: "ok", or what is wrong."""
+    return {name: _outcome(check) for name, check in _CHECKS.items()}
+
+
+def _outcome(check: Callable[[], bool]) -> str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return "ok" if check() else "the results differ"
+    except Exception as error:  # whatever a broken installation leads to
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _noise() -> bool:
+    return np.array_equal(kernels.noise_table(_SEED, 100_000), reference.noise_table(_SEED, 100_000))
+
+
+def _directions() -> tuple[np.ndarray, np.ndarray]:
+    """A noise table, and 16 indices of directions of 1,000 weights in it."""
+    return reference.noise_table(_SEED, 50_000), reference.sample_indices(_SEED, 3, 16, 50_000, 1_000)
+
+
+def _perturb() -> bool:
+    noise, indices = _directions()
+    return _equal_bits(lambda ops: ops.perturb(np.linspace(-1.0, 1.0, 1_000), 0.05, noise, indices))
+
+
+def _weighted_sum() -> bool:
+    noise, indices = _directions()
+    return _equal_bits(lambda ops: ops.weighted_sums(np.linspace(-1.0, 1.0, 16), noise, indices, 1_000))
+
+
+def _filter() -> bool:
+    values = reference.noise_table(_SEED, 60).astype(np.float64).reshape(2, 3, 10)
+    episodes = Moments(np.array([5, 9, 4]), values[0], values[1] ** 2)
+    merged = [ops.merge_moments(0, np.zeros(10), np.zeros(10), episodes) for ops in (kernels, reference)]
+    scaled = [ops.filter_from_moments(*merged[1], 1, 0.0, 0.0, 1e-7) for ops in (kernels, reference)]
+    return all(np.allclose(ours, twin, rtol=1e-14) for pair in (merged, scaled) for ours, twin in zip(*pair, strict=True))
+
+
+def _cartpole(backend: str) -> ARS:
+    model = ARS("LinearPolicy", "CartPole-v1", seed=7, backend=backend, n_threads=1)
+    model.policy.weights = reference.noise_table(_SEED, model.n_weights).astype(np.float64)
+    return model
+
+
+def _rollouts() -> bool:
+    ours, twin = (_cartpole(backend).evaluate(10, seed=0) for backend in ("numba", "numpy"))
+    return np.array_equal(ours.returns, twin.returns) and np.array_equal(ours.lengths, twin.lengths)
+
+
+def _gymnasium() -> bool:
+    model = _cartpole("numba")
+    returns, _ = evaluate_policy(model, "CartPole-v1", 10, return_episode_rewards=True, seed=0)
+    return np.array_equal(model.evaluate(10, seed=0).returns, returns)
+
+
+def _threads() -> bool:
+    one, all_of_them = (ARS("LinearPolicy", "CartPole-v1", seed=7, n_threads=n).learn(5_000) for n in (1, None))
+    return np.array_equal(one.theta, all_of_them.theta)
+
+
+def _files() -> bool:
+    model = ARS("LinearPolicy", "CartPole-v1", seed=7, n_threads=1).learn(1)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(path := Path(folder) / "model.zip")
+        return np.array_equal(
+            ARS.load(path).learn(1, reset_num_timesteps=False).theta, model.learn(1, reset_num_timesteps=False).theta
+        )
+
+
+def _equal_bits(call: Callable[[Any], np.ndarray]) -> bool:
+    return np.array_equal(call(kernels), call(reference))
+
+
+_CHECKS: dict[str, Callable[[], bool]] = {
+    "noise, kernel and twin": _noise,
+    "candidates, kernel and twin": _perturb,
+    "weighted sum, kernel and twin": _weighted_sum,
+    "filter, kernel and twin": _filter,
+    "episodes of CartPole-v1, kernel and twin": _rollouts,
+    "episodes of CartPole-v1, kernel and Gymnasium": _gymnasium,
+    "training, one thread and all": _threads,
+    "a model saved, loaded and trained on": _files,
+}
