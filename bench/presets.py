@@ -1,7 +1,7 @@
 """What the preset "tuned" reaches: `python -m bench.presets [ENV ...]`, about an hour on two CPUs for all of them.
 
 Each of five seeds trains as `fastars train ENV` does, for the same steps: the policy is evaluated 25 times on the way, and the best
-one is kept. At the end the best and the last policy are evaluated on 100 fresh episodes. All of it, seeds that failed too, stands in
+one is kept. At the end the best and the last policy are evaluated on 100 fresh episodes. All of it, seeds that failed too, is in
 `results/presets.json`; means and deviations over the seeds go into `fastars/presets/results.toml`, which the package reads.
 """
 
@@ -34,8 +34,8 @@ ENVS = (
 )
 _HEAD = """\
 # What the preset "tuned" reaches: written by `python -m bench.presets` from bench/results/presets.json, never by hand.
-# A run of `total_timesteps` steps with each of `n_seeds` seeds; the returns are means of 100 fresh episodes of its best policy (and of
-# its last one), and these are their mean and deviation over the seeds. `seconds`: of training, the median, on `threads` threads.
+# A run of `total_timesteps` steps with each of `n_seeds` seeds; the returns are those of its best policy (and of its last one) in
+# 100 fresh episodes, their mean and deviation over the seeds. `seconds`: of training, the median, on `threads` threads.
 """
 
 

@@ -31,7 +31,7 @@ class Progress:
         self._start = self._shown = time.perf_counter()
 
     def update(self, steps: int, fraction: float, best_return: float, apart: float = 0.0) -> None:
-        """Show where the run is, if it is time to: `fraction` of it is done. Of its seconds, `apart` went into evaluations and files."""
+        """Show where the run is, if it is time to: `fraction` of it is done. `apart`: seconds that went into evaluations and files."""
         now = time.perf_counter()
         if now - self._shown < self._interval:
             return
@@ -55,7 +55,9 @@ def progress(console: Console, total: int, done: tuple[int, float] = (0, 0.0), i
 
     columns = BarColumn(bar_width=20), TaskProgressColumn(), TextColumn("{task.fields[state]}")
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=1.0, completed=done[1], state=f"{count(done[0])} of {count(total)} steps")
+        task = bar.add_task("", total=1.0, state=f"{count(done[0])} of {count(total)} steps")
+
+        bar.update(task, completed=done[1])
 
         def show(steps: int, fraction: float, rate: float, best_return: float, left: float) -> None:
             bar.update(task, completed=fraction, state=_state(f"{count(steps)} steps", rate, best_return, left))

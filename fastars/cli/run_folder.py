@@ -193,7 +193,8 @@ def save_arrays(path: Path, **arrays: Any) -> None:
     from fastars._atomic import write_atomically
 
     content = io.BytesIO()
-    np.savez(content, **{name: np.asarray(array) for name, array in arrays.items()})
+    columns: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+    np.savez(content, **columns)
     write_atomically(path, [content.getvalue()])
 
 
