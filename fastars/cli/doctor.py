@@ -87,7 +87,7 @@ def _version(package: str) -> str | None:
 
 
 def _extra(extra: str, modules: tuple[str, ...]) -> str:
-    """ "installed", or what installs it."""
+    """Whether an extra is installed, or what installs it."""
     missing = [name for name in modules if find_spec(name) is None]
     return f'{", ".join(missing)} missing: pip install "fastars[{extra}]"' if missing else "installed"
 
@@ -101,12 +101,7 @@ def _threads() -> dict[str, Any]:
         layer = str(numba.threading_layer())
     except ValueError:
         layer = "not started"
-    found: dict[str, Any] = {
-        "cpus": os.cpu_count(),
-        "allowed": available_cpus(),
-        "numba_threads": numba.get_num_threads(),
-        "layer": layer,
-    }
+    found: dict[str, Any] = {"cpus": os.cpu_count(), "allowed": available_cpus(), "layer": layer}
     if (quota := _quota()) is not None:
         found["quota"] = quota
     return found
@@ -135,9 +130,8 @@ def _cache() -> dict[str, Any]:
 
 def _print(found: dict[str, Any]) -> None:
     out, threads, cache = console(), found["threads"], found["cache"]
-    limits = (
-        f", a quota of {threads['quota']:g} CPUs: try --n-threads {max(int(threads['quota']), 1)}" if "quota" in threads else ""
-    )
+    quota = threads.get("quota")
+    limits = f", a quota of {quota:g} CPUs: try --n-threads {max(int(quota), 1)}" if quota else ""
     facts = {
         "versions": ", ".join(f"{name} {text}" for name, text in found["versions"].items()),
         "system": found["system"],
@@ -177,9 +171,8 @@ class Warmup:
         for name in names:
             _warm(name)
         kept = f"kept in {directory}" if directory else "not kept: there is no folder that only you can write"
-        print(
-            f"Kernels of {len(names)} environment{'' if len(names) == 1 else 's'} in {duration(time.perf_counter() - start)}, {kept}"
-        )
+        environments = f"{len(names)} environment{'' if len(names) == 1 else 's'}"
+        console().print(f" Kernels of {environments} in {duration(time.perf_counter() - start)}, {kept}", soft_wrap=True)
         return 0
 
 

@@ -85,9 +85,8 @@ def _files() -> bool:
     model = ARS("LinearPolicy", "CartPole-v1", seed=7, n_threads=1).learn(1)
     with tempfile.TemporaryDirectory() as folder:
         model.save(path := Path(folder) / "model.zip")
-        return np.array_equal(
-            ARS.load(path).learn(1, reset_num_timesteps=False).theta, model.learn(1, reset_num_timesteps=False).theta
-        )
+        loaded = ARS.load(path)
+    return np.array_equal(*(each.learn(1, reset_num_timesteps=False).theta for each in (loaded, model)))
 
 
 def _equal_bits(call: Callable[[Any], np.ndarray]) -> bool:
