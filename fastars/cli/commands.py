@@ -14,6 +14,7 @@ import tyro
 from fastars.cli import WrongUseError
 from fastars.cli.doctor import Doctor, Warmup
 from fastars.cli.environment import described, environment, named, parse_kwargs
+from fastars.cli.original import translated
 from fastars.cli.plan import Plan
 from fastars.cli.report import print_environments, print_evaluation
 from fastars.cli.resume import Resume
@@ -113,11 +114,15 @@ class Train:
     def _model(self) -> ARS:
         kwargs = parse_kwargs(item for items in self.env_kwargs for item in items)
         from fastars.ars import ARS
+        from fastars.envs import compiled_env_ids
 
         env = environment(self.env, kwargs)
         settings = self.settings.resolved()
         settings.setdefault("policy", "LinearPolicy")
-        model = ARS(env=env, seed=self.seed, n_threads=self.n_threads, n_workers=self.n_workers, backend=self.backend, **settings)
+        # The original's --n_workers stands for either: for threads of kernels, or for processes.
+        is_either = self.n_workers == self.n_threads and self.env in compiled_env_ids()
+        n_workers = 1 if is_either else self.n_workers
+        model = ARS(env=env, seed=self.seed, n_threads=self.n_threads, n_workers=n_workers, backend=self.backend, **settings)
         if hasattr(env, "close"):
             env.close()
         return model
@@ -209,7 +214,7 @@ def parse(arguments: Sequence[str]) -> Any:
         "Augmented Random Search in compiled kernels. Begin with `fastars train CartPole-v1`. "
         "Besides, --version prints the version, and --traceback where an error came from."
     )
-    return tyro.extras.subcommand_cli_from_dict(commands, prog="fastars", description=description, args=list(arguments))
+    return tyro.extras.subcommand_cli_from_dict(commands, prog="fastars", description=description, args=translated(arguments))
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ class Progress:
         self._start = self._shown = time.perf_counter()
 
     def update(self, steps: int, fraction: float, best_return: float, apart: float = 0.0) -> None:
-        """Show where the run is, if it is time to. `fraction`: done of it; `apart`: seconds that went into evaluations and files."""
+        """Show where the run is, if it is time to. `fraction`: of it done; `apart`: seconds spent on evaluations and files."""
         now = time.perf_counter()
         if now - self._shown < self._interval:
             return

@@ -71,7 +71,7 @@ def print_training(
     best_return = max(float(rollouts.returns.mean()) for _, rollouts in policies.values())
     facts = {
         "environment": described(model.env_id, model.env_kwargs) + _verdict(best_return, threshold),
-        "algorithm": f"ARS {config.variant} with {top}{config.n_delta} directions, seed {model.seed}",
+        "algorithm": f"ARS {config.variant} with {top}{config.n_delta} direction{'' if config.n_delta == 1 else 's'}, seed {model.seed}",
         "rollouts": model.sampler.description,
         "training": f"{model.num_timesteps:,} steps{resumed} in {speed}, {iterations}",
         "evaluation": episodes,

@@ -86,7 +86,8 @@ def _files() -> bool:
     with tempfile.TemporaryDirectory() as folder:
         model.save(path := Path(folder) / "model.zip")
         loaded = ARS.load(path)
-    return np.array_equal(*(each.learn(1, reset_num_timesteps=False).theta for each in (loaded, model)))
+    one, other = (each.learn(1, reset_num_timesteps=False).theta for each in (loaded, model))
+    return np.array_equal(one, other)
 
 
 def _equal_bits(call: Callable[[Any], np.ndarray]) -> bool:

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from fastars.cli.original import PRESET
+
 
 def option(metavar: str, default: str) -> Any:
     """An option whose help says in words what holds where it is not given."""
@@ -83,6 +85,10 @@ class Settings:
         given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
         if "variant" not in given:
             given.setdefault("preset", "tuned")
+            if given["preset"] == PRESET:
+                given.setdefault("normalize_observations", True)
+        if given.get("preset") == PRESET:  # the defaults of its command line
+            given.setdefault("delta_std", 0.03)
         names = [name for name in ("net_arch", "activation_fn", "with_bias", "squash_output") if name in given]
         if names:
             given["policy_kwargs"] = {name: given.pop(name) for name in names}

@@ -97,7 +97,7 @@ class Run:
                 pass
             finally:
                 self.record.save(self.model)
-                log.close()
+                log.close(self.model)
         if self._interrupts.exit_code:
             raise Interrupted(
                 f"interrupted after {self.model.num_timesteps:,} steps; the policy is in {self.folder / MODEL}",
@@ -116,9 +116,9 @@ class Run:
 
             def after(local: dict[str, Any], _: dict[str, Any]) -> bool:
                 log.write_episodes(local["rollouts"])
-                return self._after_iteration(shown)
+                return self._after_iteration(log, shown)
 
-            if self._began_at and not self._after_iteration(shown):  # what was due when the run was stopped
+            if self._began_at and not self._after_iteration(log, shown):  # what was due when the run was stopped
                 return
             if not self._has_trained:
                 left = total - self._began_at
@@ -127,13 +127,15 @@ class Run:
             if self.record.evaluated_at != self.model.num_timesteps and not self._interrupts.exit_code:
                 self.record.evaluate(self.model)
 
-    def _after_iteration(self, shown: Progress) -> bool:
+    def _after_iteration(self, log: RunLog, shown: Progress) -> bool:
         """False to stop."""
         steps = self.model.num_timesteps
-        if steps >= self._next_evaluation and not self._interrupts.exit_code:
+        if not self._interrupts.exit_code:
             start = time.perf_counter()
-            self._plan_evaluation(steps)
-            self.record.evaluate(self.model)
+            log.after_iteration(self.model)
+            if steps >= self._next_evaluation:
+                self._plan_evaluation(steps)
+                self.record.evaluate(self.model)
             self._apart += time.perf_counter() - start
         is_kept = self.checkpoints.is_due(steps)
         if is_kept or time.perf_counter() >= self._next_save:
