@@ -51,7 +51,7 @@ def main(args: Sequence[str] | None = None) -> int:
         if with_traceback:
             traceback.print_exc()
         _say(f"error: {_in_one_line(error)}")
-        return 2 if isinstance(error, WrongUseError) else 1
+        return 2 if isinstance(error, WrongUseError) or _names_an_extra(error) else 1
 
 
 def _run(arguments: list[str]) -> int:
@@ -70,9 +70,14 @@ def _run(arguments: list[str]) -> int:
 def _in_one_line(error: Exception) -> str:
     """What went wrong, for a user; of an error that fastars did not expect, also how to see where."""
     text = " ".join(str(error).split())
-    if isinstance(error, (WrongUseError, ValueError, OSError)) and text:
+    if text and (isinstance(error, (WrongUseError, ValueError, OSError)) or _names_an_extra(error)):
         return text
     return f"{type(error).__name__}{': ' if text else ''}{text} (--traceback shows where)"
+
+
+def _names_an_extra(error: Exception) -> bool:
+    """Whether what is missing is an optional package: to ask for what needs it is wrong use."""
+    return isinstance(error, ImportError) and 'pip install "fastars[' in str(error)
 
 
 def _say(text: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from fastars._extras import need
 from fastars.cli import WrongUseError
 from fastars.cli.doctor import Doctor, Warmup
 from fastars.cli.environment import described, environment, named, parse_kwargs
@@ -76,6 +77,8 @@ class Train:
         """Train; the exit code."""
         if self.run_folder is not None:
             refuse_used_folder(self.run_folder)
+        if self.tensorboard:
+            need("tensorboardX", "tensorboard", "--tensorboard")
         with _wrong_use():
             self._plan(most_steps=1)  # what is wrong with it is said before anything is compiled
             model = self._model()

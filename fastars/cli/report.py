@@ -63,7 +63,7 @@ def print_training(
     for name, (policy, rollouts) in policies.items():
         table.add_row(name, f"{policy.num_timesteps:,}", *_summary(rollouts))
     top = f"the top {config.n_top} of " if config.n_top != config.n_delta else ""
-    iterations = f"{model.iteration:,} iteration{'' if model.iteration == 1 else 's'}"
+    iterations = _counted(model.iteration, "iteration")
     before, seconds = time_spent
     new = model.num_timesteps - before
     resumed = f", of them {new:,}" if before and new else ""
@@ -71,7 +71,7 @@ def print_training(
     best_return = max(float(rollouts.returns.mean()) for _, rollouts in policies.values())
     facts = {
         "environment": described(model.env_id, model.env_kwargs) + _verdict(best_return, threshold),
-        "algorithm": f"ARS {config.variant} with {top}{config.n_delta} direction{'' if config.n_delta == 1 else 's'}, seed {model.seed}",
+        "algorithm": f"ARS {config.variant} with {top}{_counted(config.n_delta, 'direction')}, seed {model.seed}",
         "rollouts": model.sampler.description,
         "training": f"{model.num_timesteps:,} steps{resumed} in {speed}, {iterations}",
         "evaluation": episodes,
@@ -85,6 +85,10 @@ def print_training(
     out.print("\n Replay it in plain Gymnasium:  ", end="")
     command = ["fastars", "eval", str(folder), *named]
     out.print(shlex.join(command), style="bold", soft_wrap=True)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _tasks(model: ARS, policies: Mapping[str, tuple[ARS, Rollouts]]) -> dict[str, str]:

@@ -1,0 +1,126 @@
+"""`fastars doctor` and `fastars warmup`."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_cli import only_error, run
+
+import fastars
+from fastars import kernels
+from fastars.cli import doctor, main, selfcheck
+from fastars.config import make_config
+
+
+@pytest.fixture(scope="module")
+def examined():
+    return doctor.examine()
+
+
+def test_all_is_well_here(examined):
+    assert examined["problems"] == []
+    assert set(examined["checks"].values()) == {"ok"}
+    assert examined["versions"]["fastars"] == fastars.__version__
+    assert examined["threads"]["allowed"] >= 1
+
+
+def test_its_json_is_what_it_found(tmp_path):
+    result = run("doctor", "--json", cwd=tmp_path)
+    assert result.returncode == 0
+    found = json.loads(result.stdout)
+    assert list(found) == ["versions", "system", "threads", "cache", "extras", "checks", "seconds", "problems"]
+    assert set(found["checks"].values()) == {"ok"}
+    assert list(tmp_path.iterdir()) == []
+
+
+WRONG = {
+    "noise_table": ["noise, kernel and twin"],
+    "perturb": ["candidates, kernel and twin"],
+    "weighted_sums": ["weighted sum, kernel and twin"],
+    "merge_moments": ["filter, kernel and twin"],
+    "filter_from_moments": ["filter, kernel and twin"],
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_kernel_that_computes_something_else_is_found(name, monkeypatch):
+    kernel = getattr(kernels, name)
+
+    def wrong(*args):
+        first, *rest = result if isinstance(result := kernel(*args), tuple) else (result,)
+        changed = first + 1e-6
+        return (changed, *rest) if rest else changed
+
+    monkeypatch.setattr(kernels, name, wrong)
+    found = selfcheck.self_checks()
+    assert [check for check, outcome in found.items() if outcome != "ok" and "kernel and twin" in check] == WRONG[name]
+
+
+def test_an_environment_that_pays_otherwise_is_found(monkeypatch):
+    evaluate = fastars.ARS.evaluate
+
+    def wrong(self, *args, **kwargs):
+        rollouts = evaluate(self, *args, **kwargs)
+        return rollouts._replace(returns=rollouts.returns + (self.backend == "numba"))
+
+    monkeypatch.setattr(fastars.ARS, "evaluate", wrong)
+    found = selfcheck.self_checks()
+    assert found["episodes of CartPole-v1, kernel and twin"] == "the results differ"
+    assert found["episodes of CartPole-v1, kernel and Gymnasium"] == "the results differ"
+
+
+def test_what_is_wrong_is_said_and_is_exit_code_1(monkeypatch, capsys):
+    monkeypatch.setattr(selfcheck, "_CHECKS", {"sums": lambda: False, "moons": lambda: 1 / 0, "suns": lambda: True})
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert "sums                                            the results differ\n" in said
+    assert "2 problems: sums: the results differ; moons: ZeroDivisionError: division by zero, in " in said
+
+
+def test_a_cache_that_is_not_kept_is_a_problem(monkeypatch):
+    monkeypatch.setattr("fastars._jit.cache_directory", lambda: None)
+    monkeypatch.setenv("FASTARS_CACHE_DIR", "/everybodys")
+    assert doctor._cache()["problem"].startswith("kernels are not kept: /everybodys can't be written, or others than you may")
+    monkeypatch.setattr(selfcheck, "_CHECKS", {})
+    assert doctor.examine()["problems"] == [doctor._cache()["problem"]]
+
+
+def test_a_missing_extra_is_no_problem_and_says_what_installs_it(monkeypatch):
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "matplotlib" else object())
+    assert doctor._extra("plot", ("matplotlib",)) == 'matplotlib missing: pip install "fastars[plot]"'
+    assert doctor._extra("cli", ("tyro", "rich")) == "installed"
+
+
+@pytest.mark.parametrize(("text", "quota"), [("max 100000\n", None), ("150000 100000\n", 1.5), ("nothing", None)])
+def test_the_quota_of_a_container_is_read(text, quota, tmp_path, monkeypatch):
+    (tmp_path / "cpu.max").write_text(text)
+    monkeypatch.setattr(doctor, "_QUOTA", tmp_path / "cpu.max")
+    assert doctor._quota() == quota
+
+
+def test_warmup_says_what_took_how_long_and_where_it_is_kept(tmp_path):
+    result = run("warmup", "CartPole-v1", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert re.match(r" CartPole-v1 +[\d.]+ s\n Kernels of 1 environment in [\d.]+ s, kept in /", result.stdout)
+
+
+def test_warmup_makes_the_kernels_that_training_takes(tmp_path, monkeypatch):
+    warmed = []
+    monkeypatch.setattr("fastars.cli.training.warm_up", lambda model: warmed.append((model.env_id, model.config, model.preset)))
+    assert main(["warmup"]) == 0
+    assert [name for name, _, _ in warmed] == [name for name in fastars.compiled_env_ids("classic") if name != "CartPole-v0"]
+    assert all(config == make_config("tuned", None, name, seed=0) for name, config, _ in warmed)
+
+
+def test_warmup_of_what_is_not_compiled_is_wrong_use(tmp_path):
+    result = run("warmup", "FrozenLake-v1", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "FrozenLake-v1 is no compiled environment" in only_error(result)
+
+
+def test_no_name_of_the_user_is_in_a_report(examined):
+    text = json.dumps({name: value for name, value in examined.items() if name != "cache"})
+    assert Path.home().name == "root" or Path.home().name not in text
+    assert np.isfinite(examined["seconds"])
