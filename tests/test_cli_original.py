@@ -9,7 +9,7 @@ from fastars import ARS
 from fastars.cli import WrongUseError, commands, main
 from fastars.cli.original import translated
 
-THEIRS = "train --preset modestyachts --env_name CartPole-v1".split()
+THEIRS = ["train", "--preset", "modestyachts", "--env_name", "CartPole-v1"]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def trained(tmp_path_factory):
 
 def test_the_log_has_the_originals_columns_and_a_row_per_ten_iterations(trained):
     header, rows = log_of(trained)
-    assert header == "Time Iteration AverageReward StdRewards MaxRewardRollout MinRewardRollout timesteps".split()
+    assert header == ["Time", "Iteration", "AverageReward", "StdRewards", "MaxRewardRollout", "MinRewardRollout", "timesteps"]
     assert [row[1] for row in rows] == [10, 20, 30]
     for seconds, _, mean, std, most, least, steps in rows:
         assert least < mean < most
