@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import time
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastars._atomic import write_atomically
 from fastars.cli.original import PRESET, OriginalFiles
 from fastars.logger import Logger
+from fastars.monitor import EpisodeWriter
 
 if TYPE_CHECKING:
     from fastars._structs import Rollouts
@@ -27,12 +26,10 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, plan: Plan, model: ARS, evaluated_at: int | None = None) -> None:
-        self._start = time.perf_counter()
-        self._monitor: Any = None
+        self._monitor: EpisodeWriter | None = None
         self._original: OriginalFiles | None = None
         goes_on = evaluated_at is not None
         seconds = cut_progress(folder / PROGRESS, model.num_timesteps, evaluated_at) if evaluated_at is not None else 0.0
-        self._start -= seconds
         if model.preset == PRESET:
             self._original = OriginalFiles(folder, model, plan, goes_on, seconds)
         formats: list[Any] = ["csv", *(["tensorboard"] if plan.tensorboard else [])]
@@ -40,12 +37,12 @@ class RunLog:
         if plan.monitor:
             if goes_on:
                 cut_monitor(folder / MONITOR, model.num_episodes)
-            self._monitor = import_module("fastars.monitor").EpisodeWriter(folder / MONITOR, model.env_id, append=goes_on)
+            self._monitor = EpisodeWriter(folder / MONITOR, model.env_id, append=goes_on)
 
     def write_episodes(self, rollouts: Rollouts) -> None:
         """A row for each episode of an iteration."""
         if self._monitor is not None:
-            self._monitor.write(rollouts.returns, rollouts.lengths, time.perf_counter() - self._start)
+            self._monitor.write(rollouts.returns, rollouts.lengths)
 
     def after_iteration(self, model: ARS) -> None:
         """What the original logs of the policy itself, from time to time."""

@@ -10,13 +10,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gymnasium
 
 from fastars import __version__
 from fastars._structs import FAILED
 from fastars.ars import ARS
+from fastars.callbacks import BaseCallback
 from fastars.cli.environment import changed_kwargs
 from fastars.cli.interrupts import Interrupted, Interrupts
 from fastars.cli.plan import CONFIG, SCHEMA, Plan
@@ -29,6 +30,8 @@ from fastars.envs import compiled_env_ids, make
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from fastars._structs import Rollouts
 
 FINAL_SEED = 0  # the final evaluation's episodes; `fastars eval` replays the same, in their order
 _SAVE_INTERVAL = 30.0  # seconds
@@ -113,35 +116,40 @@ class Run:
         with progress(errors, total, (self._began_at, self._fraction()), self._is_shown) as shown:
             self._next_save = time.perf_counter() + _SAVE_INTERVAL
             start = time.perf_counter()
-
-            def after(local: dict[str, Any], _: dict[str, Any]) -> bool:
-                log.write_episodes(local["rollouts"])
-                return self._after_iteration(log, shown)
-
-            if self._began_at and not self._after_iteration(log, shown):  # what was due when the run was stopped
-                return
+            watcher = _Iterations(lambda: self._between(log, shown), lambda rollouts: self._after(log, rollouts))
             if not self._has_trained:
                 left = total - self._began_at
-                self.model.learn(left, after, log_interval=self.plan.log_interval, reset_num_timesteps=False)
+                self.model.learn(left, watcher, log_interval=self.plan.log_interval, reset_num_timesteps=False)
+            self._between(log, shown)
             self.seconds = time.perf_counter() - start - self._apart
-            if self.record.evaluated_at != self.model.num_timesteps and not self._interrupts.exit_code:
+            if self.record.evaluated_at != self.model.num_timesteps:
                 self.record.evaluate(self.model)
 
-    def _after_iteration(self, log: RunLog, shown: Progress) -> bool:
-        """False to stop."""
-        steps = self.model.num_timesteps
-        if not self._interrupts.exit_code:
-            start = time.perf_counter()
-            log.after_iteration(self.model)
-            if steps >= self._next_evaluation:
-                self._plan_evaluation(steps)
-                self.record.evaluate(self.model)
-            self._apart += time.perf_counter() - start
+    def _after(self, log: RunLog, rollouts: Rollouts) -> bool:
+        """After the update of an iteration; False to stop."""
+        log.write_episodes(rollouts)
+        return not self._interrupts.exit_code and not self._has_trained
+
+    def _between(self, log: RunLog, shown: Progress) -> None:
+        """Between two iterations, when the one before is in the log; also what was due when the run was stopped."""
+        if self.model.iteration == 0:
+            return
+        self._stop_if_interrupted()
+        steps, start = self.model.num_timesteps, time.perf_counter()
+        log.after_iteration(self.model)
+        if steps >= self._next_evaluation:
+            self.record.evaluate(self.model)
+            self._plan_evaluation(steps)
         is_kept = self.checkpoints.is_due(steps)
         if is_kept or time.perf_counter() >= self._next_save:
             self._save(is_kept)
+        self._apart += time.perf_counter() - start
         shown.update(steps, self._fraction(), self.record.best_return, self._apart)
-        return not self._interrupts.exit_code and not self._has_trained
+        self._stop_if_interrupted()
+
+    def _stop_if_interrupted(self) -> None:
+        if self._interrupts.exit_code:
+            raise Interrupted("interrupted", self._interrupts.exit_code)
 
     def _fraction(self) -> float:
         """How much of the training is done, from 0 to 1."""
@@ -155,7 +163,6 @@ class Run:
 
     def _save(self, as_checkpoint: bool) -> None:
         """Save the run so far. A full disk is no reason to lose it: at its end, the disk may have room again."""
-        start = time.perf_counter()
         try:
             self.record.save(self.model)
             if as_checkpoint:
@@ -163,7 +170,6 @@ class Run:
         except OSError as error:
             warnings.warn(f"the run could not be saved, training goes on: {error}", RuntimeWarning, stacklevel=2)
         self._next_save = time.perf_counter() + _SAVE_INTERVAL
-        self._apart += time.perf_counter() - start
 
     def _config(self) -> str:
         """The text of `config.toml`: all that decides the run."""
@@ -203,6 +209,20 @@ class Run:
         threshold = None if changed or is_weighted else gymnasium.spec(self.model.env_id).reward_threshold
         time_spent = self._began_at, self.seconds
         print_training(self.model, evaluated, threshold, time_spent, episodes, self.folder, self.named)
+
+
+class _Iterations(BaseCallback):
+    """Calls a function before each iteration, and one after its update that may say stop."""
+
+    def __init__(self, before: Callable[[], None], after: Callable[[Rollouts], bool]) -> None:
+        super().__init__()
+        self._before, self._after = before, after
+
+    def _on_rollout_start(self) -> None:
+        self._before()
+
+    def _on_step(self) -> bool:
+        return self._after(self.locals["rollouts"])
 
 
 def warm_up(model: ARS) -> None:
