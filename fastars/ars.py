@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import fastars
-from fastars import kernels, model_file, reference
+from fastars import exchange, kernels, model_file, reference
 from fastars._rng import STREAM_EVALUATION, STREAM_WEIGHTS
 from fastars._signals import HeldSignals
 from fastars._structs import FAILED, UNSTABLE, FloatArray, Rollouts, empty_rollouts
@@ -696,6 +696,7 @@ class ARS(Surface):
         custom_objects: Mapping[str, Any] | None = None,
         print_system_info: bool = False,
         force_reset: bool = True,
+        trust: bool = False,
         **settings: Any,
     ) -> ARS:
         """A model from a file that `save` wrote, or that stable-baselines3-contrib's ARS did. Nothing in the file is executed.
@@ -712,6 +713,8 @@ class ARS(Surface):
             Its "learning_rate" (or "lr_schedule") and "delta_std" (or "delta_std_schedule") are used as if they were given by name.
         device, force_reset
             Without effect.
+        trust : bool
+            Also read the pickle of a `VecNormalize` that stable-baselines3 put beside its model (`fastars.exchange.read`).
         print_system_info : bool
             Print the versions of Python and packages.
         **settings
@@ -730,6 +733,9 @@ class ARS(Surface):
         for name, value in (custom_objects or {}).items():
             if name in _CUSTOM_OBJECTS:
                 settings.setdefault(_CUSTOM_OBJECTS[name], value)
+        if exchange.is_foreign(path):
+            trained = exchange.read(path, trust)
+            return exchange.to_model(trained, env, model_class=cls, **settings)
         model: ARS = model_file.load(cls, path, env, settings)
         return model
 

@@ -332,8 +332,8 @@ def _table(values: dict[str, Any]) -> str:
 class _TensorBoard:
     """Events that TensorBoard shows, all numbers of a row in one.
 
-    They are written by the thread that trains: tensorboardX's `SummaryWriter` hands them to another one, which a crash or a reader can
-    be faster than; and number by number, by its `add_scalar`, a row takes several times as long.
+    They are written by the thread that trains: tensorboardX's `SummaryWriter` hands them to another one, which a crash or a reader
+    can be faster than; and number by number, by its `add_scalar`, a row takes several times as long.
     """
 
     _is_closed = True

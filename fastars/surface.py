@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import gymnasium
 import numpy as np
 
+from fastars import checkpoint, exchange
 from fastars._structs import FloatArray, Rollouts
 from fastars.envs import CompiledEnv, environment, make
 from fastars.kernels.policy import layer_sizes
 from fastars.logger import Logger, configure, tb_log_folder
+from fastars.model_file import weights_in
 from fastars.policy import Policy
 from fastars.samplers.compiled import at_least_one
 from fastars.vec_env import Given, taken, training_env
@@ -181,9 +183,11 @@ class Surface:
 
     def _parameters_in(self, path: Any) -> dict[str, Any]:
         """The parameters of a model in a file."""
-        from fastars.model_file import weights_in
-
-        return {"policy": dict(self._named_weights(weights_in(path, self.policy.weights.size)))}
+        n_weights = self.policy.weights.size
+        weights = exchange.read(path).weights if exchange.is_foreign(path) else weights_in(path, n_weights)
+        if weights.size != n_weights:
+            raise ParameterMismatchError(f"{checkpoint.name_of(path)}: it has {weights.size} weights, the policy has {n_weights}")
+        return {"policy": dict(self._named_weights(weights))}
 
     def _named_weights(self, weights: FloatArray) -> Iterator[tuple[str, FloatArray]]:
         """Views of flat weights, by name: modules 0, 2, 4, ... are linear, those between them what hidden units do."""

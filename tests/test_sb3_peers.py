@@ -310,6 +310,29 @@ def test_parameters_go_from_theirs_to_ours_and_back():
     assert np.array_equal(back.predict(observations)[0], theirs.predict(observations)[0])
 
 
+def test_their_file_is_loaded_and_gone_on_with(tmp_path):
+    settings = {"n_delta": 3, "n_top": 2, "learning_rate": 0.07, "delta_std": 0.2, "zero_policy": False, "seed": 5}
+    theirs = sb3_contrib.ARS("LinearPolicy", "CartPole-v1", policy_kwargs={"with_bias": True}, **settings)
+    theirs.learn(200)
+    theirs.save(tmp_path / "theirs")
+    ours = ARS.load(tmp_path / "theirs", env="CartPole-v1")
+    observations = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    assert np.array_equal(ours.predict(observations)[0], theirs.predict(observations)[0])
+    assert (ours.n_delta, ours.n_top, ours.learning_rate, ours.delta_std, ours.num_timesteps) == (
+        3,
+        2,
+        0.07,
+        0.2,
+        theirs.num_timesteps,
+    )
+    ours.learn(100, reset_num_timesteps=False)
+    other = small(policy_kwargs={"with_bias": True})
+    other.set_parameters(str(tmp_path / "theirs.zip"))
+    assert np.array_equal(other.theta, theirs.weights.numpy())
+    with pytest.raises(RuntimeError, match="it has 10 weights, the policy has 8"):
+        small().set_parameters(tmp_path / "theirs.zip")
+
+
 @both
 def test_too_many_top_directions_are_a_warning(algorithm):
     with pytest.warns(UserWarning, match="n_top"):

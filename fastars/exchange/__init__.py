@@ -21,7 +21,7 @@ from fastars.exchange import arrays, onnx, original, sb3
 from fastars.exchange.archives import Archive, content, name_of, reading
 from fastars.exchange.trained import TrainedPolicy, to_model
 
-__all__ = ["TrainedPolicy", "arrays", "onnx", "original", "read", "sb3", "to_model"]
+__all__ = ["TrainedPolicy", "arrays", "is_foreign", "onnx", "original", "read", "sb3", "to_model"]
 
 
 def read(path: Any, trust: bool = False, vec_normalize: Any = None) -> TrainedPolicy:
@@ -65,6 +65,19 @@ def read(path: Any, trust: bool = False, vec_normalize: Any = None) -> TrainedPo
             return original.read(archive)
     hint = ": it is a model of fastars, which ARS.load reads" if "manifest.json" in archive.names else ""
     raise CheckpointError(f"{name_of(path)}: no file of stable-baselines3-contrib, of the original ARS or of plain arrays{hint}")
+
+
+def is_foreign(path: Any) -> bool:
+    """Whether it is a file that `read` knows, and no model of fastars."""
+    if not hasattr(path, "read"):
+        path = _existing(Path(path))
+        if not path.is_file():
+            return False
+    try:
+        names = Archive(content(path)).names
+    except CheckpointError:
+        return False
+    return any(kind.is_one(names) for kind in (sb3, arrays, original))
 
 
 def _existing(path: Path) -> Path:
