@@ -1,0 +1,250 @@
+"""RLlib's `ARS`: `train()` runs one iteration and gives a result with RLlib's keys."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastars
+from fastars import checkpoint
+from fastars._structs import FloatArray, Rollouts
+from fastars.rllib.config import ARSConfig
+
+_MODEL, _COUNTS = "model.zip", "algorithm.zip"
+_POLICY_ID = "default_policy"
+_STREAM = 0x52  # of episodes that evaluate, apart from those of training
+
+
+class ARS:
+    """RLlib's ARS over `fastars.ARS`, without Ray.
+
+    What RLlib got wrong is not copied: workers draw different directions with a seed, too; `episode_reward_mean` is never NaN (the
+    first iteration evaluates, whatever `eval_prob` says, and later ones carry the last mean on); to act on an observation does not
+    change the filter; `restore` goes on bit for bit.
+
+    Parameters
+    ----------
+    config : ARSConfig or dict
+        RLlib's keys.
+    env : str, callable or class, optional
+        Instead of the one in `config`.
+
+    Attributes
+    ----------
+    model : fastars.ARS
+        What trains.
+    iteration : int
+        Iterations done.
+    """
+
+    def __init__(self, config: ARSConfig | Mapping[str, Any] | None = None, env: Any = None, **_: Any) -> None:
+        own = config.copy() if isinstance(config, ARSConfig) else ARSConfig().update_from_dict(config or {})
+        if env is not None:
+            own.env = env
+        arguments = own.arguments()
+        self._config = own
+        self.model = fastars.ARS(**arguments)
+        if not self.model.is_compiled and own.num_rollout_workers > 1:
+            self.model.close()
+            self.model = fastars.ARS(**{**arguments, "seed": self.model.seed}, n_workers=own.num_rollout_workers)
+        self._rewards: list[float] = []  # mean returns of the iterations that evaluated, the last ones
+        self._length = 0.0  # mean length of the last episodes that evaluated
+        self._timesteps = 0
+        self._seconds = 0.0
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings."""
+        return self._config.to_dict()
+
+    @property
+    def iteration(self) -> int:
+        """Iterations done."""
+        return self.model.iteration
+
+    training_iteration = iteration
+
+    def train(self) -> dict[str, Any]:
+        """One iteration.
+
+        Returns
+        -------
+        dict
+            `episode_reward_mean`, `episode_len_mean` (also under `sampler_results`) of the unperturbed policy;
+            `timesteps_this_iter`, `timesteps_total`, `episodes_total`, `training_iteration`, `time_this_iter_s`, `time_total_s`,
+            `done`, `config`; and `info` with `weights_norm` and `grad_norm` (sums of squares), `weights_std`, `update_ratio`
+            (infinite if the weights were 0), `episodes_this_iter`, `episodes_so_far`.
+        """
+        start, model = time.perf_counter(), self.model
+        self._evaluate_sometimes()
+        steps, episodes = model.num_timesteps, model.num_episodes
+        model.learn(1, reset_num_timesteps=False)
+        this_iter = model.num_timesteps - steps
+        self._timesteps += this_iter
+        seconds = time.perf_counter() - start
+        self._seconds += seconds
+        means = {"episode_reward_mean": float(np.mean(self._rewards)), "episode_len_mean": self._length}
+        return {
+            **means,
+            "sampler_results": dict(means),
+            "episodes_total": model.num_episodes,
+            "timesteps_this_iter": this_iter,
+            "timesteps_total": self._timesteps,
+            "num_env_steps_sampled": self._timesteps,
+            "training_iteration": model.iteration,
+            "time_this_iter_s": seconds,
+            "time_total_s": self._seconds,
+            "done": False,
+            "date": datetime.now().strftime("%Y-%m-%d_%H-%M-%S"),
+            "timestamp": int(time.time()),
+            "pid": os.getpid(),
+            "hostname": socket.gethostname(),
+            "config": self.config,
+            "info": self._info(model.num_episodes - episodes),
+        }
+
+    def _info(self, n_episodes: int) -> dict[str, Any]:
+        record, theta = self.model.record, self.model.theta
+        ratio = record["train/update_ratio"]
+        return {
+            "weights_norm": float(np.square(theta).sum()),
+            "weights_std": float(np.std(theta)),
+            "grad_norm": float(record["train/grad_norm_sq"] or 0.0),
+            "update_ratio": math.inf if ratio is None else float(ratio),
+            "episodes_this_iter": n_episodes,
+            "episodes_so_far": self.model.num_episodes,
+        }
+
+    def _evaluate_sometimes(self) -> None:
+        """Episodes of the policy as it is: of each that RLlib begins, with probability `eval_prob`. The first iteration has one."""
+        stream = np.random.SeedSequence(self.model.seed, spawn_key=(_STREAM, self.model.iteration))
+        generator = np.random.Generator(np.random.PCG64(stream))
+        n_episodes = int(generator.negative_binomial(self.model.n_delta, 1.0 - self._config.eval_prob))
+        if n_episodes == 0 and self._rewards:
+            return
+        rollouts = self.model.evaluate(max(n_episodes, 1), seed=int(generator.integers(2**31)))
+        rewards = self._with_offset(rollouts)
+        self._rewards = [*self._rewards, float(rewards.mean())][-self._config.report_length :]
+        self._length = float(rollouts.lengths.mean())
+
+    def _with_offset(self, rollouts: Rollouts) -> FloatArray:
+        return rollouts.returns - abs(self._config.offset) * rollouts.lengths
+
+    def evaluate(self) -> dict[str, Any]:
+        """`evaluation_duration` episodes of the policy, the same at each call, under "evaluation"."""
+        rollouts = self.model.evaluate(self._config.evaluation_duration)
+        rewards = rollouts.returns
+        return {
+            "evaluation": {
+                "episode_reward_mean": float(rewards.mean()),
+                "episode_reward_min": float(rewards.min()),
+                "episode_reward_max": float(rewards.max()),
+                "episode_len_mean": float(rollouts.lengths.mean()),
+                "episodes_this_iter": len(rewards),
+            }
+        }
+
+    # --- The policy
+
+    def compute_single_action(self, observation: Any, *args: Any, full_fetch: bool = False, **kwargs: Any) -> Any:
+        """The action for an observation; with `full_fetch`, (action, [], {})."""
+        action = self.model.predict(observation)[0]
+        return (action, [], {}) if full_fetch else action
+
+    def get_policy(self, policy_id: str = _POLICY_ID) -> Policy:
+        """The policy, by the only id there is."""
+        if policy_id != _POLICY_ID:
+            raise ValueError(f"ARS has no policy {policy_id!r}; it has {_POLICY_ID!r}")
+        return Policy(self.model)
+
+    def get_weights(self, policies: Any = None) -> dict[str, FloatArray]:
+        """Flat weights by the id of the policy."""
+        return {_POLICY_ID: self.get_policy().get_flat_weights()}
+
+    def set_weights(self, weights: Mapping[str, Any]) -> None:
+        """Set what `get_weights` gave."""
+        self.get_policy().set_flat_weights(weights[_POLICY_ID])
+
+    # --- Files
+
+    def save(self, checkpoint_dir: str | os.PathLike[str] | None = None) -> str:
+        """Write the run into a folder of its own in `checkpoint_dir` (default: the current one); its path.
+
+        `restore` continues it bit for bit, and `fastars.ARS.load` reads the `model.zip` in it.
+        """
+        folder = Path(checkpoint_dir or ".") / f"checkpoint_{self.iteration:06d}"
+        self.save_into(folder)
+        return str(folder)
+
+    def save_into(self, folder: str | os.PathLike[str]) -> None:
+        """Write the run into this folder itself."""
+        folder = Path(folder)
+        self.model.save(folder / _MODEL)
+        state = {"iteration": self.iteration, "rewards": self._rewards, "length": self._length}
+        state |= {"timesteps": self._timesteps, "seconds": self._seconds, "kind": "rllib"}
+        checkpoint.save(folder / _COUNTS, state, {})
+
+    def restore(self, checkpoint_path: str | os.PathLike[str]) -> None:
+        """Go on with the run in a folder that `save` wrote. The settings are those of this algorithm.
+
+        Raises
+        ------
+        fastars.CheckpointError
+            If the folder does not hold one; the algorithm is then unchanged.
+        ValueError
+            If the run has another policy or environment.
+        """
+        folder = Path(checkpoint_path)
+        state, _ = checkpoint.load(folder / _COUNTS)
+        fresh = self._config.arguments()
+        model = fastars.ARS.load(folder / _MODEL, env=fresh["env"], n_workers=self.model.n_workers)
+        if state.get("kind") != "rllib" or state.get("iteration") != model.iteration:
+            raise fastars.CheckpointError(f"{folder}: {_COUNTS} and {_MODEL} are not of the same iteration")
+        if model.theta.shape != self.model.theta.shape or model.config.policy != self.model.config.policy:
+            raise ValueError(f"{folder}: its policy has {model.n_weights} weights, that of this algorithm {self.model.n_weights}")
+        self.model.close()
+        self.model = model
+        self._rewards, self._length = list(state["rewards"]), float(state["length"])
+        self._timesteps, self._seconds = int(state["timesteps"]), float(state["seconds"])
+
+    def stop(self) -> None:
+        """End worker processes."""
+        self.model.close()
+
+    def __repr__(self) -> str:
+        return f"ARS({self.model!r})"
+
+
+class Policy:
+    """What `ARS.get_policy` gives."""
+
+    def __init__(self, model: fastars.ARS) -> None:
+        self._model = model
+        self.num_params = model.n_weights
+        self.observation_space, self.action_space = model.observation_space, model.action_space
+
+    def get_flat_weights(self) -> FloatArray:
+        """A copy of the weights, float64 (num_params,); RLlib's are float32."""
+        return self._model.policy.parameters_to_vector()
+
+    def set_flat_weights(self, x: Any) -> None:
+        """Set the weights."""
+        self._model.policy.load_from_vector(x)
+
+    get_weights, set_weights = get_flat_weights, set_flat_weights
+
+    def compute_actions(self, observations: Any, *args: Any, **kwargs: Any) -> tuple[Any, list[Any], dict[str, Any]]:
+        """(actions, [], {}) for a batch of observations. Nothing is added to them, and the filter does not change."""
+        return self._model.predict(np.asarray(observations))[0], [], {}
+
+    def compute_single_action(self, observation: Any, *args: Any, **kwargs: Any) -> tuple[Any, list[Any], dict[str, Any]]:
+        """(action, [], {}) for an observation."""
+        return self._model.predict(observation)[0], [], {}

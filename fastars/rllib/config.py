@@ -1,0 +1,301 @@
+"""RLlib's `ARSConfig`: the same keys, defaults and errors, and what they mean for `fastars.ARS`."""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastars.rllib.algorithm import ARS
+
+_DEFAULTS: dict[str, Any] = {
+    "env": None,
+    "env_config": {},
+    "num_rollout_workers": 2,
+    "observation_filter": "MeanStdFilter",
+    "action_noise_std": 0.0,
+    "noise_stdev": 0.02,
+    "num_rollouts": 32,
+    "rollouts_used": 32,
+    "sgd_stepsize": 0.01,
+    "noise_size": 250_000_000,
+    "eval_prob": 0.03,
+    "report_length": 10,
+    "offset": 0,
+    "model": {"fcnet_hiddens": [256, 256], "fcnet_activation": "tanh"},
+    "num_gpus": 0,
+    "evaluation_duration": 10,
+    "seed": None,
+}
+# What each method sets, by the names of its arguments.
+_METHODS: dict[str, dict[str, str]] = {
+    "environment": {"env": "env", "env_config": "env_config"},
+    "rollouts": {"num_rollout_workers": "num_rollout_workers", "observation_filter": "observation_filter"},
+    "env_runners": {"num_env_runners": "num_rollout_workers", "observation_filter": "observation_filter"},
+    "training": {
+        name: name
+        for name in (
+            "action_noise_std",
+            "noise_stdev",
+            "num_rollouts",
+            "rollouts_used",
+            "sgd_stepsize",
+            "noise_size",
+            "eval_prob",
+            "report_length",
+            "offset",
+            "model",
+        )
+    },
+    "resources": {"num_gpus": "num_gpus"},
+    "evaluation": {"evaluation_duration": "evaluation_duration"},
+    "debugging": {"seed": "seed"},
+}
+# Arguments that RLlib has as well, and that say nothing here: rollouts run in compiled code, on the threads of this process.
+_WITHOUT_EFFECT: dict[str, tuple[str, ...]] = {
+    "environment": ("disable_env_checking", "render_env", "clip_actions", "normalize_actions", "observation_space", "action_space"),
+    "rollouts": (
+        "num_envs_per_worker",
+        "rollout_fragment_length",
+        "batch_mode",
+        "create_env_on_local_worker",
+        "recreate_failed_workers",
+    ),
+    "env_runners": ("num_envs_per_env_runner", "rollout_fragment_length", "batch_mode", "create_local_env_runner"),
+    "training": ("tf_single_threaded", "gamma", "lr", "train_batch_size", "optimizer"),
+    "framework": ("framework", "eager_tracing", "torch_compile_worker"),
+    "resources": ("num_cpus_per_worker", "num_gpus_per_worker", "num_cpus_for_local_worker", "num_learner_workers"),
+    "evaluation": ("evaluation_interval", "evaluation_num_workers", "evaluation_config", "evaluation_duration_unit"),
+    "debugging": ("log_level", "logger_config", "logger_creator", "log_sys_usage"),
+    "reporting": ("min_time_s_per_iteration", "min_sample_timesteps_per_iteration", "metrics_num_episodes_for_smoothing"),
+    "fault_tolerance": ("recreate_failed_env_runners", "restart_failed_env_runners"),
+}
+_OLD_NAMES = {"num_workers": "num_rollout_workers", "num_env_runners": "num_rollout_workers"}
+_MODEL_KEYS = ("fcnet_hiddens", "fcnet_activation")
+
+
+class ARSConfig:
+    """Settings of RLlib's ARS, set by methods that can be chained; an argument that they don't know is refused by name.
+
+    Attributes
+    ----------
+    env : str, callable or class
+        A Gymnasium id, for whose `make` `env_config` has the arguments; or what makes an environment from `env_config`. Also a name
+        that was registered with `ray.tune.register_env`.
+    num_rollouts : int
+        Episodes per iteration, two for each direction: 32 are 16 directions.
+    rollouts_used : int
+        Of these, the ones whose directions the step is made of; more than `num_rollouts` are all.
+    noise_stdev, sgd_stepsize : float
+        Exploration noise and step size.
+    noise_size : int
+        Entries of the noise table, 4 bytes each; it is filled when training begins.
+    eval_prob : float
+        Probability that an episode is one of the unperturbed policy, from 0 and below 1.
+    report_length : int
+        `episode_reward_mean` is the mean over so many of the last iterations with such episodes.
+    offset : float
+        Its absolute value is subtracted from the reward of each step.
+    observation_filter : {"MeanStdFilter", "NoFilter"}
+    model : dict
+        "fcnet_hiddens" (units of the hidden layers; [] is a linear policy) and "fcnet_activation" ("tanh" or "relu").
+    num_rollout_workers : int
+        Processes, where the environment runs in Python; compiled ones run on threads.
+    seed : int, optional
+
+    Examples
+    --------
+    >>> from fastars.rllib import ARSConfig
+    >>> config = ARSConfig().environment("CartPole-v1").debugging(seed=0)
+    >>> config = config.training(model={"fcnet_hiddens": []}, noise_size=1_000_000)
+    >>> result = config.build().train()
+    >>> result["info"]["episodes_this_iter"]
+    32
+    """
+
+    env: Any
+    env_config: dict[str, Any]
+    num_rollout_workers: int
+    observation_filter: str
+    action_noise_std: float
+    noise_stdev: float
+    num_rollouts: int
+    rollouts_used: int
+    sgd_stepsize: float
+    noise_size: int
+    eval_prob: float
+    report_length: int
+    offset: float
+    model: dict[str, Any]
+    num_gpus: float
+    evaluation_duration: int
+    seed: int | None
+
+    def __init__(self, algo_class: Any = None) -> None:
+        vars(self).update(copy.deepcopy(_DEFAULTS))
+
+    def environment(self, *args: Any, **kwargs: Any) -> ARSConfig:
+        """The environment: `env`, `env_config`."""
+        return self._set("environment", args, kwargs)
+
+    def rollouts(self, *args: Any, **kwargs: Any) -> ARSConfig:
+        """`num_rollout_workers`, `observation_filter`."""
+        return self._set("rollouts", args, kwargs)
+
+    def env_runners(self, *args: Any, **kwargs: Any) -> ARSConfig:
+        """`num_env_runners`, `observation_filter`: what `rollouts` was called later."""
+        return self._set("env_runners", args, kwargs)
+
+    def training(self, *args: Any, **kwargs: Any) -> ARSConfig:
+        """What is special to ARS, and `model`."""
+        return self._set("training", args, kwargs)
+
+    def framework(self, *args: Any, **kwargs: Any) -> ARSConfig:
+        """Without effect: there is one framework."""
+        return self._set("framework", args, kwargs)
+
+    def resources(self, *args: Any, **kwargs: Any) -> ARSConfig:
+        """`num_gpus`, of which 0 and 1 are allowed, and none used."""
+        return self._set("resources", args, kwargs)
+
+    def evaluation(self, *args: Any, **kwargs: Any) -> ARSConfig:
+        """`evaluation_duration`: episodes of `ARS.evaluate`."""
+        return self._set("evaluation", args, kwargs)
+
+    def debugging(self, *args: Any, **kwargs: Any) -> ARSConfig:
+        """`seed`."""
+        return self._set("debugging", args, kwargs)
+
+    def reporting(self, *args: Any, **kwargs: Any) -> ARSConfig:
+        """Without effect."""
+        return self._set("reporting", args, kwargs)
+
+    def fault_tolerance(self, *args: Any, **kwargs: Any) -> ARSConfig:
+        """Without effect: what fails is tried again."""
+        return self._set("fault_tolerance", args, kwargs)
+
+    def _set(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ARSConfig:
+        """Set what the arguments of a method stand for; nothing if one of them is wrong."""
+        known, ignored = _METHODS.get(method, {}), _WITHOUT_EFFECT.get(method, ())
+        names = [*known, *ignored]
+        if len(args) > 1:
+            raise TypeError(f"{method}() takes one argument by position, got {len(args)}")
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        for name in given:
+            if name not in names:
+                raise TypeError(f"{method}() has no argument {name!r}; it has {', '.join(names)}")
+        return self.update_from_dict({known[name]: value for name, value in given.items() if name in known})
+
+    def update_from_dict(self, config_dict: Mapping[str, Any]) -> ARSConfig:
+        """Set keys of an old-style config dict; those that have no meaning here are passed over, unknown ones refused."""
+        ignored = {name for names in _WITHOUT_EFFECT.values() for name in names}
+        values = {}
+        for name, value in config_dict.items():
+            key = _OLD_NAMES.get(name, name)
+            if key not in _DEFAULTS and key not in ignored:
+                raise ValueError(f"ARS has no setting {name!r}; it has {', '.join(_DEFAULTS)}")
+            if key in _DEFAULTS:
+                values[key] = {**self.model, **_model(value)} if key == "model" else value
+        vars(self).update(values)
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as a dict of their own."""
+        return copy.deepcopy({name: getattr(self, name) for name in _DEFAULTS})
+
+    def copy(self) -> ARSConfig:
+        """Another one with the same settings."""
+        return ARSConfig().update_from_dict(self.to_dict())
+
+    def __getitem__(self, name: str) -> Any:
+        return self.to_dict()[_OLD_NAMES.get(name, name)]
+
+    def validate(self) -> None:
+        """Raise a ValueError for settings that RLlib refuses, or that can't be run."""
+        if self.num_gpus > 1:
+            raise ValueError(f"`num_gpus` > 1 is not supported for ARS, got {self.num_gpus}")
+        if self.num_rollout_workers <= 0:
+            raise ValueError(f"`num_rollout_workers` must be > 0 for ARS, got {self.num_rollout_workers}")
+        if self.env is None:
+            raise ValueError("env must be given: ARSConfig().environment(...)")
+        for name in ("num_rollouts", "rollouts_used", "report_length", "noise_size", "evaluation_duration"):
+            if int(getattr(self, name)) != getattr(self, name) or getattr(self, name) < 1:
+                raise ValueError(f"{name} must be an integer of at least 1, got {getattr(self, name)!r}")
+        if not 0.0 <= self.eval_prob < 1.0:
+            raise ValueError(f"eval_prob must be at least 0 and below 1, got {self.eval_prob!r}")
+        if self.action_noise_std != 0.0:
+            raise ValueError(f"action_noise_std must be 0, as RLlib's rollouts of ARS add none, got {self.action_noise_std}")
+        if self.observation_filter not in ("MeanStdFilter", "NoFilter"):
+            raise ValueError(f"observation_filter must be 'MeanStdFilter' or 'NoFilter', got {self.observation_filter!r}")
+
+    def build(self, env: Any = None, **_: Any) -> ARS:
+        """The algorithm.
+
+        Raises
+        ------
+        ValueError
+            For settings that RLlib refuses, too.
+        """
+        from fastars.rllib.algorithm import ARS
+
+        return ARS(self, env)
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of `fastars.ARS` that the settings stand for."""
+        self.validate()
+        n_delta = math.ceil(self.num_rollouts / 2)
+        n_used = math.ceil(n_delta * min(self.rollouts_used / self.num_rollouts, 1.0))
+        hidden, activation = tuple(self.model["fcnet_hiddens"]), self.model["fcnet_activation"]
+        policy_kwargs: dict[str, Any] = {"with_bias": True, "squash_output": False}
+        if hidden:
+            policy_kwargs |= {"net_arch": list(hidden), "activation_fn": activation}
+        return {
+            "policy": "MlpPolicy" if hidden else "LinearPolicy",
+            "env": _made_by(self.env, self.env_config),
+            "policy_kwargs": policy_kwargs,
+            "zero_policy": False,
+            "n_delta": n_delta,
+            "n_top": n_used,
+            "learning_rate": float(self.sgd_stepsize),
+            "delta_std": float(self.noise_stdev),
+            "alive_bonus_offset": -abs(float(self.offset)),
+            "normalize_observations": self.observation_filter == "MeanStdFilter",
+            "noise_size": int(self.noise_size),
+            "seed": self.seed,
+            "preset": "rllib",
+        }
+
+
+def _model(given: Any) -> dict[str, Any]:
+    """The settings of a policy, checked by name."""
+    for name in given:
+        if name not in _MODEL_KEYS:
+            raise ValueError(f"model has no setting {name!r} for ARS; it has {', '.join(_MODEL_KEYS)}")
+    return dict(given)
+
+
+def _made_by(env: Any, env_config: Mapping[str, Any]) -> Any:
+    """An environment as `fastars.ARS` takes it."""
+    registry = sys.modules.get("ray.tune.registry")
+    if isinstance(env, str) and registry is not None and registry._global_registry.contains(registry.ENV_CREATOR, env):
+        env = registry._global_registry.get(registry.ENV_CREATOR, env)
+    if isinstance(env, str):
+        if not env_config:
+            return env
+        from fastars.envs import make
+
+        return make(env, **env_config)
+    return _Maker(env, dict(env_config)) if callable(env) else env
+
+
+class _Maker:
+    """A function without arguments that makes an environment from its config, here or in another process."""
+
+    def __init__(self, creator: Any, env_config: dict[str, Any]) -> None:
+        self.creator, self.env_config = creator, env_config
+
+    def __call__(self) -> Any:
+        return self.creator(self.env_config)

@@ -1,0 +1,57 @@
+"""`fastars.rllib.ARS` for Ray Tune. Needs `fastars[ray]`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastars._extras import need
+from fastars.rllib.algorithm import ARS
+
+_tune = need("ray.tune", "ray", "fastars.rllib.tune")
+
+
+class Trainable(_tune.Trainable):  # type: ignore[name-defined]
+    """RLlib's ARS as a Trainable: `ray.tune.Tuner(Trainable, param_space=config.to_dict())`.
+
+    A checkpoint of Tune is a folder of `ARS.save`.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Make the algorithm of a trial."""
+        self.algorithm = ARS(config)
+
+    def step(self) -> dict[str, Any]:
+        """One iteration. What Tune counts itself is left to it."""
+        result = self.algorithm.train()
+        return {name: value for name, value in result.items() if name not in _COUNTED_BY_TUNE}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the trial into a folder of Tune's."""
+        self.algorithm.save_into(checkpoint_dir)
+
+    def load_checkpoint(self, checkpoint: str) -> None:
+        """Go on with a trial."""
+        self.algorithm.restore(checkpoint)
+
+    def cleanup(self) -> None:
+        """End worker processes."""
+        self.algorithm.stop()
+
+
+_COUNTED_BY_TUNE = (
+    "training_iteration",
+    "time_this_iter_s",
+    "time_total_s",
+    "timesteps_total",
+    "episodes_total",
+    "date",
+    "timestamp",
+    "pid",
+    "hostname",
+    "config",
+)
+
+
+def register(name: str = "ARS") -> None:
+    """Let `ray.tune.Tuner(name, ...)` run it, as RLlib's ran under the name "ARS"."""
+    _tune.register_trainable(name, Trainable)
