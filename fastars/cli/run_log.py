@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastars._atomic import write_atomically
+from fastars._extras import need
 from fastars.cli.original import PRESET, OriginalFiles
 from fastars.logger import Logger
 from fastars.monitor import EpisodeWriter
@@ -32,6 +33,8 @@ class RunLog:
         seconds = cut_progress(folder / PROGRESS, model.num_timesteps, evaluated_at) if evaluated_at is not None else 0.0
         if model.preset == PRESET:
             self._original = OriginalFiles(folder, model, plan, goes_on, seconds)
+        if plan.tensorboard and goes_on:
+            purge_events(folder, model.num_timesteps)
         formats: list[Any] = ["csv", *(["tensorboard"] if plan.tensorboard else [])]
         self.logger: Logger = _Continued(seconds, folder, formats, append=goes_on)
         if plan.monitor:
@@ -88,6 +91,13 @@ def cut_progress(path: Path, steps: int, evaluated_at: int) -> float:
             kept.append(row)
     _write_lines(path, [header, *kept] if header else [])
     return seconds
+
+
+def purge_events(folder: Path, steps: int) -> None:
+    """Let TensorBoard pass over the events beyond so many steps: their files can't be cut."""
+    writer = need("tensorboardX", "tensorboard", "a log for TensorBoard").SummaryWriter(str(folder), purge_step=steps + 1)
+    writer.add_scalar("time/total_timesteps", steps, steps)  # without an event, no file is made
+    writer.close()
 
 
 def cut_monitor(path: Path, n_episodes: int) -> None:
