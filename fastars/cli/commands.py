@@ -57,10 +57,9 @@ class Train:
     log_interval: int = 1
     """Iterations between rows of progress.csv."""
     monitor: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Write a row for every episode into 0.monitor.csv, as stable-baselines3 does. Not by default: a second of training may have
-    a million episodes."""
+    """Also write a row per episode, into 0.monitor.csv. Not by default: a second of training may have a million episodes."""
     tensorboard: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Write the log as events for TensorBoard, too, into the run folder."""
+    """Also write the log as events for TensorBoard."""
     save_freq: Annotated[int | None, option("INT", "never")] = None
     """Steps between checkpoints, model_<steps>_steps.zip; model.zip itself is written every 30 s."""
     keep_checkpoints: int = 5
@@ -210,14 +209,23 @@ class Envs:
         return 0
 
 
+COMMANDS: dict[str, Any] = {
+    "train": Train,
+    "resume": Resume,
+    "eval": Eval,
+    "envs": Envs,
+    "warmup": Warmup,
+    "doctor": Doctor,
+}
+
+
 def parse(arguments: Sequence[str]) -> Any:
     """The sub-command that the arguments ask for; leaves the process with help, or with exit code 2 and what is wrong."""
-    commands: dict[str, Any] = {"train": Train, "resume": Resume, "eval": Eval, "envs": Envs, "warmup": Warmup, "doctor": Doctor}
     description = (
         "Augmented Random Search in compiled kernels. Begin with `fastars train CartPole-v1`. "
         "Besides, --version prints the version, and --traceback where an error came from."
     )
-    return tyro.extras.subcommand_cli_from_dict(commands, prog="fastars", description=description, args=translated(arguments))
+    return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fastars", description=description, args=translated(arguments))
 
 
 @contextlib.contextmanager

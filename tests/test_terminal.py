@@ -1,0 +1,223 @@
+"""The command in a real terminal, seen as a terminal shows it, and piped: help, errors, what is missing, Ctrl-C."""
+
+import contextlib
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from test_cli import COMMAND, ENVIRONMENT, ROOT, only_error, run
+
+from fastars.cli import commands
+
+pyte = pytest.importorskip("pyte", reason="needs pyte, a terminal in memory: fastars[test]")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are of POSIX")
+
+COLUMNS, LINES = 80, 200
+ALL_HELP = """
+import sys
+from fastars.cli import commands, main
+for name in ["", *commands.COMMANDS]:
+    try:
+        main([name, "--help"] if name else ["--help"])
+    except SystemExit as end:
+        print(f"exit {end.code} of {name}")
+print([name for name in ("numba", "gymnasium", "numpy", "torch", "matplotlib", "ray") if name in sys.modules])
+"""
+
+
+class Terminal:
+    """A process on a pseudo-terminal, and the screen that it writes to."""
+
+    def __init__(self, command, cwd, **env):
+        import fcntl
+        import pty
+        import struct
+        import termios
+
+        self.screen = pyte.Screen(COLUMNS, LINES)
+        self._stream = pyte.ByteStream(self.screen)
+        self._leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+
+        def take_terminal():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        env = ENVIRONMENT | {"TERM": "xterm-256color"} | env
+        self.process = subprocess.Popen(
+            command, cwd=cwd, env=env, stdin=follower, stdout=follower, stderr=follower, preexec_fn=take_terminal
+        )
+        os.close(follower)
+
+    def read(self, until=None, seconds=60.0):
+        """Read until the screen has the pattern, or until the process ends."""
+        deadline = time.monotonic() + seconds
+        while not (until and re.search(until, self.text)):
+            assert time.monotonic() < deadline, self.text
+            if not select.select([self._leader], [], [], 1.0)[0]:
+                continue
+            with contextlib.suppress(OSError):  # Linux's end of file on a terminal
+                if data := os.read(self._leader, 65536):
+                    self._stream.feed(data)
+                    continue
+            return
+
+    def type(self, characters):
+        os.write(self._leader, characters)
+
+    def end(self):
+        """The exit code."""
+        self.read()
+        os.close(self._leader)
+        return self.process.wait(60)
+
+    @property
+    def text(self):
+        """What the screen shows."""
+        return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    opened = []
+
+    def open_terminal(*args, **env):
+        opened.append(Terminal([*COMMAND, *args], tmp_path, **env))
+        return opened[-1]
+
+    yield open_terminal
+    for each in opened:
+        each.process.kill()
+        each.process.wait()
+
+
+# --- Help
+
+
+def test_every_help_fits_the_terminal_and_imports_nothing_heavy(tmp_path):
+    shown = Terminal([sys.executable, "-c", ALL_HELP], tmp_path)
+    shown.screen.resize(lines=1500, columns=COLUMNS)
+    assert shown.end() == 0
+    assert shown.text.endswith("[]")
+    for name in commands.COMMANDS:
+        assert f"exit 0 of {name}" in shown.text
+        assert f"usage: fastars {name} " in shown.text
+    assert "Traceback" not in shown.text
+
+
+def test_every_help_is_plain_text_when_it_is_piped(tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-c", ALL_HELP], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=60
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.count("exit 0 of") == len(commands.COMMANDS) + 1
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", result.stdout)
+    assert max(len(line) for line in result.stdout.splitlines() if line.startswith("│")) == COLUMNS
+
+
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_a_wrong_flag_is_wrong_use(name, capsys):
+    with pytest.raises(SystemExit) as end:
+        commands.parse([name, *(["RUN"] if name in ("train", "resume", "eval") else []), "--no-such-flag"])
+    assert end.value.code == 2
+    assert "no-such-flag" in capsys.readouterr().err
+
+
+# --- Runs
+
+
+def test_training_leaves_a_table_and_no_bar(terminal):
+    shown = terminal("train", "CartPole-v1", "--total-timesteps", "20000000", "--run-folder", "run", "--eval-episodes", "5")
+    shown.read(until=r"\d+% [\d.]+ [kM] steps, [\d.]+ [kM] steps/s, best return [\d.]+, \d+ s left")
+    assert shown.end() == 0
+    assert re.search(r"^ policy +after steps", shown.text, re.MULTILINE)
+    assert shown.text.endswith("Replay it in plain Gymnasium:  fastars eval run")
+    assert "left" not in shown.text
+    assert not shown.screen.cursor.hidden
+
+
+def test_ctrl_c_stops_says_where_it_is_and_resume_goes_on(terminal, tmp_path):
+    shown = terminal("train", "CartPole-v1", "--total-timesteps", "400000000", "--run-folder", "run", "--eval-episodes", "5")
+    shown.read(until=r"steps/s, best return")
+    shown.type(b"\x03")
+    assert shown.end() == 130
+    assert re.search(r"fastars: interrupted after [\d,]+ steps; the policy is in run/model.zip$", shown.text)
+    assert not shown.screen.cursor.hidden
+    steps = int(re.search(r"after ([\d,]+) steps", shown.text)[1].replace(",", ""))
+    resumed = terminal("resume", "run", "--total-timesteps", str(steps + 1000))
+    assert resumed.end() == 0
+    assert re.match(r"Going on with run after [\d.]+ M steps, from model.zip\n", resumed.text)
+    again = terminal("resume", "run")
+    assert again.end() == 0
+    assert "run is finished" in again.text
+
+
+def test_no_progress_shows_none(terminal):
+    shown = terminal("train", "CartPole-v1", "--total-timesteps", "3000000", "--no-progress", "--run-folder", "run")
+    shown.read(until="steps/s")
+    assert "left" not in shown.text
+    assert shown.end() == 0
+    assert "steps/s)" in shown.text  # of the report
+
+
+def test_the_doctor_and_the_list_fit_the_terminal(terminal):
+    doctor = terminal("doctor")
+    assert doctor.end() == 0
+    assert re.search(r"^ All is well, in ", doctor.text, re.MULTILINE)
+    envs = terminal("envs")
+    assert envs.end() == 0
+    rows = [line for line in envs.text.splitlines() if re.match(r" \S+-v\d", line)]
+    assert len(rows) > 5
+
+
+# --- What is missing
+
+
+BLOCKED = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {name!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "extra", "args"),
+    [
+        ("tyro", "cli", ["envs"]),
+        ("rich", "cli", ["train", "CartPole-v1"]),
+        ("tensorboardX", "tensorboard", ["train", "CartPole-v1", "--tensorboard"]),
+    ],
+)
+def test_a_missing_package_is_wrong_use_and_names_its_extra(tmp_path, name, extra, args):
+    path = tmp_path / "path"
+    path.mkdir()
+    (path / "sitecustomize.py").write_text(BLOCKED.format(name=name))
+    result = run(*args, cwd=tmp_path, PYTHONPATH=f"{path}{os.pathsep}{ROOT}")
+    assert result.returncode == 2
+    assert only_error(result).endswith(f'needs {name}: pip install "fastars[{extra}]"')
+    assert [item.name for item in tmp_path.iterdir()] == ["path"]
+
+
+@pytest.mark.parametrize("args", [["eval", "nothing"], ["resume", "nothing"]])
+def test_a_missing_run_is_one_line_in_a_terminal(terminal, args):
+    shown = terminal(*args)
+    assert shown.end() == 2
+    assert re.fullmatch(r"fastars: error: there is no run folder( or model file)? nothing", shown.text)
+
+
+def test_a_hung_up_terminal_ends_the_run(terminal, tmp_path):
+    shown = terminal("train", "CartPole-v1", "--total-timesteps", "4000000000", "--run-folder", "run")
+    shown.read(until=r"steps/s, best return")
+    shown.process.send_signal(signal.SIGTERM)
+    assert shown.end() == 143
+    assert (tmp_path / "run" / "model.zip").exists()
