@@ -38,7 +38,7 @@ class Settings:
     n_eval_episodes: Annotated[int | None, option("INT", "1")] = None
     """Episodes per candidate."""
     preset: Annotated[Preset | None, option(PRESETS, "tuned; with --variant, fastars")] = None
-    """Whose choices to follow; tuned and paper have hyperparameters for many an ENV, modestyachts the original's flags and files."""
+    """Whose choices to follow; tuned and paper have hyperparameters for an ENV, modestyachts the original's flags and files."""
     variant: Annotated[Variant | None, option("{V1,V1-t,V2,V2-t}", "V1")] = None
     """The paper's names: V2 normalises observations, -t uses the top directions only."""
     normalize_observations: Annotated[bool | None, option(BOOL, "False")] = None
