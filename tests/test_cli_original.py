@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fastars import ARS
+from fastars import ARS, exchange
 from fastars.cli import WrongUseError, commands, main
 from fastars.cli.original import translated
 
@@ -110,6 +110,22 @@ def test_rows_are_about_the_policy_itself(tmp_path):
     returns = model.evaluate(100).returns
     assert (mean, std, most, least) == (returns.mean(), returns.std(), returns.max(), returns.min())
     assert steps == model.num_timesteps
+
+
+def test_the_policy_is_in_the_originals_file(tmp_path, trained):
+    model = ARS.load(trained / "model.zip")
+    policy = exchange.read(trained / "lin_policy_plus.npz")
+    assert policy.source == "original"
+    np.testing.assert_array_equal(policy.weights, model.theta)
+    np.testing.assert_array_equal(policy.mean, model.policy.filter.mean)
+    train(tmp_path / "raw", "1", "--filter", "NoFilter", "--no-progress")
+    assert exchange.read(tmp_path / "raw" / "lin_policy_plus.npz").mean is None
+
+
+def test_a_network_is_no_policy_of_the_original_and_is_left_out(tmp_path):
+    train(tmp_path / "net", "1", "--policy", "MlpPolicy", "--net-arch", "2", "--no-progress")
+    assert (tmp_path / "net" / "model.zip").exists()
+    assert not (tmp_path / "net" / "lin_policy_plus.npz").exists()
 
 
 def test_params_are_said_by_the_originals_names(trained):

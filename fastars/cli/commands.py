@@ -15,6 +15,7 @@ from fastars._extras import need
 from fastars.cli import WrongUseError
 from fastars.cli.doctor import Doctor, Warmup
 from fastars.cli.environment import described, environment, named, parse_kwargs
+from fastars.cli.exchange import Export, Import
 from fastars.cli.original import translated
 from fastars.cli.plan import Plan
 from fastars.cli.report import print_environments, print_evaluation
@@ -214,6 +215,8 @@ COMMANDS: dict[str, Any] = {
     "resume": Resume,
     "eval": Eval,
     "envs": Envs,
+    "import": Import,
+    "export": Export,
     "warmup": Warmup,
     "doctor": Doctor,
 }

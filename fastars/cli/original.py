@@ -6,8 +6,6 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,8 +147,9 @@ class OriginalFiles:
         """Write the policy, if it is one that the original knows."""
         if model.config.policy != "LinearPolicy" or model.config.with_bias or model.config.squash_output:
             return
-        if find_spec("fastars.exchange") is not None:
-            import_module("fastars.exchange.original").write(model, self._policy)
+        from fastars.exchange.original import write
+
+        write(model, self._policy)
 
     def _rows(self, iteration: int) -> list[str]:
         """The whole rows of the log up to an iteration."""
