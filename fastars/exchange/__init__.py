@@ -89,5 +89,6 @@ def _of_sb3(path: Any, archive: Archive, trust: bool, vec_normalize: Any) -> Tra
     beside = sb3.statistics_beside(path) if isinstance(path, Path) and vec_normalize is None else vec_normalize
     if beside is None or trust:
         return sb3.read(archive, None if beside is None else content(beside))
-    warnings.warn(f"{beside} is not read: with trust=True, its statistics normalise observations", stacklevel=4)
+    told = "its statistics normalise observations with trust=True only (--trust on the command line)"
+    warnings.warn(f"{beside} is not read: {told}", stacklevel=4)
     return sb3.read(archive)
