@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from fastars import ARS, CheckpointError, exchange
 from fastars.exchange import arrays, onnx, original, sb3
 from fastars.exchange.archives import Archive
-from fastars.exchange.pickles import Made, Name, read_pickle
+from fastars.exchange.pickles import Made, Name, numpy_array, read_pickle
 
 DATA = Path(__file__).parent / "data"
 ENVS = {"linear": "Pendulum-v1", "bias": "CartPole-v1", "mlp": "Pendulum-v1", "tanh": "CartPole-v1", "old": "CartPole-v1"}
@@ -568,6 +568,36 @@ def test_what_a_pickle_would_call_is_only_named():
 def test_damaged_pickles_are_a_value_error(data, told):
     with pytest.raises(ValueError, match=told):
         read_pickle(data)
+
+
+def deep(n=100_000):
+    """A tuple in a tuple, and so on."""
+    return b"N" + b"\x85" * n
+
+
+def laughing(n=60):
+    """A tuple of twice the one before it, and so on: 2**n parts in what it prints."""
+    return b"N" + b"".join(b"q\x00h\x00\x86" for _ in range(n))
+
+
+@pytest.mark.parametrize("value", [deep(), laughing()])
+def test_what_is_nested_deeply_or_often_is_refused_as_anything_else(value):
+    head = b"\x80\x02"
+    dtype = b"cnumpy\ndtype\n" + value + b"\x85R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    array = b"cnumpy.core.multiarray\n_reconstruct\n)R(K\x01K\x02\x85" + dtype + b"\x89U\x01atb"
+    with pytest.raises(ValueError, match="something else where an array"):
+        numpy_array(read_pickle(head + array + b"."))
+    with pytest.raises(ValueError, match="something else where an array"):
+        numpy_array(read_pickle(head + value + b"."))
+    rebuilt = b"ctorch._utils\n_rebuild_tensor_v2\n(("
+    ends = b"K\x00K\x01\x85K\x01\x85tRs."
+    pth = unzipped(unzipped(theirs("bias").read_bytes())["policy.pth"])
+    (pkl,) = [name for name in pth if name.endswith("data.pkl")]
+    for stored in (b"U\x07storage" + value + b"U\x010", b"U\x07storagectorch\nFloatStorage\n" + value):
+        tree = b"ccollections\nOrderedDict\n)RU\x13action_net.0.weight" + rebuilt + stored + b"tQ" + ends
+        members = {**unzipped(theirs("bias").read_bytes()), "policy.pth": zipped({**pth, pkl: head + tree})}
+        with pytest.raises(CheckpointError, match="a tensor of other numbers"):
+            exchange.read(io.BytesIO(zipped(members)))
 
 
 def test_a_far_index_costs_no_memory():

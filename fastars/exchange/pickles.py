@@ -228,14 +228,17 @@ def _described(tree: Any) -> tuple[Any, Any, bool, Any]:
 
 
 def _is_dtype(tree: Any, codes: Any) -> bool:
-    return type(tree) is Made and tree.is_a(Name("numpy", "dtype")) and tree.arguments[0] in codes
+    if type(tree) is not Made or not tree.is_a(Name("numpy", "dtype")):
+        return False
+    code = tree.arguments[0]
+    return type(code) is str and code in codes  # the hash of something deeply nested would recurse, on C's stack
 
 
 def _dtype(tree: Any) -> np.dtype[Any]:
     if not _is_dtype(tree, _NUMBERS):
         raise TypeError
     order = tree.state[1]
-    return np.dtype(("" if order not in ("<", ">", "=") else order) + tree.arguments[0])
+    return np.dtype((order if order in ("<", ">") else "=") + tree.arguments[0])
 
 
 def _bytes(tree: Any) -> bytes:

@@ -97,9 +97,12 @@ def _tensor(tree: Any, archive: Archive, folder: str, order: str) -> np.ndarray:
     if type(tree) is not Made or not tree.is_a(Name("torch._utils", "_rebuild_tensor_v2")):
         raise ValueError("a parameter that is no tensor")
     storage, offset, size, stride = tree.arguments[:4]
-    if type(storage) is not Stored or storage.id[0] != "storage" or storage.id[1] not in _STORAGES:
+    if type(storage) is not Stored or type(storage.id) is not tuple:
+        raise ValueError("a tensor without numbers")
+    _, kind, number, *_ = storage.id
+    if type(kind) is not Name or kind not in _STORAGES or type(number) is not str:
         raise ValueError("a tensor of other numbers than float32 and float64")
-    values = np.frombuffer(archive.read(f"{folder}data/{storage.id[2]}"), order + _STORAGES[storage.id[1]])
+    values = np.frombuffer(archive.read(f"{folder}data/{number}"), order + _STORAGES[kind])
     lengths = (offset, *size, *stride)
     if len(size) != len(stride) or not all(type(n) is int and 0 <= n <= values.size for n in lengths) or 0 in size:
         raise ValueError("a tensor that is no part of its storage")
