@@ -18,10 +18,12 @@ from fastars.cli.environment import described, environment, named, parse_kwargs
 from fastars.cli.exchange import Export, Import
 from fastars.cli.original import translated
 from fastars.cli.plan import Plan
+from fastars.cli.plotting import Plot
 from fastars.cli.report import print_environments, print_evaluation
 from fastars.cli.resume import Resume
 from fastars.cli.run_folder import in_use, model_file, next_run_folder, refuse_used_folder
 from fastars.cli.settings import Settings, option
+from fastars.cli.watch import Enjoy, Video
 from fastars.presets import timesteps
 
 if TYPE_CHECKING:
@@ -214,6 +216,9 @@ COMMANDS: dict[str, Any] = {
     "train": Train,
     "resume": Resume,
     "eval": Eval,
+    "enjoy": Enjoy,
+    "video": Video,
+    "plot": Plot,
     "envs": Envs,
     "import": Import,
     "export": Export,

@@ -1,0 +1,110 @@
+"""`fastars enjoy` and `fastars video`: a trained policy, seen."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastars._extras import need
+from fastars.cli import WrongUseError
+from fastars.cli.loading import Trained, Trainee
+from fastars.cli.report import print_evaluation
+from fastars.cli.settings import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enjoy(Trainee):
+    """Watch a trained policy in a window."""
+
+    def run(self) -> int:
+        """Show the episodes; the exit code."""
+        if not _has_display():
+            raise WrongUseError(f"there is no display here: fastars video {self.run_path} writes a file instead")
+        with _rendering("human", self.run_path):
+            trained = self.loaded("human")
+            _replay(trained, self.n_eval_episodes, self.seed, "in a window")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Video(Trainee):
+    """Record a trained policy as a video, one file per episode."""
+
+    out: Annotated[Path | None, option("PATH", "videos in the run folder")] = None
+    """Folder of the files; those of these episodes that are there are replaced."""
+
+    def run(self) -> int:
+        """Record the episodes; the exit code."""
+        try:
+            need("moviepy", "video", "a video")
+        except ImportError as error:
+            raise WrongUseError(str(error)) from error
+        import gymnasium
+
+        folder = self.out or (self.run_path if self.run_path.is_dir() else self.run_path.parent) / "videos"
+        with _rendering("rgb_array", self.run_path):
+            trained = self.loaded("rgb_array")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that files are replaced, and what moviepy thinks of its own modules
+                name = trained.model.env_id.rpartition("/")[2]
+                env = gymnasium.wrappers.RecordVideo(
+                    trained.env, str(folder), episode_trigger=lambda _: True, name_prefix=name, disable_logger=True
+                )
+                _replay(trained._replace(env=env), self.n_eval_episodes, self.seed, f"recorded in {folder}")
+        for path in sorted(folder.glob(f"{name}-episode-*.mp4"), key=lambda path: path.stat().st_mtime)[-self.n_eval_episodes :]:
+            print(f" {path}")
+        return 0
+
+
+def _replay(trained: Trained, n_episodes: int, seed: int, how: str) -> None:
+    """Run the episodes and print their returns."""
+    from fastars.cli.environment import described
+    from fastars.evaluation import evaluate_policy
+
+    model, env, path, weights = trained
+    try:
+        returns, lengths = evaluate_policy(model, env, n_episodes, return_episode_rewards=True, seed=seed, reward_weights=weights)
+    finally:
+        env.close()
+    print_evaluation(described(model.env_id, model.env_kwargs), seed, returns, lengths, f"{path}, {how}")
+
+
+def _has_display() -> bool:
+    """Whether a window can be opened: of X or Wayland on Linux, or where SDL is told to draw into nothing."""
+    names = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+    return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in names)
+
+
+@contextlib.contextmanager
+def _rendering(mode: str, run: Path) -> Iterator[None]:
+    """Errors of rendering, as what they are: of OpenGL, of SDL, of an environment that can't render."""
+    import gymnasium
+
+    try:
+        yield
+    except (gymnasium.error.Error, AttributeError, NotImplementedError, ImportError) as error:
+        raise WrongUseError(f"{run} can't be rendered ({mode}): {_in_words(error)}") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in ("glfw", "mujoco", "OpenGL", "pygame"):
+            raise
+        hint = "; without a display, MUJOCO_GL=egl or MUJOCO_GL=osmesa may help" if "mujoco" in _modules(error) else ""
+        raise WrongUseError(f"{run} can't be rendered ({mode}): {_in_words(error)}{hint}") from error
+
+
+def _modules(error: BaseException) -> set[str]:
+    """Packages that an error came through."""
+    found, trace = set(), error.__traceback__
+    while trace is not None:
+        found.add(str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0])
+        trace = trace.tb_next
+    return found
+
+
+def _in_words(error: Any) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
