@@ -44,7 +44,7 @@ def main():
     parser.add_argument("envs", nargs="*", metavar="ENV", help=f"default: {', '.join(ENVS)}")
     parser.add_argument("--write", action="store_true", help="only write fastars/presets/results.toml anew")
     args = parser.parse_args()
-    rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
+    rows = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] if RESULTS.exists() else []
     for env_id in [] if args.write else args.envs or ENVS:
         row = measured(env_id)
         rows = sorted([other for other in rows if other["env"] != env_id] + [row], key=lambda row: row["env"])
@@ -62,16 +62,19 @@ def measured(env_id):
 
     total = presets.timesteps(env_id)
     runs = [train(env_id, total, seed) for seed in SEEDS]
-    return {"env": env_id, "total_timesteps": total, "threshold": gymnasium.spec(env_id).reward_threshold, "runs": runs}
+    (settings,) = presets.rows("tuned", env_id) or ({},)
+    threshold = gymnasium.spec(env_id).reward_threshold
+    return {"env": env_id, "settings": settings, "total_timesteps": total, "threshold": threshold, "runs": runs}
 
 
 def train(env_id, total, seed):
     """The run of one seed."""
     from fastars import ARS
     from fastars.cli.run_folder import Record
+    from fastars.envs import compiled_env_ids
 
     model = ARS("LinearPolicy", env_id, seed=seed, n_threads=THREADS, preset="tuned")
-    record = Record(Path(), 20 if total > 2_000_000 else 100)
+    record = Record(Path(), 20 if env_id in compiled_env_ids("mujoco") else 100)
     seconds = 0.0
     while model.num_timesteps < total:
         start = time.perf_counter()
@@ -93,7 +96,7 @@ def train(env_id, total, seed):
 def write_results(rows):
     """Write the table that the package reads."""
     from fastars import presets
-    from fastars.cli.run_folder import toml
+    from fastars.cli.toml import toml
 
     summary = {row["env"]: summarised(row) for row in rows}
     path = Path(presets.__file__).parent / "results.toml"

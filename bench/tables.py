@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median, pstdev
 from typing import Any
 
 from bench.kernel_reference import in_words, kernel_reference, named_tuples
@@ -187,6 +187,20 @@ def learning_table(rows: list[Row]) -> str:
         head = [title, "best evaluation", "that policy, 100 fresh episodes", f"steps to {row['goal']:,}", "steps", "training"]
         parts.append(markdown(head, lines))
     return "\n\n".join(parts)
+
+
+def presets_table(rows: list[Row]) -> str:
+    """What the preset `tuned` reaches: mean and deviation over the seeds, of the best and of the last policy."""
+    lines = []
+    for row in rows:
+        best, last = ([run[name] for run in row["runs"]] for name in ("best_return", "last_return"))
+        reached = "" if row["threshold"] is None else f"{sum(value >= row['threshold'] for value in best)} of {len(best)}"
+        times = [run["seconds"] for run in row["runs"]]
+        returns = [f"{mean(values):,.1f} +- {pstdev(values):,.1f}" for values in (best, last)]
+        threshold = "-" if row["threshold"] is None else f"{row['threshold']:g}"
+        lines.append([row["env"], f"{row['total_timesteps']:,}", *returns, threshold, reached, seconds(median(times))])
+    head = ["steps", "best policy", "last policy", "threshold", "seeds that reach it", "training"]
+    return markdown([f'`preset="tuned"`, {len(rows[0]["runs"])} seeds', *head], lines)
 
 
 def own_env_table(rows: list[Row]) -> str:
@@ -447,6 +461,7 @@ _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
     "mlp": mlp_table,
     "mujoco": mujoco_table,
     "learning": learning_table,
+    "presets": presets_table,
     "own-env": own_env_table,
     "gym": gym_table,
     "weighted-sum": weighted_sum_table,

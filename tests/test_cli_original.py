@@ -1,12 +1,15 @@
 """The original's command line and files: `--preset modestyachts`."""
 
 import json
+import re
+import shlex
 
 import numpy as np
 import pytest
+from test_cli import ROOT
 
 from fastars import ARS, exchange
-from fastars.cli import WrongUseError, commands, main
+from fastars.cli import WrongUseError, commands, main, original
 from fastars.cli.original import translated
 
 THEIRS = ["train", "--preset", "modestyachts", "--env_name", "CartPole-v1"]
@@ -157,6 +160,23 @@ def test_a_resumed_run_has_each_row_once(tmp_path, trained):
     assert header[1] == "Iteration"
     np.testing.assert_array_equal(np.array(ours)[:, 1:], np.array(theirs)[:, 1:])
     assert json.loads((tmp_path / "data" / "params.json").read_text())["n_iter"] == 35
+
+
+def test_the_page_has_every_flag_and_its_command_is_one():
+    page = (ROOT / "docs" / "coming_from_the_original.md").read_text()
+    table = {name for row in re.findall(r"^\| (`--.*?) \|", page, re.MULTILINE) for name in re.findall(r"`(-.*?)`", row)}
+    assert table == {*original._TRANSLATIONS, *original._SHORT, "--env_name", "--seed"}
+    (block,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    assert commands.parse(shlex.split(block.replace("\\\n", " "))[1:]).iterations == 20
+
+
+def test_the_commands_of_the_page_are_commands():
+    page = (ROOT / "docs" / "command.md").read_text()
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) for line in block.splitlines()]
+    parsed = [commands.parse(shlex.split(line, comments=True)[1:]) for line in lines]
+    assert len(parsed) == 8
+    for name in commands.COMMANDS:
+        assert f"fastars {name}" in page or f"`{name}`" in page
 
 
 def test_other_presets_write_none_of_it(tmp_path):

@@ -101,6 +101,13 @@ def test_tables_name_environments_that_there_are():
     assert all(set(table) <= {"total_timesteps", "source", "rows"} for table in presets.environments("tuned").values())
 
 
+def test_results_are_of_the_steps_that_a_run_takes():
+    for env_id, found in presets.results().items():
+        assert found["total_timesteps"] == presets.timesteps(env_id)
+        assert env_id in compiled_env_ids()
+        assert found["n_seeds"] >= 5
+
+
 @pytest.mark.parametrize(
     ("env_id", "steps"),
     [

@@ -19,7 +19,7 @@ from fastars.cli.exchange import Export, Import
 from fastars.cli.original import translated
 from fastars.cli.plan import Plan
 from fastars.cli.plotting import Plot
-from fastars.cli.report import print_environments, print_evaluation
+from fastars.cli.report import print_environments, print_evaluation, print_presets
 from fastars.cli.resume import Resume
 from fastars.cli.run_folder import in_use, model_file, next_run_folder, refuse_used_folder
 from fastars.cli.settings import Settings, option
@@ -189,8 +189,14 @@ class Eval:
 class Envs:
     """List the compiled environments."""
 
+    presets: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """List instead which settings suit them, and what these were measured to reach."""
+
     def run(self) -> int:
         """List them; the exit code."""
+        if self.presets:
+            print_presets()
+            return 0
         import gymnasium
 
         from fastars.envs import UnsupportedEnvError, compiled_env_ids, make

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastars import presets
 from fastars.cli.environment import described
+from fastars.config import Config
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -134,6 +136,23 @@ def print_environments(specs: Mapping[str, tuple[Any, Any, Any]], missing: str |
     console().print(table)
     if missing is not None:
         console().print(f" {missing}", soft_wrap=True)
+    console().print(" `fastars envs --presets` has the settings that suit them, and what these reach.", soft_wrap=True)
+
+
+def print_presets() -> None:
+    """A row per environment: the settings of the preset "tuned", and what they reached where somebody measured it."""
+    table = _table("environment", "steps>", "best return>", "ARS", "top>", "step>", "noise>")
+    by_task = {presets.task_name(env_id): found for env_id, found in presets.results().items()}
+    for name, suited in presets.environments("tuned").items():
+        (row,) = suited.get("rows", [{}])
+        config, found = Config(**row), by_task.get(name)
+        reached = "-" if found is None else f"{found['best_return_mean']:.4g} +- {found['best_return_std']:.3g}"
+        top = f"{config.n_top}/" if config.n_top != config.n_delta else ""
+        numbers = f"{config.learning_rate:g}", f"{config.delta_std:g}"
+        table.add_row(name, count(suited["total_timesteps"]), reached, config.variant, f"{top}{config.n_delta}", *numbers)
+    console().print(table)
+    console().print(" best return: of the best policy in 100 fresh episodes, over 5 seeds")
+    console().print(" top: directions used for the step, of those tried")
 
 
 def _verdict(best_return: float, threshold: float | None) -> str:

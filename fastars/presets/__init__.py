@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["environments", "result", "rows", "timesteps"]
+__all__ = ["environments", "results", "rows", "task_name", "timesteps"]
 
 _FILES = ("paper", "tuned")
 _TIMESTEPS = 1_000_000  # where nothing was tried
@@ -37,9 +37,9 @@ def timesteps(env_id: str) -> int:
     return int(environments("tuned").get(task_name(env_id), {}).get("total_timesteps", _TIMESTEPS))
 
 
-def result(env_id: str) -> Mapping[str, Any] | None:
-    """What `tuned` reached in an environment; None where nobody measured it, as for another version of it."""
-    return _table("results").get(env_id)
+def results() -> Mapping[str, Mapping[str, Any]]:
+    """What `tuned` was measured to reach, by the id of the environment."""
+    return _table("results")
 
 
 def task_name(env_id: str) -> str:
