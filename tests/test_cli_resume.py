@@ -7,9 +7,11 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from broken_envs import Walk
 from test_cli import COMMAND, ENVIRONMENT, only_error, run
 
 import fastars
@@ -261,3 +263,37 @@ def test_a_run_that_is_still_running_is_refused(tmp_path):
         process.wait()
     assert result.returncode == 2
     assert "run folder run is in use by another process" in only_error(result)
+
+
+def test_an_environment_in_python_is_named_again_and_gives_the_same(tmp_path):
+    """Nothing is imported for a file."""
+    path = {"PYTHONPATH": f"{Path(__file__).parent}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"}
+    options = ("--seed", "1", "--eval-episodes", "2", "--eval-freq", "1000", "--no-progress")
+    for name, steps in (("whole", "3000"), ("parts", "1000")):
+        run("train", "broken_envs:Walk-v0", "--total-timesteps", steps, "--run-folder", name, *options, cwd=tmp_path, **path)
+    resume = ("resume", "parts", "--total-timesteps", "3000")
+    refused = run(*resume, cwd=tmp_path, **path)
+    assert refused.returncode == 1
+    assert "its environment 'Walk-v0' can't be made: it is not registered here" in only_error(refused)
+    resumed = run(*resume, "--env", "broken_envs:Walk-v0", "--n-workers", "2", cwd=tmp_path, **path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "fastars eval parts --env broken_envs:Walk-v0" in resumed.stdout
+    np.testing.assert_array_equal(*(ARS.load(tmp_path / name / "model.zip", env=Walk()).theta for name in ("parts", "whole")))
+
+
+def test_every_event_of_stopping_is_at_a_row_of_the_log(tmp_path, monkeypatch):
+    """A signal at any moment of an iteration leaves a log with a row for each iteration of the model."""
+    for moment in ("_directions", "_candidates", "_update", "_write_episodes", "dump_logs"):
+        folder = tmp_path / moment
+
+        def signalled(self, *args, method=getattr(ARS, moment), **kwargs):
+            if self.iteration == 3:
+                signal.raise_signal(signal.SIGINT)
+            return method(self, *args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ARS, moment, signalled)
+            assert main(["train", *OPTIONS, *OFTEN, "--run-folder", str(folder)]) == 130
+        iteration = ARS.load(folder / "model.zip").iteration
+        assert iteration in (3, 4)
+        assert sum(bool(row["train/iterations"]) for row in progress_of(folder)) == iteration

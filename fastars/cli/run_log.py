@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +50,12 @@ class RunLog:
 
     def after_iteration(self, model: ARS) -> None:
         """What the original logs of the policy itself, from time to time."""
-        if self._original is not None:
+        if self._original is None:
+            return
+        try:
             self._original.after_iteration(model)
+        except OSError as error:  # a full disk, as for the other rows of the log
+            warnings.warn(f"a row of log.txt is lost, training goes on: {error}", RuntimeWarning, stacklevel=2)
 
     def close(self, model: ARS) -> None:
         """Write what is left to be written, and close the files."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import shlex
 import threading
 import time
 import warnings
@@ -102,8 +103,9 @@ class Run:
                 self.record.save(self.model)
                 log.close(self.model)
         if self._interrupts.exit_code:
+            resume = shlex.join(["fastars", "resume", str(self.folder), *self.named])
             raise Interrupted(
-                f"interrupted after {self.model.num_timesteps:,} steps; the policy is in {self.folder / MODEL}",
+                f"interrupted after {self.model.num_timesteps:,} steps; the policy is in {self.folder / MODEL}. To go on: {resume}",
                 self._interrupts.exit_code,
             )
         self._report()
