@@ -655,9 +655,8 @@ def test_a_signal_leaves_a_whole_run_folder_within_a_second(tmp_path, number, co
         _, stderr = process.communicate(timeout=30)
         seconds = time.monotonic() - start
     assert process.returncode == code
-    assert re.fullmatch(
-        r"fastars: interrupted after [\d,]+ steps; the policy is in long/model.zip. To go on: fastars resume long\n", stderr
-    )
+    told = r"fastars: interrupted after [\d,]+ steps; the policy is in long/model\.zip\. To go on: fastars resume long\n"
+    assert re.fullmatch(told, stderr)
     model, best = ARS.load(tmp_path / "long" / "model.zip"), ARS.load(tmp_path / "long" / "best_model.zip")
     assert model.num_timesteps >= best.num_timesteps > 0
     assert seconds < 1.0

@@ -284,9 +284,9 @@ def test_an_environment_in_python_is_named_again_and_gives_the_same(tmp_path):
 def test_every_event_of_stopping_is_at_a_row_of_the_log(tmp_path, monkeypatch):
     """A signal at any moment of an iteration leaves a log with a row for each iteration of the model."""
     for moment in ("_directions", "_candidates", "_update", "_write_episodes", "dump_logs"):
-        folder = tmp_path / moment
+        folder, method = tmp_path / moment, getattr(ARS, moment)
 
-        def signalled(self, *args, method=getattr(ARS, moment), **kwargs):
+        def signalled(self, *args, method=method, **kwargs):
             if self.iteration == 3:
                 signal.raise_signal(signal.SIGINT)
             return method(self, *args, **kwargs)

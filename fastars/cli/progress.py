@@ -50,8 +50,14 @@ def progress(console: Console, total: int, done: tuple[int, float] = (0, 0.0), i
     if not (is_shown and console.is_terminal):
         yield Progress(_line(total), 10.0 if is_shown else math.inf, done)
         return
+    from rich.constrain import Constrain
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
-    from rich.progress import Progress as Bar
+    from rich.progress import Progress as WholeBar
+
+    class Bar(WholeBar):
+        def get_renderable(self) -> Constrain:
+            """Room for the ^C that a terminal echoes: behind a full line it would begin another, and the bar would stay."""
+            return Constrain(super().get_renderable(), console.width - 3)
 
     columns = BarColumn(bar_width=20), TaskProgressColumn(), TextColumn("{task.fields[state]}")
     with Bar(*columns, console=console, transient=True) as bar:
