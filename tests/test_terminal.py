@@ -152,7 +152,7 @@ def test_ctrl_c_stops_says_where_it_is_and_resume_goes_on(terminal, tmp_path):
     steps = int(re.search(r"after ([\d,]+) steps", shown.text)[1].replace(",", ""))
     resumed = terminal("resume", "run", "--total-timesteps", str(steps + 1000))
     assert resumed.end() == 0
-    assert re.match(r"Going on with run after [\d.]+ M steps, from model.zip\n", resumed.text)
+    assert re.match(r"Going on with run after [\d.]+ [kM] steps, from model.zip\n", resumed.text)
     again = terminal("resume", "run")
     assert again.end() == 0
     assert "run is finished" in again.text
