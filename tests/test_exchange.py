@@ -148,6 +148,30 @@ def test_a_file_without_suffix_and_an_open_one_are_read():
     assert same(exchange.read(DATA / "sb3_bias"), exchange.read(io.BytesIO(theirs("bias").read_bytes())))
 
 
+def test_a_model_loads_from_their_file_and_takes_its_settings():
+    model = ARS.load(theirs("bias"), "CartPole-v1", n_delta=5)
+    assert (model.config.n_delta, model.config.learning_rate) == (5, 0.1)
+    assert np.array_equal(model.theta, exchange.read(theirs("bias")).weights)
+
+
+def test_what_is_of_neither_is_an_error_as_for_a_model(tmp_path):
+    (tmp_path / "none.txt").write_text("hello")
+    (tmp_path / "some.zip").write_bytes(zipped({"hello": b""}))
+    (tmp_path / "cut.zip").write_bytes(theirs("bias").read_bytes()[:500])
+    for name in ("none.txt", "some.zip", "cut.zip"):
+        assert not exchange.is_foreign(tmp_path / name)
+        with pytest.raises(CheckpointError, match=name):
+            ARS.load(tmp_path / name)
+
+
+def test_a_large_model_of_fastars_is_not_taken_for_another_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastars.exchange.archives.MAX_BYTES", 1000)
+    ARS("LinearPolicy", "CartPole-v1").save(tmp_path / "model.zip")
+    assert not exchange.is_foreign(tmp_path / "model.zip")
+    with open(tmp_path / "model.zip", "rb") as file:
+        assert ARS.load(file).env_id == "CartPole-v1"
+
+
 def changed(name, **values):
     """The members of a file of theirs, with other values in its data."""
     members = unzipped(theirs(name).read_bytes())

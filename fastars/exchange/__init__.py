@@ -12,13 +12,14 @@ Nothing in a file is executed: pickles are read as data (`pickles`), and zips wi
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from pathlib import Path
 from typing import Any
 
-from fastars.checkpoint import CheckpointError
+from fastars.checkpoint import CheckpointError, name_of
 from fastars.exchange import arrays, onnx, original, sb3
-from fastars.exchange.archives import Archive, content, name_of, reading
+from fastars.exchange.archives import Archive, content, reading
 from fastars.exchange.trained import TrainedPolicy, to_model
 
 __all__ = ["TrainedPolicy", "arrays", "is_foreign", "onnx", "original", "read", "sb3", "to_model"]
@@ -68,16 +69,27 @@ def read(path: Any, trust: bool = False, vec_normalize: Any = None) -> TrainedPo
 
 
 def is_foreign(path: Any) -> bool:
-    """Whether it is a file that `read` knows, and no model of fastars."""
+    """Whether it is a file that `read` knows. A model of fastars, which may be larger, is told by its first member alone."""
     if not hasattr(path, "read"):
         path = _existing(Path(path))
         if not path.is_file():
             return False
+    if _first_member(path) in ("", "manifest.json"):
+        return False
     try:
         names = Archive(content(path)).names
-    except CheckpointError:
+    except ValueError:
         return False
     return any(kind.is_one(names) for kind in (sb3, arrays, original))
+
+
+def _first_member(path: Any) -> str:
+    """The name with which a zip begins; nothing if it is none."""
+    with contextlib.nullcontext(path) if hasattr(path, "read") else open(path, "rb") as file:
+        file.seek(0)
+        head = file.read(4 + 22 + 4 + 64)
+        file.seek(0)
+    return head[30 : 30 + head[26]].decode("latin-1") if head.startswith(b"PK\3\4") and len(head) > 30 else ""
 
 
 def _existing(path: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-import os
 import struct
 import zipfile
 import zlib
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastars.checkpoint import CheckpointError
+from fastars.checkpoint import CheckpointError, name_of
 
 MAX_BYTES = 1 << 26  # of a file, and of what is in it: a linear policy for Atari's screens has 7 MB
 _MAX_MEMBERS = 256
@@ -41,11 +40,6 @@ def content(path: Any) -> bytes:
     if len(data) > MAX_BYTES:
         raise ValueError(f"more than the {MAX_BYTES} bytes allowed")
     return data
-
-
-def name_of(path: Any) -> str:
-    """A path as messages name it; of an open file, what it was opened as."""
-    return str(getattr(path, "name", "the file")) if hasattr(path, "read") else os.fspath(path)
 
 
 @contextlib.contextmanager

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import fastars
-from fastars._structs import Filter, FloatArray
+from fastars._structs import FloatArray
 from fastars.checkpoint import CheckpointError
+from fastars.update import filter_of
 
 # Observations that a filter of unknown age stands for. Runs of the original take millions of steps; with so many, the filter of a
 # policy that is trained on moves slowly, and the policy still fits it.
@@ -170,11 +171,10 @@ def to_model(trained: TrainedPolicy, env: Any = None, model_class: Any = None, *
     model.num_timesteps = trained.num_timesteps
     if trained.mean is not None:
         model._moments = _moments(trained, model.config)
-        config = model.config
-        mean, scale = model._ops.filter_from_moments(
-            *model._moments, config.filter_ddof, config.filter_epsilon, config.filter_var_epsilon, config.filter_min_std
-        )
-        model.policy.filter = Filter(mean, scale, config.clip_observations)
+        model.policy.filter = filter_of(model._ops, model.config, model._moments)
+        normalizer = model._given.normalizer
+        if normalizer is not None and normalizer.moments() is None:
+            normalizer.follow(model._moments)
     return model
 
 
