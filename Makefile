@@ -1,6 +1,6 @@
 # PYTHON=... picks the interpreter. `make bench` takes about 10 minutes, uses two CPUs and wants a quiet machine.
 PYTHON ?= python3
-.PHONY: help test fast slow lint types bench bench-quick tables
+.PHONY: help test fast slow lint types bench bench-quick tables docs
 
 help:
 	@echo 'make test         the test suite'
@@ -11,6 +11,7 @@ help:
 	@echo 'make bench        all benchmarks, their result files, and the tables made from them'
 	@echo 'make bench-quick  do the benchmarks run? Small sizes, nothing written'
 	@echo 'make tables       the tables of README.md and docs/ from the result files'
+	@echo 'make docs         the documentation as pages, in build/docs'
 
 test:
 	$(PYTHON) -m pytest
@@ -39,3 +40,6 @@ bench-quick:
 
 tables:
 	$(PYTHON) -m bench.tables
+
+docs:
+	$(PYTHON) -m sphinx -q -W --keep-going -b html docs build/docs

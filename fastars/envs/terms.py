@@ -54,7 +54,7 @@ class RewardTerms(gymnasium.Wrapper, RecordConstructorArgs):
     reward_dim : int
         How many terms there are.
     task_names : tuple of str
-        Names of the terms, without "reward_".
+        Names of the terms, without `reward_`.
 
     Raises
     ------

@@ -1,0 +1,45 @@
+"""Sphinx builds the documentation from these pages and the docstrings, without a network: `make docs`."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+import fastars  # noqa: E402
+
+project = "fastars"
+author = "The fastars developers"
+copyright = author
+version = release = fastars.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["build"]
+default_role = "py:obj"  # docstrings name things in single backticks: a link where there is something to link to
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 4  # as on GitHub, where the pages are read, too
+suppress_warnings = ["ref.python"]  # a name in backticks may be that of several things
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # numpydoc says it with shapes
+autodoc_preserve_defaults = True
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+
+html_theme = "furo"
+html_title = f"fastars {version}"
+html_show_sphinx = False
+html_copy_source = False
+pygments_style = "friendly"
+pygments_dark_style = "monokai"
+
+
+def escape_bars(app, what, name, obj, options, lines):
+    """Docstrings say |x| for sizes and norms, which reStructuredText would take for a substitution."""
+    lines[:] = [line.replace("|", r"\|") for line in lines]
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", escape_bars, priority=400)  # napoleon comes at 500
