@@ -35,7 +35,8 @@ ENVS = (
 _HEAD = """\
 # What the preset "tuned" reaches: written by `python -m bench.presets` from bench/results/presets.json, never by hand.
 # A run of `total_timesteps` steps with each of `n_seeds` seeds; the returns are those of its best policy (and of its last one) in
-# 100 fresh episodes, their mean and deviation over the seeds. `seconds`: of training, the median, on `threads` threads.
+# 100 fresh episodes, their mean and deviation over the seeds. `seconds`: of training, the median, on `threads` threads of a machine
+# that may have had other work.
 """
 
 

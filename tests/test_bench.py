@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.presets import summarised
+from fastars import presets
+
 ROOT = Path(__file__).parent.parent
 RESULTS = sorted((ROOT / "bench" / "results").glob("*.json"))
 
@@ -27,6 +30,13 @@ def test_every_result_file_makes_a_table():
     assert outcome.returncode == 0, outcome.stderr
     for path in RESULTS:
         assert f"## {path.stem.replace('_', '-')}\n" in outcome.stdout
+
+
+def test_results_of_presets_are_of_their_settings():
+    for row in json.loads((ROOT / "bench" / "results" / "presets.json").read_text(encoding="utf-8"))["rows"]:
+        assert [row["settings"]] == list(presets.rows("tuned", row["env"]) or [{}])
+        assert row["total_timesteps"] == presets.timesteps(row["env"])
+        assert presets.results()[row["env"]] == summarised(row)
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
