@@ -89,6 +89,10 @@ class BaseCallback:
     def update_locals(self, locals_: dict[str, Any]) -> None:
         """There are new local variables."""
         self.locals.update(locals_)
+        self.update_child_locals(locals_)
+
+    def update_child_locals(self, locals_: dict[str, Any]) -> None:
+        """Pass new local variables on to the callbacks that this one calls."""
         for child in self._children():
             child.update_locals(locals_)
 
@@ -209,6 +213,13 @@ class EveryNTimesteps(EventCallback):
             return True
         self.last_time_trigger = self.num_timesteps
         return self._on_event()
+
+
+class LogEveryNTimesteps(EveryNTimesteps):
+    """Writes a row of the log every `n_steps` steps of the environment; `learn(log_interval=None)` writes no others."""
+
+    def __init__(self, n_steps: int) -> None:
+        super().__init__(n_steps, ConvertCallback(lambda *_: self.model.dump_logs()))
 
 
 class CheckpointCallback(BaseCallback):
@@ -338,8 +349,8 @@ class EvalCallback(EventCallback):
                 self.model.save(self.best_model_save_path / "best_model.zip")
             if self.callback_on_new_best is not None:
                 goes_on = self.callback_on_new_best.on_step() is not False
-        if self.callback is not None:
-            goes_on = self.callback.on_step() is not False and goes_on
+        if self.callback is not None and goes_on:
+            goes_on = self.callback.on_step() is not False
         return goes_on
 
 
@@ -479,14 +490,15 @@ def close(callback: Any) -> None:
 
 
 def _counting(callback: Any) -> Iterator[Any]:
-    """A callback, and those in it if it is a list of them: the others are called by events, not by steps."""
-    yield callback
+    """A callback if it counts its calls, and those in it if it is a list of them: the others are called by events, not by steps."""
+    if hasattr(callback, "n_calls"):
+        yield callback
     for each in getattr(callback, "callbacks", ()):
         yield from _counting(each)
 
 
 def _frequencies(callback: Any) -> list[int]:
-    values = (value for name, value in vars(callback).items() if name.endswith("freq"))
+    values = (value for name, value in getattr(callback, "__dict__", {}).items() if name.endswith("freq"))
     return [int(value) for value in values if isinstance(value, (int, np.integer)) and value > 0]
 
 

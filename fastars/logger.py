@@ -120,6 +120,11 @@ class Logger:
         """The folder."""
         return self.dir
 
+    @property
+    def output_formats(self) -> list[Any]:
+        """The outputs, by the name that they have in stable-baselines3."""
+        return self.outputs
+
     def set_level(self, level: int) -> None:
         """Leave out messages below DEBUG = 10, INFO = 20, WARN = 30 or ERROR = 40."""
         self.level = level
@@ -252,13 +257,13 @@ class _Csv:
         self._lines = Lines(path, append)
         rows = list(self._read())
         self._header = rows[0] if rows else []
+        self._columns = set(self._header)
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         row = _included(key_values, key_excluded, "csv")
-        new = sorted(row.keys() - set(self._header))
-        if new:
-            self._grow([*self._header, *new])
-        self._lines.write(_csv_line(row.get(key, "") for key in self._header))
+        if not row.keys() <= self._columns:
+            self._grow([*self._header, *sorted(row.keys() - self._columns)])
+        self._lines.write(_csv_line([row.get(key, "") for key in self._header]))
 
     def _grow(self, header: list[str]) -> None:
         if self._header:
@@ -267,7 +272,7 @@ class _Csv:
             write_atomically(self._lines.path, (_csv_line(line).encode() for line in lines))
         else:
             self._lines.write(_csv_line(header))
-        self._header = header
+        self._header, self._columns = header, set(header)
 
     def _read(self) -> Iterable[list[str]]:
         with open(self._lines.path, newline="", encoding="utf-8") as file:
@@ -349,13 +354,14 @@ class _TensorBoard:
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         summary = self._summary.Summary()
+        values = summary.value
         for key, value in key_values.items():
             if value is None or "tensorboard" in key_excluded.get(key, ()):
                 continue
-            if isinstance(value, (bool, int, float, np.number)):
-                summary.value.add(tag=key, simple_value=float(value))
+            if isinstance(value, (float, int)):  # and bool; `Logger.record` has made numbers of NumPy's scalars
+                values.add(tag=key, simple_value=value)
             elif (other := self._other(key, value)) is not None:
-                summary.value.extend(other.value)
+                values.extend(other.value)
         self._events.write_event(self._protocol.Event(wall_time=time.time(), step=step, summary=summary))
         if time.monotonic() >= self._next_flush:  # which waits for the disk, for some milliseconds
             self._events.flush()

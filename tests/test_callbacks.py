@@ -17,6 +17,7 @@ from fastars.callbacks import (
     EvalCallback,
     EventCallback,
     EveryNTimesteps,
+    LogEveryNTimesteps,
     ProgressBarCallback,
     StopTrainingOnMaxEpisodes,
     StopTrainingOnNoModelImprovement,
@@ -24,6 +25,7 @@ from fastars.callbacks import (
     make_callback,
     step,
 )
+from fastars.logger import Logger
 
 
 def small(env="CartPole-v1", **settings):
@@ -128,6 +130,49 @@ def test_counts_are_right_after_a_callback_that_raises():
     with pytest.raises(OSError, match="disk full"):
         step(failing, 30)
     assert failing.n_calls == 30
+
+
+def test_an_object_with_the_methods_is_a_callback():
+    class Bare:
+        """The methods, and nothing that counts."""
+
+        __slots__ = ("notes", "parent")
+
+        def __init__(self):
+            self.notes = []
+
+        def __getattr__(self, name):
+            if not name.startswith("on_") and name not in ("init_callback", "update_locals"):
+                raise AttributeError(name)
+            return lambda *_: self.notes.append(name)
+
+    bare = Bare()
+    small().learn(1, callback=[bare, Noting()])
+    assert bare.notes == [
+        "init_callback",
+        "on_training_start",
+        "on_rollout_start",
+        "update_locals",
+        "on_step",
+        "on_rollout_end",
+        "on_training_end",
+    ]
+
+
+def test_the_log_can_be_written_by_steps():
+    rows = []
+    model = small()
+    model.set_logger(Logger(formats=[types.SimpleNamespace(write=lambda row, excluded, steps: rows.append(steps))]))
+    model.learn(1000, callback=LogEveryNTimesteps(300), log_interval=None)
+    assert len(rows) >= 2
+    assert np.diff([0, *rows]).min() >= 300
+
+
+def test_nothing_is_called_after_the_evaluation_that_stops():
+    after = Noting()
+    stop = StopTrainingOnRewardThreshold(-1.0)
+    model = small().learn(1000, callback=EvalCallback(None, stop, after, eval_freq=1, verbose=0))
+    assert (model.iteration, after.counts) == (1, [])
 
 
 def test_a_callback_for_an_event_counts_events():

@@ -54,6 +54,11 @@ def test_any_object_with_write_is_an_output():
     assert logger.name_to_value == {}
 
 
+def test_outputs_have_the_name_that_they_have_in_stable_baselines3():
+    output = Collector()
+    assert Logger(formats=[output]).output_formats == [output]
+
+
 def test_numpy_scalars_are_recorded_as_python_numbers():
     logger = Logger(formats=[])
     for value in (np.float64(0.1), np.float32(0.5), np.int64(3), np.bool_(True)):
