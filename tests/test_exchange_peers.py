@@ -4,6 +4,7 @@ import io
 import itertools
 import zipfile
 from collections import OrderedDict
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -21,7 +22,7 @@ from fastars import ARS, exchange  # noqa: E402
 from fastars.exchange import arrays, onnx, sb3  # noqa: E402
 from fastars.exchange.archives import Archive  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is not read:UserWarning")
+DATA = Path(__file__).parent / "data"
 
 
 def with_weights(policy, env, normalised, **settings):
@@ -70,6 +71,23 @@ def test_stable_baselines3_loads_what_is_written(tmp_path, policy, env, kwargs, 
     back = exchange.to_model(exchange.read(tmp_path / "policy", trust=True), env)
     assert np.array_equal(back.theta, model.theta.astype(np.float32))
     assert np.allclose(back.predict(observations)[0], model.predict(observations)[0], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("trust", [False, True])
+def test_a_model_in_their_normaliser_has_its_statistics(trust):
+    venv = DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")])
+    env = VecNormalize.load(str(DATA / "sb3_linear_vecnormalize.pkl"), venv)
+    model = ARS.load(DATA / "sb3_linear.zip", env=env, trust=trust)  # and no warning that they are not read
+    expected = np.load(DATA / "sb3_actions.npz")
+    given = env.normalize_obs(expected["linear_observations"])
+    assert np.allclose(model.predict(given)[0], expected["linear_actions"], rtol=0, atol=1e-6)
+    assert np.allclose(model.policy.filter.mean, env.obs_rms.mean, rtol=1e-12, atol=0)
+
+
+def test_a_normaliser_without_statistics_gets_those_of_the_file():
+    env = VecNormalize(DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")]))
+    model = ARS.load(DATA / "sb3_linear.zip", env=env, trust=True)
+    assert np.allclose(env.obs_rms.mean, model.policy.filter.mean, rtol=1e-12, atol=0)
 
 
 def test_stable_baselines3_trains_on_with_what_is_written(tmp_path):

@@ -13,7 +13,6 @@ Nothing in a file is executed: pickles are read as data (`pickles`), and zips wi
 from __future__ import annotations
 
 import contextlib
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +100,4 @@ def _of_sb3(path: Any, archive: Archive, trust: bool, vec_normalize: Any) -> Tra
     beside = sb3.statistics_beside(path) if isinstance(path, Path) and vec_normalize is None else vec_normalize
     if beside is None or trust:
         return sb3.read(archive, None if beside is None else content(beside))
-    told = "its statistics normalise observations with trust=True only (--trust on the command line)"
-    warnings.warn(f"{beside} is not read: {told}", stacklevel=4)
-    return sb3.read(archive)
+    return sb3.read(archive)._replace(unread=beside)

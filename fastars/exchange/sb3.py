@@ -22,7 +22,7 @@ from fastars._atomic import write_atomically
 from fastars._extras import need
 from fastars.exchange.archives import Archive
 from fastars.exchange.pickles import Made, Name, Stored, numpy_array, read_pickle
-from fastars.exchange.trained import TrainedPolicy, normalisation, policy_of_layers, trained_of, warn_unknown
+from fastars.exchange.trained import TrainedPolicy, normalisation, policy_of_layers, trained_of
 
 _POLICIES = {"ARSLinearPolicy": "LinearPolicy", "ARSPolicy": "MlpPolicy"}
 _CONSTRUCTOR = re.compile(r"<function (\w+)\.__init__ at ")
@@ -147,9 +147,7 @@ def _config(data: Mapping[str, Any]) -> dict[str, Any]:
     if data.get("seed") is not None:
         config["seed"] = _count(data, "seed")
     rates = {"learning_rate": data.get("learning_rate"), "delta_std": data.get("delta_std_schedule")}
-    known = {name: rate for name, value in rates.items() if (rate := _number(value)) is not None}
-    warn_unknown([name for name in rates if name not in known])
-    return config | known
+    return config | {name: rate for name, value in rates.items() if (rate := _number(value)) is not None}
 
 
 def _count(data: Mapping[str, Any], name: str) -> int:

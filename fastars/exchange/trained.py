@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -54,6 +55,8 @@ class TrainedPolicy(NamedTuple):
         Whose ARS trained it (`fastars.config.PRESETS`).
     config : dict
         Hyperparameters in the file, as `fastars.ARS` takes them.
+    unread : Path or None
+        A file of statistics that observations were probably normalised with, which was not read for want of trust.
     """
 
     weights: FloatArray
@@ -72,6 +75,7 @@ class TrainedPolicy(NamedTuple):
     num_timesteps: int = 0
     preset: str = "fastars"
     config: Mapping[str, Any] = MappingProxyType({})
+    unread: Path | None = None
 
 
 def policy_of_layers(layers: list[tuple[np.ndarray, np.ndarray | None]]) -> tuple[FloatArray, list[int], bool]:
@@ -167,6 +171,7 @@ def to_model(trained: TrainedPolicy, env: Any = None, model_class: Any = None, *
     given |= {"policy_kwargs": trained.policy_kwargs, **settings}
     model = (model_class or fastars.ARS)(trained.policy, env, **given)
     _refuse_other_shapes(trained, model)
+    _warn_of_missing(trained, model, settings)
     model.policy.load_from_vector(trained.weights)
     model.num_timesteps = trained.num_timesteps
     if trained.mean is not None:
@@ -188,6 +193,17 @@ def _refuse_other_shapes(trained: TrainedPolicy, model: Any) -> None:
         )
     if trained.weights.size != model.policy.weights.size:
         raise CheckpointError(f"the policy has {trained.weights.size} weights, not the {model.policy.weights.size} of its layers")
+
+
+def _warn_of_missing(trained: TrainedPolicy, model: Any, settings: Mapping[str, Any]) -> None:
+    """Say what a model does not have from its file, and from nowhere else."""
+    if trained.unread is not None and not model.config.normalize_observations:
+        told = "its statistics normalise observations with trust=True only (--trust on the command line)"
+        warnings.warn(f"{trained.unread} is not read: {told}", stacklevel=3)
+    if trained.source == "sb3":
+        for name in sorted({"learning_rate", "delta_std"} - trained.config.keys() - settings.keys()):
+            value = getattr(model.config, name)
+            warnings.warn(f"{name} can't be read from the file: it is {value} unless {name}=... is given", stacklevel=3)
 
 
 def _moments(trained: TrainedPolicy, config: Any) -> tuple[int, FloatArray, FloatArray]:
@@ -225,11 +241,3 @@ def trained_of(model: Any) -> TrainedPolicy:
         num_timesteps=model.num_timesteps,
         preset=model.preset,
     )
-
-
-def warn_unknown(names: list[str]) -> None:
-    """Say which hyperparameters a file does not have in a form that can be read."""
-    for name in names:
-        warnings.warn(
-            f"{name} can't be read from the file: training goes on with its default, unless {name}=... is given", stacklevel=4
-        )
