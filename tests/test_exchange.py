@@ -303,6 +303,17 @@ def test_plain_arrays_come_back(tmp_path, settings):
     assert np.array_equal(back.predict(OBSERVATIONS)[0], model.predict(OBSERVATIONS)[0])
 
 
+def test_the_page_on_files_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parent.parent / "docs" / "files.md").read_text(encoding="utf-8")
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+    model = names["model"]
+    assert np.array_equal([names["act"](observation) for observation in OBSERVATIONS], model.predict(OBSERVATIONS)[0])
+    assert names["again"].num_timesteps >= 10_000
+
+
 def loader_of_the_docs(folder):
     """The function `act` of the page on files."""
     page = (Path(__file__).parent.parent / "docs" / "files.md").read_text(encoding="utf-8")
