@@ -164,12 +164,19 @@ def test_what_is_of_neither_is_an_error_as_for_a_model(tmp_path):
             ARS.load(tmp_path / name)
 
 
-def test_a_large_model_of_fastars_is_not_taken_for_another_file(tmp_path, monkeypatch):
+def test_a_model_of_fastars_is_told_by_its_beginning(monkeypatch):
+    class Watched(io.BytesIO):
+        def read(self, size=-1):
+            sizes.append(size)
+            return super().read(size)
+
+    file, sizes = Watched(), []
+    ARS("LinearPolicy", "CartPole-v1").save(file)
+    assert not exchange.is_foreign(file)
+    assert 0 < max(sizes) < 100
+    assert min(sizes) > 0
     monkeypatch.setattr("fastars.exchange.archives.MAX_BYTES", 1000)
-    ARS("LinearPolicy", "CartPole-v1").save(tmp_path / "model.zip")
-    assert not exchange.is_foreign(tmp_path / "model.zip")
-    with open(tmp_path / "model.zip", "rb") as file:
-        assert ARS.load(file).env_id == "CartPole-v1"
+    assert ARS.load(file).env_id == "CartPole-v1"
 
 
 def changed(name, **values):
@@ -241,6 +248,7 @@ def test_the_numbers_0_and_1_are_no_filter(tmp_path):
 
 def test_an_observation_that_never_varied_counts_nothing(tmp_path):
     trained = exchange.read(original_file(tmp_path / "a.npz", WEIGHTS, MEAN, np.array([1.0, 1e-8, np.inf, 2.0])))
+    assert np.array_equal(trained.std, [1.0, np.inf, np.inf, 2.0])
     model = exchange.to_model(trained, "CartPole-v1")
     assert np.allclose(model.policy.filter.scale, [1.0, 0.0, 0.0, 0.5], rtol=1e-14, atol=0)
 
