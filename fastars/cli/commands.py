@@ -14,14 +14,15 @@ import tyro
 from fastars._extras import need
 from fastars.cli import WrongUseError
 from fastars.cli.doctor import Doctor, Warmup
-from fastars.cli.environment import described, environment, named, parse_kwargs
+from fastars.cli.environment import environment, named, parse_kwargs
 from fastars.cli.exchange import Export, Import
+from fastars.cli.loading import Trainee, replay
 from fastars.cli.original import translated
 from fastars.cli.plan import Plan
 from fastars.cli.plotting import Plot
-from fastars.cli.report import print_environments, print_evaluation, print_presets
+from fastars.cli.report import print_environments, print_presets
 from fastars.cli.resume import Resume
-from fastars.cli.run_folder import in_use, model_file, next_run_folder, refuse_used_folder
+from fastars.cli.run_folder import in_use, next_run_folder, refuse_used_folder
 from fastars.cli.settings import Settings, option
 from fastars.cli.watch import Enjoy, Video
 from fastars.presets import timesteps
@@ -134,54 +135,18 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Eval:
+class Eval(Trainee):
     """Replay a trained policy in plain Gymnasium."""
 
-    run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run folder, or the file of a model."""
     n_eval_episodes: int = 10
     """Episodes."""
-    seed: int = 0
-    """Episode i starts from env.reset(seed=seed + i). By default the same episodes as those of the final evaluation in training."""
-    env: Annotated[str | None, option("ENV", "the one of RUN")] = None
-    """Id of the environment, for one that is registered only by MODULE:ID."""
-    env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
-    """Its arguments, with --env: those of a RUN in an environment that is not compiled have to be repeated."""
-    last: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """The last policy of the run, not the best one."""
 
     def run(self) -> int:
         """Replay; the exit code."""
         import gymnasium
 
-        if self.n_eval_episodes < 1:
-            raise WrongUseError(f"n_eval_episodes must be an integer of at least 1, got {self.n_eval_episodes}")
-        if not 0 <= self.seed < 2**63:
-            raise WrongUseError(f"seed must be an integer from 0 to 2**63 - 1, got {self.seed}")
-        if self.env_kwargs and self.env is None:
-            raise WrongUseError("--env-kwargs needs --env")
-        path = model_file(self.run_path, self.last)
-        kwargs = parse_kwargs(item for items in self.env_kwargs for item in items)
-        from fastars.ars import ARS
-        from fastars.envs import make
-        from fastars.envs.terms import RewardTerms
-        from fastars.evaluation import evaluate_policy
-
-        model = ARS.load(path, env=None if self.env is None else environment(self.env, kwargs))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # said on loading
-            env = make(self.env or model.env_id, **model.env_kwargs)
-        weights = None if model.objectives is None else model.objectives.utility
-        if weights is not None and not hasattr(env.unwrapped, "reward_space"):
-            env = RewardTerms(env)
-        try:
-            returns, lengths = evaluate_policy(
-                model, env, self.n_eval_episodes, return_episode_rewards=True, seed=self.seed, reward_weights=weights
-            )
-        finally:
-            env.close()
-        source = f"{path}, in Gymnasium {gymnasium.__version__} itself, without compiled rollouts"
-        print_evaluation(described(model.env_id, model.env_kwargs), self.seed, returns, lengths, source)
+        trained = self.loaded()
+        replay(trained, self.n_eval_episodes, self.seed, f"in Gymnasium {gymnasium.__version__} itself, without compiled rollouts")
         return 0
 
 

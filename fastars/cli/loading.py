@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import tyro
 
 from fastars.cli import WrongUseError
-from fastars.cli.environment import environment, parse_kwargs
+from fastars.cli.environment import described, environment, parse_kwargs
+from fastars.cli.report import print_evaluation
 from fastars.cli.run_folder import model_file
 from fastars.cli.settings import option
 
@@ -73,3 +74,15 @@ def loaded(run: Path, last: bool, env_id: str | None, env_kwargs: Iterable[str],
     if weights is not None and not hasattr(env.unwrapped, "reward_space"):
         env = RewardTerms(env)
     return Trained(model, env, path, weights)
+
+
+def replay(trained: Trained, n_episodes: int, seed: int, how: str) -> None:
+    """Run the episodes, print their returns, and close the environment."""
+    from fastars.evaluation import evaluate_policy
+
+    model, env, path, weights = trained
+    try:
+        returns, lengths = evaluate_policy(model, env, n_episodes, return_episode_rewards=True, seed=seed, reward_weights=weights)
+    finally:
+        env.close()
+    print_evaluation(described(model.env_id, model.env_kwargs), seed, returns, lengths, f"{path}, {how}")

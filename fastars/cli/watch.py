@@ -13,8 +13,7 @@ from typing import Annotated, Any
 
 from fastars._extras import need
 from fastars.cli import WrongUseError
-from fastars.cli.loading import Trained, Trainee
-from fastars.cli.report import print_evaluation
+from fastars.cli.loading import Trainee, replay
 from fastars.cli.settings import option
 
 
@@ -28,7 +27,7 @@ class Enjoy(Trainee):
             raise WrongUseError(f"there is no display here: fastars video {self.run_path} writes a file instead")
         with _rendering("human", self.run_path):
             trained = self.loaded("human")
-            _replay(trained, self.n_eval_episodes, self.seed, "in a window")
+            replay(trained, self.n_eval_episodes, self.seed, "in a window")
         return 0
 
 
@@ -56,23 +55,10 @@ class Video(Trainee):
                 env = gymnasium.wrappers.RecordVideo(
                     trained.env, str(folder), episode_trigger=lambda _: True, name_prefix=name, disable_logger=True
                 )
-                _replay(trained._replace(env=env), self.n_eval_episodes, self.seed, f"recorded in {folder}")
+                replay(trained._replace(env=env), self.n_eval_episodes, self.seed, f"recorded in {folder}")
         for path in sorted(folder.glob(f"{name}-episode-*.mp4"), key=lambda path: path.stat().st_mtime)[-self.n_eval_episodes :]:
             print(f" {path}")
         return 0
-
-
-def _replay(trained: Trained, n_episodes: int, seed: int, how: str) -> None:
-    """Run the episodes and print their returns."""
-    from fastars.cli.environment import described
-    from fastars.evaluation import evaluate_policy
-
-    model, env, path, weights = trained
-    try:
-        returns, lengths = evaluate_policy(model, env, n_episodes, return_episode_rewards=True, seed=seed, reward_weights=weights)
-    finally:
-        env.close()
-    print_evaluation(described(model.env_id, model.env_kwargs), seed, returns, lengths, f"{path}, {how}")
 
 
 def _has_display() -> bool:
