@@ -33,7 +33,9 @@ html_title = f"fastars {version}"
 html_show_sphinx = False
 html_copy_source = False
 pygments_style = "friendly"
-pygments_dark_style = "monokai"
+pygments_dark_style = "github-dark"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 
 
 def escape_bars(app, what, name, obj, options, lines):

@@ -1,0 +1,73 @@
+"""The documentation as pages, built by Sphinx with warnings as errors; and the snippets that need other people's implementations."""
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sphinx_inventory = pytest.importorskip("sphinx.util.inventory", reason="Sphinx is not installed: pip install '.[docs]'")
+pytest.importorskip("furo", reason="furo is not installed: pip install '.[docs]'")
+pytest.importorskip("myst_parser", reason="MyST is not installed: pip install '.[docs]'")
+
+import fastars  # noqa: E402
+from fastars import callbacks, exchange, kernels, logger, reference, rllib, scalar, weighting  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+PROGRAMS = {
+    page.stem: found
+    for page in PAGES
+    if (found := re.findall(r"<!-- run: peers -->\n```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The built pages: (folder, names of the API that they describe)."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", ROOT / "docs", folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stderr
+    with (folder / "objects.inv").open("rb") as file:
+        inventory = sphinx_inventory.InventoryFile.load(file, "", lambda base, uri: uri)
+    return folder, {name for kind, entries in inventory.items() if kind.startswith("py:") for name in entries}
+
+
+def test_pages_are_built_without_a_warning(site):
+    assert {page.stem for page in PAGES} <= {page.stem for page in site[0].glob("*.html")}
+
+
+def test_pages_load_nothing_from_the_network(site):
+    loaded = (
+        r"<(?:script|img|iframe)[^>]+src=\"(?:https?:)?//|<link[^>]+rel=\"(?:stylesheet|preload|icon)\"[^>]+href=\"(?:https?:)?//"
+    )
+    assert [page.name for page in site[0].rglob("*.html") if re.search(loaded, page.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    "module", [fastars, callbacks, exchange, logger, reference, rllib, scalar, weighting], ids=lambda m: m.__name__
+)
+def test_every_public_name_is_on_a_page(site, module):
+    public = getattr(module, "__all__", None) or [
+        name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__ and name[0] != "_"
+    ]
+    described = [name for name in public if inspect.isfunction(getattr(module, name)) or inspect.isclass(getattr(module, name))]
+    assert len(described) > 2
+    assert [name for name in described if f"{module.__name__}.{name}" not in site[1]] == []
+
+
+def test_every_kernel_is_on_its_page(site):
+    text = (site[0] / "kernels.html").read_text(encoding="utf-8")
+    assert [name for name in kernels.__all__ if name not in text] == []
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_that_need_peers_run(name, tmp_path):
+    pytest.importorskip("sb3_contrib", reason="stable-baselines3-contrib is not installed: pip install '.[compat]'")
+    program = "\n".join(PROGRAMS[name])
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=250)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
