@@ -44,4 +44,5 @@ def escape_bars(app, what, name, obj, options, lines):
 
 
 def setup(app):
+    """What Sphinx calls."""
     app.connect("autodoc-process-docstring", escape_bars, priority=400)  # napoleon comes at 500

@@ -1,4 +1,4 @@
-"""The documentation as pages, built by Sphinx with warnings as errors; and the snippets that need other people's implementations."""
+"""The documentation as pages, built by Sphinx with warnings as errors; and the snippets that need other people's packages."""
 
 import inspect
 import re
@@ -13,9 +13,10 @@ pytest.importorskip("furo", reason="furo is not installed: pip install '.[docs]'
 pytest.importorskip("myst_parser", reason="MyST is not installed: pip install '.[docs]'")
 
 import fastars  # noqa: E402
-from fastars import callbacks, exchange, kernels, logger, reference, rllib, scalar, weighting  # noqa: E402
+from fastars import callbacks, exchange, kernels, logger, plot, reference, rllib, scalar, weighting  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
+MODULES = [fastars, callbacks, exchange, logger, plot, reference, rllib, scalar, weighting]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 PROGRAMS = {
     page.stem: found
@@ -47,9 +48,7 @@ def test_pages_load_nothing_from_the_network(site):
     assert [page.name for page in site[0].rglob("*.html") if re.search(loaded, page.read_text(encoding="utf-8"))] == []
 
 
-@pytest.mark.parametrize(
-    "module", [fastars, callbacks, exchange, logger, reference, rllib, scalar, weighting], ids=lambda m: m.__name__
-)
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_every_public_name_is_on_a_page(site, module):
     public = getattr(module, "__all__", None) or [
         name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__ and name[0] != "_"
@@ -66,8 +65,9 @@ def test_every_kernel_is_on_its_page(site):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_programs_that_need_peers_run(name, tmp_path):
-    pytest.importorskip("sb3_contrib", reason="stable-baselines3-contrib is not installed: pip install '.[compat]'")
     program = "\n".join(PROGRAMS[name])
+    for package in re.findall(r"^(?:from|import) (ray|sb3_contrib|stable_baselines3|torch)", program, re.MULTILINE):
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install '.[compat]'")
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=250)
     assert done.returncode == 0, done.stderr
     assert done.stdout
