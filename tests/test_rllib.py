@@ -59,6 +59,14 @@ def test_settings_mean_for_the_trainer():
     assert config(num_rollouts=7).arguments()["n_delta"] == 4
 
 
+@pytest.mark.parametrize("num_rollouts", [2, 4, 8, 32])
+def test_rollouts_used_keeps_as_many_directions_as_rllib(num_rollouts):
+    best = np.arange(num_rollouts // 2)  # of each direction, no two the same
+    for used in range(1, num_rollouts + 1):
+        reached = best >= np.percentile(best, 100 * (1 - used / num_rollouts))
+        assert config(num_rollouts=num_rollouts, rollouts_used=used).arguments()["n_top"] == reached.sum(), used
+
+
 def test_a_model_of_hidden_layers_is_a_network():
     arguments = config(model={"fcnet_hiddens": [8, 4], "fcnet_activation": "relu"}).arguments()
     assert arguments["policy"] == "MlpPolicy"
@@ -103,6 +111,11 @@ def test_a_copy_has_settings_of_its_own():
         (lambda c: c.rollouts(num_rollout_workers=0), ValueError, "`num_rollout_workers` must be > 0 for ARS, got 0"),
         (lambda c: c.resources(num_gpus=2), ValueError, "`num_gpus` > 1 is not supported for ARS, got 2"),
         (lambda c: c.training(eval_prob=1.0), ValueError, "eval_prob must be at least 0 and below 1, got 1.0"),
+        (lambda c: c.rollouts(num_rollout_workers=1.5), ValueError, "num_rollout_workers must be an integer.*got 1.5"),
+        (lambda c: c.rollouts(num_rollout_workers=None), ValueError, "num_rollout_workers must be a number, got None"),
+        (lambda c: c.training(eval_prob="0.1"), ValueError, "eval_prob must be a number, got '0.1'"),
+        (lambda c: c.training(num_rollouts=math.nan), ValueError, "num_rollouts must be an integer of at least 1, got nan"),
+        (lambda c: c.training(model=None), ValueError, "model must be a dict, got None"),
         (lambda c: c.training(num_rollouts=0), ValueError, "num_rollouts must be an integer of at least 1, got 0"),
         (lambda c: c.training(report_length=1.5), ValueError, "report_length must be an integer of at least 1, got 1.5"),
         (lambda c: c.training(action_noise_std=0.1), ValueError, "action_noise_std must be 0.*got 0.1"),
@@ -232,6 +245,31 @@ def test_restore_goes_on_bit_for_bit(tmp_path):
     for name in ("episode_reward_mean", "timesteps_total", "training_iteration", "info"):
         assert ours[name] == theirs[name], name
     assert fastars.ARS.load(tmp_path / "checkpoint_000002" / "model.zip").iteration == 2
+
+
+def test_restore_keeps_the_settings_of_the_algorithm(tmp_path):
+    first = config(sgd_stepsize=0.05).build()
+    first.train()
+    path = first.save(tmp_path)
+    other = config(sgd_stepsize=0.5, noise_stdev=0.3, num_rollouts=16, rollouts_used=16, offset=2).build()
+    other.restore(path)
+    assert np.array_equal(other.model.theta, first.model.theta)
+    used = other.model.config
+    assert (used.learning_rate, used.delta_std, used.n_delta, used.n_top, used.alive_bonus_offset) == (0.5, 0.3, 8, 8, -2.0)
+    assert other.train()["info"]["episodes_this_iter"] == 16
+
+
+def test_restore_refuses_another_filter_and_damaged_counts(tmp_path):
+    first = config().build()
+    path = first.save(tmp_path)
+    unfiltered = config().rollouts(observation_filter="NoFilter").build()
+    with pytest.raises(ValueError, match="observation_filter must be that of the run, got 'NoFilter'"):
+        unfiltered.restore(path)
+    fastars.checkpoint.save(tmp_path / "checkpoint_000000" / "algorithm.zip", {"kind": "rllib", "iteration": 0}, {})
+    before = first.model
+    with pytest.raises(fastars.CheckpointError, match="not an algorithm of this version"):
+        first.restore(path)
+    assert first.model is before
 
 
 def test_restore_of_another_run_changes_nothing(tmp_path):

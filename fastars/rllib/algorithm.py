@@ -16,10 +16,12 @@ import numpy as np
 import fastars
 from fastars import checkpoint
 from fastars._structs import FloatArray, Rollouts
+from fastars.model_file import named
 from fastars.rllib.config import ARSConfig
 
 _MODEL, _COUNTS = "model.zip", "algorithm.zip"
 _POLICY_ID = "default_policy"
+_OF_ALGORITHM = ("learning_rate", "delta_std", "n_delta", "n_top", "alive_bonus_offset")
 _STREAM = 0x52  # of episodes that evaluate, apart from those of training
 
 
@@ -193,27 +195,43 @@ class ARS:
         checkpoint.save(folder / _COUNTS, state, {})
 
     def restore(self, checkpoint_path: str | os.PathLike[str]) -> None:
-        """Go on with the run in a folder that `save` wrote. The settings are those of this algorithm.
+        """Go on with the run in a folder that `save` wrote.
+
+        Step size, noise, episodes and offset are those of this algorithm, so that Tune can change them between a checkpoint and its
+        continuation; seed and noise table are those of the run.
 
         Raises
         ------
         fastars.CheckpointError
             If the folder does not hold one; the algorithm is then unchanged.
         ValueError
-            If the run has another policy or environment.
+            If the run has another policy, filter or environment.
         """
         folder = Path(checkpoint_path)
         state, _ = checkpoint.load(folder / _COUNTS)
+        with named(folder / _COUNTS, "an algorithm"):
+            rewards, length = [float(reward) for reward in state["rewards"]], float(state["length"])
+            timesteps, seconds = int(state["timesteps"]), float(state["seconds"])
         fresh = self._config.arguments()
-        model = fastars.ARS.load(folder / _MODEL, env=fresh["env"], n_workers=self.model.n_workers)
-        if state.get("kind") != "rllib" or state.get("iteration") != model.iteration:
-            raise fastars.CheckpointError(f"{folder}: {_COUNTS} and {_MODEL} are not of the same iteration")
-        if model.theta.shape != self.model.theta.shape or model.config.policy != self.model.config.policy:
-            raise ValueError(f"{folder}: its policy has {model.n_weights} weights, that of this algorithm {self.model.n_weights}")
+        own = {name: fresh[name] for name in _OF_ALGORITHM}
+        model = fastars.ARS.load(folder / _MODEL, env=fresh["env"], n_workers=self.model.n_workers, **own)
+        try:
+            if state.get("kind") != "rllib" or state.get("iteration") != model.iteration:
+                raise fastars.CheckpointError(f"{folder}: {_COUNTS} and {_MODEL} are not of the same iteration")
+            self._refuse_other_policy(folder, model)
+        except ValueError:
+            model.close()
+            raise
         self.model.close()
         self.model = model
-        self._rewards, self._length = list(state["rewards"]), float(state["length"])
-        self._timesteps, self._seconds = int(state["timesteps"]), float(state["seconds"])
+        self._rewards, self._length, self._timesteps, self._seconds = rewards, length, timesteps, seconds
+
+    def _refuse_other_policy(self, folder: Path, model: fastars.ARS) -> None:
+        theirs, own = model.config, self.model.config
+        if model.theta.shape != self.model.theta.shape or theirs.policy != own.policy:
+            raise ValueError(f"{folder}: its policy has {model.n_weights} weights, that of this algorithm {self.model.n_weights}")
+        if theirs.normalize_observations != own.normalize_observations:
+            raise ValueError(f"{folder}: observation_filter must be that of the run, got {self._config.observation_filter!r}")
 
     def stop(self) -> None:
         """End worker processes."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
+import numbers
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from fastars.samplers.compiled import at_least_one
 
 if TYPE_CHECKING:
     from fastars.rllib.algorithm import ARS
@@ -74,6 +77,8 @@ _WITHOUT_EFFECT: dict[str, tuple[str, ...]] = {
     "fault_tolerance": ("recreate_failed_env_runners", "restart_failed_env_runners"),
 }
 _OLD_NAMES = {"num_workers": "num_rollout_workers", "num_env_runners": "num_rollout_workers"}
+_COUNTS = ("num_rollout_workers", "num_rollouts", "rollouts_used", "report_length", "noise_size", "evaluation_duration")
+_NUMBERS = ("num_gpus", "num_rollout_workers", "action_noise_std", "noise_stdev", "sgd_stepsize", "eval_prob", "offset")
 _MODEL_KEYS = ("fcnet_hiddens", "fcnet_activation")
 
 
@@ -215,15 +220,17 @@ class ARSConfig:
 
     def validate(self) -> None:
         """Raise a ValueError for settings that RLlib refuses, or that can't be run."""
+        for name in _NUMBERS:
+            if isinstance(value := getattr(self, name), bool) or not isinstance(value, numbers.Real):
+                raise ValueError(f"{name} must be a number, got {value!r}")
         if self.num_gpus > 1:
             raise ValueError(f"`num_gpus` > 1 is not supported for ARS, got {self.num_gpus}")
         if self.num_rollout_workers <= 0:
             raise ValueError(f"`num_rollout_workers` must be > 0 for ARS, got {self.num_rollout_workers}")
         if self.env is None:
             raise ValueError("env must be given: ARSConfig().environment(...)")
-        for name in ("num_rollouts", "rollouts_used", "report_length", "noise_size", "evaluation_duration"):
-            if int(getattr(self, name)) != getattr(self, name) or getattr(self, name) < 1:
-                raise ValueError(f"{name} must be an integer of at least 1, got {getattr(self, name)!r}")
+        for name in _COUNTS:
+            at_least_one(name, getattr(self, name))
         if not 0.0 <= self.eval_prob < 1.0:
             raise ValueError(f"eval_prob must be at least 0 and below 1, got {self.eval_prob!r}")
         if self.action_noise_std != 0.0:
@@ -247,7 +254,8 @@ class ARSConfig:
         """Arguments of `fastars.ARS` that the settings stand for."""
         self.validate()
         n_delta = math.ceil(self.num_rollouts / 2)
-        n_used = math.ceil(n_delta * min(self.rollouts_used / self.num_rollouts, 1.0))
+        # As many as reach RLlib's percentile, which is less than this share of them where that is no whole number.
+        n_used = 1 + int(min(self.rollouts_used, self.num_rollouts) * (n_delta - 1) // self.num_rollouts)
         hidden, activation = tuple(self.model["fcnet_hiddens"]), self.model["fcnet_activation"]
         policy_kwargs: dict[str, Any] = {"with_bias": True, "squash_output": False}
         if hidden:
@@ -271,6 +279,8 @@ class ARSConfig:
 
 def _model(given: Any) -> dict[str, Any]:
     """The settings of a policy, checked by name."""
+    if not isinstance(given, Mapping):
+        raise ValueError(f"model must be a dict, got {given!r}")
     for name in given:
         if name not in _MODEL_KEYS:
             raise ValueError(f"model has no setting {name!r} for ARS; it has {', '.join(_MODEL_KEYS)}")
