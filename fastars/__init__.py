@@ -2,7 +2,9 @@
 
 The house, from the top down:
 
-- `ARS` (`ars`) trains; `config` holds its settings and presets, `policy` what it trained; `model_file` and `logger` its files.
+- `ARS` (`ars`) trains; `config` holds its settings and presets, `policy` what it trained; `model_file` and `logger` its files;
+  `surface`, `vec_env` and `callbacks` are there for scripts written for stable-baselines3, `rllib` for configs of RLlib.
+- `exchange` reads and writes other people's files, `plot` draws learning curves, `weighting` weighs tasks.
 - `evaluate_policy`, `evaluate_candidates` (`evaluation`) run policies in Gymnasium, or many at once in the kernels.
 - `check_env` (`check`) holds a compiled environment against a Gymnasium one.
 - `samplers` evaluate candidates; `envs` are the compiled environments; `register_env` makes one of yours, which may call `scalar`.
@@ -37,17 +39,21 @@ _HOME = {
     "evaluate_policy": "fastars.evaluation",
     "register_env": "fastars.envs.own",
     "callbacks": None,
+    "exchange": None,
     "envs": None,
     "kernels": None,
     "logger": None,
+    "plot": None,
     "reference": None,
+    "rllib": None,
     "scalar": None,
+    "weighting": None,
 }
 
 __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:  # for editors and type checkers
-    from fastars import callbacks, envs, kernels, logger, reference, scalar
+    from fastars import callbacks, envs, exchange, kernels, logger, plot, reference, rllib, scalar, weighting
     from fastars._structs import Rollouts
     from fastars.ars import ARS, NonFiniteReturnsError
     from fastars.check import EnvMismatchError, check_env
