@@ -172,6 +172,18 @@ def startup_table(rows: list[Row]) -> str:
     return markdown(["process, from its start", "time"], [[row["what"], seconds(row["seconds"])] for row in rows])
 
 
+def logging_table(rows: list[Row]) -> str:
+    """Rows of the log and of episodes."""
+    lines = []
+    for row in rows:
+        if row["kind"] == "row":
+            what = f"a row of {row['n_keys']} values: {', '.join(row['files'])}"
+            lines.append([what, seconds(row["seconds"]), seconds(row["aim"])])
+        else:
+            lines.append(["an episode in a monitor file", seconds(1.0 / row["rows_per_s"]), ""])
+    return markdown(["what is written", "time", "aim"], lines)
+
+
 def learning_table(rows: list[Row]) -> str:
     """A row per seed: the best evaluation on the way, that policy on fresh episodes, and when the threshold was reached."""
     parts = []
@@ -458,6 +470,7 @@ _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
     "vector": vector_table,
     "training": training_table,
     "startup": startup_table,
+    "logging": logging_table,
     "mlp": mlp_table,
     "mujoco": mujoco_table,
     "learning": learning_table,
