@@ -43,6 +43,12 @@ def escape_bars(app, what, name, obj, options, lines):
     lines[:] = [line.replace("|", r"\|") for line in lines]
 
 
+def leave_out_fields(app, what, name, obj, would_skip, options):
+    """The fields of a NamedTuple stand in its signature, and have no words of their own."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
+
+
 def setup(app):
     """What Sphinx calls."""
     app.connect("autodoc-process-docstring", escape_bars, priority=400)  # napoleon comes at 500
+    app.connect("autodoc-skip-member", leave_out_fields)

@@ -45,9 +45,11 @@ class BaseCallback:
         Steps of the environment so far, of a vector environment those of all its environments at once.
     num_timesteps : int
         `model.num_timesteps`.
-    locals, globals : dict
+    locals : dict
         Of `ARS.learn`: "self", "total_timesteps", and of the last iteration "iteration", "rollouts", and for each of its episodes
         "rewards" (the return), "dones" (True) and "infos" (`{"episode": {"r": return, "l": length, "t": 0}}`).
+    globals : dict
+        Of the module of `ARS`.
     parent : BaseCallback or None
         The callback that triggers this one.
     """
