@@ -1,5 +1,6 @@
 """Sphinx builds the documentation from these pages and the docstrings, without a network: `make docs`."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -38,9 +39,34 @@ html_static_path = ["_static"]
 html_css_files = ["wide.css"]
 
 
-def escape_bars(app, what, name, obj, options, lines):
-    """Docstrings say |x| for sizes and norms, which reStructuredText would take for a substitution."""
-    lines[:] = [line.replace("|", r"\|") for line in lines]
+def as_restructured_text(app, what, name, obj, options, lines):
+    """Docstrings are written to be read as they are; here they become reStructuredText."""
+    if "Attributes" in lines:
+        first = lines.index("Attributes") + 2
+        lines[first:] = one_entry_each(lines[first:])
+    lines[:] = [line if line.lstrip().startswith((">>>", "...")) else escaped(line) for line in lines]
+
+
+def one_entry_each(lines):
+    """Napoleon takes `mean, std : ndarray` for one attribute: each name gets an entry of its own, with the same words."""
+    entries = re.split(r"^(?=\S)", "\n".join(lines), flags=re.MULTILINE)
+    result = ""
+    for entry in entries:
+        names, colon, rest = entry.partition(" :")
+        several = colon and re.fullmatch(r"\w+(, \w+)+", names)
+        result += "\n".join(name + colon + rest.rstrip("\n") for name in names.split(", ")) + "\n" if several else entry
+    return result.split("\n")
+
+
+def escaped(line):
+    """|x| is a size or a norm, and no substitution; `x.y` and `f()` may be links, `.zip` and `f(x)` are code."""
+    parts = re.split(r"(`[^`]+`)", line)
+    for i in range(0, len(parts), 2):
+        parts[i] = parts[i].replace("|", r"\|")
+    for i in range(1, len(parts), 2):
+        if not re.fullmatch(r"`\w[\w.]*(\(\))?`", parts[i]):
+            parts[i] = f"`{parts[i]}`"
+    return "".join(parts)
 
 
 def leave_out_fields(app, what, name, obj, would_skip, options):
@@ -50,5 +76,5 @@ def leave_out_fields(app, what, name, obj, would_skip, options):
 
 def setup(app):
     """What Sphinx calls."""
-    app.connect("autodoc-process-docstring", escape_bars, priority=400)  # napoleon comes at 500
+    app.connect("autodoc-process-docstring", as_restructured_text, priority=400)  # napoleon comes at 500
     app.connect("autodoc-skip-member", leave_out_fields)
