@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,9 +100,11 @@ def cut_progress(path: Path, steps: int, evaluated_at: int) -> float:
 
 
 def purge_events(folder: Path, steps: int) -> None:
-    """Let TensorBoard pass over the events beyond so many steps: their files can't be cut."""
-    writer = need("tensorboardX", "tensorboard", "a log for TensorBoard").SummaryWriter(str(folder), purge_step=steps + 1)
-    writer.add_scalar("time/total_timesteps", steps, steps)  # without an event, no file is made
+    """Let TensorBoard pass over the events beyond so many steps: their files can't be cut. It reads files in the order of names."""
+    protocol = need("tensorboardX.proto.event_pb2", "tensorboard", "a log for TensorBoard")
+    writer = need("tensorboardX.event_file_writer", "tensorboard").EventsWriter(str(folder / "events"), f".{time.time_ns()}")
+    start = protocol.SessionLog(status=protocol.SessionLog.START)
+    writer.write_event(protocol.Event(wall_time=time.time(), step=steps + 1, session_log=start))
     writer.close()
 
 
