@@ -441,6 +441,59 @@ def _weights(row: Row) -> str:
     return three_digits(row["weights"][0] / row["weights"][1])
 
 
+def drop_in_table(rows: list[Row]) -> str:
+    """One script with either package, then the steps alone of what is stepped in Python, then whole processes."""
+    by_kind: dict[str, list[Row]] = {}
+    for row in rows:
+        by_kind.setdefault(row["kind"], []).append(row)
+    lines, best = [], {}
+    for row in by_kind["learn"]:
+        whole, later = ([_rate_of(runs, *parts) for runs in row["runs"].values()] for parts in (("first", "later"), ("later",)))
+        best[row["env_id"]] = max(later[0], best.get(row["env_id"], 0.0))
+        script = (
+            f"{_bare(row['env_id'])}, n_delta={row['n_delta']}, n_eval_episodes={row['n_eval_episodes']}, {row['steps']:,} steps"
+        )
+        cells = [row["mode"], rate(whole[1]), rate(whole[0]), _aimed(whole[0] / whole[1], row["aim"])]
+        lines.append([script, *cells, ratio(later[0] / later[1])])
+    head = ["theirs is fastest with", "theirs", "fastars", "times as fast", "after the first iteration"]
+    parts = [markdown(["`learn`, env steps/s (aim)", *head], sorted(lines))]
+    lines = [
+        [_bare(row["env_id"]), rate(row["steps_per_s"]), ratio(best[row["env_id"]] / row["steps_per_s"])] for row in by_kind["bare"]
+    ]
+    parts.append(markdown(["the environment's steps alone, 2 processes", "env steps/s", "fastars of it, at its best above"], lines))
+    for row in by_kind["process"]:
+        ours, theirs = row["seconds"].values()
+        cells = [seconds(theirs), seconds(ours), ratio(theirs / ours), seconds(row["first_ever_s"])]
+        head = [f"whole process, {row['env_id']}, {row['steps']:,} steps", "theirs", "fastars", "times as fast"]
+        parts.append(markdown([*head, "fastars' first, which compiles"], [["one environment", *cells]]))
+    return "\n\n".join(parts)
+
+
+def _rate_of(runs: list[Row], *parts: str) -> float:
+    """The median over runs of environment steps per second in these parts of them."""
+    return median(sum(run[f"{part}_steps"] for part in parts) / sum(run[f"{part}_s"] for part in parts) for run in runs)
+
+
+def _bare(env_id: str) -> str:
+    """An id without the module that it comes from."""
+    return env_id.rpartition(":")[2]
+
+
+def learning_compared_table(rows: list[Row]) -> str:
+    """The policy that a run ends with: mean over seeds and its 95 % interval, ours and theirs."""
+    by_env: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        by_env.setdefault(row["env"], {})[row["side"]] = row
+    lines = []
+    for env_id, sides in by_env.items():
+        row, both = next(iter(sides.values())), [sides.get(side) for side in ("fastars", "sb3-contrib")]
+        n_seeds = " / ".join(f"{side['seeds']}" if side else "0" for side in both)
+        cells = [f"{side['mean']:,.1f} ({side['low']:,.1f} to {side['high']:,.1f})" if side else "-" for side in both]
+        lines.append([f"{env_id}, {row['settings']['policy']}", f"{row['steps']:,}", n_seeds, *cells])
+    head = ["env steps", "seeds", 'fastars, `preset="sb3"`', "stable-baselines3-contrib"]
+    return markdown(["mean return of the last policy (95 % interval of the mean over seeds)", *head], lines)
+
+
 def _by_threads(steps_per_s: dict[str, float], what: str) -> dict[int, float]:
     """Steps per second of "<what>, <n> thread(s)", by n."""
     named = {name.removeprefix(f"{what}, "): value for name, value in steps_per_s.items() if name.startswith(f"{what}, ")}
@@ -471,6 +524,8 @@ _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
     "training": training_table,
     "startup": startup_table,
     "logging": logging_table,
+    "drop-in": drop_in_table,
+    "learning-compared": learning_compared_table,
     "mlp": mlp_table,
     "mujoco": mujoco_table,
     "learning": learning_table,
