@@ -70,6 +70,8 @@ def tables() -> dict[str, str]:
             made[name] = f"{render(result['rows'])}\n\n{_caption(result['machine'])}"
             if name == "kernels":
                 made["kernel-reference"] = f"{kernel_reference(result['rows'])}\n\nTimes: {_caption(result['machine'])}"
+            if name == "drop-in":
+                made["drop-in-short"] = drop_in_short_table(result["rows"])
     return made
 
 
@@ -448,18 +450,14 @@ def drop_in_table(rows: list[Row]) -> str:
         by_kind.setdefault(row["kind"], []).append(row)
     lines, best = [], {}
     for row in by_kind["learn"]:
-        whole, later = ([_rate_of(runs, *parts) for runs in row["runs"].values()] for parts in (("first", "later"), ("later",)))
-        best[row["env_id"]] = max(later[0], best.get(row["env_id"], 0.0))
-        script = (
-            f"{_bare(row['env_id'])}, n_delta={row['n_delta']}, n_eval_episodes={row['n_eval_episodes']}, {row['steps']:,} steps"
-        )
-        cells = [row["mode"], rate(whole[1]), rate(whole[0]), _aimed(whole[0] / whole[1], row["aim"])]
-        lines.append([script, *cells, ratio(later[0] / later[1])])
+        (ours, theirs), (later, later_of_theirs) = _rates(row), _rates(row, "later")
+        best[row["env_id"]] = max(later, best.get(row["env_id"], 0.0))
+        cells = [row["mode"], rate(theirs), rate(ours), _aimed(ours / theirs, row["aim"]), ratio(later / later_of_theirs)]
+        lines.append([_script(row), *cells])
     head = ["theirs is fastest with", "theirs", "fastars", "times as fast", "after the first iteration"]
     parts = [markdown(["`learn`, env steps/s (aim)", *head], sorted(lines))]
-    lines = [
-        [_bare(row["env_id"]), rate(row["steps_per_s"]), ratio(best[row["env_id"]] / row["steps_per_s"])] for row in by_kind["bare"]
-    ]
+    rates = {row["env_id"]: row["steps_per_s"] for row in by_kind["bare"]}
+    lines = [[_bare(env_id), rate(value), ratio(best[env_id] / value)] for env_id, value in rates.items()]
     parts.append(markdown(["the environment's steps alone, 2 processes", "env steps/s", "fastars of it, at its best above"], lines))
     for row in by_kind["process"]:
         ours, theirs = row["seconds"].values()
@@ -469,9 +467,32 @@ def drop_in_table(rows: list[Row]) -> str:
     return "\n\n".join(parts)
 
 
-def _rate_of(runs: list[Row], *parts: str) -> float:
-    """The median over runs of environment steps per second in these parts of them."""
-    return median(sum(run[f"{part}_steps"] for part in parts) / sum(run[f"{part}_s"] for part in parts) for run in runs)
+def drop_in_short_table(rows: list[Row]) -> str:
+    """The longest script of each environment, an episode per candidate."""
+    longest: dict[str, Row] = {}
+    for row in rows:
+        if row["kind"] == "learn" and row["n_eval_episodes"] == 1 and row["steps"] >= longest.get(row["env_id"], row)["steps"]:
+            longest[row["env_id"]] = row
+    lines = []
+    for row in sorted(longest.values(), key=_script):
+        ours, theirs = _rates(row)
+        lines.append([_script(row), rate(theirs), rate(ours), ratio(ours / theirs)])
+    head = ["stable-baselines3-contrib, its fastest way", "fastars", "times as fast"]
+    return markdown(["one script, `learn`, env steps/s, two CPUs", *head], lines)
+
+
+def _rates(row: Row, *parts: str) -> list[float]:
+    """Of either side, the median over runs of environment steps per second; of these parts of a run, by default of all."""
+    parts = parts or ("first", "later")
+    return [
+        median(sum(run[f"{part}_steps"] for part in parts) / sum(run[f"{part}_s"] for part in parts) for run in runs)
+        for runs in row["runs"].values()
+    ]
+
+
+def _script(row: Row) -> str:
+    episodes = f", n_eval_episodes={row['n_eval_episodes']}" if row["n_eval_episodes"] > 1 else ""
+    return f"{_bare(row['env_id'])}, n_delta={row['n_delta']}{episodes}, {row['steps']:,} steps"
 
 
 def _bare(env_id: str) -> str:

@@ -11,6 +11,11 @@ from bench.presets import summarised
 from fastars import presets
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bench.learning_compared import RUNS, SEEDS  # noqa: E402
+from bench.learning_compared import rows as compared_rows  # noqa: E402
+
 RESULTS = sorted((ROOT / "bench" / "results").glob("*.json"))
 
 
@@ -45,3 +50,36 @@ def test_result_file_names_its_machine(path):
     assert result["table"] == path.stem
     assert result["rows"]
     assert {"cpu", "threads", "date", "python", "versions"} <= set(result["machine"])
+
+
+def rows_of(table):
+    return json.loads((ROOT / "bench" / "results" / f"{table}.json").read_text(encoding="utf-8"))
+
+
+def test_compared_means_and_intervals_are_those_of_the_runs():
+    result = rows_of("learning_compared")
+    assert result["rows"] == compared_rows(result["runs"])
+
+
+def test_every_compared_run_is_there_once():
+    runs = [(run["env"], run["side"], run["seed"]) for run in rows_of("learning_compared")["runs"]]
+    assert len(runs) == len(set(runs))
+    assert {(env_id, "fastars", seed) for env_id in RUNS for seed in SEEDS} <= set(runs)
+    assert {(env_id, side) for env_id, side, _ in runs} == {
+        (env_id, side) for env_id in RUNS for side in ("fastars", "sb3-contrib")
+    }
+
+
+def test_theirs_is_timed_as_it_runs_fastest():
+    rows = [row for row in rows_of("drop_in")["rows"] if row["kind"] == "learn"]
+    assert {row["env_id"] for row in rows} >= {"CartPole-v1", "HalfCheetah-v5", "LunarLander-v3"}
+    for row in rows:
+        assert row["trials"][row["mode"]] == max(row["trials"].values())
+
+
+def test_both_sides_of_the_same_script_did_its_steps():
+    for row in rows_of("drop_in")["rows"]:
+        if row["kind"] == "learn":
+            ours, theirs = row["runs"]["fastars"], row["runs"]["stable-baselines3-contrib"]
+            assert len(ours) == len(theirs) >= 2
+            assert all(row["steps"] - 2 <= run["later_steps"] for run in ours + theirs)
