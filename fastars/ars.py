@@ -509,8 +509,14 @@ class ARS(Surface):
         )
         with self._failures.of(self, candidates, seeds):
             return self.sampler.evaluate(
-                candidates, self.policy.filter, seeds.ravel(), config.normalize_observations, self._reward_weights("weights")
+                candidates, self.policy.filter, seeds.ravel(), self._tracks, self._reward_weights("weights")
             )
+
+    @property
+    def _tracks(self) -> bool:
+        """Whether the filter learns from training."""
+        normalizer = self._given.normalizer
+        return self.config.normalize_observations and (normalizer is None or normalizer.is_learning)
 
     def _update(
         self, indices: np.ndarray, sigma: float, rollouts: Rollouts, n_episodes: int | None = None, n_steps: int | None = None
@@ -535,7 +541,7 @@ class ARS(Surface):
             learning_rate = self._scheduled("learning_rate")
             slots, step = optimizer_step(ops, config, slots, self.num_updates, gradient, learning_rate, self.theta)
         moments, filter = self._moments, self.policy.filter
-        if config.normalize_observations:
+        if self._tracks:
             moments = ops.merge_moments(*moments, rollouts.moments)
             filter = filter_of(ops, config, moments)
         info = ops.info(self.theta, gradient, step)

@@ -122,6 +122,11 @@ class Normalizer:
         """Whether observations are normalised."""
         return bool(self.vec_normalize.norm_obs)
 
+    @property
+    def is_learning(self) -> bool:
+        """Whether its statistics change with what it sees."""
+        return bool(self.vec_normalize.training)
+
     def settings(self) -> dict[str, Any]:
         """Fields of `Config` that stand for how it normalises."""
         if not self.is_on:

@@ -252,6 +252,20 @@ def test_vec_normalize_filters_as_theirs_does():
     assert np.abs(ours).max() == 1.25
 
 
+def test_statistics_that_do_not_learn_stay_as_they_are():
+    env = VecNormalize(make_vec_env("CartPole-v1"), norm_reward=False)
+    model = small(env=env).learn(200)
+    env.training = False
+    before, theta = (env.obs_rms.count, env.obs_rms.mean.copy()), model.theta.copy()
+    model.learn(200, reset_num_timesteps=False)
+    assert env.obs_rms.count == before[0]
+    assert np.array_equal(env.obs_rms.mean, before[1])
+    assert not np.array_equal(model.theta, theta)  # which learns
+    env.training = True
+    model.learn(200, reset_num_timesteps=False)
+    assert env.obs_rms.count > before[0]
+
+
 def test_vec_normalize_and_a_setting_that_contradicts_it():
     with pytest.raises(ValueError, match="norm_obs=True, which contradicts normalize_observations=False"):
         small(env=VecNormalize(make_vec_env("CartPole-v1")), normalize_observations=False)
