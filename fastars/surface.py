@@ -20,6 +20,7 @@ import numpy as np
 from fastars import checkpoint, exchange
 from fastars._structs import FloatArray, Rollouts
 from fastars.envs import CompiledEnv, environment, make
+from fastars.envs.several import SeveralEnvs
 from fastars.kernels.policy import layer_sizes
 from fastars.logger import Logger, configure, tb_log_folder
 from fastars.model_file import weights_in
@@ -90,10 +91,12 @@ class Surface:
         return self.get_env()
 
     def _one_env(self) -> gymnasium.Env:
-        """The environment that the user gave, or one made like it."""
-        env = self._env
-        if isinstance(self._given.env, gymnasium.Env):
-            return self._given.env
+        """The environment that the user gave, or one made like it; of several, the first."""
+        env, given = self._env, self._given.env
+        if isinstance(env, SeveralEnvs):
+            env, given = env.envs[0], given[0]
+        if isinstance(given, gymnasium.Env):
+            return given
         if isinstance(env, CompiledEnv):
             env_id, kwargs = env.gymnasium()
             return make(env_id, **({} if env.spec is not None else {**kwargs, "max_episode_steps": env.max_steps}))

@@ -66,6 +66,13 @@ def test_get_env_is_made_as_the_one_that_trains(how):
 
 
 @pytest.mark.usefixtures("without_theirs")
+def test_get_env_is_the_first_of_several():
+    long = gymnasium.make("CartPole-v1")
+    assert small(env=[long, gymnasium.make("CartPole-v1", max_episode_steps=9)]).get_env().envs[0] is long
+    assert small(env=["CartPole-v1", long]).get_env().envs[0].spec.id == "CartPole-v1"
+
+
+@pytest.mark.usefixtures("without_theirs")
 def test_training_env_starts_from_its_seed():
     env = small().get_env()
     assert env.seed(5) == [5]
