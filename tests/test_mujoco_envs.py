@@ -434,7 +434,17 @@ def test_training_episodes_can_be_replayed_in_gymnasium(env_id, monkeypatch, rol
     """Those of the second iteration, whose observations are normalised."""
     rollouts_compiled()
     env = make(env_id, disable_env_checker=True, max_episode_steps=20)
-    model = ARS("LinearPolicy", env, n_delta=2, delta_std=0.1, variant="V2", seed=9, noise_size=1 << 16, n_threads=N_THREADS)
+    model = ARS(
+        "LinearPolicy",
+        env,
+        n_delta=2,
+        delta_std=0.1,
+        variant="V2",
+        seed=9,
+        noise_size=1 << 16,
+        n_threads=N_THREADS,
+        stats_window_size=1,
+    )
     model.learn(1)
     evaluate, calls = model.sampler.evaluate, []
 
