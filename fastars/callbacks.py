@@ -137,7 +137,7 @@ class ConvertCallback(BaseCallback):
         self.callback = callback
 
     def _on_step(self) -> bool:
-        return self.callback(self.locals, self.globals) is not False
+        return _goes_on(self.callback(self.locals, self.globals))
 
 
 class CallbackList(BaseCallback):
@@ -165,7 +165,7 @@ class CallbackList(BaseCallback):
 
     def _on_step(self) -> bool:
         answers = [callback.on_step() for callback in self.callbacks]  # all are called
-        return False not in answers
+        return all(_goes_on(answer) for answer in answers)
 
     def _on_rollout_end(self) -> None:
         for callback in self.callbacks:
@@ -199,7 +199,7 @@ class EventCallback(BaseCallback):
             child.on_training_start(self.locals, self.globals)
 
     def _on_event(self) -> bool:
-        return all(child.on_step() is not False for child in self._children())
+        return all(_goes_on(child.on_step()) for child in self._children())
 
 
 class EveryNTimesteps(EventCallback):
@@ -350,9 +350,9 @@ class EvalCallback(EventCallback):
             if self.best_model_save_path is not None:
                 self.model.save(self.best_model_save_path / "best_model.zip")
             if self.callback_on_new_best is not None:
-                goes_on = self.callback_on_new_best.on_step() is not False
+                goes_on = _goes_on(self.callback_on_new_best.on_step())
         if self.callback is not None and goes_on:
-            goes_on = self.callback.on_step() is not False
+            goes_on = _goes_on(self.callback.on_step())
         return goes_on
 
 
@@ -478,7 +478,7 @@ def step(callback: Any, n_steps: int) -> bool:
         multiples = [(before + n_steps) // frequency * frequency for frequency in _frequencies(each)]
         each.n_calls = max([multiple for multiple in multiples if multiple > before], default=before + n_steps) - 1
     try:
-        return callback.on_step() is not False
+        return _goes_on(callback.on_step())
     finally:
         for each, before in counts:
             each.n_calls = before + n_steps
@@ -489,6 +489,11 @@ def close(callback: Any) -> None:
     for each in _counting(callback):
         if isinstance(each, BaseCallback):
             getattr(each, "close", lambda: None)()
+
+
+def _goes_on(answer: Any) -> bool:
+    """Whether training goes on after what a callback returned: False stops it, also NumPy's, which comparing means gives."""
+    return not isinstance(answer, (bool, np.bool_)) or bool(answer)
 
 
 def _counting(callback: Any) -> Iterator[Any]:

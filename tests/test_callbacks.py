@@ -333,3 +333,18 @@ def test_converted_functions_stop_by_false_alone():
         True,
         False,
     ]
+
+
+@pytest.mark.parametrize("in_list", [False, True])
+@pytest.mark.parametrize(("answer", "n_iterations"), [(np.bool_(False), 1), (None, 2), (0, 2), (np.bool_(True), 2)])
+def test_false_stops_numpys_too_and_nothing_else(answer, n_iterations, in_list):
+    class Answers(BaseCallback):
+        def _on_step(self):
+            return answer
+
+    model = small()
+    model.learn(1, Answers())
+    steps = model.num_timesteps + 1
+    model = small()
+    model.learn(steps, [Answers()] if in_list else Answers())
+    assert model.iteration == n_iterations
