@@ -247,6 +247,8 @@ class ARS(Surface):
             raise
         before[2].close()
         self.policy.sees_normalized = given.normalizer is not None
+        if given.normalizer is not None:
+            given.normalizer.begin(self._moments)
         self._failures = FailureLog(self, given.env)
         self._training_env = None
 

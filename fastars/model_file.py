@@ -296,8 +296,8 @@ def _restore(model: Any, counters: Mapping[str, int], arrays: Mapping[str, np.nd
     mean, m2 = array("filter_mean", model._moments[1]), array("filter_m2", model._moments[2])
     model._moments = (counters["observations"], mean, m2)
     normalizer = model._given.normalizer
-    if normalizer is not None and normalizer.moments() is None:
-        normalizer.follow(model._moments)
+    if normalizer is not None:
+        normalizer.begin(model._moments)
     if "recent_returns" in arrays:  # files of 0.1 have none
         model._recent = arrays["recent_returns"], arrays["recent_lengths"]
     if "gradient" in arrays:

@@ -163,6 +163,11 @@ class Normalizer:
         mean, variance = (np.array(each, np.float64).ravel() for each in (statistics.mean, statistics.var))
         return count, mean, variance * count
 
+    def begin(self, moments: tuple[int, FloatArray, FloatArray]) -> None:
+        """Take over the moments of a run that goes on with it, unless it has some."""
+        if self.moments() is None:
+            self.follow(moments)
+
     def follow(self, moments: tuple[int, FloatArray, FloatArray]) -> None:
         """Take over the moments of a run."""
         count, mean, m2 = moments

@@ -266,6 +266,16 @@ def test_statistics_that_do_not_learn_stay_as_they_are():
     assert env.obs_rms.count > before[0]
 
 
+def test_a_new_vec_normalize_takes_over_the_statistics_of_the_run():
+    model = small(env=VecNormalize(make_vec_env("CartPole-v1"), norm_reward=False)).learn(400)
+    before = model.get_vec_normalize_env().obs_rms
+    new = VecNormalize(make_vec_env("CartPole-v1"), norm_reward=False)
+    model.set_env(new)
+    assert new.obs_rms.count == before.count
+    assert np.array_equal(new.obs_rms.mean, before.mean)
+    assert np.array_equal(new.obs_rms.var, before.var)
+
+
 def test_vec_normalize_and_a_setting_that_contradicts_it():
     with pytest.raises(ValueError, match="norm_obs=True, which contradicts normalize_observations=False"):
         small(env=VecNormalize(make_vec_env("CartPole-v1")), normalize_observations=False)
