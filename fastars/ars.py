@@ -247,8 +247,7 @@ class ARS(Surface):
             raise
         before[2].close()
         self.policy.sees_normalized = given.normalizer is not None
-        if given.normalizer is not None:
-            given.normalizer.begin(self._moments)
+        self._agree_on_statistics()
         self._failures = FailureLog(self, given.env)
         self._training_env = None
 
@@ -563,7 +562,7 @@ class ARS(Surface):
         self.policy.weights, self.policy.filter = theta, filter
         self._slots, self._moments, self._gradient = slots, moments, full_gradient
         self._recent = recent
-        if self._given.normalizer is not None:
+        if self._given.normalizer is not None and self._tracks:
             self._given.normalizer.follow(moments)
         self.iteration += 1
         self.num_updates += 1 if len(selected) else 0

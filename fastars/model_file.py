@@ -295,9 +295,7 @@ def _restore(model: Any, counters: Mapping[str, int], arrays: Mapping[str, np.nd
     model._slots = [array(f"optimizer_{k}", slot) for k, slot in enumerate(model._slots)]
     mean, m2 = array("filter_mean", model._moments[1]), array("filter_m2", model._moments[2])
     model._moments = (counters["observations"], mean, m2)
-    normalizer = model._given.normalizer
-    if normalizer is not None:
-        normalizer.begin(model._moments)
+    model._agree_on_statistics()
     if "recent_returns" in arrays:  # files of 0.1 have none
         model._recent = arrays["recent_returns"], arrays["recent_lengths"]
     if "gradient" in arrays:

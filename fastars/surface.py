@@ -26,6 +26,7 @@ from fastars.logger import Logger, configure, tb_log_folder
 from fastars.model_file import weights_in
 from fastars.policy import Policy
 from fastars.samplers.compiled import at_least_one
+from fastars.update import filter_of
 from fastars.vec_env import Given, taken, training_env
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Surface:
     _training_env: Any
     _recent: tuple[FloatArray, np.ndarray]
     _compiled: bool | None
+    _moments: tuple[int, FloatArray, FloatArray]
+    _ops: Any
     _logger: Any
     _has_own_logger: bool
     _learn_start: tuple[int, float]
@@ -72,6 +75,12 @@ class Surface:
 
     def _take_env(self, given: Given, env: Any) -> None:
         raise NotImplementedError
+
+    def _agree_on_statistics(self) -> None:
+        """Let model and `VecNormalize` have the same: those of the wrapper, as in stable-baselines3, if it has seen anything."""
+        if self._given.normalizer is not None and self.config.normalize_observations:
+            self._moments = self._given.normalizer.begin(self._moments)
+            self.policy.filter = filter_of(self._ops, self.config, self._moments)
 
     def get_env(self) -> Any:
         """The environment, as a vector environment in the sense of stable-baselines3.

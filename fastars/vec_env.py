@@ -163,10 +163,14 @@ class Normalizer:
         mean, variance = (np.array(each, np.float64).ravel() for each in (statistics.mean, statistics.var))
         return count, mean, variance * count
 
-    def begin(self, moments: tuple[int, FloatArray, FloatArray]) -> None:
-        """Take over the moments of a run that goes on with it, unless it has some."""
-        if self.moments() is None:
+    def begin(self, moments: tuple[int, FloatArray, FloatArray]) -> tuple[int, FloatArray, FloatArray]:
+        """The moments that a run goes on with: its own, which are taken over, unless there are others here."""
+        found = self.moments()
+        if found is None:
             self.follow(moments)
+        elif found[0] != moments[0] or not np.allclose(found[1:], moments[1:], rtol=1e-9, atol=0.0):  # but for rounding
+            return found
+        return moments
 
     def follow(self, moments: tuple[int, FloatArray, FloatArray]) -> None:
         """Take over the moments of a run."""

@@ -276,6 +276,19 @@ def test_a_new_vec_normalize_takes_over_the_statistics_of_the_run():
     assert np.array_equal(new.obs_rms.var, before.var)
 
 
+def test_statistics_of_another_wrapper_are_gone_on_with(tmp_path):
+    model = small(env=VecNormalize(make_vec_env("CartPole-v1"), norm_reward=False)).learn(200)
+    model.save(tmp_path / "model.zip")
+    other = VecNormalize(make_vec_env("CartPole-v1"), norm_reward=False, training=False)
+    other.obs_rms.mean += 5.0
+    other.obs_rms.count = 1000.0
+    model.set_env(other)
+    for each in (model, ARS.load(tmp_path / "model.zip", env=other)):
+        each.learn(200, reset_num_timesteps=False)
+        assert other.obs_rms.mean.tolist() == [5.0] * 4
+        assert each.policy.filter.mean.tolist() == [5.0] * 4
+
+
 def test_vec_normalize_and_a_setting_that_contradicts_it():
     with pytest.raises(ValueError, match="norm_obs=True, which contradicts normalize_observations=False"):
         small(env=VecNormalize(make_vec_env("CartPole-v1")), normalize_observations=False)
