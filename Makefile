@@ -1,11 +1,12 @@
 # PYTHON=... picks the interpreter. `make bench` takes about 10 minutes, uses two CPUs and wants a quiet machine.
 PYTHON ?= python3
-.PHONY: help test fast slow lint types bench bench-quick tables docs
+.PHONY: help test fast slow trust lint types bench bench-quick tables docs
 
 help:
 	@echo 'make test         the test suite'
 	@echo 'make fast         the same up to the first failure, the failures of last time first'
 	@echo 'make slow         the tests that take minutes'
+	@echo 'make trust        the tests that break things, with their full counts (an hour), and the table made from them'
 	@echo 'make lint         ruff, codespell, import contracts'
 	@echo 'make types        mypy'
 	@echo 'make bench        all benchmarks, their result files, and the tables made from them'
@@ -21,6 +22,10 @@ fast:
 
 slow:
 	$(PYTHON) -m pytest -m slow --timeout=3600
+
+trust:
+	$(PYTHON) -m pytest -m promise --full --timeout=7200 --tally=bench/results/trust.json
+	$(PYTHON) -m bench.tables
 
 lint:
 	$(PYTHON) -m ruff check .

@@ -217,6 +217,15 @@ def presets_table(rows: list[Row]) -> str:
     return markdown([f'`preset="tuned"`, {len(rows[0]["runs"])} seeds', *head], lines)
 
 
+def trust_table(rows: list[Row]) -> str:
+    """What tests that inject faults counted, by row of docs/promises.md."""
+    lines = []
+    for row in rows:
+        of = "" if row["of"] is None else f" of {row['of']:,}"
+        lines.append([str(row["row"]), row["what"], f"{row['count']:,}{of} {row['unit']}".rstrip(), f"`{row['test']}`"])
+    return markdown(["row", "what", "count", "counted by"], lines)
+
+
 def own_env_table(rows: list[Row]) -> str:
     """A user's environment beside the built-in one of the same arithmetic; what is aimed at stands in brackets."""
     lines = []
@@ -552,6 +561,7 @@ _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
     "learning": learning_table,
     "presets": presets_table,
     "own-env": own_env_table,
+    "trust": trust_table,
     "gym": gym_table,
     "weighted-sum": weighted_sum_table,
     "multitask-toy": multitask_table,
