@@ -7,7 +7,6 @@ import gymnasium
 import numpy as np
 import pytest
 
-import fastars.callbacks
 from fastars import ARS
 from fastars.callbacks import (
     BaseCallback,
@@ -23,6 +22,7 @@ from fastars.callbacks import (
     StopTrainingOnNoModelImprovement,
     StopTrainingOnRewardThreshold,
     make_callback,
+    progress,
     step,
 )
 from fastars.logger import Logger
@@ -307,7 +307,7 @@ def test_a_missing_package_is_named(monkeypatch):
     def need(name, extra, what="this"):
         raise ImportError(f"{what} needs {name}: {extra}")
 
-    monkeypatch.setattr(fastars.callbacks, "need", need)
+    monkeypatch.setattr(progress, "need", need)
     with pytest.raises(ImportError, match=r"a progress bar needs rich\.progress: cli"):
         small().learn(300, progress_bar=True)
 

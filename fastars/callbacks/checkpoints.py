@@ -1,0 +1,44 @@
+"""Models saved during a run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fastars.callbacks.base import BaseCallback
+from fastars.samplers.compiled import at_least_one
+
+
+class CheckpointCallback(BaseCallback):
+    """Saves the model every `save_freq` steps, as `<save_path>/<name_prefix>_<steps>_steps.zip`.
+
+    Each file is whole: one that a crash or a full disk interrupts is not there. `save_vecnormalize` also saves the `VecNormalize`
+    around the environment, `save_replay_buffer` is without effect.
+    """
+
+    def __init__(
+        self,
+        save_freq: int,
+        save_path: str | os.PathLike[str],
+        name_prefix: str = "rl_model",
+        save_replay_buffer: bool = False,
+        save_vecnormalize: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(verbose)
+        self.save_freq = at_least_one("save_freq", save_freq)
+        self.save_path, self.name_prefix, self.save_vecnormalize = Path(save_path), name_prefix, save_vecnormalize
+
+    def _init_callback(self) -> None:
+        self.save_path.mkdir(parents=True, exist_ok=True)
+
+    def _on_step(self) -> bool:
+        if self.n_calls % self.save_freq == 0:
+            path = self.save_path / f"{self.name_prefix}_{self.num_timesteps}_steps.zip"
+            self.model.save(path)
+            normalizer = self.model.get_vec_normalize_env()
+            if self.save_vecnormalize and normalizer is not None:
+                normalizer.save(str(self.save_path / f"{self.name_prefix}_vecnormalize_{self.num_timesteps}_steps.pkl"))
+            if self.verbose:
+                print(f"Saved the model to {path}")
+        return True

@@ -1,0 +1,135 @@
+"""The policy evaluated during a run, and the best one kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastars._atomic import save_arrays
+from fastars._rng import STREAM_EVALUATION
+from fastars._structs import FloatArray
+from fastars.callbacks.base import EventCallback, goes_on
+from fastars.envs import environment
+from fastars.samplers import make_sampler
+from fastars.samplers.compiled import at_least_one
+from fastars.vec_env import taken
+
+
+class EvalCallback(EventCallback):
+    """Evaluates the policy every `eval_freq` steps and keeps the best one.
+
+    Parameters
+    ----------
+    eval_env : optional
+        As `ARS` takes an environment; in compiled kernels if it can be. Default: the environment of training.
+    callback_on_new_best, callback_after_eval : BaseCallback, optional
+        Called after an evaluation that was better than all before, and after each; False stops training.
+    n_eval_episodes : int
+        Episodes of an evaluation, the same at each.
+    eval_freq : int
+        Steps between evaluations; 0: never.
+    log_path : str, optional
+        Folder for `evaluations.npz` with arrays "timesteps" (n,), "results" and "ep_lengths" (n, n_eval_episodes).
+    best_model_save_path : str, optional
+        Folder for `best_model.zip`.
+    deterministic, render, warn
+        Without effect: the actions of a policy of ARS are not drawn, and rollouts are not shown.
+
+    Attributes
+    ----------
+    last_mean_reward, best_mean_reward : float
+    evaluations_timesteps, evaluations_results, evaluations_length : list
+    """
+
+    def __init__(
+        self,
+        eval_env: Any = None,
+        callback_on_new_best: Any = None,
+        callback_after_eval: Any = None,
+        n_eval_episodes: int = 5,
+        eval_freq: int = 10_000,
+        log_path: str | os.PathLike[str] | None = None,
+        best_model_save_path: str | os.PathLike[str] | None = None,
+        deterministic: bool = True,
+        render: bool = False,
+        verbose: int = 1,
+        warn: bool = True,
+    ) -> None:
+        super().__init__(callback_after_eval, verbose)
+        self.callback_on_new_best = callback_on_new_best
+        if callback_on_new_best is not None:
+            callback_on_new_best.parent = self
+        self.eval_env = eval_env
+        self.n_eval_episodes, self.eval_freq = at_least_one("n_eval_episodes", n_eval_episodes), int(eval_freq)
+        self.log_path = None if log_path is None else Path(log_path) / "evaluations.npz"
+        self.best_model_save_path = None if best_model_save_path is None else Path(best_model_save_path)
+        self.last_mean_reward = self.best_mean_reward = -np.inf
+        self.evaluations_timesteps: list[int] = []
+        self.evaluations_results: list[list[float]] = []
+        self.evaluations_length: list[list[int]] = []
+        self._sampler: Any = None
+
+    def _children(self) -> Sequence[Any]:
+        return [child for child in (self.callback_on_new_best, self.callback) if child is not None]
+
+    def _init_callback(self) -> None:
+        self._sampler = None if self.eval_env is None else _sampler_of(self.model, self.eval_env)
+        for folder in (self.best_model_save_path, None if self.log_path is None else self.log_path.parent):
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+
+    def _on_step(self) -> bool:
+        if self.eval_freq < 1 or self.n_calls % self.eval_freq:
+            return True
+        rollouts = _evaluated(self.model, self._sampler, self.n_eval_episodes)
+        is_best = self._note(rollouts.returns, rollouts.lengths)
+        called = [self.callback]
+        if is_best:
+            self.best_mean_reward = self.last_mean_reward
+            if self.best_model_save_path is not None:
+                self.model.save(self.best_model_save_path / "best_model.zip")
+            called.insert(0, self.callback_on_new_best)
+        return all(goes_on(callback.on_step()) for callback in called if callback is not None)
+
+    def _note(self, returns: FloatArray, lengths: np.ndarray) -> bool:
+        """Put an evaluation into the attributes, the file and the log; whether it is the best so far."""
+        self.last_mean_reward = float(returns.mean())
+        self.evaluations_timesteps.append(self.num_timesteps)
+        self.evaluations_results.append(returns.tolist())
+        self.evaluations_length.append(lengths.tolist())
+        if self.log_path is not None:
+            save_arrays(
+                self.log_path,
+                timesteps=self.evaluations_timesteps,
+                results=self.evaluations_results,
+                ep_lengths=self.evaluations_length,
+            )
+        self.logger.record("eval/mean_reward", self.last_mean_reward)
+        self.logger.record("eval/mean_ep_length", float(lengths.mean()))
+        is_best = self.last_mean_reward > self.best_mean_reward
+        if self.verbose:
+            best = ", the best so far" if is_best else ""
+            print(f"{self.num_timesteps:,} steps: mean return {self.last_mean_reward:.2f} +/- {returns.std():.2f}{best}")
+        return is_best
+
+
+def _sampler_of(model: Any, env: Any) -> Any:
+    """What evaluates the policy of a model in another environment."""
+    found = environment(taken(env).env, tasks=bool(model._env.task_names))
+    if (found.n_obs, found.n_act) != (model._env.n_obs, model._env.n_act):
+        raise ValueError(f"eval_env {found.id} has other spaces than {model.env_id}")
+    config = model.config
+    return make_sampler(found, model.policy.structure, config.clip_actions, config.squash_output, model.n_threads)
+
+
+def _evaluated(model: Any, sampler: Any, n_episodes: int) -> Any:
+    """Episodes of the policy itself, the same ones each time."""
+    if sampler is None:
+        return model.evaluate(n_episodes)
+    seeds = np.random.SeedSequence(model.seed, spawn_key=(STREAM_EVALUATION, 0)).generate_state(n_episodes).astype(np.uint64)
+    weights = None if model.objectives is None else model.objectives.utility
+    return sampler.evaluate(model.theta[np.newaxis], model.policy.filter, seeds, False, weights)
