@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
-from typing import Any
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from fastars.kernels.policy import n_weights
 from fastars.policy import policy_settings, structure_of
 from fastars.samplers import make_sampler
 from fastars.samplers.compiled import at_least_one, reward_weights_of, seed_array
+from fastars.vec_env import TrainingEnv, is_monitored, is_vec_env
 
 
 def evaluate_policy(
@@ -23,8 +25,12 @@ def evaluate_policy(
     env: Any,
     n_eval_episodes: int = 10,
     deterministic: bool = True,
-    *,
+    render: bool = False,
+    callback: Any = None,
+    reward_threshold: float | None = None,
     return_episode_rewards: bool = False,
+    warn: bool = True,
+    *,
     seed: int | None = None,
     max_episode_steps: int | None = None,
     reward_weights: Any = None,
@@ -35,20 +41,33 @@ def evaluate_policy(
     ----------
     model : object
         Anything whose `predict(observation, deterministic=...)` gives (action, state): a fastars or stable-baselines3 model.
-    env : str, gymnasium.Env or MujocoTask
-        An id or a task is made, and closed afterwards.
+    env : str, gymnasium.Env, MujocoTask or VecEnv of stable-baselines3
+        An id or a task is made, and closed afterwards. The episodes of a VecEnv are dealt out to its environments, and count as its
+        `Monitor` has them, if it has one.
     n_eval_episodes : int
         Episodes.
     deterministic : bool
         Passed on to `predict`.
+    render : bool
+        Call `env.render()` after every step.
+    callback : callable, optional
+        Called after every step of an environment as `callback(locals, globals)`, with "model", "env", "i" (which environment of a
+        VecEnv), "reward", "done" and "info" in `locals`.
+    reward_threshold : float, optional
+        Raise an AssertionError if the mean return is not above it.
     return_episode_rewards : bool
         Return (list of returns, list of lengths) instead.
+    warn : bool
+        Warn if a VecEnv of stable-baselines3 is without a `Monitor`: its other wrappers may then change returns and lengths.
     seed : int, optional
-        Episode i starts from `env.reset(seed=seed + i)`; without it only the environment's own generator decides.
+        Episode i starts from `env.reset(seed=seed + i)`; without it only the environment's own generator decides. Of a VecEnv, it
+        is the seed of the first reset.
     max_episode_steps : int, optional
-        Ends episodes after so many steps, if the environment does not end them before. Default: only the environment does.
+        Ends episodes after so many steps, if the environment does not end them before. Default: only the environment does. Not for
+        a VecEnv.
     reward_weights : array_like of float, shape (n_tasks,), optional
-        Where a step gives several rewards, or `info["vector_reward"]`: what they are multiplied by before they are summed.
+        Where a step gives several rewards, or `info["vector_reward"]`: what they are multiplied by before they are summed. Not for
+        a VecEnv.
 
     Returns
     -------
@@ -61,41 +80,112 @@ def evaluate_policy(
     ValueError
         For weights that are not finite, or not as many as there are rewards.
     """
+    n_eval_episodes = at_least_one("n_eval_episodes", n_eval_episodes)
+    how = _How(model, deterministic, render, callback)
+    if is_vec_env(env):
+        for name, value in (("max_episode_steps", max_episode_steps), ("reward_weights", reward_weights)):
+            if value is not None:
+                raise ValueError(f"{name} needs a single environment, not a {type(env).__name__}; got {value!r}")
+        episodes = _episodes_of_vec_env(how, env, n_eval_episodes, seed, warn)
+    else:
+        most = math.inf if max_episode_steps is None else at_least_one("max_episode_steps", max_episode_steps)
+        weights = None if reward_weights is None else reward_weights_of(reward_weights, np.size(reward_weights))
+        with _made(env) as made:
+            seeds = [None if seed is None else seed + i for i in range(n_eval_episodes)]
+            episodes = [_episode(how, made, episode_seed, most, weights) for episode_seed in seeds]
+    returns, lengths = [r for r, _ in episodes], [n for _, n in episodes]
+    mean, std = np.mean(returns, axis=0), np.std(returns, axis=0)
+    if reward_threshold is not None and not np.all(mean > reward_threshold):
+        raise AssertionError(f"Mean reward below threshold: {mean:.2f} < {reward_threshold:.2f}")
+    if return_episode_rewards:
+        return returns, lengths
+    return (mean, std) if np.ndim(mean) else (float(mean), float(std))
+
+
+@contextlib.contextmanager
+def _made(env: Any) -> Iterator[Any]:
+    """An environment, closed in the end if it was made here."""
     import gymnasium
 
     from fastars.envs.mujoco.task import MujocoTask
 
-    n_eval_episodes = at_least_one("n_eval_episodes", n_eval_episodes)
-    if not isinstance(env, (str, gymnasium.Env, MujocoTask)):
-        raise TypeError(f"env must be an environment id, a gymnasium.Env or a MujocoTask, not {type(env).__name__}: {env!r}")
-    made = make(env) if isinstance(env, str) else env.make() if isinstance(env, MujocoTask) else env
-    try:
-        seeds = [None if seed is None else seed + i for i in range(n_eval_episodes)]
-        most = math.inf if max_episode_steps is None else at_least_one("max_episode_steps", max_episode_steps)
-        weights = None if reward_weights is None else reward_weights_of(reward_weights, np.size(reward_weights))
-        episodes = [_episode(model, made, deterministic, episode_seed, most, weights) for episode_seed in seeds]
-    finally:
-        if made is not env:
-            made.close()
-    returns, lengths = [r for r, _ in episodes], [n for _, n in episodes]
-    if return_episode_rewards:
-        return returns, lengths
-    mean, std = np.mean(returns, axis=0), np.std(returns, axis=0)
-    return (mean, std) if np.ndim(mean) else (float(mean), float(std))
+    if isinstance(env, gymnasium.Env):
+        yield env
+    elif isinstance(env, (str, MujocoTask)):
+        with contextlib.closing(make(env) if isinstance(env, str) else env.make()) as made:
+            yield made
+    else:
+        raise TypeError(
+            f"env must be an environment id, a gymnasium.Env, a MujocoTask or a VecEnv, not {type(env).__name__}: {env!r}"
+        )
 
 
-def _episode(
-    model: Any, env: Any, deterministic: bool, seed: int | None, most: float, weights: FloatArray | None
-) -> tuple[Any, int]:
+class _How(NamedTuple):
+    """Who acts, and who looks on."""
+
+    model: Any
+    deterministic: bool
+    render: bool
+    callback: Any
+
+    def act(self, observation: Any, state: Any, episode_start: Any = None) -> tuple[Any, Any]:
+        """An action; recurrent models get their state back."""
+        memory = {} if state is None else {"state": state}
+        if state is not None and episode_start is not None:
+            memory["episode_start"] = episode_start
+        action, state = self.model.predict(observation, **memory, deterministic=self.deterministic)
+        return action, state
+
+    def show(self, env: Any, steps: Iterable[tuple[int, Any, Any, Any]]) -> None:
+        """Show a step: its (i, reward, done, info) of each environment."""
+        if self.callback is not None:
+            for i, reward, done, info in steps:
+                seen = {"model": self.model, "env": env, "i": i, "reward": reward, "done": done, "info": info}
+                self.callback(seen, globals())
+        if self.render:
+            env.render()
+
+
+def _episode(how: _How, env: Any, seed: int | None, most: float, weights: FloatArray | None) -> tuple[Any, int]:
     """(return, length); several rewards without weights have an array of returns."""
     observation, _ = env.reset(seed=seed)
     total: Any = 0.0
     length, ended, state = 0, False, None
     while not ended and length < most:
-        action, state = _act(model, observation, state, deterministic)
+        action, state = how.act(observation, state)
         observation, reward, terminated, truncated, info = env.step(action)
         total, length, ended = total + _weighted(reward, info, weights), length + 1, terminated or truncated
+        how.show(env, [(0, reward, ended, info)])
     return total, length
+
+
+def _episodes_of_vec_env(how: _How, env: Any, n_episodes: int, seed: int | None, warn: bool) -> list[tuple[float, int]]:
+    """(return, length) of episodes in the order in which they end; how many are of which environment is settled before.
+
+    Otherwise short episodes would be more likely to count.
+    """
+    watched = is_monitored(env)
+    if warn and not watched and not isinstance(env, TrainingEnv):
+        warnings.warn(f"env is a {type(env).__name__} without a Monitor: its wrappers may change returns and lengths", stacklevel=3)
+    if seed is not None:
+        env.seed(seed)
+    left = np.array([(n_episodes + i) // env.num_envs for i in range(env.num_envs)])
+    totals, lengths = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
+    observations, state, starts = env.reset(), None, np.ones(env.num_envs, bool)
+    episodes: list[tuple[float, int]] = []
+    while left.any():
+        actions, state = how.act(observations, state, starts)
+        observations, rewards, starts, infos = env.step(actions)
+        totals, lengths = totals + rewards, lengths + 1
+        how.show(env, [(int(i), rewards[i], starts[i], infos[i]) for i in np.flatnonzero(left)])
+        for i in np.flatnonzero(starts & (left > 0)):
+            if not watched:
+                episodes.append((float(totals[i]), int(lengths[i])))
+            elif "episode" in infos[i]:  # else a wrapper outside of the Monitor begins anew, in the middle of an episode
+                episodes.append((float(infos[i]["episode"]["r"]), int(infos[i]["episode"]["l"])))
+            left[i] -= not watched or "episode" in infos[i]
+        totals[starts], lengths[starts] = 0.0, 0
+    return episodes
 
 
 def _weighted(reward: Any, info: Any, weights: FloatArray | None) -> Any:
@@ -107,15 +197,6 @@ def _weighted(reward: Any, info: Any, weights: FloatArray | None) -> Any:
         number = "a number as its reward" if rewards.ndim == 0 else f"rewards of shape {rewards.shape}"
         raise ValueError(f"reward_weights must be one for each reward; there are {weights.size}, and the step gave {number}")
     return float(np.dot(rewards, weights))
-
-
-def _act(model: Any, observation: Any, state: Any, deterministic: bool) -> tuple[Any, Any]:
-    """An action; recurrent models get their state back."""
-    if state is None:
-        action, state = model.predict(observation, deterministic=deterministic)
-    else:
-        action, state = model.predict(observation, state=state, deterministic=deterministic)
-    return action, state
 
 
 def evaluate_candidates(

@@ -259,10 +259,9 @@ class Surface:
 
     def _write_episodes(self, rollouts: Rollouts) -> None:
         """Rows for the files of `monitor_dir` and of `Monitor` wrappers. A full disk loses them, never the run."""
-        files = self._given.monitors
         try:
-            for i, file in enumerate(files):
-                file.write(rollouts.returns[i :: len(files)], rollouts.lengths[i :: len(files)])
+            for file in self._given.monitors:
+                file.write(rollouts.returns, rollouts.lengths)
         except (OSError, ValueError) as error:  # ValueError: the file was closed
             warnings.warn(f"rows of the Monitor's file are lost, training goes on: {error}", RuntimeWarning, stacklevel=3)
             self._given = self._given._replace(monitors=())

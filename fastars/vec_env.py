@@ -22,13 +22,18 @@ _COUNT_OF_NOTHING = 1e-4  # with which their statistics begin
 
 
 class MonitorFile(NamedTuple):
-    """A file of episodes that a `Monitor` keeps."""
+    """A file of episodes that a `Monitor` keeps, of one environment, or a `VecMonitor`, of all."""
 
     writer: Any  # its `ResultsWriter`
     start: float  # of its clock, in seconds since 1970
+    first: int = 0  # which environment it is of
+    n_envs: int = 1  # among how many; 1: of all
 
     def write(self, returns: FloatArray, lengths: Any) -> None:
-        """Add rows; columns of keywords stay empty, as rollouts keep neither those of resets nor those of infos."""
+        """Add the rows of its environment: episodes are dealt out in turn. Columns of keywords stay empty, as rollouts keep neither
+        those of resets nor those of infos.
+        """
+        returns, lengths = returns[self.first :: self.n_envs], lengths[self.first :: self.n_envs]
         end = f"{time.time() - self.start:.6f}" + "," * (len(self.writer.logger.fieldnames) - 3) + "\r\n"
         rows = zip(returns.tolist(), lengths.tolist(), strict=True)
         self.writer.file_handler.write("".join(f"{total:.6f},{length},{end}" for total, length in rows))
@@ -73,7 +78,8 @@ def taken(env: Any) -> Given:
             )
         inner = inner.venv
     if hasattr(inner, "envs"):
-        monitors += tuple(file for one in inner.envs for file in _unmonitored(one)[1])
+        for i, one in enumerate(inner.envs):
+            monitors += tuple(file._replace(first=i, n_envs=inner.num_envs) for file in _unmonitored(one)[1])
         return Given(_unmonitored(inner.envs[0])[0], inner.num_envs, 1, monitors, env, normalizer)
     return Given(_like_theirs(inner), inner.num_envs, inner.num_envs, monitors, env, normalizer)
 
@@ -82,6 +88,25 @@ def _is_theirs(value: Any, name: str) -> bool:
     """Whether it is of their class `name`, or of one derived from it."""
     classes = type(value).__mro__
     return any(each.__name__ == name and each.__module__.partition(".")[0] == _PACKAGE for each in classes)
+
+
+def is_vec_env(env: Any) -> bool:
+    """Whether it is a vector environment of theirs, or the one of ours that behaves as theirs."""
+    return isinstance(env, TrainingEnv) or _is_theirs(env, "VecEnv")
+
+
+def is_monitored(vec_env: Any) -> bool:
+    """Whether an info at the end of an episode has the episode as it was before other wrappers changed it; ours has no other."""
+    inner = vec_env
+    while hasattr(inner, "venv"):
+        if _is_theirs(inner, "VecMonitor"):
+            return True
+        inner = inner.venv
+    if isinstance(inner, TrainingEnv):
+        return False
+    from stable_baselines3.common.monitor import Monitor
+
+    return bool(inner.env_is_wrapped(Monitor)[0])
 
 
 def _unmonitored(env: Any) -> tuple[Any, tuple[MonitorFile, ...]]:
@@ -114,7 +139,10 @@ class Normalizer:
 
     def __init__(self, vec_normalize: Any) -> None:
         if isinstance(getattr(vec_normalize, "obs_rms", None), dict):
-            raise UnsupportedEnvError("VecNormalize of dictionaries of observations: use normalize_observations=True instead")
+            raise UnsupportedEnvError(
+                "env has a VecNormalize of dict observations, whose statistics stand apart: leave it out and give "
+                "normalize_observations=True, which normalises all entries of the observation"
+            )
         self.vec_normalize = vec_normalize
 
     @property

@@ -1,5 +1,6 @@
 """Callbacks of stable-baselines3 and of fastars within each other, and their readers on what ours write."""
 
+import csv
 import itertools
 
 import gymnasium
@@ -115,6 +116,22 @@ def test_evaluations_hold_what_theirs_do(tmp_path):
     assert np.array_equal(files[0]["timesteps"], files[1]["timesteps"])
     for name in ("timesteps", "results", "ep_lengths"):
         assert (files[0][name].dtype, files[0][name].shape) == (files[1][name].dtype, files[1][name].shape)
+
+
+@each
+@pytest.mark.parametrize("log_interval", [3, None])
+def test_an_evaluation_is_in_the_log_when_it_happens(module, log_interval, tmp_path):
+    model = small()
+    logger = configure(str(tmp_path), ["csv"])
+    model.set_logger(logger)
+    evaluation = module.EvalCallback(monitored(), eval_freq=150, log_path=str(tmp_path), verbose=0)
+    model.learn(1000, callback=evaluation, log_interval=log_interval)
+    logger.close()
+    with open(tmp_path / "progress.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["eval/mean_reward"]]
+    assert [int(row["time/total_timesteps"]) for row in rows] == evaluation.evaluations_timesteps
+    means = np.mean(evaluation.evaluations_results, axis=1)
+    assert [float(row["eval/mean_reward"]) for row in rows] == pytest.approx(means.tolist())
 
 
 @each

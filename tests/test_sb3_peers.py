@@ -294,6 +294,22 @@ def test_vec_normalize_and_a_setting_that_contradicts_it():
         small(env=VecNormalize(make_vec_env("CartPole-v1")), normalize_observations=False)
 
 
+def test_vec_normalize_of_dict_observations_says_what_to_do_instead():
+    class Parts(gymnasium.ObservationWrapper):
+        def __init__(self, env):
+            super().__init__(env)
+            self.observation_space = gymnasium.spaces.Dict({"cart": env.observation_space})
+
+        def observation(self, observation):
+            return {"cart": observation}
+
+    env = DummyVecEnv([lambda: Parts(gymnasium.make("CartPole-v1"))])
+    with pytest.raises(fastars.UnsupportedEnvError, match="leave it out and give normalize_observations=True"):
+        small(env=VecNormalize(env, norm_reward=False))
+    model = small(env=env, normalize_observations=True).learn(50)
+    assert model._moments[0] == model.num_timesteps
+
+
 def test_statistics_that_were_there_are_gone_on_with(tmp_path):
     first = VecNormalize(make_vec_env("CartPole-v1"), norm_reward=False)
     model = small(env=first).learn(400)
@@ -453,6 +469,33 @@ def test_monitors_of_several_environments_share_the_episodes(tmp_path):
     env.close()
     assert len(load_results(str(tmp_path))) == model.num_episodes
     assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["0.monitor.csv", "1.monitor.csv"]
+
+
+@both
+def test_a_vec_monitor_has_all_episodes_and_each_monitor_those_of_its_environment(algorithm, tmp_path):
+    env = make_vec_env("CartPole-v1", n_envs=3, monitor_dir=str(tmp_path / "each"))
+    with pytest.warns(UserWarning, match="already wrapped with a `Monitor`"):
+        env = VecMonitor(env, str(tmp_path / "all"))
+    algorithm("LinearPolicy", env, n_delta=3, seed=0).learn(100)
+    env.close()
+    everything, each = load_results(str(tmp_path)), load_results(str(tmp_path / "each"))  # "all.monitor.csv" and "each/*.csv"
+    assert sorted(everything["r"]) == sorted(each["r"])
+    sizes = [len(path.read_text().splitlines()) - 2 for path in (tmp_path / "each").iterdir()]
+    assert sum(sizes) == len(everything)
+    assert min(sizes) > 0
+
+
+def test_monitors_inside_of_each_other_have_the_same_episodes(tmp_path):
+    def watched_twice():
+        inner = Monitor(gymnasium.make("CartPole-v1"), str(tmp_path / "inner"))
+        return Monitor(inner, str(tmp_path / "outer"))
+
+    model = small(env=DummyVecEnv([lambda: Monitor(gymnasium.make("CartPole-v1")), watched_twice])).learn(100)
+    model.get_env().close()
+    files = [(tmp_path / f"{name}.monitor.csv").read_text().splitlines()[2:] for name in ("inner", "outer")]
+    inner, outer = ([row.split(",")[:2] for row in rows] for rows in files)
+    assert inner == outer
+    assert len(outer) == model.num_episodes // 2  # the first environment keeps no file
 
 
 def test_rl_zoo_trains_with_it(tmp_path):

@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from fastars import ARS, AsyncEval
+from fastars import ARS, AsyncEval, evaluate_policy
 from fastars.surface import ParameterMismatchError
 from fastars.vec_env import TrainingEnv
 
@@ -46,6 +46,16 @@ def test_the_usual_loop_over_get_env_runs():
     assert infos[0]["terminal_observation"].shape == (4,)
     assert not np.array_equal(infos[0]["terminal_observation"], observations[0])  # the next episode's first
     assert infos[0]["TimeLimit.truncated"] == (total == 500.0)
+
+
+@pytest.mark.usefixtures("without_theirs")
+def test_the_environment_of_get_env_is_one_to_evaluate_in():
+    model = small().learn(200)
+    assert isinstance(model.get_env(), TrainingEnv)
+    # The first of them starts from the seed, the others go on from there.
+    returns, lengths = evaluate_policy(model, model.get_env(), 3, return_episode_rewards=True, seed=5)
+    assert (len(returns), returns) == (3, lengths)
+    assert returns[0] == model.evaluate(1, seed=5).returns[0]
 
 
 @pytest.mark.usefixtures("without_theirs")

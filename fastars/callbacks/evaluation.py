@@ -20,7 +20,8 @@ from fastars.vec_env import taken
 
 
 class EvalCallback(EventCallback):
-    """Evaluates the policy every `eval_freq` steps and keeps the best one.
+    """Evaluates the policy every `eval_freq` steps and keeps the best one. The log has it at once, also where `log_interval` leaves
+    out the row of this iteration.
 
     Parameters
     ----------
@@ -110,11 +111,19 @@ class EvalCallback(EventCallback):
             )
         self.logger.record("eval/mean_reward", self.last_mean_reward)
         self.logger.record("eval/mean_ep_length", float(lengths.mean()))
+        self._write_row()
         is_best = self.last_mean_reward > self.best_mean_reward
         if self.verbose:
             best = ", the best so far" if is_best else ""
             print(f"{self.num_timesteps:,} steps: mean return {self.last_mean_reward:.2f} +/- {returns.std():.2f}{best}")
         return is_best
+
+    def _write_row(self) -> None:
+        """A row of its own, unless that of the iteration follows at once."""
+        interval = self.locals.get("log_interval")
+        if not interval or self.model.iteration % interval:
+            self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+            self.logger.dump(self.num_timesteps)
 
 
 def _sampler_of(model: Any, env: Any) -> Any:
