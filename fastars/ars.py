@@ -398,6 +398,7 @@ class ARS(Surface):
         else:
             total_timesteps += self.num_timesteps
         self._configure_logger(tb_log_name, reset_num_timesteps)
+        self._total_timesteps = total_timesteps
         self._learn_start = self.num_timesteps, time.perf_counter()
         watcher.init_callback(self)
         # And not locals(), in which the callback would hold itself, and with it the model and its noise table.

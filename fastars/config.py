@@ -166,8 +166,8 @@ class Config:
         if self.n_top > self.n_delta:  # type: ignore[operator]
             raise ValueError(f"n_top must be at most n_delta ({self.n_delta}), got {self.n_top}")
         for name in ("learning_rate", "delta_std"):
-            if not callable(getattr(self, name)):
-                put(name, _number(name, getattr(self, name), 0.0))
+            value = _constant(getattr(self, name))
+            put(name, value if callable(value) else _number(name, value, 0.0))
         if self.delta_std == 0:
             raise ValueError("delta_std must be positive, got 0: without noise there is no gradient")
         for name in ("std_epsilon", "filter_epsilon", "filter_var_epsilon", "filter_min_std", "weight_decay"):
@@ -309,6 +309,12 @@ def _number(name: str, value: Any, least: float = -math.inf) -> float:
         limit = f" of at least {least:g}" if least > -math.inf else ""
         raise ValueError(f"{name} must be a finite number{limit}, got {value!r}")
     return number
+
+
+def _constant(schedule: Any) -> Any:
+    """The number that a constant schedule of stable-baselines3 stands for, which a file can hold; anything else as it is."""
+    inner = getattr(schedule, "value_schedule", schedule)
+    return inner.val if type(inner).__name__ == "ConstantSchedule" else schedule
 
 
 def _positive_or_inf(name: str, value: Any) -> float:

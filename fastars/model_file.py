@@ -43,6 +43,7 @@ _CHANGEABLE = (
     "n_eval_episodes",
     "alive_bonus_offset",
     "seed",
+    "zero_policy",  # without effect on what has begun; rl_zoo3 gives all settings again
     "weighting",
     "n_threads",
     "n_workers",

@@ -90,6 +90,7 @@ class Policy:
     """
 
     sees_normalized = False  # whether observations come through a normaliser of the user's, and not raw
+    device = "cpu"
 
     def __init__(self, env: CompiledEnv | GymEnv | SeveralEnvs, config: Config, backend: str) -> None:
         self.structure = structure_of(config)
@@ -97,6 +98,7 @@ class Policy:
         self.action_space = env.action_space
         self.weights: FloatArray = np.zeros(n_weights(self.structure, env.n_obs, env.n_act))
         self.filter: Filter = identity_filter(env.n_obs)
+        self.squash_output = config.squash_output
         self._form = action_form(env.action_space, config.clip_actions, config.squash_output)
         self._backend = backend
 
@@ -118,6 +120,9 @@ class Policy:
         if not np.isfinite(vector).all():
             raise ValueError("weights must be finite")
         self.weights = vector
+
+    def set_training_mode(self, mode: bool) -> None:
+        """Without effect, for scripts that call it: the policy acts the same way while it trains."""
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False

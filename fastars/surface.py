@@ -1,4 +1,4 @@
-"""What scripts written for stable-baselines3 also call on a model: environments, parameters by name, attributes.
+"""What scripts written for stable-baselines3 also call on a model: environments, parameters by name, the log.
 
 Names, arguments and meanings are theirs.
 """
@@ -10,28 +10,23 @@ import itertools
 import operator
 import time
 import warnings
-from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 
 from fastars import checkpoint, exchange
 from fastars._structs import FloatArray, Rollouts
+from fastars.attributes import Attributes
 from fastars.envs import CompiledEnv, environment, make
 from fastars.envs.several import SeveralEnvs
 from fastars.kernels.policy import layer_sizes
 from fastars.logger import Logger, configure, tb_log_folder
 from fastars.model_file import weights_in
-from fastars.policy import Policy
 from fastars.samplers.compiled import at_least_one
 from fastars.update import filter_of
 from fastars.vec_env import Given, taken, training_env
-
-if TYPE_CHECKING:
-    from fastars.config import Config
-
 
 # Of a linear policy in files of stable-baselines3-contrib before 1.7.
 _OLD_NAMES = {"action_net.weight": "action_net.0.weight", "action_net.bias": "action_net.0.bias"}
@@ -44,29 +39,22 @@ class ParameterMismatchError(ValueError, RuntimeError):
     """Parameters don't fit the policy; the message names which. A RuntimeError too, as PyTorch's `load_state_dict` raises."""
 
 
-class Surface:
+class Surface(Attributes):
     """The part of `ARS` that is there for scripts."""
 
     policy_aliases: ClassVar[dict[str, str]] = {"LinearPolicy": "LinearPolicy", "MlpPolicy": "MlpPolicy"}
 
-    policy: Policy
-    config: Config
     sampler: Any
     n_workers: int
     _env: Any
-    _given: Given
     _training_env: Any
-    _recent: tuple[FloatArray, np.ndarray]
     _compiled: bool | None
     _moments: tuple[int, FloatArray, FloatArray]
     _ops: Any
     _logger: Any
-    _has_own_logger: bool
-    _learn_start: tuple[int, float]
     _episode_file: Any
     tensorboard_log: str | None
     verbose: int
-    num_timesteps: int
     record: dict[str, float | None]
     _noise: Any
     _square_sums: Any
@@ -98,6 +86,11 @@ class Surface:
     def env(self) -> Any:
         """What `get_env` gives."""
         return self.get_env()
+
+    @env.deleter
+    def env(self) -> None:
+        """Let go of the environment that `get_env` made; rl_zoo3 deletes it."""
+        self._training_env = None
 
     def _one_env(self) -> gymnasium.Env:
         """The environment that the user gave, or one made like it; of several, the first."""
@@ -267,65 +260,6 @@ class Surface:
             self._given = self._given._replace(monitors=())
         if self._episode_file is not None:
             self._episode_file.write(rollouts.returns, rollouts.lengths)
-
-    # --- Attributes
-
-    @property
-    def device(self) -> str:
-        """Where the kernels run: "cpu"."""
-        return "cpu"
-
-    @property
-    def n_envs(self) -> int:
-        """Environments of the vector environment that was given; 1 otherwise."""
-        return self._given.n_envs
-
-    @property
-    def n_delta(self) -> int:
-        """Directions per iteration."""
-        return self.config.n_delta
-
-    @property
-    def pop_size(self) -> int:
-        """Candidates per iteration, two for each direction."""
-        return 2 * self.config.n_delta
-
-    @property
-    def n_top(self) -> int:
-        """Directions used for the step."""
-        return int(self.config.n_top)  # type: ignore[arg-type]
-
-    @property
-    def n_eval_episodes(self) -> int:
-        """Episodes per candidate."""
-        return self.config.n_eval_episodes
-
-    @property
-    def learning_rate(self) -> Any:
-        """Step size, or the function of the progress remaining that gives it."""
-        return self.config.learning_rate
-
-    @property
-    def delta_std(self) -> Any:
-        """Exploration noise, or the function of the progress remaining that gives it."""
-        return self.config.delta_std
-
-    @property
-    def alive_bonus_offset(self) -> float:
-        """Added to the training return for every step."""
-        return self.config.alive_bonus_offset
-
-    @property
-    def zero_policy(self) -> bool:
-        """Whether the run started from zero weights."""
-        return self.config.zero_policy
-
-    @property
-    def ep_info_buffer(self) -> deque[dict[str, Any]]:
-        """Returns "r" and lengths "l" of the last episodes: `stats_window_size`, or those of an iteration if they are more."""
-        returns, lengths = self._recent
-        rows = zip(returns.tolist(), lengths.tolist(), strict=True)
-        return deque(({"r": total, "l": length, "t": 0.0} for total, length in rows), maxlen=max(len(returns), 1))
 
 
 def _array(value: Any) -> FloatArray:

@@ -498,33 +498,35 @@ def test_monitors_inside_of_each_other_have_the_same_episodes(tmp_path):
     assert len(outer) == model.num_episodes // 2  # the first environment keeps no file
 
 
-def test_rl_zoo_trains_with_it(tmp_path):
-    zoo = pytest.importorskip("rl_zoo3", reason="rl_zoo3 is not installed: pip install '.[compat]'")
-    import argparse
+OF_MODEL = (
+    "_current_progress_remaining _custom_logger _logger _n_updates _num_timesteps_at_start _stats_window_size "
+    "_total_timesteps _vec_normalize_env alive_bonus_offset delta_std_schedule device ep_info_buffer learning_rate "
+    "lr_schedule n_delta n_envs n_params n_top num_timesteps policy policy_class policy_kwargs pop_size seed start_time "
+    "tensorboard_log use_sde verbose weights zero_policy"
+)
+OF_POLICY = "action_space device load_from_vector observation_space parameters_to_vector predict set_training_mode squash_output"
 
-    from rl_zoo3.exp_manager import ExperimentManager
 
-    zoo.ALGOS["ars"] = ARS
-    try:
-        manager = ExperimentManager(
-            argparse.Namespace(),
-            "ars",
-            "CartPole-v1",
-            str(tmp_path),
-            n_timesteps=2000,
-            eval_freq=500,
-            n_eval_episodes=2,
-            save_freq=1000,
-            hyperparams={"normalize": "{'norm_obs': True, 'norm_reward': False}"},
-            seed=1,
-            verbose=0,
-        )
-        model, _ = manager.setup_experiment()
-        manager.learn(model)
-        manager.save_trained_model(model)
-    finally:
-        zoo.ALGOS["ars"] = sb3_contrib.ARS
-    assert isinstance(model, ARS)
-    folder = tmp_path / "ars" / "CartPole-v1_1"
-    assert {"CartPole-v1.zip", "best_model.zip", "evaluations.npz", "0.monitor.csv"} <= {path.name for path in folder.iterdir()}
-    assert ARS.load(folder / "CartPole-v1.zip").num_timesteps >= 2000
+@both
+def test_names_that_callbacks_and_rl_zoo_read_are_there(algorithm):
+    model = algorithm("LinearPolicy", "CartPole-v1", n_delta=2, seed=0).learn(50)
+    assert [name for name in OF_MODEL.split() if not hasattr(model, name)] == []
+    assert [name for name in OF_POLICY.split() if not hasattr(model.policy, name)] == []
+    assert (model._total_timesteps, model._num_timesteps_at_start, model.n_params, model.policy.squash_output) == (50, 0, 8, False)
+    assert (model.lr_schedule(0.5), model.delta_std_schedule(0.5)) == (0.02, 0.05)
+    assert type(model.start_time) is int
+    assert len(model.weights) == 8
+
+
+def test_a_constant_schedule_of_theirs_is_its_number(tmp_path):
+    from stable_baselines3.common.utils import ConstantSchedule, FloatSchedule, LinearSchedule
+
+    model = small(learning_rate=ConstantSchedule(0.5), delta_std=FloatSchedule(0.25))
+    assert (model.learning_rate, model.delta_std) == (0.5, 0.25)
+    model.save(tmp_path / "model")
+    assert ARS.load(tmp_path / "model").learning_rate == 0.5
+    linear = small(learning_rate=FloatSchedule(LinearSchedule(1.0, 0.0, 1.0)))
+    assert linear.lr_schedule(0.25) == 0.25
+    linear.save(tmp_path / "linear")
+    with pytest.warns(UserWarning, match="learning_rate was a schedule"):
+        ARS.load(tmp_path / "linear")

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import time
 
 import gymnasium
 import numpy as np
@@ -199,6 +200,43 @@ def test_attributes_are_those_of_the_settings():
     assert model.device == "cpu"
     assert set(ARS.policy_aliases) == {"LinearPolicy", "MlpPolicy"}
     assert model.get_vec_normalize_env() is None
+
+
+def test_private_names_that_callbacks_read_are_there():
+    model = small(learning_rate=lambda remaining: 0.5 * remaining)
+    assert (model.start_time, model._n_updates, model._total_timesteps, model._custom_logger) == (0, 0, 0, False)
+    before = time.time_ns()
+    seen = []
+    model.learn(1000, callback=lambda *_: seen.append((model._current_progress_remaining, model.start_time)))
+    first = model.num_timesteps
+    model.learn(200, reset_num_timesteps=False)
+    assert (model._num_timesteps_at_start, model._total_timesteps, model._n_updates) == (first, first + 200, model.iteration)
+    assert seen[0][0] == 1.0
+    assert 0.0 < seen[1][0] < 1.0
+    assert all(before <= start <= time.time_ns() for _, start in seen)
+    model.set_logger(model.logger)
+    assert model._custom_logger
+    assert model._vec_normalize_env is None
+    assert (model.lr_schedule(0.5), model.delta_std_schedule(0.5), model.use_sde) == (0.25, 0.05, False)
+
+
+def test_a_policy_is_described_by_its_arguments():
+    model = small("MlpPolicy", policy_kwargs={"net_arch": [3]})
+    again = small("MlpPolicy", policy_kwargs=model.policy_kwargs)
+    assert again.config == model.config
+    assert model.n_params == model.weights.size == 4 * 3 + 3 + 3 * 2 + 2
+    assert model.policy_class is type(model.policy)
+    model.policy.set_training_mode(False)
+    assert (model.policy.squash_output, small().policy.squash_output) == (True, False)
+
+
+@pytest.mark.usefixtures("without_theirs")
+def test_the_environment_of_get_env_can_be_deleted():
+    model = small()
+    first = model.env
+    del model.env
+    assert model.env is not first
+    assert model.env is model.get_env()
 
 
 def test_logged_means_are_of_the_last_episodes():

@@ -1,0 +1,49 @@
+"""rl_zoo3 with fastars as its ARS: training, going on, tuning."""
+
+import argparse
+
+import numpy as np
+import pytest
+
+from fastars import ARS
+
+
+@pytest.fixture
+def zoo(tmp_path, monkeypatch):
+    """rl_zoo3's experiments with fastars as its ARS, by their arguments."""
+    # Not at the top: what it changes in Gymnasium would be changed for the tests of all files.
+    rl_zoo3 = pytest.importorskip("rl_zoo3", reason="rl_zoo3 is not installed: pip install '.[compat]'")
+    from rl_zoo3.exp_manager import ExperimentManager
+
+    monkeypatch.setitem(rl_zoo3.ALGOS, "ars", ARS)
+    defaults = {"n_timesteps": 2000, "eval_freq": 500, "n_eval_episodes": 2, "save_freq": 1000, "seed": 1, "verbose": 0}
+    return lambda **arguments: ExperimentManager(
+        argparse.Namespace(), "ars", "CartPole-v1", str(tmp_path), **{**defaults, **arguments}
+    )
+
+
+NORMALIZED = {"normalize": "{'norm_obs': True, 'norm_reward': False}", "zero_policy": False, "delta_std": 0.1}
+
+
+def test_rl_zoo_trains_and_continues_with_it(zoo, tmp_path):
+    manager = zoo(hyperparams=NORMALIZED)
+    model, _ = manager.setup_experiment()
+    manager.learn(model)
+    manager.save_trained_model(model)
+    assert isinstance(model, ARS)
+    folder = tmp_path / "ars" / "CartPole-v1_1"
+    assert {"CartPole-v1.zip", "best_model.zip", "evaluations.npz", "0.monitor.csv"} <= {path.name for path in folder.iterdir()}
+    assert ARS.load(folder / "CartPole-v1.zip").num_timesteps >= 2000
+
+    manager = zoo(hyperparams={**NORMALIZED, "learning_rate": 0.01}, trained_agent=str(folder / "CartPole-v1.zip"))
+    again, _ = manager.setup_experiment()
+    assert np.array_equal(again.theta, model.theta)
+    assert again.learning_rate == 0.01
+    manager.learn(again)
+    assert not np.array_equal(again.theta, model.theta)
+
+
+def test_rl_zoo_tunes_it(zoo):
+    manager = zoo(optimize_hyperparameters=True, n_trials=1, n_evaluations=1, sampler="random", pruner="none", n_timesteps=500)
+    manager.setup_experiment()
+    manager.hyperparameters_optimization()
