@@ -259,9 +259,19 @@ def test_a_policy_for_other_observations_says_which(tmp_path):
         exchange.to_model(trained, "Pendulum-v1")
 
 
-def test_without_an_environment_it_is_asked_for(tmp_path):
-    with pytest.raises(CheckpointError, match=r"does not say which environment its policy is for: give env="):
-        exchange.to_model(exchange.read(theirs("bias")))
+@pytest.mark.parametrize(
+    ("n_obs", "n_act", "env_id"), [(4, 2, "CartPole-v1"), (3, 1, "Pendulum-v1"), (6, 3, "Acrobot-v1"), (17, 6, "HalfCheetah-v5")]
+)
+def test_without_an_environment_one_is_named_that_fits(tmp_path, n_obs, n_act, env_id):
+    trained = exchange.read(original_file(tmp_path / "a.npz", np.ones((n_act, n_obs)), np.zeros(n_obs), np.ones(n_obs)))
+    message = f"takes {n_obs} observations and gives {n_act} outputs: give env=..., such as env='{env_id}'"
+    with pytest.raises(CheckpointError, match=re.escape(message)):
+        exchange.to_model(trained)
+
+
+def test_their_file_asks_for_an_environment():
+    with pytest.raises(CheckpointError, match=r"does not say which environment its policy is for"):
+        ARS.load(theirs("bias"))
 
 
 @pytest.mark.parametrize("normalised", [False, True])

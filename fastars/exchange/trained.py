@@ -14,6 +14,7 @@ import numpy as np
 import fastars
 from fastars._structs import FloatArray
 from fastars.checkpoint import CheckpointError
+from fastars.envs import compiled_env, compiled_env_ids
 from fastars.update import filter_of
 
 # Observations that a filter of unknown age stands for. Runs of the original take millions of steps; with so many, the filter of a
@@ -163,7 +164,8 @@ def to_model(trained: TrainedPolicy, env: Any = None, model_class: Any = None, *
     env = trained.env_id if env is None else env
     if env is None:
         raise CheckpointError(
-            "the file does not say which environment its policy is for: give env=..., such as env='HalfCheetah-v5'"
+            f"the file does not say which environment its policy is for, only that it takes {trained.n_obs} observations and gives "
+            f"{trained.n_act} outputs: give env=..., such as env={_like(trained)!r}"
         )
     given = {**trained.config, "clip_actions": trained.clip_actions, "preset": trained.preset}
     if trained.mean is not None:
@@ -181,6 +183,12 @@ def to_model(trained: TrainedPolicy, env: Any = None, model_class: Any = None, *
         if normalizer is not None and normalizer.moments() is None:
             normalizer.follow(model._moments)
     return model
+
+
+def _like(trained: TrainedPolicy) -> str:
+    """The id of an environment that a policy fits, of those which are looked up in no time."""
+    envs = map(compiled_env, reversed(compiled_env_ids("classic")))  # of two versions the newer one
+    return next((env.id for env in envs if (env.n_obs, env.n_act) == (trained.n_obs, trained.n_act)), "HalfCheetah-v5")
 
 
 def _refuse_other_shapes(trained: TrainedPolicy, model: Any) -> None:
