@@ -1,6 +1,7 @@
 """RLlib's surface: configs, results and helpers; with Ray Tune: test_rllib_peers.py."""
 
 import math
+import shutil
 
 import gymnasium
 import numpy as np
@@ -125,6 +126,24 @@ def test_a_copy_has_settings_of_its_own():
         (lambda c: c.environment("CartPole-v1", {}), TypeError, r"environment\(\) takes one argument by position, got 2"),
         (lambda c: c.training(model={"fcnet_hidden": []}), ValueError, "model has no setting 'fcnet_hidden'"),
         (lambda c: c.update_from_dict({"num_rollout": 3}), ValueError, "ARS has no setting 'num_rollout'"),
+        (lambda c: c.evaluation(evaluation_interval=1.5), ValueError, "evaluation_interval must be an integer.*got 1.5"),
+        (lambda c: c.evaluation(evaluation_interval=-1), ValueError, "evaluation_interval must be an integer.*got -1"),
+        (
+            lambda c: c.evaluation(evaluation_config={"num_envs_per_worker": 2}),
+            ValueError,
+            r"`evaluation_config\.num_envs_per_worker` must be 1 for ARS, got 2",
+        ),
+        (
+            lambda c: c.evaluation(evaluation_config={"observation_filter": "MeanStdFilter"}),
+            ValueError,
+            r"`evaluation_config\.observation_filter` must be 'NoFilter' for ARS, got 'MeanStdFilter'",
+        ),
+        (lambda c: c.evaluation(evaluation_config={"gamma": 1}), ValueError, "evaluation_config has no setting 'gamma' for ARS"),
+        (
+            lambda c: c.evaluation(evaluation_duration_unit="timesteps"),
+            ValueError,
+            "evaluation_duration_unit must be 'episodes', got 'timesteps'",
+        ),
     ],
 )
 def test_wrong_settings_are_refused_by_name(change, error, message):
@@ -322,6 +341,55 @@ def test_evaluation_is_of_the_policy():
     assert found["episodes_this_iter"] == 7
     assert found["episode_reward_min"] <= found["episode_reward_mean"] <= found["episode_reward_max"]
     assert found == algorithm.evaluate()["evaluation"]
+
+
+def test_an_interval_puts_evaluations_into_results():
+    algorithm = config().evaluation(evaluation_interval=2, evaluation_duration=3, evaluation_config={"explore": False}).build()
+    plain = config().build()
+    results = [algorithm.train() for _ in range(4)]
+    assert ["evaluation" in result for result in results] == [False, True, False, True]
+    assert results[3]["evaluation"] == algorithm.evaluate()["evaluation"]
+    assert results[3]["evaluation"]["episodes_this_iter"] == 3
+    assert not any("evaluation" in plain.train() for _ in range(4))
+    assert np.array_equal(algorithm.model.theta, plain.model.theta)
+
+
+def test_default_config_is_that_of_a_new_config():
+    assert ARS.get_default_config().to_dict() == ARSConfig().to_dict()
+
+
+def test_a_checkpoint_says_how_to_make_the_algorithm(tmp_path):
+    settings = config(num_rollouts=np.int64(6), sgd_stepsize=0.5).environment(env_config={"max_episode_steps": 9})
+    first = settings.build()
+    first.train()
+    saved = first.save(tmp_path)
+    assert saved == saved.checkpoint.path == str(tmp_path / "checkpoint_000001")
+    for given in (saved, str(saved), tmp_path / "checkpoint_000001"):
+        again = ARS.from_checkpoint(given)
+        assert again.config == first.config
+        assert again.model.env_kwargs["max_episode_steps"] == 9
+    first.train()
+    again.train()
+    assert np.array_equal(first.model.theta, again.model.theta)
+
+
+def test_a_checkpoint_of_an_environment_by_its_class_asks_for_the_config(tmp_path):
+    settings = config().environment(Doubled).rollouts(num_rollout_workers=1)
+    first = settings.build()
+    first.train()
+    saved = first.save(tmp_path)
+    with pytest.raises(ValueError, match=r"checkpoint_000001: its env could not be put into the file: give config="):
+        ARS.from_checkpoint(saved)
+    assert np.array_equal(ARS.from_checkpoint(saved, settings).model.theta, first.model.theta)
+
+
+def test_what_is_no_checkpoint_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"algorithm\.zip"):
+        ARS.from_checkpoint(tmp_path)
+    saved = config().build().save(tmp_path)
+    shutil.copy(tmp_path / "checkpoint_000000" / "model.zip", tmp_path / "checkpoint_000000" / "algorithm.zip")
+    with pytest.raises(fastars.CheckpointError, match=r"algorithm\.zip: not an algorithm"):
+        ARS.from_checkpoint(saved)
 
 
 # --- Helpers

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 import fastars
-from fastars import checkpoint
+from fastars import checkpoint as checkpoint_file
 from fastars._structs import FloatArray, Rollouts
 from fastars.model_file import named
 from fastars.rllib.config import ARSConfig
+from fastars.rllib.policy import POLICY_ID, Policy
 
 _MODEL, _COUNTS = "model.zip", "algorithm.zip"
-_POLICY_ID = "default_policy"
 _OF_ALGORITHM = ("learning_rate", "delta_std", "n_delta", "n_top", "alive_bonus_offset")
 _STREAM = 0x52  # of episodes that evaluate, apart from those of training
 
@@ -62,6 +62,11 @@ class ARS:
         self._timesteps = 0
         self._seconds = 0.0
 
+    @classmethod
+    def get_default_config(cls) -> ARSConfig:
+        """The settings that hold where nothing else is said."""
+        return ARSConfig()
+
     @property
     def config(self) -> dict[str, Any]:
         """The settings."""
@@ -82,8 +87,9 @@ class ARS:
         dict
             `episode_reward_mean`, `episode_len_mean` (also under `sampler_results`) of the unperturbed policy;
             `timesteps_this_iter`, `timesteps_total`, `episodes_total`, `training_iteration`, `time_this_iter_s`, `time_total_s`,
-            `done`, `config`; and `info` with `weights_norm` and `grad_norm` (sums of squares), `weights_std`, `update_ratio`
-            (infinite if the weights were 0), `episodes_this_iter`, `episodes_so_far`.
+            `done`, `config`; where `evaluation_interval` says so, `evaluation`; and `info` with `weights_norm` and `grad_norm`
+            (sums of squares), `weights_std`, `update_ratio` (infinite if the weights were 0), `episodes_this_iter`,
+            `episodes_so_far`.
         """
         start, model = time.perf_counter(), self.model
         self._evaluate_sometimes()
@@ -94,8 +100,10 @@ class ARS:
         seconds = time.perf_counter() - start
         self._seconds += seconds
         means = {"episode_reward_mean": float(np.mean(self._rewards)), "episode_len_mean": self._length}
+        interval = self._config.evaluation_interval
         return {
             **means,
+            **(self.evaluate() if interval and model.iteration % interval == 0 else {}),
             "sampler_results": dict(means),
             "episodes_total": model.num_episodes,
             "timesteps_this_iter": this_iter,
@@ -161,40 +169,78 @@ class ARS:
         action = self.model.predict(observation)[0]
         return (action, [], {}) if full_fetch else action
 
-    def get_policy(self, policy_id: str = _POLICY_ID) -> Policy:
+    def get_policy(self, policy_id: str = POLICY_ID) -> Policy:
         """The policy, by the only id there is."""
-        if policy_id != _POLICY_ID:
-            raise ValueError(f"ARS has no policy {policy_id!r}; it has {_POLICY_ID!r}")
+        if policy_id != POLICY_ID:
+            raise ValueError(f"ARS has no policy {policy_id!r}; it has {POLICY_ID!r}")
         return Policy(self.model)
 
     def get_weights(self, policies: Any = None) -> dict[str, FloatArray]:
         """Flat weights by the id of the policy."""
-        return {_POLICY_ID: self.get_policy().get_flat_weights()}
+        return {POLICY_ID: self.get_policy().get_flat_weights()}
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
         """Set what `get_weights` gave."""
-        self.get_policy().set_flat_weights(weights[_POLICY_ID])
+        self.get_policy().set_flat_weights(weights[POLICY_ID])
 
     # --- Files
 
-    def save(self, checkpoint_dir: str | os.PathLike[str] | None = None) -> str:
-        """Write the run into a folder of its own in `checkpoint_dir` (default: the current one); its path.
+    def save(self, checkpoint_dir: str | os.PathLike[str] | None = None) -> SavedFolder:
+        """Write the run into a folder of its own in `checkpoint_dir` (default: the current one).
 
-        `restore` continues it bit for bit, and `fastars.ARS.load` reads the `model.zip` in it.
+        Returns
+        -------
+        str
+            The path of the folder. It has the attributes of Ray's result, too: `checkpoint.path`. `restore` continues it bit for
+            bit, `from_checkpoint` makes the algorithm anew, and `fastars.ARS.load` reads the `model.zip` in it.
         """
         folder = Path(checkpoint_dir or ".") / f"checkpoint_{self.iteration:06d}"
         self.save_into(folder)
-        return str(folder)
+        return SavedFolder(folder)
 
     def save_into(self, folder: str | os.PathLike[str]) -> None:
         """Write the run into this folder itself."""
         folder = Path(folder)
         self.model.save(folder / _MODEL)
         state = {"iteration": self.iteration, "rewards": self._rewards, "length": self._length}
-        state |= {"timesteps": self._timesteps, "seconds": self._seconds, "kind": "rllib"}
-        checkpoint.save(folder / _COUNTS, state, {})
+        state |= {"timesteps": self._timesteps, "seconds": self._seconds, "kind": "rllib", "config": self._config.stored()}
+        checkpoint_file.save(folder / _COUNTS, state, {})
 
-    def restore(self, checkpoint_path: str | os.PathLike[str]) -> None:
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Any, config: ARSConfig | Mapping[str, Any] | None = None) -> ARS:
+        """The algorithm that wrote a checkpoint, which goes on with the run bit for bit.
+
+        Parameters
+        ----------
+        checkpoint : str, path, or what `save` gave
+            The folder.
+        config : ARSConfig or dict, optional
+            Its settings. They have to be given where a file can't hold them: if the environment is a function or a class.
+
+        Raises
+        ------
+        FileNotFoundError, fastars.CheckpointError
+            If the folder does not hold one.
+        ValueError
+            For settings that are missing, and as for `restore`.
+        """
+        folder = _folder_of(checkpoint)
+        if config is None:
+            state, _ = checkpoint_file.load(folder / _COUNTS)
+            with named(folder / _COUNTS, "an algorithm"):
+                stored = dict(state.get("config", {}))
+                config = ARSConfig().update_from_dict(stored)
+            if missing := [name for name in ("env", "env_config") if name not in stored]:
+                raise ValueError(f"{folder}: its {' and '.join(missing)} could not be put into the file: give config=...")
+        algorithm = cls(config)
+        try:
+            algorithm.restore(folder)
+        except BaseException:
+            algorithm.stop()
+            raise
+        return algorithm
+
+    def restore(self, checkpoint_path: Any) -> None:
         """Go on with the run in a folder that `save` wrote.
 
         Step size, noise, episodes and offset are those of this algorithm, so that Tune can change them between a checkpoint and its
@@ -207,8 +253,8 @@ class ARS:
         ValueError
             If the run has another policy, filter or environment.
         """
-        folder = Path(checkpoint_path)
-        state, _ = checkpoint.load(folder / _COUNTS)
+        folder = _folder_of(checkpoint_path)
+        state, _ = checkpoint_file.load(folder / _COUNTS)
         with named(folder / _COUNTS, "an algorithm"):
             rewards, length = [float(reward) for reward in state["rewards"]], float(state["length"])
             timesteps, seconds = int(state["timesteps"]), float(state["seconds"])
@@ -241,28 +287,21 @@ class ARS:
         return f"ARS({self.model!r})"
 
 
-class Policy:
-    """What `ARS.get_policy` gives."""
+class SavedFolder(str):
+    """A path, and what scripts for Ray 2.7 and later ask its result of `save` for: `checkpoint.path`."""
 
-    def __init__(self, model: fastars.ARS) -> None:
-        self._model = model
-        self.num_params = model.n_weights
-        self.observation_space, self.action_space = model.observation_space, model.action_space
+    @property
+    def checkpoint(self) -> SavedFolder:
+        """The folder."""
+        return self
 
-    def get_flat_weights(self) -> FloatArray:
-        """A copy of the weights, float64 (num_params,); RLlib's are float32."""
-        return self._model.policy.parameters_to_vector()
+    @property
+    def path(self) -> str:
+        """Its path."""
+        return str(self)
 
-    def set_flat_weights(self, x: Any) -> None:
-        """Set the weights."""
-        self._model.policy.load_from_vector(x)
 
-    get_weights, set_weights = get_flat_weights, set_flat_weights
-
-    def compute_actions(self, observations: Any, *args: Any, **kwargs: Any) -> tuple[Any, list[Any], dict[str, Any]]:
-        """(actions, [], {}) for a batch of observations. Nothing is added to them, and the filter does not change."""
-        return self._model.predict(np.asarray(observations))[0], [], {}
-
-    def compute_single_action(self, observation: Any, *args: Any, **kwargs: Any) -> tuple[Any, list[Any], dict[str, Any]]:
-        """(action, [], {}) for an observation."""
-        return self._model.predict(observation)[0], [], {}
+def _folder_of(checkpoint: Any) -> Path:
+    """The folder of a path, of a checkpoint of Ray's, or of a result that has one."""
+    found = getattr(checkpoint, "checkpoint", checkpoint)
+    return Path(getattr(found, "path", found))

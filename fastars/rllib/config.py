@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import numbers
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from fastars.rllib.environments import made_by
 from fastars.samplers.compiled import at_least_one
 
 if TYPE_CHECKING:
@@ -31,6 +34,9 @@ _DEFAULTS: dict[str, Any] = {
     "model": {"fcnet_hiddens": [256, 256], "fcnet_activation": "tanh"},
     "num_gpus": 0,
     "evaluation_duration": 10,
+    "evaluation_duration_unit": "episodes",
+    "evaluation_interval": None,
+    "evaluation_config": {"num_envs_per_worker": 1, "observation_filter": "NoFilter"},
     "seed": None,
 }
 # What each method sets, by the names of its arguments.
@@ -54,7 +60,9 @@ _METHODS: dict[str, dict[str, str]] = {
         )
     },
     "resources": {"num_gpus": "num_gpus"},
-    "evaluation": {"evaluation_duration": "evaluation_duration"},
+    "evaluation": {
+        name: name for name in ("evaluation_interval", "evaluation_duration", "evaluation_duration_unit", "evaluation_config")
+    },
     "debugging": {"seed": "seed"},
 }
 # Arguments that RLlib has as well, and that say nothing here: rollouts run in compiled code, on the threads of this process.
@@ -71,7 +79,7 @@ _WITHOUT_EFFECT: dict[str, tuple[str, ...]] = {
     "training": ("tf_single_threaded", "gamma", "lr", "train_batch_size", "optimizer"),
     "framework": ("framework", "eager_tracing", "torch_compile_worker"),
     "resources": ("num_cpus_per_worker", "num_gpus_per_worker", "num_cpus_for_local_worker", "num_learner_workers"),
-    "evaluation": ("evaluation_interval", "evaluation_num_workers", "evaluation_config", "evaluation_duration_unit"),
+    "evaluation": ("evaluation_num_workers", "evaluation_num_env_runners", "evaluation_parallel_to_training"),
     "debugging": ("log_level", "logger_config", "logger_creator", "log_sys_usage"),
     "reporting": ("min_time_s_per_iteration", "min_sample_timesteps_per_iteration", "metrics_num_episodes_for_smoothing"),
     "fault_tolerance": ("recreate_failed_env_runners", "restart_failed_env_runners"),
@@ -79,7 +87,10 @@ _WITHOUT_EFFECT: dict[str, tuple[str, ...]] = {
 _OLD_NAMES = {"num_workers": "num_rollout_workers", "num_env_runners": "num_rollout_workers"}
 _COUNTS = ("num_rollout_workers", "num_rollouts", "rollouts_used", "report_length", "noise_size", "evaluation_duration")
 _NUMBERS = ("num_gpus", "num_rollout_workers", "action_noise_std", "noise_stdev", "sgd_stepsize", "eval_prob", "offset")
-_MODEL_KEYS = ("fcnet_hiddens", "fcnet_activation")
+_OF_DICTS = {
+    "model": ("fcnet_hiddens", "fcnet_activation"),
+    "evaluation_config": ("num_envs_per_worker", "observation_filter", "explore", "render_env"),
+}
 
 
 class ARSConfig:
@@ -107,6 +118,10 @@ class ARSConfig:
     observation_filter : {"MeanStdFilter", "NoFilter"}
     model : dict
         "fcnet_hiddens" (units of the hidden layers; [] is a linear policy) and "fcnet_activation" ("tanh" or "relu").
+    evaluation_interval : int, optional
+        Iterations between evaluations, whose results `train` then has under "evaluation"; None or 0: none.
+    evaluation_duration : int
+        Episodes of an evaluation.
     num_rollout_workers : int
         Processes, where the environment runs in Python; compiled ones run on threads.
     seed : int, optional
@@ -137,6 +152,9 @@ class ARSConfig:
     model: dict[str, Any]
     num_gpus: float
     evaluation_duration: int
+    evaluation_duration_unit: str
+    evaluation_interval: int | None
+    evaluation_config: dict[str, Any]
     seed: int | None
 
     def __init__(self, algo_class: Any = None) -> None:
@@ -167,7 +185,7 @@ class ARSConfig:
         return self._set("resources", args, kwargs)
 
     def evaluation(self, *args: Any, **kwargs: Any) -> ARSConfig:
-        """`evaluation_duration`: episodes of `ARS.evaluate`."""
+        """`evaluation_interval`, `evaluation_duration`."""
         return self._set("evaluation", args, kwargs)
 
     def debugging(self, *args: Any, **kwargs: Any) -> ARSConfig:
@@ -203,13 +221,21 @@ class ARSConfig:
             if key not in _DEFAULTS and key not in ignored:
                 raise ValueError(f"ARS has no setting {name!r}; it has {', '.join(_DEFAULTS)}")
             if key in _DEFAULTS:
-                values[key] = {**self.model, **_model(value)} if key == "model" else value
+                values[key] = {**getattr(self, key), **_named(key, value)} if key in _OF_DICTS else value
         vars(self).update(values)
         return self
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as a dict of their own."""
         return copy.deepcopy({name: getattr(self, name) for name in _DEFAULTS})
+
+    def stored(self) -> dict[str, Any]:
+        """The settings that a file can hold: not an environment that is a function or a class."""
+        found = {}
+        for name, value in self.to_dict().items():
+            with contextlib.suppress(TypeError):
+                found[name] = _plain(value)
+        return found
 
     def copy(self) -> ARSConfig:
         """Another one with the same settings."""
@@ -231,6 +257,13 @@ class ARSConfig:
             raise ValueError("env must be given: ARSConfig().environment(...)")
         for name in _COUNTS:
             at_least_one(name, getattr(self, name))
+        if self.evaluation_interval:
+            at_least_one("evaluation_interval", self.evaluation_interval)
+        if self.evaluation_duration_unit != "episodes":
+            raise ValueError(f"evaluation_duration_unit must be 'episodes', got {self.evaluation_duration_unit!r}")
+        for name, value in _DEFAULTS["evaluation_config"].items():
+            if self.evaluation_config[name] != value:
+                raise ValueError(f"`evaluation_config.{name}` must be {value!r} for ARS, got {self.evaluation_config[name]!r}")
         if not 0.0 <= self.eval_prob < 1.0:
             raise ValueError(f"eval_prob must be at least 0 and below 1, got {self.eval_prob!r}")
         if self.action_noise_std != 0.0:
@@ -262,7 +295,7 @@ class ARSConfig:
             policy_kwargs |= {"net_arch": list(hidden), "activation_fn": activation}
         return {
             "policy": "MlpPolicy" if hidden else "LinearPolicy",
-            "env": _made_by(self.env, self.env_config),
+            "env": made_by(self.env, self.env_config),
             "policy_kwargs": policy_kwargs,
             "zero_policy": False,
             "n_delta": n_delta,
@@ -277,35 +310,24 @@ class ARSConfig:
         }
 
 
-def _model(given: Any) -> dict[str, Any]:
-    """The settings of a policy, checked by name."""
+def _named(key: str, given: Any) -> dict[str, Any]:
+    """Settings in a dict of their own, such as those of a policy, checked by name."""
     if not isinstance(given, Mapping):
-        raise ValueError(f"model must be a dict, got {given!r}")
+        raise ValueError(f"{key} must be a dict, got {given!r}")
     for name in given:
-        if name not in _MODEL_KEYS:
-            raise ValueError(f"model has no setting {name!r} for ARS; it has {', '.join(_MODEL_KEYS)}")
+        if name not in _OF_DICTS[key]:
+            raise ValueError(f"{key} has no setting {name!r} for ARS; it has {', '.join(_OF_DICTS[key])}")
     return dict(given)
 
 
-def _made_by(env: Any, env_config: Mapping[str, Any]) -> Any:
-    """An environment as `fastars.ARS` takes it."""
-    registry = sys.modules.get("ray.tune.registry")
-    if isinstance(env, str) and registry is not None and registry._global_registry.contains(registry.ENV_CREATOR, env):
-        env = registry._global_registry.get(registry.ENV_CREATOR, env)
-    if isinstance(env, str):
-        if not env_config:
-            return env
-        from fastars.envs import make
-
-        return make(env, **env_config)
-    return _Maker(env, dict(env_config)) if callable(env) else env
-
-
-class _Maker:
-    """A function without arguments that makes an environment from its config, here or in another process."""
-
-    def __init__(self, creator: Any, env_config: dict[str, Any]) -> None:
-        self.creator, self.env_config = creator, env_config
-
-    def __call__(self) -> Any:
-        return self.creator(self.env_config)
+def _plain(value: Any) -> Any:
+    """A value as JSON holds it; a TypeError for one that it can't hold."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"no plain value: {value!r}")
