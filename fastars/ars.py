@@ -33,7 +33,8 @@ from fastars.monitor import EpisodeWriter
 from fastars.objectives import Evidence, make_objectives, weighting_settings
 from fastars.policy import Policy, policy_settings, random_weights
 from fastars.samplers import make_sampler
-from fastars.samplers.compiled import at_least_one, available_cpus, for_blocks, seconds, seed_array
+from fastars.samplers.compiled import at_least_one, for_blocks, seconds, seed_array
+from fastars.samplers.cpus import available_cpus
 from fastars.samplers.reference import ReferenceSampler
 from fastars.surface import Surface
 from fastars.update import estimate_step, filter_of, optimizer_step
@@ -103,7 +104,8 @@ class ARS(Surface):
     backend : {"numba", "numpy"}
         The compiled kernels, or the NumPy reference with a Gymnasium loop (of an environment that is compiled).
     n_threads : int, optional
-        Of compiled environments. Default: the CPUs this process may use.
+        Of compiled environments. Default: the CPUs this process may use, by its affinity, the quota of its container,
+        `OMP_NUM_THREADS` and `NUMBA_NUM_THREADS`.
     n_workers : int, optional
         Processes that step environments in Python; 1 is this process. Default: those of a `SubprocVecEnv`, otherwise 1.
     env_timeout : float, optional

@@ -1,6 +1,7 @@
 """`fastars doctor` and `fastars warmup`."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import fastars
 from fastars import kernels
 from fastars.cli import doctor, main, selfcheck
 from fastars.config import make_config
+from fastars.samplers.cpus import allowed_cpus
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +95,17 @@ def test_a_missing_extra_is_no_problem_and_says_what_installs_it(monkeypatch):
     assert doctor._extra("cli", ("tyro", "rich")) == "installed"
 
 
-@pytest.mark.parametrize(("text", "quota"), [("max 100000\n", None), ("150000 100000\n", 1.5), ("nothing", None)])
-def test_the_quota_of_a_container_is_read(text, quota, tmp_path, monkeypatch):
-    (tmp_path / "cpu.max").write_text(text)
-    monkeypatch.setattr(doctor, "_QUOTA", tmp_path / "cpu.max")
-    assert doctor._quota() == quota
+def test_what_limits_the_threads_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(selfcheck, "_CHECKS", {})
+    monkeypatch.setattr("fastars.samplers.cpus.cpu_quota", lambda: 1.5)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    assert main(["doctor"]) == 0
+    allowed = allowed_cpus()
+    said = (
+        f" threads    {min(2, allowed)} by default; {allowed} of {os.cpu_count()} CPUs, OMP_NUM_THREADS 7, a quota of 1.5; Numba's"
+    )
+    assert said in capsys.readouterr().out
 
 
 def test_warmup_says_what_took_how_long_and_where_it_is_kept(tmp_path):

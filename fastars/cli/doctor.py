@@ -26,7 +26,6 @@ _EXTRAS = {
     "onnx": ("onnx",),
     "ray": ("ray",),
 }
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,25 +95,16 @@ def _extra(extra: str, modules: tuple[str, ...]) -> str:
 def _threads() -> dict[str, Any]:
     """CPUs that this process may use, and what limits it besides."""
     from fastars._jit import numba
-    from fastars.samplers.compiled import available_cpus
+    from fastars.samplers.cpus import allowed_cpus, available_cpus, cpu_quota, thread_limits
 
     try:
         layer = str(numba.threading_layer())
     except ValueError:
         layer = "not started"
-    found: dict[str, Any] = {"cpus": os.cpu_count(), "allowed": available_cpus(), "layer": layer}
-    if (quota := _quota()) is not None:
-        found["quota"] = quota
-    return found
-
-
-def _quota() -> float | None:
-    """CPUs' worth of time that a container grants; None: no limit."""
-    try:
-        limit, period = _QUOTA.read_text().split()
-        return None if limit == "max" else round(int(limit) / int(period), 2)
-    except (OSError, ValueError):  # no control group of version 2
-        return None
+    limits: dict[str, float] = {**thread_limits(os.environ)}
+    if (quota := cpu_quota()) is not None:
+        limits["quota"] = round(quota, 2)
+    return {"used": available_cpus(), "allowed": allowed_cpus(), "cpus": os.cpu_count(), "limits": limits, "layer": layer}
 
 
 def _cache() -> dict[str, Any]:
@@ -131,12 +121,12 @@ def _cache() -> dict[str, Any]:
 
 def _print(found: dict[str, Any]) -> None:
     out, threads, cache = console(), found["threads"], found["cache"]
-    quota = threads.get("quota")
-    limits = f", a quota of {quota:g} CPUs: try --n-threads {max(int(quota), 1)}" if quota else ""
+    count = f"{threads['used']} by default; {threads['allowed']} of {threads['cpus']} CPUs"
+    limits = "".join(f", {name.replace('quota', 'a quota of')} {limit:g}" for name, limit in threads["limits"].items())
     facts = {
         "versions": ", ".join(f"{name} {text}" for name, text in found["versions"].items()),
         "system": found["system"],
-        "threads": f"{threads['allowed']} of {threads['cpus']} CPUs{limits}; Numba's layer: {threads['layer']}",
+        "threads": f"{count}{limits}; Numba's layer: {threads['layer']}",
         "kernels": cache.get("problem") or f"{cache['kernels']} kept in {cache['directory']}, {cache['megabytes']:g} MB",
     }
     for name, fact in facts.items():

@@ -68,7 +68,8 @@ def make_sampler(
         from fastars.samplers.gym import GymSampler
 
         return GymSampler(env, task, n_workers, env_timeout)
-    from fastars.samplers.compiled import CompiledSampler, available_cpus
+    from fastars.samplers.compiled import CompiledSampler
+    from fastars.samplers.cpus import available_cpus
 
     n_threads = n_threads or available_cpus()
     if env.model is None:

@@ -3,7 +3,6 @@
 import itertools
 import math
 import operator
-import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from fastars._signals import HeldSignals
 from fastars._structs import Filter, FloatArray, LinearPolicy, Rollouts, SeedArray, Task, empty_rollouts
 from fastars.kernels.policy import n_padding
 from fastars.kernels.rollout import LANES, roll_out
+from fastars.samplers.cpus import available_cpus
 
 # Steps of one kernel call: 0.04 s (MountainCar) to 0.3 s (Acrobot). Ctrl-C waits for a running kernel.
 _CALL_STEPS = 4_000_000
@@ -93,13 +93,6 @@ def for_blocks(run: Callable[[int], None], n_blocks: int, n_threads: int) -> Non
         helper.join()
     if failures:
         raise failures[0]
-
-
-def available_cpus() -> int:
-    """CPUs this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def padded(weights: FloatArray, policy: Any, n_act: int) -> FloatArray:
