@@ -1,7 +1,7 @@
 """How many threads a process takes by itself: its affinity, the quota of its container, and what it is told.
 
-Broken on purpose: only the group itself looked at -> the container's test red; the largest quota taken -> the nested one red; rounded down
--> the one of 1.5 red.
+Broken on purpose: only the group itself looked at -> the tests of containers red; the largest quota taken -> the nested one red;
+rounded down -> the one of 1.5 red.
 """
 
 import os

@@ -121,12 +121,12 @@ def _cache() -> dict[str, Any]:
 
 def _print(found: dict[str, Any]) -> None:
     out, threads, cache = console(), found["threads"], found["cache"]
-    count = f"{threads['used']} by default; {threads['allowed']} of {threads['cpus']} CPUs"
+    usual = f"{threads['used']} by default; {threads['allowed']} of {threads['cpus']} CPUs"
     limits = "".join(f", {name.replace('quota', 'a quota of')} {limit:g}" for name, limit in threads["limits"].items())
     facts = {
         "versions": ", ".join(f"{name} {text}" for name, text in found["versions"].items()),
         "system": found["system"],
-        "threads": f"{count}{limits}; Numba's layer: {threads['layer']}",
+        "threads": f"{usual}{limits}; Numba's layer: {threads['layer']}",
         "kernels": cache.get("problem") or f"{cache['kernels']} kept in {cache['directory']}, {cache['megabytes']:g} MB",
     }
     for name, fact in facts.items():

@@ -57,7 +57,7 @@ def _groups(listed: Path) -> Iterator[tuple[str, PurePosixPath]]:
     for line in lines:
         if match := re.fullmatch(r"\d+:([^:/]*):/(.*)", line):
             controllers, path = match.groups()
-            yield controllers, PurePosixPath("." if ".." in path.split("/") else path)  # the group of the mount, or outside of it
+            yield controllers, PurePosixPath(path)
 
 
 def _quota(folder: Path, *files: str) -> float | None:
