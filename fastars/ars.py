@@ -20,6 +20,7 @@ import numpy as np
 
 import fastars
 from fastars import exchange, kernels, model_file, reference
+from fastars._floats import IeeeFloats
 from fastars._rng import STREAM_EVALUATION, STREAM_WEIGHTS
 from fastars._signals import HeldSignals
 from fastars._structs import FAILED, UNSTABLE, FloatArray, Rollouts, empty_rollouts
@@ -422,11 +423,11 @@ class ARS(Surface):
         self._progress_remaining = 1.0 - self.num_timesteps / total_timesteps
         watcher.on_rollout_start()
         steps_before = self.num_timesteps
-        with HeldSignals():
+        with HeldSignals(), IeeeFloats():
             indices, sigma = self._directions()
             candidates = self._candidates(indices, sigma)
         rollouts = self._evaluate(candidates)
-        with HeldSignals():
+        with HeldSignals(), IeeeFloats():
             self._update(indices, sigma, rollouts)
         self._write_episodes(rollouts)
         watcher.update_locals(_episodes(self.iteration, rollouts))
@@ -451,7 +452,7 @@ class ARS(Surface):
         """
         if self.config.normalize_observations:
             raise ValueError("ask() and tell() need normalize_observations=False: returns don't tell what was observed")
-        with HeldSignals():
+        with HeldSignals(), IeeeFloats():
             indices, sigma = self._directions()
             candidates = self._candidates(indices, sigma)
         self._asked = self.iteration, indices, sigma
@@ -493,7 +494,7 @@ class ARS(Surface):
             rollouts = rollouts._replace(returns=values @ self.objectives.weights, task_returns=values)
         _, indices, sigma = self._asked
         self._asked = None
-        with HeldSignals():
+        with HeldSignals(), IeeeFloats():
             self._update(indices, sigma, rollouts, n_episodes=1, n_steps=n_steps)
 
     def _directions(self) -> tuple[np.ndarray, float]:

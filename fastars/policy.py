@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium.spaces import Discrete
 
 from fastars import kernels, reference
+from fastars._floats import IeeeFloats
 from fastars._signals import HeldSignals
 from fastars._structs import Filter, FloatArray, LinearPolicy, MlpPolicy, Relu, Tanh, identity_filter
 from fastars.config import ACTIVATIONS, POLICY_KWARGS, Config
@@ -161,7 +162,7 @@ class Policy:
         """Actions for flat observations (n, n_obs), float64."""
         ops = kernels if self._backend == "numba" else reference
         out = action_rows(self.action_space, len(observations))
-        with HeldSignals():
+        with HeldSignals(), IeeeFloats():
             filter = identity_filter(observations.shape[1]) if self.sees_normalized else self.filter
             scores = ops.batch_action_scores(self.structure, self.weights, observations, filter)
             ops.fill_actions(*self._form, scores, out)

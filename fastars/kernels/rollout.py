@@ -13,7 +13,7 @@ import numpy as np
 from numba import prange
 from numba.extending import overload
 
-from fastars._jit import INLINE, inline, kernel, parallel
+from fastars._jit import INLINE, inline, kernel, launching, parallel
 from fastars._protocol import choose, observe, reset, step
 from fastars._rng import seed_generator
 from fastars._structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, LinearPolicy, Moments, Rollouts, Task
@@ -190,6 +190,7 @@ def move_lane(lanes, source, target):
         lanes.counters[at(row, target)] = lanes.counters[at(row, source)]
 
 
+@launching
 @kernel
 def rollouts(task, filter, weights, seeds, track):
     """Evaluate policies, in parallel over blocks of episodes.
@@ -254,6 +255,7 @@ def _rollouts(
     return Rollouts(returns, lengths, status, Moments(count, mean, m2), task_returns)
 
 
+@launching
 @kernel
 def antithetic_rollouts(task, filter, theta, sigma, noise, indices, seeds, track):
     """Evaluate the candidates theta + sigma delta_i and theta - sigma delta_i.

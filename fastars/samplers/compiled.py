@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastars._floats import IeeeFloats
 from fastars._signals import HeldSignals
 from fastars._structs import Filter, FloatArray, LinearPolicy, Rollouts, SeedArray, Task, empty_rollouts
 from fastars.kernels.policy import n_padding
@@ -50,7 +51,7 @@ class CompiledSampler:
         edges = [block * n_episodes // n_blocks for block in range(n_blocks + 1)]
 
         def run(block: int) -> None:
-            with HeldSignals():
+            with HeldSignals(), IeeeFloats():
                 roll_out(task, filter, weights, seeds, edges[block], edges[block + 1], out)
 
         for_blocks(run, n_blocks, self.n_threads)

@@ -12,6 +12,7 @@ import cloudpickle
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from fastars._floats import IeeeFloats
 from fastars._structs import Filter, FloatArray, Rollouts, SeedArray, Task
 from fastars.envs import UnsupportedEnvError
 from fastars.envs.gym import GymEnv
@@ -181,7 +182,8 @@ class GymSampler:
             self.n_failures += 1
             self.on_failure(Failure(episode, int(seeds[episode]), attempt, attempt >= ATTEMPTS, text))
 
-        rollouts: Rollouts = self._runner.run(batch, report)
+        with IeeeFloats():
+            rollouts: Rollouts = self._runner.run(batch, report)
         return rollouts
 
     def close(self) -> None:

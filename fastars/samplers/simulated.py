@@ -4,6 +4,7 @@ import threading
 import time
 from typing import Any
 
+from fastars._floats import IeeeFloats
 from fastars._signals import HeldSignals
 from fastars._structs import FAILED, Filter, FloatArray, Rollouts, SeedArray, Simulation, Task, empty_rollouts
 from fastars.envs import CompiledEnv, SimulationError
@@ -73,7 +74,7 @@ class SimulatedSampler:
             sim = self._idle.pop()
         except IndexError:
             sim = new_simulation(self._model)
-        with HeldSignals():
+        with HeldSignals(), IeeeFloats():
             roll_out_simulated(task, sim, filter, weights, seeds, first, last, out)
         for episode in range(first, last):
             if out.status[episode] == FAILED:
