@@ -49,7 +49,7 @@ _LOG = logging.getLogger("fastars")
 
 
 class NonFiniteReturnsError(RuntimeError):
-    """No pair had finite returns for 10 iterations, every episode of the first one failed, a pair had none and
+    """No pair had finite returns for 10 iterations, every episode of the first one failed, a pair had one that was not and
     `on_nonfinite="raise"`, or the step was not finite.
     """
 
@@ -274,6 +274,7 @@ class ARS(Surface):
         self.num_episodes = 0
         self.num_updates = 0
         self.dropped_pairs = 0
+        self.penalized_pairs = 0
         self.unstable_episodes = 0  # that a simulator ended
         self.env_failures = 0  # attempts at an episode in which an environment in Python failed
         self.worker_restarts = 0
@@ -464,8 +465,8 @@ class ARS(Surface):
         Parameters
         ----------
         returns : array_like of float, shape (2 * n_delta,), or (2 * n_delta, n_tasks) for several tasks
-            In the order of the candidates, with all that should count in them: `alive_bonus_offset` is not added. A pair with a
-            NaN or infinite return is dropped and counted.
+            In the order of the candidates, with all that should count in them: `alive_bonus_offset` is not added. What a NaN or
+            infinite return does, `on_nonfinite` says.
         n_steps : int
             Environment steps they took, for the counters.
 
@@ -537,9 +538,12 @@ class ARS(Surface):
         )
         if self.iteration == 0 and (rollouts.status == FAILED).all():
             raise NonFiniteReturnsError(f"{self._env.id} failed in every episode of the first iteration; the log says how")
-        n_dropped = config.n_delta - int(np.count_nonzero(ops.finite_pairs(returns)))
-        if n_dropped and config.on_nonfinite == "raise":
-            raise NonFiniteReturnsError(f"{n_dropped} of {config.n_delta} pairs had a NaN or infinite return; theta is unchanged")
+        n_bad = n_dropped = config.n_delta - int(np.count_nonzero(ops.finite_pairs(returns)))
+        if n_bad and config.on_nonfinite == "raise":
+            raise NonFiniteReturnsError(f"{n_bad} of {config.n_delta} pairs had a NaN or infinite return; theta is unchanged")
+        if n_bad and config.on_nonfinite == "penalize":
+            returns = ops.penalized_returns(returns, rollouts.status.reshape(shape))
+            n_dropped = config.n_delta - int(np.count_nonzero(ops.finite_pairs(returns)))
         gradient, selected, std, divisor = estimate_step(ops, config, returns, self.noise, indices, self.n_weights, self.n_threads)
         slots, step, learning_rate = self._slots, 0.0 * gradient, 0.0
         if len(selected):
@@ -573,6 +577,7 @@ class ARS(Surface):
         self.num_timesteps += int(rollouts.lengths.sum()) if n_steps is None else int(n_steps)
         self.num_episodes += len(rollouts.returns)
         self.dropped_pairs += n_dropped
+        self.penalized_pairs += n_bad - n_dropped
         self.unstable_episodes += int(np.count_nonzero(rollouts.status == UNSTABLE))
         self._empty_iterations = self._empty_iterations + 1 if n_dropped == config.n_delta else 0
         self.record = {
@@ -592,7 +597,7 @@ class ARS(Surface):
             "train/update_ratio": None if math.isnan(info.update_ratio) else info.update_ratio,
             **rows,
             **({} if self.objectives is None else self.objectives.rows()),
-            "health/nonfinite_returns": self.dropped_pairs,
+            "health/nonfinite_returns": self.dropped_pairs + self.penalized_pairs,
             "health/unstable_episodes": self.unstable_episodes,
             "health/env_failures": self.env_failures,
             "health/worker_restarts": self.worker_restarts,

@@ -100,8 +100,10 @@ class Config:
         Replace the returns by their centered ranks, or by the sign of their difference, before the step.
     optimizer : {"sgd", "adam"}
     momentum, weight_decay : float
-    on_nonfinite : {"drop", "raise"}
-        What a NaN or infinite return does: drop the pair and count it, or raise.
+    on_nonfinite : {"drop", "penalize", "raise"}
+        What a NaN or infinite return does. "drop": its pair of candidates is left out, and counted. "penalize": the return counts
+        as the least finite one of the iteration (`kernels.penalized_returns`), so that the step leads away from the candidate; a
+        pair of two such returns is dropped, and so is one whose environment failed. Of a scalar reward only. "raise": an error.
     noise_size : int or None
         Entries of the noise table; None: 4,194,304, or 64 times the number of weights if that is more.
     weighting : str or None
@@ -182,7 +184,12 @@ class Config:
             _one_of(name, getattr(self, name), (0, 1))
         _one_of("fitness_shaping", self.fitness_shaping, ("none", "centered_ranks", "sign"))
         _one_of("optimizer", self.optimizer, ("sgd", "adam"))
-        _one_of("on_nonfinite", self.on_nonfinite, ("drop", "raise"))
+        _one_of("on_nonfinite", self.on_nonfinite, ("drop", "penalize", "raise"))
+        if self.on_nonfinite == "penalize" and self.weighting is not None:
+            raise ValueError(
+                'on_nonfinite must be "drop" or "raise" for a vector reward, got "penalize": which return of a task is the worst '
+                "depends on the weights of the others"
+            )
         put("seed", _integer("seed", self.seed, 0))
         if self.seed >= 2**64:
             raise ValueError(f"seed must be below 2**64, got {self.seed}")

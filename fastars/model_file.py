@@ -30,6 +30,7 @@ _COUNTERS = (
     "num_episodes",
     "num_updates",
     "dropped_pairs",
+    "penalized_pairs",
     "unstable_episodes",
     "env_failures",
     "worker_restarts",
@@ -303,5 +304,6 @@ def _restore(model: Any, counters: Mapping[str, int], arrays: Mapping[str, np.nd
         model._gradient = array("gradient", model.theta)
     if model.config.normalize_observations:
         model.policy.filter = filter_of(model._ops, model.config, model._moments)
+    counters = {"penalized_pairs": 0, **counters}  # files of 0.1 have none
     for name in _COUNTERS:
         setattr(model, name, counters[name.strip("_")])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastars import kernels, reference
-from fastars._structs import Argmax, Choices, Clip, Filter, LinearPolicy, MlpPolicy, Moments, Task
+from fastars._structs import FAILED, NONFINITE, UNSTABLE, Argmax, Choices, Clip, Filter, LinearPolicy, MlpPolicy, Moments, Task
 from fastars.envs.classic.cartpole import CartPole
 from fastars.kernels.policy import n_weights
 
@@ -183,6 +183,14 @@ def _candidate_returns(size: str) -> tuple[Any, ...]:
     return returns, draw.integers(1, 500, shape), status, -1.5
 
 
+def _penalized_returns(size: str) -> tuple[Any, ...]:
+    returns = _returns(size)
+    returns[5], returns[6, 0] = np.inf, np.nan
+    status = np.ones((len(returns), 2, 3), np.int64)
+    status[4, 1, 2], status[6, 0, 1], status[1, 0, 0] = NONFINITE, FAILED, UNSTABLE
+    return returns, status
+
+
 def _direction_weights(size: str) -> tuple[Any, ...]:
     return _returns(size), _selected(size), len(_selected(size)), 3.25, 1e-6
 
@@ -300,6 +308,7 @@ CASES = [
     Case("filter_from_moments", _filter_from_moments),
     Case("candidate_returns", _candidate_returns),
     Case("finite_pairs", lambda size: (_returns(size),)),
+    Case("penalized_returns", _penalized_returns),
     Case("top_directions", lambda size: (_returns(size), _N_DELTA[size] // 3, size == "medium")),
     Case("return_std", lambda size: (_returns(size), _selected(size), 1)),
     Case("direction_weights", _direction_weights),

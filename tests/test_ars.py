@@ -312,6 +312,48 @@ def test_on_nonfinite_raise_raises_and_changes_nothing():
     assert model.iteration == 3
 
 
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_penalized_returns_are_the_worst_of_the_iteration(bad, backend):
+    """The run is the one in which the candidate got the least return of all."""
+
+    def spoil(returns, call, value=bad):
+        returns[3] = value
+
+    def spoil_as_penalized(returns, call):
+        spoil(returns, call, np.delete(returns, 3).min())
+
+    model = faulty(spoil, on_nonfinite="penalize", backend=backend)
+    other = faulty(spoil_as_penalized, backend=backend)
+    for each in (model, other):
+        for _ in range(3):
+            each.learn(1, reset_num_timesteps=False)
+    assert np.array_equal(model.theta, other.theta)
+    assert np.any(model.theta != 0)
+    assert (model.penalized_pairs, model.dropped_pairs, model.record["health/nonfinite_returns"]) == (3, 0, 3)
+    assert model.record["gradient/norm"] == other.record["gradient/norm"]
+
+
+def test_pairs_that_can_not_be_penalized_are_dropped(tmp_path):
+    def spoil(returns, call):
+        returns[0] = returns[2] = returns[3] = math.nan
+
+    model = faulty(spoil, on_nonfinite="penalize").learn(1)
+    assert (model.penalized_pairs, model.dropped_pairs) == (1, 1)
+    model.save(tmp_path / "model.zip")
+    assert ARS.load(tmp_path / "model.zip").penalized_pairs == 1
+    model = faulty(lambda returns, call: returns.fill(math.nan), on_nonfinite="penalize")
+    with pytest.raises(NonFiniteReturnsError, match="10 iterations"):
+        model.learn(100_000)
+    assert (model.penalized_pairs, model.dropped_pairs) == (0, 80)
+    assert not model.theta.any()
+
+
+def test_penalty_of_a_vector_reward_is_refused():
+    with pytest.raises(ValueError, match='on_nonfinite must be "drop" or "raise" for a vector reward, got "penalize"'):
+        ARS("LinearPolicy", "fastars/mo-mountaincar-v0", on_nonfinite="penalize")
+
+
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 @pytest.mark.parametrize("n_delta", [1, 8])
 def test_equal_returns_leave_theta_unchanged(preset, n_delta):

@@ -94,6 +94,24 @@ def test_finite_pairs_need_both_returns(backend):
 
 
 @BACKENDS
+def test_penalized_returns_take_the_worst_of_the_iteration(backend):
+    """The other of the pair keeps its own; a pair without a finite return stays as it is, and so does one that `FAILED`."""
+    returns = np.array([[4.0, np.nan], [np.inf, 3.0], [np.nan, -np.inf], [-7.0, 9.0], [5.0, np.nan]])
+    status = np.ones((5, 2, 2), np.int64)
+    status[0, 1, 1], status[4, 1, 0] = 3, 5
+    before = returns.copy()
+    penalized = backend.penalized_returns(returns, status)
+    np.testing.assert_array_equal(penalized, [[4.0, -7.0], [-7.0, 3.0], [np.nan, -np.inf], [-7.0, 9.0], [5.0, np.nan]])
+    np.testing.assert_array_equal(returns, before)
+
+
+@BACKENDS
+def test_penalized_returns_of_no_finite_one_are_what_they_were(backend):
+    returns = np.array([[np.nan, np.inf], [-np.inf, np.nan]])
+    np.testing.assert_array_equal(backend.penalized_returns(returns, np.full((2, 2, 1), 3)), returns)
+
+
+@BACKENDS
 def test_top_directions_breaks_ties_by_the_lower_index(backend):
     returns = np.array([[5.0, 0.0], [9.0, 0.0], [0.0, 5.0], [5.0, 5.0], [1.0, 0.0]])
     assert backend.top_directions(returns, 3, False).tolist() == [0, 1, 2]

@@ -67,8 +67,8 @@ class Settings:
     """Use ranks or signs in place of returns."""
     common_random_numbers: Annotated[bool | None, option(BOOL, "False")] = None
     """Both signs of a direction start from the same states."""
-    on_nonfinite: Annotated[Literal["drop", "raise"] | None, option("{drop,raise}", "drop")] = None
-    """What a NaN or infinite return does."""
+    on_nonfinite: Annotated[Literal["drop", "penalize", "raise"] | None, option("{drop,penalize,raise}", "drop")] = None
+    """What a NaN or infinite return does: leave its pair out, count as the worst return, or end the run."""
     noise_size: Annotated[int | None, option("INT", "4194304")] = None
     """Entries of the noise table."""
     max_episode_steps: Annotated[int | None, option("INT", "the time limit, or 10000")] = None

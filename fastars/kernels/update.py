@@ -14,7 +14,7 @@ import numpy as np
 from numba import prange
 
 from fastars._jit import inline, kernel, parallel
-from fastars._structs import NONFINITE
+from fastars._structs import FAILED, NONFINITE
 
 SUM_BLOCK = 4096  # columns of a weighted sum at a time: 32 kB of float64, which stay in the first cache
 
@@ -68,6 +68,41 @@ def finite_pairs(returns):
     for i in range(returns.shape[0]):
         finite[i] = math.isfinite(returns[i, 0]) and math.isfinite(returns[i, 1])
     return finite
+
+
+@kernel
+def penalized_returns(returns, status):
+    """Returns in which a candidate whose own is not finite has the worst of the iteration (`on_nonfinite="penalize"`).
+
+    R*[i, s] = R[i, s] where that is finite, otherwise the least finite entry of R: the step then leads away from such a candidate,
+    towards the other of its pair.
+
+    Parameters
+    ----------
+    returns : ndarray of float64, shape (n_delta, 2)
+        Returns of the pairs, NaN or infinite where one failed.
+    status : ndarray of int64, shape (n_delta, 2, n_episodes)
+        As in `Rollouts`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_delta, 2)
+        As they were in pairs without a finite return, which have no better side, and in pairs with an episode that `FAILED`: what
+        went wrong there was the environment, not the candidate.
+    """
+    penalized = returns.copy()
+    worst = np.inf
+    for value in returns.flat:
+        if math.isfinite(value):
+            worst = min(worst, value)
+    for i in range(returns.shape[0]):
+        has_failed = False
+        for value in status[i].flat:
+            has_failed |= value == FAILED
+        plus, minus = math.isfinite(returns[i, 0]), math.isfinite(returns[i, 1])
+        if plus != minus and not has_failed:
+            penalized[i, 1 if plus else 0] = worst
+    return penalized
 
 
 @kernel

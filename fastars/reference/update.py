@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-NONFINITE = 3
+NONFINITE, FAILED = 3, 5
 
 
 def candidate_returns(returns, lengths, status, offset):
@@ -27,6 +27,17 @@ def candidate_returns(returns, lengths, status, offset):
 def finite_pairs(returns):
     """Which directions have two finite returns: bool (n_delta,)."""
     return np.isfinite(returns).all(axis=1)
+
+
+def penalized_returns(returns, status):
+    """R* = R where that is finite, otherwise the least finite entry of R: (n_delta, 2).
+
+    As they were: pairs without a finite return, and those with a `FAILED` episode (status, (n_delta, 2, E)).
+    """
+    finite = np.isfinite(returns)
+    has_failed = (status == FAILED).any(axis=(1, 2))
+    is_penalized = ~finite & (finite.any(axis=1) & ~has_failed)[:, np.newaxis]
+    return np.where(is_penalized, returns[finite].min(initial=np.inf), returns)
 
 
 def top_directions(returns, n_top, keep_ties):
