@@ -524,6 +524,7 @@ class ARS(Surface):
         normalizer = self._given.normalizer
         return self.config.normalize_observations and (normalizer is None or normalizer.is_learning)
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is looked for: nobody needs NumPy's warning
     def _update(
         self, indices: np.ndarray, sigma: float, rollouts: Rollouts, n_episodes: int | None = None, n_steps: int | None = None
     ) -> None:
@@ -555,8 +556,7 @@ class ARS(Surface):
             filter = filter_of(ops, config, moments)
         info = ops.info(self.theta, gradient, step)
         rows, full_gradient, evidence = self._look(indices, sigma, rollouts, returns, selected)
-        with np.errstate(over="ignore", invalid="ignore"):
-            theta = self.theta + step
+        theta = self.theta + step
         if not np.isfinite(theta).all():
             largest = float(np.max(np.abs(gradient)))
             raise NonFiniteReturnsError(

@@ -97,6 +97,10 @@ def gives_infinite_observation(result):
     return np.array([0.0, -np.inf]), *result[1:]
 
 
+def gives_huge_observation(result):
+    return np.array([1e300, 1.0]), *result[1:]
+
+
 def gives_nan_reward(result):
     return result[0], np.nan, *result[2:]
 
@@ -146,3 +150,13 @@ class Slow(Line):
     def step(self, action):
         time.sleep(0.002)
         return super().step(action)
+
+
+class HugeForItsSpace(Line):
+    """A `Line` whose observations are float32, by its space."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+
+    def step(self, action):
+        observation, *rest = super().step(action)
+        return np.array([1e300, 1.0]) if self.n_steps == AT else observation, *rest

@@ -37,7 +37,8 @@ def norm(x):
     if largest == 0.0:
         return 0.0
     exponent = math.frexp(largest)[1]
-    return math.ldexp(math.sqrt(norm_sq(np.ldexp(np.asarray(x, np.float64), -exponent))), exponent)
+    with np.errstate(over="ignore"):
+        return float(np.ldexp(math.sqrt(norm_sq(np.ldexp(np.asarray(x, np.float64), -exponent))), exponent))
 
 
 def _ratio(numerator, denominator):

@@ -13,13 +13,14 @@ def action_scores(policy, weights, observation, filter):
 
 
 def batch_action_scores(policy, weights, observations, filter):
-    """Scores (m, n_act) of m observations (m, n_obs)."""
-    x = np.clip((observations - filter.mean) * filter.scale, -filter.clip, filter.clip)
-    for n_hidden in getattr(policy, "net_arch", ()):
-        sums, weights = _layer(weights, x, n_hidden, policy.with_bias)
-        x = np.tanh(sums) if type(policy.activation).__name__ == "Tanh" else np.where(sums < 0.0, 0.0, sums)
-    n_act = len(weights) // (x.shape[1] + policy.with_bias)
-    scores, _ = _layer(weights, x, n_act, policy.with_bias)
+    """Scores (m, n_act) of m observations (m, n_obs); infinite or NaN where they leave the range of float64."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = np.clip((observations - filter.mean) * filter.scale, -filter.clip, filter.clip)
+        for n_hidden in getattr(policy, "net_arch", ()):
+            sums, weights = _layer(weights, x, n_hidden, policy.with_bias)
+            x = np.tanh(sums) if type(policy.activation).__name__ == "Tanh" else np.where(sums < 0.0, 0.0, sums)
+        n_act = len(weights) // (x.shape[1] + policy.with_bias)
+        scores, _ = _layer(weights, x, n_act, policy.with_bias)
     return scores
 
 
@@ -38,10 +39,10 @@ def fill_actions(actions, low, high, scores, out):
     """Actions (m, k) of scores (m, n_act). Boxes have their bounds low and high (k,), in the dtype of `out`."""
     kind = type(actions).__name__
     if kind == "Argmax":
-        out[:, 0] = actions.start + np.argmax(scores, axis=1)
+        out[:, 0] = actions.start + _argmax(scores)
     elif kind == "Choices":
         groups = np.split(scores, np.cumsum(actions.sizes)[:-1], axis=1)
-        out[:] = actions.starts + np.stack([np.argmax(group, axis=1) for group in groups], axis=1)
+        out[:] = actions.starts + np.stack([_argmax(group) for group in groups], axis=1)
     elif kind == "Signs":
         out[:] = scores > 0.0
     else:
@@ -51,3 +52,11 @@ def fill_actions(actions, low, high, scores, out):
             out[:] = scores
         if kind != "Unclipped":
             np.clip(out, low, high, out=out)
+
+
+def _argmax(scores):
+    """Index of the first of the largest in every row; NaN is larger than nothing (in NumPy, than all)."""
+    index = np.zeros(len(scores), np.int64)
+    for k in range(1, scores.shape[1]):
+        index = np.where(scores[:, k] > scores[np.arange(len(scores)), index], k, index)
+    return index

@@ -96,8 +96,9 @@ def _moments(observations):
     """Count, mean and sum of squared deviations of observations (m, n_obs)."""
     if len(observations) == 0:
         return 0, np.zeros(observations.shape[1]), np.zeros(observations.shape[1])
-    mean = observations.mean(axis=0)
-    return len(observations), mean, ((observations - mean) ** 2).sum(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # `merge_moments` passes over what is not finite
+        mean = observations.mean(axis=0)
+        return len(observations), mean, ((observations - mean) ** 2).sum(axis=0)
 
 
 def antithetic_rollouts(task, filter, theta, sigma, noise, indices, seeds, track):

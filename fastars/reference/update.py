@@ -68,7 +68,8 @@ def return_std(returns, selected, ddof):
     x = x - x[0]
     mean = _sum(x) / len(x)
     variance = _sum((x - mean) * (x - mean)) / (len(x) - ddof)
-    return math.ldexp(math.sqrt(variance), exponent)
+    with np.errstate(over="ignore"):  # of 1.7e308 and -1.7e308 it may be infinite
+        return float(np.ldexp(math.sqrt(variance), exponent))
 
 
 def _sum(values):
