@@ -1,7 +1,7 @@
 """Eight threads of Python that call at once: every result is right, on each of Numba's threading layers.
 
-Broken on purpose: prange kernels without `_jit.launching` -> `workqueue` red (SIGABRT); scores of `Policy.act` in one array for all
-threads -> both layers red.
+Broken on purpose: prange kernels without `_jit.launching` -> `workqueue` red (SIGABRT); one array for the results of all samplers ->
+both layers red.
 """
 
 import json
@@ -42,6 +42,7 @@ def works():
         "train another": lambda: train(2),
         "train in Python": lambda: ARS("LinearPolicy", "CartPole-v1", seed=3, n_delta=2, compiled=False).learn(50).theta.tobytes(),
         "predict": lambda: model.predict(observations)[0].tobytes(),
+        "predict others": lambda: model.predict(-observations)[0].tobytes(),
         "evaluate": lambda: model.evaluate(50).returns.tobytes(),
         "evaluate_candidates": lambda: evaluate_candidates("CartPole-v1", weights, range(300), n_threads=2).returns.tobytes(),
         "noise_table": lambda: kernels.noise_table(np.uint64(1), 400_000).tobytes(),
