@@ -52,9 +52,10 @@ class Faulty(Line):
         if self.once is None:
             return True
         marker = Path(self.once) / str(self.seed)
-        was_there = marker.exists()
+        if marker.exists():
+            return False
         marker.touch()
-        return not was_there
+        return True
 
 
 def raises(result):
@@ -123,6 +124,32 @@ def never_lets_go(result):
     ctypes.PyDLL(None).sleep(1000)
 
 
+def never_lets_go_and_hears_no_signal(result):
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    never_lets_go(result)
+
+
+def stops(result):
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return result
+
+
+def runs_out_of_memory(result):
+    """The next GiB is refused, as to a process that has used up its memory."""
+    import resource
+
+    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + (1 << 28), resource.RLIM_INFINITY))
+    return np.ones(1 << 27), *result[1:]
+
+
+def prints_garbage(result):
+    for fd in (1, 2):
+        os.write(fd, bytes(range(256)) * 64)
+    print("\x00 ready done", result)
+    return result
+
+
 def leaves(result):
     os._exit(3)
 
@@ -160,3 +187,79 @@ class HugeForItsSpace(Line):
     def step(self, action):
         observation, *rest = super().step(action)
         return np.array([1e300, 1.0]) if self.n_steps == AT else observation, *rest
+
+
+class Hangs(Line):
+    """A `Line` that hangs once, in a worker process: in "reset", in the "constructor", or after an error in step `AT` in "close" or
+    in the "constructor again".
+    """
+
+    def __init__(self, where, folder):
+        self.where, self.folder = where, Path(folder)
+        self._pass("constructor")
+        if self._has_raised():
+            self._pass("constructor again")
+
+    def _pass(self, where):
+        if where == self.where and _is_worker() and not (self.folder / "hung").exists():
+            (self.folder / "hung").touch()
+            time.sleep(1000)
+
+    def _has_raised(self):
+        """Whether an environment of this process has."""
+        return (self.folder / f"raised {os.getpid()}").exists()
+
+    def reset(self, *, seed=None, options=None):
+        if seed == 0:
+            self._pass("reset")
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        result = super().step(action)
+        if self.where in ("close", "constructor again") and (self.seed, self.n_steps) == (0, AT) and not self._has_raised():
+            (self.folder / f"raised {os.getpid()}").touch()
+            raises(result)
+        return result
+
+    def close(self):
+        if self._has_raised():
+            self._pass("close")
+
+
+def _is_worker():
+    return "fastars.samplers.worker" in sys.modules and not hasattr(sys.modules["__main__"], "__file__")
+
+
+class Wide(Line):
+    """A `Line` whose policies have 320 kB."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (40_000,), np.float64)
+
+    def reset(self, *, seed=None, options=None):
+        observation, info = super().reset(seed=seed)
+        return np.resize(observation, 40_000), info
+
+    def step(self, action):
+        observation, *rest = super().step(action)
+        return np.resize(observation, 40_000), *rest
+
+
+class NeverCloses(Line):
+    def close(self):
+        if _is_worker():
+            time.sleep(1000)
+
+
+class SometimesRaises(Line):
+    """A `Line` that raises in each step with a probability of 1 in 1,000, which of them its seed says."""
+
+    def reset(self, *, seed=None, options=None):
+        observation, info = super().reset(seed=seed)
+        self.raises_in = self.np_random.geometric(0.001)
+        return observation, info
+
+    def step(self, action):
+        result = super().step(action)
+        if self.n_steps == self.raises_in:
+            raise ArithmeticError(f"the floor gave way at {self.x!r}")
+        return result

@@ -271,7 +271,7 @@ def test_bad_observations_end_their_episode_and_are_not_in_the_filter(way, tally
 
 
 @pytest.mark.promise(8)
-@pytest.mark.parametrize("way", ["in Python", "in workers", *AutoresetMode], ids=str)
+@pytest.mark.parametrize("way", ["in Python", "in workers", *AutoresetMode], ids=lambda way: getattr(way, "name", way))
 def test_huge_observations_are_not_in_the_filter(way, tally):
     """1e300 is a number like others, and its episode goes on; but its square is none: the filter learns nothing of that episode."""
     make = faulty_envs.make(faulty_envs.gives_huge_observation, n_bad=1 << 31)
@@ -289,7 +289,11 @@ def test_huge_observations_are_not_in_the_filter(way, tally):
     assert model._moments[0] == sum(faulty_envs.N_STEPS - seed % 3 for seed in good)
     assert (np.abs(model._moments[1]) < 10.0).all()
     assert all(np.isfinite(part).all() for part in (*model.policy.filter[:2], model.theta))
-    tally(f"episodes with an observation of 1e300 passed over, {way}", len(seeds) - len(good), of=len(seeds) - len(good))
+    tally(
+        f"episodes with an observation of 1e300 passed over, {getattr(way, 'name', way)}",
+        len(seeds) - len(good),
+        of=len(seeds) - len(good),
+    )
 
 
 def test_what_is_too_large_for_the_space_is_infinite():

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import broken_envs
+import faulty_envs
 import gymnasium
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from fastars import (
     checkpoint,
     evaluate_candidates,
     evaluate_policy,
+    reference,
 )
 from fastars.failures import FailureLog
 from fastars.logger import Logger
@@ -265,8 +267,9 @@ def failures(caplog):
     return [record.getMessage() for record in caplog.records if "failed in" in record.getMessage()]
 
 
+@pytest.mark.promise(9)
 @pytest.mark.parametrize("n_workers", [1, 2])
-def test_a_failure_is_logged_with_its_place_its_traceback_and_a_command_that_repeats_it(n_workers, tmp_path, caplog):
+def test_a_failure_is_logged_with_its_place_its_traceback_and_a_command_that_repeats_it(n_workers, tmp_path, caplog, tally):
     model = ARS("LinearPolicy", "Raises-v0", n_delta=16, seed=0, n_workers=n_workers)
     model.set_logger(Logger(tmp_path, formats=[]))
     model.learn(1)
@@ -288,6 +291,54 @@ def test_a_failure_is_logged_with_its_place_its_traceback_and_a_command_that_rep
     assert done.returncode == 1
     gave_way = re.search(r"ArithmeticError: the floor gave way at (\S+)", first).group(1)
     assert f"the floor gave way at {gave_way}" in done.stderr  # the very same step of the same policy
+    tally(f"failures in one fixed step logged, n_workers={n_workers}", len(messages), of=len(messages))
+
+
+def raising_episodes(n_delta, n_iterations):
+    """(iteration, direction, sign, seed) of the episodes that raise, by a plain loop over the seeds of a run."""
+    env, found = faulty_envs.SometimesRaises(), []
+    for iteration in range(n_iterations):
+        seeds = reference.episode_seeds(np.uint64(0), iteration, n_delta, 1, False)
+        for direction, sign in np.ndindex(n_delta, 2):
+            env.reset(seed=int(seeds[direction, sign, 0]))
+            try:
+                while not env.step([0.0])[2]:
+                    pass
+            except ArithmeticError:
+                found.append((iteration, direction, "+-"[sign], int(seeds[direction, sign, 0])))
+    return found
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_failures_of_one_step_in_a_thousand_are_logged_and_can_be_seen_again(n_workers, tmp_path, caplog, tally):
+    """Which they are, a plain loop says. Each is tried again, and the command in the log shows it again, with the same policy."""
+    n_delta, n_iterations = 32, tally.of(fast=6, full=300)
+    expected = raising_episodes(n_delta, n_iterations)
+    model = ARS("LinearPolicy", faulty_envs.SometimesRaises, n_delta=n_delta, seed=0, n_workers=n_workers)
+    model.set_logger(Logger(tmp_path, formats=[]))
+    for _ in range(n_iterations):
+        model.learn(1, reset_num_timesteps=False)
+    model.close()
+    place = r"iteration (\d+), direction (\d+), sign ([+-]), episode 0, seed (\d+) \(attempt ([12]), (tried again|given up)"
+    logged = [re.search(place, message).groups() for message in failures(caplog)]
+    attempts = [(*map(str, episode), *attempt) for episode in expected for attempt in (("1", "tried again"), ("2", "given up"))]
+    assert sorted(logged) == sorted(attempts)
+    assert model.env_failures == 2 * len(expected) > 0
+    assert model.dropped_pairs == len({episode[:2] for episode in expected})
+    assert np.isfinite(model.theta).all()
+    commands = dict(found.groups() for each in failures(caplog) if (found := re.search(SEEN_AGAIN, each, re.DOTALL)))
+    assert len(commands) == min(len(expected), 20)
+    for command, said in list(commands.items())[: tally.of(fast=1, full=20)]:
+        _, *arguments = shlex.split(command)
+        done = subprocess.run([sys.executable, *arguments], cwd=TESTS, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.rstrip().endswith(said)  # the very same step of the same policy
+    tally(f"episodes that raised, logged twice and dropped, n_workers={n_workers}", len(expected), of=len(expected))
+    tally(f"of these seen again, n_workers={n_workers}", tally.of(fast=1, full=20), of=tally.of(fast=1, full=20))
+
+
+SEEN_AGAIN = r"to see it again: (python [^\n]*).*?(ArithmeticError: the floor gave way at \S+)"
 
 
 def test_a_factory_is_named_in_the_command(caplog, tmp_path):

@@ -12,6 +12,8 @@ import mmap
 import os
 import pickle
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -57,7 +59,16 @@ class _Worker:
         theirs.close()
         self.is_ready = False
         self.episodes: list[int] = []  # that it has to run
+        self.set_patience(_START_SECONDS)
         self.send((sys.argv, order))
+
+    def set_patience(self, seconds: float | None) -> None:
+        """How long to wait for a process that is stopped while it reads or writes a message; None: for ever."""
+        whole, part = divmod(seconds or 0.0, 1.0)
+        interval = struct.pack("ll", int(whole), int(1e6 * part))
+        with socket.socket(fileno=os.dup(self.connection.fileno())) as end:
+            for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+                end.setsockopt(socket.SOL_SOCKET, option, interval)
 
     def send(self, message: Any) -> None:
         """Send a message. That a worker is gone is found out when it is listened to."""
@@ -152,6 +163,7 @@ class Pool:
         self._attempts = batch.attempts.copy()
         self._waiting = deque(range(len(batch.seeds)))
         self._losses = 0  # of workers that were killed, since one finished something
+        self._n_late = 0  # workers that were not ready in time, since one was
         try:
             while self._waiting or any(worker.episodes for worker in self._workers):
                 self._deal()
@@ -210,14 +222,18 @@ class Pool:
                 text = f"no step for {self.env_timeout:g} s (env_timeout); its worker process was ended.\n{worker.traceback()}"
                 self._replace(worker, worker.episode(), text)
             elif not worker.is_ready and worker.seconds() > _START_SECONDS:
-                worker.ask()
-                raise WorkerError(f"a worker process was not ready after {_START_SECONDS:g} s.\n{worker.traceback()}")
+                self._n_late += 1
+                if self._n_late > self.n_workers:  # the second attempt
+                    worker.ask()
+                    raise WorkerError(f"a worker process was not ready after {_START_SECONDS:g} s.\n{worker.traceback()}")
+                self._replace(worker, None, "")
 
     def _hear(self, worker: _Worker, kind: str, content: Any) -> None:
         if kind == "broken":
             raise WorkerError(f"a worker process could not make its environment:\n{content}")
         if kind == "ready":
-            worker.is_ready = True
+            worker.is_ready, self._n_late = True, 0
+            worker.set_patience(self.env_timeout)
         elif kind == "failed":
             episode, attempt, text = content
             self._fail(worker.episodes[episode], attempt, text)
