@@ -492,7 +492,8 @@ class ARS(Surface):
             if values.shape != (n_candidates, self.objectives.n_tasks):
                 raise ValueError(f"returns must have shape ({n_candidates}, {self.objectives.n_tasks}), got {values.shape}")
             rollouts = empty_rollouts(n_candidates, self._env.n_obs, False)
-            rollouts = rollouts._replace(returns=values @ self.objectives.weights, task_returns=values)
+            with np.errstate(over="ignore", invalid="ignore"):
+                rollouts = rollouts._replace(returns=values @ self.objectives.weights, task_returns=values)
         _, indices, sigma = self._asked
         self._asked = None
         with HeldSignals(), IeeeFloats():

@@ -2,11 +2,14 @@
 
 import itertools
 
+import faulty_envs
 import numpy as np
 import pytest
 
 from fastars import ARS
+from fastars._structs import TERMINATED, empty_rollouts
 from fastars.config import PRESETS
+from fastars.weighting import METHODS
 
 DRAW = np.random.default_rng(0)
 PLAIN = DRAW.normal(size=16)
@@ -27,28 +30,90 @@ OPTIMIZERS = {"sgd": {"momentum": 0.5}, "adam": {}}
 
 
 def told(returns_of, env="CartPole-v1", n_delta=8, **settings):
-    """The weights after each iteration of a run that is told these returns."""
+    """A run that is told these returns, and its weights after each iteration."""
     model = ARS("LinearPolicy", env, n_delta=n_delta, seed=3, noise_size=1 << 12, **settings)
     thetas = []
     for returns in returns_of:
         model.ask()
         model.tell(returns[: 2 * n_delta])
         thetas.append(model.theta)
-    assert model.dropped_pairs == 0
-    return np.array(thetas)
+    return model, np.array(thetas)
 
 
 @pytest.mark.promise(19)
-@pytest.mark.parametrize("n_delta", [1, 2, 8])
-@pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_returns_at_the_edges_leave_theta_finite_and_warn_of_nothing(preset, n_delta, tally):
-    """In kernels and twins, which agree, for every shaping and optimizer."""
+def test_returns_at_the_edges_leave_theta_finite_and_warn_of_nothing(tally):
+    """In kernels and twins, which agree, for every preset, shaping and optimizer, with one direction and with more."""
     n = 0
-    for shaping, optimizer in itertools.product(SHAPED, OPTIMIZERS):
+    for preset, shaping, optimizer, n_delta in itertools.product(PRESETS, SHAPED, OPTIMIZERS, [1, 2, 8]):
         settings = {"preset": preset, "fitness_shaping": shaping, "optimizer": optimizer, **OPTIMIZERS[optimizer]}
         settings |= {"n_delta": n_delta, "n_top": min(n_delta, 5), "weight_decay": 0.01}
-        ours, theirs = (told(RETURNS.values(), backend=backend, **settings) for backend in ("numba", "numpy"))
-        assert np.isfinite(ours).all()
+        runs = [told(RETURNS.values(), backend=backend, **settings) for backend in ("numba", "numpy")]
+        (model, ours), (_, theirs) = runs
+        assert np.isfinite(ours).all(), settings
+        assert ours.any() or n_delta == 1, settings
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-15, err_msg=str(settings))
-        n += ours.size // ours.shape[1] * 2
-    tally(f"iterations on degenerate returns, {preset}, n_delta={n_delta}", n, of=n)
+        assert model.dropped_pairs == 0
+        n += 2 * len(ours)
+    tally("iterations on degenerate returns, of all presets, shapings and optimizers", n, of=n)
+
+
+@pytest.mark.promise(19)
+def test_returns_of_tasks_at_the_edges_leave_theta_and_weights_finite(tally):
+    """Where the weighted sum of two leaves the range of float64, the pair is dropped."""
+    pairs = [np.stack(pair, axis=1) for pair in itertools.product(RETURNS.values(), repeat=2)]
+    for method, backend in itertools.product(METHODS, ("numba", "numpy")):
+        model, thetas = told(pairs, "fastars/mo-mountaincar-timespeed-v0", weighting=method, backend=backend)
+        assert np.isfinite(thetas).all(), method
+        assert thetas.any(), method
+        assert np.isfinite(model.objectives.weights).all(), method
+    n = 2 * len(METHODS) * len(pairs)
+    tally("iterations on degenerate returns of two tasks, of all weighting methods", n, of=n)
+
+
+@pytest.mark.promise(19)
+def test_a_feature_that_never_changes_counts_nothing(tally):
+    """Its weight may be anything: what the policy does is the same."""
+    n = tally.of(fast=3, full=100)
+    for preset in PRESETS:
+        model = ARS("LinearPolicy", faulty_envs.Line, n_delta=4, seed=3, preset=preset, normalize_observations=True, delta_std=0.5)
+        for _ in range(n):
+            model.learn(1, reset_num_timesteps=False)
+        _, mean, m2 = model._moments
+        assert (mean[1], m2[1]) == (1.0, 0.0), preset
+        assert m2[0] > 0.0
+        assert np.isfinite(model.policy.filter[:2]).all(), preset
+        before = model.evaluate(5)
+        model.policy.load_from_vector(model.theta * [1.0, 1e9])
+        after = model.evaluate(5)
+        assert np.array_equal(before.returns, after.returns), preset
+        assert model.theta.any()
+    tally("iterations with a constant feature, of all presets", n * len(PRESETS), of=n * len(PRESETS))
+
+
+@pytest.mark.promise(19)
+def test_many_episodes_of_a_candidate_are_averaged(tally):
+    """Of one direction, whose two candidates get 1 and 2 of some unit."""
+    n = tally.of(fast=20_000, full=1_000_000)
+    for unit in (1.0, 1e300, 1e-300):
+        thetas = []
+        for backend in ("numba", "numpy"):
+            model = ARS("LinearPolicy", "CartPole-v1", n_delta=1, n_eval_episodes=n, seed=3, noise_size=1 << 12, backend=backend)
+            model.sampler = Pays(unit * np.repeat([1.0, 2.0], n))
+            model.learn(1)
+            assert model.dropped_pairs == 0
+            thetas.append(model.theta)
+        assert np.isfinite(thetas).all()
+        np.testing.assert_allclose(thetas[0], thetas[1], rtol=1e-9)
+        assert thetas[0].any()
+    tally("episodes averaged, of returns of 1, 1e300 and 1e-300", 3 * n, of=3 * n)
+
+
+class Pays:
+    """A sampler whose episodes have these returns."""
+
+    def __init__(self, returns):
+        self.returns = returns
+
+    def evaluate(self, *arguments):
+        rollouts = empty_rollouts(len(self.returns), 4, False)
+        return rollouts._replace(returns=self.returns, lengths=rollouts.lengths + 1, status=rollouts.status + TERMINATED)
