@@ -1,0 +1,89 @@
+"""What training for hours takes of a machine: no more than after the first minutes.
+
+Broken on purpose: worker processes that are not let go of when they are replaced (descriptors), threads that stay behind (threads),
+temporary files that are copied instead of renamed (temporaries) -> test_a_session_takes_no_more_after_a_while red. A leak of 1 KiB an
+iteration is part of the tests.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soak
+
+LIMIT = 1.0  # MiB per 10 minutes
+COUNTED = "descriptors", "threads", "children", "temporaries"
+pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="looks at processes in /proc")
+
+
+def session(minutes, leak=0):
+    """(samples, what is left at the end) of a process that trains for so many minutes after its first round."""
+    command = [sys.executable, soak.__file__, "--minutes", str(minutes), "--leak", str(leak)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}, check=False)
+    assert done.returncode == 0, done.stderr
+    *samples, end = map(json.loads, done.stdout.splitlines())
+    return samples, end
+
+
+def slope(samples):
+    """(MiB per 10 minutes, its standard error) of RSS by least squares, without the first sixth of the time."""
+    seconds, rss = np.array([(found["seconds"], found["rss"]) for found in samples if is_warm(found, samples)]).T
+    (rate, _), covariance = np.polyfit(seconds, rss, 1, cov=True)
+    return rate * 600 / 1024, np.sqrt(covariance[0, 0]) * 600 / 1024
+
+
+def is_warm(found, samples):
+    return found["seconds"] > samples[-1]["seconds"] / 6
+
+
+@pytest.mark.promise(21)
+def test_a_session_takes_no_more_after_a_while(tally):
+    minutes = tally.of(fast=0.1, full=30)
+    samples, end = session(minutes)
+    check(samples, end)
+    iterations = samples[-1]["rounds"] * soak.N_ITERATIONS
+    tally("minutes of a session", minutes, unit="minutes")
+    tally("iterations of the run that goes on", iterations)
+    tally("worker processes killed and replaced", end["worker restarts"], of=samples[-1]["rounds"] - 1)
+    if minutes >= 3:  # it takes half a minute until all is warm
+        rate, error = slope(samples)
+        assert rate <= LIMIT
+        tally("slope of RSS per 10 minutes", round(rate, 3), unit="MiB")
+        tally("its standard error", round(error, 3), unit="MiB")
+        tally(
+            "kept by every iteration, it would be over the limit",
+            int((LIMIT - rate) * 2**20 / (iterations / minutes * 10)),
+            unit="B",
+        )
+
+
+def check(samples, end):
+    """Descriptors, threads, processes and files are as many in every sample but the first, and nothing is left."""
+    assert len(samples) > 3
+    for name in COUNTED:
+        assert len({found[name] for found in samples[1:]}) == 1, [found[name] for found in samples]
+    assert samples[0]["children"] == 2
+    assert end["worker restarts"] == len(samples) - 1  # each of them was killed
+    assert end["left"] == end["shared memory"] == []
+    assert samples[-1]["rss"] - samples[1]["rss"] < 16 * 1024
+
+
+@pytest.mark.slow
+def test_three_minutes_of_a_session_are_within_the_limit():
+    samples, end = session(3)
+    check(samples, end)
+    assert slope(samples)[0] <= LIMIT
+
+
+@pytest.mark.slow
+def test_a_leak_of_1_kib_an_iteration_is_found():
+    samples, _ = session(3, leak=1024)
+    rate, error = slope(samples)
+    leaked = (samples[-1]["rounds"] - samples[0]["rounds"]) * soak.N_ITERATIONS / 1024  # MiB
+    expected = leaked * 600 / (samples[-1]["seconds"] - samples[0]["seconds"])
+    assert rate > LIMIT + 3 * error
+    assert 0.5 * expected < rate < 2 * expected
