@@ -1,8 +1,8 @@
 """What a session of many runs takes of the machine over time: `python tests/soak.py --minutes 30` prints a JSON object per sample.
 
 A round does what users do in hours: it trains on with checkpoints and evaluations, kills a worker process, makes models and drops
-them, in the kernels, in MuJoCo and in Python, with several rewards, saved, loaded and logged. `--leak N` keeps N bytes more with every
-iteration of the run that goes on, to see whether the measure finds it.
+them, in the kernels, in MuJoCo and in Python, with several rewards, saved, loaded and logged. `--leak N` keeps N bytes more with
+every iteration of the run that goes on, to see whether the measure finds it.
 """
 
 import argparse
