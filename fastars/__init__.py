@@ -26,6 +26,7 @@ _HOME = {
     "AsyncEval": "fastars.vec_env",
     "NonFiniteReturnsError": "fastars.ars",
     "CheckpointError": "fastars.checkpoint",
+    "latest_checkpoint": "fastars.checkpoint_folder",
     "MujocoTask": "fastars.envs.mujoco.task",
     "RewardTerms": "fastars.envs.terms",
     "Rollouts": "fastars._structs",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from fastars.ars import ARS, NonFiniteReturnsError
     from fastars.check import EnvMismatchError, check_env
     from fastars.checkpoint import CheckpointError
+    from fastars.checkpoint_folder import latest_checkpoint
     from fastars.envs import SimulationError, UnsupportedEnvError, WorkerError, compiled_env_ids
     from fastars.envs.mujoco.task import MujocoTask
     from fastars.envs.own import register_env

@@ -11,12 +11,14 @@ import itertools
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 
 from fastars import checkpoint
+from fastars.checkpoint_folder import whole_beside
 from fastars.config import Config
 from fastars.envs import AS_COMPILED, CompiledEnv, UnsupportedEnvError, compiled_env, compiled_env_ids, make
 from fastars.envs.gym import GymEnv, most_steps
@@ -134,7 +136,7 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any]) -> 
     for name in settings:
         if name not in _CHANGEABLE:
             raise TypeError(f"{name} can't be changed on loading; only {', '.join(_CHANGEABLE)} can")
-    manifest, arrays = checkpoint.load(path)
+    manifest, arrays = _read(path)
     with named(path):
         arguments = _arguments(manifest, settings)
     _refuse_other_policy(arguments, **of_policy)
@@ -152,6 +154,16 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any]) -> 
         if model.objectives is not None:
             model.objectives.load_state_dict(_joined(manifest["objectives"], arrays, "objectives"))
     return model
+
+
+def _read(path: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The content of a file; the error of a damaged one names a whole one beside it."""
+    try:
+        return checkpoint.load(path)
+    except checkpoint.CheckpointError as error:
+        if hasattr(path, "read") or (other := whole_beside(Path(path))) is None:
+            raise
+        raise checkpoint.CheckpointError(f"{error}; {other.name} beside it is whole") from error
 
 
 @contextlib.contextmanager

@@ -16,8 +16,8 @@ from test_cli import COMMAND, ENVIRONMENT, only_error, run
 
 import fastars
 from fastars import ARS, checkpoint
+from fastars.checkpoint_folder import checkpoints
 from fastars.cli import commands, main
-from fastars.cli.run_folder import checkpoints
 
 OPTIONS = ("CartPole-v1", "--seed", "5", "--n-threads", "1", "--n-delta", "4", "--variant", "V2")
 OPTIONS += ("--learning-rate", "0.001", "--total-timesteps", "40000")

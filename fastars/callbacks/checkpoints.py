@@ -6,14 +6,16 @@ import os
 from pathlib import Path
 
 from fastars.callbacks.base import BaseCallback
+from fastars.checkpoint_folder import keep_newest
 from fastars.samplers.compiled import at_least_one
 
 
 class CheckpointCallback(BaseCallback):
     """Saves the model every `save_freq` steps, as `<save_path>/<name_prefix>_<steps>_steps.zip`.
 
-    Each file is whole: one that a crash or a full disk interrupts is not there. `save_vecnormalize` also saves the `VecNormalize`
-    around the environment, `save_replay_buffer` is without effect.
+    Each file is whole: one that a crash or a full disk interrupts is not there. `fastars.latest_checkpoint(save_path)` finds the
+    newest. `save_vecnormalize` also saves the `VecNormalize` around the environment, `save_replay_buffer` is without effect. With
+    `keep_checkpoints`, only so many are kept, the newest; the best policy is `EvalCallback`'s to keep.
     """
 
     def __init__(
@@ -24,9 +26,12 @@ class CheckpointCallback(BaseCallback):
         save_replay_buffer: bool = False,
         save_vecnormalize: bool = False,
         verbose: int = 0,
+        *,
+        keep_checkpoints: int | None = None,
     ) -> None:
         super().__init__(verbose)
         self.save_freq = at_least_one("save_freq", save_freq)
+        self.keep_checkpoints = None if keep_checkpoints is None else at_least_one("keep_checkpoints", keep_checkpoints)
         self.save_path, self.name_prefix, self.save_vecnormalize = Path(save_path), name_prefix, save_vecnormalize
 
     def _init_callback(self) -> None:
@@ -38,7 +43,13 @@ class CheckpointCallback(BaseCallback):
             self.model.save(path)
             normalizer = self.model.get_vec_normalize_env()
             if self.save_vecnormalize and normalizer is not None:
-                normalizer.save(str(self.save_path / f"{self.name_prefix}_vecnormalize_{self.num_timesteps}_steps.pkl"))
+                normalizer.save(str(self._normalizer_file(self.num_timesteps)))
             if self.verbose:
                 print(f"Saved the model to {path}")
+            if self.keep_checkpoints is not None:
+                for steps in keep_newest(self.save_path, self.keep_checkpoints, self.name_prefix):
+                    self._normalizer_file(steps).unlink(missing_ok=True)
         return True
+
+    def _normalizer_file(self, steps: int) -> Path:
+        return self.save_path / f"{self.name_prefix}_vecnormalize_{steps}_steps.pkl"

@@ -15,7 +15,7 @@ from fastars.cli import WrongUseError
 from fastars.cli.environment import environment, named, parse_kwargs
 from fastars.cli.plan import CONFIG, Plan, read_config, read_plan
 from fastars.cli.report import count
-from fastars.cli.run_folder import BEST_MODEL, MODEL, checkpoints, in_use
+from fastars.cli.run_folder import BEST_MODEL, in_use
 from fastars.cli.settings import option
 from fastars.cli.toml import toml
 
@@ -57,12 +57,13 @@ class Resume:
 
     def _resume(self, config: dict[str, Any], plan: Plan, env: Any) -> int:
         from fastars.checkpoint import sweep_temporaries
+        from fastars.checkpoint_folder import latest_checkpoint
         from fastars.cli.training import Run
 
         folder = self.run_folder
         sweep_temporaries(folder)
         settings = {"n_threads": self.n_threads, "n_workers": self.n_workers or config["run"].get("n_workers", 1)}
-        path = newest_whole(folder)
+        path = latest_checkpoint(folder, "model")
         model = _loaded(path, env, settings)
         plan = self._changed(plan, model)
         run = Run(model, folder, plan, named(model, self.env or "", self.env_kwargs), self.progress)
@@ -88,21 +89,6 @@ class Resume:
             config = model.config
             total = (iterations or 0) * 2 * config.n_delta * config.n_eval_episodes * model._env.max_steps
         return dataclasses.replace(plan, total_timesteps=total, iterations=iterations)
-
-
-def newest_whole(folder: Path) -> Path:
-    """The newest file of the model that can be read; of those that can't, it is said."""
-    from fastars import checkpoint
-
-    paths = [path for path in (folder / MODEL, *(path for _, path in checkpoints(folder))) if path.exists()]
-    for path in paths:
-        try:
-            checkpoint.load(path)
-        except (checkpoint.CheckpointError, OSError) as error:
-            warnings.warn(f"{error}; the one before it is taken", RuntimeWarning, stacklevel=2)
-        else:
-            return path
-    raise ValueError(f"{folder} has no {MODEL} and no checkpoint that can be read" if paths else f"{folder} has no {MODEL}")
 
 
 def _loaded(path: Path, env: Any, settings: Mapping[str, Any]) -> ARS:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
+from fastars.checkpoint_folder import MODEL, checkpoints, keep_newest
 from fastars.cli import WrongUseError
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from fastars._structs import Rollouts
     from fastars.ars import ARS
 
-MODEL, BEST_MODEL, EVALUATIONS = "model.zip", "best_model.zip", "evaluations.npz"
-_CHECKPOINT = re.compile(r"model_(\d+)_steps\.zip")
+BEST_MODEL, EVALUATIONS = "best_model.zip", "evaluations.npz"
 
 
 def refuse_used_folder(path: Path) -> None:
@@ -163,7 +163,7 @@ class Checkpoints:
 
     def restore(self, steps: int) -> None:
         """Go on after so many steps: the next checkpoint is due by the newest one before, which may be overdue."""
-        self._pass_over(max((at for at, _ in checkpoints(self.folder) if at <= steps), default=0))
+        self._pass_over(max((at for at, _ in checkpoints(self.folder, "model") if at <= steps), default=0))
 
     def _pass_over(self, steps: int) -> None:
         self._next = math.inf if self._save_freq == math.inf else (steps // self._save_freq + 1) * self._save_freq
@@ -176,14 +176,7 @@ class Checkpoints:
         """Write a checkpoint, then remove those that are too old."""
         model.save(self.folder / f"model_{model.num_timesteps}_steps.zip")
         self._pass_over(model.num_timesteps)
-        for _, path in checkpoints(self.folder)[self.n_kept :]:
-            path.unlink(missing_ok=True)
-
-
-def checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """(steps, file) of the checkpoints in a run folder, the newest first."""
-    matches = [(_CHECKPOINT.fullmatch(path.name), path) for path in folder.iterdir()]
-    return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
+        keep_newest(self.folder, self.n_kept, "model")
 
 
 def save_arrays(path: Path, **arrays: Any) -> None:
