@@ -12,6 +12,7 @@ import os
 import platform
 import time
 import warnings
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,8 @@ class ARS(Surface):
         Of compiled environments. Default: the CPUs this process may use, by its affinity, the quota of its container,
         `OMP_NUM_THREADS` and `NUMBA_NUM_THREADS`.
     n_workers : int, optional
-        Processes that step environments in Python; 1 is this process. Default: those of a `SubprocVecEnv`, otherwise 1.
+        Processes that step environments in Python; 1 is this process. Default: those of a `SubprocVecEnv`, otherwise 1. They start
+        with the model, which waits for none of them.
     env_timeout : float, optional
         Seconds after which a step of an environment in a worker process is taken to hang; None: never.
     monitor_dir : str, optional
@@ -236,6 +238,8 @@ class ARS(Surface):
         if verbose:
             print(f"{self._env.id} runs {self.sampler.description}")
         self._start()
+        self.policy.trainer = weakref.ref(self)
+        self._start_workers()
 
     def _take_env(self, given: Given, env: Any) -> None:
         """Run in another environment with the same spaces."""
@@ -245,6 +249,7 @@ class ARS(Surface):
         self._given, self._env = given, env
         try:
             self.sampler = self._sampler()
+            self._start_workers()
         except BaseException:
             self._given, self._env, self.sampler = before
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,10 @@ def random_weights(
     return np.concatenate(pieces)
 
 
+def _nobody() -> None:
+    """What a policy without a model is of."""
+
+
 class Policy:
     """A policy for one environment.
 
@@ -102,6 +106,11 @@ class Policy:
         self.squash_output = config.squash_output
         self._form = action_form(env.action_space, config.clip_actions, config.squash_output)
         self._backend = backend
+        self.trainer: Callable[[], Any] = _nobody  # gives the model that this policy is of, if there is one
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is of no model."""
+        return {**vars(self), "trainer": _nobody}
 
     def parameters_to_vector(self) -> FloatArray:
         """A copy of the flat weights, float64."""

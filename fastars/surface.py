@@ -247,8 +247,17 @@ class Surface(Attributes):
         """Run an environment in Python in as many processes as an `AsyncEval` has."""
         n_workers = len(getattr(async_eval, "remotes", ())) or at_least_one("async_eval.n_workers", async_eval.n_workers)
         if not isinstance(self._env, CompiledEnv) and n_workers != self.n_workers:
-            self.n_workers = n_workers
-            self._take_env(self._given, self._env)
+            before, self.n_workers = self.n_workers, n_workers
+            try:
+                self._take_env(self._given, self._env)
+            except BaseException:
+                self.n_workers = before
+                raise
+
+    def _start_workers(self, wait: bool = False) -> None:
+        """Start the processes of an environment in Python, if it has some: they get ready while this one does other things."""
+        if hasattr(self.sampler, "start"):
+            self.sampler.start(wait)
 
     def _write_episodes(self, rollouts: Rollouts) -> None:
         """Rows for the files of `monitor_dir` and of `Monitor` wrappers. A full disk loses them, never the run."""

@@ -233,7 +233,9 @@ class AsyncEval:
     ----------
     envs_fn : sequence of callable
         One for each process. They are not called: the model's own environment runs there.
-    train_policy, start_method, n_eval_episodes
+    train_policy : fastars.policy.Policy, optional
+        `model.policy`: the processes of that model start now, otherwise in `learn(async_eval=...)`.
+    start_method, n_eval_episodes
         Accepted, without effect.
     """
 
@@ -241,6 +243,21 @@ class AsyncEval:
         self, envs_fn: Sequence[Any], train_policy: Any = None, start_method: str | None = None, n_eval_episodes: int = 1
     ) -> None:
         self.n_workers = len(envs_fn)
+        self._trainer = getattr(train_policy, "trainer", lambda: None)
+        if (model := self._trainer()) is not None:
+            model._take_workers(self)
+
+    def seed(self, seed: int | None = None) -> list[None]:
+        """Wait for the processes; the seed is without effect, as the model's own decides.
+
+        Raises
+        ------
+        WorkerError
+            If one of them can't make its environment.
+        """
+        if (model := self._trainer()) is not None:
+            model._start_workers(wait=True)
+        return [None] * self.n_workers
 
     def close(self) -> None:
         """Nothing to close: `ARS.close` ends the processes."""

@@ -186,6 +186,17 @@ class GymSampler:
             rollouts: Rollouts = self._runner.run(batch, report)
         return rollouts
 
+    def start(self, wait: bool = False) -> None:
+        """Start the worker processes, so that they make their environments while this one does other things.
+
+        Parameters
+        ----------
+        wait : bool
+            Whether to return when they are ready, and raise what `evaluate` raises if they can't be.
+        """
+        if self.n_workers > 1:
+            (self._runner.wait if wait else self._runner.start)()
+
     def close(self) -> None:
         """Close the environments that were made here, and end the worker processes. `evaluate` makes others."""
         self._runner.close()

@@ -20,6 +20,7 @@ import tempfile
 import time
 import weakref
 from collections import deque
+from collections.abc import Iterator
 from multiprocessing.connection import Pipe, wait
 from typing import Any
 
@@ -28,7 +29,7 @@ import numpy as np
 from fastars._structs import Rollouts, empty_rollouts
 from fastars.envs import WorkerError
 from fastars.samplers.episodes import ATTEMPTS, MARK_BITS, Batch, Report, give_up
-from fastars.samplers.worker import ASK, NOTES_BYTES
+from fastars.samplers.worker import ASK, NOTES_BYTES, UNBORN
 
 _BATCH_SECONDS = 0.05  # of a worker's batch of episodes, about: a message costs some 200 us
 _LEAST_SECONDS = 0.002  # of the smallest batches
@@ -40,7 +41,7 @@ _LOOK_SECONDS = 0.5  # between two looks after workers that say nothing
 _KILLERS = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}  # from outside: no episode is to blame
 _BOOTSTRAP = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
-    "from fastars.samplers.worker import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+    "from fastars.samplers.worker import main; main(*map(int, sys.argv[2:]))"
 )
 
 
@@ -52,15 +53,17 @@ class _Worker:
         self._notes.truncate(NOTES_BYTES)
         self._marks = mmap.mmap(self._notes.fileno(), NOTES_BYTES)
         self.connection, theirs = Pipe()
-        ends = (theirs.fileno(), self._notes.fileno())
         path = json.dumps([entry or os.getcwd() for entry in sys.path])
-        command = [sys.executable, "-c", _BOOTSTRAP, path, *map(str, ends)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=ends, start_new_session=True)
-        theirs.close()
+        with theirs, tempfile.TemporaryFile() as file:
+            pickle.dump((sys.argv, order), file)
+            file.seek(0)
+            ends = (theirs.fileno(), self._notes.fileno(), file.fileno())
+            command = [sys.executable, "-c", _BOOTSTRAP, path, *map(str, ends)]
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=ends, start_new_session=True)
         self.is_ready = False
         self.episodes: list[int] = []  # that it has to run
         self.set_patience(_START_SECONDS)
-        self.send((sys.argv, order))
+        self._look()
 
     def set_patience(self, seconds: float | None) -> None:
         """How long to wait for a process that is stopped while it reads or writes a message; None: for ever."""
@@ -72,10 +75,14 @@ class _Worker:
 
     def send(self, message: Any) -> None:
         """Send a message. That a worker is gone is found out when it is listened to."""
-        self._first_mark = self._last_mark = self._mark()
-        self._since = time.monotonic()
+        self._look()
         with contextlib.suppress(OSError):
             self.connection.send(message)
+
+    def _look(self) -> None:
+        """Take what it does now for the last thing that it was seen to do."""
+        self._first_mark = self._last_mark = self._mark()
+        self._since = time.monotonic()
 
     def _mark(self) -> int:
         return int.from_bytes(self._marks[:8], sys.byteorder, signed=True)
@@ -90,6 +97,10 @@ class _Worker:
         """The episode whose environment it called last; None if it called none since the last message."""
         mark = self._mark()
         return None if mark == self._first_mark or not self.episodes else self.episodes[(mark % (1 << MARK_BITS)) >> 1]
+
+    def is_idle(self) -> bool:
+        """Whether it has an environment, or makes it, and runs no episode."""
+        return not self.episodes and self._mark() != UNBORN
 
     def traceback(self) -> str:
         """What Python wrote when the process crashed or was asked."""
@@ -138,9 +149,32 @@ class Pool:
         self.n_restarts = 0
         self._order = order
         self._workers: list[_Worker] = []
+        self._waiting: deque[int] = deque()  # episodes that no worker has
+        self._losses = 0  # of workers that were killed, since one finished something
+        self._n_late = 0  # workers that were not ready in time, since one was
         self._episode_seconds: float | None = None  # of a worker's time
         self._pid = os.getpid()
         weakref.finalize(self, _close, self._workers, self._pid)
+
+    def start(self) -> None:
+        """Start the processes that are missing, and wait for none: they get ready while this one goes on."""
+        self._refuse_forks()
+        self._start(self.n_workers)
+
+    def wait(self) -> None:
+        """Start the processes that are missing, and wait until all are ready.
+
+        Raises
+        ------
+        WorkerError
+            As `run` does.
+        """
+        self._refuse_forks()
+        self._losses = 0
+        with self._unharmed():
+            while sum(worker.is_ready for worker in self._workers) < self.n_workers:
+                self._start(self.n_workers)
+                self._listen()
 
     def close(self) -> None:
         """Close the environments and end the processes. `run` starts others."""
@@ -154,35 +188,48 @@ class Pool:
         WorkerError
             If a worker can't make its environment, or if workers are killed again and again.
         """
-        if os.getpid() != self._pid:
-            raise WorkerError(
-                f"the worker processes belong to process {self._pid}, of which this one is a fork: make a sampler here"
-            )
+        self._refuse_forks()
         self._batch, self._report = batch, report
         self._out = empty_rollouts(len(batch.seeds), len(batch.filter.mean), batch.track, len(batch.reward_weights))
         self._attempts = batch.attempts.copy()
         self._waiting = deque(range(len(batch.seeds)))
-        self._losses = 0  # of workers that were killed, since one finished something
-        self._n_late = 0  # workers that were not ready in time, since one was
+        self._losses = self._n_late = 0
         try:
-            while self._waiting or any(worker.episodes for worker in self._workers):
-                self._deal()
-                self._listen()
+            with self._unharmed():
+                while self._waiting or any(worker.episodes for worker in self._workers):
+                    self._deal()
+                    self._listen()
+        finally:
+            del self._batch, self._report
+        return self._out
+
+    def _refuse_forks(self) -> None:
+        if os.getpid() != self._pid:
+            raise WorkerError(
+                f"the worker processes belong to process {self._pid}, of which this one is a fork: make a sampler here"
+            )
+
+    def _start(self, n: int) -> None:
+        """Start processes until there are n."""
+        while len(self._workers) < n:
+            self._workers.append(_Worker(self._order))
+
+    @contextlib.contextmanager
+    def _unharmed(self) -> Iterator[None]:
+        """After an exception, Ctrl-C's among them, there are only workers that have nothing to do."""
+        try:
+            yield
         except BaseException:
             for worker in [worker for worker in self._workers if worker.episodes or not worker.is_ready]:
                 self._workers.remove(worker)
                 worker.end()
                 worker.release()
             raise
-        finally:
-            del self._batch, self._report
-        return self._out
 
     def _deal(self) -> None:
         """Give episodes to workers that have none; start some if there are too few."""
         n_busy = sum(bool(worker.episodes) for worker in self._workers)
-        while len(self._workers) < min(self.n_workers, n_busy + len(self._waiting)):
-            self._workers.append(_Worker(self._order))
+        self._start(min(self.n_workers, n_busy + len(self._waiting)))
         for worker in self._workers:
             if worker.is_ready and not worker.episodes and self._waiting:
                 worker.episodes = [self._waiting.popleft() for _ in range(self._batch_size())]
@@ -289,13 +336,13 @@ def _arrays(out: Rollouts) -> tuple[Any, ...]:
 
 
 def _close(workers: list[_Worker], pid: int) -> None:
-    """End the workers of process `pid`, if that is this one: those that are idle may close their environments."""
+    """End the workers of process `pid`, if that is this one: those that run no episode may close their environments."""
     if os.getpid() != pid:
         return
     deadline = time.monotonic() + _CLOSE_SECONDS
     for worker in workers:
         worker.connection.close()
     for worker in workers:
-        worker.end(0.0 if worker.episodes else max(deadline - time.monotonic(), 0.0))
+        worker.end(max(deadline - time.monotonic(), 0.0) if worker.is_idle() else 0.0)
         worker.release()
     workers.clear()

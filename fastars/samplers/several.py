@@ -81,6 +81,12 @@ class SeveralSampler:
                 raise
         return _together(parts, checked)
 
+    def start(self, wait: bool = False) -> None:
+        """Start the worker processes of all of them, as `GymSampler.start` does."""
+        for _, sampler in self._by_name():
+            if hasattr(sampler, "start"):
+                sampler.start(wait)
+
     def close(self) -> None:
         """Let go of what the samplers hold."""
         for sampler in self.samplers:

@@ -1,7 +1,8 @@
 """What a worker process runs: episodes of an environment, by order of the process that started it.
 
-The two talk over a connection. Besides, they share a file: in its first `NOTES_BYTES` the worker notes where it is, which takes no
-message, and after them Python writes its traceback if the process crashes, or when the signal `ASK` asks for one.
+The two talk over a connection. What to run is read from a file, as it may be large and the process that wrote it waits for nobody.
+Besides, they share a file: in its first `NOTES_BYTES` the worker notes where it is, which takes no message, and after them Python
+writes its traceback if the process crashes, or when the signal `ASK` asks for one.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from fastars.samplers.episodes import Episodes
 
 ASK = signal.SIGUSR1  # where are you?
 NOTES_BYTES = mmap.PAGESIZE
+UNBORN, BORN = 0, 1  # the first marks: before and after it begins to make an environment
 
 
-def main(connection_fd: int, notes_fd: int) -> None:
+def main(connection_fd: int, notes_fd: int, order_fd: int) -> None:
     """Serve the process that started this one, until it closes the connection or ends."""
     _end_with_parent()
-    for inherited in (connection_fd, notes_fd):
+    for inherited in (connection_fd, notes_fd, order_fd):
         os.set_inheritable(inherited, False)
     marks = memoryview(mmap.mmap(notes_fd, NOTES_BYTES)).cast("q")
     os.lseek(notes_fd, NOTES_BYTES, os.SEEK_SET)
@@ -37,15 +39,16 @@ def main(connection_fd: int, notes_fd: int) -> None:
     faulthandler.register(ASK, notes_fd, all_threads=False)
     connection = Connection(connection_fd)
     with contextlib.suppress(EOFError, OSError):  # the other end was closed
-        if (episodes := _prepare(connection, marks)) is not None:
+        if (episodes := _prepare(connection, order_fd, marks)) is not None:
             _serve(connection, episodes)
 
 
-def _prepare(connection: Connection, marks: Any) -> Episodes | None:
+def _prepare(connection: Connection, order_fd: int, marks: Any) -> Episodes | None:
     """Make the first environment; None, and its traceback is sent, if that fails."""
-    arguments, order = connection.recv()
+    with open(order_fd, "rb") as file:
+        sys.argv, order = pickle.load(file)
+    marks[0] = BORN
     try:
-        sys.argv = arguments
         episodes = Episodes(**pickle.loads(order), marks=marks)  # from our parent process
         episodes.open()
     except BaseException:
