@@ -49,9 +49,11 @@ _MAX_EMPTY_ITERATIONS = 10
 _LOG = logging.getLogger("fastars")
 
 
-class NonFiniteReturnsError(RuntimeError):
+class NonFiniteReturnsError(RuntimeError, ValueError):
     """No pair had finite returns for 10 iterations, every episode of the first one failed, a pair had one that was not and
     `on_nonfinite="raise"`, or the step was not finite.
+
+    A ValueError too, for which rl_zoo3 gives up a set of hyperparameters, and not the search.
     """
 
 

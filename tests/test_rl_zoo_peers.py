@@ -5,7 +5,7 @@ import argparse
 import numpy as np
 import pytest
 
-from fastars import ARS
+from fastars import ARS, NonFiniteReturnsError
 
 
 @pytest.fixture
@@ -47,3 +47,20 @@ def test_rl_zoo_tunes_it(zoo):
     manager = zoo(optimize_hyperparameters=True, n_trials=1, n_evaluations=1, sampler="random", pruner="none", n_timesteps=500)
     manager.setup_experiment()
     manager.hyperparameters_optimization()
+
+
+def test_a_search_of_rl_zoo_goes_on_after_numbers_that_are_not_finite(zoo, monkeypatch, capsys):
+    learn, calls = ARS.learn, []
+
+    def failing_once(model, *args, **kwargs):
+        calls.append(model)
+        if len(calls) == 1:
+            raise NonFiniteReturnsError("the step is not finite")
+        return learn(model, *args, **kwargs)
+
+    monkeypatch.setattr(ARS, "learn", failing_once)
+    manager = zoo(optimize_hyperparameters=True, n_trials=2, n_evaluations=1, sampler="random", pruner="none", n_timesteps=500)
+    manager.setup_experiment()
+    manager.hyperparameters_optimization()
+    assert len(calls) == 2
+    assert "Number of finished trials:  2" in capsys.readouterr().out
