@@ -511,15 +511,15 @@ def _bare(env_id: str) -> str:
 
 def learning_compared_table(rows: list[Row]) -> str:
     """The policy that a run ends with: mean over seeds and its 95 % interval, ours and theirs."""
-    by_env: dict[str, dict[str, Row]] = {}
+    by_run: dict[tuple[str, int], dict[str, Row]] = {}
     for row in rows:
-        by_env.setdefault(row["env"], {})[row["side"]] = row
+        by_run.setdefault((row["env"], row["steps"]), {})[row["side"]] = row
     lines = []
-    for env_id, sides in by_env.items():
+    for (env_id, steps), sides in by_run.items():
         row, both = next(iter(sides.values())), [sides.get(side) for side in ("fastars", "sb3-contrib")]
         n_seeds = " / ".join(f"{side['seeds']}" if side else "0" for side in both)
         cells = [f"{side['mean']:,.1f} ({side['low']:,.1f} to {side['high']:,.1f})" if side else "-" for side in both]
-        lines.append([f"{env_id}, {row['settings']['policy']}", f"{row['steps']:,}", n_seeds, *cells])
+        lines.append([f"{env_id}, {row['settings']['policy']}", f"{steps:,}", n_seeds, *cells])
     head = ["env steps", "seeds", 'fastars, `preset="sb3"`', "stable-baselines3-contrib"]
     return markdown(["mean return of the last policy (95 % interval of the mean over seeds)", *head], lines)
 

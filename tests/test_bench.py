@@ -62,12 +62,10 @@ def test_compared_means_and_intervals_are_those_of_the_runs():
 
 
 def test_every_compared_run_is_there_once():
-    runs = [(run["env"], run["side"], run["seed"]) for run in rows_of("learning_compared")["runs"]]
+    runs = [(run["env"], run["steps"], run["side"], run["seed"]) for run in rows_of("learning_compared")["runs"]]
     assert len(runs) == len(set(runs))
-    assert {(env_id, "fastars", seed) for env_id in RUNS for seed in SEEDS} <= set(runs)
-    assert {(env_id, side) for env_id, side, _ in runs} == {
-        (env_id, side) for env_id in RUNS for side in ("fastars", "sb3-contrib")
-    }
+    assert {(env_id, steps, "fastars", seed) for env_id, steps in RUNS for seed in SEEDS} <= set(runs)
+    assert {env_id for env_id, _, side, _ in runs if side == "sb3-contrib"} == {env_id for env_id, _ in RUNS}
 
 
 def test_theirs_is_timed_as_it_runs_fastest():
