@@ -35,6 +35,7 @@ MAX_BYTES = 1 << 30  # of all members; far below the 4 GiB where zip needs its 6
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_MEMBERS = 256
 MAX_NAME_BYTES = 104
+MAX_MESSAGE = 600  # characters of an error about a file, which may have a megabyte of text
 MAX_DEPTH = 32  # of the manifest's JSON, and of an array's dimensions
 DTYPES = ("<f8", "<f4", "<i8", "<u8", "|b1")
 
@@ -91,6 +92,12 @@ def save(path: Any, manifest: Mapping[str, Any], arrays: Mapping[str, npt.ArrayL
         write_atomically(_path_with_suffix(Path(path)), parts)
 
 
+def brief(error: Any) -> str:
+    """What an error says, cut where it repeats too much of a file."""
+    text = str(error)
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]} ..."
+
+
 def name_of(path: Any) -> str:
     """A path as messages name it; of an open file, what it was opened as."""
     return str(getattr(path, "name", "the file")) if hasattr(path, "read") else os.fspath(path)
@@ -135,7 +142,7 @@ def _decoded(file: Any, name: str) -> tuple[dict[str, Any], dict[str, Array]]:
     try:
         return _decode(file)
     except ValueError as error:
-        raise CheckpointError(f"{name}: {error}") from error
+        raise CheckpointError(f"{name}: {brief(error)}") from error
 
 
 def _path_with_suffix(path: Path) -> Path:
@@ -288,7 +295,7 @@ def _parse_manifest(text: bytes) -> tuple[dict[str, Any], dict[str, dict[str, An
     if not isinstance(document, dict) or document.get("format") != _FORMAT or type(document.get("schema")) is not int:
         raise ValueError("its manifest was not written by fastars")
     if document["schema"] > SCHEMA:
-        raise ValueError(f"written by a newer fastars (schema {document['schema']}; this one reads {SCHEMA}): upgrade fastars")
+        raise ValueError(f"written by a newer fastars (schema {str(document['schema'])[:20]}; this one reads {SCHEMA}): upgrade fastars")
     entries, state = document.get("arrays"), document.get("state")
     if document["schema"] < 1 or not isinstance(state, dict) or not isinstance(entries, dict) or len(entries) >= MAX_MEMBERS:
         raise ValueError(f"its manifest lacks a dictionary of state, or one of fewer than {MAX_MEMBERS} arrays")

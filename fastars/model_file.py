@@ -18,6 +18,7 @@ import gymnasium
 import numpy as np
 
 from fastars import checkpoint
+from fastars._fields import check_arrays, check_config, check_counters, check_kwargs, check_run
 from fastars.checkpoint_folder import whole_beside
 from fastars.config import Config
 from fastars.envs import AS_COMPILED, CompiledEnv, UnsupportedEnvError, compiled_env, compiled_env_ids, make
@@ -38,6 +39,7 @@ _COUNTERS = (
     "worker_restarts",
     "_empty_iterations",
 )
+_STORED_COUNTERS = [name.strip("_") for name in ("observations", *_COUNTERS) if name != "penalized_pairs"]  # files of 0.1 lack this
 _CHANGEABLE = (
     "learning_rate",
     "delta_std",
@@ -138,12 +140,15 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any]) -> 
             raise TypeError(f"{name} can't be changed on loading; only {', '.join(_CHANGEABLE)} can")
     manifest, arrays = _read(path)
     with named(path):
-        arguments = _arguments(manifest, settings)
+        config = _config(manifest, settings)
+        check_counters(manifest["counters"], _STORED_COUNTERS)
+        check_arrays(arrays, config)
+        arguments = _arguments(manifest, config, settings)
     _refuse_other_policy(arguments, **of_policy)
     if env is not None:
         model = model_class(env=env, **arguments)
     else:
-        with _remade(path, manifest) as made:
+        with _remade(path, manifest) as made, contextlib.nullcontext() if settings else named(path):
             model = model_class(env=made, **arguments)
     with named(path):
         misfit = _misfit(model, arrays["filter_mean"].size, arrays["theta"].size)
@@ -171,8 +176,11 @@ def named(path: Any, what: str = "a model") -> Iterator[None]:
     """Whatever does not fit is the file's fault."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, gymnasium.error.Error) as error:
-        raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: not {what} of this version: {error}") from error
+    except checkpoint.CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError, gymnasium.error.Error) as error:
+        told = f"it lacks {error}" if isinstance(error, KeyError) else checkpoint.brief(error)
+        raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: not {what} of this version: {told}") from error
 
 
 @contextlib.contextmanager
@@ -186,7 +194,8 @@ def _remade(path: Any, manifest: Mapping[str, Any]) -> Iterator[Any]:
             try:
                 env = _made(env_id, kwargs) if python is None else _in_python(env_id, kwargs, python, manifest["config"])
             except Exception as error:  # of Gymnasium, of MuJoCo, of the file system
-                told = f"{checkpoint.name_of(path)}: its environment {env_id!r} can't be made: {error}"
+                named_env = checkpoint.brief(repr(env_id))
+                told = f"{checkpoint.name_of(path)}: its environment {named_env} can't be made: {checkpoint.brief(error)}"
                 raise checkpoint.CheckpointError(f"{told}; ARS.load(path, env=...) takes one that can") from error
             made.append(env)
             if isinstance(env, gymnasium.Env):
@@ -196,6 +205,7 @@ def _remade(path: Any, manifest: Mapping[str, Any]) -> Iterator[Any]:
 
 def _made(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env:
     """A compiled environment, made with the arguments in a file."""
+    check_kwargs(kwargs)
     if env_id not in compiled_env_ids():
         raise UnsupportedEnvError("as a compiled environment it is not registered here")
     env = make(env_id, **{name: tuple(value) if isinstance(value, list) else value for name, value in kwargs.items()})
@@ -230,11 +240,11 @@ def registered(env_id: Any, kwargs: Mapping[str, Any], max_steps: Any) -> Callab
     return partial(make, env_id, max_episode_steps=max_steps)
 
 
-def _arguments(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of the constructor that the file stands for, but for the environment."""
-    if manifest["algorithm"] != "ARS":
-        raise ValueError(f"algorithm is {manifest['algorithm']!r}")
+def _config(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
+    """The settings that the file stands for, some of them changed by `settings`."""
+    check_run(manifest)
     stored = dict(manifest["config"])
+    check_config(stored)
     for name in ("learning_rate", "delta_std"):
         if name in settings:
             stored[name] = settings[name]
@@ -246,7 +256,11 @@ def _arguments(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> dict
         stored["weighting_kwargs"] = {}
     elif stored["weighting"] == "custom":
         raise ValueError("its weighting is a function, which a file can't hold: give load() weighting=...")
-    config = Config.from_dict(stored)
+    return Config.from_dict(stored)
+
+
+def _arguments(manifest: Mapping[str, Any], config: Config, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of the constructor that the file stands for, but for the environment."""
     compiled = False if (manifest.get("python") or {}).get("reason") in AS_COMPILED else None
     of_run = {name: manifest[name] for name in ("backend", "preset", "stats_window_size") if name in manifest}
     return {**config.arguments(), **of_run, "compiled": compiled, **settings}
@@ -296,15 +310,10 @@ def _restore(model: Any, counters: Mapping[str, int], arrays: Mapping[str, np.nd
     """Put the state of a file into a new model, after checking it."""
 
     def array(name: str, like: np.ndarray) -> np.ndarray:
-        if arrays[name].shape != like.shape or arrays[name].dtype != np.float64:
-            raise ValueError(f"{name} must be float64 {like.shape}, got {arrays[name].dtype} {arrays[name].shape}")
-        if not np.isfinite(arrays[name]).all():
-            raise ValueError(f"{name} must be finite")
+        if arrays[name].shape != like.shape:
+            raise ValueError(f"{name} must have shape {like.shape}, got {arrays[name].shape}")
         return arrays[name]
 
-    for name, value in counters.items():
-        if type(value) is not int or not 0 <= value < 2**63:
-            raise ValueError(f"{name} must be an integer from 0 to 2**63 - 1, got {value!r}")
     model.policy.weights = array("theta", model.theta)
     model._slots = [array(f"optimizer_{k}", slot) for k, slot in enumerate(model._slots)]
     mean, m2 = array("filter_mean", model._moments[1]), array("filter_m2", model._moments[2])
