@@ -144,6 +144,11 @@ class Normalizer:
                 "normalize_observations=True, which normalises all entries of the observation"
             )
         self.vec_normalize = vec_normalize
+        if self.is_on and not all(np.isfinite(part).all() for part in vars(vec_normalize.obs_rms).values()):
+            raise ValueError(
+                "env has a VecNormalize whose obs_rms must be finite, which it is no longer after an observation that was not: got "
+                f"mean {vec_normalize.obs_rms.mean} and variance {vec_normalize.obs_rms.var}"
+            )
 
     @property
     def is_on(self) -> bool:

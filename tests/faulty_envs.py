@@ -106,6 +106,10 @@ def gives_nan_reward(result):
     return result[0], np.nan, *result[2:]
 
 
+def gives_huge_reward(result):
+    return result[0], 1.7e308, *result[2:]
+
+
 def gives_infinite_reward(result):
     return result[0], np.inf, *result[2:]
 

@@ -251,6 +251,7 @@ def faulty(spoil, **settings):
     return model
 
 
+@pytest.mark.promise(7)
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_pair_with_a_bad_return_is_dropped_and_counted(bad):
     def spoil(returns, call):
@@ -266,6 +267,7 @@ def test_pair_with_a_bad_return_is_dropped_and_counted(bad):
     assert np.isfinite(model.record["rollout/ep_rew_mean"])
 
 
+@pytest.mark.promise(7)
 def test_dropping_a_pair_is_running_without_it():
     """Its returns don't matter, whatever the other half was."""
 
@@ -280,6 +282,7 @@ def test_dropping_a_pair_is_running_without_it():
     assert np.array_equal(thetas[0], thetas[2])
 
 
+@pytest.mark.promise(7)
 def test_no_pair_left_skips_the_update_and_ten_in_a_row_raise():
     def spoil(returns, call):
         if call >= 2:
@@ -298,6 +301,7 @@ def test_no_pair_left_skips_the_update_and_ten_in_a_row_raise():
     assert model.dropped_pairs == 80
 
 
+@pytest.mark.promise(7)
 def test_on_nonfinite_raise_raises_and_changes_nothing():
     def spoil(returns, call):
         returns[0] = math.nan if call == 3 else returns[0]
@@ -312,6 +316,7 @@ def test_on_nonfinite_raise_raises_and_changes_nothing():
     assert model.iteration == 3
 
 
+@pytest.mark.promise(7)
 @pytest.mark.parametrize("backend", ["numba", "numpy"])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_penalized_returns_are_the_worst_of_the_iteration(bad, backend):
@@ -334,6 +339,7 @@ def test_penalized_returns_are_the_worst_of_the_iteration(bad, backend):
     assert model.record["gradient/norm"] == other.record["gradient/norm"]
 
 
+@pytest.mark.promise(7)
 def test_pairs_that_can_not_be_penalized_are_dropped(tmp_path):
     def spoil(returns, call):
         returns[0] = returns[2] = returns[3] = math.nan
@@ -354,6 +360,7 @@ def test_penalty_of_a_vector_reward_is_refused():
         ARS("LinearPolicy", "fastars/mo-mountaincar-v0", on_nonfinite="penalize")
 
 
+@pytest.mark.promise(19)
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 @pytest.mark.parametrize("n_delta", [1, 8])
 def test_equal_returns_leave_theta_unchanged(preset, n_delta):
@@ -368,6 +375,7 @@ def test_equal_returns_leave_theta_unchanged(preset, n_delta):
     assert model.dropped_pairs == 0
 
 
+@pytest.mark.promise(19)
 @pytest.mark.parametrize("scale", [1e300, 1e-300])
 def test_huge_and_tiny_rewards_keep_theta_finite(scale):
     def spoil(returns, call):
@@ -384,6 +392,7 @@ def test_huge_and_tiny_rewards_keep_theta_finite(scale):
     np.testing.assert_allclose(once.theta, plain.theta, rtol=1e-9)  # sigma_R takes the scale out
 
 
+@pytest.mark.promise(19)
 def test_one_direction_trains():
     model = small(n_delta=1).learn(3000)
     assert np.isfinite(model.theta).all()
@@ -671,6 +680,7 @@ def test_shaping_comes_after_the_selection():
         np.testing.assert_allclose(theta, 0.02 * weight / shaped.std() * DELTAS[9:], rtol=1e-6)
 
 
+@pytest.mark.promise(19)
 @pytest.mark.parametrize("kind", ["none", "centered_ranks", "sign"])
 def test_equal_returns_leave_theta_unchanged_however_they_are_shaped(kind):
     assert np.array_equal(golden(np.full((4, 2), 500.0), fitness_shaping=kind).theta, np.zeros(3))
@@ -706,6 +716,7 @@ def test_progress_counts_to_the_goal_of_a_continued_run():
     assert seen[1] == pytest.approx(1 - 1 / 11)
 
 
+@pytest.mark.promise(7)
 def test_step_that_is_not_finite_raises_and_changes_nothing():
     with pytest.raises(NonFiniteReturnsError, match="the step is not finite"):
         small(learning_rate=1e308, delta_std=1e-3).learn(30_000)

@@ -52,6 +52,7 @@ def test_merge_moments_in_two_parts_is_bit_equal_to_one(backend):
     np.testing.assert_array_equal(whole[1:], parts[1:])
 
 
+@pytest.mark.promise(8)
 @BACKENDS
 def test_merge_moments_passes_over_empty_and_nonfinite_rows(backend):
     episodes = moments_of(*[[[1.0], [3.0]]] * 5)

@@ -133,12 +133,14 @@ class Endless(faulty_envs.Line):
         return observation, reward, False, False, info
 
 
+@pytest.mark.promise(20)
 def test_an_episode_without_an_end_is_truncated_at_the_cap():
     rollouts = evaluated(environment(Endless, max_episode_steps=30))
     assert rollouts.lengths.tolist() == [30] * 12
     assert rollouts.status.tolist() == [TRUNCATED] * 12
 
 
+@pytest.mark.promise(20)
 def test_the_last_step_within_the_cap_still_terminates():
     length = faulty_envs.N_STEPS - 2
     rollouts = evaluated(environment(faulty_envs.Line, max_episode_steps=length))
@@ -368,6 +370,7 @@ def vector(env_id, n, mode=AutoresetMode.NEXT_STEP, kind=SyncVectorEnv):
     return kind([make] * n, autoreset_mode=mode)
 
 
+@pytest.mark.promise(20)
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Blackjack-v1", "FrozenLake-v1", BadStart, wrapped_pendulum])
 def test_every_autoreset_mode_gives_the_episodes_of_single_environments(env_id, mode):
@@ -379,6 +382,7 @@ def test_every_autoreset_mode_gives_the_episodes_of_single_environments(env_id, 
         given.close()
 
 
+@pytest.mark.promise(8)
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 @pytest.mark.parametrize("fault", ["nan_observation", "infinite_reward"])
 def test_bad_numbers_in_a_vector_environment(fault, mode):
@@ -389,6 +393,7 @@ def test_bad_numbers_in_a_vector_environment(fault, mode):
     same(evaluated(environment(given), n=5), single)
 
 
+@pytest.mark.promise(20)
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 def test_the_cap_holds_in_vector_environments(mode):
     single = evaluated(environment(Endless, max_episode_steps=7), n=5)

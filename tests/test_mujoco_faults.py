@@ -74,6 +74,7 @@ def test_fatal_error_is_the_one_of_mujocos_own_bindings(cramped_hopper):
     assert str(theirs).split("\n")[0] in str(ours.value)
 
 
+@pytest.mark.promise(9)
 def test_fatal_error_leaves_model_and_process_usable(cramped_hopper):
     model = ARS("LinearPolicy", cramped_hopper, n_delta=4, seed=0)
     for _ in range(3):
@@ -106,6 +107,7 @@ def test_fatal_errors_on_all_threads_at_once(cramped_hopper):
     assert resident_bytes() - before < 20 << 20
 
 
+@pytest.mark.promise(8)
 def test_instability_is_a_status_and_counted(wild_pendulum, capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rollouts = evaluate_candidates(wild_pendulum, weights_for(wild_pendulum, 6), range(6))

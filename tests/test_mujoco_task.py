@@ -469,6 +469,7 @@ def observe_partly(constants, sim, observation):
         observation[1] = sim.qvel[0]
 
 
+@pytest.mark.promise(7)
 def test_reward_that_is_nan_ends_the_episode_and_drops_the_pair():
     task = point(reward=reward_nan)
     rollouts = evaluate_candidates(task, np.zeros((3, 2)), [0, 1, 2])
@@ -485,6 +486,7 @@ def test_reward_that_is_nan_ends_the_episode_and_drops_the_pair():
         model.learn(1000)
 
 
+@pytest.mark.promise(7)
 @pytest.mark.parametrize(
     "change", [{"reward": reward_nan_on_the_right}, {"observe": observe_partly}], ids=["reward", "observation"]
 )
@@ -505,6 +507,31 @@ def test_some_nan_are_counted_alike_by_kernels_and_twin(change):
         ARS("LinearPolicy", task, n_delta=8, seed=1, on_nonfinite="raise").learn(1)
 
 
+def observe_badly(constants, sim, observation):
+    observation[0] = x = sim.qpos[0]
+    observation[1] = math.nan if x > 0.018 else -1e300 if x > 0.015 else 1.0
+
+
+@pytest.mark.promise(8)
+def test_bad_observations_are_not_in_the_filter(tally):
+    """In the kernels, in the twin and in Python: a NaN ends its episode, the filter learns nothing of one with 1e300 in it."""
+    task, n, found = point(observe=observe_badly, reset_noise_scale=0.02), tally.of(fast=3, full=50), []
+    for env, way in ((task, {}), (task, {"backend": "numpy"}), (task.make(), {"compiled": False})):
+        model = ARS("LinearPolicy", env, n_delta=8, seed=1, variant="V2", **way)
+        for _ in range(n):
+            model.learn(1, reset_num_timesteps=False)
+        count, mean, m2 = model._moments
+        assert 0 < count < model.num_timesteps < 16 * 20 * n
+        assert (mean[1], m2[1]) == (1.0, 0.0)
+        assert 0 < model.dropped_pairs < 8 * n
+        assert all(np.isfinite(part).all() for part in (m2, *model.policy.filter[:2], model.theta))
+        found.append((count, model.num_timesteps, model.dropped_pairs))
+    assert found[0] == found[1] == found[2]
+    tally("pairs dropped in MuJoCo where an observation was NaN", 3 * found[0][2], of=3 * found[1][2])
+    tally("steps in MuJoCo kept out of the filter where one was 1e300", 3 * (found[0][1] - found[0][0]))
+
+
+@pytest.mark.promise(8)
 def test_unstable_physics_end_the_episode_in_both(tmp_path, monkeypatch, capfd):
     """In the kernels it has a status of its own; in Gymnasium its reward is NaN and MuJoCo's words are in `info`."""
     monkeypatch.chdir(tmp_path)

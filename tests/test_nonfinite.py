@@ -293,6 +293,27 @@ def test_huge_observations_are_not_in_the_filter(tally):
     tally("episodes with an observation of 1e300 passed over", n, of=n)
 
 
+@pytest.mark.promise(8)
+@pytest.mark.parametrize("fault", ["huge_observation", "nan_observation", "nan_reward", "huge_reward"])
+def test_bad_numbers_of_one_of_several_environments(fault, tally):
+    """The other one is as it is; where a weighted return is not finite, the pair is dropped."""
+    n_iterations = tally.of(fast=3, full=100)
+    bad = faulty_envs.make(getattr(faulty_envs, f"gives_{fault}"), n_bad=1 << 31)
+    model = ARS("LinearPolicy", [bad, faulty_envs.Line], seed=SEED, n_delta=8, variant="V2", preference=[2.0, 1.0])
+    model.sampler = Watched(model.sampler)
+    iterate(model, n_iterations)
+    seeds = [reference.episode_seeds(np.uint64(SEED), i, 8, 1, False)[:, :, 0] for i in range(n_iterations)]
+    is_bad = np.array(seeds) < 1 << 31
+    assert 0 < is_bad.sum() < is_bad.size
+    assert model.dropped_pairs == (0 if fault == "huge_observation" else is_bad.any(axis=2).sum())
+    lengths = 2 * (faulty_envs.N_STEPS - np.array(seeds) % 3)
+    assert (model._moments[0] == lengths[~is_bad].sum()) == (fault == "huge_observation")
+    assert (np.abs(model._moments[1]) < 10.0).all()
+    assert all(np.isfinite(part).all() for part in (*model.policy.filter[:2], model.theta))
+    assert model.theta.any()
+    tally(f"episodes of several environments with a {fault.replace('_', ' ')}", int(is_bad.sum()), of=int(is_bad.sum()))
+
+
 def test_what_is_too_large_for_the_space_is_infinite():
     """As in a space of float32."""
     model = ARS("LinearPolicy", faulty_envs.HugeForItsSpace, seed=SEED, n_delta=2, variant="V2")

@@ -166,6 +166,7 @@ def test_an_unknown_id_is_an_error_with_near_names():
 # --- Time limits
 
 
+@pytest.mark.promise(20)
 def test_an_environment_without_a_time_limit_gets_a_cap():
     class Endless(broken_envs.Walk):
         def step(self, action):
@@ -178,6 +179,7 @@ def test_an_environment_without_a_time_limit_gets_a_cap():
     assert capped.evaluate(2).lengths.tolist() == [7, 7]
 
 
+@pytest.mark.promise(20)
 @pytest.mark.parametrize("compiled", [True, False])
 def test_the_cap_shortens_any_episode(compiled):
     model = ARS("LinearPolicy", "Pendulum-v1", max_episode_steps=9, compiled=compiled, seed=0)
@@ -363,6 +365,7 @@ def test_the_same_traceback_is_shown_once(caplog):
     assert "ArithmeticError: as always (as before)" in messages[-1]
 
 
+@pytest.mark.promise(9)
 def test_an_environment_that_always_fails_is_an_error_at_once(caplog):
     with pytest.raises(NonFiniteReturnsError, match="failed in every episode of the first iteration"):
         ARS("LinearPolicy", broken_envs.AlwaysRaises, n_delta=2, seed=0).learn(1)

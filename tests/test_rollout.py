@@ -177,6 +177,7 @@ def run_odd(env, max_steps=40, policy=LinearPolicy()):  # noqa: B008
     return out
 
 
+@pytest.mark.promise(8)
 @LANES_AND_ALONE
 @pytest.mark.parametrize("kind", [1.0, 2.0, 3.0])
 def test_non_finite_observation_ends_the_episode_before_it_is_acted_on(kind, policy):
@@ -189,6 +190,7 @@ def test_non_finite_observation_ends_the_episode_before_it_is_acted_on(kind, pol
     assert np.isfinite(out.moments.m2).all()
 
 
+@pytest.mark.promise(7)
 @LANES_AND_ALONE
 @pytest.mark.parametrize("kind", [4.0, 5.0])
 def test_non_finite_reward_ends_the_episode(kind, policy):

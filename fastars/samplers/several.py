@@ -106,6 +106,7 @@ class _Named:
         self._listener.on_failure(failure._replace(text=f"in the task {self._name!r}: {failure.text}"))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _together(parts: Sequence[Rollouts], reward_weights: FloatArray) -> Rollouts:
     """The episodes of several environments as one of each together."""
     task_returns = np.stack([part.returns for part in parts], axis=1)
