@@ -24,6 +24,7 @@ from fastars.cli.report import print_environments, print_presets
 from fastars.cli.resume import Resume
 from fastars.cli.run_folder import in_use, next_run_folder, refuse_used_folder
 from fastars.cli.settings import Settings, option
+from fastars.cli.verify import Verify
 from fastars.cli.watch import Enjoy, Video
 from fastars.presets import timesteps
 
@@ -187,6 +188,7 @@ COMMANDS: dict[str, Any] = {
     "train": Train,
     "resume": Resume,
     "eval": Eval,
+    "verify": Verify,
     "enjoy": Enjoy,
     "video": Video,
     "plot": Plot,

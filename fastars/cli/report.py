@@ -61,7 +61,7 @@ def print_training(
     the environment.
     """
     out, config = console(), model.config
-    table = _table("policy", "after steps>", "return>", "std>", "min>", "max>", "episode length>")
+    table = empty_table("policy", "after steps>", "return>", "std>", "min>", "max>", "episode length>")
     for name, (policy, rollouts) in policies.items():
         table.add_row(name, f"{policy.num_timesteps:,}", *_summary(rollouts))
     top = f"the top {config.n_top} of " if config.n_top != config.n_delta else ""
@@ -115,7 +115,7 @@ def _tasks(model: ARS, policies: Mapping[str, tuple[ARS, Rollouts]]) -> dict[str
 def print_evaluation(env: str, seed: int, returns: Sequence[float], lengths: Sequence[int], source: str) -> None:
     """A row for each of the first ten episodes, and mean and deviation of all."""
     out, n = console(), len(returns)
-    table = _table("reset seed>", "return>", "episode length>")
+    table = empty_table("reset seed>", "return>", "episode length>")
     for i in range(min(n, 10)):
         table.add_row(str(seed + i), f"{returns[i]:.2f}", str(lengths[i]))
     if n > 10:
@@ -129,7 +129,7 @@ def print_evaluation(env: str, seed: int, returns: Sequence[float], lengths: Seq
 
 def print_environments(specs: Mapping[str, tuple[Any, Any, Any]], missing: str | None) -> None:
     """A row per environment: its spec, its observation and action space. Where these are None, `missing` says what to install."""
-    table = _table("environment", "observation", "action", "steps>", "solved at>")
+    table = empty_table("environment", "observation", "action", "steps>", "solved at>")
     for env_id, (spec, observation_space, action_space) in specs.items():
         threshold = "-" if spec.reward_threshold is None else f"{spec.reward_threshold:g}"
         table.add_row(env_id, _space(observation_space), _space(action_space), str(spec.max_episode_steps), threshold)
@@ -141,7 +141,7 @@ def print_environments(specs: Mapping[str, tuple[Any, Any, Any]], missing: str |
 
 def print_presets() -> None:
     """A row per environment: the settings of the preset "tuned", and what they reached where somebody measured it."""
-    table = _table("environment", "steps>", "best return>", "ARS", "top>", "step>", "noise>")
+    table = empty_table("environment", "steps>", "best return>", "ARS", "top>", "step>", "noise>")
     by_task = {presets.task_name(env_id): found for env_id, found in presets.results().items()}
     for name, suited in presets.environments("tuned").items():
         (row,) = suited.get("rows", [{}])
@@ -180,7 +180,7 @@ def _space(space: Any) -> str:
     return f"one in [{low:g}, {high:g}]" if math.isfinite(high - low) else "one number"
 
 
-def _table(*columns: str) -> Table:
+def empty_table(*columns: str) -> Table:
     """An empty table; `>` after the name of a column aligns it to the right."""
     from rich import box
     from rich.table import Table
