@@ -295,7 +295,9 @@ def _parse_manifest(text: bytes) -> tuple[dict[str, Any], dict[str, dict[str, An
     if not isinstance(document, dict) or document.get("format") != _FORMAT or type(document.get("schema")) is not int:
         raise ValueError("its manifest was not written by fastars")
     if document["schema"] > SCHEMA:
-        raise ValueError(f"written by a newer fastars (schema {str(document['schema'])[:20]}; this one reads {SCHEMA}): upgrade fastars")
+        raise ValueError(
+            f"written by a newer fastars (schema {str(document['schema'])[:20]}; this one reads {SCHEMA}): upgrade fastars"
+        )
     entries, state = document.get("arrays"), document.get("state")
     if document["schema"] < 1 or not isinstance(state, dict) or not isinstance(entries, dict) or len(entries) >= MAX_MEMBERS:
         raise ValueError(f"its manifest lacks a dictionary of state, or one of fewer than {MAX_MEMBERS} arrays")

@@ -1,6 +1,5 @@
 """Callbacks of fastars, and how calls are counted; those of stable-baselines3: test_sb3_peers.py."""
 
-import os
 import types
 
 import gymnasium
@@ -310,20 +309,6 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(progress, "need", need)
     with pytest.raises(ImportError, match=r"a progress bar needs rich\.progress: cli"):
         small().learn(300, progress_bar=True)
-
-
-def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
-    callback = CheckpointCallback(1, tmp_path)
-    model = small().learn(1, callback=callback)
-    (before,) = tmp_path.iterdir()
-
-    def full(*args):
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space left"):
-        model.learn(1, callback=callback, reset_num_timesteps=False)
-    assert [path.name for path in tmp_path.iterdir()] == [before.name]
 
 
 def test_converted_functions_stop_by_false_alone():

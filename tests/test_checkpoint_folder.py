@@ -1,7 +1,7 @@
 """The checkpoints in a folder: the newest whole one is found, old ones go, an error names a good one.
 
-Broken on purpose: sorted by name -> "the newest by number" red; damaged files taken -> "said and passed over", "told apart" red; the
-newest removed -> "a callback keeps the newest" red.
+Broken on purpose: sorted by name -> "the newest by number" red; damaged files taken -> "said and passed over", "told apart" red;
+the newest removed -> "a callback keeps the newest" red.
 """
 
 import pytest

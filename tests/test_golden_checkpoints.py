@@ -1,7 +1,7 @@
 """Checkpoints of every schema there ever was load, and their runs go on to the bits they went on to then.
 
-Broken on purpose: `num_updates` not restored -> the hash of filter_adam after three iterations is red; an array renamed in `save` and
-`load` -> every file is red.
+Broken on purpose: `num_updates` not restored -> the hash of filter_adam after three iterations is red; an array renamed in `save`
+and `load` -> every file is red.
 """
 
 import hashlib

@@ -14,7 +14,20 @@ import fastars
 PACKAGE = Path(fastars.__file__).parent
 
 # Calls by the last names of what is called. `literal_eval` reads literals only, and is no `eval`.
-RUNS = {"eval", "exec", "execfile", "compile", "__import__", "import_module", "system", "popen", "Popen", "spawn", "execv", "execve"}
+RUNS = {
+    "eval",
+    "exec",
+    "execfile",
+    "compile",
+    "__import__",
+    "import_module",
+    "system",
+    "popen",
+    "Popen",
+    "spawn",
+    "execv",
+    "execve",
+}
 RUNS |= {"Unpickler", "run_path", "run_module", "spec_from_file_location", "CDLL", "LoadLibrary", "dlopen", "entry_points"}
 UNPICKLES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "yaml", "torch", "pandas"}
 LOADS = {"load", "loads", "full_load", "unsafe_load", "load_all", "read_pickle", "open"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -184,3 +186,12 @@ class EventCallback(BaseCallback):
 def goes_on(answer: Any) -> bool:
     """Whether training goes on after what a callback returned: False stops it, also NumPy's, which comparing means gives."""
     return not isinstance(answer, (bool, np.bool_)) or bool(answer)
+
+
+@contextlib.contextmanager
+def saving(what: str) -> Iterator[None]:
+    """While a file is written. A disk that is full or fails loses the file, never the run, and is warned of every time."""
+    try:
+        yield
+    except OSError as error:
+        warnings.warn(f"{what} could not be saved, training goes on: {error}", RuntimeWarning, stacklevel=3)

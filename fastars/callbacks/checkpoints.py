@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fastars.callbacks.base import BaseCallback
+from fastars.callbacks.base import BaseCallback, saving
 from fastars.checkpoint_folder import keep_newest
 from fastars.samplers.compiled import at_least_one
 
@@ -13,9 +13,10 @@ from fastars.samplers.compiled import at_least_one
 class CheckpointCallback(BaseCallback):
     """Saves the model every `save_freq` steps, as `<save_path>/<name_prefix>_<steps>_steps.zip`.
 
-    Each file is whole: one that a crash or a full disk interrupts is not there. `fastars.latest_checkpoint(save_path)` finds the
-    newest. `save_vecnormalize` also saves the `VecNormalize` around the environment, `save_replay_buffer` is without effect. With
-    `keep_checkpoints`, only so many are kept, the newest; the best policy is `EvalCallback`'s to keep.
+    Each file is whole: one that a crash or a full disk interrupts is not there; a full disk is warned of, and training goes on.
+    `fastars.latest_checkpoint(save_path)` finds the newest file. `save_vecnormalize` also saves the `VecNormalize` around the
+    environment, `save_replay_buffer` is without effect. With `keep_checkpoints`, only so many are kept, the newest; the best policy is
+    `EvalCallback`'s to keep.
     """
 
     def __init__(
@@ -40,16 +41,21 @@ class CheckpointCallback(BaseCallback):
     def _on_step(self) -> bool:
         if self.n_calls % self.save_freq == 0:
             path = self.save_path / f"{self.name_prefix}_{self.num_timesteps}_steps.zip"
-            self.model.save(path)
-            normalizer = self.model.get_vec_normalize_env()
-            if self.save_vecnormalize and normalizer is not None:
-                normalizer.save(str(self._normalizer_file(self.num_timesteps)))
-            if self.verbose:
-                print(f"Saved the model to {path}")
-            if self.keep_checkpoints is not None:
-                for steps in keep_newest(self.save_path, self.keep_checkpoints, self.name_prefix):
-                    self._normalizer_file(steps).unlink(missing_ok=True)
+            with saving(f"checkpoint {path}"):
+                self._save(path)
         return True
+
+    def _save(self, path: Path) -> None:
+        """Write the checkpoint, then remove those that are too old."""
+        self.model.save(path)
+        normalizer = self.model.get_vec_normalize_env()
+        if self.save_vecnormalize and normalizer is not None:
+            normalizer.save(str(self._normalizer_file(self.num_timesteps)))
+        if self.verbose:
+            print(f"Saved the model to {path}")
+        if self.keep_checkpoints is not None:
+            for steps in keep_newest(self.save_path, self.keep_checkpoints, self.name_prefix):
+                self._normalizer_file(steps).unlink(missing_ok=True)
 
     def _normalizer_file(self, steps: int) -> Path:
         return self.save_path / f"{self.name_prefix}_vecnormalize_{steps}_steps.pkl"

@@ -12,7 +12,7 @@ import numpy as np
 from fastars._atomic import save_arrays
 from fastars._rng import STREAM_EVALUATION
 from fastars._structs import FloatArray
-from fastars.callbacks.base import EventCallback, goes_on
+from fastars.callbacks.base import EventCallback, goes_on, saving
 from fastars.envs import environment
 from fastars.samplers import make_sampler
 from fastars.samplers.compiled import at_least_one
@@ -92,7 +92,9 @@ class EvalCallback(EventCallback):
         if is_best:
             self.best_mean_reward = self.last_mean_reward
             if self.best_model_save_path is not None:
-                self.model.save(self.best_model_save_path / "best_model.zip")
+                path = self.best_model_save_path / "best_model.zip"
+                with saving(f"the best model {path}"):
+                    self.model.save(path)
             called.insert(0, self.callback_on_new_best)
         return all(goes_on(callback.on_step()) for callback in called if callback is not None)
 
@@ -103,12 +105,13 @@ class EvalCallback(EventCallback):
         self.evaluations_results.append(returns.tolist())
         self.evaluations_length.append(lengths.tolist())
         if self.log_path is not None:
-            save_arrays(
-                self.log_path,
-                timesteps=self.evaluations_timesteps,
-                results=self.evaluations_results,
-                ep_lengths=self.evaluations_length,
-            )
+            with saving(f"evaluations {self.log_path}"):
+                save_arrays(
+                    self.log_path,
+                    timesteps=self.evaluations_timesteps,
+                    results=self.evaluations_results,
+                    ep_lengths=self.evaluations_length,
+                )
         self.logger.record("eval/mean_reward", self.last_mean_reward)
         self.logger.record("eval/mean_ep_length", float(lengths.mean()))
         self._write_row()
