@@ -16,6 +16,7 @@ from bench.machine import THREADS, take_two_cpus
 HERE, VECTOR, WORKERS = "one environment", "4 environments", f"{THREADS} workers"
 VECTOR_WORKERS = f"{THREADS} workers of 4 environments"
 MODES = (HERE, VECTOR, WORKERS, VECTOR_WORKERS)
+HOMES_OF_ASYNC_EVAL = {"fastars": "fastars", "sb3_contrib": "sb3_contrib.common.vec_env"}
 BUSY = "bench.drop_in:Busy-v0"
 BUSY_SECONDS = 20e-6
 
@@ -44,8 +45,8 @@ gymnasium.register("Busy-v0", entry_point="bench.drop_in:Busy", max_episode_step
 def script(package, env_id, mode, n_delta, n_eval_episodes, seed, workers=None):
     """What a user's script does before `learn`: a model, the keywords of `learn`, and how many environments are side by side.
 
-    All of it is as stable-baselines3-contrib documents it, and the same for either package; `AsyncEval` stays theirs. Workers that
-    run already may be given.
+    All of it is as stable-baselines3-contrib documents it, and the same for either package, which `ARS` and `AsyncEval` come from.
+    Workers that run already may be given.
     """
     ARS = importlib.import_module(package).ARS
     env, n_envs = env_id, 1
@@ -57,9 +58,9 @@ def script(package, env_id, mode, n_delta, n_eval_episodes, seed, workers=None):
     if mode not in (WORKERS, VECTOR_WORKERS):
         return model, {}, n_envs
     if workers is None:
-        from sb3_contrib.common.vec_env import AsyncEval
         from stable_baselines3.common.env_util import make_vec_env
 
+        AsyncEval = importlib.import_module(HOMES_OF_ASYNC_EVAL[package]).AsyncEval
         each = functools.partial(make_vec_env, env_id, n_envs=4 if mode == VECTOR_WORKERS else 1)
         workers = AsyncEval([each] * THREADS, model.policy, n_eval_episodes=n_eval_episodes)
     workers.seed(seed)  # waits for them

@@ -464,6 +464,10 @@ def drop_in_table(rows: list[Row]) -> str:
         cells = [row["mode"], rate(theirs), rate(ours), _aimed(ours / theirs, row["aim"]), ratio(later / later_of_theirs)]
         lines.append([_script(row), *cells])
     head = ["theirs is fastest with", "theirs", "fastars", "times as fast", "after the first iteration"]
+    if any("starts" in row for row in by_kind["learn"]):
+        head.append("workers ready, theirs / fastars")
+        for line, row in zip(lines, by_kind["learn"], strict=True):
+            line.append(_starts(row))
     parts = [markdown(["`learn`, env steps/s (aim)", *head], sorted(lines))]
     rates = {row["env_id"]: row["steps_per_s"] for row in by_kind["bare"]}
     lines = [[_bare(env_id), rate(value), ratio(best[env_id] / value)] for env_id, value in rates.items()]
@@ -474,6 +478,11 @@ def drop_in_table(rows: list[Row]) -> str:
         head = [f"whole process, {row['env_id']}, {row['steps']:,} steps", "theirs", "fastars", "times as fast"]
         parts.append(markdown([*head, "fastars' first, which compiles"], [["one environment", *cells]]))
     return "\n\n".join(parts)
+
+
+def _starts(row: Row) -> str:
+    """Until model and workers are ready, of theirs and of fastars; nothing where there are no workers."""
+    return " / ".join(seconds(median(values)) for values in reversed(row.get("starts", {}).values()) if values)
 
 
 def drop_in_short_table(rows: list[Row]) -> str:

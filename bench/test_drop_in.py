@@ -1,8 +1,8 @@
-"""The same script with stable-baselines3-contrib and with fastars: only the import of ARS differs (`drop_in.py`).
+"""The same script with stable-baselines3-contrib and with fastars: only the imports of ARS and AsyncEval differ (`drop_in.py`).
 
 Theirs runs as it runs fastest: every way that it has is tried with one iteration, the fastest is timed against fastars in turn. The
-time is that of `learn`, with kernels compiled before. Its first iteration is timed apart: fastars fills its noise table in it, and
-starts worker processes where there are some; theirs starts them earlier.
+time is that of `learn`, with kernels compiled before, and workers that are ready, as both packages start them before it; how long
+that takes is kept beside it. The first iteration is timed apart, in which fastars fills its noise table.
 """
 
 import multiprocessing
@@ -69,11 +69,12 @@ class Lasting:
 
 
 class Script:
-    """Runs of a script with one package; workers of theirs start once."""
+    """Runs of a script with one package; workers of theirs start once, those of fastars with each model."""
 
     def __init__(self, package, env_id, mode, n_delta, n_eval_episodes):
         self.arguments = package, env_id, mode, n_delta, n_eval_episodes
         self.workers = None
+        self.starts = []  # seconds until a model and its workers were ready
         self.runs = []
 
     def __enter__(self):
@@ -85,8 +86,11 @@ class Script:
 
     def first_iteration(self, seed):
         """A model after it, what its `learn` takes, the count that a step of its adds, seconds and environment steps."""
+        start = time.perf_counter()
         model, keywords, n_envs = script(*self.arguments, seed=seed, workers=self.workers)
         if keywords and self.workers is None:
+            self.starts.append(time.perf_counter() - start)
+        if keywords and self.workers is None and self.arguments[0] == "sb3_contrib":
             self.workers = keywords["async_eval"] = Lasting(keywords["async_eval"])
         one_torch_thread()
         # Theirs counts a step of each of its environments whenever one of them takes a step: n_envs times what it did.
@@ -170,4 +174,10 @@ def test_same_script(case, record, quick):
         for seed in range(1 if quick else ROUNDS):
             for each in scripts.values():
                 each.run(seed, case.steps)
-    record(kind="learn", **case._asdict(), mode=best, trials=trials, runs={side: each.runs for side, each in scripts.items()})
+    record(
+        kind="learn",
+        **case._asdict(),
+        mode=best,
+        trials=trials,
+        **{name: {side: getattr(each, name) for side, each in scripts.items()} for name in ("runs", "starts")},
+    )

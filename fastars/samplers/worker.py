@@ -40,7 +40,7 @@ def main(connection_fd: int, notes_fd: int, order_fd: int) -> None:
     connection = Connection(connection_fd)
     with contextlib.suppress(EOFError, OSError):  # the other end was closed
         if (episodes := _prepare(connection, order_fd, marks)) is not None:
-            _serve(connection, episodes)
+            _serve(connection, episodes, marks)
 
 
 def _prepare(connection: Connection, order_fd: int, marks: Any) -> Episodes | None:
@@ -57,22 +57,22 @@ def _prepare(connection: Connection, order_fd: int, marks: Any) -> Episodes | No
     return episodes
 
 
-def _serve(connection: Connection, episodes: Episodes) -> None:
+def _serve(connection: Connection, episodes: Episodes, marks: Any) -> None:
     """Run batches until the connection is closed; then close the environments."""
     try:
         connection.send(("ready", None))
         while True:
-            _work(connection, episodes)
+            _work(connection, episodes, marks)
     finally:
         episodes.close()
 
 
-def _work(connection: Connection, episodes: Episodes) -> None:
-    """Run a batch, and send its results, with the time they took."""
+def _work(connection: Connection, episodes: Episodes, marks: Any) -> None:
+    """Run a batch, and send its results, with the time they took, and the last mark."""
     batch = connection.recv()
     start = time.perf_counter()
     out = episodes.run(batch, lambda *failure: connection.send(("failed", failure)))
-    connection.send(("done", (out, time.perf_counter() - start)))
+    connection.send(("done", (out, time.perf_counter() - start, marks[0])))
 
 
 def _end_with_parent() -> None:

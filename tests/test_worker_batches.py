@@ -1,0 +1,105 @@
+"""Batches of episodes that a worker process has before it needs them: the same results, the same episode to blame.
+
+Broken on purpose: a lost worker's later batch is forgotten, the mark of a batch is that at which the next one was given, batches as
+large as you like are given ahead -> each a test red.
+"""
+
+import os
+
+import faulty_envs
+import numpy as np
+import pytest
+
+from fastars._structs import FAILED, LinearPolicy, identity_filter
+from fastars.envs import environment
+from fastars.samplers import pool
+from fastars.samplers.gym import GymSampler
+
+N = 24  # episodes; the seed of each is its index
+WEIGHTS = np.random.default_rng(0).normal(size=(N, 2))
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="worker processes need POSIX")
+
+
+def evaluated(sampler):
+    return sampler.evaluate(WEIGHTS, identity_filter(2), np.arange(N, dtype=np.uint64), True)
+
+
+def same(ours, theirs, but=()):
+    """Whether all episodes gave the same, except for some."""
+    good = np.setdiff1d(np.arange(N), but)
+    for a, b in zip((*ours[:3], *ours.moments), (*theirs[:3], *theirs.moments), strict=True):
+        np.testing.assert_array_equal(a[good], b[good])
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """Whether a worker was busy, for each batch that one was given."""
+    seen = []
+    give = pool._Worker.give
+
+    def watched(worker, episodes, batch):
+        seen.append(bool(worker.episodes))
+        assert not worker.later
+        give(worker, episodes, batch)
+
+    monkeypatch.setattr(pool._Worker, "give", watched)
+    return seen
+
+
+@pytest.fixture
+def sampler_of():
+    made = []
+
+    def make(env, n_workers=2):
+        env = environment(env, compiled=False)
+        made.append(GymSampler(env, env.task(LinearPolicy()), n_workers, envs_per_worker=1))
+        made[-1].failures = []
+        made[-1].on_failure = made[-1].failures.append
+        return made[-1]
+
+    yield make
+    for sampler in made:
+        sampler.close()
+
+
+def test_a_worker_has_its_next_episodes_before_it_needs_them(sampler_of, given):
+    expected, sampler = evaluated(sampler_of(faulty_envs.Line, 1)), sampler_of(faulty_envs.Line)
+    same(evaluated(sampler), expected)
+    assert any(given)
+
+
+def test_what_a_connection_may_not_hold_waits_for_its_reader(sampler_of, given, monkeypatch):
+    monkeypatch.setattr(pool, "_AHEAD_BYTES", 40)  # the filter and the weights of an episode take more
+    expected, sampler = evaluated(sampler_of(faulty_envs.Line, 1)), sampler_of(faulty_envs.Line)
+    same(evaluated(sampler), expected)
+    assert given
+    assert not any(given)
+
+
+class Crashes(faulty_envs.Line):
+    """Ends its process in the episodes of some seeds."""
+
+    def step(self, action):
+        if self.seed in (7, 18):
+            os._exit(3)
+        return super().step(action)
+
+
+class CrashesAtOnce(faulty_envs.Line):
+    """Ends its process before the episodes of some seeds begin: before anybody has heard that the batch before is done."""
+
+    def reset(self, *, seed=None, options=None):
+        if seed in (7, 18):
+            os._exit(3)
+        return super().reset(seed=seed, options=options)
+
+
+@pytest.mark.parametrize("env", [Crashes, CrashesAtOnce])
+def test_only_the_episode_that_ended_its_process_is_to_blame(env, sampler_of, given):
+    expected, sampler = evaluated(sampler_of(faulty_envs.Line, 1)), sampler_of(env)
+    rollouts = evaluated(sampler)
+    assert any(given)
+    assert sorted((failure.episode, failure.attempt) for failure in sampler.failures) == [(7, 1), (7, 2), (18, 1), (18, 2)]
+    assert np.flatnonzero(rollouts.status == FAILED).tolist() == [7, 18]
+    same(rollouts, expected, but=(7, 18))
+    assert sampler.n_restarts == 4
