@@ -100,14 +100,17 @@ LANES_SCRIPT = """
 """
 
 
-def test_lane_width_does_not_change_theta(tmp_path):
+@pytest.mark.promise(14)
+def test_lane_width_does_not_change_theta(tmp_path, tally):
     hashes = set()
-    for width in ("8", "64", "128"):
+    widths = tally.of(fast=("8", "64", "128"), full=("8", "16", "32", "64", "128", "256"))
+    for width in widths:
         environment = {**os.environ, "FASTARS_CACHE_DIR": str(tmp_path / width)}
         command = [sys.executable, "-c", textwrap.dedent(LANES_SCRIPT), width]
         hashes.add(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
     assert len(hashes) == 1
     assert len(hashes.pop()) == 65
+    tally("widths of SIMD lanes with one hash", len(widths), of=len(widths))
 
 
 def test_moments_are_those_of_the_observations_acted_on():
