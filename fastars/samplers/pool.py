@@ -181,7 +181,7 @@ class Pool:
             As `run` does.
         """
         self._refuse_forks()
-        self._losses = 0
+        self._losses = self._n_late = 0
         with self._unharmed():
             while sum(worker.is_ready for worker in self._workers) < self.n_workers:
                 self._start(self.n_workers)
