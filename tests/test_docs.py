@@ -178,6 +178,6 @@ def test_extras_that_are_named_are_there(page):
 
 def test_every_test_that_a_promise_names_is_there():
     tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
-    named = re.findall(r"`(test_\w+)`", (DOCS / "reliability.md").read_text(encoding="utf-8"))
+    named = re.findall(r"`(test_\w+)`", (DOCS / "promises.md").read_text(encoding="utf-8"))
     assert len(named) > 20
     assert [name for name in named if f"def {name}(" not in tests] == []
