@@ -263,8 +263,9 @@ SAVER = """if True:
 
 
 @posix
-def test_kill_during_a_save_leaves_the_newest_whole_file(tmp_path):
-    n_kills, generator, step, n_strays = 10, random.Random(0), 0, 0
+@pytest.mark.promise(1)
+def test_kill_during_a_save_leaves_the_newest_whole_file(tmp_path, tally):
+    n_kills, generator, step, n_strays = tally.of(10, 50), random.Random(0), 0, 0
     for _ in range(n_kills):
         with subprocess.Popen(
             [sys.executable, "-c", SAVER, tmp_path, str(step)], stdout=subprocess.PIPE, cwd=Path(checkpoint.__file__).parents[1]
@@ -281,7 +282,9 @@ def test_kill_during_a_save_leaves_the_newest_whole_file(tmp_path):
         n_strays += len(files(tmp_path)) - 1
         sweep_temporaries(tmp_path)
         assert files(tmp_path) == ["a.zip"]
-    print(f"kill -9: {n_kills} during {step} saves, {n_strays} temporary files left and swept, 0 unreadable")
+    assert n_strays > 0  # a kill fell into the writing of a file
+    tally("kill -9 while files are written: newest whole one there", n_kills, of=n_kills)
+    tally("kill -9 while files are written: temporary files left, and swept", n_strays)
 
 
 def test_sweep_spares_a_file_that_is_being_written(tmp_path, monkeypatch):

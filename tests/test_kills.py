@@ -269,7 +269,7 @@ def test_a_run_of_the_command_on_a_full_disk_goes_on_and_says_so(tmp_path, tally
         for name in ("model.zip", "best_model.zip"):
             assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
         progress = (tmp_path / "run" / "progress.csv").read_bytes()
-        assert (tmp_path / "whole" / "progress.csv").read_bytes().count(b"\\n") > progress.count(b"\\n") > 10
-        assert progress.endswith(b"\\n")
+        assert (tmp_path / "whole" / "progress.csv").read_bytes().count(b"\n") > progress.count(b"\n") > 10
+        assert progress.endswith(b"\n")
     assert not list((tmp_path / "run").glob(".fastars-*"))
     tally(f"files of at most {room:,} bytes: a run of the command that ends as it should", 1, of=1)
