@@ -24,7 +24,7 @@ from fastars import exchange, kernels, model_file, reference
 from fastars._floats import IeeeFloats
 from fastars._rng import STREAM_EVALUATION, STREAM_WEIGHTS
 from fastars._signals import HeldSignals
-from fastars._structs import FAILED, UNSTABLE, FloatArray, Rollouts, empty_rollouts
+from fastars._structs import FAILED, UNSTABLE, FloatArray, NoiseArray, Rollouts, empty_rollouts
 from fastars.callbacks import close, make_callback, step
 from fastars.config import Config, Schedule, make_config
 from fastars.diagnostics import Diagnosis, estimate_gradients
@@ -32,10 +32,11 @@ from fastars.envs import CompiledEnv, UnsupportedEnvError, environment
 from fastars.failures import FailureLog
 from fastars.logger import Logger
 from fastars.monitor import EpisodeWriter
+from fastars.noise_table import NoiseTable
 from fastars.objectives import Evidence, make_objectives, weighting_settings
 from fastars.policy import Policy, policy_settings, random_weights
 from fastars.samplers import make_sampler
-from fastars.samplers.compiled import at_least_one, for_blocks, seconds, seed_array
+from fastars.samplers.compiled import at_least_one, seconds, seed_array
 from fastars.samplers.cpus import available_cpus
 from fastars.samplers.reference import ReferenceSampler
 from fastars.surface import Surface
@@ -229,8 +230,7 @@ class ARS(Surface):
         self._noise_size = self.config.noise_size or max(_NOISE_SIZE, 64 * self.n_weights)
         if self._noise_size < self.n_weights:
             raise ValueError(f"noise_size must be at least the {self.n_weights} weights of the policy, got {self._noise_size}")
-        self._noise: np.ndarray | None = None
-        self._square_sums: FloatArray | None = None
+        self._noise: NoiseTable | None = None
         self._logger: Any = Logger(formats=("stdout",) if verbose else ())
         self._has_own_logger = False
         self.tensorboard_log = tensorboard_log
@@ -343,18 +343,13 @@ class ARS(Surface):
 
     @property
     def noise(self) -> np.ndarray:
-        """The noise table, float32, filled at its first use; its content depends on the seed alone."""
+        """The noise table, float32: all of it, of which a run fills what its directions need; it depends on the seed alone."""
+        return self._noise_table.whole()
+
+    @property
+    def _noise_table(self) -> NoiseTable:
         if self._noise is None:
-            block = kernels.NOISE_BLOCK
-            table = np.empty(self._noise_size, np.float32)
-            n_pieces = -(-len(table) // (16 * block))
-
-            def fill(piece: int) -> None:
-                first = 16 * piece
-                self._ops.fill_noise(np.uint64(self.seed), first, table[first * block : (first + 16) * block])
-
-            for_blocks(fill, n_pieces, self.n_threads)
-            self._noise = table
+            self._noise = NoiseTable(self._ops, self.seed, self._noise_size, self.n_threads)
         return self._noise
 
     # --- One iteration
@@ -513,7 +508,7 @@ class ARS(Surface):
         return indices, self._scheduled("delta_std")
 
     def _candidates(self, indices: np.ndarray, sigma: float) -> FloatArray:
-        return self._ops.perturb(self.theta, sigma, self.noise, indices)
+        return self._ops.perturb(self.theta, sigma, self._noise_table.at(indices, self.n_weights), indices)
 
     def _evaluate(self, candidates: FloatArray) -> Rollouts:
         """Roll out every candidate of this iteration."""
@@ -553,7 +548,8 @@ class ARS(Surface):
         if n_bad and config.on_nonfinite == "penalize":
             returns = ops.penalized_returns(returns, rollouts.status.reshape(shape))
             n_dropped = config.n_delta - int(np.count_nonzero(ops.finite_pairs(returns)))
-        gradient, selected, std, divisor = estimate_step(ops, config, returns, self.noise, indices, self.n_weights, self.n_threads)
+        noise = self._noise_table.at(indices, self.n_weights)
+        gradient, selected, std, divisor = estimate_step(ops, config, returns, noise, indices, self.n_weights, self.n_threads)
         slots, step, learning_rate = self._slots, 0.0 * gradient, 0.0
         if len(selected):
             learning_rate = self._scheduled("learning_rate")
@@ -563,7 +559,7 @@ class ARS(Surface):
             moments = ops.merge_moments(*moments, rollouts.moments)
             filter = filter_of(ops, config, moments)
         info = ops.info(self.theta, gradient, step)
-        rows, full_gradient, evidence = self._look(indices, sigma, rollouts, returns, selected)
+        rows, full_gradient, evidence = self._look(noise, indices, sigma, rollouts, returns, selected)
         theta = self.theta + step
         if not np.isfinite(theta).all():
             largest = float(np.max(np.abs(gradient)))
@@ -629,7 +625,7 @@ class ARS(Surface):
         return None if self.objectives is None else getattr(self.objectives, which)
 
     def _look(
-        self, indices: np.ndarray, sigma: float, rollouts: Rollouts, returns: FloatArray, selected: np.ndarray
+        self, noise: NoiseArray, indices: np.ndarray, sigma: float, rollouts: Rollouts, returns: FloatArray, selected: np.ndarray
     ) -> tuple[dict[str, float], FloatArray | None, Evidence | None]:
         """What all pairs say of the gradient, selected or not: (rows of the log, it, what the tasks' weights follow from)."""
         if sigma == 0.0 or (self.objectives is None and not self.config.diagnostics):
@@ -640,10 +636,8 @@ class ARS(Surface):
         tasks = returns[:, :, np.newaxis]
         if objectives is not None:
             tasks = rollouts.task_returns.reshape(n_delta, 2, -1, objectives.n_tasks).mean(axis=2)
-        if self._square_sums is None:
-            self._square_sums = self._ops.square_sums(self.noise)
-        noise = self.noise, self._square_sums
-        estimate = estimate_gradients(self._ops, tasks, *noise, indices, sigma, self.n_weights, self.n_threads)
+        sums = self._noise_table.square_sums(self.n_weights)
+        estimate = estimate_gradients(self._ops, tasks, noise, sums, indices, sigma, self.n_weights, self.n_threads)
         gradient = estimate.gradients[0] if objectives is None else objectives.weights @ estimate.gradients
         rows = diagnosis.rows(self._ops, estimate, gradient, returns, sigma, selected)
         rows |= diagnosis.spread_rows(self._ops, rollouts.returns.reshape(n_delta, 2, -1), rollouts.lengths.reshape(n_delta, 2, -1))

@@ -57,7 +57,6 @@ class Surface(Attributes):
     verbose: int
     record: dict[str, float | None]
     _noise: Any
-    _square_sums: Any
 
     # --- Environments
 
@@ -210,7 +209,7 @@ class Surface(Attributes):
         """Let all that is random from now on follow from `seed`; None changes nothing."""
         if seed is not None:
             self.config = dataclasses.replace(self.config, seed=operator.index(seed))
-            self._noise = self._square_sums = None
+            self._noise = None
 
     # --- The log
 

@@ -295,6 +295,7 @@ BETA = "exp, log and lgamma of two C libraries"
 CASES = [
     Case("fill_noise", _fill_noise),
     Case("noise_table", lambda size: (SEED, _noise_size(size))),
+    Case("noise_reach", lambda size: (_directions(size, 10, _N_DELTA[size])[1], 10, _N_NOISE[size])),
     Case("sample_indices", lambda size: (SEED, 12, _N_DELTA[size], _N_NOISE[size], 10)),
     Case("episode_seeds", lambda size: (SEED, 12, _N_DELTA[size], 3, size == "medium")),
     Case("noise_slices", _noise_slices),

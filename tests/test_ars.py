@@ -17,6 +17,7 @@ import fastars
 from fastars import ARS, NonFiniteReturnsError, evaluate_policy, kernels
 from fastars._structs import Rollouts
 from fastars.config import PRESETS, Config
+from fastars.noise_table import NoiseTable
 from fastars.update import filter_of
 
 
@@ -587,7 +588,8 @@ STEP = 0.02 * np.array([-0.3494816226644151, -0.33200754153119444, -0.3145334603
 def golden(returns=R, n_top=2, **settings):
     """A model of three weights after one step along directions 0 to 3 of the golden values."""
     model = ARS("LinearPolicy", "Pendulum-v1", n_delta=4, n_top=n_top, seed=0, **settings)
-    model._noise = DELTAS
+    model._noise = NoiseTable(kernels, 0, DELTAS.size)
+    model._noise.whole()[:] = DELTAS
     model._asked = (0, np.array([0, 3, 6, 9]), 0.05)
     model.tell(returns)
     return model

@@ -108,6 +108,16 @@ def test_normals_are_numpys():
     np.testing.assert_array_equal(draw_normals(generator(11), MANY), Generator(PCG64(SeedSequence(11))).standard_normal(MANY))
 
 
+@pytest.mark.parametrize("sizes", [(MANY,), (0, 1, 2, 997)], ids=str)
+def test_many_normals_are_those_of_one_after_the_other_as_float32(sizes):
+    rng, numpys = generator(11), PCG64(SeedSequence(11))
+    for size in sizes:
+        normals = np.empty(size, np.float32)
+        _rng.standard_normals(rng, normals)
+        np.testing.assert_array_equal(normals, Generator(numpys).standard_normal(size).astype(np.float32))
+        assert state_of(rng) == numpys.state["state"]
+
+
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="a million draws")
 def test_normals_reach_the_tail_of_the_ziggurat():
     """So that the test above has seen every branch: beyond 3.654 on both sides."""

@@ -28,7 +28,16 @@ from fastars.kernels.figures import Diagnostics, TaskDiagnostics, diagnostics, t
 from fastars.kernels.filter import filter_from_moments, merge_moments
 from fastars.kernels.gradients import debiased_gram, gradient_norms, gram
 from fastars.kernels.gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
-from fastars.kernels.noise import NOISE_BLOCK, episode_seeds, fill_noise, noise_slices, noise_table, perturb, sample_indices
+from fastars.kernels.noise import (
+    NOISE_BLOCK,
+    episode_seeds,
+    fill_noise,
+    noise_reach,
+    noise_slices,
+    noise_table,
+    perturb,
+    sample_indices,
+)
 from fastars.kernels.norms import Info, info, norm, norm_sq
 from fastars.kernels.policy import action_scores, batch_action_scores, fill_actions
 from fastars.kernels.quadratic import cagrad, dual_proj, mgda, upgrad
@@ -105,6 +114,7 @@ __all__ = [
     "merge_moments",
     "mgda",
     "nash_mtl",
+    "noise_reach",
     "noise_slices",
     "noise_table",
     "norm",

@@ -16,7 +16,7 @@ from fastars._rng import (
     multiply_high,
     next_uint64,
     seed_stream,
-    standard_normal,
+    standard_normals,
 )
 
 NOISE_BLOCK = 65536  # numbers per generator: seeding one costs as much as 40 of them
@@ -38,8 +38,7 @@ def fill_noise(seed, first_block, out):
     rng = np.zeros(4, np.uint64)
     for start in range(0, out.shape[0], NOISE_BLOCK):
         seed_stream(rng, np.uint64(seed), np.uint64(STREAM_NOISE), first_block + start // NOISE_BLOCK)
-        for k in range(start, min(start + NOISE_BLOCK, out.shape[0])):
-            out[k] = np.float32(standard_normal(rng))
+        standard_normals(rng, out[start : start + NOISE_BLOCK])
 
 
 @parallel
@@ -62,6 +61,57 @@ def noise_table(seed, size):
     for block in prange(-(-size // NOISE_BLOCK)):
         fill_noise(seed, block, table[block * NOISE_BLOCK : (block + 1) * NOISE_BLOCK])
     return table
+
+
+@kernel
+def noise_reach(indices, n_weights, n_noise):
+    """How far into each block of the noise table the directions reach.
+
+    Parameters
+    ----------
+    indices : ndarray of int64, shape (n,)
+        Where each direction starts, at most n_noise - n_weights.
+    n_weights : int
+        Numbers in a direction.
+    n_noise : int
+        Numbers in the table.
+
+    Returns
+    -------
+    ndarray of uint64, shape (n_blocks,)
+        Numbers from the beginning of each block to the last that a direction has there, 0 if none has.
+    """
+    reach = np.zeros(-(-n_noise // NOISE_BLOCK), np.uint64)
+    for begin in indices:
+        end = begin + n_weights
+        for block in range(begin // NOISE_BLOCK, (end - 1) // NOISE_BLOCK + 1):
+            reach[block] = max(reach[block], np.uint64(min(end - block * NOISE_BLOCK, NOISE_BLOCK)))
+    return reach
+
+
+@kernel
+def extend_noise(seed, block, n_numbers, generators, noise):
+    """Fill a block of the noise table up to a number, from where it was left.
+
+    Parameters
+    ----------
+    seed : uint64
+        Seed of the run.
+    block : int
+        Number of the block.
+    n_numbers : int
+        Numbers of the block that there are afterwards, not fewer than before.
+    generators : ndarray of uint64, shape (n_blocks, 5)
+        Read and written: of each block, the state of its generator and how many numbers it has drawn; zeros at first.
+    noise : ndarray of float32, shape (n_noise,)
+        Written: the table.
+    """
+    generator = generators[block]
+    if generator[4] == 0:
+        seed_stream(generator, np.uint64(seed), np.uint64(STREAM_NOISE), block)
+    start = block * NOISE_BLOCK
+    standard_normals(generator, noise[start + np.int64(generator[4]) : start + n_numbers])
+    generator[4] = n_numbers
 
 
 @kernel

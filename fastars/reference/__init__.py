@@ -10,7 +10,16 @@ from .figures import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from .filter import filter_from_moments, merge_moments
 from .gradients import debiased_gram, gradient_norms, gram
 from .gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
-from .noise import NOISE_BLOCK, episode_seeds, fill_noise, noise_slices, noise_table, perturb, sample_indices
+from .noise import (
+    NOISE_BLOCK,
+    episode_seeds,
+    fill_noise,
+    noise_reach,
+    noise_slices,
+    noise_table,
+    perturb,
+    sample_indices,
+)
 from .norms import Info, info, norm, norm_sq
 from .policy import action_scores, batch_action_scores, fill_actions
 from .quadratic import cagrad, dual_proj, mgda, upgrad
@@ -74,6 +83,7 @@ __all__ = [
     "merge_moments",
     "mgda",
     "nash_mtl",
+    "noise_reach",
     "noise_slices",
     "noise_table",
     "norm",

@@ -30,6 +30,23 @@ def noise_table(seed, size):
     return table
 
 
+def noise_reach(indices, n_weights, n_noise):
+    """How many numbers of each block of the table it takes to hold the directions: (n_blocks,) uint64."""
+    reach = np.zeros(-(-n_noise // NOISE_BLOCK), np.uint64)
+    for begin in indices.tolist():
+        for block in range(begin // NOISE_BLOCK, (begin + n_weights - 1) // NOISE_BLOCK + 1):
+            reach[block] = max(reach[block], min(begin + n_weights - block * NOISE_BLOCK, NOISE_BLOCK))
+    return reach
+
+
+def extend_noise(seed, block, n_numbers, generators, noise):
+    """Fill a block up to a number; `generators` (n_blocks, 5) has, per block, PCG64's state and how many numbers are drawn."""
+    bits, start = _bits(seed, STREAM_NOISE, block), block * NOISE_BLOCK
+    noise[start : start + n_numbers] = np.random.Generator(bits).standard_normal(n_numbers).astype(np.float32)
+    words = (bits.state["state"][name] >> shift & (1 << 64) - 1 for name in ("state", "inc") for shift in (64, 0))
+    generators[block] = np.array([*words, n_numbers], np.uint64)
+
+
 def sample_indices(seed, iteration, n_delta, n_noise, n_weights):
     """Where the iteration's directions start in the table: uniform in 0 .. n_noise - n_weights, by multiplication (Lemire 2019)."""
     words = _bits(seed, STREAM_INDICES, iteration).random_raw(n_delta)
