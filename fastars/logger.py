@@ -29,6 +29,7 @@ from fastars._extras import need
 
 DEBUG, INFO, WARN, ERROR = 10, 20, 30, 40
 _N_BINS = 30  # of a histogram
+_PLAIN = frozenset((float, int, str, bool, type(None)))
 _PICTURES = "stable_baselines3."  # whose logger wraps pictures, videos and the like
 
 
@@ -84,7 +85,7 @@ class Logger:
     def record(self, key: str, value: Any, exclude: str | tuple[str, ...] | None = None) -> None:
         """Put a value (float, int or str; NaN is one) into the row; `exclude` names kinds of output that leave it out."""
         self.name_to_value[key] = value.item() if isinstance(value, np.generic) else value
-        self.name_to_excluded[key] = (exclude,) if isinstance(exclude, str) else tuple(exclude or ())
+        self.name_to_excluded[key] = () if exclude is None else (exclude,) if isinstance(exclude, str) else tuple(exclude)
 
     def record_mean(self, key: str, value: float | None, exclude: str | tuple[str, ...] | None = None) -> None:
         """Put the mean of all values given for this key since the last row into the row; None is not counted."""
@@ -96,9 +97,10 @@ class Logger:
 
     def dump(self, step: int = 0) -> None:
         """Write the row to every output and start a new one; `step` is its number of environment steps."""
+        row = _Row(self.name_to_value)
         for index, output in enumerate(self.outputs):
             try:
-                output.write(self.name_to_value, self.name_to_excluded, step)
+                output.write(row, self.name_to_excluded, step)
             except OSError as error:
                 if index not in self._failed:
                     self._failed.add(index)
@@ -188,12 +190,29 @@ def _output(name: str, folder: Path | None, append: bool) -> Output:
     return _FILES[name](folder, append)
 
 
+class _Row(dict[str, Any]):
+    """A row that makes text of its numbers once, for all files: half of what a row takes."""
+
+    _texts: dict[str, str] | None = None
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What stands for the numbers, in CSV as in JSON, where NaN and infinity are null."""
+        if self._texts is None:
+            self._texts = {key: repr(value) for key, value in self.items() if type(value) in (float, int)}
+        return self._texts
+
+
+def _texts(key_values: dict[str, Any]) -> dict[str, str]:
+    return (key_values if isinstance(key_values, _Row) else _Row(key_values)).texts
+
+
 def _included(key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], name: str) -> dict[str, Any]:
     """The values that an output of text takes: not those that are left out by name, and no pictures."""
+    if any(key_excluded.values()):
+        key_values = {key: value for key, value in key_values.items() if name not in key_excluded.get(key, ())}
     return {
-        key: value
-        for key, value in key_values.items()
-        if name not in key_excluded.get(key, ()) and not type(value).__module__.startswith(_PICTURES)
+        key: value for key, value in key_values.items() if type(value) in _PLAIN or not type(value).__module__.startswith(_PICTURES)
     }
 
 
@@ -240,11 +259,16 @@ class _Json:
     def __init__(self, path: Path, append: bool) -> None:
         self._lines = Lines(path, append)
         self._encode = json.JSONEncoder(allow_nan=False, default=str).encode
+        self._names: dict[str, str] = {}
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        row = _included(key_values, key_excluded, "json")
-        row = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
-        self._lines.write(self._encode(row) + "\n")
+        texts, members = _texts(key_values), []
+        for key, value in _included(key_values, key_excluded, "json").items():
+            if key not in self._names:
+                self._names[key] = self._encode(str(key))
+            is_number = not isinstance(value, float) or math.isfinite(value)
+            members.append(f"{self._names[key]}: {(texts.get(key) or self._encode(value)) if is_number else 'null'}")
+        self._lines.write("{" + ", ".join(members) + "}\n")
 
     def close(self) -> None:
         self._lines.close()
@@ -263,7 +287,9 @@ class _Csv:
         row = _included(key_values, key_excluded, "csv")
         if not row.keys() <= self._columns:
             self._grow([*self._header, *sorted(row.keys() - self._columns)])
-        self._lines.write(_csv_line([row.get(key, "") for key in self._header]))
+        texts = _texts(key_values)
+        cells = [(texts.get(key) or _csv_cell(row[key])) if key in row else "" for key in self._header]
+        self._lines.write((",".join(cells) or '""') + "\n")
 
     def _grow(self, header: list[str]) -> None:
         if self._header:
@@ -280,6 +306,10 @@ class _Csv:
 
     def close(self) -> None:
         self._lines.close()
+
+
+def _csv_cell(value: Any) -> str:
+    return "" if value is None else _csv_line([value, ""])[:-2]  # alone, an empty cell is quoted
 
 
 def _csv_line(cells: Iterable[Any]) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import io
 import json
 import math
 import os
@@ -306,3 +307,40 @@ def test_a_log_for_tensorboard_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX.summary", None)
     with pytest.raises(ImportError, match=r'a log for TensorBoard needs tensorboardX: pip install "fastars\[tensorboard\]"'):
         configure(tmp_path, ["tensorboard"])
+
+
+def test_files_have_the_text_that_python_makes_of_a_row(tmp_path):
+    row = {
+        "a": 0.1,
+        "b": -0.0,
+        "c": 1e300,
+        "d": 12,
+        "e": True,
+        "f": None,
+        "g": "",
+        "h": 'x, "y"\nz',
+        "i": np.arange(2),
+        "j": np.inf,
+    }
+    logger = configure(tmp_path, ("csv", "json"))
+    for _ in range(2):
+        for key, value in row.items():
+            logger.record(key, value)
+        logger.dump()
+    logger.close()
+    expected = io.StringIO()
+    csv.writer(expected, lineterminator="\n").writerows([list(row), *[list(row.values())] * 2])
+    assert (tmp_path / "progress.csv").read_text() == expected.getvalue()
+    line = json.dumps({**row, "j": None}, default=str)
+    assert (tmp_path / "progress.json").read_text() == f"{line}\n{line}\n"
+
+
+def test_a_number_that_csv_leaves_out_stays_out_of_it(tmp_path):
+    logger = configure(tmp_path, ("csv", "json"))
+    for exclude in (None, "csv"):
+        logger.record("a", 0.5, exclude)
+        logger.record("b", 2)
+        logger.dump()
+    logger.close()
+    assert (tmp_path / "progress.csv").read_text() == "a,b\n0.5,2\n,2\n"
+    assert (tmp_path / "progress.json").read_text() == '{"a": 0.5, "b": 2}\n' * 2
