@@ -42,7 +42,7 @@ DTYPES = ("<f8", "<f4", "<i8", "<u8", "|b1")
 _FORMAT = "fastars checkpoint"
 _MANIFEST = "manifest.json"
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
-_JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # possessive: linear in time on any input
+JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # possessive: linear in time on any input
 _NONFINITE_KEY = "$float"
 _NONFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -288,7 +288,7 @@ def _parse_manifest(text: bytes) -> tuple[dict[str, Any], dict[str, dict[str, An
     """The caller's dictionary and the entries of the arrays (dtype, shape, sha256), all of their types checked."""
     if len(text) > MAX_MANIFEST_BYTES:
         raise ValueError(f"a manifest of {len(text)} bytes, more than the {MAX_MANIFEST_BYTES} allowed")
-    brackets = np.frombuffer(_JSON_STRING.sub(b"", text), np.uint8) | 0x20  # [ and { differ by this bit, so do ] and }
+    brackets = np.frombuffer(JSON_STRING.sub(b"", text), np.uint8) | 0x20  # [ and { differ by this bit, so do ] and }
     if np.max(np.cumsum((brackets == ord("{")).astype(np.int8) - (brackets == ord("}")), dtype=np.int32), initial=0) > MAX_DEPTH:
         raise ValueError(f"its manifest is nested deeper than {MAX_DEPTH}")  # json would recurse as deep, on C's stack
     document = json.loads(text.decode("ascii"), object_pairs_hook=_json_object, parse_float=_json_float, parse_constant=_json_float)

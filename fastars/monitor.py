@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 import warnings
@@ -11,6 +12,8 @@ from typing import Any
 
 from fastars._structs import FloatArray
 from fastars.logger import Lines
+
+_MAX_HEADER = 1 << 16  # characters
 
 
 class EpisodeWriter:
@@ -37,7 +40,7 @@ class EpisodeWriter:
     def __init__(self, path: str | os.PathLike[str], env_id: str, append: bool = False) -> None:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        start = _start_of(path) if append else None
+        start = start_of(path) if append else None
         self._lines, self._has_failed = Lines(path, start is not None), False
         self._start = time.time() if start is None else start
         if start is None:
@@ -59,11 +62,17 @@ class EpisodeWriter:
         self._lines.close()
 
 
-def _start_of(path: Path) -> float | None:
-    """When the clock of a file started, in seconds since 1970; None if there is no file with a whole header."""
+def start_of(path: Path, begins: str = "r,l,t\n") -> float | None:
+    """When the clock of a file started, in seconds since 1970; None if there is no file with a whole header.
+
+    The line of its columns begins with `begins`.
+    """
+    if not path.is_file():  # opening a pipe would wait for a writer
+        return None
     try:
         with open(path, encoding="utf-8") as file:
-            header, columns = file.readline(), file.readline()
-        return float(json.loads(header.removeprefix("#"))["t_start"]) if columns == "r,l,t\n" else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+            header, columns = file.readline(_MAX_HEADER), file.readline(_MAX_HEADER)
+        start = float(json.loads(header.removeprefix("#"))["t_start"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+    return start if columns.startswith(begins) and math.isfinite(start) else None

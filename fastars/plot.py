@@ -8,12 +8,10 @@ Run folders of `fastars train` are read, and those of stable-baselines3 and rl-z
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
 import re
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -22,6 +20,8 @@ import numpy as np
 
 from fastars._extras import need
 from fastars._structs import FloatArray
+from fastars.monitor import start_of as monitor_start
+from fastars.run_files import number, read_arrays, read_columns, read_toml
 
 RETURN = "rollout/ep_rew_mean"
 _STEPS, _SECONDS = "time/total_timesteps", "time/time_elapsed"
@@ -89,8 +89,14 @@ def _evaluations(folder: Path) -> tuple[FloatArray, FloatArray, FloatArray]:
     path = folder / "evaluations.npz"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no evaluations.npz: the returns of training episodes are the metric 'train'")
-    with np.load(path) as file:
-        steps, values = file["timesteps"].astype(float), file["results"].mean(axis=1)
+    arrays = read_arrays(path)
+    for name, n_axes in (("timesteps", 1), ("results", 2)):
+        if name not in arrays or arrays[name].ndim != n_axes or arrays[name].dtype.kind not in "fiu":
+            raise ValueError(f"{path} is damaged: it has no {name} with {n_axes} axes")
+    steps, results = arrays["timesteps"].astype(float), arrays["results"].astype(float)
+    if len(steps) != len(results) or results.shape[1] == 0:
+        raise ValueError(f"{path} is damaged: {len(steps)} timesteps, results of shape {results.shape}")
+    values = results.mean(axis=1)
     progress = folder / "progress.csv"
     seconds = np.full(len(steps), np.nan)
     if progress.is_file():
@@ -104,14 +110,10 @@ def _columns(path: Path, name: str) -> tuple[FloatArray, FloatArray, FloatArray]
     """(steps, seconds, values) of the rows that have a value."""
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent} has no progress.csv")
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if rows and name not in rows[0]:
-        near = ", ".join(sorted(rows[0]))
-        raise ValueError(f"{path} has no column {name!r}; it has {near}")
-    kept = [row for row in rows if row.get(name) and row.get(_STEPS)]
-    columns = ([float(row.get(key) or "nan") for row in kept] for key in (_STEPS, _SECONDS, name))
-    steps, seconds, values = (np.array(column) for column in columns)
+    names = (_STEPS, _SECONDS, name)
+    rows = read_columns(path, names, optional=[_SECONDS])
+    kept = [row for row in rows if row[0] and row[2]]
+    steps, seconds, values = (np.array([number(path, row[k]) for row in kept]) for k in range(len(names)))
     return steps, seconds, values
 
 
@@ -119,9 +121,11 @@ def _episodes(folder: Path, window: int) -> tuple[FloatArray, FloatArray, FloatA
     """Mean returns of the last `window` episodes, of all monitor files in the order of time."""
     rows = []
     for path in sorted(folder.glob("*monitor.csv")):
-        with open(path, newline="", encoding="utf-8") as file:
-            start = float(json.loads(file.readline().removeprefix("#"))["t_start"])
-            rows += [(start + float(row["t"]), float(row["r"]), int(row["l"])) for row in csv.DictReader(file)]
+        start = monitor_start(path, begins="r,l,t")
+        if start is None:
+            raise ValueError(f"{path} is damaged: it does not begin as a file of Monitor does")
+        cells = read_columns(path, ("r", "l", "t"), skip=1)
+        rows += [(start + number(path, t), number(path, r), number(path, length)) for r, length, t in cells]
     if not rows:
         raise FileNotFoundError(f"{folder} has neither a progress.csv nor episodes in a monitor.csv")
     rows.sort(key=lambda row: row[0])
@@ -136,11 +140,14 @@ def _described(folder: Path) -> tuple[str, int | None, dict[str, Any]]:
     path = folder / "config.toml"
     if not path.is_file():
         return re.sub(r"_\d+$", "", folder.resolve().name), None, {}
-    config = tomllib.loads(path.read_text(encoding="utf-8"))
-    env = dict(config.get("env", {}))
-    env_id = str(env.pop("id", folder.resolve().name))
-    of_run = {name: config.get("run", {}).get(name) for name in ("preset", "backend")}
-    return env_id, config.get("run", {}).get("seed"), {**env, **of_run, **config.get("settings", {})}
+    config = read_toml(path)
+    tables = [config.get(table, {}) for table in ("env", "run", "settings")]
+    if not all(isinstance(table, dict) for table in tables) or not isinstance(tables[1].get("seed", 0), int):
+        raise ValueError(f"{path} is damaged: [env], [run] and [settings] must be tables, and seed an integer")
+    env, run, settings = tables
+    env_id = str(env.get("id", folder.resolve().name))
+    of_run = {name: run.get(name) for name in ("preset", "backend")}
+    return env_id, run.get("seed"), {name: value for name, value in env.items() if name != "id"} | of_run | settings
 
 
 def interquartile_mean(values: FloatArray) -> FloatArray:

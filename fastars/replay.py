@@ -11,11 +11,12 @@ import os
 import sys
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastars import checkpoint, model_file
+from fastars._fields import check_config
 from fastars._structs import Filter
 from fastars.config import Config
 from fastars.envs import make
@@ -47,14 +48,7 @@ def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
     Exception
         Whatever the environment raises.
     """
-    manifest, arrays = checkpoint.load(path)
-    if manifest.get("kind") != "episode":
-        raise checkpoint.CheckpointError(f"{os.fspath(path)}: not the file of an episode")
-    with model_file.named(path, "an episode"):
-        config, seed, max_steps = Config.from_dict(manifest["config"]), manifest["place"]["seed"], manifest["max_steps"]
-        if type(seed) is not int or type(max_steps) is not int:
-            raise TypeError(f"seed and max_steps must be integers, got {seed!r} and {max_steps!r}")
-        env_id, kwargs = manifest["env"], dict(manifest["env_kwargs"])
+    env_id, kwargs, config, seed, max_steps, _, arrays = read_episode(path)
     given = _given(env, env_id, kwargs, max_steps) if env is not None else _of_file(path, env_id, kwargs, max_steps)
     found = gym_env(given, "an episode is replayed in Python", max_steps)
     with model_file.named(path, "an episode"):
@@ -68,6 +62,35 @@ def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
         observation, reward, terminated, truncated, _ = env.step(action)
         total, length, ended = total + float(np.sum(reward)), length + 1, terminated or truncated
     return total, length
+
+
+class Episode(NamedTuple):
+    """What a file says of an episode, all of it checked but for what depends on the environment."""
+
+    env_id: Any
+    env_kwargs: dict[str, Any]
+    config: Config
+    seed: int
+    max_steps: int
+    place: dict[str, Any]
+    arrays: dict[str, np.ndarray]  # weights, and mean and scale of the filter
+
+
+def read_episode(path: str | os.PathLike[str]) -> Episode:
+    """What is in a file that a run wrote when an environment failed; CheckpointError if it is none."""
+    manifest, arrays = checkpoint.load(path)
+    if manifest.get("kind") != "episode":
+        raise checkpoint.CheckpointError(f"{os.fspath(path)}: not the file of an episode")
+    with model_file.named(path, "an episode"):
+        check_config(manifest["config"])
+        config, place, max_steps = Config.from_dict(manifest["config"]), dict(manifest["place"]), manifest["max_steps"]
+        for name, value, most in (("seed", place["seed"], 2**64), ("max_steps", max_steps, 2**63)):
+            if type(value) is not int or not 0 <= value < most:
+                raise TypeError(f"{name} must be an integer from 0 to {most - 1}, got {value!r}")
+        for name in ("weights", "mean", "scale"):
+            if arrays[name].dtype != np.float64 or arrays[name].ndim != 1 or not np.isfinite(arrays[name]).all():
+                raise ValueError(f"{name} must be finite float64 with one axis, got {arrays[name].dtype} {arrays[name].shape}")
+        return Episode(manifest["env"], dict(manifest["env_kwargs"]), config, place["seed"], max_steps, place, arrays)
 
 
 def _of_file(path: str | os.PathLike[str], env_id: Any, kwargs: Mapping[str, Any], max_steps: int) -> Any:
@@ -98,8 +121,8 @@ def _policy(env: GymEnv, config: Config, arrays: Mapping[str, np.ndarray]) -> Po
     policy = Policy(env, config, "numba")
     policy.load_from_vector(arrays["weights"])
     for name in ("mean", "scale"):
-        if arrays[name].shape != (env.n_obs,) or arrays[name].dtype != np.float64:
-            raise ValueError(f"{name} must be float64 {(env.n_obs,)}, got {arrays[name].dtype} {arrays[name].shape}")
+        if arrays[name].shape != (env.n_obs,):
+            raise ValueError(f"{name} must have shape {(env.n_obs,)}, got {arrays[name].shape}")
     policy.filter = Filter(arrays["mean"], arrays["scale"], config.clip_observations)
     return policy
 
@@ -111,9 +134,12 @@ def main() -> None:
     parser.add_argument("env", nargs="?", help="its environment: an id, MODULE:ID, or MODULE:FUNCTION that makes it")
     arguments = parser.parse_args()
     sys.path.insert(0, os.getcwd())
-    place = checkpoint.load(arguments.file)[0].get("place", {})
-    print(", ".join(f"{name} {value}" for name, value in place.items()))
-    total, length = replay(arguments.file, arguments.env)
+    try:
+        place = read_episode(arguments.file).place
+        print(", ".join(f"{name} {checkpoint.brief(value)}" for name, value in place.items()))
+        total, length = replay(arguments.file, arguments.env)
+    except checkpoint.CheckpointError as error:
+        sys.exit(f"error: {error}")
     print(f"it came to an end: return {total:g}, {length} steps")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ _SHORT = {
     "-r": "--rollout_length",
 }
 _DELTAS_USED = 8  # unless it is told
+_NUMBER = re.compile(r"[0-9]{1,19}")
 
 
 def translated(arguments: Sequence[str]) -> list[str]:
@@ -153,11 +155,13 @@ class OriginalFiles:
 
     def _rows(self, iteration: int) -> list[str]:
         """The whole rows of the log up to an iteration."""
-        if not self._log.exists():
+        if not self._log.is_file():
             return []
         lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")[1:-1]
         split = [line.split("\t") for line in lines]
-        return ["\t".join(row) for row in split if len(row) == len(_COLUMNS) and row[1].isdigit() and int(row[1]) <= iteration]
+        return [
+            "\t".join(row) for row in split if len(row) == len(_COLUMNS) and _NUMBER.fullmatch(row[1]) and int(row[1]) <= iteration
+        ]
 
     @staticmethod
     def _write(path: Path, text: str) -> None:

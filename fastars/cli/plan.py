@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +59,8 @@ class Plan:
             if field.type == "bool":
                 if not isinstance(value, bool):
                     raise TypeError(f"{field.name} must be true or false, got {value!r}")
-            elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{field.name} must be an integer of at least 1, got {value!r}")
+            elif not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**63:
+                raise ValueError(f"{field.name} must be an integer of at least 1 and below 2**63, got {value!r}")
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Plan:
@@ -85,10 +84,9 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise WrongUseError(f"there is no run folder {folder}")
     if not path.is_file():
         raise WrongUseError(f"{folder} is no run folder: it has no {CONFIG}")
-    try:
-        config = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # of TOML, or of UTF-8
-        raise ValueError(f"{path} is damaged: {error}") from error
+    from fastars.run_files import read_toml  # it imports NumPy, which --help does without
+
+    config = read_toml(path)
     schema = config.get("schema", 1)
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise ValueError(f"{path} is damaged: schema must be an integer of at least 1, got {schema!r}")

@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 from fastars.checkpoint_folder import MODEL, checkpoints, keep_newest
 from fastars.cli import WrongUseError
@@ -134,12 +133,12 @@ class Record:
 
     def restore(self, model: ARS, best: ARS | None) -> None:
         """Go on with the evaluations of an earlier part of the run, up to those of `model`, and with the best policy it found."""
-        import numpy as np
+        from fastars.run_files import read_arrays
 
         path = self.folder / EVALUATIONS
         try:
-            with np.load(path, allow_pickle=False) as file:
-                columns = file["timesteps"], file["results"], file["ep_lengths"]
+            arrays = read_arrays(path)
+            columns = arrays["timesteps"], arrays["results"], arrays["ep_lengths"]
             self._evaluations = [
                 (int(steps), returns, lengths)
                 for steps, returns, lengths in zip(*columns, strict=True)
@@ -147,7 +146,7 @@ class Record:
             ]
         except FileNotFoundError:  # stopped before the first
             pass
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             warnings.warn(f"{path} is damaged, the evaluations in it are lost: {error}", RuntimeWarning, stacklevel=2)
         if best is not None:  # of a process killed while it saved, it is ahead of the evaluations; so its return is found anew
             self.best, self.best_return = best, float(finished(best.evaluate(self._n_episodes)).returns.mean())

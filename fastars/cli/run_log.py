@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
 import warnings
 from pathlib import Path
@@ -86,13 +87,16 @@ def cut_progress(path: Path, steps: int, evaluated_at: int) -> float:
     header, *rows = _whole_lines(path) or [[]]
     seconds, kept = 0.0, []
     for row in rows:
+        if len(row) != len(header):  # a damaged one
+            continue
         named = dict(zip(header, row, strict=False))
         is_evaluation = bool(named.get("eval/mean_reward"))
         try:
             at = int(named["time/total_timesteps"])
-            seconds = float(named["time/time_elapsed"]) if at <= steps and named.get("time/time_elapsed") else seconds
+            elapsed = float(named["time/time_elapsed"]) if at <= steps and named.get("time/time_elapsed") else seconds
         except (KeyError, ValueError):
             continue
+        seconds = elapsed if math.isfinite(elapsed) else seconds
         if at < steps or (at == steps and (not is_evaluation or evaluated_at == steps)):
             kept.append(row)
     _write_lines(path, [header, *kept] if header else [])
@@ -110,18 +114,28 @@ def purge_events(folder: Path, steps: int) -> None:
 
 def cut_monitor(path: Path, n_episodes: int) -> None:
     """Cut off all episodes but the first `n_episodes`."""
-    if path.exists():
+    if _is_regular(path):
         lines = path.read_bytes().split(b"\n")[:-1]
         write_atomically(path, [line + b"\n" for line in lines[: 2 + n_episodes]])  # two of them are the header
 
 
 def _whole_lines(path: Path) -> list[list[str]]:
     """The rows of a table; half a line at its end, which a killed process leaves, is none."""
-    if not path.exists():
+    if not _is_regular(path):
         return []
     text = path.read_bytes()
     text = text[: text.rfind(b"\n") + 1]
-    return list(csv.reader(io.StringIO(text.decode("utf-8", "replace"), newline="")))
+    try:
+        return list(csv.reader(io.StringIO(text.decode("utf-8", "replace"), newline="")))
+    except csv.Error as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _is_regular(path: Path) -> bool:
+    """Whether there is such a file; ValueError for a pipe, which would be waited for."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is not a regular file")
+    return path.exists()
 
 
 def _write_lines(path: Path, rows: list[list[str]]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import math
+import re
 import struct
 import zipfile
 import zlib
@@ -14,15 +16,26 @@ from typing import Any
 
 import numpy as np
 
-from fastars.checkpoint import CheckpointError, name_of
+from fastars.checkpoint import JSON_STRING, CheckpointError, brief, name_of
 
-MAX_BYTES = 1 << 26  # of a file, and of what is in it: a linear policy for Atari's screens has 7 MB
+MAX_BYTES = 1 << 24  # of a file, and of what is in it: a linear policy for Atari's screens has 7 MB in float32, 15 in float64
+MAX_NUMBERS = 1 << 21  # of a policy: as float64 they have 16 MiB, whatever they have in the file
+MAX_OBS = 1 << 18  # of an observation
+_MAX_VALUES = 100_000  # of a JSON text: 4 million empty lists take 250 MB
 _MAX_MEMBERS = 256
+_MAX_HEADER = 2048  # bytes of that of an array
+# NumPy's own reader takes the header for Python, which is more than numbers and text need, and raises what Python's parser does.
+_NPY_STARTS = {b"\1\0": 10, b"\2\0": 12}
+_NPY_HEADER = re.compile(
+    rb"\{'descr': '([<>|=]?[fiub][1248]|[<>|=]?U[1-9]\d{0,7}|\|O|O)', 'fortran_order': (True|False), "
+    rb"'shape': \(((?:\d{1,18}L?, )*(?:\d{1,18}L?,?)?)\),? ?\}[ ]*\n?"
+)
+_LENGTH = re.compile(rb"\d+")
 _ENTRY = b"PK\1\2"  # stands before each entry of a zip's directory
 
 
-def content(path: Any) -> bytes:
-    """The bytes of a file, a path or one that is open.
+def content(path: Any, most: int = MAX_BYTES) -> bytes:
+    """The bytes of a file, a path or one that is open, of which there may be `most`.
 
     Raises
     ------
@@ -31,14 +44,14 @@ def content(path: Any) -> bytes:
     """
     if hasattr(path, "read"):
         path.seek(0)
-        data: bytes = path.read(MAX_BYTES + 1)
+        data: bytes = path.read(most + 1)
     else:
         if (path := Path(path)).exists() and not path.is_file():  # opening a pipe would wait for a writer
             raise ValueError("not a regular file")
         with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"more than the {MAX_BYTES} bytes allowed")
+            data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"more than the {most} bytes allowed")
     return data
 
 
@@ -50,12 +63,12 @@ def reading(path: Any, what: str = "no file of a policy that this version can re
     except CheckpointError:
         raise
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
-        told = f"it lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        told = f"it lacks {error}" if isinstance(error, KeyError) else brief(error) or type(error).__name__
         raise CheckpointError(f"{name_of(path)}: {what}: {told}") from error
 
 
 class Archive:
-    """The members of a zip, read one by one.
+    """The members of a zip, read one by one; together they may have `most` bytes.
 
     Raises
     ------
@@ -63,7 +76,7 @@ class Archive:
         If it is no zip, or one with too many members, too large ones, or two of one name.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, most: int = MAX_BYTES) -> None:
         if (n_entries := data.count(_ENTRY)) > _MAX_MEMBERS:  # those of zips inside are counted too
             raise ValueError(f"a zip of {n_entries} members; allowed are {_MAX_MEMBERS}")
         with _unzipping():
@@ -71,8 +84,8 @@ class Archive:
         self._members = {info.filename: info for info in self._zip.infolist()}
         if len(self._members) < len(self._zip.infolist()):
             raise ValueError("a zip with two members of one name")
-        if (n_bytes := sum(info.file_size for info in self._members.values())) > MAX_BYTES:
-            raise ValueError(f"a zip that unpacks to {n_bytes} bytes; allowed are {MAX_BYTES}")
+        if (n_bytes := sum(info.file_size for info in self._members.values())) > most:
+            raise ValueError(f"a zip that unpacks to {n_bytes} bytes; allowed are {most}")
 
     @property
     def names(self) -> list[str]:
@@ -100,7 +113,7 @@ def _unzipping() -> Iterator[None]:
         raise ValueError(f"its zip is damaged: {error}") from error
 
 
-def npy(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool, bytes]:
+def npy(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool, memoryview]:
     """(dtype, shape, whether columns come first, data) of the bytes of a `.npy` file.
 
     Raises
@@ -108,16 +121,14 @@ def npy(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool, bytes]:
     ValueError
         If it is none.
     """
-    file = io.BytesIO(data)
-    version = np.lib.format.read_magic(file)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:
-        raise ValueError(f"an array of the version {version} of NumPy's format; known are 1.0 and 2.0")
-    try:
-        shape, fortran, dtype = readers[version](file, max_header_size=2048)
-    except (SyntaxError, TypeError, RecursionError, MemoryError) as error:
-        raise ValueError("an array with a damaged header") from error
-    return dtype, shape, fortran, data[file.tell() :]
+    if not data.startswith(b"\x93NUMPY") or (start := _NPY_STARTS.get(data[6:8])) is None or len(data) < start:
+        raise ValueError("no array in NumPy's format, version 1.0 or 2.0")
+    n_header = int.from_bytes(data[8:start], "little")
+    match = _NPY_HEADER.fullmatch(data, start, start + min(n_header, _MAX_HEADER))
+    if match is None or n_header > _MAX_HEADER:
+        raise ValueError("an array with a header that NumPy does not write")
+    dtype, fortran, lengths = np.dtype(match[1].decode("ascii")), match[2] == b"True", _LENGTH.findall(match[3])
+    return dtype, tuple(map(int, lengths)), fortran, memoryview(data)[start + n_header :]
 
 
 def plain_array(data: bytes) -> np.ndarray:
@@ -134,3 +145,21 @@ def plain_array(data: bytes) -> np.ndarray:
     if min(shape, default=0) < 0 or len(values) != math.prod(shape) * dtype.itemsize:
         raise ValueError(f"an array of {len(values)} bytes, which are not {dtype} of shape {shape}")
     return np.frombuffer(values, dtype).reshape(shape, order="F" if fortran else "C").copy()
+
+
+def json_object(data: bytes) -> dict[str, Any]:
+    """The object of a JSON text.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        If it is none, or one of more values than a file of a policy has.
+    """
+    text = data.decode("utf-8")  # json would guess other encodings, whose texts look different byte by byte
+    bare = JSON_STRING.sub(b"", data)
+    if sum(bare.count(mark) for mark in (b",", b"[", b"{")) > _MAX_VALUES:
+        raise ValueError(f"a JSON text of more than {_MAX_VALUES} values")
+    found = json.loads(text)
+    if type(found) is not dict:
+        raise ValueError("a JSON text that is no object")
+    return found

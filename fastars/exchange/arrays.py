@@ -24,7 +24,7 @@ from fastars._atomic import write_atomically
 from fastars._structs import Argmax, Choices, Signs, Unclipped
 from fastars.config import ACTIVATIONS, POLICY_KWARGS, PRESETS
 from fastars.envs.spaces import action_form
-from fastars.exchange.archives import Archive, plain_array
+from fastars.exchange.archives import MAX_NUMBERS, MAX_OBS, Archive, plain_array
 from fastars.exchange.trained import TrainedPolicy, layers_of_policy, normalisation, policy_of_layers, trained_of
 
 _README = """\
@@ -114,6 +114,8 @@ def read(archive: Archive) -> TrainedPolicy:
         If it is none.
     """
     arrays = {name.removesuffix(".npy"): plain_array(archive.read(name)) for name in archive.names}
+    if (n_numbers := sum(array.size for array in arrays.values())) > MAX_NUMBERS + 4 * MAX_OBS:
+        raise ValueError(f"{n_numbers} numbers; a policy has {MAX_NUMBERS} at most")
     with_bias = _flag(arrays, "with_bias")
     layers: list[tuple[np.ndarray, np.ndarray | None]] = []
     while f"W{len(layers)}" in arrays:
@@ -142,7 +144,7 @@ def read(archive: Archive) -> TrainedPolicy:
     if not _flag(arrays, "normalized"):
         return trained
     mean, std = normalisation(_numbers(arrays, "obs_mean"), _numbers(arrays, "obs_std"), sizes[0])
-    clip = float(_numbers(arrays, "obs_clip"))
+    clip = float(_numbers(arrays, "obs_clip").item())
     if not clip > 0.0:
         raise ValueError(f"obs_clip must be positive, got {clip}")
     return trained._replace(mean=mean, std=std, count=_count(arrays, "obs_count"), clip_observations=clip)
@@ -151,7 +153,7 @@ def read(archive: Archive) -> TrainedPolicy:
 def _numbers(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
     if arrays[name].dtype.kind not in "fiu":
         raise ValueError(f"{name} must be numbers, got {arrays[name].dtype}")
-    return arrays[name].astype(np.float64)
+    return arrays[name].astype(np.float64, copy=False)
 
 
 def _flag(arrays: dict[str, np.ndarray], name: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastars._atomic import write_atomically
-from fastars.exchange.archives import Archive, npy
+from fastars.exchange.archives import MAX_NUMBERS, MAX_OBS, Archive, npy
 from fastars.exchange.pickles import numpy_array, numpy_objects, read_pickle
 from fastars.exchange.trained import TrainedPolicy, layers_of_policy, normalisation, policy_of_layers, trained_of
 
@@ -36,7 +36,8 @@ def read(archive: Archive) -> TrainedPolicy:
     dtype, shape, _, data = npy(archive.read(archive.names[0]))
     if dtype.kind != "O" or shape != (3,):
         raise ValueError(f"an array of {dtype} with shape {shape}, not the three objects of the original: weights, mean, deviation")
-    matrix, mean, std = (numpy_array(entry) for entry in numpy_objects(read_pickle(data)))
+    trees = numpy_objects(read_pickle(bytes(data)))
+    matrix, mean, std = (numpy_array(tree, most) for tree, most in zip(trees, (MAX_NUMBERS, MAX_OBS, MAX_OBS), strict=True))
     weights, sizes, _ = policy_of_layers([(matrix, None)])
     trained = TrainedPolicy(
         weights=weights,

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastars.exchange.archives import MAX_OBS
+
 _MAX_OPCODES = 200_000  # a file of weights has some hundreds
 _NUMBERS = {kind + size for kind, sizes in (("f", "48"), ("i", "1248"), ("u", "1248"), ("b", "1")) for size in sizes}
 _NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
@@ -171,8 +173,8 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
 }
 
 
-def numpy_array(tree: Any) -> np.ndarray:
-    """An array of float64 from what a pickle says of a NumPy array, a NumPy scalar or a number.
+def numpy_array(tree: Any, most: int = MAX_OBS) -> np.ndarray:
+    """An array of float64, of so many numbers at most, from what a pickle says of a NumPy array, a NumPy scalar or a number.
 
     Raises
     ------
@@ -186,6 +188,8 @@ def numpy_array(tree: Any) -> np.ndarray:
         dtype, data = _dtype(dtype), _bytes(data)
         if not all(type(n) is int and n >= 0 for n in shape) or len(data) != math.prod(shape) * dtype.itemsize:
             raise ValueError(f"an array of {dtype} that has {len(data)} bytes of data for another shape")
+        if math.prod(shape) > most:
+            raise ValueError(f"an array of {math.prod(shape)} numbers; allowed are {most}")
         return np.frombuffer(data, dtype).astype(np.float64).reshape(shape, order="F" if fortran else "C")
     except (TypeError, AttributeError, IndexError) as error:
         raise ValueError("a pickle with something else where an array of numbers is expected") from error

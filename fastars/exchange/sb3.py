@@ -8,7 +8,6 @@ it.
 from __future__ import annotations
 
 import io
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ import numpy as np
 
 from fastars._atomic import write_atomically
 from fastars._extras import need
-from fastars.exchange.archives import Archive
+from fastars.exchange.archives import MAX_NUMBERS, Archive, json_object
 from fastars.exchange.pickles import Made, Name, Stored, numpy_array, read_pickle
 from fastars.exchange.trained import TrainedPolicy, normalisation, policy_of_layers, trained_of
 
@@ -48,9 +47,7 @@ def read(archive: Archive, statistics: bytes | None = None) -> TrainedPolicy:
     ValueError, KeyError, TypeError
         If it is none.
     """
-    data = json.loads(archive.read("data"))
-    if type(data) is not dict:
-        raise TypeError("its data are no JSON object")
+    data = json_object(archive.read("data"))
     if "n_delta" not in data:
         raise ValueError("it is of another algorithm of stable-baselines3 than ARS")
     layers = _layers(Archive(archive.read("policy.pth")))
@@ -82,11 +79,15 @@ def _layers(archive: Archive) -> list[tuple[np.ndarray, np.ndarray | None]]:
     if type(tree) is not Made or not tree.is_a(Name("collections", "OrderedDict")):
         raise ValueError("its policy.pth holds no state of a module")
     named: dict[int, dict[str, np.ndarray]] = {}
+    n_numbers = 0
     for name, value in tree.items.items():
         match = _LAYER.fullmatch(str(name)[:40])
         if match is None:
             raise ValueError(f"a parameter {str(name)[:40]!r}, which policies of ARS don't have")
-        named.setdefault(int(match[1] or 0), {})[match[2]] = _tensor(value, archive, folder, ">" if order == b"big" else "<")
+        tensor = _tensor(value, archive, folder, ">" if order == b"big" else "<")
+        if (n_numbers := n_numbers + tensor.size) > MAX_NUMBERS:
+            raise ValueError(f"a policy of more than {MAX_NUMBERS} numbers")
+        named.setdefault(int(match[1] or 0), {})[match[2]] = tensor
     return [(named[number]["weight"], named[number].get("bias")) for number in sorted(named)]
 
 
@@ -106,14 +107,13 @@ def _tensor(tree: Any, archive: Archive, folder: str, order: str) -> np.ndarray:
     lengths = (offset, *size, *stride)
     if len(size) != len(stride) or not all(type(n) is int and 0 <= n <= values.size for n in lengths) or 0 in size:
         raise ValueError("a tensor that is no part of its storage")
-    if len(size) > 2 or math.prod(size) > values.size:
-        raise ValueError("a tensor of more than two axes, or larger than its storage")
-    index = np.array(offset)
-    for length, step in zip(size, stride, strict=True):
-        index = np.add.outer(index, np.arange(length) * step)
-    if index.max() >= values.size:
+    if len(size) > 2 or math.prod(size) > min(values.size, MAX_NUMBERS):
+        raise ValueError(f"a tensor of more than two axes, larger than its storage, or of more than {MAX_NUMBERS} numbers")
+    last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
+    if last >= values.size:
         raise ValueError("a tensor that is no part of its storage")
-    return values[index].astype(np.float64)
+    strides = [step * values.itemsize for step in stride]
+    return np.lib.stride_tricks.as_strided(values[offset:], size, strides, writeable=False).astype(np.float64)
 
 
 def _policy_class(data: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import gymnasium
 import numpy as np
 
 import fastars
@@ -100,7 +101,7 @@ def policy_of_layers(layers: list[tuple[np.ndarray, np.ndarray | None]]) -> tupl
             )
         sizes.append(len(weights))
         pieces += [np.ravel(weights)] + ([] if bias is None else [bias])
-    flat = np.concatenate(pieces).astype(np.float64)
+    flat = np.concatenate(pieces).astype(np.float64, copy=False)
     if not np.isfinite(flat).all():
         raise ValueError("weights that are not finite")
     return flat, sizes, with_bias
@@ -161,7 +162,7 @@ def to_model(trained: TrainedPolicy, env: Any = None, model_class: Any = None, *
     ValueError, TypeError
         For settings that `fastars.ARS` refuses.
     """
-    env = trained.env_id if env is None else env
+    env = _registered(trained.env_id) if env is None and trained.env_id is not None else env
     if env is None:
         raise CheckpointError(
             f"the file does not say which environment its policy is for, only that it takes {trained.n_obs} observations and gives "
@@ -183,6 +184,13 @@ def to_model(trained: TrainedPolicy, env: Any = None, model_class: Any = None, *
         if normalizer is not None and normalizer.moments() is None:
             normalizer.follow(model._moments)
     return model
+
+
+def _registered(env_id: str) -> str:
+    """The id in a file, if it is of an environment that is registered: one such as `module:Id` would import the module."""
+    if env_id not in gymnasium.registry and env_id not in compiled_env_ids():
+        raise CheckpointError(f"its environment {env_id!r} is not registered here: give env=...")
+    return env_id
 
 
 def _like(trained: TrainedPolicy) -> str:

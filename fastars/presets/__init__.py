@@ -50,4 +50,7 @@ def task_name(env_id: str) -> str:
 @cache
 def _table(name: str) -> dict[str, Any]:
     resource = files("fastars.presets") / f"{name}.toml"
-    return tomllib.loads(resource.read_text(encoding="utf-8"))
+    try:
+        return tomllib.loads(resource.read_text(encoding="utf-8"))
+    except ValueError as error:  # of TOML, or of UTF-8
+        raise ValueError(f"{resource} is damaged: {error}; install fastars again") from error

@@ -18,6 +18,7 @@ from fastars import checkpoint as checkpoint_file
 from fastars._structs import FloatArray, Rollouts
 from fastars.model_file import named
 from fastars.rllib.config import ARSConfig
+from fastars.rllib.environments import refuse_unregistered
 from fastars.rllib.policy import POLICY_ID, Policy
 
 _MODEL, _COUNTS = "model.zip", "algorithm.zip"
@@ -230,6 +231,8 @@ class ARS:
             with named(folder / _COUNTS, "an algorithm"):
                 stored = dict(state.get("config", {}))
                 config = ARSConfig().update_from_dict(stored)
+                if "env" in stored:
+                    refuse_unregistered(stored["env"], stored.get("env_config"))
             if missing := [name for name in ("env", "env_config") if name not in stored]:
                 raise ValueError(f"{folder}: its {' and '.join(missing)} could not be put into the file: give config=...")
         algorithm = cls(config)

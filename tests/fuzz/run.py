@@ -1,0 +1,78 @@
+"""Fuzz the readers with atheris (`pip install atheris`): `cd tests && python -m fuzz.run --minutes 10 [TARGET ...]`, or `make fuzz`.
+
+The time is shared out among the targets, each in a process of its own, one after the other. What is found is kept in
+`build/fuzz/<target>` and ends the run with exit code 1; `python -m fuzz.run --replay FILE TARGET` shows it again.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BUILD = Path(__file__).parents[2] / "build" / "fuzz"
+_INSTRUMENTED = (
+    *("fastars.checkpoint", "fastars.exchange", "fastars.run_files", "fastars.model_file", "fastars._fields", "fastars.config"),
+    *("fastars.replay", "fastars.plot", "fastars.monitor", "fastars.cli.plan", "fastars.cli.run_log", "fastars.objectives"),
+    *("fastars.weighting", "pickletools", "zipfile", "tomllib", "json.decoder", "csv"),
+)
+_MAX_BYTES, _SECONDS, _MIB = 1 << 16, 2, 2048
+
+
+def fuzz(target, seconds):
+    """Fuzz one target in this process, which does not return."""
+    import atheris
+
+    with atheris.instrument_imports(include=list(_INSTRUMENTED)):
+        from fuzz.targets import CORPUS, TARGETS
+    own = BUILD / target
+    own.mkdir(parents=True, exist_ok=True)
+    arguments = [f"-max_total_time={seconds}", f"-max_len={_MAX_BYTES}", f"-timeout={_SECONDS}", f"-rss_limit_mb={_MIB}"]
+    atheris.Setup(
+        ["fuzz", *arguments, f"-artifact_prefix={own}/", "-print_final_stats=1", str(own), str(CORPUS / target)], TARGETS[target]
+    )
+    atheris.Fuzz()
+
+
+def report(target, text, code, seconds):
+    """A line of what was done."""
+    last = max(re.findall(r"#\d+\s.*cov: \d+ ft: \d+", text), key=lambda line: int(line[1:].split()[0]), default="#0 cov: 0 ft: 0")
+    executions = re.findall(r"stat::number_of_executed_units: (\d+)", text) or re.findall(r"#(\d+)", last)
+    coverage, features = re.search(r"cov: (\d+) ft: (\d+)", last).groups()
+    found = "nothing found" if code == 0 else f"FOUND, exit code {code}"
+    return (
+        f"{target:16} {int(executions[-1]):>9,} executions in {seconds:4.0f} s, coverage {coverage}, features {features}: {found}"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("targets", nargs="*", metavar="TARGET")
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--replay", type=Path, metavar="FILE")
+    parser.add_argument("--seconds", type=int, help=argparse.SUPPRESS)  # of a child
+    arguments = parser.parse_args()
+    if arguments.seconds is not None:
+        fuzz(arguments.targets[0], arguments.seconds)
+    from fuzz.targets import TARGETS
+
+    if arguments.replay is not None:
+        print(TARGETS[arguments.targets[0]](arguments.replay.read_bytes()))
+        return 0
+    chosen, n_found = arguments.targets or list(TARGETS), 0
+    seconds = max(int(60 * arguments.minutes / len(chosen)), 1)
+    for target in chosen:
+        start = time.perf_counter()
+        command = [sys.executable, "-m", "fuzz.run", "--seconds", str(seconds), target]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        text = done.stdout.decode("utf-8", "replace")
+        n_found += done.returncode != 0
+        print(report(target, text, done.returncode, time.perf_counter() - start), flush=True)
+        if done.returncode:
+            print(text[-3000:], flush=True)
+    return 1 if n_found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
