@@ -1,4 +1,4 @@
-"""Write the corpus: small real files of every kind, as `fastars` and others write them. `cd tests && python -m fuzz.make_corpus`."""
+"""Write the corpus: small real files, as `fastars` and others write them. `cd tests && python -m fuzz.make_corpus`."""
 
 import base64
 import io

@@ -1,6 +1,7 @@
-"""Fuzz the readers with atheris (`pip install atheris`): `cd tests && python -m fuzz.run --minutes 10 [TARGET ...]`, or `make fuzz`.
+"""Fuzz the readers with atheris (`pip install atheris`): `cd tests && python -m fuzz.run --minutes 10 [TARGET ...]`.
 
-The time is shared out among the targets, each in a process of its own, one after the other. What is found is kept in
+
+`make fuzz` does that. The time is shared out among the targets, each in a process of its own. What is found is kept in
 `build/fuzz/<target>` and ends the run with exit code 1; `python -m fuzz.run --replay FILE TARGET` shows it again.
 """
 
