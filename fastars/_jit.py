@@ -41,6 +41,8 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 from numba.core.serialize import dumps
 
+from fastars._signals import apart
+
 INLINE: Any = {"error_model": "numpy", "fastmath": False, "forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _KERNEL: Any = {"error_model": "numpy", "fastmath": False, "nogil": True, "no_cfunc_wrapper": True}
 _KEPT_DAYS, _DAY = 30, 86_400.0  # of compiled kernels that nobody used; seconds
@@ -88,7 +90,17 @@ def may_vectorise() -> bool:
     return bool(config.LOOP_VECTORIZE) and not (config.DISABLE_JIT or config.BOUNDSCHECK)
 
 
-class _Launching(CPUDispatcher):
+class _Kernel(CPUDispatcher):
+    """A kernel that is compiled, or loaded, on a thread of its own: Ctrl-C need not wait for the end of it."""
+
+    def _compile_for_args(self, *args: Any, **kwargs: Any) -> Any:
+        compiled: Any = super()._compile_for_args  # type: ignore[misc]
+        if global_compiler_lock.is_locked():  # by this thread, in the middle of another compilation
+            return compiled(*args, **kwargs)
+        return apart(lambda: compiled(*args, **kwargs))
+
+
+class _Launching(_Kernel):
     """A kernel that starts work on Numba's threads.
 
     Its layer `workqueue` ends the process when two threads of Python do so at once, and GNU's OpenMP ends it in a forked child.
@@ -126,6 +138,7 @@ _launches = _Launches()
 
 def _cached(dispatcher: Any) -> Any:
     if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        dispatcher.__class__ = _Kernel
         dispatcher._cache = KernelCache(dispatcher.py_func)
     return dispatcher
 

@@ -23,7 +23,7 @@ import fastars
 from fastars import exchange, kernels, model_file, reference
 from fastars._floats import IeeeFloats
 from fastars._rng import STREAM_EVALUATION, STREAM_WEIGHTS
-from fastars._signals import HeldSignals
+from fastars._signals import HeldSignals, apart
 from fastars._structs import FAILED, UNSTABLE, FloatArray, NoiseArray, Rollouts, empty_rollouts
 from fastars.callbacks import close, make_callback, step
 from fastars.config import Config, Schedule, make_config
@@ -46,6 +46,7 @@ from fastars.vec_env import EpisodeInfos, Given, taken
 _BACKENDS = ("numba", "numpy")
 _NOISE_SIZE = 1 << 22
 _MAX_EMPTY_ITERATIONS = 10
+_LONG_CALL = 1 << 24  # entries of candidates; new memory takes 5 to 10 ns each, and Ctrl-C would wait
 
 _LOG = logging.getLogger("fastars")
 
@@ -508,7 +509,10 @@ class ARS(Surface):
         return indices, self._scheduled("delta_std")
 
     def _candidates(self, indices: np.ndarray, sigma: float) -> FloatArray:
-        return self._ops.perturb(self.theta, sigma, self._noise_table.at(indices, self.n_weights), indices)
+        noise = self._noise_table.at(indices, self.n_weights)
+        if 2 * len(indices) * self.n_weights < _LONG_CALL:
+            return self._ops.perturb(self.theta, sigma, noise, indices)
+        return apart(lambda: self._ops.perturb(self.theta, sigma, noise, indices))
 
     def _evaluate(self, candidates: FloatArray) -> Rollouts:
         """Roll out every candidate of this iteration."""

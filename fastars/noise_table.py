@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastars._signals import apart
 from fastars._structs import FloatArray, IntArray, NoiseArray
 from fastars.kernels import NOISE_BLOCK
 from fastars.kernels.directions import BLOCK
@@ -54,7 +55,8 @@ class NoiseTable:
         if n_weights < BLOCK:
             return np.zeros(1)
         if self._square_sums is None:
-            self._square_sums = self._ops.square_sums(self.whole())
+            values = self.whole()
+            self._square_sums = apart(lambda: self._ops.square_sums(values))
         return self._square_sums
 
     def _fill(self, reach: np.ndarray) -> None:

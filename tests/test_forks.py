@@ -188,7 +188,9 @@ def report(n):
 
 def run(code, layer="omp"):
     """What a new process prints; one that was trained in, threads and all, is no place for a fork of pytest."""
-    path = os.pathsep.join([str(Path(fastars.__file__).parent.parent), str(Path(__file__).parent)])
+    path = os.pathsep.join(
+        [str(Path(fastars.__file__).parent.parent), str(Path(__file__).parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    )
     environment = {**os.environ, "NUMBA_THREADING_LAYER": layer, "PYTHONPATH": path}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

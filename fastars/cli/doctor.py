@@ -48,8 +48,8 @@ class Doctor:
 def examine() -> dict[str, Any]:
     """All that the doctor says."""
     from fastars import __version__
+    from fastars._signals import apart
     from fastars.cli.progress import compiling
-    from fastars.cli.training import in_thread
 
     start, checks = time.perf_counter(), dict[str, str]()
 
@@ -59,7 +59,7 @@ def examine() -> dict[str, Any]:
         checks.update(self_checks())
 
     with compiling(console(stderr=True)):
-        in_thread(check)
+        apart(check)
     versions = {"fastars": __version__, "python": platform.python_version()}
     cache = _cache()
     problems = [f"{name}: {outcome}" for name, outcome in checks.items() if outcome != "ok"]
@@ -168,9 +168,10 @@ class Warmup:
 
 
 def _warm(env_id: str) -> None:
+    from fastars._signals import apart
     from fastars.ars import ARS
-    from fastars.cli.training import in_thread, warm_up
+    from fastars.cli.training import warm_up
 
     start = time.perf_counter()
-    in_thread(lambda: warm_up(ARS("LinearPolicy", env_id, preset="tuned", seed=0, n_threads=1)))
+    apart(lambda: warm_up(ARS("LinearPolicy", env_id, preset="tuned", seed=0, n_threads=1)))
     console().print(f" {env_id:<27} {duration(time.perf_counter() - start)}")

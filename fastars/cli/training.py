@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import platform
 import shlex
-import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import gymnasium
 
 from fastars import __version__
+from fastars._signals import apart
 from fastars._structs import FAILED
 from fastars.ars import ARS
 from fastars.callbacks import BaseCallback
@@ -112,7 +112,7 @@ class Run:
 
     def _train(self, log: RunLog, errors: Console) -> None:
         with compiling(errors):
-            in_thread(lambda: warm_up(self.model))
+            apart(lambda: warm_up(self.model))
         self.model.set_logger(log.logger)
         total = self.plan.total_timesteps
         with progress(errors, total, (self._began_at, self._fraction()), self._is_shown) as shown:
@@ -240,20 +240,3 @@ def warm_up(model: ARS) -> None:
     env.close()
     other.learn(1)
     other.evaluate(1)
-
-
-def in_thread(work: Callable[[], None]) -> None:
-    """Call `work` in a thread, and wait where a signal can be raised: LLVM calls Python back, and what is raised there is lost."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as failure:
-            failures.append(failure)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]

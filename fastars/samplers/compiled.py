@@ -4,13 +4,14 @@ import itertools
 import math
 import operator
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fastars._floats import IeeeFloats
-from fastars._signals import HeldSignals
+from fastars._signals import HeldSignals, let_signals_in, wait_for
 from fastars._structs import Filter, FloatArray, LinearPolicy, Rollouts, SeedArray, Task, empty_rollouts
 from fastars.kernels.policy import n_padding
 from fastars.kernels.rollout import LANES, roll_out
@@ -19,6 +20,7 @@ from fastars.samplers.cpus import available_cpus
 # Steps of one kernel call: 0.04 s (MountainCar) to 0.3 s (Acrobot). Ctrl-C waits for a running kernel.
 _CALL_STEPS = 4_000_000
 _CALL_PRODUCTS = 1_000_000_000  # the same for products of weights and inputs, of which a core does some 10 G/s
+PATIENCE = 0.25  # seconds; calls that may take longer are made on other threads, while this one hears signals
 
 
 class CompiledSampler:
@@ -32,6 +34,7 @@ class CompiledSampler:
     def __init__(self, task: Task, n_threads: int | None = None) -> None:
         self.task = task
         self.n_threads = n_threads or available_cpus()
+        self._step_seconds = 1.0  # of a step in a block, at most: not known yet
 
     def __repr__(self) -> str:
         return f"<CompiledSampler of {type(self.task.env).__name__}: {self.description}>"
@@ -50,11 +53,19 @@ class CompiledSampler:
         n_blocks = self._n_blocks(n_episodes, weights.shape[1])
         edges = [block * n_episodes // n_blocks for block in range(n_blocks + 1)]
 
-        def run(block: int) -> None:
-            with HeldSignals(), IeeeFloats():
-                roll_out(task, filter, weights, seeds, edges[block], edges[block + 1], out)
+        slowest = [0.0]
 
-        for_blocks(run, n_blocks, self.n_threads)
+        def run(block: int) -> None:
+            first, last = edges[block], edges[block + 1]
+            start = time.perf_counter()
+            with HeldSignals(), IeeeFloats():
+                roll_out(task, filter, weights, seeds, first, last, out)
+            seconds = time.perf_counter() - start
+            slowest.append(seconds / max(int(out.lengths[first:last].sum()), 1))
+
+        longest = -(-n_episodes // n_blocks) * task.max_steps * self._step_seconds
+        for_blocks(run, n_blocks, self.n_threads, aside=longest > PATIENCE)
+        self._step_seconds = max(slowest)
         return out
 
     def _n_blocks(self, n_episodes: int, n_weights: int) -> int:
@@ -70,11 +81,12 @@ class CompiledSampler:
         """There is nothing to let go of."""
 
 
-def for_blocks(run: Callable[[int], None], n_blocks: int, n_threads: int) -> None:
+def for_blocks(run: Callable[[int], None], n_blocks: int, n_threads: int, aside: bool = False) -> None:
     """Call `run(block)` for every block, on up to `n_threads` threads of which the caller is one.
 
     Blocks are taken from a common counter, so threads that finish early take more. An exception in any of them is raised here, once
-    the others have finished the block they are in.
+    the others have finished the block they are in. The handler of a signal runs between two blocks; with `aside`, where blocks may
+    take long, the caller only waits: what a handler raises is raised at once, and threads in a block are left to finish it.
     """
     counter = itertools.count()
     failures: list[BaseException] = []
@@ -83,15 +95,24 @@ def for_blocks(run: Callable[[int], None], n_blocks: int, n_threads: int) -> Non
         try:
             while not failures and (block := next(counter)) < n_blocks:
                 run(block)
+                let_signals_in()
         except BaseException as failure:  # KeyboardInterrupt too: the helpers must stop
             failures.append(failure)
 
-    helpers = [threading.Thread(target=work, daemon=True) for _ in range(min(n_threads, n_blocks) - 1)]
+    aside = aside and threading.current_thread() is threading.main_thread()
+    helpers = [threading.Thread(target=work, daemon=True) for _ in range(min(n_threads, n_blocks) - (not aside))]
     for helper in helpers:
         helper.start()
-    work()
-    for helper in helpers:
-        helper.join()
+    if aside:
+        try:
+            wait_for(*helpers)
+        except BaseException as failure:
+            failures.append(failure)
+            raise
+    else:
+        work()
+        for helper in helpers:
+            helper.join()
     if failures:
         raise failures[0]
 

@@ -10,7 +10,7 @@ from fastars._structs import FAILED, Filter, FloatArray, Rollouts, SeedArray, Si
 from fastars.envs import CompiledEnv, SimulationError
 from fastars.envs.mujoco.capi import clock, failure, new_simulation
 from fastars.kernels.alone import roll_out_simulated
-from fastars.samplers.compiled import for_blocks, weighted
+from fastars.samplers.compiled import PATIENCE, for_blocks, weighted
 
 _CALL_SECONDS = 0.05  # of one kernel call, about: Ctrl-C waits for it. A call costs some 30 us
 
@@ -60,7 +60,7 @@ class SimulatedSampler:
                 seconds[0] += time.perf_counter() - start
 
         with clock.stopped():
-            for_blocks(run, n_blocks, self.n_threads)
+            for_blocks(run, n_blocks, self.n_threads, aside=self._episode_seconds * per_call > PATIENCE)
         self._episode_seconds = max(seconds[0] / n_episodes, 1e-6)
         return out
 
