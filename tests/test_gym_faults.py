@@ -1,4 +1,11 @@
-"""Environments in Python that raise, hang, return nonsense or take their process with them, and workers that somebody kills."""
+"""Environments in Python that raise, hang, return nonsense or take their process with them, and workers that somebody kills.
+
+Broken on purpose: nobody looks at env_timeout -> test_a_worker_that_hangs_is_replaced_in_time and
+test_hanging_elsewhere_is_found_as_in_a_step red; messages to workers may take for ever ->
+test_a_worker_that_was_stopped_while_idle_is_replaced red; a worker that is not ready in time is an error at once ->
+test_a_worker_that_hangs_before_it_is_ready_is_replaced red; a kill from outside is blamed on the episode ->
+test_twenty_random_kills_change_no_bit red; one attempt at an episode -> test_a_second_attempt_gives_what_the_first_would_have red.
+"""
 
 import gc
 import os

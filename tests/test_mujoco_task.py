@@ -1,4 +1,7 @@
-"""A MuJoCo task of the user's own: the functions do the same compiled and in plain Gymnasium, and errors name the one at fault."""
+"""A MuJoCo task of the user's own: the functions do the same compiled and in plain Gymnasium, and errors name the one at fault.
+
+Broken on purpose: `merge_moments` takes what is not finite -> test_bad_observations_are_not_in_the_filter red.
+"""
 
 import functools
 import hashlib

@@ -1,4 +1,7 @@
-"""Bad observations under a `VecNormalize` of stable-baselines3, whose own statistics keep a NaN for ever."""
+"""Bad observations under a `VecNormalize` of stable-baselines3, whose own statistics keep a NaN for ever.
+
+Broken on purpose: statistics with a NaN are taken as they are -> test_statistics_that_are_not_finite_are_refused red.
+"""
 
 import faulty_envs
 import numpy as np

@@ -1,4 +1,8 @@
-"""The trainer on environments that are stepped in Python."""
+"""The trainer on environments that are stepped in Python.
+
+Broken on purpose: the candidate's number is logged as the direction, or the first candidate's weights are kept, or there is one
+attempt -> test_failures_of_one_step_in_a_thousand_are_logged_and_can_be_seen_again red.
+"""
 
 import copy
 import logging

@@ -1,4 +1,7 @@
-"""Where episodes end: the same returns, lengths and observations as in a plain loop, however and by whom they are run."""
+"""Where episodes end: the same returns, lengths and observations as in a plain loop, however and by whom they are run.
+
+Broken on purpose: no cap in vector environments, or none side by side -> test_episodes_end_as_in_a_plain_loop red there.
+"""
 
 import contextlib
 from typing import NamedTuple
