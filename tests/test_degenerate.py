@@ -1,7 +1,7 @@
 """Numbers at the edges: equal returns, one direction, features that never change, rewards of 1e300 and of 1e-300.
 
-Broken on purpose: NumPy warns of the arithmetic of an update, or the reference's sigma_R is made by `math.ldexp` ->
-test_returns_at_the_edges_leave_theta_finite_and_warn_of_nothing red.
+Broken on purpose: NumPy warns of the arithmetic of an update, or sigma_R is `np.std` in the kernel, or leaves the range of
+`math.ldexp` in the reference -> test_returns_at_the_edges_leave_theta_finite_and_warn_of_nothing red.
 """
 
 import itertools

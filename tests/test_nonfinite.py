@@ -2,10 +2,10 @@
 
 Broken on purpose: every pair is taken for a finite one -> test_pairs_with_a_bad_reward_are_dropped_and_counted_exactly,
 test_where_no_pair_is_left_ten_iterations_are_an_error, test_penalized_pairs_are_those_with_one_bad_reward and
-test_raise_ends_the_run_where_the_first_bad_reward_is red; `tick` acts on bad observations ->
-test_bad_observations_end_their_episode_and_are_not_in_the_filter and test_bad_numbers_of_one_of_several_environments red; penalized
-pairs counted as dropped, too -> test_penalized_pairs_are_those_with_one_bad_reward red; NumPy warns of the sum over several environments ->
-test_bad_numbers_of_one_of_several_environments red; `np.argmax` in the reference ->
+test_raise_ends_the_run_where_the_first_bad_reward_is red; penalized pairs counted as dropped, too ->
+test_penalized_pairs_are_those_with_one_bad_reward red; `tick` acts on bad observations ->
+test_bad_observations_end_their_episode_and_are_not_in_the_filter and test_bad_numbers_of_one_of_several_environments red; NumPy
+warns of the sum over several environments -> test_bad_numbers_of_one_of_several_environments red; `np.argmax` in the reference ->
 test_scores_that_are_no_numbers_give_the_same_actions_in_kernels_and_twins red.
 """
 
