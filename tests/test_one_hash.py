@@ -1,12 +1,12 @@
 """One run, whatever runs it: policy, filter, optimizer, weights of tasks, counters and rows of the log have the same bits.
 
 Of each task, the ways to run it are combined: threads or worker processes, where episodes run, in which order they come back, what
-fails, and where the run is cut into pieces by files. `make trust` takes all combinations; every change, so many that each two values meet
-in one.
+fails, and where the run is cut into pieces by files. `make trust` takes all combinations; every change, so many that each two
+values meet in one.
 
 Broken on purpose -> test_one_hash red: results of worker processes, or moments of threads, merged in the order in which they arrive
-(in Python, Pendulum); a weighted sum in as many parts as there are threads (all); a file without the optimizer's state (Adam); a second
-attempt from another seed (an environment that fails).
+(in Python, Pendulum); a weighted sum in as many parts as there are threads (all); a file without the optimizer's state (Adam); a
+second attempt from another seed (an environment that fails).
 """
 
 import hashlib
