@@ -144,7 +144,7 @@ def advance(model, end, rows, way):
 
     def after(*_):
         rows.append({name: value for name, value in model.record.items() if not name.startswith(NOT_OF_THE_RUN)})
-        if way.get("fault") == "from outside":
+        if way.get("fault") == "from outside" and model.iteration < end:  # later ones would be replaced by `close`
             random.choice(model.sampler._runner._workers).process.kill()
         return model.iteration < end
 
@@ -199,7 +199,8 @@ def test_one_hash(name, tally, tmp_path, monkeypatch):
 
 
 def is_possible(way):
-    """In this process, an environment that ends it does."""
+    """In this process, an environment that ends it does; and between two files there must be workers to be killed."""
     ends = way.get("fault") in ("is_killed", "leaves", "from outside")
     is_given = way.get("where") == "vector" and way.get("change")  # no file stands for a vector environment
-    return not (ends and way["n_workers"] == 1) and not is_given
+    is_new = way.get("fault") == "from outside" and way["change"] == CHANGES[1]  # a file at every iteration means new processes
+    return not (ends and way["n_workers"] == 1) and not is_given and not is_new

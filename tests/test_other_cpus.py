@@ -29,7 +29,7 @@ SCRIPT = """
         settings = {"n_delta": 20, "n_top": 10, "variant": "V2-t", "delta_std": 0.3, "noise_size": 1 << 18}
         model = ARS("LinearPolicy", env_id, seed=3, n_threads=1, **settings)
         model.learn(10**9, lambda *_: model.iteration < 8)
-        assert np.all(model.theta != 0)
+        assert np.any(model.theta != 0)
         return digest(model.theta, *model._moments[1:], model.noise)
 
     numbers = np.random.default_rng(0).normal(size=(100, 1000))

@@ -14,8 +14,8 @@ class CheckpointCallback(BaseCallback):
     """Saves the model every `save_freq` steps, as `<save_path>/<name_prefix>_<steps>_steps.zip`.
 
     Each file is whole: one that a crash or a full disk interrupts is not there; a full disk is warned of, and training goes on.
-    `fastars.latest_checkpoint(save_path)` finds the newest file. With `keep_checkpoints`, only so many are kept, the newest; the best
-    policy is `EvalCallback`'s to keep. `save_vecnormalize` also saves the `VecNormalize` around the environment,
+    `fastars.latest_checkpoint(save_path)` finds the newest file. With `keep_checkpoints`, only so many are kept, the newest; the
+    best policy is `EvalCallback`'s to keep. `save_vecnormalize` also saves the `VecNormalize` around the environment,
     `save_replay_buffer` is without effect.
     """
 

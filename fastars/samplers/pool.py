@@ -322,7 +322,9 @@ class Pool:
 
     def _lose(self, worker: _Worker) -> None:
         """Replace a worker whose process ended; the episode that it was in is to blame, unless somebody killed it."""
-        code = worker.end(patience=10.0)  # a process closes its connection before it has its exit code, on a busy machine by over 1 s
+        code = worker.end(
+            patience=10.0
+        )  # a process closes its connection before it has its exit code: 1 s before, on a busy machine
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         text = f"its worker process ended ({how}).\n{worker.traceback()}"
         was_killed = -code in _KILLERS
