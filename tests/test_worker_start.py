@@ -1,10 +1,11 @@
 """Worker processes that start with the model: nobody waits for them, and nothing is left of them, whatever comes then.
 
-Broken on purpose: `Pool.start` waits -> test_a_model_waits_for_none red; no start in the constructor -> test_workers_start_with; the
-order sent over the connection -> test_a_sampler_waits_for_nobody; a start before the arguments are checked -> test_a_constructor_that_
-fails; `close` patient with what still imports -> test_what_still_imports; processes not ended -> test_a_model_that_goes and nine more;
-forks not refused in `wait` -> test_a_fork; "broken" not heard -> test_an_environment_that_workers_cannot_make; nothing started by
-`AsyncEval`, no waiting in its `seed` -> test_async_eval; n_workers not restored -> test_processes_that_cannot_be_had.
+Broken on purpose: `Pool.start` waits -> test_a_model_waits_for_none red; no start in the constructor -> test_workers_start_with;
+the order sent over the connection -> test_a_sampler_waits_for_nobody; a start before the arguments are checked ->
+test_a_constructor_that_fails; `close` patient with what still imports -> test_what_still_imports; processes not ended ->
+test_a_model_that_goes and nine more; forks not refused in `wait` -> test_a_fork; "broken" not heard ->
+test_an_environment_that_workers_cannot_make; nothing started by `AsyncEval`, no waiting in its `seed` -> test_async_eval;
+n_workers not restored -> test_processes_that_cannot_be_had.
 """
 
 import gc
