@@ -1,12 +1,16 @@
-# PYTHON=... picks the interpreter. `make bench` takes about 10 minutes, uses two CPUs and wants a quiet machine.
+# PYTHON=... picks the interpreter, MINUTES=... how long to soak or fuzz.
+# `make bench` takes about 10 minutes, uses two CPUs and wants a quiet machine.
 PYTHON ?= python3
-.PHONY: help test fast slow trust lint types bench bench-quick tables docs
+MINUTES ?= 30
+.PHONY: help test fast slow trust soak fuzz lint types bench bench-quick tables docs
 
 help:
 	@echo 'make test         the test suite'
 	@echo 'make fast         the same up to the first failure, the failures of last time first'
 	@echo 'make slow         the tests that take minutes'
 	@echo 'make trust        the tests that break things, with their full counts (an hour), and the table made from them'
+	@echo 'make soak         30 minutes of training, evaluating, saving and restarting: what is held must not grow'
+	@echo 'make fuzz         30 minutes of damaged and hostile files for every reader; needs fastars[fuzz]'
 	@echo 'make lint         ruff, codespell, import contracts'
 	@echo 'make types        mypy'
 	@echo 'make bench        all benchmarks, their result files, and the tables made from them'
@@ -26,6 +30,12 @@ slow:
 trust:
 	$(PYTHON) -m pytest -m promise --full --timeout=7200 --tally=bench/results/trust.json
 	$(PYTHON) -m bench.tables
+
+soak:
+	$(PYTHON) tests/soak.py --minutes $(MINUTES)
+
+fuzz:
+	cd tests && $(PYTHON) -m fuzz.run --minutes $(MINUTES)
 
 lint:
 	$(PYTHON) -m ruff check .
