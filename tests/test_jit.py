@@ -1,16 +1,24 @@
-"""The cache of compiled kernels: never stale, damaged or foreign, and never in the way."""
+"""The cache of compiled kernels: never stale, damaged or foreign, and never in the way.
+
+Broken on purpose: no digest of a file's content -> the tests of edits and damage red; no digest of the sources -> the one of an
+edited callee red; any directory taken -> those of foreign and open ones red; errors of saving raised -> full disk and faults in use
+red; all old files swept -> `test_only_kernels_that_nobody_used_for_a_month_are_swept` red.
+"""
 
 import os
+import random
+import resource
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastars
-from fastars import reference
+from fastars import _jit, kernels, reference
 
 PACKAGE = Path(fastars.__file__).parent
 SNIPPET = """
@@ -23,12 +31,13 @@ print(cache_directory())
 RIGHT = str(reference.sample_indices(np.uint64(5), 7, 3, 1000, 10).tolist())
 
 
-def run(root=PACKAGE.parent, **variables):
+def run(root=PACKAGE.parent, code=SNIPPET, without=(), process=None, **variables):
     """(indices, cache hits, cache directory) from a new process that imports fastars from `root`."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("XDG_CACHE_HOME", "FASTARS_CACHE_DIR")}
+    left_out = "XDG_CACHE_HOME", "FASTARS_CACHE_DIR", *without
+    environment = {key: value for key, value in os.environ.items() if key not in left_out}
     environment |= {"PYTHONPATH": str(root), **variables}
-    command = [sys.executable, "-W", "error", "-c", SNIPPET]
-    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False, **(process or {}))
     assert done.returncode == 0, done.stderr
     first, directory = done.stdout.splitlines()
     indices, hits = first.rsplit(" ", 1)
@@ -47,18 +56,22 @@ def test_second_process_finds_the_compiled_kernel(tmp_path):
     assert run(FASTARS_CACHE_DIR=str(tmp_path))[:2] == (RIGHT, 1)
 
 
-def test_edited_callee_in_another_file_is_compiled_again(tmp_path, package):
+@pytest.mark.promise(18)
+def test_edited_callee_in_another_file_is_compiled_again(tmp_path, package, tally):
     assert run(package, FASTARS_CACHE_DIR=str(tmp_path / "cache"))[:2] == (RIGHT, 0)
     source = package / "fastars" / "_rng.py"
     source.write_text(source.read_text().replace("0x8B51F9DD", "0x8B51F9DF"))
     indices, hits, _ = run(package, FASTARS_CACHE_DIR=str(tmp_path / "cache"))
     assert indices != RIGHT
     assert hits == 0
+    tally("stale kernels that were compiled again", 1, of=1)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "emptied", "flipped", "pickle of nothing"])
-def test_damaged_file_is_compiled_again(tmp_path, damage):
+@pytest.mark.promise(18)
+@pytest.mark.parametrize("damage", ["truncated", "emptied", "flipped", "pickle of nothing", "of another kernel"])
+def test_damaged_file_is_compiled_again(tmp_path, damage, tally):
     run(FASTARS_CACHE_DIR=str(tmp_path))
+    other = _other_kernel(tmp_path / "other") if damage == "of another kernel" else b""
     files = list(tmp_path.glob("*.kernel"))
     assert files
     for path in files:
@@ -70,10 +83,132 @@ def test_damaged_file_is_compiled_again(tmp_path, damage):
             "emptied": b"",
             "flipped": content,
             "pickle of nothing": b"\x80\x04N.",
+            "of another kernel": other,
         }
         path.write_bytes(contents[damage])
     assert run(FASTARS_CACHE_DIR=str(tmp_path))[:2] == (RIGHT, 0)
     assert run(FASTARS_CACHE_DIR=str(tmp_path))[:2] == (RIGHT, 1)  # and the file is whole again
+    tally(f"kernels compiled again, file {damage}", len(files), of=len(files))
+
+
+def _other_kernel(directory):
+    """The content of a whole file of another kernel."""
+    code = (
+        "import numpy as np; from fastars import kernels; kernels.episode_seeds(np.uint64(5), 7, 3, 2, True); print('- 0'); print()"
+    )
+    run(code=code, FASTARS_CACHE_DIR=str(directory))
+    return max(directory.glob("*.kernel")).read_bytes()
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """A directory of its own for what is compiled in this process."""
+    monkeypatch.setenv("FASTARS_CACHE_DIR", str(tmp_path / "cache"))
+    _jit.cache_directory.cache_clear()
+    _jit._sweep.cache_clear()
+    yield tmp_path / "cache"
+    _jit.cache_directory.cache_clear()
+    _jit._sweep.cache_clear()
+
+
+def indices():
+    """What a kernel that this process has neither loaded nor compiled computes, and the file of it."""
+    fresh = _jit.kernel(kernels.sample_indices.py_func)
+    found = str(fresh(np.uint64(5), 7, 3, 1000, 10).tolist())
+    (signature,) = fresh.signatures
+    return (
+        found,
+        lambda: fresh._cache.load_overload(signature, fresh.targetctx),
+        fresh._cache._locate(signature, fresh.targetctx.codegen())[1],
+    )
+
+
+compiled = pytest.mark.skipif(_jit.numba.config.DISABLE_JIT, reason="nothing is compiled")
+
+
+@compiled
+@pytest.mark.promise(18)
+def test_edits_and_truncations_are_seen_before_anything_is_unpickled(own_cache, monkeypatch, tally):
+    n, draw = tally.of(fast=200, full=5_000), random.Random(0)
+    found, load, path = indices()
+    assert found == RIGHT
+    whole = path.read_bytes()
+    assert load() is not None
+    monkeypatch.setattr(_jit.pickle, "loads", lambda content: pytest.fail("unpickled"))
+    refused = 0
+    for k in range(n):
+        content = bytearray(whole)
+        if k % 2:
+            del content[draw.randrange(len(whole)) :]
+        else:
+            content[draw.randrange(len(whole))] ^= draw.randrange(1, 256)
+        path.write_bytes(content)
+        refused += load() is None
+    assert refused == n
+    tally("edits and truncations of a compiled kernel that were refused unread", refused, of=n)
+
+
+@compiled
+@pytest.mark.promise(18)
+def test_places_that_fail_while_in_use_cost_a_compilation_and_no_more(own_cache, tally):
+    path = indices()[2]
+    faults = {
+        "a directory in its place": lambda: (path.unlink(), path.mkdir()),
+        "not readable": lambda: (path.rmdir(), path.symlink_to(path)),
+        "the cache removed": lambda: shutil.rmtree(own_cache),
+        "a file in the cache's place": lambda: own_cache.write_text(""),
+    }
+    for inject in faults.values():
+        inject()
+        assert indices()[0] == RIGHT
+    assert own_cache.read_text() == ""
+    tally("faults of the cache in use that cost a compilation and no more", len(faults), of=len(faults))
+
+
+@compiled
+@pytest.mark.promise(18)
+def test_a_full_disk_costs_the_next_process_a_compilation(tmp_path, tally):
+    def fill():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    for _ in range(2):
+        assert run(FASTARS_CACHE_DIR=str(tmp_path), process={"preexec_fn": fill})[:2] == (RIGHT, 0)
+    assert list(tmp_path.iterdir()) == []  # no half file, no temporary one
+    assert run(FASTARS_CACHE_DIR=str(tmp_path))[:2] == (RIGHT, 0)
+    assert list(tmp_path.glob("*.kernel"))
+    tally("starts on a full disk", 2, of=2)
+
+
+NOBODY = """
+import os, pwd
+def nobody(uid):
+    raise KeyError(uid)
+pwd.getpwuid = nobody
+"""
+
+
+@pytest.mark.promise(18)
+@pytest.mark.skipif(not Path("/proc").exists(), reason="there is no folder that root can't write to")
+def test_a_home_that_does_not_exist_or_can_not_be_written_means_no_cache(tally):
+    assert run(code=NOBODY + SNIPPET, without=["HOME"]) == (RIGHT, 0, "None")
+    assert run(HOME="/proc") == (RIGHT, 0, "None")
+    assert run(HOME="/dev/null/home") == (RIGHT, 0, "None")
+    tally("starts without a home, or with one that can't be written", 3, of=3)
+
+
+@compiled
+def test_only_kernels_that_nobody_used_for_a_month_are_swept(own_cache):
+    own_cache.mkdir(mode=0o700)
+    now, day = time.time(), 86_400
+    ages = {"old.kernel": 31, ".tmp-old": 31, "new.kernel": 29, ".tmp-new": 0, "somebody's.txt": 99}
+    for name, days in ages.items():
+        (own_cache / name).write_text("")
+        os.utime(own_cache / name, (now - days * day,) * 2)
+    _, _, path = indices()  # compiles, and so sweeps
+    assert {found.name for found in own_cache.iterdir()} == {"new.kernel", ".tmp-new", "somebody's.txt", path.name}
+    os.utime(path, (now - 29 * day,) * 2)
+    assert indices()[0] == RIGHT  # loads it
+    assert time.time() - path.stat().st_mtime < day
 
 
 OWN = """
@@ -140,21 +275,25 @@ def test_bounds_checks_are_not_answered_by_code_without_them(tmp_path):
     assert run(FASTARS_CACHE_DIR=str(tmp_path))[1] == 1
 
 
-def test_directory_that_others_may_write_is_not_used(tmp_path):
+@pytest.mark.promise(18)
+def test_directory_that_others_may_write_is_not_used(tmp_path, tally):
     directory = tmp_path / "open"
     directory.mkdir()
     directory.chmod(0o777)
     for _ in range(2):
         assert run(FASTARS_CACHE_DIR=str(directory)) == (RIGHT, 0, "None")
     assert not list(directory.iterdir())
+    tally("starts with a directory that others may write, which was not used", 2, of=2)
 
 
+@pytest.mark.promise(18)
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can give a directory away")
-def test_directory_of_another_user_is_not_used(tmp_path):
+def test_directory_of_another_user_is_not_used(tmp_path, tally):
     directory = tmp_path / "foreign"
     directory.mkdir(mode=0o700)
     os.chown(directory, 12345, 12345)
     assert run(FASTARS_CACHE_DIR=str(directory)) == (RIGHT, 0, "None")
+    tally("starts with a directory of another user, which was not used", 1, of=1)
 
 
 def test_place_that_can_not_be_a_directory_means_no_cache(tmp_path):
@@ -168,7 +307,8 @@ def test_cache_lies_in_xdg_cache_home_or_home(tmp_path):
     assert (tmp_path / ".cache" / "fastars").stat().st_mode & 0o777 == 0o700
 
 
-def test_eight_processes_at_once_agree(tmp_path):
+@pytest.mark.promise(18)
+def test_eight_processes_at_once_agree(tmp_path, tally):
     environment = {**os.environ, "FASTARS_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(PACKAGE.parent)}
     processes = [
         subprocess.Popen([sys.executable, "-c", SNIPPET], env=environment, stdout=subprocess.PIPE, text=True) for _ in range(8)
@@ -176,6 +316,7 @@ def test_eight_processes_at_once_agree(tmp_path):
     outputs = [process.communicate()[0] for process in processes]
     assert all(output.startswith(RIGHT) for output in outputs)
     assert not list(tmp_path.glob(".tmp-*"))
+    tally("processes that fill one cache at once", len(outputs), of=8)
 
 
 def test_import_of_the_package_imports_neither_numba_nor_gymnasium():
