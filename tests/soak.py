@@ -6,8 +6,10 @@ every iteration of the run that goes on, to see whether the measure finds it.
 """
 
 import argparse
+import ctypes
 import gc
 import json
+import math
 import os
 import sys
 import tempfile
@@ -26,19 +28,39 @@ _SHM = Path("/dev/shm")
 
 
 def sample(start, n_rounds):
-    """What this process holds now; memory in KiB, RSS as the kernel counts it, blocks as Python does."""
+    """What this process holds now; memory in KiB: RSS as the kernel counts it, and what the C library has given out, which has none
+    of the gaps in between. Blocks are Python's own.
+    """
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return {
         "seconds": round(time.monotonic() - start, 3),
         "rounds": n_rounds,
         "rss": pages * os.sysconf("SC_PAGE_SIZE") / 1024,
+        "given": given_out() / 1024,
         "blocks": sys.getallocatedblocks(),
         "descriptors": len(os.listdir("/proc/self/fd")),
         "threads": len(os.listdir("/proc/self/task")),
         "children": len(Path("/proc/thread-self/children").read_text().split()),
         "temporaries": sum(len(files) + len(folders) for _, folders, files in os.walk(tempfile.gettempdir())),
     }
+
+
+class _MallInfo(ctypes.Structure):
+    """`struct mallinfo2` of the GNU C library."""
+
+    names = "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"
+    _fields_ = [(name, ctypes.c_size_t) for name in names]
+
+
+def given_out():
+    """Bytes that malloc has given out, in all of its arenas and in maps of their own; NaN if the C library does not say."""
+    mallinfo2 = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo2 is None:
+        return math.nan
+    mallinfo2.restype = _MallInfo
+    found = mallinfo2()
+    return found.uordblks + found.hblkhd
 
 
 def shared_memory():

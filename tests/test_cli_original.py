@@ -174,7 +174,7 @@ def test_the_commands_of_the_page_are_commands():
     page = (ROOT / "docs" / "command.md").read_text()
     lines = [line for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) for line in block.splitlines()]
     parsed = [commands.parse(shlex.split(line, comments=True)[1:]) for line in lines]
-    assert len(parsed) == 10
+    assert len(parsed) == 13
     for name in commands.COMMANDS:
         assert f"fastars {name}" in page or f"`{name}`" in page
 
