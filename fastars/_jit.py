@@ -31,6 +31,7 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import llvmlite
@@ -95,9 +96,20 @@ class _Kernel(CPUDispatcher):
 
     def _compile_for_args(self, *args: Any, **kwargs: Any) -> Any:
         compiled: Any = super()._compile_for_args  # type: ignore[misc]
-        if global_compiler_lock.is_locked():  # by this thread, in the middle of another compilation
+        # By this thread, in the middle of another compilation; and who imports holds a lock that Numba takes to look up the module.
+        if global_compiler_lock.is_locked() or _is_importing():
             return compiled(*args, **kwargs)
         return apart(lambda: compiled(*args, **kwargs))
+
+
+def _is_importing() -> bool:
+    """Whether this thread is in the middle of an import, as one is that registers an environment in a module."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 class _Launching(_Kernel):

@@ -825,7 +825,9 @@ print(result, sum(roll_out.stats.cache_hits.values()), sum(roll_out.stats.cache_
 def process(folder, main=MAIN, check=True):
     environment = {**os.environ, "FASTARS_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": f"{ROOT}:{folder}"}
     (folder / "main.py").write_text(textwrap.dedent(main))
-    done = subprocess.run([sys.executable, "main.py"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "main.py"], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=200
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip(), done.stderr
 
@@ -841,6 +843,14 @@ def test_second_process_compiles_nothing(folder):
     assert process(folder, MAIN + ROLLOUT)[0] == "2.0 0 found\n10.0 0 1"
     (folder / "drift.py").write_text("# a comment\n" + TASK)
     assert process(folder, MAIN + ROLLOUT) == ("2.0 1 found\n10.0 1 0", "")
+
+
+def test_a_module_may_register_while_it_is_imported(folder):
+    """A compilation on another thread would wait for the end of the import, and the import for the compilation."""
+    (folder / "drift.py").write_text(TASK + "env = register()\n")
+    assert (
+        process(folder, MAIN.replace("from drift import register\nenv = register()", "from drift import env"))[0] == "2.0 0 found"
+    )
 
 
 def test_edited_helper_of_another_module_is_compiled_again(folder):
