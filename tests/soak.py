@@ -24,6 +24,7 @@ from fastars.callbacks import CheckpointCallback, EvalCallback
 from fastars.logger import Logger
 
 N_ITERATIONS = 20  # of the run that goes on, in a round
+LEAST_ROUNDS = 6  # on a busy machine, however short the time
 _SHM = Path("/dev/shm")
 
 
@@ -128,12 +129,12 @@ def short_runs(folder, n):
 
 
 def soak(minutes, leak, say):
-    """A round, which compiles what is not kept, and rounds for so many minutes, with a sample after each."""
+    """A round, which compiles what is not kept, and rounds for so many minutes, but a few at least, with a sample after each."""
     start, before = None, shared_memory()
     with tempfile.TemporaryDirectory() as name:
         folder, n_rounds = Path(name), 0
         run, parallel = LongRun(folder, leak), ARS("LinearPolicy", faulty_envs.Line, seed=0, noise_size=1 << 16, n_workers=2)
-        while start is None or time.monotonic() - start < 60.0 * minutes:
+        while n_rounds < LEAST_ROUNDS or time.monotonic() - start < 60.0 * minutes:
             run.go_on()
             in_workers(parallel)
             short_runs(folder, n_rounds)
