@@ -104,11 +104,12 @@ class LongRun:
 
 
 def in_workers(model):
-    """An iteration in two worker processes, one of which is killed before it."""
-    workers = model.sampler._runner._workers
-    if workers:
-        workers[0].process.kill()
+    """An iteration in two worker processes, one of which is killed before it; how many were killed."""
+    killed = model.sampler._runner._workers[:1]
+    for worker in killed:
+        worker.process.kill()
     model.learn(1, reset_num_timesteps=False)
+    return len(killed)
 
 
 def short_runs(folder, n):
@@ -132,17 +133,24 @@ def soak(minutes, leak, say):
     """A round, which compiles what is not kept, and rounds for so many minutes, but a few at least, with a sample after each."""
     start, before = None, shared_memory()
     with tempfile.TemporaryDirectory() as name:
-        folder, n_rounds = Path(name), 0
+        folder, n_rounds, n_killed = Path(name), 0, 0
         run, parallel = LongRun(folder, leak), ARS("LinearPolicy", faulty_envs.Line, seed=0, noise_size=1 << 16, n_workers=2)
         while n_rounds < LEAST_ROUNDS or time.monotonic() - start < 60.0 * minutes:
             run.go_on()
-            in_workers(parallel)
+            n_killed += in_workers(parallel)
             short_runs(folder, n_rounds)
             n_rounds, start = n_rounds + 1, start or time.monotonic()
             say(sample(start, n_rounds))
         restarts = parallel.worker_restarts
         parallel.close()
-    say({"worker restarts": restarts, "shared memory": sorted(shared_memory() - before), "left": os.listdir(tempfile.gettempdir())})
+    say(
+        {
+            "killed": n_killed,
+            "worker restarts": restarts,
+            "shared memory": sorted(shared_memory() - before),
+            "left": os.listdir(tempfile.gettempdir()),
+        }
+    )
 
 
 def main():

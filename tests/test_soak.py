@@ -51,7 +51,7 @@ def test_a_session_takes_no_more_after_a_while(tally):
     iterations = samples[-1]["rounds"] * soak.N_ITERATIONS
     tally("minutes of a session", minutes, unit="minutes")
     tally("iterations of the run that goes on", iterations)
-    tally("worker processes killed and replaced", end["worker restarts"], of=samples[-1]["rounds"] - 1)
+    tally("worker processes killed and replaced", end["worker restarts"], of=end["killed"])
     if minutes >= 3:  # it takes half a minute until all is warm
         (rate, error), (held, held_error) = slope(samples), slope(samples, "given")
         assert not held > LIMIT, course(samples)  # NaN where the C library does not say
@@ -71,7 +71,7 @@ def check(samples, end):
     for name in COUNTED:
         assert len({found[name] for found in samples[1:]}) == 1, [found[name] for found in samples]
     assert samples[0]["children"] == 2
-    assert end["worker restarts"] == len(samples) - 1  # each of them was killed
+    assert end["worker restarts"] == end["killed"] >= len(samples) - 1
     assert end["left"] == end["shared memory"] == []
     assert samples[-1]["rss"] - samples[1]["rss"] < 16 * 1024
 
