@@ -231,7 +231,7 @@ class Hangs(Line):
 
 
 def _is_worker():
-    return "fastars.samplers.worker" in sys.modules and not hasattr(sys.modules["__main__"], "__file__")
+    return b"fastars.samplers.worker" in Path("/proc/self/cmdline").read_bytes()
 
 
 class Wide(Line):

@@ -284,6 +284,8 @@ class Pool:
             if worker.connection in heard:
                 try:
                     kind, content = worker.connection.recv()
+                except BlockingIOError:  # its patience is over
+                    self._replace(worker, worker.episode(), "it stopped in the middle of a message; its worker process was ended.")
                 except (EOFError, OSError, pickle.UnpicklingError):
                     self._lose(worker)
                 else:
@@ -322,9 +324,7 @@ class Pool:
 
     def _lose(self, worker: _Worker) -> None:
         """Replace a worker whose process ended; the episode that it was in is to blame, unless somebody killed it."""
-        code = worker.end(
-            patience=10.0
-        )  # a process closes its connection before it has its exit code: 1 s before, on a busy machine
+        code = worker.end(patience=10.0)  # a process closes its connection before it has its exit code, 1 s on a busy machine
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         text = f"its worker process ended ({how}).\n{worker.traceback()}"
         was_killed = -code in _KILLERS
