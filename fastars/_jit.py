@@ -16,7 +16,7 @@ The cache
 Numba's own `cache=True` runs stale machine code when a callee in another file was edited, stops on a truncated file, and fails at
 import where nothing is writable. `KernelCache` keeps one file per compiled signature in a directory of our own. Its name carries a
 digest of all the sources that are compiled, so it can't be stale; its content starts with a digest of itself, so a damaged file is
-seen before it is unpickled; and the directory must belong to this user and be writable by nobody else, or no cache is used.
+seen before it is unpickled; and directory and file must belong to this user and be writable by nobody else, or they are not used.
 """
 
 import contextlib
@@ -192,7 +192,7 @@ class KernelCache(_Cache):
         if path is None:
             return None
         try:
-            content = path.read_bytes()
+            content = _own_bytes(path)
             digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
             if hashlib.sha256(payload).digest() != digest:
                 return None
@@ -299,9 +299,40 @@ def cache_directory() -> str | None:
         status = directory.stat()
     except (OSError, RuntimeError):  # not writable, or no home directory at all
         return None
-    if os.name == "posix" and (status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
+    if os.name == "posix" and (not _is_own(status) or not _is_reached_safely(directory)):
         return None
     return str(directory) if os.access(directory, os.W_OK) else None
+
+
+def _is_own(status: os.stat_result) -> bool:
+    """Whether a file or directory belongs to this user, and nobody else may write it."""
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _is_reached_safely(directory: Path) -> bool:
+    """Whether nobody but this user and root could put another directory in the place of this one.
+
+    That is, no directory above it, nor above what a symbolic link leads to, belongs to somebody else, or may be written by everybody
+    and is not sticky as /tmp is. Groups are trusted here, as many a home belongs to one: what they put there is not `_own_bytes`.
+    """
+    above = {*Path(os.path.abspath(directory)).parents, *Path(os.path.realpath(directory)).parents}
+    for status in map(os.stat, above):
+        is_open = status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX
+        if is_open or status.st_uid not in (0, os.getuid()):
+            return False
+    return True
+
+
+def _own_bytes(path: Path) -> bytes:
+    """The content of a regular file that only this user can have written; OSError for any other, a pipe or a link among them."""
+    descriptor = os.open(
+        path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or (os.name == "posix" and not _is_own(status)):
+            raise PermissionError(f"{path} is no file that only this user can write")
+        return file.read()
 
 
 def _default_cache_directory() -> Path:

@@ -138,7 +138,7 @@ def _episodes(folder: Path, window: int) -> tuple[FloatArray, FloatArray, FloatA
 def _described(folder: Path) -> tuple[str, int | None, dict[str, Any]]:
     """(id of the environment, seed, settings) by `config.toml`; without it, by the name of the folder."""
     path = folder / "config.toml"
-    if not path.is_file():
+    if not path.exists():
         return re.sub(r"_\d+$", "", folder.resolve().name), None, {}
     config = read_toml(path)
     tables = [config.get(table, {}) for table in ("env", "run", "settings")]

@@ -330,3 +330,81 @@ def test_names_of_the_package_resolve():
         assert getattr(fastars, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         fastars.nonsense  # noqa: B018
+
+
+# Who may put code there
+
+
+posix_root = pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can give a directory away")
+
+
+def directory_for(monkeypatch, path):
+    """The directory of the cache where FASTARS_CACHE_DIR names this one."""
+    monkeypatch.setenv("FASTARS_CACHE_DIR", str(path))
+    return _jit.cache_directory.__wrapped__()
+
+
+def test_directory_below_one_that_everybody_may_write_is_not_used(tmp_path, monkeypatch):
+    everybodys = tmp_path / "everybodys"
+    (everybodys / "cache").mkdir(mode=0o700, parents=True)
+    everybodys.chmod(0o777)
+    assert directory_for(monkeypatch, everybodys / "cache") is None
+    everybodys.chmod(0o1777)  # sticky, as /tmp: nobody may rename what is another's
+    assert directory_for(monkeypatch, everybodys / "cache") == str(everybodys / "cache")
+
+
+def test_link_through_a_directory_that_everybody_may_write_is_not_used(tmp_path, monkeypatch):
+    everybodys, own = tmp_path / "everybodys", tmp_path / "own"
+    everybodys.mkdir()
+    own.mkdir(mode=0o700)
+    everybodys.chmod(0o777)
+    (everybodys / "link").symlink_to(own)
+    assert directory_for(monkeypatch, everybodys / "link") is None
+    (tmp_path / "link").symlink_to(own)  # a link in a directory of one's own leads there
+    assert directory_for(monkeypatch, tmp_path / "link") == str(tmp_path / "link")
+
+
+@posix_root
+def test_directory_below_that_of_another_user_is_not_used(tmp_path, monkeypatch):
+    (tmp_path / "foreign" / "cache").mkdir(mode=0o700, parents=True)
+    os.chown(tmp_path / "foreign", 12345, 12345)
+    assert directory_for(monkeypatch, tmp_path / "foreign" / "cache") is None
+
+
+@pytest.mark.parametrize("how", ["writable by all", "link", "pipe", "directory", pytest.param("foreign", marks=posix_root)])
+def test_file_that_somebody_else_can_have_written_is_not_read(tmp_path, how):
+    path = tmp_path / "a.kernel"
+    path.write_bytes(b"code")
+    assert _jit._own_bytes(path) == b"code"
+    if how == "writable by all":
+        path.chmod(0o666)
+    elif how == "foreign":
+        os.chown(path, 12345, 12345)
+    else:
+        path.rename(tmp_path / "elsewhere")
+        {"link": lambda: path.symlink_to(tmp_path / "elsewhere"), "pipe": lambda: os.mkfifo(path), "directory": path.mkdir}[how]()
+    with pytest.raises(OSError):
+        _jit._own_bytes(path)
+
+
+PAYLOAD = """
+import hashlib, os, pickle, sys
+class Payload:
+    def __reduce__(self):
+        return os.makedirs, (sys.argv[1], 0o700, True)
+payload = pickle.dumps(Payload())
+for path in sys.argv[2:]:
+    open(path, "wb").write(hashlib.sha256(payload).digest() + payload)
+"""
+
+
+def test_code_in_a_file_that_everybody_may_write_is_not_run(tmp_path):
+    cache, trace = tmp_path / "cache", tmp_path / "executed"
+    run(FASTARS_CACHE_DIR=str(cache))
+    paths = sorted(cache.glob("*.kernel"))
+    for mode, is_run in ((0o666, False), (0o600, True)):  # what only this user can write is trusted: so the first would be seen
+        subprocess.run([sys.executable, "-c", PAYLOAD, trace, *paths], check=True)
+        for path in paths:
+            path.chmod(mode)
+        assert run(FASTARS_CACHE_DIR=str(cache))[:2] == (RIGHT, 0)
+        assert trace.exists() == is_run

@@ -5,6 +5,7 @@ Broken on purpose: `pickle.loads` of a VecNormalize in exchange/sb3.py, `np.load
 """
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ LOADS = {"load", "loads", "full_load", "unsafe_load", "load_all", "read_pickle",
 # (file, what is called): why it may be.
 ALLOWED = {
     ("_jit.py", "pickle.loads"): "compiled kernels, from a directory and a file that only this user can write, after their digest",
+    ("samplers/worker.py", "pickle.load"): "the order of the parent process, through a pipe",
     ("samplers/worker.py", "pickle.loads"): "the order of the parent process, through a pipe",
     ("envs/gym.py", "pickle.loads"): "a copy of the user's environment, pickled in this run, for a worker of it",
     ("samplers/pool.py", "subprocess.Popen"): "this Python, as a worker; a list of arguments, no shell",
@@ -82,6 +84,7 @@ def suspicious(tree):
                 yield f"{name}({keyword.arg}={ast.unparse(keyword.value)})"
 
 
+@functools.cache
 def found():
     return [
         (path.relative_to(PACKAGE).as_posix(), name)

@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from fastars.cli.run_folder import BEST_MODEL, EVALUATIONS, MODEL, checkpoints
 from fastars.cli.run_log import MONITOR
 from fastars.envs import compiled_env_ids
 from fastars.evaluation import evaluate_policy
+from fastars.run_files import read_arrays
 
 if TYPE_CHECKING:
     from fastars._structs import FloatArray, SeedArray
@@ -138,7 +138,7 @@ def _of_evaluation(name: str, trained: Trained, evaluations: dict[int, tuple[Flo
 
 def _monitor(path: Path) -> list[bytes]:
     """The whole rows of a monitor file; none if there is no file."""
-    return path.read_bytes().split(b"\n")[2:-1] if path.exists() else []
+    return path.read_bytes().split(b"\n")[2:-1] if path.is_file() else []
 
 
 def _line(episode: int) -> int:
@@ -157,9 +157,11 @@ def _evaluations(path: Path) -> dict[int, tuple[FloatArray, np.ndarray]]:
     """Returns and lengths of the evaluations, by steps of training."""
     if not path.exists():
         return {}
+    arrays = read_arrays(path)
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            columns = file["timesteps"], file["results"], file["ep_lengths"]
+        columns = arrays["timesteps"], arrays["results"], arrays["ep_lengths"]
+        if columns[0].ndim != 1 or columns[1].ndim != 2 or columns[1].shape != columns[2].shape:
+            raise ValueError(f"shapes {columns[0].shape}, {columns[1].shape}, {columns[2].shape}")
         return {int(steps): (returns, lengths) for steps, returns, lengths in zip(*columns, strict=True)}
-    except (ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error

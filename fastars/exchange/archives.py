@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import math
+import os
 import re
 import struct
 import zipfile
@@ -21,6 +22,7 @@ from fastars.checkpoint import JSON_STRING, CheckpointError, brief, name_of
 MAX_BYTES = 1 << 24  # of a file, and of what is in it: a linear policy for Atari's screens has 7 MB in float32, 15 in float64
 MAX_NUMBERS = 1 << 21  # of a policy: as float64 they have 16 MiB, whatever they have in the file
 MAX_OBS = 1 << 18  # of an observation
+_MAX_TEXT = 1 << 22  # of a JSON text, in bytes
 _MAX_VALUES = 100_000  # of a JSON text: 4 million empty lists take 250 MB
 _MAX_MEMBERS = 256
 _MAX_HEADER = 2048  # bytes of that of an array
@@ -49,7 +51,8 @@ def content(path: Any, most: int = MAX_BYTES) -> bytes:
         if (path := Path(path)).exists() and not path.is_file():  # opening a pipe would wait for a writer
             raise ValueError("not a regular file")
         with open(path, "rb") as file:
-            data = file.read(most + 1)
+            size = os.fstat(file.fileno()).st_size  # a read of `most` bytes would take this memory for the smallest file
+            data = file.read(min(size, most) + 1)
     if len(data) > most:
         raise ValueError(f"more than the {most} bytes allowed")
     return data
@@ -155,6 +158,8 @@ def json_object(data: bytes) -> dict[str, Any]:
     ValueError, RecursionError
         If it is none, or one of more values than a file of a policy has.
     """
+    if len(data) > _MAX_TEXT:
+        raise ValueError(f"a JSON text of {len(data)} bytes; allowed are {_MAX_TEXT}")
     text = data.decode("utf-8")  # json would guess other encodings, whose texts look different byte by byte
     bare = JSON_STRING.sub(b"", data)
     if sum(bare.count(mark) for mark in (b",", b"[", b"{")) > _MAX_VALUES:
