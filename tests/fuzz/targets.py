@@ -173,7 +173,7 @@ def array(data):
     """A member of a file of plain arrays: its name is what stands before the first null."""
     name, _, content = data.partition(b"\0")
     members = unzipped((CORPUS / "foreign" / "arrays.npz").read_bytes())
-    exchange.read(io.BytesIO(zipped({**members, name.decode("latin-1"): content})))
+    exchange.read(io.BytesIO(zipped({**members, name.decode("latin-1") or "x": content})))
 
 
 @expects(ValueError, OverflowError)
