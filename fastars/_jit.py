@@ -312,8 +312,8 @@ def _is_own(status: os.stat_result) -> bool:
 def _is_reached_safely(directory: Path) -> bool:
     """Whether nobody but this user and root could put another directory in the place of this one.
 
-    That is, no directory above it, nor above what a symbolic link leads to, belongs to somebody else, or may be written by everybody
-    and is not sticky as /tmp is. Groups are trusted here, as many a home belongs to one: what they put there is not `_own_bytes`.
+    That is, no directory above it, nor above what a link leads to, belongs to somebody else, or may be written by everybody and is
+    not sticky as /tmp is. Groups are trusted here, as many a home belongs to one: what they put there is not `_own_bytes`.
     """
     above = {*Path(os.path.abspath(directory)).parents, *Path(os.path.realpath(directory)).parents}
     for status in map(os.stat, above):

@@ -356,7 +356,8 @@ def test_a_missing_file_is_a_file_not_found_error(tmp_path):
             load(tmp_path / name)
 
 
-def test_every_64th_truncation_is_a_checkpoint_error(tmp_path):
+@pytest.mark.promise(5)
+def test_every_64th_truncation_is_a_checkpoint_error(tmp_path, tally):
     save(tmp_path / "a.zip", STATE, ARRAYS)
     content, cut = (tmp_path / "a.zip").read_bytes(), tmp_path / "cut.zip"
     lengths = [*range(0, len(content), 64), len(content) - 1]
@@ -364,7 +365,7 @@ def test_every_64th_truncation_is_a_checkpoint_error(tmp_path):
         cut.write_bytes(content[:length])
         with pytest.raises(CheckpointError, match=r"cut\.zip: "):
             load(cut)
-    print(f"truncations: {len(lengths)} of {len(content)} bytes, all refused")
+    tally("truncated checkpoints refused", len(lengths), of=len(lengths))
 
 
 def edited(content, generator):
@@ -389,10 +390,11 @@ def edited(content, generator):
     return bytes(content)
 
 
-def test_random_edits_are_refused_or_change_nothing(tmp_path):
+@pytest.mark.promise(5)
+def test_random_edits_are_refused_or_change_nothing(tmp_path, tally):
     save(tmp_path / "a.zip", STATE, ARRAYS)
     content, path = (tmp_path / "a.zip").read_bytes(), tmp_path / "edited.zip"
-    expected, generator, n_refused, n_equal, n_edits = load(tmp_path / "a.zip"), random.Random(0), 0, 0, 2000
+    expected, generator, n_refused, n_equal, n_edits = load(tmp_path / "a.zip"), random.Random(0), 0, 0, tally.of(fast=2000, full=10_000)
     for _ in range(n_edits):
         path.write_bytes(edited(content, generator))
         try:
@@ -402,15 +404,17 @@ def test_random_edits_are_refused_or_change_nothing(tmp_path):
         else:
             assert same(found, expected)
             n_equal += 1
-    print(f"edits: {n_edits}, {n_refused} refused, {n_equal} loaded bit-equal")
     assert n_refused > 0.95 * n_edits
+    assert n_refused + n_equal == n_edits
+    tally("edits of a checkpoint: refused, all others loaded bit-equal", n_refused, of=n_edits)
 
 
-def test_random_edits_of_a_manifest_with_right_checksums_raise_nothing_but_checkpoint_errors(tmp_path):
+@pytest.mark.promise(5)
+def test_random_edits_of_a_manifest_with_right_checksums_raise_nothing_but_checkpoint_errors(tmp_path, tally):
     save(tmp_path / "a.zip", STATE, ARRAYS)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         (_, text), *members = [(name, archive.read(name)) for name in archive.namelist()]
-    generator, path, n_refused, n_edits = random.Random(0), tmp_path / "edited.zip", 0, 1000
+    generator, path, n_refused, n_edits = random.Random(0), tmp_path / "edited.zip", 0, tally.of(fast=1000, full=10_000)
     for _ in range(n_edits):
         path.write_bytes(zipped([("manifest.json", edited(text, generator)), *members]))
         try:
@@ -419,7 +423,7 @@ def test_random_edits_of_a_manifest_with_right_checksums_raise_nothing_but_check
             n_refused += 1
         else:
             assert bits(arrays) == bits(ARRAYS)  # the arrays are under their sha256; a right checksum vouches for the rest
-    print(f"edits of the manifest: {n_edits}, {n_refused} refused")
+    tally("edits of a manifest under right checksums, refused", n_refused, of=n_edits)
 
 
 # A model's file names its environment
@@ -800,9 +804,17 @@ def hostile_results(tmp_path_factory):
         file.truncate(2**40)
     lines = run(READER, folder, "good", *HOSTILE, "sparse file of 1 TiB").splitlines()
     results = {name: rest for name, *rest in map(json.loads, lines)}
-    slowest, largest = max(r[2] for r in results.values()), max(r[4] for r in results.values())
-    print(f"hostile: {len(results)} files, slowest {slowest:.3f} s, at most {largest / 2**20:.1f} MiB")
     return folder, results
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory by /proc and RLIMIT_AS")
+@pytest.mark.promise(6)
+def test_hostile_checkpoints_are_counted(hostile_results, tally):
+    _, results = hostile_results
+    tally("hostile checkpoints refused", sum(kind == "CheckpointError" for kind, *_ in results.values()), of=len(results))
+    tally("slowest of them", round(max(rest[2] for rest in results.values()), 3), unit="s")
+    tally("most memory that one of them took", round(max(rest[4] for rest in results.values()) / 2**20, 1), unit="MiB")
+    assert all(kind == "CheckpointError" for kind, *_ in results.values())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory by /proc and RLIMIT_AS")

@@ -83,7 +83,8 @@ def foreign():
     weights = np.array(np.load(io.BytesIO(plain["W0.npy"])))
     many = b"\x80\x04" + b"]" * 10**6 + b"."
     return {
-        "zip bomb": lambda: deflated(b"W0.npy", 96 << 24),
+        "zip bomb": lambda: compressed({**plain, "W0.npy": header("'|u1'", "(1, 104857600)", bytes(100 << 20))}),
+        "zip bomb of 1.6 GB": lambda: deflated(b"W0.npy", 96 << 24),
         "zip bomb below the limit": lambda: compressed({**plain, "W0.npy": header("'|u1'", "(1, 15728640)", bytes(15 << 20))}),
         "zip bomb in a zip": lambda: policy(**{tree: deflated(b"data.pkl", 1 << 24)}),
         "zip of zips of zips": zipped({**sb3, "policy.pth": zipped({"a/data.pkl": zipped(sb3)})}),
