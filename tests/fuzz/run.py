@@ -24,6 +24,9 @@ def fuzz(target, seconds):
     """Fuzz one target in this process, which does not return."""
     import atheris
 
+    import fastars.envs
+    import fastars.samplers  # noqa: F401 - what Numba compiles can't be instrumented: it is imported before
+
     with atheris.instrument_imports(include=list(_INSTRUMENTED)):
         from fuzz.targets import CORPUS, TARGETS
     for path in sorted((CORPUS / target).iterdir()):  # what is imported and compiled at first takes no time of an execution
