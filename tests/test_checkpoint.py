@@ -394,7 +394,13 @@ def edited(content, generator):
 def test_random_edits_are_refused_or_change_nothing(tmp_path, tally):
     save(tmp_path / "a.zip", STATE, ARRAYS)
     content, path = (tmp_path / "a.zip").read_bytes(), tmp_path / "edited.zip"
-    expected, generator, n_refused, n_equal, n_edits = load(tmp_path / "a.zip"), random.Random(0), 0, 0, tally.of(fast=2000, full=10_000)
+    expected, generator, n_refused, n_equal, n_edits = (
+        load(tmp_path / "a.zip"),
+        random.Random(0),
+        0,
+        0,
+        tally.of(fast=2000, full=10_000),
+    )
     for _ in range(n_edits):
         path.write_bytes(edited(content, generator))
         try:
