@@ -21,7 +21,7 @@ def numpys_scalars_do_not_warn():
 
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="inject faults as often as `make trust` does")
-    parser.addoption("--tally", type=Path, metavar="FILE", help="write what the tests counted to FILE, as JSON")
+    parser.addoption("--tally", type=Path, metavar="FILE", help="put what the tests counted into FILE, as JSON")
 
 
 class Tally:
@@ -62,4 +62,7 @@ def pytest_terminal_summary(terminalreporter, config):
     if path := config.getoption("tally"):
         from bench.machine import machine_info
 
+        ran = {count["test"] for count in counts}
+        before = json.loads(path.read_text())["rows"] if path.exists() else []
+        counts = sorted([*(row for row in before if row["test"] not in ran), *counts], key=lambda count: count["row"])
         path.write_text(json.dumps({"table": "trust", "machine": machine_info(), "rows": counts}, indent=1) + "\n")
