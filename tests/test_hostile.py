@@ -2,9 +2,9 @@
 
 Checkpoints are in test_checkpoint.py; compiled kernels, which are code, in test_jit.py.
 
-Broken on purpose: `Archive` without its limit of bytes -> "zip bomb", "zip bomb of 1.6 GB" and "evaluations: zip bomb" red; a JSON text
-without its limit of values -> "lists without end" red; ids of files given to `fastars.ARS` as they are
--> test_no_module_that_a_file_names_is_imported[rllib] and [arrays] red.
+Broken on purpose: `Archive` without its limit of bytes -> "zip bomb", "zip bomb of 1.6 GB" and "evaluations: zip bomb" red; a
+JSON text without its limit of values -> "lists without end" red; ids of files given to `fastars.ARS` as they are ->
+test_no_module_that_a_file_names_is_imported[rllib] and [arrays] red.
 """
 
 import io
