@@ -333,6 +333,7 @@ def test_names_of_the_package_resolve():
 
 
 # Who may put code there
+# Broken on purpose: files read whoever wrote them, no look at directories above -> the first three and the last test red.
 
 
 posix_root = pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can give a directory away")
