@@ -607,8 +607,8 @@ def test_what_a_pickle_would_call_is_only_named():
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"\x80\x02" + b"N0" * 150_000 + b"N.", "more than 200000 instructions|the instruction POP"),
-        (b"\x80\x02" + b"N" * 200_001 + b".", "more than 200000 instructions"),
+        (b"\x80\x02" + b"N0" * 15_000 + b"N.", "more than 20000 instructions|the instruction POP"),
+        (b"\x80\x02" + b"N" * 20_001 + b".", "more than 20000 instructions"),
         (b"\x80\x02(.", "leaves other than one value"),
         (b"\x80\x02R.", "REDUCE has not what it needs"),
         (b"\x80\x02h\x05.", "BINGET has not what it needs"),
@@ -621,7 +621,7 @@ def test_damaged_pickles_are_a_value_error(data, told):
         read_pickle(data)
 
 
-def deep(n=100_000):
+def deep(n=15_000):
     """A tuple in a tuple, and so on."""
     return b"N" + b"\x85" * n
 

@@ -3,10 +3,11 @@
 `make fuzz` does that. The time is shared out among the targets, each in a process of its own. What is found is kept in
 `build/fuzz/<target>` and ends the run with exit code 1; `python -m fuzz.run --replay FILE TARGET` shows it again.
 
-The last long run, some 40 s for each of 16 targets (model and tasks 50) on one CPU of a busy machine, of version 3.0 of atheris and
-Python 3.11: 877,402 executions, nothing found in fastars. Coverage and features by target: checkpoint_file 121, 235; manifest 95,
-115; model 490, 722; tasks 651, 829; episode 261, 384; foreign 367, 600; sb3_text 235, 263; sb3_pickle 313, 604; statistics 304, 564;
-original 285, 570; array 98, 116; pickles 239, 741; config 230, 601; progress 81, 171; monitor 88, 146; evaluations 57, 83.
+The last long run, some 40 s for each of 16 targets (model and tasks 50) on one CPU of a busy machine, of version 3.0 of atheris
+and Python 3.11: 877,402 executions, nothing found in fastars. Coverage and features by target: checkpoint_file 121, 235;
+manifest 95, 115; model 490, 722; tasks 651, 829; episode 261, 384; foreign 367, 600; sb3_text 235, 263; sb3_pickle 313, 604;
+statistics 304, 564; original 285, 570; array 98, 116; pickles 239, 741; config 230, 601; progress 81, 171; monitor 88, 146;
+evaluations 57, 83.
 """
 
 import argparse
