@@ -2,12 +2,13 @@
 
 Checkpoints are in test_checkpoint.py; compiled kernels, which are code, in test_jit.py.
 
-Broken on purpose, one at a time: `Archive` without its limit of bytes -> "zip bomb", "zip bomb of 1.6 GB", "evaluations: zip bomb" red;
-without that of members -> the reader does not end in a minute, red; a JSON text without its limit of values -> "lists without end" red;
-pickles by `pickle.loads` -> "pickle in the weights" and six others red; rows of another length than the header taken -> "monitor: a row
-cut in the middle" red; keys of any number of dots -> "config: a key of 16,000 parts" red; `content` without `is_file` -> the reader waits
-for the pipe, red; ids of files given to `fastars.ARS` as they are -> test_no_module_that_a_file_names_is_imported[rllib], [arrays] red;
-no look at NaN, or `named` without KeyError -> test_a_field_that_makes_no_sense_is_a_checkpoint_error red.
+Broken on purpose, one at a time: `Archive` without its limit of bytes -> "zip bomb", "zip bomb of 1.6 GB", "evaluations: zip
+bomb" red; without that of members -> the reader does not end in a minute, red; a JSON text without its limit of values -> "lists
+without end" red; pickles by `pickle.loads` -> "pickle in the weights" and six others red; rows of another length than the header
+taken -> "monitor: a row cut in the middle" red; keys of any number of dots -> "config: a key of 16,000 parts" red; `content`
+without `is_file` -> the reader waits for the pipe, red; ids of files given to `fastars.ARS` as they are ->
+test_no_module_that_a_file_names_is_imported[rllib], [arrays] red; no look at NaN, or `named` without KeyError ->
+test_a_field_that_makes_no_sense_is_a_checkpoint_error red.
 """
 
 import io
