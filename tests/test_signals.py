@@ -116,6 +116,7 @@ def digest(model):
     return hashlib.sha256(model.theta.tobytes() + model.policy.filter.mean.tobytes()).hexdigest()
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # Python opened it when the handler raised, and closes it
 @pytest.mark.promise(13)
 @pytest.mark.parametrize("kind", KINDS)
 def test_signals_at_random_moments_lose_nothing(kind, tmp_path, tally):
