@@ -52,9 +52,10 @@ def handlers():
 
 def interrupted(work, delay, number):
     """(whether `work` was interrupted by a signal after `delay` seconds, what raised it, the seconds that took)."""
-    sent, done = [], threading.Event()
+    sent, begun, done = [], threading.Event(), threading.Event()
 
     def send():
+        begun.wait()
         if not done.wait(delay):
             sent.append(time.perf_counter())
             os.kill(os.getpid(), number)
@@ -62,6 +63,7 @@ def interrupted(work, delay, number):
     sender = threading.Thread(target=send)
     sender.start()
     try:
+        begun.set()
         work()
         done.set()
         while sender.is_alive():  # a signal may come just now
@@ -135,7 +137,7 @@ def test_signals_at_random_moments_lose_nothing(kind, tmp_path, tally):
             was_interrupted, names, seconds = interrupted(work, draw.uniform(0.0, iterations), number)
             assert was_interrupted
             n_signals += 1
-            stages[next(name for name in reversed(names) if name in STAGES)] += 1
+            stages[next((name for name in reversed(names) if name in STAGES), "before")] += 1
             slowest = max(slowest, seconds)
             assert ARS.load(path).iteration <= model.iteration
     undisturbed = made(kind)
