@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from fastars.kernels.directions import BLOCK
 from fastars.samplers.compiled import for_blocks
 
 _PARALLEL = 1 << 16  # numbers (200 us) from which a second thread pays
+
+
+def _made(ops: str, *args: Any) -> NoiseTable:
+    return NoiseTable(importlib.import_module(ops), *args)
 
 
 class NoiseTable:
@@ -36,8 +41,11 @@ class NoiseTable:
     def __init__(self, ops: Any, seed: int, size: int, n_threads: int = 1) -> None:
         self._ops, self._seed, self._n_threads = ops, np.uint64(seed), n_threads
         self._values = np.empty(size, np.float32)
-        self._generators = np.zeros((-(-size // NOISE_BLOCK), 5), np.uint64)
+        self._blocks = np.zeros((-(-size // NOISE_BLOCK), 5), np.uint64)  # of each its generator, and how many numbers it has drawn
         self._square_sums: FloatArray | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made, (self._ops.__name__, int(self._seed), len(self._values), self._n_threads)
 
     def at(self, indices: IntArray, n_weights: int) -> NoiseArray:
         """The table, shape (size,), filled where directions of `n_weights` that start at `indices` are."""
@@ -46,7 +54,7 @@ class NoiseTable:
 
     def whole(self) -> NoiseArray:
         """The table, shape (size,), all of it."""
-        starts = NOISE_BLOCK * np.arange(len(self._generators))
+        starts = NOISE_BLOCK * np.arange(len(self._blocks))
         self._fill(np.minimum(len(self._values) - starts, NOISE_BLOCK).astype(np.uint64))
         return self._values
 
@@ -61,14 +69,18 @@ class NoiseTable:
 
     def _fill(self, reach: np.ndarray) -> None:
         """Let every block have at least so many numbers."""
-        drawn = self._generators[:, 4]
+        drawn = self._blocks[:, 4]
         blocks = np.flatnonzero(reach > drawn)
         if len(blocks) == 0:
             return
 
         def fill(place: int) -> None:
             block = int(blocks[place])
-            self._ops.noise.extend_noise(self._seed, block, int(reach[block]), self._generators, self._values)
+            *state, n_drawn = self._blocks[block].tolist()
+            generator = np.array(state, np.uint64) if n_drawn else self._ops.noise_generator(self._seed, block)
+            start = block * NOISE_BLOCK
+            self._ops.extend_noise(generator, self._values[start + n_drawn : start + int(reach[block])])
+            self._blocks[block] = np.append(generator, reach[block])  # at once: a handler of a signal may raise before it or after
 
-        n_numbers = int((reach[blocks] - drawn[blocks]).sum())
+        n_numbers = int((reach - drawn)[blocks].sum())
         for_blocks(fill, len(blocks), self._n_threads if n_numbers >= _PARALLEL else 1)

@@ -35,6 +35,7 @@ class Case:
     rtol: float = 0.0
     atol: float = 0.0
     reason: str = "the same operations in the same order"
+    n_written: int = 1  # of its last arguments, where it returns nothing
 
     @property
     def kernel(self) -> Callable[..., Any]:
@@ -44,11 +45,14 @@ class Case:
     def twin(self) -> Callable[..., Any]:
         return getattr(reference, self.name)
 
-    @staticmethod
-    def call(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """What the function returns; for one that writes to its last argument, that argument."""
-        result = function(*args)
-        return args[-1] if result is None else result
+    def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """What the function returns; for one that writes to its last arguments, these."""
+        return self.outcome(function(*args), args)
+
+    def outcome(self, result: Any, args: tuple[Any, ...]) -> Any:
+        if result is not None:
+            return result
+        return args[-1] if self.n_written == 1 else args[-self.n_written :]
 
 
 def _draw(size: str) -> np.random.Generator:
@@ -95,6 +99,10 @@ def _noise_size(size: str) -> int:
 
 def _fill_noise(size: str) -> tuple[Any, ...]:
     return SEED, 3, np.empty(_noise_size(size), np.float32)
+
+
+def _extend_noise(size: str) -> tuple[Any, ...]:
+    return reference.noise_generator(SEED, 3), np.empty({"small": 100, "medium": 5_000, "large": 65_536}[size], np.float32)
 
 
 def _perturb(size: str) -> tuple[Any, ...]:
@@ -294,6 +302,8 @@ BETA = "exp, log and lgamma of two C libraries"
 
 CASES = [
     Case("fill_noise", _fill_noise),
+    Case("noise_generator", lambda size: (SEED, SIZES.index(size))),
+    Case("extend_noise", _extend_noise, n_written=2),
     Case("noise_table", lambda size: (SEED, _noise_size(size))),
     Case("noise_reach", lambda size: (_directions(size, 10, _N_DELTA[size])[1], 10, _N_NOISE[size])),
     Case("sample_indices", lambda size: (SEED, 12, _N_DELTA[size], _N_NOISE[size], 10)),

@@ -20,7 +20,7 @@ def whole():
 
 def drawn(table):
     """Numbers of each block that there are."""
-    return table._generators[:, 4].tolist()
+    return table._blocks[:, 4].tolist()
 
 
 @BACKENDS
@@ -62,12 +62,13 @@ def test_the_numbers_are_the_same_for_any_number_of_threads(n_threads, whole):
 @BACKENDS
 def test_a_block_goes_on_where_numpys_generator_would(backend):
     stream = PCG64(SeedSequence(SEED, spawn_key=(0, 0)))
-    generators, noise = np.zeros((1, 5), np.uint64), np.zeros(NOISE_BLOCK, np.float32)
-    for n_before, n_numbers in ((0, 1), (1, 1), (1, 900), (900, NOISE_BLOCK)):
-        backend.noise.extend_noise(np.uint64(SEED), 0, n_numbers, generators, noise)
-        Generator(stream).standard_normal(n_numbers - n_before)
-        high, low = (int(word) for word in generators[0, :2])
-        assert high << 64 | low == stream.state["state"]["state"]
+    generator = backend.noise_generator(np.uint64(SEED), 0)
+    for n in (1, 0, 899, NOISE_BLOCK - 900):
+        out = np.empty(n, np.float32)
+        backend.extend_noise(generator, out)
+        np.testing.assert_array_equal(out, Generator(stream).standard_normal(n).astype(np.float32))
+        state, increment = (int(high) << 64 | int(low) for high, low in generator.reshape(2, 2))
+        assert {"state": state, "inc": increment} == stream.state["state"]
 
 
 def test_sums_of_squares_are_of_the_whole_table_where_directions_hold_blocks_of_them(whole):

@@ -162,10 +162,10 @@ def tell(model):
 def shuffled(for_blocks, draw, pieces):
     """Pieces of the work in another order each time; `pieces` gets their numbers."""
 
-    def in_disorder(work, n_blocks, n_threads):
+    def in_disorder(work, n_blocks, n_threads, **how):
         pieces.append(n_blocks)
         order = draw.sample(range(n_blocks), n_blocks)
-        for_blocks(lambda block: work(order[block]), n_blocks, n_threads)
+        for_blocks(lambda block: work(order[block]), n_blocks, n_threads, **how)
 
     return in_disorder
 

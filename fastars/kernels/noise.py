@@ -90,8 +90,8 @@ def noise_reach(indices, n_weights, n_noise):
 
 
 @kernel
-def extend_noise(seed, block, n_numbers, generators, noise):
-    """Fill a block of the noise table up to a number, from where it was left.
+def noise_generator(seed, block):
+    """The generator of a block of the noise table, before its first number.
 
     Parameters
     ----------
@@ -99,19 +99,29 @@ def extend_noise(seed, block, n_numbers, generators, noise):
         Seed of the run.
     block : int
         Number of the block.
-    n_numbers : int
-        Numbers of the block that there are afterwards, not fewer than before.
-    generators : ndarray of uint64, shape (n_blocks, 5)
-        Read and written: of each block, the state of its generator and how many numbers it has drawn; zeros at first.
-    noise : ndarray of float32, shape (n_noise,)
-        Written: the table.
+
+    Returns
+    -------
+    ndarray of uint64, shape (4,)
+        State and increment of PCG64, the upper half of each first.
     """
-    generator = generators[block]
-    if generator[4] == 0:
-        seed_stream(generator, np.uint64(seed), np.uint64(STREAM_NOISE), block)
-    start = block * NOISE_BLOCK
-    standard_normals(generator, noise[start + np.int64(generator[4]) : start + n_numbers])
-    generator[4] = n_numbers
+    generator = np.zeros(4, np.uint64)
+    seed_stream(generator, np.uint64(seed), np.uint64(STREAM_NOISE), block)
+    return generator
+
+
+@kernel
+def extend_noise(generator, out):
+    """Go on with a block of the noise table where it was left.
+
+    Parameters
+    ----------
+    generator : ndarray of uint64, shape (4,)
+        Read and written: the block's generator after the numbers that it has drawn.
+    out : ndarray of float32, shape (n,)
+        Written: the next n numbers of the block.
+    """
+    standard_normals(generator, out)
 
 
 @kernel

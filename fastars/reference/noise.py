@@ -39,12 +39,22 @@ def noise_reach(indices, n_weights, n_noise):
     return reach
 
 
-def extend_noise(seed, block, n_numbers, generators, noise):
-    """Fill a block up to a number; `generators` (n_blocks, 5) has, per block, PCG64's state and how many numbers are drawn."""
-    bits, start = _bits(seed, STREAM_NOISE, block), block * NOISE_BLOCK
-    noise[start : start + n_numbers] = np.random.Generator(bits).standard_normal(n_numbers).astype(np.float32)
-    words = (bits.state["state"][name] >> shift & (1 << 64) - 1 for name in ("state", "inc") for shift in (64, 0))
-    generators[block] = np.array([*words, n_numbers], np.uint64)
+def noise_generator(seed, block):
+    """A block's PCG64 before its first number: the halves of its state and of its increment, (4,) uint64."""
+    return _words(_bits(seed, STREAM_NOISE, block))
+
+
+def extend_noise(generator, out):
+    """Fill `out` with the next numbers of the block whose `generator` (4,) it is, which goes on."""
+    bits, words = np.random.PCG64(), [int(word) for word in generator]
+    bits.state = bits.state | {"state": {"state": words[0] << 64 | words[1], "inc": words[2] << 64 | words[3]}}
+    out[:] = np.random.Generator(bits).standard_normal(len(out)).astype(np.float32)
+    generator[:] = _words(bits)
+
+
+def _words(bits):
+    state = bits.state["state"]
+    return np.array([state[name] >> shift & (1 << 64) - 1 for name in ("state", "inc") for shift in (64, 0)], np.uint64)
 
 
 def sample_indices(seed, iteration, n_delta, n_noise, n_weights):
