@@ -72,22 +72,11 @@ def content(folder):
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_run_killed_at_random_moments_is_the_one_never_stopped(tmp_path, tally, kind):
     subprocess.run([*COMMAND, *train("whole", kind)], cwd=tmp_path, env=PATH, check=True, capture_output=True, timeout=300)
-    (tmp_path / "slow").mkdir()
-    (tmp_path / "slow" / "sitecustomize.py").write_text(SLOW)
-    environment = PATH | {"PYTHONPATH": f"{tmp_path / 'slow'}{os.pathsep}{PATH['PYTHONPATH']}"}
     n_kills, draw, ahead, strays = tally.of(2, 20), random.Random(0), 0, 0
     folder = tmp_path / "run"
-    model, progress = folder / "model.zip", folder / "progress.csv"
     for kill in range(n_kills):
-        command = train("run", kind) if kill == 0 else resume("run", kind)
-        with subprocess.Popen([*COMMAND, *command], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL) as process:
-            n_rows = wait_for(lambda: progress.exists() and progress.read_bytes().count(b"\n"), process)
-            wait_for(lambda n_rows=n_rows: progress.read_bytes().count(b"\n") > n_rows + 1, process)  # it trains
-            time.sleep(draw.uniform(0.0, 0.15))
-            process.kill()
-        assert process.returncode == -signal.SIGKILL
-        text = progress.read_bytes()
-        ahead += text.count(b"\n") - 1 > ARS.load(model, env="broken_envs:Walk-v0" if kind == "python" else None).iteration
+        assert stopped(tmp_path, kind, signal.SIGKILL, draw.uniform(0.0, 0.15))[0] == -signal.SIGKILL, kill
+        ahead += n_rows(folder) > iteration(folder, kind)
         strays += any(path.name.startswith(".fastars-") for path in folder.iterdir())
     subprocess.run([*COMMAND, *resume("run", kind)], cwd=tmp_path, env=PATH, check=True, capture_output=True, timeout=300)
     expected, found = content(tmp_path / "whole"), content(folder)
@@ -97,6 +86,56 @@ def test_a_run_killed_at_random_moments_is_the_one_never_stopped(tmp_path, tally
     tally(f"{kind}: runs killed and resumed to the bits of one never stopped", n_kills, of=n_kills)
     tally(f"{kind}: of these, killed with rows ahead of the model", ahead, of=n_kills)
     tally(f"{kind}: of these, killed while a file was written", strays, of=n_kills)
+
+
+@pytest.mark.promise(13)
+@pytest.mark.parametrize("kind", RUNS)
+def test_a_run_of_the_command_stopped_by_signals_says_so_and_loses_nothing(tmp_path, tally, kind):
+    subprocess.run([*COMMAND, *train("whole", kind)], cwd=tmp_path, env=PATH, check=True, capture_output=True, timeout=300)
+    n_signals, draw, slowest = tally.of(2, 15), random.Random(2), 0.0
+    for number in range(n_signals):
+        sent, code = [(signal.SIGINT, 130), (signal.SIGTERM, 143)][number % 2]
+        found, seconds = stopped(tmp_path, kind, sent, draw.uniform(0.0, 0.15))
+        assert found == code, number
+        assert n_rows(tmp_path / "run") == iteration(tmp_path / "run", kind)  # the model has all that the log has
+        slowest = max(slowest, seconds)
+    assert slowest < 1.0
+    subprocess.run([*COMMAND, *resume("run", kind)], cwd=tmp_path, env=PATH, check=True, capture_output=True, timeout=300)
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+    tally(f"{kind}: signals to the command: checkpoint, exit code, no process left", n_signals, of=n_signals)
+    tally(f"{kind}: slowest end of the command after a signal", round(slowest, 2), unit="s")
+
+
+def stopped(tmp_path, kind, number, delay):
+    """(exit code, seconds it took to end) of a run that is begun or resumed, and gets a signal `delay` seconds after it trains."""
+    (tmp_path / "slow").mkdir(exist_ok=True)
+    (tmp_path / "slow" / "sitecustomize.py").write_text(SLOW)
+    environment = PATH | {"PYTHONPATH": f"{tmp_path / 'slow'}{os.pathsep}{PATH['PYTHONPATH']}"}
+    progress = tmp_path / "run" / "progress.csv"
+    command = resume("run", kind) if (tmp_path / "run" / "model.zip").exists() else train("run", kind)
+    with subprocess.Popen(
+        [*COMMAND, *command], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        n_lines = wait_for(lambda: progress.exists() and progress.read_bytes().count(b"\n"), process)
+        wait_for(lambda: progress.read_bytes().count(b"\n") > n_lines + 1, process)  # it trains
+        time.sleep(delay)
+        process.send_signal(number)
+        start = time.monotonic()
+        process.wait(60)
+        seconds = time.monotonic() - start
+    if number != signal.SIGKILL:
+        with pytest.raises(ProcessLookupError):  # nothing of its group is left
+            os.killpg(process.pid, 0)
+    return process.returncode, seconds
+
+
+def n_rows(folder):
+    """Iterations in the log; an evaluation has a row of its own."""
+    return sum(row["gradient/norm"] != "" for row in rows_of(folder / "progress.csv", ()))
+
+
+def iteration(folder, kind):
+    return ARS.load(folder / "model.zip", env="broken_envs:Walk-v0" if kind == "python" else None).iteration
 
 
 def wait_for(condition, process):
