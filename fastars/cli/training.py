@@ -61,7 +61,7 @@ class Run:
         self._began_at = 0  # steps done before
         self._next_evaluation, self._next_save = 0, 0.0  # the first iteration's policy is evaluated, too
         whole = model.learn, self.record.evaluate, self.record.save
-        self._interrupts = Interrupts(*whole, open=(model._evaluate, model.evaluate))
+        self._interrupts = Interrupts(*whole, open=(model._candidates, model._evaluate, model.evaluate))
 
     def run(self) -> None:
         """Train and report; `Interrupted` if a signal stopped it."""
