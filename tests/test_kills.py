@@ -1,9 +1,10 @@
 """Runs that are killed at any moment, and disks that fail: nothing is lost but the time since the last file.
 
-Broken on purpose -> red: files written in place, without the rename; temporary files left after an error; an `OSError` not caught in
-callbacks, or in the logger; half a row left in the log (`failing_disk`, `full_disk`). Rows of the log, or of episodes, beyond the model
-not cut; temporary files not swept (`killed_at_random_moments_is`). The state of the weighting not restored (`script_of_ones_own`,
-`saved_and_loaded`). No checkpoint after a signal; 130 for SIGTERM; a signal that cuts an iteration in two (`stopped_by_signals`).
+Broken on purpose -> red: files written in place, without the rename; temporary files left after an error; an `OSError` not
+caught in callbacks, or in the logger; half a row left in the log (`failing_disk`, `full_disk`). Rows of the log, or of
+episodes, beyond the model not cut; temporary files not swept (`killed_at_random_moments_is`). The state of the weighting not
+restored (`script_of_ones_own`, `saved_and_loaded`). No checkpoint after a signal; 130 for SIGTERM; a signal that cuts an
+iteration in two (`stopped_by_signals`).
 """
 
 import contextlib
