@@ -132,7 +132,9 @@ def cuts(change, draw):
     """Iterations at which a run is cut."""
     if not change:
         return []
-    return range(1, N_ITERATIONS) if change == CHANGES[1] else sorted(draw.sample(range(1, N_ITERATIONS), 2))
+    if change == CHANGES[1]:
+        return range(1, N_ITERATIONS)
+    return sorted(draw.sample(range(1, N_ITERATIONS - 1), 2))  # two are left to the last part: a worker is killed between them
 
 
 def advance(model, end, rows, way):
