@@ -105,10 +105,13 @@ class LongRun:
 
 def in_workers(model):
     """An iteration in two worker processes, one of which is killed before it; how many were killed."""
-    killed = model.sampler._runner._workers[:1]
+    pool = model.sampler._runner
+    killed = pool._workers[:1]
     for worker in killed:
         worker.process.kill()
+        worker.process.wait()
     model.learn(1, reset_num_timesteps=False)
+    pool.wait()  # for the one in its place, which the iteration may have done without
     return len(killed)
 
 
