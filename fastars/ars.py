@@ -32,18 +32,19 @@ from fastars.envs import CompiledEnv, UnsupportedEnvError, environment
 from fastars.failures import FailureLog
 from fastars.logger import Logger
 from fastars.monitor import EpisodeWriter
-from fastars.noise_table import NoiseTable
 from fastars.objectives import Evidence, make_objectives, weighting_settings
 from fastars.policy import Policy, policy_settings, random_weights
 from fastars.samplers import make_sampler
 from fastars.samplers.compiled import at_least_one, seconds, seed_array
 from fastars.samplers.cpus import available_cpus
+from fastars.samplers.noise_table import NoiseTable
 from fastars.samplers.reference import ReferenceSampler
 from fastars.surface import Surface
 from fastars.update import estimate_step, filter_of, optimizer_step
 from fastars.vec_env import EpisodeInfos, Given, taken
 
 _BACKENDS = ("numba", "numpy")
+_SAMPLERS = ("local", "ray")
 _NOISE_SIZE = 1 << 22
 _MAX_EMPTY_ITERATIONS = 10
 _LONG_CALL = 1 << 24  # entries of candidates; new memory takes 5 to 10 ns each, and Ctrl-C would wait
@@ -111,16 +112,19 @@ class ARS(Surface):
         The compiled kernels, or the NumPy reference with a Gymnasium loop (of an environment that is compiled).
     n_threads : int, optional
         Of compiled environments. Default: the CPUs this process may use, by its affinity, the quota of its container,
-        `OMP_NUM_THREADS` and `NUMBA_NUM_THREADS`.
+        `OMP_NUM_THREADS` and `NUMBA_NUM_THREADS`; on Ray, 1, and this is the number of CPUs of an actor.
     n_workers : int, optional
         Processes that step environments in Python; 1 is this process. Default: those of a `SubprocVecEnv`, otherwise 1. They start
-        with the model, which waits for none of them.
+        with the model, which waits for none of them. On Ray, actors, as many as fit by default.
     env_timeout : float, optional
         Seconds after which a step of an environment in a worker process is taken to hang; None: never.
     monitor_dir : str, optional
         Folder for `0.monitor.csv`, with return and length of every episode of training.
     compiled : bool, optional
         True: run in compiled kernels or raise. False: run in Python, even if it could be compiled.
+    sampler : {"local", "ray"}
+        Where episodes run: on this machine, or in actors of a Ray cluster, with the same results (`docs/ray.md`). Needs
+        `fastars[ray]`.
     weighting : str, fastars.weighting.Method or callable, optional
         How the tasks of a vector reward are weighted: "fixed" (by `preference`, or 1 each: the default), "std", "gradnorm" or
         another name of `fastars.weighting.METHODS`; a method, of which `model.objectives.method` is then a copy of the model's own;
@@ -170,6 +174,7 @@ class ARS(Surface):
         env_timeout: float | None = 60.0,
         monitor_dir: str | os.PathLike[str] | None = None,
         compiled: bool | None = None,
+        sampler: str = "local",
         weighting: Any = None,
         preference: Sequence[float] | None = None,
         utopia: Sequence[float] | None = None,
@@ -177,6 +182,10 @@ class ARS(Surface):
     ) -> None:
         if backend not in _BACKENDS:
             raise ValueError(f"backend must be one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}")
+        if sampler not in _SAMPLERS:
+            raise ValueError(f"sampler must be one of {', '.join(map(repr, _SAMPLERS))}, got {sampler!r}")
+        if sampler == "ray" and backend == "numpy":
+            raise ValueError("sampler must be 'local' with backend 'numpy', got 'ray'")
         if n_threads is not None:
             n_threads = at_least_one("n_threads", n_threads)
         if device not in ("cpu", "auto"):
@@ -185,11 +194,14 @@ class ARS(Surface):
         env_timeout = None if env_timeout is None else seconds("env_timeout", env_timeout)
         if (max_episode_steps := settings.get("max_episode_steps")) is not None:
             max_episode_steps = at_least_one("max_episode_steps", max_episode_steps)
+        self._on_ray = sampler == "ray"
         self._given = taken(env)
-        n_workers = self._given.n_processes if n_workers is None else at_least_one("n_workers", n_workers)
+        n_workers = n_workers if n_workers is None else at_least_one("n_workers", n_workers)
+        if n_workers is None and not self._on_ray:
+            n_workers = self._given.n_processes
         self._compiled = compiled
         self._env = environment(self._given.env, compiled, max_episode_steps, tasks=weighting is not None)
-        if n_workers > 1 and self._given.n_processes == 1 and isinstance(self._env, CompiledEnv):
+        if not self._on_ray and n_workers != 1 and self._given.n_processes == 1 and isinstance(self._env, CompiledEnv):
             warnings.warn(
                 f"n_workers={n_workers} has no effect: {self._env.id} runs in compiled kernels, on n_threads", stacklevel=2
             )
@@ -223,6 +235,7 @@ class ARS(Surface):
         self.policy = Policy(self._env, self.config, backend)
         self.policy.sees_normalized = self._given.normalizer is not None
         self.n_threads, self.n_workers = n_threads or available_cpus(), n_workers
+        self._cpus_of_actor = n_threads or 1
         self._env_timeout = env_timeout
         self.sampler = self._sampler()
         self.objectives = make_objectives(self._env, weighting, self.config)
@@ -268,7 +281,12 @@ class ARS(Surface):
             if not isinstance(env, CompiledEnv):
                 raise UnsupportedEnvError(f"backend 'numpy' needs an environment that is compiled: {env.reason}")
             return ReferenceSampler(env, env.task(structure, config.clip_actions, config.squash_output))
-        workers = self.n_workers, self._env_timeout
+        if self._on_ray:
+            from fastars.samplers.ray import RaySampler
+
+            choices = config.clip_actions, config.squash_output
+            return RaySampler(env, structure, *choices, self.n_workers, self._cpus_of_actor, self._env_timeout)
+        workers = self.n_workers or 1, self._env_timeout
         return make_sampler(env, structure, config.clip_actions, config.squash_output, self.n_threads, *workers)
 
     def _start(self) -> None:
@@ -508,7 +526,11 @@ class ARS(Surface):
         indices = self._ops.sample_indices(np.uint64(config.seed), self.iteration, config.n_delta, self._noise_size, self.n_weights)
         return indices, self._scheduled("delta_std")
 
-    def _candidates(self, indices: np.ndarray, sigma: float) -> FloatArray:
+    def _candidates(self, indices: np.ndarray, sigma: float) -> Any:
+        if getattr(self.sampler, "takes_perturbed", False):
+            from fastars.samplers.perturbed import Perturbed
+
+            return Perturbed(self.theta, sigma, indices, self._noise_table)
         noise = self._noise_table.at(indices, self.n_weights)
         if 2 * len(indices) * self.n_weights < _LONG_CALL:
             return self._ops.perturb(self.theta, sigma, noise, indices)
@@ -740,8 +762,8 @@ class ARS(Surface):
         print_system_info : bool
             Print the versions of Python and packages.
         **settings
-            Arguments of the constructor to change: hyperparameters, schedules, `n_threads`, `n_workers`, `env_timeout`, `backend`,
-            `verbose`, `tensorboard_log`, `monitor_dir`, `stats_window_size`.
+            Arguments of the constructor to change: hyperparameters, schedules, `n_threads`, `n_workers`, `sampler`, `env_timeout`,
+            `backend`, `verbose`, `tensorboard_log`, `monitor_dir`, `stats_window_size`.
 
         Raises
         ------

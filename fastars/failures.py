@@ -147,4 +147,4 @@ def _name_of(env: Any, model: ARS) -> str:
 def _stands_for(spec: EnvSpec, model: Any) -> bool:
     """Whether an id and the arguments in a file are all there is to an environment: no wrappers, arguments of plain data."""
     wrappers = tuple(wrapper.name for wrapper in spec.additional_wrappers)
-    return model._env.wrappers == wrappers and repr(plain(model.env_kwargs)) == repr(model.env_kwargs)
+    return getattr(model._env, "wrappers", ()) == wrappers and repr(plain(model.env_kwargs)) == repr(model.env_kwargs)

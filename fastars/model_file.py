@@ -52,6 +52,7 @@ _CHANGEABLE = (
     "weighting",
     "n_threads",
     "n_workers",
+    "sampler",
     "env_timeout",
     "backend",
     "verbose",

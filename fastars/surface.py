@@ -45,7 +45,7 @@ class Surface(Attributes):
     policy_aliases: ClassVar[dict[str, str]] = {"LinearPolicy": "LinearPolicy", "MlpPolicy": "MlpPolicy"}
 
     sampler: Any
-    n_workers: int
+    n_workers: int | None
     _env: Any
     _training_env: Any
     _compiled: bool | None

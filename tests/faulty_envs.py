@@ -267,3 +267,20 @@ class SometimesRaises(Line):
         if self.n_steps == self.raises_in:
             raise ArithmeticError(f"the floor gave way at {self.x!r}")
         return result
+
+
+class Sometimes(Line):
+    """A `Line` that raises in the episodes whose seeds say so, whoever runs them."""
+
+    def step(self, action):
+        if self.seed % 7 == 0 and self.n_steps == AT:
+            raise ArithmeticError("the floor gave way")
+        return super().step(action)
+
+
+class OnlyHere(Line):
+    """A `Line` that is only made in the process that imported pytest."""
+
+    def __init__(self):
+        if "pytest" not in sys.modules:
+            raise RuntimeError("not in this process")

@@ -17,7 +17,7 @@ import fastars
 from fastars import ARS, NonFiniteReturnsError, evaluate_policy, kernels
 from fastars._structs import Rollouts
 from fastars.config import PRESETS, Config
-from fastars.noise_table import NoiseTable
+from fastars.samplers.noise_table import NoiseTable
 from fastars.update import filter_of
 
 

@@ -398,9 +398,7 @@ def test_changed_environment_is_refused():
 
 def test_anything_else_is_no_environment():
     for call in (compiled_env, lambda env: evaluate_policy(None, env)):
-        with pytest.raises(
-            TypeError, match=r"must be an environment id, a gymnasium\.Env.* MujocoTask.*, not int: 3"
-        ):
+        with pytest.raises(TypeError, match=r"must be an environment id, a gymnasium\.Env.* MujocoTask.*, not int: 3"):
             call(3)
 
 

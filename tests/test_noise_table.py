@@ -6,7 +6,7 @@ from numpy.random import PCG64, Generator, SeedSequence
 
 from fastars import ARS, kernels, reference
 from fastars.kernels import NOISE_BLOCK
-from fastars.noise_table import NoiseTable
+from fastars.samplers.noise_table import NoiseTable
 
 SEED, SIZE = 42, 3 * NOISE_BLOCK + 1_000
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])

@@ -56,18 +56,22 @@ def make_sampler(
     n_threads: int | None = None,
     n_workers: int = 1,
     env_timeout: float | None = 60.0,
+    apart: bool = False,
 ) -> Any:
-    """The sampler of a policy in an environment: threads are for compiled ones, workers and their timeout for those in Python."""
+    """The sampler of a policy in an environment: threads are for compiled ones, workers and their timeout for those in Python.
+
+    `apart` keeps an environment in Python out of this process, also if there is one worker only.
+    """
     if isinstance(env, SeveralEnvs):
         from fastars.samplers.several import SeveralSampler
 
-        arguments = policy, clip_actions, squash_output, n_threads, n_workers, env_timeout
+        arguments = policy, clip_actions, squash_output, n_threads, n_workers, env_timeout, apart
         return SeveralSampler(env, [make_sampler(one, *arguments) for one in env.envs])
     task = env.task(policy, clip_actions, squash_output)
     if isinstance(env, GymEnv):
         from fastars.samplers.gym import GymSampler
 
-        return GymSampler(env, task, n_workers, env_timeout)
+        return GymSampler(env, task, n_workers, env_timeout, apart=apart)
     from fastars.samplers.compiled import CompiledSampler
     from fastars.samplers.cpus import available_cpus
 

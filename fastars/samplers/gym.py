@@ -67,6 +67,8 @@ class GymSampler:
     envs_per_worker : int, optional
         Environments side by side in a process, whose actions are computed by one kernel call. Default: as many as are worth it, 1
         to 16; one whose step takes 60 us or more runs alone.
+    apart : bool
+        Whether a single worker is a process of its own, too: it can hang and crash.
 
     Attributes
     ----------
@@ -85,12 +87,14 @@ class GymSampler:
         n_workers: int = 1,
         env_timeout: float | None = 60.0,
         envs_per_worker: int | None = None,
+        apart: bool = False,
     ) -> None:
         self.env = env
         self.task = task
         self.n_workers = at_least_one("n_workers", n_workers)
         self.env_timeout = None if env_timeout is None else seconds("env_timeout", env_timeout)
         self.envs_per_worker = None if envs_per_worker is None else at_least_one("envs_per_worker", envs_per_worker)
+        self.apart = apart
         self.n_failures = 0
         self.on_failure: Callable[[Failure], None] = log_failure
         self._runner = self._new_runner()
@@ -107,7 +111,7 @@ class GymSampler:
             "n_tasks": env.n_tasks,
             "in_info": env.in_info,
         }
-        if self.n_workers > 1:
+        if self.n_workers > 1 or self.apart:
             compiled_kernels(self.task, new_lanes(self.task, env.n_obs, env.action_space, 1))  # the workers find them in the cache
             if os.name != "posix":
                 raise NotImplementedError(f"n_workers must be 1 on this system: worker processes need POSIX, got {self.n_workers}")
@@ -208,7 +212,8 @@ class GymSampler:
     def description(self) -> str:
         """Where episodes run, and why not in compiled kernels."""
         n = getattr(self._runner, "n_lanes", self.envs_per_worker)
-        where = "this process" if self.n_workers == 1 else f"each of {self.n_workers} worker processes"
+        each = f"each of {self.n_workers} worker processes" if self.n_workers > 1 else "a worker process"
+        where = each if self.n_workers > 1 or self.apart else "this process"
         side_by_side = "1 to 16 environments" if n is None else f"{n} environment{'s' if n > 1 else ''}"
         cap = f", for at most {self.env.max_steps:,} steps as it has no time limit" if self.env.is_capped else ""
         return f"in Python ({self.env.reason}), {side_by_side} in {where}{cap}"

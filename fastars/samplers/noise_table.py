@@ -39,23 +39,24 @@ class NoiseTable:
     """
 
     def __init__(self, ops: Any, seed: int, size: int, n_threads: int = 1) -> None:
-        self._ops, self._seed, self._n_threads = ops, np.uint64(seed), n_threads
+        self.seed, self.size = seed, size
+        self._ops, self._n_threads = ops, n_threads
         self._values = np.empty(size, np.float32)
         self._blocks = np.zeros((-(-size // NOISE_BLOCK), 5), np.uint64)  # of each its generator, and how many numbers it has drawn
         self._square_sums: FloatArray | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _made, (self._ops.__name__, int(self._seed), len(self._values), self._n_threads)
+        return _made, (self._ops.__name__, self.seed, self.size, self._n_threads)
 
     def at(self, indices: IntArray, n_weights: int) -> NoiseArray:
         """The table, shape (size,), filled where directions of `n_weights` that start at `indices` are."""
-        self._fill(self._ops.noise_reach(indices, n_weights, len(self._values)))
+        self._fill(self._ops.noise_reach(indices, n_weights, self.size))
         return self._values
 
     def whole(self) -> NoiseArray:
         """The table, shape (size,), all of it."""
         starts = NOISE_BLOCK * np.arange(len(self._blocks))
-        self._fill(np.minimum(len(self._values) - starts, NOISE_BLOCK).astype(np.uint64))
+        self._fill(np.minimum(self.size - starts, NOISE_BLOCK).astype(np.uint64))
         return self._values
 
     def square_sums(self, n_weights: int) -> FloatArray:
@@ -77,7 +78,7 @@ class NoiseTable:
         def fill(place: int) -> None:
             block = int(blocks[place])
             *state, n_drawn = self._blocks[block].tolist()
-            generator = np.array(state, np.uint64) if n_drawn else self._ops.noise_generator(self._seed, block)
+            generator = np.array(state, np.uint64) if n_drawn else self._ops.noise_generator(np.uint64(self.seed), block)
             start = block * NOISE_BLOCK
             self._ops.extend_noise(generator, self._values[start + n_drawn : start + int(reach[block])])
             self._blocks[block] = np.append(generator, reach[block])  # at once: a handler of a signal may raise before it or after

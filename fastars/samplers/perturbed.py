@@ -1,0 +1,33 @@
+"""Candidates that are made where they are evaluated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastars import kernels
+from fastars._structs import FloatArray, IntArray
+from fastars.samplers.noise_table import NoiseTable
+
+
+@dataclass(frozen=True)
+class Perturbed:
+    """The candidates theta + sigma delta and theta - sigma delta of some directions, which stand in a noise table.
+
+    Its length and its items are those of the array (2 n_delta, n_weights) that other samplers get.
+    """
+
+    theta: FloatArray  # (n_weights,)
+    sigma: float
+    indices: IntArray  # (n_delta,), where the directions stand in the table
+    table: NoiseTable
+
+    def __len__(self) -> int:
+        return 2 * len(self.indices)
+
+    def __getitem__(self, candidate: int) -> FloatArray:
+        direction, sign = divmod(candidate, 2)
+        of_direction = self.indices[direction : direction + 1]
+        noise = self.table.at(of_direction, len(self.theta))
+        pair: FloatArray = kernels.perturb(self.theta, self.sigma, noise, of_direction)
+        row: FloatArray = pair[sign]
+        return row

@@ -1,0 +1,147 @@
+"""The Ray actors of a sampler: as many as are wanted and the cluster has place for, others in place of those that are lost."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+from fastars.envs import WorkerError
+from fastars.samplers.ray.actor import Actor, Here, versions
+from fastars.samplers.ray.evaluation import Span
+
+LOOK_SECONDS = 1.0  # between two looks at the cluster
+_START_SECONDS = 120.0  # until one of the actors must be ready
+_MAX_LOSSES = 10  # of actors, with no task finished between them
+_PATIENCE = 60.0  # seconds without a finished task, after so many losses
+
+
+class Worker:
+    """An actor, the node it is on, and the tasks it has."""
+
+    def __init__(self, actor: Any) -> None:
+        self.actor = actor
+        self.greeting = actor.here.remote()
+        self.node = ""  # until it is ready
+        self.tasks: dict[Any, Span | None] = {}  # by reference, in their order; None: nobody waits for it any more
+        self.since = time.monotonic()  # the first of them runs, about
+
+
+class Actors:
+    """The actors of a sampler.
+
+    Parameters
+    ----------
+    ray : module
+    order : bytes
+        What they hold: the arguments of `make_sampler`, pickled.
+    n_wanted : int, optional
+        How many. Default: as many as the CPUs of the cluster allow, also when it grows or shrinks.
+    n_cpus : int
+        CPUs of each.
+    """
+
+    def __init__(self, ray: Any, order: bytes, n_wanted: int | None, n_cpus: int) -> None:
+        self._ray, self._order, self._n_wanted, self._n_cpus = ray, order, n_wanted, n_cpus
+        self._all: list[Worker] = []
+        self._next_look = -math.inf
+        self._n_losses, self._progress = 0, 0.0  # actors lost since a task was finished, and when that was
+        self.n_lost = 0
+        weakref.finalize(self, _end, ray, self._all)
+
+    def __iter__(self) -> Iterator[Worker]:
+        return iter(self._all)
+
+    @property
+    def ready(self) -> list[Worker]:
+        """Those that can be given tasks."""
+        return [worker for worker in self._all if worker.node]
+
+    def end(self) -> None:
+        """End them all; `look` starts others."""
+        _end(self._ray, self._all)
+        self._next_look = -math.inf
+
+    def look(self) -> None:
+        """Start actors, or leave some out, as the cluster grows and shrinks.
+
+        Raises
+        ------
+        WorkerError
+            If the cluster has no place for an actor, or if none is ready after two minutes.
+        """
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        n_cpus = self._ray.cluster_resources().get("CPU", 0.0)
+        n_fitting = int(n_cpus // self._n_cpus)
+        if n_fitting == 0:
+            raise WorkerError(f"no node of the Ray cluster has {self._n_cpus} CPUs for an actor: it has {n_cpus:g} in all")
+        n_wanted = n_fitting if self._n_wanted is None else self._n_wanted
+        waiting = [worker for worker in self._all if not worker.node]
+        for worker in waiting[: max(len(self._all) - n_wanted, 0)]:
+            self._all.remove(worker)
+            self._ray.kill(worker.actor)
+        while len(self._all) < n_wanted:
+            self._all.append(self._new())
+        if len(waiting) == len(self._all) and min(worker.since for worker in waiting) < time.monotonic() - _START_SECONDS:
+            free = self._ray.available_resources().get("CPU", 0.0)
+            raise WorkerError(
+                f"no actor was ready after {_START_SECONDS:g} s: of the {n_cpus:g} CPUs of the Ray cluster, {free:g} are free"
+            )
+
+    def greet(self, worker: Worker, here: Here) -> None:
+        """An actor says that it is there.
+
+        Raises
+        ------
+        WorkerError
+            If it has other versions than this process, or can't make its environment.
+        """
+        if here.broken:
+            raise WorkerError(f"a Ray actor could not make its environment:\n{here.broken}")
+        ours = versions()
+        if different := [name for name in ours if here.versions.get(name) != ours[name]]:
+            each = ", ".join(f"{name} {here.versions.get(name)} there and {ours[name]} here" for name in different)
+            raise WorkerError(f"results would depend on where episodes run: a node of the Ray cluster has {each}")
+        worker.node = here.node
+
+    def progress(self) -> None:
+        """A task is finished, or an evaluation begins."""
+        self._n_losses, self._progress = 0, time.monotonic()
+
+    def lose(self, worker: Worker, error: Exception) -> None:
+        """Another actor will take the place of one that is gone.
+
+        Raises
+        ------
+        WorkerError
+            If it could not start at all, or if actors are lost again and again.
+        """
+        self._all.remove(worker)
+        with contextlib.suppress(Exception):
+            self._ray.kill(worker.actor)
+        if "creation task" in str(error):  # it would not start anywhere else: fastars is not there, or an older one
+            raise WorkerError(f"a Ray actor could not start: is this fastars on every node of the cluster? {error}") from error
+        self.n_lost += 1
+        self._n_losses += 1
+        if self._n_losses >= _MAX_LOSSES and time.monotonic() > self._progress + _PATIENCE:
+            raise WorkerError(
+                f"{self._n_losses} Ray actors were lost within {_PATIENCE:g} s, and none finished a task: {error}"
+            ) from error
+        self._next_look = -math.inf
+
+    def _new(self) -> Worker:
+        actor = self._ray.remote(num_cpus=self._n_cpus, max_restarts=0)(Actor)
+        return Worker(actor.remote(self._order))
+
+
+def _end(ray: Any, workers: list[Worker]) -> None:
+    if ray.is_initialized():
+        for worker in workers:
+            with contextlib.suppress(Exception):
+                ray.kill(worker.actor)
+    workers.clear()

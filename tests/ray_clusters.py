@@ -1,0 +1,63 @@
+"""Ray clusters on this machine for the tests: loopback only, no dashboard."""
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import ray
+from ray.cluster_utils import Cluster
+
+from fastars import ARS
+
+LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for the address of the machine's network
+HERE = str(Path(__file__).parent)
+PATH = HERE, str(Path(HERE).parent), os.environ.get("PYTHONPATH", "")
+# Ray's own: sockets and processes that it leaves to the end of the interpreter.
+IGNORED = "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::FutureWarning:ray"
+
+
+@contextlib.contextmanager
+def cluster(*cpus, path=""):
+    """A cluster of nodes on this machine, the first of which has this process; its actors look for packages at `path` first."""
+    head, *others = cpus
+    environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(map(str, (path, *PATH)))}}
+    made = Cluster(True, head_node_args={"num_cpus": head, "include_dashboard": False, "node_ip_address": LOOPBACK})
+    for n in others:
+        made.add_node(num_cpus=n, node_ip_address=LOOPBACK)
+    ray.init(address=made.address, logging_level="ERROR", log_to_driver=False, runtime_env=environment)
+    try:
+        yield made
+    finally:
+        ray.shutdown()
+        made.shutdown()
+
+
+def settings(env, **more):
+    return {"policy": "LinearPolicy", "env": env, "seed": 3, "n_delta": 8, "variant": "V2", **more}
+
+
+def trained(env, iterations=3, **more):
+    """(hash of the run's state, model) after some iterations."""
+    with contextlib.closing(ARS(**settings(env, **more))) as model:
+        for _ in range(iterations):
+            model.learn(1, reset_num_timesteps=False)
+        return state(model), model
+
+
+def state(model):
+    content = hashlib.sha256(model.theta.tobytes())
+    for array in (model.policy.filter.mean, model.policy.filter.scale, *model._slots, np.array(model.num_timesteps)):
+        content.update(np.ascontiguousarray(array).tobytes())
+    return content.hexdigest()
+
+
+def actors():
+    """Process ids of the actors of fastars that run here."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cmdline").read_bytes().startswith(b"ray::Actor"):
+                found.append(int(process.name))
+    return found

@@ -1,0 +1,50 @@
+"""Episodes on Ray clusters whose nodes come and go."""
+
+import contextlib
+import time
+
+import pytest
+
+from fastars import ARS
+from fastars.envs import WorkerError
+
+ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "fastars[ray]"')
+from ray_clusters import IGNORED, LOOPBACK, cluster, settings, state, trained  # noqa: E402
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings(*IGNORED)]
+
+
+def test_a_node_that_dies_and_one_that_comes_change_no_bit():
+    with cluster(1) as made:
+        going = made.add_node(num_cpus=1, node_ip_address=LOOPBACK)
+        with contextlib.closing(ARS(**settings("HalfCheetah-v5", sampler="ray"))) as model:
+            n_actors = []
+            for iteration in range(60):
+                model.learn(1, reset_num_timesteps=False)
+                n_actors.append(len(model.sampler._actors.ready))
+                if iteration == 20:
+                    made.remove_node(going, allow_graceful=False)
+                if iteration == 30:
+                    made.add_node(num_cpus=2, node_ip_address=LOOPBACK)
+                if n_actors[-1] == 3:
+                    break
+                time.sleep(0.2)
+            there = state(model)
+        assert {1, 2, 3} <= set(n_actors), n_actors  # both were there, one was left, and two came
+        assert there == trained("HalfCheetah-v5", iterations=len(n_actors))[0]
+
+
+def test_a_cluster_without_cpus_is_said():
+    no_place = pytest.raises(WorkerError, match="no node of the Ray cluster has 1 CPU")
+    with cluster(0), contextlib.closing(ARS(**settings("CartPole-v1", sampler="ray"))) as model, no_place:
+        model.learn(1)
+
+
+def test_a_node_with_another_fastars_is_said_at_once(tmp_path):
+    (tmp_path / "fastars").mkdir()
+    (tmp_path / "fastars" / "__init__.py").write_text("")  # an older one, which has no actors
+    other = pytest.raises(WorkerError, match="could not start: is this fastars on every node")
+    start = time.monotonic()
+    with cluster(1, path=tmp_path), contextlib.closing(ARS(**settings("CartPole-v1", sampler="ray"))) as model, other:
+        model.learn(1)
+    assert time.monotonic() - start < 60.0

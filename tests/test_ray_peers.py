@@ -1,0 +1,226 @@
+"""Episodes in Ray actors: a real Ray on this machine, without a dashboard, on loopback only.
+
+Broken on purpose, and what turned red:
+"""
+
+import contextlib
+import logging
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import faulty_envs
+import numpy as np
+import pytest
+
+from fastars import ARS
+from fastars.envs import UnsupportedEnvError, WorkerError
+
+ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "fastars[ray]"')
+from ray_clusters import IGNORED, LOOPBACK, actors, cluster, settings, state, trained  # noqa: E402
+
+from fastars.samplers.ray import RaySampler, actor  # noqa: E402
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings(*IGNORED)]
+
+
+@pytest.fixture(scope="module")
+def two_nodes():
+    """Two CPUs on one node, one on another."""
+    with cluster(2, 1) as made:
+        yield made
+
+
+@pytest.mark.promise(14)
+@pytest.mark.parametrize(
+    ("env", "more", "n_workers"),
+    [
+        ("CartPole-v1", {}, (None, 1, 2, 3)),
+        ("HalfCheetah-v5", {}, (2, 1, 3)),
+        (faulty_envs.Line, {}, (3, 1, 2)),
+        ("CartPole-v1", {"policy": "MlpPolicy", "n_eval_episodes": 3}, (2, 1)),
+        ("mo-mountaincar-v0", {"weighting": "gradnorm"}, (2, 1)),
+        (["CartPole-v1", "CartPole-v0"], {}, (2,)),
+    ],
+    ids=["compiled", "mujoco", "python", "mlp", "tasks", "several"],
+)
+def test_theta_is_that_of_a_local_run(two_nodes, tally, env, more, n_workers):
+    counts = n_workers[: tally.of(1, len(n_workers))]
+    local, model = trained(env, **more)
+    for n in counts:
+        there, model = trained(env, sampler="ray", n_workers=n, **more)
+        assert there == local
+    tally(f"{model.env_id}: numbers of actors that give the local hash", len(counts), of=len(counts))
+
+
+def test_evaluations_are_those_of_a_local_model(two_nodes):
+    local = trained("CartPole-v1")[1].evaluate(23, seed=5)
+    with contextlib.closing(ARS(**settings("CartPole-v1", sampler="ray", n_workers=2))) as model:
+        for _ in range(3):
+            model.learn(1, reset_num_timesteps=False)
+        there = model.evaluate(23, seed=5)
+    np.testing.assert_array_equal(there.returns, local.returns)
+    np.testing.assert_array_equal(there.lengths, local.lengths)
+
+
+def test_a_run_moves_from_this_machine_to_ray_and_back(two_nodes, tmp_path):
+    _, model = trained("CartPole-v1", iterations=1)
+    for k, sampler in enumerate(["ray", "local"]):
+        model.save(tmp_path / f"{k}.zip")
+        model = ARS.load(tmp_path / f"{k}.zip", sampler=sampler)
+        model.learn(1, reset_num_timesteps=False)
+        model.close()
+    assert state(model) == trained("CartPole-v1", iterations=3)[0]
+
+
+def test_nodes_hold_one_table_each_however_many_actors_read_it(two_nodes, monkeypatch):
+    made = []
+    table = RaySampler._table
+    monkeypatch.setattr(RaySampler, "_table", lambda self, worker: made.append((worker.node, ref := table(self, worker))) or ref)
+    with contextlib.closing(ARS(**settings("HalfCheetah-v5", sampler="ray", n_workers=3))) as model:
+        for _ in range(3):
+            model.learn(1, reset_num_timesteps=False)
+        nodes = {worker.node: set() for worker in model.sampler._actors}
+        n_actors = len(model.sampler._actors.ready)
+    for node, reference in made:
+        nodes[node].add(reference)
+    assert n_actors == 3
+    assert [len(references) for references in nodes.values()] == [1, 1]  # of two nodes, though three actors read
+
+
+# --- What becomes of actors
+
+
+def kill_actors(n):
+    """Kill so many actors (-1: all) as soon as there are any; the moment of it."""
+    deadline = time.monotonic() + 30.0
+    while not (found := actors()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for process in random.Random(0).sample(found, len(found) if n < 0 else n):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    return time.monotonic()
+
+
+@pytest.mark.promise(12)
+@pytest.mark.parametrize(
+    ("which", "env"), [("one actor", "HalfCheetah-v5"), ("all actors", "HalfCheetah-v5"), ("one actor", faulty_envs.Slow)]
+)
+def test_actors_that_are_killed_change_no_bit(two_nodes, tally, monkeypatch, which, env):
+    n_kills = tally.of(2, 30 if which == "one actor" else 6)  # every 2 s for a minute; where all go, they must first come back
+    results, recoveries, stop = [], [], threading.Event()
+    keep = RaySampler._keep
+    monkeypatch.setattr(RaySampler, "_keep", lambda self, *args: (results.append(time.monotonic()), keep(self, *args)))
+    with contextlib.closing(ARS(**settings(env, sampler="ray", n_workers=3))) as model:
+        model.learn(1)
+
+        def kill():
+            for _ in range(n_kills):
+                stop.wait(2.0)
+                n_before, at = len(results), kill_actors(1 if which == "one actor" else -1)
+                while len(results) < n_before + 2 or results[n_before + 1] < at:  # one may have been on its way
+                    time.sleep(0.01)
+                recoveries.append(results[n_before + 1] - at)
+            stop.set()
+
+        killer = threading.Thread(target=kill, daemon=True)
+        killer.start()
+        while not stop.is_set():
+            model.learn(1, reset_num_timesteps=False)
+        killer.join()
+        n_iterations, there, n_restarts = model.iteration, state(model), model.worker_restarts
+    assert n_restarts >= n_kills
+    assert there == trained(env, iterations=n_iterations)[0]
+    name = "HalfCheetah-v5" if env == "HalfCheetah-v5" else "an environment in Python"
+    tally(f"{name}: {which} killed, the hash that of a local run", n_kills, of=n_kills)
+    tally(f"{name}: {which} killed, the slowest recovery", round(max(recoveries), 1), unit="s")
+
+
+def test_what_keeps_the_others_waiting_is_done_by_another(two_nodes, monkeypatch):
+    monkeypatch.setattr("fastars.samplers.ray._LATE_SECONDS", 0.3)
+    with contextlib.closing(ARS(**settings("HalfCheetah-v5", sampler="ray", n_workers=3))) as model:
+        model.learn(1)
+        stopped = actors()[0]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            model.learn(1, reset_num_timesteps=False)
+            assert Path(f"/proc/{stopped}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        assert state(model) == trained("HalfCheetah-v5", iterations=2)[0]
+
+
+def test_a_failing_episode_is_told_with_its_place_and_its_pair_dropped(two_nodes, caplog):
+    env = faulty_envs.Sometimes
+    with caplog.at_level(logging.WARNING, logger="fastars"):
+        there, model = trained(env, sampler="ray", n_workers=2)
+    told = [told_of(record) for record in caplog.records]
+    caplog.clear()
+    local, here = trained(env)
+    assert there == local
+    assert (model.env_failures, model.dropped_pairs) == (here.env_failures, here.dropped_pairs)
+    assert here.dropped_pairs > 0
+    assert sorted(told) == sorted(told_of(record) for record in caplog.records)
+
+
+def told_of(record):
+    """What failed, without the file that repeats it."""
+    return record.getMessage().partition(";")[0]
+
+
+# --- What cannot be done is said in a sentence
+
+
+def test_an_environment_that_cannot_be_made_there_is_said(two_nodes):
+    model = ARS(**settings(faulty_envs.OnlyHere, sampler="ray", n_workers=1))
+    with contextlib.closing(model), pytest.raises(WorkerError, match=r"(?s)could not make its environment.*not in this process"):
+        model.learn(1)
+
+
+def test_what_cannot_travel_is_refused_at_once(two_nodes):
+    env = faulty_envs.Line()
+    env.lock = threading.Lock()
+    with pytest.raises(UnsupportedEnvError, match="give its id, or a function"):
+        ARS(**settings(env, sampler="ray"))
+
+
+def test_other_versions_there_are_named(two_nodes, monkeypatch):
+    monkeypatch.setattr("fastars.samplers.ray.actors.versions", lambda: {**actor.versions(), "numpy": "1.0"})
+    model = ARS(**settings("CartPole-v1", sampler="ray", n_workers=1))
+    with contextlib.closing(model), pytest.raises(WorkerError, match=rf"has numpy {np.__version__} there and 1\.0 here"):
+        model.learn(1)
+
+
+def test_no_cluster_at_an_address_is_said(monkeypatch):
+    from fastars.samplers.ray.cluster import connect
+
+    def init(**arguments):
+        raise ConnectionError("ray client connection timeout")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(WorkerError, match=r"no Ray cluster could be reached at 10\.0\.0\.1:6379: .*timeout"):
+        connect(ray, "10.0.0.1:6379")
+
+
+@pytest.mark.parametrize(("host", "mode", "warned"), [("10.1.2.3", "", True), ("10.1.2.3", "token", False), (LOOPBACK, "", False)])
+def test_a_cluster_that_anybody_may_use_is_warned_of(two_nodes, monkeypatch, recwarn, tmp_path, host, mode, warned):
+    from fastars.samplers.ray.cluster import connect
+
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    monkeypatch.setenv("HOME", str(tmp_path))  # Ray keeps a token there
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address=f"{host}:6379"))
+    connect(ray)
+    assert ["runs code of whoever reaches it" in str(warning.message) for warning in recwarn] == [True] * warned
+
+
+def test_a_wrong_sampler_is_named():
+    with pytest.raises(ValueError, match="sampler must be one of 'local', 'ray', got 'rey'"):
+        ARS(**settings("CartPole-v1", sampler="rey"))
+    with pytest.raises(ValueError, match="sampler must be 'local' with backend 'numpy', got 'ray'"):
+        ARS(**settings("CartPole-v1", sampler="ray", backend="numpy"))
