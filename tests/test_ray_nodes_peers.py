@@ -22,9 +22,9 @@ def test_a_node_that_dies_and_one_that_comes_change_no_bit():
             for iteration in range(60):
                 model.learn(1, reset_num_timesteps=False)
                 n_actors.append(len(model.sampler._actors.ready))
-                if iteration == 20:
+                if iteration == 8:
                     made.remove_node(going, allow_graceful=False)
-                if iteration == 30:
+                if iteration == 14:
                     made.add_node(num_cpus=2, node_ip_address=LOOPBACK)
                 if n_actors[-1] == 3:
                     break
