@@ -20,6 +20,7 @@ from fastars.cli.loading import Trainee, replay
 from fastars.cli.original import translated
 from fastars.cli.plan import Plan
 from fastars.cli.plotting import Plot
+from fastars.cli.ray import Ray, connect
 from fastars.cli.report import print_environments, print_presets
 from fastars.cli.resume import Resume
 from fastars.cli.run_folder import in_use, next_run_folder, refuse_used_folder
@@ -49,8 +50,10 @@ class Train:
     """All that is random follows from it."""
     n_threads: Annotated[int | None, option("INT", "all CPUs")] = None
     """Threads of the rollouts; the result does not depend on it."""
-    n_workers: int = 1
+    n_workers: Annotated[int | None, option("INT", "1; with --ray, as many as fit")] = None
     """Processes that step an environment in Python; nor on this."""
+    ray: Ray = None
+    """Run episodes on Ray, in --n-workers actors with --n-threads CPUs each: auto or HOST:PORT, or a Ray of this run's own."""
     backend: Literal["numba", "numpy"] = "numba"
     """Compiled kernels, or the NumPy reference in a Gymnasium loop."""
     iterations: Annotated[int | None, option("INT", "no limit")] = None
@@ -127,9 +130,9 @@ class Train:
         settings = self.settings.resolved()
         settings.setdefault("policy", "LinearPolicy")
         # The original's --n_workers stands for either: for threads of kernels, or for processes.
-        is_either = self.n_workers == self.n_threads and self.env in compiled_env_ids()
-        n_workers = 1 if is_either else self.n_workers
-        model = ARS(env=env, seed=self.seed, n_threads=self.n_threads, n_workers=n_workers, backend=self.backend, **settings)
+        is_either = self.ray is None and self.n_workers == self.n_threads and self.env in compiled_env_ids()
+        settings |= {"n_threads": self.n_threads, "n_workers": None if is_either else self.n_workers, **connect(self.ray)}
+        model = ARS(env=env, seed=self.seed, backend=self.backend, **settings)
         if hasattr(env, "close"):
             env.close()
         return model

@@ -14,6 +14,7 @@ import tyro
 from fastars.cli import WrongUseError
 from fastars.cli.environment import environment, named, parse_kwargs
 from fastars.cli.plan import CONFIG, Plan, read_config, read_plan
+from fastars.cli.ray import Ray, connect
 from fastars.cli.report import count
 from fastars.cli.run_folder import BEST_MODEL, in_use
 from fastars.cli.settings import option
@@ -37,6 +38,8 @@ class Resume:
     """Threads of the rollouts; the result does not depend on it."""
     n_workers: Annotated[int | None, option("INT", "as the run was begun")] = None
     """Processes that step an environment in Python; nor on this."""
+    ray: Ray = None
+    """Run episodes on Ray, as with `fastars train`, wherever they ran before."""
     env: Annotated[str | None, option("ENV", "the one of RUN")] = None
     """Id of the environment, for one that is registered only by MODULE:ID."""
     env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
@@ -62,12 +65,13 @@ class Resume:
 
         folder = self.run_folder
         sweep_temporaries(folder)
-        settings = {"n_threads": self.n_threads, "n_workers": self.n_workers or config["run"].get("n_workers", 1)}
+        here = {"n_threads": self.n_threads, "n_workers": self.n_workers or config["run"].get("n_workers", 1)}
+        settings = here if self.ray is None else here | {"n_workers": self.n_workers} | connect(self.ray)
         path = latest_checkpoint(folder, "model")
         model = _loaded(path, env, settings)
         plan = self._changed(plan, model)
         run = Run(model, folder, plan, named(model, self.env or "", self.env_kwargs), self.progress)
-        run.restore(_best(folder, env, settings))
+        run.restore(_best(folder, env, here))  # the actors of the run have all CPUs of a cluster
         if run.is_finished:
             print(f"{folder} is finished: {model.num_timesteps:,} steps. A larger --total-timesteps goes on with it.", flush=True)
             return 0

@@ -188,7 +188,7 @@ class Run:
                     "variant": model.config.variant,
                     "backend": model.backend,
                     "n_threads": model.n_threads,
-                    "n_workers": model.n_workers,
+                    "n_workers": None if model._on_ray else model.n_workers,
                     **dataclasses.asdict(self.plan),
                 },
                 "settings": {name: value for name, value in model.config.to_dict().items() if name != "seed"},
