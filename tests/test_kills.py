@@ -32,9 +32,10 @@ HERE = Path(__file__).parent
 PATH = ENVIRONMENT | {"PYTHONPATH": f"{HERE}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"}
 OFTEN = ("--eval-episodes", "2", "--no-progress", "--monitor", "--save-freq", "1500", "--keep-checkpoints", "2", "--variant", "V2")
 RUNS = {
-    "compiled": ("CartPole-v1", "--total-timesteps", "40000", "--eval-freq", "3000", "--n-delta", "4", "--learning-rate", "0.001"),
-    "python": ("broken_envs:Walk-v0", "--total-timesteps", "40000", "--eval-freq", "3000", "--n-delta", "4", "--n-workers", "2"),
+    "compiled": ("CartPole-v1", "--eval-freq", "3000", "--n-delta", "4", "--learning-rate", "0.001"),
+    "python": ("broken_envs:Walk-v0", "--eval-freq", "3000", "--n-delta", "4", "--n-workers", "2"),
 }
+ITERATIONS = {"compiled": 80, "python": 15}  # of a run, for each time that it is stopped
 # Iterations of 300 us would all be over between two looks from outside.
 SLOW = (
     "import fastars, fastars.ars, time\nupdate = fastars.ars.ARS._update\n"
@@ -42,8 +43,9 @@ SLOW = (
 )
 
 
-def train(folder, kind, *more):
-    return ["train", *RUNS[kind], *OFTEN, "--seed", "5", "--n-threads", "1", "--run-folder", folder, *more]
+def train(folder, kind, n_stops=1):
+    length = "--iterations", str(ITERATIONS[kind] * n_stops)
+    return ["train", *RUNS[kind], *OFTEN, *length, "--seed", "5", "--n-threads", "1", "--run-folder", folder]
 
 
 def resume(folder, kind):
@@ -75,11 +77,13 @@ def content(folder):
 @pytest.mark.promise(2)
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_run_killed_at_random_moments_is_the_one_never_stopped(tmp_path, tally, kind):
-    subprocess.run([*COMMAND, *train("whole", kind)], cwd=tmp_path, env=PATH, check=True, capture_output=True, timeout=300)
     n_kills, draw, ahead, strays = tally.of(2, 20), random.Random(0), 0, 0
+    whole = [*COMMAND, *train("whole", kind, n_kills)]
+    subprocess.run(whole, cwd=tmp_path, env=PATH, check=True, capture_output=True, timeout=300)
     folder = tmp_path / "run"
     for kill in range(n_kills):
-        assert stopped(tmp_path, kind, signal.SIGKILL, draw.uniform(0.0, 0.15))[0] == -signal.SIGKILL, kill
+        code, _ = stopped(tmp_path, train("run", kind, n_kills), resume("run", kind), signal.SIGKILL, draw.uniform(0.0, 0.15))
+        assert code == -signal.SIGKILL, kill
         ahead += n_rows(folder) > iteration(folder, kind)
         strays += any(path.name.startswith(".fastars-") for path in folder.iterdir())
     subprocess.run([*COMMAND, *resume("run", kind)], cwd=tmp_path, env=PATH, check=True, capture_output=True, timeout=300)
@@ -95,11 +99,13 @@ def test_a_run_killed_at_random_moments_is_the_one_never_stopped(tmp_path, tally
 @pytest.mark.promise(13)
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_run_of_the_command_stopped_by_signals_says_so_and_loses_nothing(tmp_path, tally, kind):
-    subprocess.run([*COMMAND, *train("whole", kind)], cwd=tmp_path, env=PATH, check=True, capture_output=True, timeout=300)
     n_signals, draw, slowest = tally.of(2, 15), random.Random(2), 0.0
+    whole = [*COMMAND, *train("whole", kind, n_signals)]
+    subprocess.run(whole, cwd=tmp_path, env=PATH, check=True, capture_output=True, timeout=300)
     for number in range(n_signals):
         sent, code = [(signal.SIGINT, 130), (signal.SIGTERM, 143)][number % 2]
-        found, seconds = stopped(tmp_path, kind, sent, draw.uniform(0.0, 0.15))
+        begin, go_on = train("run", kind, n_signals), resume("run", kind)
+        found, seconds = stopped(tmp_path, begin, go_on, sent, draw.uniform(0.0, 0.15))
         assert found == code, number
         assert n_rows(tmp_path / "run") == iteration(tmp_path / "run", kind)  # the model has all that the log has
         slowest = max(slowest, seconds)
@@ -110,13 +116,13 @@ def test_a_run_of_the_command_stopped_by_signals_says_so_and_loses_nothing(tmp_p
     tally(f"{kind}: slowest end of the command after a signal", round(slowest, 2), unit="s")
 
 
-def stopped(tmp_path, kind, number, delay):
-    """(exit code, seconds it took to end) of a run that is begun or resumed, and gets a signal `delay` seconds after it trains."""
+def stopped(tmp_path, begin, go_on, number, delay):
+    """(exit code, seconds it took to end) of a run that begins or goes on, and gets a signal `delay` seconds after it trains."""
     (tmp_path / "slow").mkdir(exist_ok=True)
     (tmp_path / "slow" / "sitecustomize.py").write_text(SLOW)
     environment = PATH | {"PYTHONPATH": f"{tmp_path / 'slow'}{os.pathsep}{PATH['PYTHONPATH']}"}
     progress = tmp_path / "run" / "progress.csv"
-    command = resume("run", kind) if (tmp_path / "run" / "model.zip").exists() else train("run", kind)
+    command = go_on if (tmp_path / "run" / "model.zip").exists() else begin
     with subprocess.Popen(
         [*COMMAND, *command], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
     ) as process:
@@ -171,7 +177,8 @@ SCRIPT = """if True:
 
 @pytest.mark.promise(2)
 def test_a_script_of_ones_own_killed_at_random_moments_ends_with_the_bits_of_one_never_stopped(tmp_path, tally):
-    n_kills, draw, n_steps, n_done = tally.of(2, 20), random.Random(1), "300000", 0
+    n_kills, draw, n_done = tally.of(2, 20), random.Random(1), 0
+    n_steps = str(500_000 * n_kills)
     for name in ("whole", "killed"):
         (tmp_path / name / "checkpoints").mkdir(parents=True)
     command = [sys.executable, "-c", SCRIPT, n_steps]

@@ -43,8 +43,8 @@ def test_a_cluster_without_cpus_is_said():
 def test_a_node_with_another_fastars_is_said_at_once(tmp_path):
     (tmp_path / "fastars").mkdir()
     (tmp_path / "fastars" / "__init__.py").write_text("")  # an older one, which has no actors
-    other = pytest.raises(WorkerError, match="could not start: is this fastars on every node")
+    said = pytest.raises(WorkerError, match="could not start: is this fastars on every node")
     start = time.monotonic()
-    with cluster(1, path=tmp_path), contextlib.closing(ARS(**settings("CartPole-v1", sampler="ray"))) as model, other:
+    with cluster(1, path=tmp_path), contextlib.closing(ARS(**settings("CartPole-v1", sampler="ray"))) as model, said:
         model.learn(1)
     assert time.monotonic() - start < 60.0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import numpy as np
 
+from fastars import kernels
 from fastars._signals import apart
 from fastars._structs import FloatArray, IntArray, NoiseArray
 from fastars.kernels import NOISE_BLOCK
@@ -16,8 +16,10 @@ from fastars.samplers.compiled import for_blocks
 _PARALLEL = 1 << 16  # numbers (200 us) from which a second thread pays
 
 
-def _made(ops: str, *args: Any) -> NoiseTable:
-    return NoiseTable(importlib.import_module(ops), *args)
+def _made(is_compiled: bool, *args: Any) -> NoiseTable:
+    from fastars import reference
+
+    return NoiseTable(kernels if is_compiled else reference, *args)
 
 
 class NoiseTable:
@@ -46,7 +48,7 @@ class NoiseTable:
         self._square_sums: FloatArray | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _made, (self._ops.__name__, self.seed, self.size, self._n_threads)
+        return _made, (self._ops is kernels, self.seed, self.size, self._n_threads)
 
     def at(self, indices: IntArray, n_weights: int) -> NoiseArray:
         """The table, shape (size,), filled where directions of `n_weights` that start at `indices` are."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cloudpickle
@@ -28,7 +29,7 @@ from fastars.samplers.ray.evaluation import Evaluation, Span, episode_seconds, t
 
 _AHEAD = 2  # tasks that an actor has at a time: it need not wait for the next one
 _LATE = 4.0  # times what a task should take, after which an idle actor gets it, too
-_LATE_SECONDS = 1.0  # what that is at least
+_LATE_SECONDS = 1.0  # and at least
 
 
 class RaySampler:
@@ -136,9 +137,9 @@ class RaySampler:
                     span = work.take(task_size(work.n_waiting, len(ready), self.n_threads, self._episode_seconds))
                     self._send(worker, work, span, common, needs_table)
         if not work.n_waiting:
-            for worker in ready:
-                if not worker.tasks and (late := self._late(work)):
-                    self._send(worker, work, late, common, needs_table)
+            idle = [worker for worker in ready if not worker.tasks]
+            for worker, span in zip(idle, list(self._late(work)), strict=False):
+                self._send(worker, work, span, common, needs_table)
 
     def _send(self, worker: Worker, work: Evaluation, span: Span, common: Any, needs_table: bool) -> None:
         table = self._table(worker) if needs_table else None
@@ -152,17 +153,20 @@ class RaySampler:
             self._tables[worker.node] = worker.actor.noise_table.remote(*self._table_key)
         return self._tables[worker.node]
 
-    def _late(self, work: Evaluation) -> Span | None:
-        """The episodes of a task that should have been done long since, of a single actor that has them."""
-        missing = [[span for span in worker.tasks.values() if span is not None and not work.has(span)] for worker in self._actors]
-        everywhere = [span for spans in missing for span in spans]
-        for worker, spans in zip(self._actors, missing, strict=True):
-            for span in spans:
+    def _late(self, work: Evaluation) -> Iterator[Span]:
+        """The episodes of tasks that should have been done long since, and that a single actor has."""
+        now = time.monotonic()
+        slow = [worker for worker in self._actors if worker.tasks and now - worker.since > _LATE_SECONDS]
+        if not slow:
+            return
+        n_actors = Counter(span for worker in self._actors for span in worker.tasks.values())
+        for worker in slow:
+            for span in worker.tasks.values():
+                if span is None or work.has(span) or n_actors[span] > 1:
+                    continue
                 n_rounds = math.ceil((span[1] - span[0]) / self.n_threads)
-                due = max(_LATE * (self._episode_seconds or math.inf) * n_rounds, _LATE_SECONDS)
-                if everywhere.count(span) == 1 and time.monotonic() - worker.since > due:
-                    return span
-        return None
+                if now - worker.since > _LATE * n_rounds * (self._episode_seconds or math.inf):
+                    yield span
 
     # --- Results come back
 

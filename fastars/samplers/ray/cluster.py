@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import warnings
 from pathlib import Path
 from typing import Any
 
 from fastars.envs import WorkerError
+
+_ANSWER_SECONDS = 5.0
 
 
 def connect(ray: Any, address: str | None = None) -> None:
@@ -19,6 +22,8 @@ def connect(ray: Any, address: str | None = None) -> None:
         If there is no cluster at that address.
     """
     if not ray.is_initialized():
+        if address is not None and address not in ("auto", "local"):
+            _must_answer(address)
         own = {} if address or os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
         try:
             ray.init(address=address, logging_level="ERROR", **own)
@@ -30,6 +35,17 @@ def connect(ray: Any, address: str | None = None) -> None:
             f"the Ray cluster at {host} runs code of whoever reaches it: let it ask for a token (RAY_AUTH_MODE=token, docs/ray.md)",
             stacklevel=3,
         )
+
+
+def _must_answer(address: str) -> None:
+    """Ray itself tries for two minutes and more."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise WorkerError(f"the address of a Ray cluster must be auto or HOST:PORT, got {address}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise WorkerError(f"no Ray cluster answers at {address}: {error}") from error
 
 
 def _asks_for_a_token() -> bool:
