@@ -40,9 +40,18 @@ def test_a_cluster_without_cpus_is_said():
         model.learn(1)
 
 
+OLDER = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name == "fastars.samplers.ray":
+            raise ModuleNotFoundError(f"No module named {name!r}")
+sys.meta_path.insert(0, Missing())
+"""
+
+
 def test_a_node_with_another_fastars_is_said_at_once(tmp_path):
-    (tmp_path / "fastars").mkdir()
-    (tmp_path / "fastars" / "__init__.py").write_text("")  # an older one, which has no actors
+    (tmp_path / "sitecustomize.py").write_text(OLDER)
     said = pytest.raises(WorkerError, match="could not start: is this fastars on every node")
     start = time.monotonic()
     with cluster(1, path=tmp_path), contextlib.closing(ARS(**settings("CartPole-v1", sampler="ray"))) as model, said:

@@ -1,0 +1,143 @@
+"""`fastars train --ray` and `resume --ray`, stopped in every way, on a cluster of this machine.
+"""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from test_cli import COMMAND, ENVIRONMENT
+from test_kills import content, n_rows, rows_of, wait_for
+
+from fastars import ARS
+
+ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "fastars[ray]"')
+from ray_clusters import IGNORED, actors, cluster  # noqa: E402
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings(*IGNORED)]
+RUN = (
+    "--n-delta",
+    "4",
+    "--variant",
+    "V2",
+    "--eval-freq",
+    "20000",
+    "--eval-episodes",
+    "2",
+    "--monitor",
+    "--no-progress",
+    "--seed",
+    "5",
+)
+
+
+@pytest.fixture(scope="module")
+def two_cpus():
+    with cluster(2) as made:
+        yield made
+
+
+def run(tmp_path, *arguments):
+    done = subprocess.run([*COMMAND, *arguments], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def train(folder, iterations, *more):
+    return ["train", "HalfCheetah-v5", *RUN, "--iterations", str(iterations), "--run-folder", folder, *more]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The content of a local run of 6 iterations."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(folder, *train("run", 6))
+    return content(folder / "run")
+
+
+def test_the_run_folder_is_that_of_a_local_run_wherever_its_parts_ran(two_cpus, tmp_path, whole):
+    address = two_cpus.address
+    told = run(tmp_path, *train("there", 6, "--ray", address, "--n-workers", "2"))
+    assert "on Ray, in 2 actors of 1 CPU" in told
+    assert content(tmp_path / "there") == whole
+    run(tmp_path, *train("a", 3, "--ray", address))
+    run(tmp_path, "resume", "a", "--no-progress", "--iterations", "6")
+    run(tmp_path, *train("b", 3))
+    run(tmp_path, "resume", "b", "--no-progress", "--iterations", "6", "--ray", address)
+    assert without_evaluations(content(tmp_path / "a")) == without_evaluations(content(tmp_path / "b"))
+    assert content(tmp_path / "a")["model"] == whole["model"]
+
+
+def without_evaluations(found):
+    """The first part ends with an evaluation that a run of six iterations has not."""
+    return {name: value for name, value in found.items() if name not in ("evaluations", "progress", "best")}
+
+
+def begun(address, folder, *command):
+    """A process that trains on Ray, as soon as its log has two more rows."""
+    progress = folder / "progress.csv"
+    process = subprocess.Popen(
+        [*COMMAND, *command, "--ray", address], cwd=folder.parent, env=ENVIRONMENT, stdout=subprocess.DEVNULL
+    )
+    before = len(rows_of(progress, ())) if progress.exists() else 0
+    wait_for(lambda: progress.exists() and len(rows_of(progress, ())) > before + 1, process)
+    return process
+
+
+def all_gone(seconds):
+    """Whether no actor is left after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while actors() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not actors()
+
+
+@pytest.mark.promise(13)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
+def test_a_run_on_ray_that_is_stopped_by_a_signal_is_saved_and_leaves_no_actor(two_cpus, tmp_path, tally, number, code):
+    process = begun(two_cpus.address, tmp_path / "run", *train("run", 10_000))
+    process.send_signal(number)
+    start = time.monotonic()
+    assert process.wait(60) == code
+    seconds = time.monotonic() - start
+    assert seconds < 3.0  # Ray takes 1 s to leave
+    assert all_gone(10.0)
+    assert ARS.load(tmp_path / "run" / "model.zip").iteration == n_rows(tmp_path / "run")
+    tally(f"on Ray: slowest end of the command after {signal.Signals(number).name}", round(seconds, 2), unit="s")
+
+
+@pytest.mark.promise(12)
+def test_a_run_whose_driver_is_killed_goes_on_to_the_same_bits(two_cpus, tmp_path, tally, whole):
+    n_kills = tally.of(1, 5)
+    folder = tmp_path / "run"
+    for kill in range(n_kills):
+        length = ["--iterations", "10000"] if kill else []
+        process = begun(two_cpus.address, folder, *(["resume", "run", "--no-progress", *length] if kill else train("run", 10_000)))
+        process.kill()
+        process.wait()
+        assert all_gone(10.0)
+    n = ARS.load(folder / "model.zip").iteration + 3
+    run(tmp_path, "resume", "run", "--no-progress", "--iterations", str(n), "--ray", two_cpus.address)
+    local = ARS.load(folder / "model.zip")
+    assert local.iteration == n
+    run(tmp_path, *train("local", n))
+    assert content(folder) == content(tmp_path / "local")
+    tally("drivers killed, the run goes on to the bits of a local one", n_kills, of=n_kills)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (["127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
+        (["ray://127.0.0.1:10001"], "--ray takes auto or HOST:PORT, got ray://127.0.0.1:10001"),
+        (["nowhere"], "the address of a Ray cluster must be auto or HOST:PORT, got nowhere"),
+        (["127.0.0.1:1", "127.0.0.1:2"], "--ray takes one address"),
+    ],
+)
+def test_a_wrong_address_is_wrong_use_and_said_soon(tmp_path, address, message):
+    command = [*COMMAND, *train("run", 1, "--ray", *address)]
+    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not os.listdir(tmp_path)
