@@ -14,6 +14,7 @@ from fastars import ARS
 LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for the address of the machine's network
 HERE = str(Path(__file__).parent)
 PATH = HERE, str(Path(HERE).parent), os.environ.get("PYTHONPATH", "")
+_made = []  # clusters that there are
 # Ray's own: sockets and processes that it leaves to the end of the interpreter.
 IGNORED = "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::FutureWarning:ray"
 
@@ -27,9 +28,11 @@ def cluster(*cpus, path=""):
     for n in others:
         made.add_node(num_cpus=n, node_ip_address=LOOPBACK)
     ray.init(address=made.address, logging_level="ERROR", log_to_driver=False, runtime_env=environment)
+    _made.append(made)
     try:
         yield made
     finally:
+        _made.remove(made)
         ray.shutdown()
         made.shutdown()
 
@@ -54,10 +57,16 @@ def state(model):
 
 
 def actors():
-    """Process ids of the actors of fastars that run here."""
+    """Process ids of the actors of fastars in the cluster of these tests: other people's are not to be killed."""
+    raylets = {str(found.process.pid) for node in _nodes() for found in node.all_processes["raylet"]}
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (process / "cmdline").read_bytes().startswith(b"ray::Actor"):
+            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+            if parent in raylets and (process / "cmdline").read_bytes().startswith(b"ray::Actor"):
                 found.append(int(process.name))
     return found
+
+
+def _nodes():
+    return [node for made in _made for node in made.list_all_nodes()]
