@@ -109,7 +109,7 @@ def test_a_run_of_the_command_stopped_by_signals_says_so_and_loses_nothing(tmp_p
         assert found == code, number
         assert n_rows(tmp_path / "run") == iteration(tmp_path / "run", kind)  # the model has all that the log has
         slowest = max(slowest, seconds)
-    assert slowest < 1.0
+    assert slowest < (1.0 if tally.is_full else 3.0)  # other tests run beside the few of every change
     subprocess.run([*COMMAND, *resume("run", kind)], cwd=tmp_path, env=PATH, check=True, capture_output=True, timeout=300)
     assert content(tmp_path / "run") == content(tmp_path / "whole")
     tally(f"{kind}: signals to the command: checkpoint, exit code, no process left", n_signals, of=n_signals)
