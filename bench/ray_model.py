@@ -1,0 +1,96 @@
+"""A model of an iteration on Ray: one driver that deals tasks, actors that run them, the noise summed at the end.
+
+Events follow each other as in `fastars.samplers.ray`: an actor has two tasks at a time; the driver does one thing at a time. What
+each thing costs is measured (`bench.ray_scaling`), how long episodes take is given.
+"""
+
+import heapq
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+
+AHEAD = 2  # tasks that an actor has at a time
+TASK_SECONDS, LEAST_SECONDS = 0.05, 0.005  # of a task; towards the end
+
+
+class Costs(NamedTuple):
+    """Seconds of the parts of an iteration, or bytes per second."""
+
+    begin: float = 0.0  # of the driver, before its first task
+    send: float = 0.0  # of the driver, for a task
+    hear: float = 0.0  # of the driver, for a result
+    look: float = 0.0  # of the driver, for a result and each task that is out at that time
+    episode: float = 0.0  # of the driver, for an episode in a result
+    way: float = 0.0  # of a message, there or back
+    work: float = 0.0  # of an actor, for a task, besides its episodes
+    fetch: float = 0.0  # of a node that gets theta, whatever its size
+    bandwidth: float = np.inf  # bytes per second, of the driver's node, which all others get theta from
+    end: float = 0.0  # of the driver, after the last result: moments merged, noise summed, log
+
+
+class Cluster(NamedTuple):
+    """What there is to run episodes."""
+
+    n_actors: int
+    n_threads: int = 1  # of an actor
+    n_nodes: int = 1  # other than the driver's, if there are several
+    n_cpus: float = np.inf  # in all: actors that have fewer CPUs than threads are slower by that
+
+
+class Iteration(NamedTuple):
+    """Seconds of an iteration."""
+
+    total: float
+    dealt: float  # when the last task was sent
+    last: float  # when the last result was heard
+    n_tasks: int
+
+
+def iteration(episodes: np.ndarray, cluster: Cluster, costs: Costs, n_bytes: float = 0.0) -> Iteration:
+    """An iteration whose episodes take so many seconds each, in their order, and whose theta and filter have `n_bytes`."""
+    slower = max(cluster.n_actors * cluster.n_threads / cluster.n_cpus, 1.0)
+    rate = slower * float(np.mean(episodes)) / cluster.n_threads  # seconds of an actor for an episode, as it has been measured
+    free, results = _arrivals(cluster, costs, n_bytes), []
+    now, first, n_tasks, dealt = costs.begin, 0, 0, 0.0
+    to_fill = deque(actor for _ in range(AHEAD) for actor in range(cluster.n_actors))
+    while to_fill or results:
+        while to_fill:
+            actor = to_fill.popleft()
+            if first == len(episodes):
+                continue
+            last = min(first + task_size(len(episodes) - first, cluster.n_actors, cluster.n_threads, rate), len(episodes))
+            now += costs.send
+            start = max(free[actor], now + costs.way)
+            free[actor] = start + costs.work + slower * makespan(episodes[first:last], cluster.n_threads)
+            heapq.heappush(results, (free[actor] + costs.way, actor, last - first))
+            first, n_tasks, dealt = last, n_tasks + 1, now
+        if results:
+            at, actor, n = heapq.heappop(results)
+            now = max(now, at) + costs.hear + costs.look * (len(results) + 1) + costs.episode * n
+            to_fill.append(actor)
+    return Iteration(now + costs.end, dealt, now, n_tasks)
+
+
+def _arrivals(cluster: Cluster, costs: Costs, n_bytes: float) -> list[float]:
+    """When theta is where an actor is: the driver's node sends it to all others at once, and its bandwidth is theirs together."""
+    if cluster.n_nodes == 1:
+        return [costs.begin] * cluster.n_actors
+    return [costs.begin + costs.fetch + cluster.n_nodes * n_bytes / costs.bandwidth] * cluster.n_actors
+
+
+def task_size(n_waiting: int, n_actors: int, n_threads: int, rate: float) -> int:
+    """Episodes of a task: enough for `TASK_SECONDS`, fewer towards the end, a multiple of the threads."""
+    share = n_waiting / (2 * n_actors)
+    size = max(min(share, TASK_SECONDS / rate), LEAST_SECONDS / rate, 1.0)
+    return max(int(size) // n_threads, 1) * n_threads
+
+
+def makespan(episodes: np.ndarray, n_threads: int) -> float:
+    """Seconds until all episodes are done, each begun in its order by the first thread that is free."""
+    if n_threads == 1:
+        return float(np.sum(episodes))
+    threads = [0.0] * min(n_threads, len(episodes))
+    for seconds in episodes:
+        heapq.heapreplace(threads, threads[0] + seconds)
+    return max(threads)
