@@ -1,0 +1,213 @@
+"""Iterations of real Ray clusters on this machine, and what their parts cost: what `bench.ray_scaling` puts into the model.
+
+An environment that sleeps makes actors that take next to no CPU, so that two CPUs can have sixteen of them. All nodes are on this
+machine: bytes between them go through memory, not through a network.
+"""
+
+import contextlib
+import os
+import statistics
+import time
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+
+from fastars import ARS
+from fastars._structs import empty_rollouts
+
+ROOT = Path(__file__).parent.parent
+LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for the address of the machine's network
+
+
+class Sleep(gymnasium.Env):
+    """One step an episode, which sleeps for a time that follows from the seed; its reward is that time."""
+
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
+
+    def __init__(self, mean, spread=0.0, n_obs=4):
+        self.mean, self.spread = mean, spread
+        self.observation_space = gymnasium.spaces.Box(-1.0, 1.0, (n_obs,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.seconds = self.mean * float(np.exp(self.spread * self.np_random.standard_normal() - 0.5 * self.spread**2))
+        return np.zeros(self.observation_space.shape, np.float32), {}
+
+    def step(self, action):
+        time.sleep(self.seconds)
+        return np.zeros(self.observation_space.shape, np.float32), self.seconds, True, False, {}
+
+
+@contextlib.contextmanager
+def nodes(*cpus):
+    """A Ray cluster of nodes with so many CPUs, or so it believes; this process is on the first."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    head, *others = cpus
+    made = Cluster(True, head_node_args={"num_cpus": head, "include_dashboard": False, "node_ip_address": LOOPBACK})
+    for n in others:
+        made.add_node(num_cpus=n, node_ip_address=LOOPBACK)
+    ray.init(address=made.address, logging_level="ERROR", log_to_driver=False)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+        made.shutdown()
+
+
+class Sampled:
+    """A model's sampler on Ray, whose actors can become more: what its evaluations of sleeping environments take."""
+
+    def __init__(self, model):
+        self.model, self.sampler, self.seeds = model, model.sampler, np.random.default_rng(0)
+
+    def grow(self, n_actors):
+        """Until so many actors are ready and warm."""
+        self.sampler._actors._n_wanted = n_actors
+        while len(self.sampler._actors.ready) < n_actors:
+            self.evaluate(n_actors)
+        for _ in range(2):
+            self.evaluate(4 * n_actors)
+
+    def evaluate(self, n_episodes):
+        """(seconds, seconds of this thread's CPU, returns) of an evaluation."""
+        seeds = self.seeds.integers(0, 2**32, n_episodes, np.uint64)
+        start, cpu = time.perf_counter(), time.thread_time()
+        rollouts = self.sampler.evaluate(self.model.theta[np.newaxis], self.model.policy.filter, seeds, True)
+        return time.perf_counter() - start, time.thread_time() - cpu, rollouts.returns
+
+
+@contextlib.contextmanager
+def on_ray(env, n_actors=1, **settings):
+    """A model on Ray whose actors are ready."""
+    more = {"policy": "LinearPolicy", "env": env, "seed": 0, "variant": "V2", "sampler": "ray", "n_workers": n_actors, **settings}
+    with contextlib.closing(ARS(**more)) as model:
+        sampled = Sampled(model)
+        sampled.grow(n_actors)
+        yield sampled
+
+
+def driver(sampled, few=8, many=64, rounds=5):
+    """(seconds of the driver's thread for an evaluation, for a task), of episodes that are tasks of their own."""
+    cpu = [[sampled.evaluate(n)[1] for _ in range(rounds)] for n in (few, many)]
+    slope = (statistics.median(cpu[1]) - statistics.median(cpu[0])) / (many - few)
+    return max(statistics.median(cpu[0]) - few * slope, 0.0), slope
+
+
+def one_actor(sampled, begin, task, n_episodes=64, rounds=15):
+    """(seconds of an actor for a task besides its episodes, of a message there or back), from one actor."""
+    wall, _, seconds = sampled.evaluate(n_episodes)
+    work = max((wall - begin - task - seconds.sum()) / n_episodes, 0.0)
+    single = [sampled.evaluate(1) for _ in range(rounds)]
+    rest = statistics.median(wall - seconds.sum() for wall, _, seconds in single)
+    return work, max((rest - begin - task - work) / 2, 0.0)
+
+
+def look():
+    """Seconds of a call of `ray.wait` for each reference that is in it."""
+    import ray
+
+    @ray.remote(num_cpus=1)
+    class Busy:
+        def sleep(self, seconds):
+            time.sleep(seconds)
+
+    busy = Busy.remote()
+    out, done = [busy.sleep.remote(60.0) for _ in range(4000)], ray.put(0)
+    medians = []
+    for n in (0, len(out)):
+        times = []
+        for _ in range(20):
+            start = time.perf_counter()
+            references = dict.fromkeys([*out[:n], done])
+            ray.wait(list(references), num_returns=1, timeout=1.0)
+            times.append(time.perf_counter() - start)
+        medians.append(statistics.median(times))
+    ray.kill(busy)
+    return (medians[1] - medians[0]) / len(out)
+
+
+def unpacking(n_obs=348, n_episodes=64):
+    """Seconds of the driver for an episode in a result: to read it, and to write it where it belongs."""
+    import ray
+
+    times = {}
+    for n in (1, n_episodes):
+        rollouts, out = empty_rollouts(n, n_obs, True), empty_rollouts(n, n_obs, True)
+        samples = []
+        for _ in range(50):
+            reference = ray.put(rollouts)
+            start = time.thread_time()
+            found = ray.get(reference)
+            ours = out.returns, out.lengths, *out.moments
+            for kept, read in zip(ours, (found.returns, found.lengths, *found.moments), strict=True):
+                kept[:] = read
+            samples.append(time.thread_time() - start)
+        times[n] = statistics.median(samples)
+    return max(times[n_episodes] - times[1], 0.0) / (n_episodes - 1)
+
+
+def fetching(n_bytes=64 << 20):
+    """(seconds of another node until it has a small object of this one, bytes per second of a large one)."""
+    import ray
+
+    @ray.remote(num_cpus=1)
+    class Reader:
+        def read(self, array):
+            return len(array)
+
+    # As many as there are CPUs, one of which is on the other node; the nearest one's time is taken off.
+    readers = [Reader.remote() for _ in range(int(ray.cluster_resources()["CPU"]))]
+    ray.get([reader.read.remote(b"") for reader in readers])
+
+    def extra(size):
+        found = []
+        for _ in range(9):
+            reference = ray.put(np.zeros(size // 8))
+            times = []
+            for reader in readers:
+                start = time.perf_counter()
+                ray.get(reader.read.remote(reference))
+                times.append(time.perf_counter() - start)
+            found.append(max(times) - min(times))
+        return statistics.median(found)
+
+    small = extra(50_000)
+    large = extra(n_bytes)
+    for reader in readers:
+        ray.kill(reader)
+    return small, n_bytes / max(large - small, 1e-9)
+
+
+class Nothing:
+    """A sampler whose episodes have been run: what is left of an iteration is the update."""
+
+    def __init__(self, n_obs, steps):
+        self.n_obs, self.steps, self.random = n_obs, steps, np.random.default_rng(0)
+
+    def evaluate(self, candidates, filter, seeds, track, reward_weights=None):
+        rollouts = empty_rollouts(len(seeds), self.n_obs, track)
+        rollouts.returns[:] = self.random.standard_normal(len(seeds))
+        rollouts.lengths[:] = self.steps
+        for array in rollouts.moments:
+            array[:] = self.steps
+        return rollouts
+
+    takes_perturbed = True
+
+    def close(self):
+        pass
+
+
+def update(n_delta, policy="LinearPolicy", **settings):
+    """(seconds of an iteration of Humanoid-v5 without its episodes, number of weights)."""
+    with contextlib.closing(ARS(policy, "Humanoid-v5", seed=0, variant="V2", n_delta=n_delta, **settings)) as model:
+        model.sampler, times = Nothing(348, 100), []
+        for _ in range(7):
+            start = time.perf_counter()
+            model.learn(1, log_interval=None, reset_num_timesteps=False)
+            times.append(time.perf_counter() - start)
+        return statistics.median(times[2:]), model.n_weights
