@@ -13,7 +13,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 
-from fastars import ARS
+from fastars import ARS, kernels
 from fastars._structs import empty_rollouts
 
 ROOT = Path(__file__).parent.parent
@@ -180,6 +180,21 @@ def fetching(n_bytes=64 << 20):
     for reader in readers:
         ray.kill(reader)
     return small, n_bytes / max(large - small, 1e-9)
+
+
+def humanoid(policy="LinearPolicy", n_episodes=8, **settings):
+    """(seconds of a step of Humanoid-v5 on one thread, seconds to make a candidate), by episodes of the first policy."""
+    model = ARS(policy, "Humanoid-v5", seed=0, n_delta=1, n_threads=1, **settings)
+    model.evaluate(n_episodes, seed=0)
+    start = time.perf_counter()
+    step = model.evaluate(n_episodes, seed=0).lengths.sum()
+    step, indices = (time.perf_counter() - start) / step, np.zeros(1, np.int64)
+    pairs = []
+    for _ in range(9):
+        start = time.perf_counter()
+        kernels.perturb(model.theta, 0.01, model.noise, indices)
+        pairs.append(time.perf_counter() - start)
+    return step, statistics.median(pairs[1:])
 
 
 class Nothing:

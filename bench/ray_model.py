@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastars.samplers.ray.evaluation import task_size
+
 AHEAD = 2  # tasks that an actor has at a time
-TASK_SECONDS, LEAST_SECONDS = 0.05, 0.005  # of a task; towards the end
 
 
 class Costs(NamedTuple):
@@ -50,7 +51,7 @@ class Iteration(NamedTuple):
 def iteration(episodes: np.ndarray, cluster: Cluster, costs: Costs, n_bytes: float = 0.0) -> Iteration:
     """An iteration whose episodes take so many seconds each, in their order, and whose theta and filter have `n_bytes`."""
     slower = max(cluster.n_actors * cluster.n_threads / cluster.n_cpus, 1.0)
-    rate = slower * float(np.mean(episodes)) / cluster.n_threads  # seconds of an actor for an episode, as it has been measured
+    each = slower * float(np.mean(episodes))  # as the sampler has found it in the iterations before
     free, results = _arrivals(cluster, costs, n_bytes), []
     now, first, n_tasks, dealt = costs.begin, 0, 0, 0.0
     to_fill = deque(actor for _ in range(AHEAD) for actor in range(cluster.n_actors))
@@ -59,7 +60,7 @@ def iteration(episodes: np.ndarray, cluster: Cluster, costs: Costs, n_bytes: flo
             actor = to_fill.popleft()
             if first == len(episodes):
                 continue
-            last = min(first + task_size(len(episodes) - first, cluster.n_actors, cluster.n_threads, rate), len(episodes))
+            last = min(first + task_size(len(episodes) - first, cluster.n_actors, cluster.n_threads, each), len(episodes))
             now += costs.send
             start = max(free[actor], now + costs.way)
             free[actor] = start + costs.work + slower * makespan(episodes[first:last], cluster.n_threads)
@@ -77,13 +78,6 @@ def _arrivals(cluster: Cluster, costs: Costs, n_bytes: float) -> list[float]:
     if cluster.n_nodes == 1:
         return [costs.begin] * cluster.n_actors
     return [costs.begin + costs.fetch + cluster.n_nodes * n_bytes / costs.bandwidth] * cluster.n_actors
-
-
-def task_size(n_waiting: int, n_actors: int, n_threads: int, rate: float) -> int:
-    """Episodes of a task: enough for `TASK_SECONDS`, fewer towards the end, a multiple of the threads."""
-    share = n_waiting / (2 * n_actors)
-    size = max(min(share, TASK_SECONDS / rate), LEAST_SECONDS / rate, 1.0)
-    return max(int(size) // n_threads, 1) * n_threads
 
 
 def makespan(episodes: np.ndarray, n_threads: int) -> float:

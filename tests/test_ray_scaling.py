@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.ray_model import Cluster, Costs, iteration, makespan, task_size
+from bench.ray_model import Cluster, Costs, iteration, makespan
 
 
 def test_one_actor_does_one_after_the_other():
@@ -67,11 +67,3 @@ def test_theta_goes_to_every_node_from_one():
     costs = Costs(fetch=0.5, bandwidth=100.0)
     assert iteration(np.ones(3), Cluster(3, n_nodes=3), costs, n_bytes=100).total == pytest.approx(4.5)
     assert iteration(np.ones(3), Cluster(3), costs, n_bytes=100).total == 1.0
-
-
-def test_tasks_carry_fifty_milliseconds_and_less_towards_the_end():
-    assert task_size(1000, 2, 1, 0.001) == 50
-    assert task_size(40, 2, 1, 0.001) == 10
-    assert task_size(4, 2, 1, 0.001) == 5  # of at least 5 ms: the caller has no more than 4
-    assert task_size(1000, 2, 1, 1.0) == 1
-    assert task_size(1000, 2, 32, 0.0047) == 32  # no thread of an actor is left without an episode

@@ -1,0 +1,189 @@
+"""How a run on Ray scales past this machine: `python -m bench.ray_scaling`, about ten minutes on two CPUs.
+
+The parts of an iteration are measured, put together by a model (`bench.ray_model`), held against clusters on this machine, and
+drawn to 10,000 cores. All of it goes to `results/ray_scaling.json`, the picture to `docs/images/ray_scaling.png`.
+"""
+
+import argparse
+import contextlib
+import functools
+import json
+import statistics
+from pathlib import Path
+
+import numpy as np
+
+from bench import ray_measured as measured
+from bench.machine import THREADS, machine_info, take_two_cpus
+from bench.ray_model import Cluster, Costs, iteration
+
+RESULTS = Path(__file__).parent / "results" / "ray_scaling.json"
+PICTURE = Path(__file__).parent.parent / "docs" / "images" / "ray_scaling.png"
+N_EPISODES, ROUNDS = 64, 5
+MEAN, SPREAD = 0.1, 0.5  # of the episodes of the environment that sleeps, in s, and of their logarithm
+NODE = 32  # cores of a node past this machine
+NETWORK = 1.25e9  # bytes per second, assumed: 10 Gbit/s
+CORES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 10_000]
+MILLION = {"policy": "MlpPolicy", "policy_kwargs": {"net_arch": [816, 816]}}  # 965,073 weights on Humanoid-v5
+STEPS = 1_000  # of an episode of a Humanoid that walks
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Measure, model and draw how a run on Ray scales.")
+    parser.add_argument("--plot-only", action="store_true", help="draw the results there are")
+    if not parser.parse_args().plot_only:
+        costs, rows = measure()
+        rows += curves(costs, rows)
+        result = {"table": "ray_scaling", "machine": machine_info(), "rows": rows}
+        RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    plot(json.loads(RESULTS.read_text(encoding="utf-8"))["rows"], PICTURE)
+
+
+# --- Measured here
+
+
+def measure():
+    """(costs, rows): what the parts take, and clusters beside what the model says of them."""
+    costs, rows = Costs(), []
+    with measured.nodes(16):
+        costs = costs._replace(look=measured.look(), episode=measured.unpacking())
+        with measured.on_ray(functools.partial(measured.Sleep, MEAN, SPREAD)) as sampled:
+            sampled.grow(4)
+            begin, task = measured.driver(sampled)
+            costs = costs._replace(begin=begin, send=2 * task / 3, hear=task / 3)  # by a profile of the driver
+        with measured.on_ray(functools.partial(measured.Sleep, MEAN, SPREAD)) as sampled:
+            for n_actors in (1, 2, 4, 8, 16):
+                sampled.grow(n_actors)
+                if n_actors == 1:
+                    work, way = measured.one_actor(sampled, begin, task)
+                    costs = costs._replace(work=work, way=way)
+                rows.append(check("sleeping", sampled, Cluster(n_actors), costs))
+                print(rows[-1], flush=True)
+    rows += several_nodes(costs) + busy(costs)
+    with measured.nodes(1, 1):
+        fetch, bandwidth = measured.fetching()
+    costs = costs._replace(fetch=fetch, bandwidth=bandwidth)
+    return costs, [*rows, {"kind": "costs", **costs._asdict()}, *humanoids()]
+
+
+def check(what, sampled, cluster, costs, each=None):
+    """Evaluations beside the model's; what it is told are the episodes' seconds, one by one."""
+    found = [sampled.evaluate(N_EPISODES) for _ in range(ROUNDS)]
+    predicted = [iteration(each or returns, cluster, costs).total for _, _, returns in found]
+    seconds = {"measured_s": statistics.median(wall for wall, *_ in found), "predicted_s": statistics.median(predicted)}
+    return {"kind": "check", "what": what, "n_actors": cluster.n_actors, "n_nodes": cluster.n_nodes, **seconds}
+
+
+def several_nodes(costs):
+    """Eight sleeping actors on four nodes."""
+    with measured.nodes(2, 2, 2, 2), measured.on_ray(functools.partial(measured.Sleep, MEAN, SPREAD), 8) as sampled:
+        return [check("sleeping", sampled, Cluster(8, n_nodes=4), costs)]
+
+
+def busy(costs):
+    """Actors that share two CPUs: HalfCheetah-v5, whose episodes take what one actor takes for them."""
+    rows = []
+    with measured.nodes(4), measured.on_ray("HalfCheetah-v5") as sampled:
+        wall = statistics.median(sampled.evaluate(N_EPISODES)[0] for _ in range(ROUNDS))
+        costs, each = costs._replace(work=0.0), np.full(N_EPISODES, wall / N_EPISODES)
+        for n_actors in (1, 2, 4):
+            sampled.grow(n_actors)
+            found = [sampled.evaluate(N_EPISODES)[0] for _ in range(ROUNDS)]
+            cluster = Cluster(n_actors, n_cpus=THREADS)
+            seconds = {"measured_s": statistics.median(found), "predicted_s": iteration(each, cluster, costs).total}
+            rows.append({"kind": "check", "what": "HalfCheetah-v5, two CPUs", "n_actors": n_actors, "n_nodes": 1, **seconds})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def humanoids():
+    """What Humanoid-v5 takes on one thread, and an iteration's update, with a linear policy and with a million weights."""
+    rows = []
+    for name, settings in (("linear", {}), ("1 M weights", MILLION)):
+        step, candidate = measured.humanoid(**settings)
+        (few, n_weights), (many, _) = (measured.update(n, **settings) for n in (30, 230))
+        slope = (many - few) / 200
+        end = {"end_s": max(few - 30 * slope, 0.0), "end_per_direction_s": slope}
+        rows.append({"kind": "policy", "name": name, "n_weights": n_weights, "step_s": step, "candidate_s": candidate, **end})
+        print(rows[-1], flush=True)
+    return rows
+
+
+# --- Past this machine
+
+
+def curves(costs, rows):
+    """Iterations by number of cores."""
+    policies = {row["name"]: row for row in rows if row["kind"] == "policy"}
+    lines = [
+        ("linear", 230, 1),
+        ("linear", 230, NODE),
+        ("linear", 5_000, NODE),
+        ("1 M weights", 230, NODE),
+        ("1 M weights", 5_000, NODE),
+    ]
+    return [curve(costs, policies[name], n_delta, n_threads) for name, n_delta, n_threads in lines]
+
+
+def curve(costs, policy, n_delta, n_threads):
+    """An iteration of a Humanoid that walks, on 1 to 10,000 cores, in actors of so many."""
+    episodes = np.full(2 * n_delta, STEPS * policy["step_s"] + policy["candidate_s"])
+    end = policy["end_s"] + n_delta * policy["end_per_direction_s"]
+    costs = costs._replace(work=1e-3, end=end, bandwidth=min(costs.bandwidth, NETWORK))
+    seconds = []
+    for n_cores in CORES:
+        threads = min(n_threads, n_cores)
+        cluster = Cluster(n_cores // threads, threads, n_nodes=max(n_cores // NODE, 1))
+        seconds.append(iteration(episodes, cluster, costs, 8.0 * policy["n_weights"]).total)
+    alone = float(episodes.sum()) + end
+    return {
+        "kind": "curve",
+        "policy": policy["name"],
+        "n_delta": n_delta,
+        "n_threads": n_threads,
+        "n_cores": CORES,
+        "alone_s": alone,
+        "seconds": seconds,
+    }
+
+
+def plot(rows, path):
+    """Left: clusters here beside the model. Right: the model to 10,000 cores."""
+    import matplotlib.pyplot as plt
+
+    figure, (here, beyond) = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
+    checks = [row for row in rows if row["kind"] == "check"]
+    for k, what in enumerate(dict.fromkeys(row["what"] for row in checks)):
+        of = [row for row in checks if row["what"] == what]
+        here.plot(
+            [row["predicted_s"] for row in of], [row["measured_s"] for row in of], "os"[k], color=f"C{k}", label=what, zorder=3
+        )
+        for row in of:
+            nodes = f", {row['n_nodes']} nodes" if row["n_nodes"] > 1 else ""
+            here.annotate(
+                f"{row['n_actors']}{nodes}",
+                (row["predicted_s"], row["measured_s"]),
+                (5, -9),
+                textcoords="offset points",
+                fontsize=8,
+            )
+    low, high = (pick(row[key] for row in checks for key in ("measured_s", "predicted_s")) for pick in (min, max))
+    here.plot([low / 1.3, high * 1.3], [low / 1.3, high * 1.3], color="0.7", linewidth=1)
+    here.set(xscale="log", yscale="log", xlabel="the model, s", ylabel="measured, s", title="64 episodes, by number of actors")
+    here.legend(frameon=False, fontsize=8)
+    for row in (row for row in rows if row["kind"] == "curve"):
+        speedup = np.array(row["alone_s"]) / row["seconds"]
+        label = f"{row['policy']}, {row['n_delta']:,} directions, actors of {row['n_threads']}"
+        beyond.plot(row["n_cores"], speedup, marker=".", linestyle="--" if row["n_threads"] == 1 else "-", label=label)
+    beyond.plot(CORES, CORES, color="0.7", linewidth=1)
+    beyond.set(
+        xscale="log", yscale="log", xlabel="cores", ylabel="times as fast as one core", title="Humanoid-v5, episodes of 1,000 steps"
+    )
+    beyond.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    take_two_cpus()
+    with contextlib.suppress(KeyboardInterrupt):
+        main()
