@@ -115,13 +115,8 @@ def humanoids():
 def curves(costs, rows):
     """Iterations by number of cores."""
     policies = {row["name"]: row for row in rows if row["kind"] == "policy"}
-    lines = [
-        ("linear", 230, 1),
-        ("linear", 230, NODE),
-        ("linear", 5_000, NODE),
-        ("1 M weights", 230, NODE),
-        ("1 M weights", 5_000, NODE),
-    ]
+    small = [("linear", 230, 1), ("linear", 230, NODE), ("linear", 5_000, NODE)]
+    lines = [*small, ("1 M weights", 230, NODE), ("1 M weights", 5_000, NODE)]
     return [curve(costs, policies[name], n_delta, n_threads) for name, n_delta, n_threads in lines]
 
 
@@ -136,15 +131,8 @@ def curve(costs, policy, n_delta, n_threads):
         cluster = Cluster(n_cores // threads, threads, n_nodes=max(n_cores // NODE, 1))
         seconds.append(iteration(episodes, cluster, costs, 8.0 * policy["n_weights"]).total)
     alone = float(episodes.sum()) + end
-    return {
-        "kind": "curve",
-        "policy": policy["name"],
-        "n_delta": n_delta,
-        "n_threads": n_threads,
-        "n_cores": CORES,
-        "alone_s": alone,
-        "seconds": seconds,
-    }
+    of = {"policy": policy["name"], "n_delta": n_delta, "n_threads": n_threads}
+    return {"kind": "curve", **of, "n_cores": CORES, "alone_s": alone, "seconds": seconds}
 
 
 def plot(rows, path):
@@ -152,35 +140,33 @@ def plot(rows, path):
     import matplotlib.pyplot as plt
 
     figure, (here, beyond) = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
-    checks = [row for row in rows if row["kind"] == "check"]
-    for k, what in enumerate(dict.fromkeys(row["what"] for row in checks)):
-        of = [row for row in checks if row["what"] == what]
-        here.plot(
-            [row["predicted_s"] for row in of], [row["measured_s"] for row in of], "os"[k], color=f"C{k}", label=what, zorder=3
-        )
-        for row in of:
-            nodes = f", {row['n_nodes']} nodes" if row["n_nodes"] > 1 else ""
-            here.annotate(
-                f"{row['n_actors']}{nodes}",
-                (row["predicted_s"], row["measured_s"]),
-                (5, -9),
-                textcoords="offset points",
-                fontsize=8,
-            )
-    low, high = (pick(row[key] for row in checks for key in ("measured_s", "predicted_s")) for pick in (min, max))
-    here.plot([low / 1.3, high * 1.3], [low / 1.3, high * 1.3], color="0.7", linewidth=1)
-    here.set(xscale="log", yscale="log", xlabel="the model, s", ylabel="measured, s", title="64 episodes, by number of actors")
-    here.legend(frameon=False, fontsize=8)
+    plot_checks(here, [row for row in rows if row["kind"] == "check"])
     for row in (row for row in rows if row["kind"] == "curve"):
         speedup = np.array(row["alone_s"]) / row["seconds"]
         label = f"{row['policy']}, {row['n_delta']:,} directions, actors of {row['n_threads']}"
-        beyond.plot(row["n_cores"], speedup, marker=".", linestyle="--" if row["n_threads"] == 1 else "-", label=label)
+        beyond.plot(row["n_cores"], speedup, "--" if row["n_threads"] == 1 else "-", marker=".", label=label)
     beyond.plot(CORES, CORES, color="0.7", linewidth=1)
-    beyond.set(
-        xscale="log", yscale="log", xlabel="cores", ylabel="times as fast as one core", title="Humanoid-v5, episodes of 1,000 steps"
-    )
+    beyond.set(xscale="log", yscale="log", xlabel="cores", ylabel="times as fast as one core")
+    beyond.set_title("the model: Humanoid-v5, episodes of 1,000 steps", fontsize=10)
     beyond.legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=110)
+
+
+def plot_checks(axes, rows):
+    """What was measured, by what the model says; each point with its number of actors."""
+    for k, what in enumerate(dict.fromkeys(row["what"] for row in rows)):
+        of = [row for row in rows if row["what"] == what]
+        points = [(row["predicted_s"], row["measured_s"]) for row in of]
+        axes.plot(*zip(*points, strict=True), "os^"[k], color=f"C{k}", label=what, zorder=3)
+        for row, point in zip(of, points, strict=True):
+            nodes = f" on {row['n_nodes']} nodes" if row["n_nodes"] > 1 else ""
+            axes.annotate(f"{row['n_actors']}{nodes}", point, (6, -10), textcoords="offset points", fontsize=8)
+    seconds = [row[key] for row in rows for key in ("measured_s", "predicted_s")]
+    ends = min(seconds) / 1.3, max(seconds) * 1.3
+    axes.plot(ends, ends, color="0.7", linewidth=1)
+    axes.set(xscale="log", yscale="log", xlabel="the model, s", ylabel="measured, s")
+    axes.set_title(f"{N_EPISODES} episodes here, by number of actors", fontsize=10)
+    axes.legend(frameon=False, fontsize=8)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """The model of an iteration on Ray, against numbers worked out by hand.
 
-Broken on purpose: the driver does not wait for results -> nine red; it sends for nothing -> test_driver_that_sends...;
-looks for nothing, or hears of a task as of an episode -> test_what_is_out..., test_episodes_of_results...; a free actor gets nothing ->
-test_last_ones...; one thread, or tasks smaller than the threads -> test_threads...; theta sent once -> test_theta...; CPUs not shared
--> test_actors_that_share_cpus....
+Broken on purpose: the driver does not wait for results -> all red but one; it sends for nothing -> test_driver_that_sends...;
+it looks for nothing, or hears of a task as of one episode -> test_what_is_out..., test_episodes_of_results...; an actor that is free
+gets nothing -> test_last_ones...; one thread -> test_threads...; theta sent once -> test_theta...; CPUs not shared -> test_actors....
 """
 
 import sys
