@@ -533,6 +533,71 @@ def learning_compared_table(rows: list[Row]) -> str:
     return markdown(["mean return of the last policy (95 % interval of the mean over seeds)", *head], lines)
 
 
+def ray_table(rows: list[Row]) -> str:
+    """Actors beside this process, then an iteration of next to no work."""
+    names = list(rows[0]["seconds"])
+    lines, nothing = [], []
+    for row in rows:
+        here, there = (row["seconds"][name] for name in names)
+        if row["kind"] == "throughput":
+            lines.append(
+                [f"{row['env']}, n_delta={row['n_delta']}", seconds(here), seconds(there), _aimed(here / there, row["target"])]
+            )
+        else:
+            aim = f"{seconds(there)} ({seconds(row['target'])})"
+            nothing.append([f"{row['env']}, n_delta={row['n_delta']}", seconds(here), aim])
+    return "\n\n".join(
+        [
+            markdown(["an iteration, once warm (aim)", *names, "of its speed"], lines),
+            markdown(["an iteration of next to no work (aim: at most)", *names], nothing),
+        ]
+    )
+
+
+def ray_scaling_table(rows: list[Row]) -> str:
+    """What the parts cost, clusters beside the model, and the model past this machine."""
+    by_kind: dict[str, list[Row]] = {}
+    for row in rows:
+        by_kind.setdefault(row["kind"], []).append(row)
+    (costs,) = by_kind["costs"]
+    lines = [[what, seconds(costs[name])] for name, what in _RAY_PARTS.items()]
+    lines.append(["bytes to another node, over loopback", f"{costs['bandwidth'] / 1e6:,.0f} MB/s"])
+    for row in by_kind["policy"]:
+        update = row["end_s"] + 230 * row["end_per_direction_s"]
+        lines.append([f"update of 230 directions, {row['n_weights']:,} weights, two threads", seconds(update)])
+        lines.append([f"a step of Humanoid-v5, {row['n_weights']:,} weights", seconds(row["step_s"])])
+    parts = [markdown(["part of an iteration", "measured"], lines)]
+    lines = []
+    for row in by_kind["check"]:
+        where = f" on {row['n_nodes']} nodes" if row["n_nodes"] > 1 else ""
+        off = f"{100 * (row['predicted_s'] / row['measured_s'] - 1):+.0f} %"
+        lines.append([f"{row['what']}: {row['n_actors']}{where}", seconds(row["measured_s"]), seconds(row["predicted_s"]), off])
+    parts.append(markdown(["64 episodes: actors", "measured", "the model", "it is off by"], lines))
+    some = [cores for cores in by_kind["curve"][0]["n_cores"] if cores in (32, 256, 1024, 10_000)]
+    lines = []
+    for row in by_kind["curve"]:
+        found = dict(zip(row["n_cores"], row["seconds"], strict=True))
+        cells = [f"{seconds(found[cores])} ({ratio(row['alone_s'] / found[cores])})" for cores in some]
+        lines.append(
+            [f"{row['policy']}, {row['n_delta']:,} directions, actors of {row['n_threads']}", seconds(row["alone_s"]), *cells]
+        )
+    head = ["one core, no Ray", *[f"{cores:,} cores" for cores in some]]
+    parts.append(markdown(["the model: an iteration of Humanoid-v5 (times as fast)", *head], lines))
+    return "\n\n".join(parts)
+
+
+_RAY_PARTS = {
+    "begin": "driver: an evaluation",
+    "send": "driver: a task sent",
+    "hear": "driver: a result heard",
+    "look": "driver: a look at each task that is out",
+    "episode": "driver: an episode of 348 observations in a result",
+    "work": "actor: a task of the environment that sleeps, besides the sleep",
+    "way": "a message, there or back",
+    "fetch": "another node gets theta of a few kB",
+}
+
+
 def _by_threads(steps_per_s: dict[str, float], what: str) -> dict[int, float]:
     """Steps per second of "<what>, <n> thread(s)", by n."""
     named = {name.removeprefix(f"{what}, "): value for name, value in steps_per_s.items() if name.startswith(f"{what}, ")}
@@ -572,6 +637,8 @@ _RENDERERS: dict[str, Callable[[list[Row]], str]] = {
     "own-env": own_env_table,
     "trust": trust_table,
     "gym": gym_table,
+    "ray": ray_table,
+    "ray-scaling": ray_scaling_table,
     "weighted-sum": weighted_sum_table,
     "multitask-toy": multitask_table,
     "multitask-mlp": multitask_table,

@@ -1,8 +1,9 @@
 """The model of an iteration on Ray, against numbers worked out by hand.
 
 Broken on purpose: the driver does not wait for results -> all red but one; it sends for nothing -> test_driver_that_sends...;
-it looks for nothing, or hears of a task as of one episode -> test_what_is_out..., test_episodes_of_results...; an actor that is free
-gets nothing -> test_last_ones...; one thread -> test_threads...; theta sent once -> test_theta...; CPUs not shared -> test_actors....
+it looks for nothing, hears of a task as of an episode -> test_what_is_out..., test_episodes_of_results...; an actor that is free
+gets nothing -> test_last_ones...; one thread -> test_threads...; theta sent once -> test_theta...; CPUs not shared ->
+test_actors_that_share_cpus....
 """
 
 import sys
