@@ -106,6 +106,24 @@ def one_actor(sampled, begin, task, n_episodes=64, rounds=15):
     return work, max((rest - begin - task - work) / 2, 0.0)
 
 
+def small_task(sampled, rounds=101):
+    """Seconds of an evaluation of one episode."""
+    return statistics.median(sampled.evaluate(1)[0] for _ in range(rounds))
+
+
+def cpus(env_id, n_threads, n_episodes=64):
+    """How many times as fast as one thread so many of this process are: what their CPUs count together."""
+    seconds = {}
+    for n in (1, n_threads):
+        model, times = ARS("LinearPolicy", env_id, seed=0, n_threads=n), []
+        for _ in range(4):
+            start = time.perf_counter()
+            model.evaluate(n_episodes, seed=0)
+            times.append(time.perf_counter() - start)
+        seconds[n] = statistics.median(times[1:])
+    return seconds[1] / seconds[n_threads]
+
+
 def look():
     """Seconds of a call of `ray.wait` for each reference that is in it."""
     import ray

@@ -35,7 +35,7 @@ class Cluster(NamedTuple):
 
     n_actors: int
     n_threads: int = 1  # of an actor
-    n_nodes: int = 1  # other than the driver's, if there are several
+    n_nodes: int = 1  # several: others than the driver's
     n_cpus: float = np.inf  # in all: actors that have fewer CPUs than threads are slower by that
 
 
@@ -52,7 +52,7 @@ def iteration(episodes: np.ndarray, cluster: Cluster, costs: Costs, n_bytes: flo
     """An iteration whose episodes take so many seconds each, in their order, and whose theta and filter have `n_bytes`."""
     slower = max(cluster.n_actors * cluster.n_threads / cluster.n_cpus, 1.0)
     each = slower * float(np.mean(episodes))  # as the sampler has found it in the iterations before
-    free, results = _arrivals(cluster, costs, n_bytes), []
+    free, results = _arrivals(len(episodes), cluster, costs, n_bytes), []
     now, first, n_tasks, dealt = costs.begin, 0, 0, 0.0
     to_fill = deque(actor for _ in range(AHEAD) for actor in range(cluster.n_actors))
     while to_fill or results:
@@ -73,11 +73,11 @@ def iteration(episodes: np.ndarray, cluster: Cluster, costs: Costs, n_bytes: flo
     return Iteration(now + costs.end, dealt, now, n_tasks)
 
 
-def _arrivals(cluster: Cluster, costs: Costs, n_bytes: float) -> list[float]:
-    """When theta is where an actor is: the driver's node sends it to all others at once, and its bandwidth is theirs together."""
-    if cluster.n_nodes == 1:
-        return [costs.begin] * cluster.n_actors
-    return [costs.begin + costs.fetch + cluster.n_nodes * n_bytes / costs.bandwidth] * cluster.n_actors
+def _arrivals(n_episodes: int, cluster: Cluster, costs: Costs, n_bytes: float) -> list[float]:
+    """When theta is where an actor is: one node sends it to all others that have tasks, which share its bandwidth."""
+    n_nodes = min(cluster.n_nodes, -(-n_episodes // cluster.n_threads))
+    sent = costs.fetch + n_nodes * n_bytes / costs.bandwidth if cluster.n_nodes > 1 else 0.0
+    return [costs.begin + sent] * cluster.n_actors
 
 
 def makespan(episodes: np.ndarray, n_threads: int) -> float:

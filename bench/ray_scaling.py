@@ -30,20 +30,22 @@ STEPS = 1_000  # of an episode of a Humanoid that walks
 
 def main():
     parser = argparse.ArgumentParser(description="Measure, model and draw how a run on Ray scales.")
-    parser.add_argument("--plot-only", action="store_true", help="draw the results there are")
-    if not parser.parse_args().plot_only:
-        costs, rows = measure()
-        rows += curves(costs, rows)
-        result = {"table": "ray_scaling", "machine": machine_info(), "rows": rows}
-        RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    plot(json.loads(RESULTS.read_text(encoding="utf-8"))["rows"], PICTURE)
+    parser.add_argument("--model-only", action="store_true", help="model and draw what has been measured before")
+    if parser.parse_args().model_only:
+        result = json.loads(RESULTS.read_text(encoding="utf-8"))
+    else:
+        result = {"table": "ray_scaling", "machine": machine_info(), "rows": measure()}
+    measured_rows = [row for row in result["rows"] if row["kind"] != "curve"]
+    result["rows"] = measured_rows + curves(measured_rows)
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    plot(result["rows"], PICTURE)
 
 
 # --- Measured here
 
 
 def measure():
-    """(costs, rows): what the parts take, and clusters beside what the model says of them."""
+    """What the parts take, and clusters beside what the model says of them."""
     costs, rows = Costs(), []
     with measured.nodes(16):
         costs = costs._replace(look=measured.look(), episode=measured.unpacking())
@@ -58,20 +60,22 @@ def measure():
                     work, way = measured.one_actor(sampled, begin, task)
                     costs = costs._replace(work=work, way=way)
                 rows.append(check("sleeping", sampled, Cluster(n_actors), costs))
-                print(rows[-1], flush=True)
-    rows += several_nodes(costs) + busy(costs)
+    rows += several_nodes(costs)
+    more, compiled = busy(costs)
     with measured.nodes(1, 1):
         fetch, bandwidth = measured.fetching()
     costs = costs._replace(fetch=fetch, bandwidth=bandwidth)
-    return costs, [*rows, {"kind": "costs", **costs._asdict()}, *humanoids()]
+    return [*rows, *more, {"kind": "costs", "compiled": compiled, **costs._asdict()}, *humanoids()]
 
 
 def check(what, sampled, cluster, costs, each=None):
     """Evaluations beside the model's; what it is told are the episodes' seconds, one by one."""
     found = [sampled.evaluate(N_EPISODES) for _ in range(ROUNDS)]
-    predicted = [iteration(each or returns, cluster, costs).total for _, _, returns in found]
+    predicted = [iteration(returns if each is None else each, cluster, costs).total for _, _, returns in found]
     seconds = {"measured_s": statistics.median(wall for wall, *_ in found), "predicted_s": statistics.median(predicted)}
-    return {"kind": "check", "what": what, "n_actors": cluster.n_actors, "n_nodes": cluster.n_nodes, **seconds}
+    row = {"kind": "check", "what": what, "n_actors": cluster.n_actors, "n_nodes": cluster.n_nodes, **seconds}
+    print(row, flush=True)
+    return row
 
 
 def several_nodes(costs):
@@ -81,19 +85,18 @@ def several_nodes(costs):
 
 
 def busy(costs):
-    """Actors that share two CPUs: HalfCheetah-v5, whose episodes take what one actor takes for them."""
-    rows = []
-    with measured.nodes(4), measured.on_ray("HalfCheetah-v5") as sampled:
-        wall = statistics.median(sampled.evaluate(N_EPISODES)[0] for _ in range(ROUNDS))
-        costs, each = costs._replace(work=0.0), np.full(N_EPISODES, wall / N_EPISODES)
-        for n_actors in (1, 2, 4):
-            sampled.grow(n_actors)
-            found = [sampled.evaluate(N_EPISODES)[0] for _ in range(ROUNDS)]
-            cluster = Cluster(n_actors, n_cpus=THREADS)
-            seconds = {"measured_s": statistics.median(found), "predicted_s": iteration(each, cluster, costs).total}
-            rows.append({"kind": "check", "what": "HalfCheetah-v5, two CPUs", "n_actors": n_actors, "n_nodes": 1, **seconds})
-            print(rows[-1], flush=True)
-    return rows
+    """Actors that share two CPUs: HalfCheetah-v5; and seconds of an actor for a task of a compiled environment."""
+    rows, n_cpus = [], measured.cpus("HalfCheetah-v5", THREADS)
+    with measured.nodes(4):
+        with measured.on_ray("CartPole-v1") as sampled:
+            work = measured.small_task(sampled) - costs.begin - costs.send - costs.hear - 2 * costs.way
+        with measured.on_ray("HalfCheetah-v5") as sampled:
+            wall = statistics.median(sampled.evaluate(N_EPISODES)[0] for _ in range(ROUNDS))
+            costs, each = costs._replace(work=0.0), np.full(N_EPISODES, wall / N_EPISODES)
+            for n_actors in (1, 2, 4):
+                sampled.grow(n_actors)
+                rows.append(check("HalfCheetah-v5, two CPUs", sampled, Cluster(n_actors, n_cpus=n_cpus), costs, each))
+    return rows, max(work, 0.0)
 
 
 def humanoids():
@@ -112,8 +115,10 @@ def humanoids():
 # --- Past this machine
 
 
-def curves(costs, rows):
+def curves(rows):
     """Iterations by number of cores."""
+    (found,) = [row for row in rows if row["kind"] == "costs"]
+    costs = Costs(**{name: found[name] for name in Costs._fields})._replace(work=found["compiled"])
     policies = {row["name"]: row for row in rows if row["kind"] == "policy"}
     small = [("linear", 230, 1), ("linear", 230, NODE), ("linear", 5_000, NODE)]
     lines = [*small, ("1 M weights", 230, NODE), ("1 M weights", 5_000, NODE)]
@@ -124,7 +129,7 @@ def curve(costs, policy, n_delta, n_threads):
     """An iteration of a Humanoid that walks, on 1 to 10,000 cores, in actors of so many."""
     episodes = np.full(2 * n_delta, STEPS * policy["step_s"] + policy["candidate_s"])
     end = policy["end_s"] + n_delta * policy["end_per_direction_s"]
-    costs = costs._replace(work=1e-3, end=end, bandwidth=min(costs.bandwidth, NETWORK))
+    costs = costs._replace(end=end, bandwidth=min(costs.bandwidth, NETWORK))
     seconds = []
     for n_cores in CORES:
         threads = min(n_threads, n_cores)
@@ -160,7 +165,8 @@ def plot_checks(axes, rows):
         axes.plot(*zip(*points, strict=True), "os^"[k], color=f"C{k}", label=what, zorder=3)
         for row, point in zip(of, points, strict=True):
             nodes = f" on {row['n_nodes']} nodes" if row["n_nodes"] > 1 else ""
-            axes.annotate(f"{row['n_actors']}{nodes}", point, (6, -10), textcoords="offset points", fontsize=8)
+            place = (-62, 4) if nodes else (6, -10)
+            axes.annotate(f"{row['n_actors']}{nodes}", point, place, textcoords="offset points", fontsize=8)
     seconds = [row[key] for row in rows for key in ("measured_s", "predicted_s")]
     ends = min(seconds) / 1.3, max(seconds) * 1.3
     axes.plot(ends, ends, color="0.7", linewidth=1)

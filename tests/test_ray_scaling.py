@@ -67,3 +67,4 @@ def test_theta_goes_to_every_node_from_one():
     costs = Costs(fetch=0.5, bandwidth=100.0)
     assert iteration(np.ones(3), Cluster(3, n_nodes=3), costs, n_bytes=100).total == pytest.approx(4.5)
     assert iteration(np.ones(3), Cluster(3), costs, n_bytes=100).total == 1.0
+    assert iteration(np.ones(1), Cluster(3, n_nodes=3), costs, n_bytes=100).total == pytest.approx(2.5)  # one has a task
