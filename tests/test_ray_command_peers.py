@@ -1,5 +1,4 @@
-"""`fastars train --ray` and `resume --ray`, stopped in every way, on a cluster of this machine.
-"""
+"""`fastars train --ray` and `resume --ray`, stopped in every way, on a cluster of this machine."""
 
 import os
 import signal
