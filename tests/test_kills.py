@@ -218,7 +218,7 @@ def newest(folder):
     ],
     ids=["adam", "mlp", "gradnorm", "famo", "dwa", "random"],
 )
-def test_a_run_saved_and_loaded_at_every_iteration_has_the_same_file(tmp_path, tally, env, settings):
+def test_a_run_saved_and_loaded_at_every_iteration_has_the_same_file(request, tmp_path, tally, env, settings):
     n_iterations = tally.of(5, 60)
     whole = ARS(**{"policy": "LinearPolicy", "env": env, "n_delta": 4, "seed": 3, **settings})
     parts = ARS(**{"policy": "LinearPolicy", "env": env, "n_delta": 4, "seed": 3, **settings})
@@ -228,7 +228,7 @@ def test_a_run_saved_and_loaded_at_every_iteration_has_the_same_file(tmp_path, t
             model.save(tmp_path / f"{name}.zip")
         assert (tmp_path / "parts.zip").read_bytes() == (tmp_path / "whole.zip").read_bytes(), iteration
         parts = ARS.load(tmp_path / "parts.zip")
-    tally(f"{env}, {', '.join(settings)}: files equal to those of a run never loaded", n_iterations, of=n_iterations)
+    tally(f"{env}, {request.node.callspec.id}: files equal to those of a run never loaded", n_iterations, of=n_iterations)
 
 
 # --- Disks that fail

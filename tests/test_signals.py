@@ -149,7 +149,7 @@ def test_signals_at_random_moments_lose_nothing(kind, tmp_path, tally):
     assert slowest < 1.0
     # Signals fell into several of them; where a step of an environment takes 20 us, all but one or two in a hundred are rollouts.
     assert len(stages) > 1 or n < 30 or "in" in kind.split(), stages
-    tally(f"signals in {kind}, after which it went on to the same bits", n_signals, of=n)
+    tally(f"signals, {kind}: after them it went on to the same bits", n_signals, of=n)
     tally(f"slowest exception of them, {kind}", round(slowest, 3), unit="s")
 
 
