@@ -40,7 +40,7 @@ _COUNTERS = (
     "_empty_iterations",
 )
 _STORED_COUNTERS = [name.strip("_") for name in ("observations", *_COUNTERS) if name != "penalized_pairs"]  # files of 0.1 lack this
-_CHANGEABLE = (
+CHANGEABLE = (
     "learning_rate",
     "delta_std",
     "n_delta",
@@ -137,8 +137,8 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any]) -> 
     of_policy = {name: settings[name] for name in ("policy", "policy_kwargs") if settings.get(name) is not None}
     settings = {name: value for name, value in settings.items() if name not in ("policy", "policy_kwargs")}
     for name in settings:
-        if name not in _CHANGEABLE:
-            raise TypeError(f"{name} can't be changed on loading; only {', '.join(_CHANGEABLE)} can")
+        if name not in CHANGEABLE:
+            raise TypeError(f"{name} can't be changed on loading; only {', '.join(CHANGEABLE)} can")
     manifest, arrays = _read(path)
     with named(path):
         config = _config(manifest, settings)

@@ -1,0 +1,96 @@
+"""`ARS` for Ray Tune. Needs `fastars[ray]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastars._extras import need
+from fastars.ars import ARS
+from fastars.model_file import CHANGEABLE
+
+_tune = need("ray.tune", "ray", "fastars.tune")
+_MODEL = "model.zip"
+
+
+class Trainable(_tune.Trainable):  # type: ignore[name-defined]
+    """ARS as a Trainable: `ray.tune.Tuner(Trainable, param_space={"env": "CartPole-v1", "delta_std": ...})`.
+
+    A trial has the arguments of `ARS` as parameters, and those below. Its results are the rows of the log, such as
+    "rollout/ep_rew_mean", with Tune's own counts beside them. A checkpoint goes on to the bits of a trial never stopped.
+
+    Parameters
+    ----------
+    policy : str
+        Default: "LinearPolicy".
+    n_threads : int
+        Of a trial, which asks for as many CPUs. Default: 1.
+    steps_per_result : int
+        Environment steps, at least, between two results: Tune takes some 10 ms for each. Default: 1, an iteration.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Make the model of a trial."""
+        self.model = ARS(**_arguments(config))
+        self._steps = config.get("steps_per_result", 1)
+
+    def step(self) -> dict[str, Any]:
+        """Train until there is a result.
+
+        Returns
+        -------
+        dict
+            The last row of the log, and the steps and episodes since the result before.
+        """
+        steps, episodes = self.model.num_timesteps, self.model.num_episodes
+        self.model.learn(self._steps, reset_num_timesteps=False)
+        done = {
+            "timesteps_this_iter": self.model.num_timesteps - steps,
+            "episodes_this_iter": self.model.num_episodes - episodes,
+        }
+        return {**self.model.record, **done}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the trial into a folder of Tune's."""
+        self.model.save(Path(checkpoint_dir) / _MODEL)
+
+    def load_checkpoint(self, checkpoint: str) -> None:
+        """Go on with a trial, or with another one under the parameters of this one, as population-based training does.
+
+        Raises
+        ------
+        ValueError
+            If they differ in a parameter that can't change during a run.
+        """
+        arguments = _arguments(self.config)
+        changed = {name: value for name, value in arguments.items() if name in CHANGEABLE}
+        model = ARS.load(Path(checkpoint) / _MODEL, env=arguments.get("env"), **changed)
+        stored = {**model.config.arguments(), "seed": model.seed}
+        for name, value in arguments.items():
+            if name not in CHANGEABLE and name in stored and stored[name] != value:
+                model.close()
+                raise ValueError(f"{name} can't change during a run: {stored[name]!r} in the checkpoint, {value!r} in the trial")
+        self.model.close()
+        self.model = model
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin another trial in this process."""
+        self.model.close()
+        self.setup(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        """End worker processes."""
+        self.model.close()
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> Any:
+        """As many CPUs as a trial has threads or worker processes."""
+        return _tune.PlacementGroupFactory([{"CPU": max(config.get("n_threads", 1), config.get("n_workers", 1))}])
+
+
+def _arguments(config: dict[str, Any]) -> dict[str, Any]:
+    """Those of `ARS` among the parameters of a trial."""
+    arguments = {"policy": "LinearPolicy", "n_threads": 1, **config}
+    arguments.pop("steps_per_result", None)
+    return arguments
