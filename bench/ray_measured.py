@@ -90,7 +90,7 @@ def on_ray(env, n_actors=1, **settings):
         yield sampled
 
 
-def driver(sampled, few=8, many=64, rounds=5):
+def driver(sampled, few=1, many=64, rounds=7):
     """(seconds of the driver's thread for an evaluation, for a task), of episodes that are tasks of their own."""
     cpu = [[sampled.evaluate(n)[1] for _ in range(rounds)] for n in (few, many)]
     slope = (statistics.median(cpu[1]) - statistics.median(cpu[0])) / (many - few)
@@ -213,6 +213,20 @@ def humanoid(policy="LinearPolicy", n_episodes=8, **settings):
         kernels.perturb(model.theta, 0.01, model.noise, indices)
         pairs.append(time.perf_counter() - start)
     return step, statistics.median(pairs[1:])
+
+
+def lengths(n_delta=230):
+    """Steps of the episodes of Humanoid-v5's first iteration, with the paper's settings."""
+    with contextlib.closing(ARS("LinearPolicy", "Humanoid-v5", seed=0, preset="tuned", n_delta=n_delta, n_top=n_delta)) as model:
+        found, evaluate = [], model.sampler.evaluate
+
+        def noting(*args):
+            found.append(evaluate(*args))
+            return found[-1]
+
+        model.sampler.evaluate = noting
+        model.learn(1, log_interval=None)
+        return found[0].lengths.tolist()
 
 
 class Nothing:

@@ -101,7 +101,7 @@ def busy(costs):
 
 def humanoids():
     """What Humanoid-v5 takes on one thread, and an iteration's update, with a linear policy and with a million weights."""
-    rows = []
+    rows = [{"kind": "lengths", "lengths": measured.lengths()}]
     for name, settings in (("linear", {}), ("1 M weights", MILLION)):
         step, candidate = measured.humanoid(**settings)
         (few, n_weights), (many, _) = (measured.update(n, **settings) for n in (30, 230))
@@ -120,14 +120,26 @@ def curves(rows):
     (found,) = [row for row in rows if row["kind"] == "costs"]
     costs = Costs(**{name: found[name] for name in Costs._fields})._replace(work=found["compiled"])
     policies = {row["name"]: row for row in rows if row["kind"] == "policy"}
-    small = [("linear", 230, 1), ("linear", 230, NODE), ("linear", 5_000, NODE)]
-    lines = [*small, ("1 M weights", 230, NODE), ("1 M weights", 5_000, NODE)]
-    return [curve(costs, policies[name], n_delta, n_threads) for name, n_delta, n_threads in lines]
+    (lengths,) = [np.array(row["lengths"]) for row in rows if row["kind"] == "lengths"]
+    uneven = STEPS * lengths / lengths.max()
+    lines = [
+        ("linear", 230, 1, "of 1,000 steps", np.full(460, STEPS)),
+        ("linear", 230, NODE, "of 1,000 steps", np.full(460, STEPS)),
+        ("linear", 230, NODE, f"of {uneven.mean():.0f} steps, the longest 1,000", uneven),
+        ("linear", 5_000, NODE, "of 1,000 steps", np.full(10_000, STEPS)),
+        ("1 M weights", 230, NODE, "of 1,000 steps", np.full(460, STEPS)),
+        ("1 M weights", 5_000, NODE, "of 1,000 steps", np.full(10_000, STEPS)),
+    ]
+    return [
+        {"kind": "curve", "policy": name, "n_delta": n_delta, "n_threads": n_threads, "episodes": what}
+        | curve(costs, policies[name], n_delta, n_threads, steps)
+        for name, n_delta, n_threads, what, steps in lines
+    ]
 
 
-def curve(costs, policy, n_delta, n_threads):
-    """An iteration of a Humanoid that walks, on 1 to 10,000 cores, in actors of so many."""
-    episodes = np.full(2 * n_delta, STEPS * policy["step_s"] + policy["candidate_s"])
+def curve(costs, policy, n_delta, n_threads, steps):
+    """An iteration whose episodes have so many steps, on 1 to 10,000 cores, in actors of so many."""
+    episodes = steps * policy["step_s"] + policy["candidate_s"]
     end = policy["end_s"] + n_delta * policy["end_per_direction_s"]
     costs = costs._replace(end=end, bandwidth=min(costs.bandwidth, NETWORK))
     seconds = []
@@ -135,9 +147,7 @@ def curve(costs, policy, n_delta, n_threads):
         threads = min(n_threads, n_cores)
         cluster = Cluster(n_cores // threads, threads, n_nodes=max(n_cores // NODE, 1))
         seconds.append(iteration(episodes, cluster, costs, 8.0 * policy["n_weights"]).total)
-    alone = float(episodes.sum()) + end
-    of = {"policy": policy["name"], "n_delta": n_delta, "n_threads": n_threads}
-    return {"kind": "curve", **of, "n_cores": CORES, "alone_s": alone, "seconds": seconds}
+    return {"n_cores": CORES, "alone_s": float(episodes.sum()) + end, "seconds": seconds}
 
 
 def plot(rows, path):
@@ -149,7 +159,9 @@ def plot(rows, path):
     for row in (row for row in rows if row["kind"] == "curve"):
         speedup = np.array(row["alone_s"]) / row["seconds"]
         label = f"{row['policy']}, {row['n_delta']:,} directions, actors of {row['n_threads']}"
-        beyond.plot(row["n_cores"], speedup, "--" if row["n_threads"] == 1 else "-", marker=".", label=label)
+        is_even = row["episodes"] == "of 1,000 steps"
+        style = "--" if row["n_threads"] == 1 else "-" if is_even else ":"
+        beyond.plot(row["n_cores"], speedup, style, marker=".", label=label if is_even else f"{label}, uneven episodes")
     beyond.plot(CORES, CORES, color="0.7", linewidth=1)
     beyond.set(xscale="log", yscale="log", xlabel="cores", ylabel="times as fast as one core")
     beyond.set_title("the model: Humanoid-v5, episodes of 1,000 steps", fontsize=10)
