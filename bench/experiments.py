@@ -28,10 +28,10 @@ def main():
         print(f"{name}: done", flush=True)
 
 
-def write(path, rows):
-    """A result file, one line per row."""
+def write(path, rows, machine=None):
+    """A result file, one line per row; of this machine, now, if no other is given."""
     lines = ",\n".join(json.dumps(row) for row in rows)
-    head = f'{{"table": "{path.stem}", "machine": {json.dumps(machine_info())}, "rows": [\n'
+    head = f'{{"table": "{path.stem}", "machine": {json.dumps(machine or machine_info())}, "rows": [\n'
     path.write_text(f"{head}{lines}\n]}}\n", encoding="utf-8")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import ray_measured as measured
+from bench.experiments import write
 from bench.machine import THREADS, machine_info, take_two_cpus
 from bench.ray_model import Cluster, Costs, iteration
 
@@ -37,7 +38,7 @@ def main():
         result = {"table": "ray_scaling", "machine": machine_info(), "rows": measure()}
     measured_rows = [row for row in result["rows"] if row["kind"] != "curve"]
     result["rows"] = measured_rows + curves(measured_rows)
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write(RESULTS, result["rows"], result["machine"])
     plot(result["rows"], PICTURE)
 
 

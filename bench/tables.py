@@ -578,9 +578,8 @@ def ray_scaling_table(rows: list[Row]) -> str:
     for row in by_kind["curve"]:
         found = dict(zip(row["n_cores"], row["seconds"], strict=True))
         cells = [f"{seconds(found[cores])} ({ratio(row['alone_s'] / found[cores])})" for cores in some]
-        lines.append(
-            [f"{row['policy']}, {row['n_delta']:,} directions, actors of {row['n_threads']}", seconds(row["alone_s"]), *cells]
-        )
+        name = f"{row['policy']}, {row['n_delta']:,} directions, episodes {row['episodes']}, actors of {row['n_threads']}"
+        lines.append([name, seconds(row["alone_s"]), *cells])
     head = ["one core, no Ray", *[f"{cores:,} cores" for cores in some]]
     parts.append(markdown(["the model: an iteration of Humanoid-v5 (times as fast)", *head], lines))
     return "\n\n".join(parts)
