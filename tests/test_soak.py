@@ -3,6 +3,9 @@
 Broken on purpose: worker processes that are not let go of when they are replaced (descriptors), threads that stay behind (threads),
 temporary files that are copied instead of renamed (temporaries) -> test_a_session_takes_no_more_after_a_while red. A leak of 1 KiB
 an iteration is part of the tests.
+
+The C library may have two arenas. With its default of eight per CPU, threads that come and go each leave pages in one: of 16 minutes, RSS
+wandered between 216 and 228 MB, up and down, while malloc had given out 49.9 MB all the time; with two arenas it stood at 216.6.
 """
 
 import json
@@ -24,7 +27,8 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="l
 def session(minutes, leak=0):
     """(samples, what is left at the end) of a process that trains for so many minutes after its first round."""
     command = [sys.executable, soak.__file__, "--minutes", str(minutes), "--leak", str(leak)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}, check=False)
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "MALLOC_ARENA_MAX": "2"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     *samples, end = map(json.loads, done.stdout.splitlines())
     return samples, end
