@@ -4,8 +4,9 @@ Broken on purpose: worker processes that are not let go of when they are replace
 temporary files that are copied instead of renamed (temporaries) -> test_a_session_takes_no_more_after_a_while red. A leak of 1 KiB
 an iteration is part of the tests.
 
-The C library may have two arenas. With its default of eight per CPU, threads that come and go each leave pages in one: of 16 minutes, RSS
-wandered between 216 and 228 MB, up and down, while malloc had given out 49.9 MB all the time; with two arenas it stood at 216.6.
+The C library may have two arenas. With its default of eight per CPU, threads that come and go each leave pages in one: of 16
+minutes, RSS wandered between 216 and 228 MB, up and down, while malloc had given out 49.9 MB all the time; with two arenas it
+stood at 216.6.
 """
 
 import json
