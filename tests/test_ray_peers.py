@@ -1,6 +1,9 @@
 """Episodes in Ray actors: a real Ray on this machine, without a dashboard, on loopback only.
 
-Broken on purpose, and what turned red:
+Broken on purpose -> red: results put where they arrive (`is_that_of_a_local_run`); a table for each actor (`one_table_each`);
+tasks of a lost actor forgotten (`killed`); late tasks left to whoever has them (`done_by_another`); the place of an episode in
+its task (`failing_episode`); versions not compared (`other_versions`); no look at Ray's token, or no word of it
+(`anybody_may_use`).
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """ARS as a Trainable of Ray Tune, and the examples that need Ray.
 
 Broken on purpose -> red: a checkpoint without the model's state (`goes_on`, `paused`); parameters of the trial not given on loading
-(`other_parameters`); a parameter that can't change passed over (`can_not_change`).
+(`other_parameters`); a parameter that can't change passed over (`can_not_change`); a process that keeps its model (`another_trial`).
 """
 
 import os
@@ -92,6 +92,15 @@ def test_what_can_not_change_is_named(tmp_path):
     assert second.model is before
     for trial in (first, second):
         trial.stop()
+
+
+def test_a_process_is_used_for_another_trial():
+    trial = Trainable(dict(SPACE))
+    trial.train()
+    assert trial.reset({**SPACE, "delta_std": 0.3})
+    trial.train()
+    np.testing.assert_array_equal(trial.model.theta, trained(1, delta_std=0.3).theta)
+    trial.stop()
 
 
 @pytest.mark.usefixtures("cluster")
