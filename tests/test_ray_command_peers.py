@@ -1,7 +1,7 @@
 """`fastars train --ray` and `resume --ray`, stopped in every way, on a cluster of this machine.
 
-Broken on purpose -> red: the best policy of a resumed run waiting for actors of its own (`wherever_its_parts_ran`); SIGTERM left to Ray
-(`stopped_by_a_signal`); an address left to Ray, which tries for minutes (`wrong_address`).
+Broken on purpose -> red: the best policy of a resumed run waiting for actors of its own (`wherever_its_parts_ran`); SIGTERM left
+to Ray (`stopped_by_a_signal`); an address left to Ray, which tries for minutes (`wrong_address`).
 """
 
 import os

@@ -1,7 +1,7 @@
 """Episodes on Ray clusters whose nodes come and go.
 
-Broken on purpose -> red: no more actors when the cluster grows (`dies_and_one_that_comes`); no look at its CPUs (`without_cpus`); actors
-that can't start taken for lost ones (`another_fastars`).
+Broken on purpose -> red: no more actors when the cluster grows (`dies_and_one_that_comes`); no look at its CPUs
+(`without_cpus`); actors that can't start taken for lost ones (`another_fastars`).
 """
 
 import contextlib

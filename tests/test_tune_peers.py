@@ -1,7 +1,8 @@
 """ARS as a Trainable of Ray Tune, and the examples that need Ray.
 
-Broken on purpose -> red: a checkpoint without the model's state (`goes_on`, `paused`); parameters of the trial not given on loading
-(`other_parameters`); a parameter that can't change passed over (`can_not_change`); a process that keeps its model (`another_trial`).
+Broken on purpose -> red: a checkpoint without the model's state (`goes_on`, `paused`); parameters of the trial not given on
+loading (`other_parameters`); a parameter that can't change passed over (`can_not_change`); a process that keeps its model
+(`another_trial`).
 """
 
 import os
