@@ -222,8 +222,8 @@ def trust_table(rows: list[Row]) -> str:
     lines = []
     for row in rows:
         of = "" if row["of"] is None else f" of {row['of']:,}"
-        lines.append([str(row["row"]), row["what"], f"{row['count']:,}{of} {row['unit']}".rstrip(), f"`{row['test']}`"])
-    return markdown(["row", "what", "count", "counted by"], lines)
+        lines.append([row["what"], str(row["row"]), f"{row['count']:,}{of} {row['unit']}".rstrip(), f"`{row['test']}`"])
+    return markdown(["what", "row", "count", "counted by"], lines)
 
 
 def own_env_table(rows: list[Row]) -> str:
