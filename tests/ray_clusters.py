@@ -23,11 +23,10 @@ IGNORED = "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWa
 def cluster(*cpus, path=""):
     """A cluster of nodes on this machine, the first of which has this process; its actors look for packages at `path` first."""
     head, *others = cpus
-    environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(map(str, (path, *PATH)))}}
     made = Cluster(True, head_node_args={"num_cpus": head, "include_dashboard": False, "node_ip_address": LOOPBACK})
     for n in others:
         made.add_node(num_cpus=n, node_ip_address=LOOPBACK)
-    ray.init(address=made.address, logging_level="ERROR", log_to_driver=False, runtime_env=environment)
+    join(made, path)
     _made.append(made)
     try:
         yield made
@@ -35,6 +34,12 @@ def cluster(*cpus, path=""):
         _made.remove(made)
         ray.shutdown()
         made.shutdown()
+
+
+def join(made, path=""):
+    """Connect to a cluster that was made here."""
+    environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(map(str, (path, *PATH)))}}
+    ray.init(address=made.address, logging_level="ERROR", log_to_driver=False, runtime_env=environment)
 
 
 def settings(env, **more):

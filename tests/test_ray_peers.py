@@ -7,8 +7,10 @@ its task (`failing_episode`); versions not compared (`other_versions`); no look 
 """
 
 import contextlib
+import copy
 import logging
 import os
+import pickle
 import random
 import signal
 import threading
@@ -24,7 +26,7 @@ from fastars import ARS
 from fastars.envs import UnsupportedEnvError, WorkerError
 
 ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "fastars[ray]"')
-from ray_clusters import IGNORED, LOOPBACK, actors, cluster, settings, state, trained  # noqa: E402
+from ray_clusters import IGNORED, LOOPBACK, actors, cluster, join, settings, state, trained  # noqa: E402
 
 from fastars.samplers.ray import RaySampler, actor  # noqa: E402
 
@@ -144,6 +146,46 @@ def test_actors_that_are_killed_change_no_bit(two_nodes, tally, monkeypatch, whi
     tally(f"{name}: {which} killed, the slowest recovery", round(max(recoveries), 1), unit="s")
 
 
+@pytest.mark.promise(12)
+def test_an_actor_killed_while_it_fills_the_table_is_not_waited_for(two_nodes):
+    killed = []
+
+    def kill():
+        while not killed:
+            for process in actors():
+                with contextlib.suppress(OSError):
+                    if b"noise_table" in Path(f"/proc/{process}/cmdline").read_bytes() and not killed:
+                        os.kill(process, signal.SIGKILL)
+                        killed.append(process)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    there, model = trained("CartPole-v1", sampler="ray", n_workers=3, noise_size=1 << 25)  # 0.3 s
+    assert killed
+    assert model.worker_restarts == 1
+    assert there == trained("CartPole-v1", noise_size=1 << 25)[0]
+
+
+def test_a_run_goes_on_in_another_connection(two_nodes):
+    with contextlib.closing(ARS(**settings("CartPole-v1", sampler="ray", n_workers=2))) as model:
+        for _ in range(3):
+            model.learn(1, reset_num_timesteps=False)
+            ray.shutdown()
+            join(two_nodes)
+        assert state(model) == trained("CartPole-v1")[0]
+        assert model.worker_restarts == 0
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))], ids=["deepcopy", "pickle"])
+def test_a_copy_of_a_model_has_actors_of_its_own(two_nodes, copied):
+    with contextlib.closing(ARS(**settings("CartPole-v1", sampler="ray", n_workers=1))) as model:
+        model.learn(1)
+        with contextlib.closing(copied(model)) as other:
+            other.learn(1, reset_num_timesteps=False)
+            assert other.sampler._actors is not model.sampler._actors
+            assert state(other) == trained("CartPole-v1", iterations=2)[0]
+
+
 def test_what_keeps_the_others_waiting_is_done_by_another(two_nodes, monkeypatch):
     monkeypatch.setattr("fastars.samplers.ray._LATE_SECONDS", 0.3)
     with contextlib.closing(ARS(**settings("HalfCheetah-v5", sampler="ray", n_workers=3))) as model:
@@ -211,13 +253,24 @@ def test_no_cluster_at_an_address_is_said(monkeypatch):
         connect(ray, "10.0.0.1:6379")
 
 
+@pytest.mark.parametrize("address", ["ray://127.0.0.1:10001", "127.0.0.1:1", "nowhere"])
+def test_an_address_in_the_environment_is_looked_at_as_one_that_is_given(monkeypatch, address):
+    from fastars.samplers.ray.cluster import connect
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(WorkerError, match=r"Ray Client \(ray://\)|no Ray cluster answers at|must be auto or HOST:PORT"):
+        connect(ray)
+
+
 @pytest.mark.parametrize(("host", "mode", "warned"), [("10.1.2.3", "", True), ("10.1.2.3", "token", False), (LOOPBACK, "", False)])
 def test_a_cluster_that_anybody_may_use_is_warned_of(two_nodes, monkeypatch, recwarn, tmp_path, host, mode, warned):
     from fastars.samplers.ray.cluster import connect
 
     monkeypatch.setenv("RAY_AUTH_MODE", mode)
     monkeypatch.setenv("HOME", str(tmp_path))  # Ray keeps a token there
-    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address=f"{host}:6379"))
+    context = SimpleNamespace(gcs_address=f"{host}:6379", get_job_id=lambda: "01")
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
     connect(ray)
     assert ["runs code of whoever reaches it" in str(warning.message) for warning in recwarn] == [True] * warned
 

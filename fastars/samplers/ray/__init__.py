@@ -67,16 +67,29 @@ class RaySampler:
         n_threads: int = 1,
         env_timeout: float | None = 60.0,
     ) -> None:
-        self._ray = need("ray", "ray", 'sampler="ray"')
         self.env, self.n_workers, self.n_threads = env, n_workers, n_threads
         self.n_failures = self._n_restarts = 0
         self.on_failure: Callable[[Failure], None] = log_failure
         arguments = {"policy": policy, "clip_actions": clip_actions, "squash_output": squash_output, "apart": True}
-        order = _order(env, arguments | {"n_threads": n_threads, "n_workers": n_threads, "env_timeout": env_timeout})
-        self._actors = Actors(self._ray, order, n_workers, n_threads)
+        self._order = _order(env, arguments | {"n_threads": n_threads, "n_workers": n_threads, "env_timeout": env_timeout})
+        self._episode_seconds: float | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._ray = need("ray", "ray", 'sampler="ray"')
+        self._actors = Actors(self._ray, self._order, self.n_workers, self.n_threads)
+        self._cluster = ""
         self._tables: dict[str, Any] = {}  # references to the noise table, by node
         self._table_key = (0, 0)
-        self._episode_seconds: float | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has actors of its own."""
+        left = "_ray", "_actors", "_cluster", "_tables", "_table_key"
+        return {name: value for name, value in vars(self).items() if name not in left} | {"_n_restarts": self.n_restarts}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin()
 
     def __repr__(self) -> str:
         return f"<RaySampler of {self.env.id}: {self.description}>"
@@ -107,7 +120,7 @@ class RaySampler:
             If the cluster has no place for an actor, if an actor has other versions than this process or can't make its
             environment, or if actors are lost again and again.
         """
-        connect(self._ray)
+        self._connect()
         work = Evaluation(weights, filter, seeds, track, self.env.n_tasks)
         is_perturbed = isinstance(weights, Perturbed)
         theta, sigma = (weights.theta[np.newaxis], weights.sigma) if isinstance(weights, Perturbed) else (weights, 0.0)
@@ -126,6 +139,13 @@ class RaySampler:
                 worker.tasks = dict.fromkeys(worker.tasks)
         return work.out
 
+    def _connect(self) -> None:
+        cluster = connect(self._ray)
+        if cluster != self._cluster:  # another one than before, which knows of no actors
+            self._actors.forget()
+            self._tables.clear()
+            self._cluster = cluster
+
     # --- Tasks go out
 
     def _deal(self, work: Evaluation, common: Any, needs_table: bool) -> None:
@@ -142,10 +162,10 @@ class RaySampler:
                 self._send(worker, work, span, common, needs_table)
 
     def _send(self, worker: Worker, work: Evaluation, span: Span, common: Any, needs_table: bool) -> None:
-        table = self._table(worker) if needs_table else None
+        worker.table = self._table(worker) if needs_table else None
         if not worker.tasks:
             worker.since = time.monotonic()
-        worker.tasks[worker.actor.run.remote(common, work.part(span), table)] = span
+        worker.tasks[worker.actor.run.remote(common, work.part(span), worker.table)] = span
 
     def _table(self, worker: Worker) -> Any:
         """The noise table of a node, which the first of its actors fills."""
@@ -184,20 +204,8 @@ class RaySampler:
         span = worker.tasks.pop(reference, None)
         try:
             answer = self._ray.get(reference)
-        except self._ray.exceptions.RayTaskError as error:
-            if span is None and worker.node:  # of a task that nobody waits for
-                return
-            raise error.cause from error
-        except self._ray.exceptions.RayActorError as error:
-            self._put_back(work, span, *worker.tasks.values())
-            worker.tasks.clear()
-            if worker in self._actors:  # it is the first to hear of it
-                self._tables.pop(worker.node, None)  # it may have been filling it
-                self._actors.lose(worker, error)
-            return
-        except self._ray.exceptions.RayError:  # something that the task needed was lost
-            self._tables.pop(worker.node, None)
-            self._put_back(work, span)
+        except self._ray.exceptions.RayError as error:
+            self._miss(worker, span, error, work)
             return
         if isinstance(answer, Here):
             self._actors.greet(worker, answer)
@@ -207,10 +215,28 @@ class RaySampler:
         if span is not None and not work.has(span):
             self._keep(span, answer, work)
 
-    def _put_back(self, work: Evaluation, *spans: Span | None) -> None:
-        for span in spans:
-            if span is not None:
-                work.put_back(span)
+    def _miss(self, worker: Worker, span: Span | None, error: Exception, work: Evaluation) -> None:
+        """There is no result: the actor is gone, or what the task needed, or it failed."""
+        errors = self._ray.exceptions
+        gone = errors.RayActorError, errors.ObjectLostError, errors.NodeDiedError, errors.OutOfMemoryError
+        if isinstance(error, errors.RayTaskError) and not isinstance(error.cause, gone):
+            if span is None and worker.node:  # of a task that nobody waits for
+                return
+            raise error.cause from error
+        if self._tables.get(worker.node) is worker.table:  # the actor was filling it, or waited for the one that did
+            self._tables.pop(worker.node, None)
+        spans = [span]
+        if isinstance(error, errors.RayActorError) and not isinstance(error, errors.RayTaskError):
+            spans += worker.tasks.values()
+            worker.tasks.clear()
+            if worker in self._actors:  # it is the first to hear of it
+                self._actors.lose(worker, error)
+        else:
+            self._actors.set_back(worker, error)
+        elsewhere = {other for actor in self._actors for other in actor.tasks.values()}
+        for lost in spans:
+            if lost is not None and lost not in elsewhere:
+                work.put_back(lost)
 
     def _keep(self, span: Span, result: Result, work: Evaluation) -> None:
         each = episode_seconds(result.seconds, span[1] - span[0], self.n_threads)

@@ -26,6 +26,7 @@ class Worker:
         self.actor = actor
         self.greeting = actor.here.remote()
         self.node = ""  # until it is ready
+        self.table: Any = None  # that its tasks read
         self.tasks: dict[Any, Span | None] = {}  # by reference, in their order; None: nobody waits for it any more
         self.since = time.monotonic()  # the first of them runs, about
 
@@ -48,6 +49,7 @@ class Actors:
         self._ray, self._order, self._n_wanted, self._n_cpus = ray, order, n_wanted, n_cpus
         self._all: list[Worker] = []
         self._next_look = -math.inf
+        self._greeted, self._since = False, math.inf  # whether an actor was ever ready, and when one last was
         self._n_losses, self._progress = 0, 0.0  # actors lost since a task was finished, and when that was
         self.n_lost = 0
         weakref.finalize(self, _end, ray, self._all)
@@ -63,7 +65,12 @@ class Actors:
     def end(self) -> None:
         """End them all; `look` starts others."""
         _end(self._ray, self._all)
-        self._next_look = -math.inf
+        self.forget()
+
+    def forget(self) -> None:
+        """Their cluster is gone, and they with it."""
+        self._all.clear()
+        self._next_look, self._greeted = -math.inf, False
 
     def look(self) -> None:
         """Start actors, or leave some out, as the cluster grows and shrinks.
@@ -71,15 +78,17 @@ class Actors:
         Raises
         ------
         WorkerError
-            If the cluster has no place for an actor, or if none is ready after two minutes.
+            If the cluster has no place for an actor, or if none is ready for two minutes.
         """
-        if time.monotonic() < self._next_look:
+        now = time.monotonic()
+        if now < self._next_look:
             return
-        self._next_look = time.monotonic() + LOOK_SECONDS
-        n_cpus = self._ray.cluster_resources().get("CPU", 0.0)
-        n_fitting = int(n_cpus // self._n_cpus)
-        if n_fitting == 0:
-            raise WorkerError(f"no node of the Ray cluster has {self._n_cpus} CPUs for an actor: it has {n_cpus:g} in all")
+        self._next_look = now + LOOK_SECONDS
+        n_cpus = [node["Resources"].get("CPU", 0.0) for node in self._ray.nodes() if node["Alive"]]
+        n_fitting = sum(int(n // self._n_cpus) for n in n_cpus)
+        if n_fitting == 0 and not self._greeted:  # nodes that were there may come back
+            most = max(n_cpus, default=0)
+            raise WorkerError(f"no node of the Ray cluster has {self._n_cpus} CPUs for an actor: the largest has {most:g}")
         n_wanted = n_fitting if self._n_wanted is None else self._n_wanted
         waiting = [worker for worker in self._all if not worker.node]
         for worker in waiting[: max(len(self._all) - n_wanted, 0)]:
@@ -87,10 +96,12 @@ class Actors:
             self._ray.kill(worker.actor)
         while len(self._all) < n_wanted:
             self._all.append(self._new())
-        if len(waiting) == len(self._all) and min(worker.since for worker in waiting) < time.monotonic() - _START_SECONDS:
+        self._since = now if self.ready else min(self._since, now)
+        if now > self._since + _START_SECONDS:
             free = self._ray.available_resources().get("CPU", 0.0)
             raise WorkerError(
-                f"no actor was ready after {_START_SECONDS:g} s: of the {n_cpus:g} CPUs of the Ray cluster, {free:g} are free"
+                f"no actor was ready for {_START_SECONDS:g} s: of the {sum(n_cpus):g} CPUs of the Ray cluster, {free:g} are free; "
+                "another model has its actors until close()"
             )
 
     def greet(self, worker: Worker, here: Here) -> None:
@@ -107,11 +118,11 @@ class Actors:
         if different := [name for name in ours if here.versions.get(name) != ours[name]]:
             each = ", ".join(f"{name} {here.versions.get(name)} there and {ours[name]} here" for name in different)
             raise WorkerError(f"results would depend on where episodes run: a node of the Ray cluster has {each}")
-        worker.node = here.node
+        worker.node, self._greeted = here.node, True
 
     def progress(self) -> None:
         """A task is finished, or an evaluation begins."""
-        self._n_losses, self._progress = 0, time.monotonic()
+        self._n_losses, self._progress, self._since = 0, time.monotonic(), math.inf
 
     def lose(self, worker: Worker, error: Exception) -> None:
         """Another actor will take the place of one that is gone.
@@ -127,12 +138,24 @@ class Actors:
         if "creation task" in str(error):  # it would not start anywhere else: fastars is not there, or an older one
             raise WorkerError(f"a Ray actor could not start: is this fastars on every node of the cluster? {error}") from error
         self.n_lost += 1
+        self._next_look = -math.inf
+        self.set_back(worker, error)
+
+    def set_back(self, worker: Worker, error: Exception) -> None:
+        """An actor is gone, or what its task needed.
+
+        Raises
+        ------
+        WorkerError
+            If that happens again and again, or to an actor that starts.
+        """
+        if not isinstance(error, self._ray.exceptions.RayActorError) and not worker.node:
+            raise WorkerError(f"a Ray actor could not start: {error}") from error
         self._n_losses += 1
         if self._n_losses >= _MAX_LOSSES and time.monotonic() > self._progress + _PATIENCE:
             raise WorkerError(
-                f"{self._n_losses} Ray actors were lost within {_PATIENCE:g} s, and none finished a task: {error}"
+                f"Ray lost actors or their data {self._n_losses} times in {_PATIENCE:g} s, and no task was finished: {error}"
             ) from error
-        self._next_look = -math.inf
 
     def _new(self) -> Worker:
         actor = self._ray.remote(num_cpus=self._n_cpus, max_restarts=0)(Actor)

@@ -5,40 +5,56 @@ from __future__ import annotations
 import os
 import socket
 import warnings
-from pathlib import Path
 from typing import Any
 
 from fastars.envs import WorkerError
 
 _ANSWER_SECONDS = 5.0
+_NO_CLIENT = "sampler='ray' does not run through a Ray Client (ray://): start this program on a node of the cluster"
 
 
-def connect(ray: Any, address: str | None = None) -> None:
+def connect(ray: Any, address: str | None = None) -> str:
     """Connect this process to a Ray cluster: to the one at `address`, or that it knows of, or to one of its own on this machine.
+
+    Returns
+    -------
+    str
+        What no other cluster, and no other connection, has.
 
     Raises
     ------
     WorkerError
-        If there is no cluster at that address.
+        If there is no cluster at that address, or if this process is a Ray Client.
     """
     if not ray.is_initialized():
-        if address is not None and address not in ("auto", "local"):
-            _must_answer(address)
-        own = {} if address or os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}
-        try:
-            ray.init(address=address, logging_level="ERROR", **own)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise WorkerError(f"no Ray cluster could be reached at {address or 'RAY_ADDRESS'}: {error}") from error
-    host = ray.get_runtime_context().gcs_address.rpartition(":")[0]
+        _begin(ray, address)
+    if ray.util.client.ray.is_connected():
+        raise WorkerError(_NO_CLIENT)
+    context = ray.get_runtime_context()
+    host = context.gcs_address.rpartition(":")[0]
     if host not in ("127.0.0.1", "localhost", "::1", ray.util.get_node_ip_address()) and not _asks_for_a_token():
         warnings.warn(
             f"the Ray cluster at {host} runs code of whoever reaches it: let it ask for a token (RAY_AUTH_MODE=token, docs/ray.md)",
             stacklevel=3,
         )
+    return f"{context.gcs_address} {context.get_job_id()}"
+
+
+def _begin(ray: Any, address: str | None) -> None:
+    named = os.environ.get("RAY_ADDRESS") if address in (None, "auto") else address
+    if named not in (None, "", "auto", "local"):
+        _must_answer(named)
+    own = {} if named else {"include_dashboard": False}
+    try:
+        ray.init(address=address, logging_level="ERROR", **own)
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        raise WorkerError(f"no Ray cluster could be reached at {named or 'this machine'}: {error}") from error
 
 
 def _must_answer(address: str) -> None:
     """Ray itself tries for two minutes and more."""
+    if "://" in address:
+        raise WorkerError(_NO_CLIENT)
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise WorkerError(f"the address of a Ray cluster must be auto or HOST:PORT, got {address}")
@@ -49,8 +65,5 @@ def _must_answer(address: str) -> None:
 
 
 def _asks_for_a_token() -> bool:
-    """Whether Ray asks whoever connects for a token: if it is told to, or by default where there is one."""
-    if mode := os.environ.get("RAY_AUTH_MODE"):
-        return mode == "token"
-    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
-    return bool(named) or (Path.home() / ".ray" / "auth_token").exists()
+    """Whether this process shows a token, without which it could not have connected. Ray sets this where it does so by default."""
+    return os.environ.get("RAY_AUTH_MODE", "").lower() == "token"
