@@ -67,10 +67,14 @@ def actors():
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
-            if parent in raylets and (process / "cmdline").read_bytes().startswith(b"ray::Actor"):
+            if parent(process.name) in raylets and (process / "cmdline").read_bytes().startswith(b"ray::Actor"):
                 found.append(int(process.name))
     return found
+
+
+def parent(process):
+    """The process id, as text, of the one that started another."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1]
 
 
 def _nodes():

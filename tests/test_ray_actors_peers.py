@@ -1,6 +1,8 @@
 """How many actors are started, and what is said where there is no place: with the nodes of a cluster made up.
 
-Broken on purpose -> red:
+Broken on purpose -> red: places counted over the cluster, or on dead nodes, too (`as_many`, `a_cpu_that`); nodes that went not waited
+for, or without end, or the time not begun anew by another evaluation (`nodes_that_went`, `leave_no_cpu`); actors that find no place any
+more kept (`follow`); an error in a greeting taken for a loss (`can_start_nowhere`); losses without a limit (`without_end`).
 """
 
 import time
@@ -16,7 +18,7 @@ from fastars.samplers.ray.actor import Here, versions  # noqa: E402
 
 
 class MadeUp:
-    """What `Actors` calls of Ray, on nodes with so many CPUs."""
+    """What `Actors` calls of Ray, on nodes with so many CPUs, or that had so many (negative) and are dead."""
 
     exceptions = ray.exceptions
 
@@ -24,7 +26,7 @@ class MadeUp:
         self.n_cpus, self.killed = n_cpus, 0
 
     def nodes(self):
-        return [{"Alive": n is not None, "Resources": {} if n is None else {"CPU": float(n)}} for n in self.n_cpus]
+        return [{"Alive": n > 0, "Resources": {"CPU": float(abs(n))}} for n in self.n_cpus]
 
     def available_resources(self):
         return {}
@@ -60,7 +62,7 @@ def ready(made):
 
 @pytest.mark.parametrize(
     ("n_cpus", "n_wanted", "n_of_actor", "n_actors"),
-    [((3, 3), None, 2, 2), ((3, 3), None, 1, 6), ((2, None), None, 1, 2), ((3, 3), 1, 2, 1), ((1, 4), None, 4, 1), ((2,), 3, 1, 3)],
+    [((3, 3), None, 2, 2), ((3, 3), None, 1, 6), ((2, -2), None, 1, 2), ((3, 3), 1, 2, 1), ((1, 4), None, 4, 1), ((2,), 3, 1, 3)],
 )
 def test_as_many_actors_are_started_as_the_nodes_have_place_for(clock, n_cpus, n_wanted, n_of_actor, n_actors):
     made = actors.Actors(MadeUp(*n_cpus), b"", n_wanted, n_of_actor)
