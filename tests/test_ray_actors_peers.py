@@ -1,8 +1,9 @@
 """How many actors are started, and what is said where there is no place: with the nodes of a cluster made up.
 
-Broken on purpose -> red: places counted over the cluster, or on dead nodes, too (`as_many`, `a_cpu_that`); nodes that went not waited
-for, or without end, or the time not begun anew by another evaluation (`nodes_that_went`, `leave_no_cpu`); actors that find no place any
-more kept (`follow`); an error in a greeting taken for a loss (`can_start_nowhere`); losses without a limit (`without_end`).
+Broken on purpose -> red: places counted over the cluster, or on dead nodes, too (`as_many`, `a_cpu_that`); nodes that went not
+waited for, or without end, or the time not begun anew by another evaluation (`nodes_that_went`, `leave_no_cpu`); actors that find
+no place any more kept (`follow`); an error in a greeting taken for a loss (`can_start_nowhere`); losses without a limit
+(`without_end`).
 """
 
 import time
