@@ -52,7 +52,9 @@ def iterate(model):
 
 
 @pytest.mark.parametrize(
-    ("env", "n_delta"), [("HalfCheetah-v5", 64), (functools.partial(Busy, 100), 16)], ids=["compiled", "python, small", "python"]
+    ("env", "n_delta"),
+    [("HalfCheetah-v5", 64), (functools.partial(Busy, 100), 16), (functools.partial(Busy, 100), 128)],
+    ids=["compiled", "python, small", "python"],
 )
 def test_two_actors_beside_two_of_this_machine(env, n_delta, race, record, quick):
     if env == "HalfCheetah-v5":
