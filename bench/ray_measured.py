@@ -63,6 +63,13 @@ class Sampled:
 
     def __init__(self, model):
         self.model, self.sampler, self.seeds = model, model.sampler, np.random.default_rng(0)
+        self.n_tasks, send = 0, self.sampler._send
+
+        def counting(*args):
+            self.n_tasks += 1
+            send(*args)
+
+        self.sampler._send = counting
 
     def grow(self, n_actors):
         """Until so many actors are ready and warm."""
@@ -75,6 +82,7 @@ class Sampled:
     def evaluate(self, n_episodes):
         """(seconds, seconds of this thread's CPU, returns) of an evaluation."""
         seeds = self.seeds.integers(0, 2**32, n_episodes, np.uint64)
+        self.n_tasks = 0
         start, cpu = time.perf_counter(), time.thread_time()
         rollouts = self.sampler.evaluate(self.model.theta[np.newaxis], self.model.policy.filter, seeds, True)
         return time.perf_counter() - start, time.thread_time() - cpu, rollouts.returns
@@ -90,15 +98,17 @@ def on_ray(env, n_actors=1, **settings):
         yield sampled
 
 
-def driver(sampled, few=1, many=64, rounds=7):
-    """(seconds of the driver's thread for an evaluation, for a task), of episodes that are tasks of their own."""
-    cpu = [[sampled.evaluate(n)[1] for _ in range(rounds)] for n in (few, many)]
-    slope = (statistics.median(cpu[1]) - statistics.median(cpu[0])) / (many - few)
-    return max(statistics.median(cpu[0]) - few * slope, 0.0), slope
+def driver(sampled, rounds=7):
+    """(seconds of the driver's thread for an evaluation, for a task), from evaluations of one task and of many."""
+    found = [(sampled.evaluate(n)[1], sampled.n_tasks) for n in (1, 64) for _ in range(rounds)]
+    few, many = found[:rounds], found[rounds:]
+    (cpu, n_tasks), (more_cpu, more_tasks) = (np.median(part, axis=0) for part in (few, many))
+    slope = (more_cpu - cpu) / (more_tasks - n_tasks)
+    return max(cpu - n_tasks * slope, 0.0), slope
 
 
 def one_actor(sampled, begin, task, n_episodes=64, rounds=15):
-    """(seconds of an actor for a task besides its episodes, of a message there or back), from one actor."""
+    """(seconds of an actor for an episode that sleeps besides its sleep, of a message there or back), from one actor."""
     wall, _, seconds = sampled.evaluate(n_episodes)
     work = max((wall - begin - task - seconds.sum()) / n_episodes, 0.0)
     single = [sampled.evaluate(1) for _ in range(rounds)]

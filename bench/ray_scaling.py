@@ -59,30 +59,30 @@ def measure():
                 sampled.grow(n_actors)
                 if n_actors == 1:
                     work, way = measured.one_actor(sampled, begin, task)
-                    costs = costs._replace(work=work, way=way)
-                rows.append(check("sleeping", sampled, Cluster(n_actors), costs))
-    rows += several_nodes(costs)
+                    costs = costs._replace(way=way)
+                rows.append(check("sleeping", sampled, Cluster(n_actors), costs, work))
+    rows += several_nodes(costs, work)
     more, compiled = busy(costs)
     with measured.nodes(1, 1):
         fetch, bandwidth = measured.fetching()
     costs = costs._replace(fetch=fetch, bandwidth=bandwidth)
-    return [*rows, *more, {"kind": "costs", "compiled": compiled, **costs._asdict()}, *humanoids()]
+    return [*rows, *more, {"kind": "costs", **costs._asdict(), "work": compiled, "sleeper": work}, *humanoids()]
 
 
-def check(what, sampled, cluster, costs, each=None):
-    """Evaluations beside the model's; what it is told are the episodes' seconds, one by one."""
+def check(what, sampled, cluster, costs, work=0.0, each=None):
+    """Evaluations beside the model's, which is told the seconds of all episodes: `each`, or how long they slept and `work` more."""
     found = [sampled.evaluate(N_EPISODES) for _ in range(ROUNDS)]
-    predicted = [iteration(returns if each is None else each, cluster, costs).total for _, _, returns in found]
+    predicted = [iteration(returns + work if each is None else each, cluster, costs).total for _, _, returns in found]
     seconds = {"measured_s": statistics.median(wall for wall, *_ in found), "predicted_s": statistics.median(predicted)}
     row = {"kind": "check", "what": what, "n_actors": cluster.n_actors, "n_nodes": cluster.n_nodes, **seconds}
     print(row, flush=True)
     return row
 
 
-def several_nodes(costs):
+def several_nodes(costs, work):
     """Eight sleeping actors on four nodes."""
     with measured.nodes(2, 2, 2, 2), measured.on_ray(functools.partial(measured.Sleep, MEAN, SPREAD), 8) as sampled:
-        return [check("sleeping", sampled, Cluster(8, n_nodes=4), costs)]
+        return [check("sleeping", sampled, Cluster(8, n_nodes=4), costs, work)]
 
 
 def busy(costs):
@@ -93,10 +93,10 @@ def busy(costs):
             work = measured.small_task(sampled) - costs.begin - costs.send - costs.hear - 2 * costs.way
         with measured.on_ray("HalfCheetah-v5") as sampled:
             wall = statistics.median(sampled.evaluate(N_EPISODES)[0] for _ in range(2 * ROUNDS))
-            costs, each = costs._replace(work=0.0), np.full(N_EPISODES, wall / N_EPISODES)
+            each = np.full(N_EPISODES, wall / N_EPISODES)
             for n_actors in (2, 4):
                 sampled.grow(n_actors)
-                rows.append(check("HalfCheetah-v5, two CPUs", sampled, Cluster(n_actors, n_cpus=n_cpus), costs, each))
+                rows.append(check("HalfCheetah-v5, two CPUs", sampled, Cluster(n_actors, n_cpus=n_cpus), costs, each=each))
     return rows, max(work, 0.0)
 
 
@@ -119,7 +119,7 @@ def humanoids():
 def curves(rows):
     """Iterations by number of cores."""
     (found,) = [row for row in rows if row["kind"] == "costs"]
-    costs = Costs(**{name: found[name] for name in Costs._fields})._replace(work=found["compiled"])
+    costs = Costs(**{name: found[name] for name in Costs._fields})
     policies = {row["name"]: row for row in rows if row["kind"] == "policy"}
     (lengths,) = [np.array(row["lengths"]) for row in rows if row["kind"] == "lengths"]
     uneven = STEPS * lengths / lengths.max()

@@ -591,8 +591,8 @@ _RAY_PARTS = {
     "hear": "driver: a result heard",
     "look": "driver: a look at each task that is out",
     "episode": "driver: an episode of 348 observations in a result",
-    "work": "actor: a task of the environment that sleeps, besides its sleep (fitted with one actor)",
-    "compiled": "actor: a task of a compiled environment, besides its episodes",
+    "work": "actor: a task of a compiled environment, besides its episodes",
+    "sleeper": "actor: an episode of the environment that sleeps, besides its sleep (fitted with one actor)",
     "way": "a message, there or back",
     "fetch": "another node gets theta of a few kB",
 }

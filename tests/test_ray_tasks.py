@@ -17,18 +17,18 @@ from fastars.samplers.ray.evaluation import Evaluation, episode_seconds, task_si
 @pytest.mark.parametrize(
     ("n_waiting", "n_actors", "n_threads", "seconds", "size"),
     [
-        (1000, 2, 1, 0.001, 50),  # 50 ms
+        (10_000, 2, 1, 0.001, 500),  # half a second
         (1000, 2, 8, 0.001, 248),  # half of an actor's share: 31.25 rounds of 8
         (40, 2, 1, 0.001, 10),  # towards the end, smaller ones
         (4, 2, 1, 0.001, 5),  # but of 5 ms
-        (1000, 2, 1, 0.15, 1),  # an episode takes longer than a task should
-        (1000, 2, 32, 0.15, 128),  # the same, for threads, which wait for each other: some for each
-        (100, 2, 32, 0.15, 32),  # towards the end, one for each
+        (1000, 2, 1, 0.75, 1),  # an episode takes longer than a task should
+        (1000, 2, 32, 0.75, 128),  # the same, for threads, which wait for each other: some for each
+        (100, 2, 32, 0.75, 32),  # towards the end, one for each
         (1000, 2, 4, None, 124),  # nothing is known yet: a quarter of a share
         (1, 100, 1, None, 1),
     ],
 )
-def test_tasks_take_50_ms_and_keep_all_threads_busy(n_waiting, n_actors, n_threads, seconds, size):
+def test_tasks_take_half_a_second_and_keep_all_threads_busy(n_waiting, n_actors, n_threads, seconds, size):
     assert task_size(n_waiting, n_actors, n_threads, seconds) == size
 
 
