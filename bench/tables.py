@@ -560,7 +560,7 @@ def ray_scaling_table(rows: list[Row]) -> str:
     for row in rows:
         by_kind.setdefault(row["kind"], []).append(row)
     (costs,) = by_kind["costs"]
-    lines = [[what, seconds(costs[name])] for name, what in _RAY_PARTS.items()]
+    lines = [[what, seconds(costs[name])] for name, what in _RAY_PARTS.items() if costs[name] > 0.0]  # 0: less than was seen
     lines.append(["bytes to another node, over loopback", f"{costs['bandwidth'] / 1e6:,.0f} MB/s"])
     for row in by_kind["policy"]:
         update = row["end_s"] + 230 * row["end_per_direction_s"]
