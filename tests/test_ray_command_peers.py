@@ -104,7 +104,7 @@ def test_a_run_on_ray_that_is_stopped_by_a_signal_is_saved_and_leaves_no_actor(t
     start = time.monotonic()
     assert process.wait(60) == code
     seconds = time.monotonic() - start
-    assert seconds < 3.0  # Ray takes 1 s to leave
+    assert seconds < (2.0 if tally.is_full else 10.0)  # Ray takes 1 s to leave, on a busy machine 3
     assert all_gone(10.0)
     assert ARS.load(tmp_path / "run" / "model.zip").iteration == n_rows(tmp_path / "run")
     tally(f"on Ray: slowest end of the command after {signal.Signals(number).name}", round(seconds, 2), unit="s")
