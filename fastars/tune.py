@@ -8,6 +8,7 @@ from typing import Any
 from fastars._extras import need
 from fastars.ars import ARS
 from fastars.model_file import CHANGEABLE
+from fastars.samplers.compiled import at_least_one
 
 _tune = need("ray.tune", "ray", "fastars.tune")
 _MODEL = "model.zip"
@@ -27,12 +28,20 @@ class Trainable(_tune.Trainable):  # type: ignore[name-defined]
         Of a trial, which asks for as many CPUs. Default: 1.
     steps_per_result : int
         Environment steps, at least, between two results: Tune takes some 10 ms for each. Default: 1, an iteration.
+    learning_rate, delta_std : float
+        Not schedules: a trial does not know its end, so a function would get the progress to the next result.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Make the model of a trial."""
-        self.model = ARS(**_arguments(config))
-        self._steps = config.get("steps_per_result", 1)
+        """Make the model of a trial.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `ARS`, and if `steps_per_result` is not an integer of at least 1.
+        """
+        steps = at_least_one("steps_per_result", config.get("steps_per_result", 1))
+        self.model, self._steps = ARS(**_arguments(config)), steps
 
     def step(self) -> dict[str, Any]:
         """Train until there is a result.
@@ -62,21 +71,22 @@ class Trainable(_tune.Trainable):  # type: ignore[name-defined]
         ValueError
             If they differ in a parameter that can't change during a run.
         """
-        arguments = _arguments(self.config)
-        changed = {name: value for name, value in arguments.items() if name in CHANGEABLE}
-        model = ARS.load(Path(checkpoint) / _MODEL, env=arguments.get("env"), **changed)
-        stored = {**model.config.arguments(), "seed": model.seed}
-        for name, value in arguments.items():
-            if name not in CHANGEABLE and name in stored and stored[name] != value:
-                model.close()
-                raise ValueError(f"{name} can't change during a run: {stored[name]!r} in the checkpoint, {value!r} in the trial")
+        own = self.model.config.arguments()
+        changed = _changeable(_arguments(self.config), own)
+        model = ARS.load(Path(checkpoint) / _MODEL, env=self.config.get("env"), **changed)
+        try:
+            _refuse_other_settings(model.config.arguments(), own)
+        except ValueError:
+            model.close()
+            raise
         self.model.close()
         self.model = model
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial in this process."""
-        self.model.close()
+        before = self.model
         self.setup(new_config)
+        before.close()
         return True
 
     def cleanup(self) -> None:
@@ -86,11 +96,27 @@ class Trainable(_tune.Trainable):  # type: ignore[name-defined]
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> Any:
         """As many CPUs as a trial has threads or worker processes."""
-        return _tune.PlacementGroupFactory([{"CPU": max(config.get("n_threads", 1), config.get("n_workers", 1))}])
+        return _tune.PlacementGroupFactory([{"CPU": max(config.get("n_threads") or 1, config.get("n_workers") or 1)}])
 
 
 def _arguments(config: dict[str, Any]) -> dict[str, Any]:
     """Those of `ARS` among the parameters of a trial."""
-    arguments = {"policy": "LinearPolicy", "n_threads": 1, **config}
+    arguments = {"policy": "LinearPolicy", **config, "n_threads": config.get("n_threads") or 1}
     arguments.pop("steps_per_result", None)
     return arguments
+
+
+def _changeable(arguments: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """What a trial changes of a run: its arguments, and what follows from them, such as `n_top` from `n_delta`."""
+    given = {name: value for name, value in arguments.items() if value is not None or name not in own}
+    of_run = {"seed", "weighting"} - given.keys()  # a seed that was drawn is that of the checkpoint
+    if isinstance(given.get("weighting"), str):
+        of_run.add("weighting")  # with its own settings, which a name alone would set back
+    return {name: value for name, value in {**own, **given}.items() if name in CHANGEABLE and name not in of_run}
+
+
+def _refuse_other_settings(stored: dict[str, Any], own: dict[str, Any]) -> None:
+    """Compares what the arguments came to, and not how they were given: as a list, by a preset, by a variant, or not at all."""
+    for name, value in own.items():
+        if (name not in CHANGEABLE or name == "weighting") and stored[name] != value:
+            raise ValueError(f"{name} can't change during a run: {stored[name]!r} in the checkpoint, {value!r} in the trial")

@@ -1,8 +1,10 @@
 """ARS as a Trainable of Ray Tune, and the examples that need Ray.
 
-Broken on purpose -> red: a checkpoint without the model's state (`goes_on`, `paused`); parameters of the trial not given on
-loading (`other_parameters`); a parameter that can't change passed over (`can_not_change`); a process that keeps its model
-(`another_trial`).
+Broken on purpose -> red: a checkpoint without the model's state (`goes_on_from`, `process_is_lost`, `pauses`); parameters of
+the trial not given on loading (`other_parameters`), or without what follows from them (`directions_that_are_more`); a parameter
+that can't change passed over (`can_not_change`); parameters compared as they were given, a drawn seed drawn again, a method
+given by its name alone (`however_its_parameters_are_given`); a process that keeps its model (`another_trial`); the model closed
+before the next one is there (`wrong_parameters`).
 """
 
 import os
@@ -35,7 +37,7 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def cluster():
-    ray.init(num_cpus=2, include_dashboard=False, configure_logging=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, configure_logging=False, log_to_driver=False)
     yield
     ray.shutdown()
 
@@ -45,6 +47,20 @@ def trained(iterations, **settings):
     for _ in range(iterations):
         model.learn(1, reset_num_timesteps=False)
     return model
+
+
+@pytest.fixture
+def trial():
+    """Makes trials, which end with the test."""
+    made = []
+
+    def make(**parameters):
+        made.append(Trainable({**SPACE, **parameters}))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
 
 
 def test_a_trial_goes_on_from_its_checkpoint(tmp_path):
@@ -83,16 +99,87 @@ def test_a_trial_goes_on_from_another_one_with_other_parameters(tmp_path):
         trial.stop()
 
 
-def test_what_can_not_change_is_named(tmp_path):
-    first, second = Trainable(dict(SPACE)), Trainable({**SPACE, "momentum": 0.5})
+def test_directions_that_are_more_are_all_used(trial, tmp_path):
+    first, second = trial(n_delta=4), trial(n_delta=8)
+    first.train()
+    first.save_checkpoint(str(tmp_path))
+    second.load_checkpoint(str(tmp_path))
+    assert (second.model.config.n_delta, second.model.config.n_top) == (8, 8)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"policy": "MlpPolicy", "policy_kwargs": {"net_arch": [8]}},
+        {"env": "mo-mountaincar-v0", "preference": [1.0, 2.0, 1.0]},
+        {"env": "mo-mountaincar-v0", "preference": np.array([1.0, 2.0, 1.0])},
+        {"env": "mo-mountaincar-v0", "weighting": "gradnorm", "weighting_kwargs": {"alpha": 0.7}},
+        {"seed": None, "momentum": None, "learning_rate": None, "n_top": None},
+        {"variant": "V2", "preset": "rllib"},
+    ],
+    ids=["network", "list", "array", "method", "none", "preset"],
+)
+def test_a_trial_goes_on_however_its_parameters_are_given(trial, tmp_path, parameters):
+    first, second = trial(**parameters), trial(**parameters)
+    first.train()
+    first.save_checkpoint(str(tmp_path))
+    second.load_checkpoint(str(tmp_path))
+    for one in (first, second):
+        one.train()
+    np.testing.assert_array_equal(first.model.theta, second.model.theta)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"momentum": 0.5}, r"momentum can't change during a run: 0\.0 in the checkpoint, 0\.5 in the trial"),
+        ({"variant": "V2"}, "normalize_observations can't change during a run: False in the checkpoint, True in the trial"),
+        ({"preset": "rllib"}, "can't change during a run"),
+        ({"policy_kwargs": {"with_bias": True}}, "policy_kwargs can't change during a run"),
+    ],
+    ids=["momentum", "variant", "preset", "policy"],
+)
+def test_what_can_not_change_is_named(trial, tmp_path, parameters, message):
+    first, second = trial(), trial(**parameters)
     first.train()
     first.save_checkpoint(str(tmp_path))
     before = second.model
-    with pytest.raises(ValueError, match=r"momentum can't change during a run: 0\.0 in the checkpoint, 0\.5 in the trial"):
+    with pytest.raises(ValueError, match=message):
         second.load_checkpoint(str(tmp_path))
     assert second.model is before
-    for trial in (first, second):
-        trial.stop()
+
+
+def test_a_method_of_weighting_can_not_change(trial, tmp_path):
+    first = trial(env="mo-mountaincar-v0", weighting="fixed")
+    second = trial(env="mo-mountaincar-v0", weighting="gradnorm")
+    first.train()
+    first.save_checkpoint(str(tmp_path))
+    with pytest.raises(ValueError, match="weighting can't change during a run: 'fixed' in the checkpoint, 'gradnorm' in the trial"):
+        second.load_checkpoint(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"steps_per_result": 0}, "steps_per_result must be an integer of at least 1, got 0"),
+        ({"delta_std": -1}, "delta_std must be .*, got -1"),
+    ],
+    ids=["steps", "noise"],
+)
+def test_wrong_parameters_leave_the_trial_before(trial, monkeypatch, wrong, message):
+    one = trial()
+    before = one.model
+    monkeypatch.setattr(before, "close", lambda: pytest.fail("the model was closed"))
+    with pytest.raises(ValueError, match=message):
+        one.reset_config({**SPACE, **wrong})
+    assert one.model is before
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("parameters", [{}, {"n_threads": None}, {"n_threads": 2}, {"n_workers": 3, "n_threads": 2}])
+def test_a_trial_asks_for_the_cpus_of_its_threads_or_processes(parameters):
+    expected = max((value for value in parameters.values() if value), default=1)
+    assert Trainable.default_resource_request({**SPACE, **parameters}).bundles == [{"CPU": expected}]
 
 
 def test_a_process_is_used_for_another_trial():

@@ -5,7 +5,7 @@ import ray
 
 from fastars import ARS
 
-ray.init(include_dashboard=False, logging_level="ERROR")  # ray.init("auto") on a node of a cluster
+ray.init("local", include_dashboard=False, logging_level="ERROR")  # ray.init("auto") on a node of a cluster
 
 
 @ray.remote(num_cpus=1)

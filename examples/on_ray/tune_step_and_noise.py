@@ -6,7 +6,7 @@ from ray.tune.schedulers import ASHAScheduler
 
 from fastars.tune import Trainable
 
-ray.init(include_dashboard=False, logging_level="ERROR")  # ray.init("auto") on a node of a cluster
+ray.init("local", include_dashboard=False, logging_level="ERROR")  # ray.init("auto") on a node of a cluster
 space = {
     "env": "CartPole-v1",
     "seed": 0,
