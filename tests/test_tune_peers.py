@@ -213,6 +213,36 @@ def test_a_population_is_trained(tmp_path):
 
 
 @pytest.mark.usefixtures("cluster")
+def test_a_trial_that_a_scheduler_pauses_goes_on_to_the_bits_of_one_never_stopped(tmp_path):
+    class Counted(Trainable):
+        def load_checkpoint(self, checkpoint):
+            super().load_checkpoint(checkpoint)
+            (tmp_path / f"{self.config['delta_std']} goes on from {self.model.iteration}").touch()
+
+    scheduler = PopulationBasedTraining(
+        time_attr="training_iteration",
+        perturbation_interval=2,
+        quantile_fraction=0.0,  # nobody takes over another one
+        hyperparam_mutations={"delta_std": [0.01, 0.1]},
+        synch=True,
+        log_config=False,
+    )
+    checkpoints = tune.CheckpointConfig(checkpoint_at_end=True)
+    stop = {"training_iteration": 5}
+    run = tune.RunConfig(storage_path=str(tmp_path), name="pauses", stop=stop, verbose=0, checkpoint_config=checkpoints)
+    search = tune.TuneConfig(metric="rollout/ep_rew_mean", mode="max", scheduler=scheduler, reuse_actors=True)
+    space = {**SPACE, "delta_std": tune.grid_search([0.01, 0.1]), "n_threads": 2}  # one at a time
+    results = tune.Tuner(Counted, param_space=space, tune_config=search, run_config=run).fit()
+    assert not results.errors
+    for result in results:
+        delta_std = result.config["delta_std"]
+        assert (tmp_path / f"{delta_std} goes on from 2").exists()
+        assert (tmp_path / f"{delta_std} goes on from 4").exists()
+        found = ARS.load(Path(result.checkpoint.path) / "model.zip")
+        np.testing.assert_array_equal(found.theta, trained(5, delta_std=delta_std).theta)
+
+
+@pytest.mark.usefixtures("cluster")
 def test_a_trial_whose_process_is_lost_goes_on_to_the_bits_of_one_never_stopped(tmp_path):
     class Dies(Trainable):
         def step(self):
