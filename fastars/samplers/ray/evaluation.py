@@ -13,7 +13,7 @@ from fastars.samplers.ray.actor import Part
 Span = tuple[int, int]  # first and last episode of a part, the last one excluded
 
 # Of a task, at most: what is lost with an actor. Two actors had 0.86 of the speed of two threads on HalfCheetah-v5 with 0.05 s, and
-# 0.95 with 1 s (bench/test_ray.py).
+# 0.95 with 1 s, in turn in one run.
 _TASK_SECONDS = 0.5
 _LEAST_SECONDS = 0.005  # of a task towards the end, when all actors should finish together
 # Of a task whose episodes share threads, episodes for each: those that are done wait for the longest. For 64 uneven episodes an
