@@ -256,7 +256,7 @@ def test_ctrl_c_does_not_wait_for_a_compilation(tmp_path, tally):
         if more:
             assert int(more[0]) >= 1
         else:
-            assert left - sent < 2.0
+            assert left - sent < (2.0 if tally.is_full else 10.0)  # the process, beside other tests
     assert slowest < 1.0
     tally("Ctrl-C during a compilation", n, of=n)
     tally("slowest KeyboardInterrupt of them", round(slowest, 3), unit="s")
