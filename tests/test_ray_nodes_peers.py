@@ -18,7 +18,9 @@ from ray_clusters import IGNORED, LOOPBACK, cluster, settings, state, trained  #
 pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings(*IGNORED)]
 
 
-def test_a_node_that_dies_and_one_that_comes_change_no_bit():
+@pytest.mark.promise(12)
+@pytest.mark.parametrize("is_asked", [False, True], ids=["killed", "asked to leave"])
+def test_a_node_that_dies_and_one_that_comes_change_no_bit(tally, is_asked):
     with cluster(1) as made:
         going = made.add_node(num_cpus=1, node_ip_address=LOOPBACK)
         with contextlib.closing(ARS(**settings("HalfCheetah-v5", sampler="ray"))) as model:
@@ -27,7 +29,7 @@ def test_a_node_that_dies_and_one_that_comes_change_no_bit():
                 model.learn(1, reset_num_timesteps=False)
                 n_actors.append(len(model.sampler._actors.ready))
                 if iteration == 8:
-                    made.remove_node(going, allow_graceful=False)
+                    made.remove_node(going, allow_graceful=is_asked)
                 if iteration == 14:
                     made.add_node(num_cpus=2, node_ip_address=LOOPBACK)
                 if n_actors[-1] == 3:
@@ -36,6 +38,7 @@ def test_a_node_that_dies_and_one_that_comes_change_no_bit():
             there = state(model)
         assert {1, 2, 3} <= set(n_actors), n_actors  # both were there, one was left, and two came
         assert there == trained("HalfCheetah-v5", iterations=len(n_actors))[0]
+        tally(f"nodes {'asked to leave' if is_asked else 'killed'}, another one added: the hash of a local run", 1, of=1)
 
 
 def test_a_cluster_without_cpus_is_said():

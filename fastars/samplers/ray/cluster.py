@@ -32,7 +32,8 @@ def connect(ray: Any, address: str | None = None) -> str:
         raise WorkerError(_NO_CLIENT)
     context = ray.get_runtime_context()
     host = context.gcs_address.rpartition(":")[0]
-    if host not in ("127.0.0.1", "localhost", "::1", ray.util.get_node_ip_address()) and not _asks_for_a_token():
+    is_loopback = host.startswith("127.") or host in ("localhost", "::1")
+    if not is_loopback and not _asks_for_a_token():
         warnings.warn(
             f"the Ray cluster at {host} runs code of whoever reaches it: let it ask for a token (RAY_AUTH_MODE=token, docs/ray.md)",
             stacklevel=3,
