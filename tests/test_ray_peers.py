@@ -17,6 +17,7 @@ import random
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -102,16 +103,21 @@ def test_nodes_hold_one_table_each_however_many_actors_read_it(two_nodes, monkey
 # --- What becomes of actors
 
 
-def kill_actors(n):
-    """Kill so many actors (-1: all) as soon as there are any; the moment of it."""
-    deadline = time.monotonic() + 30.0
-    while not (found := actors()):
+def until(condition):
+    deadline = time.monotonic() + 60.0
+    while not (answer := condition()):
         assert time.monotonic() < deadline
-        time.sleep(0.05)
-    for process in random.Random(0).sample(found, len(found) if n < 0 else n):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-    return time.monotonic()
+        time.sleep(0.01)
+    return answer
+
+
+def kill_actors(which, rng):
+    """Kill one actor, or all of them, as soon as there are any: how many that were."""
+    found = until(actors)
+    chosen = [rng.choice(found)] if which == "one actor" else found
+    for process in chosen:
+        os.kill(process, signal.SIGKILL)
+    return len(chosen)
 
 
 @pytest.mark.promise(12)
@@ -120,28 +126,27 @@ def kill_actors(n):
 )
 def test_actors_that_are_killed_change_no_bit(two_nodes, tally, monkeypatch, which, env):
     n_kills = tally.of(2, 30 if which == "one actor" else 6)  # every 2 s for a minute; where all go, they must first come back
-    results, recoveries, stop = [], [], threading.Event()
+    results, rng = [], random.Random(0)
     keep = RaySampler._keep
     monkeypatch.setattr(RaySampler, "_keep", lambda self, *args: (results.append(time.monotonic()), keep(self, *args)))
-    with contextlib.closing(ARS(**settings(env, sampler="ray", n_workers=3))) as model:
+    with contextlib.closing(ARS(**settings(env, sampler="ray", n_workers=3))) as model, ThreadPoolExecutor(1) as pool:
         model.learn(1)
 
-        def kill():
-            for _ in range(n_kills):
-                stop.wait(2.0)
-                n_before, at = len(results), kill_actors(1 if which == "one actor" else -1)
-                while len(results) < n_before + 2 or results[n_before + 1] < at:  # one may have been on its way
-                    time.sleep(0.01)
-                recoveries.append(results[n_before + 1] - at)
-            stop.set()
+        def recovery():
+            """Seconds from a kill to the first result after the model has heard of it."""
+            time.sleep(2.0)
+            n_lost, at = model.worker_restarts, time.monotonic()
+            n_lost += kill_actors(which, rng)
+            until(lambda: model.worker_restarts >= n_lost)
+            n_results = len(results)
+            until(lambda: len(results) > n_results)
+            return results[n_results] - at
 
-        killer = threading.Thread(target=kill, daemon=True)
-        killer.start()
-        while not stop.is_set():
+        killer = pool.submit(lambda: [recovery() for _ in range(n_kills)])
+        while not killer.done():
             model.learn(1, reset_num_timesteps=False)
-        killer.join()
-        n_iterations, there, n_restarts = model.iteration, state(model), model.worker_restarts
-    assert n_restarts >= n_kills
+        recoveries = killer.result()
+        n_iterations, there = model.iteration, state(model)
     assert there == trained(env, iterations=n_iterations)[0]
     name = "HalfCheetah-v5" if env == "HalfCheetah-v5" else "an environment in Python"
     tally(f"{name}: {which} killed, the hash that of a local run", n_kills, of=n_kills)
