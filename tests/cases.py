@@ -35,7 +35,6 @@ class Case:
     rtol: float = 0.0
     atol: float = 0.0
     reason: str = "the same operations in the same order"
-    n_written: int = 1  # of its last arguments, where it returns nothing
 
     @property
     def kernel(self) -> Callable[..., Any]:
@@ -45,14 +44,11 @@ class Case:
     def twin(self) -> Callable[..., Any]:
         return getattr(reference, self.name)
 
-    def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """What the function returns; for one that writes to its last arguments, these."""
-        return self.outcome(function(*args), args)
-
-    def outcome(self, result: Any, args: tuple[Any, ...]) -> Any:
-        if result is not None:
-            return result
-        return args[-1] if self.n_written == 1 else args[-self.n_written :]
+    @staticmethod
+    def call(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """What the function returns; for one that writes to its last argument, that argument."""
+        result = function(*args)
+        return args[-1] if result is None else result
 
 
 def _draw(size: str) -> np.random.Generator:
@@ -101,8 +97,14 @@ def _fill_noise(size: str) -> tuple[Any, ...]:
     return SEED, 3, np.empty(_noise_size(size), np.float32)
 
 
-def _extend_noise(size: str) -> tuple[Any, ...]:
-    return reference.noise_generator(SEED, 3), np.empty({"small": 100, "medium": 5_000, "large": 65_536}[size], np.float32)
+def _missing_blocks(size: str) -> tuple[Any, ...]:
+    is_filled = _draw(size).random(-(-_N_NOISE[size] // reference.NOISE_BLOCK)) < 0.5
+    return _directions(size, 10, _N_DELTA[size])[1], 10, is_filled
+
+
+def _fill_blocks(size: str) -> tuple[Any, ...]:
+    n_noise = _noise_size(size)
+    return SEED, np.arange(0, -(-n_noise // reference.NOISE_BLOCK), 2), np.zeros(n_noise, np.float32)
 
 
 def _perturb(size: str) -> tuple[Any, ...]:
@@ -302,10 +304,9 @@ BETA = "exp, log and lgamma of two C libraries"
 
 CASES = [
     Case("fill_noise", _fill_noise),
-    Case("noise_generator", lambda size: (SEED, SIZES.index(size))),
-    Case("extend_noise", _extend_noise, n_written=2),
+    Case("fill_blocks", _fill_blocks),
     Case("noise_table", lambda size: (SEED, _noise_size(size))),
-    Case("noise_reach", lambda size: (_directions(size, 10, _N_DELTA[size])[1], 10, _N_NOISE[size])),
+    Case("missing_blocks", _missing_blocks),
     Case("sample_indices", lambda size: (SEED, 12, _N_DELTA[size], _N_NOISE[size], 10)),
     Case("episode_seeds", lambda size: (SEED, 12, _N_DELTA[size], 3, size == "medium")),
     Case("noise_slices", _noise_slices),

@@ -8,19 +8,19 @@ from fastars import ARS, kernels, reference
 from fastars.kernels import NOISE_BLOCK
 from fastars.samplers.noise_table import NoiseTable
 
-SEED, SIZE = 42, 3 * NOISE_BLOCK + 1_000
+SEED, SIZE = 42, 4 * NOISE_BLOCK + 100
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
 
 
 @pytest.fixture(scope="module")
 def whole():
-    streams = (Generator(PCG64(SeedSequence(SEED, spawn_key=(0, block)))) for block in range(4))
+    streams = (Generator(PCG64(SeedSequence(SEED, spawn_key=(0, block)))) for block in range(5))
     return np.concatenate([stream.standard_normal(NOISE_BLOCK) for stream in streams])[:SIZE].astype(np.float32)
 
 
-def drawn(table):
-    """Numbers of each block that there are."""
-    return table._blocks[:, 4].tolist()
+def filled(table):
+    """The blocks that there are."""
+    return np.flatnonzero(table._is_filled).tolist()
 
 
 @BACKENDS
@@ -33,14 +33,14 @@ def test_directions_are_slices_of_the_whole_table(backend, whole):
 
 
 @BACKENDS
-def test_a_block_is_filled_up_to_the_last_number_that_a_direction_has_there(backend):
+def test_the_blocks_that_directions_reach_into_are_filled(backend):
     table = NoiseTable(backend, SEED, SIZE)
-    table.at(np.array([100, 30, 2 * NOISE_BLOCK - 4]), 10)
-    assert drawn(table) == [110, NOISE_BLOCK, 6, 0]
-    table.at(np.array([90]), 10)
-    assert drawn(table) == [110, NOISE_BLOCK, 6, 0]
+    table.at(np.array([NOISE_BLOCK, 2 * NOISE_BLOCK - 10]), 10)  # from its first number to its last
+    assert filled(table) == [1]
+    table.at(np.array([3 * NOISE_BLOCK - 9, 4 * NOISE_BLOCK + 90]), 10)
+    assert filled(table) == [1, 2, 3, 4]
     table.whole()
-    assert drawn(table) == [NOISE_BLOCK] * 3 + [1_000]
+    assert filled(table) == [0, 1, 2, 3, 4]
 
 
 @BACKENDS
@@ -49,32 +49,40 @@ def test_a_direction_may_have_several_blocks(backend, whole):
     n_weights = 2 * NOISE_BLOCK
     values = table.at(np.array([NOISE_BLOCK - 1]), n_weights)
     np.testing.assert_array_equal(values[NOISE_BLOCK - 1 :][:n_weights], whole[NOISE_BLOCK - 1 :][:n_weights])
-    assert drawn(table) == [NOISE_BLOCK, NOISE_BLOCK, NOISE_BLOCK - 1, 0]
-
-
-@pytest.mark.parametrize("n_threads", [1, 2, 5])
-def test_the_numbers_are_the_same_for_any_number_of_threads(n_threads, whole):
-    table = NoiseTable(kernels, SEED, SIZE, n_threads)
-    table.at(np.arange(0, SIZE - 9, 1_000), 9)
-    np.testing.assert_array_equal(table.whole(), whole)
+    assert filled(table) == [0, 1, 2]
 
 
 @BACKENDS
-def test_a_block_goes_on_where_numpys_generator_would(backend):
-    stream = PCG64(SeedSequence(SEED, spawn_key=(0, 0)))
-    generator = backend.noise_generator(np.uint64(SEED), 0)
-    for n in (1, 0, 899, NOISE_BLOCK - 900):
-        out = np.empty(n, np.float32)
-        backend.extend_noise(generator, out)
-        np.testing.assert_array_equal(out, Generator(stream).standard_normal(n).astype(np.float32))
-        state, increment = (int(high) << 64 | int(low) for high, low in generator.reshape(2, 2))
-        assert {"state": state, "inc": increment} == stream.state["state"]
+def test_missing_blocks_are_listed_once_in_the_order_of_the_directions(backend):
+    is_filled = np.array([False, True, False, False, False])
+    starts = np.array([3, 1, 3, 0, 1]) * NOISE_BLOCK
+    assert backend.missing_blocks(starts, NOISE_BLOCK + 1, is_filled).tolist() == [3, 4, 2, 0]
+    assert backend.missing_blocks(starts, NOISE_BLOCK, is_filled).tolist() == [3, 0]
+    assert is_filled.sum() == 1
+
+
+@BACKENDS
+def test_blocks_are_filled_where_they_belong(backend, whole):
+    table = np.zeros(SIZE, np.float32)
+    backend.fill_blocks(np.uint64(SEED), np.array([4, 1]), table)
+    for block in range(5):
+        place = slice(block * NOISE_BLOCK, (block + 1) * NOISE_BLOCK)
+        np.testing.assert_array_equal(table[place], whole[place] if block in (1, 4) else 0.0)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_the_numbers_are_the_same_for_any_number_of_threads(n_threads):
+    table = NoiseTable(kernels, SEED, 1_000 * NOISE_BLOCK, n_threads)  # eight pieces
+    some = np.arange(0, table.size - 9, 1_000)
+    whole = kernels.noise_table(np.uint64(SEED), table.size)
+    np.testing.assert_array_equal(table.at(some, 9)[some], whole[some])
+    np.testing.assert_array_equal(table.whole(), whole)
 
 
 def test_sums_of_squares_are_of_the_whole_table_where_directions_hold_blocks_of_them(whole):
     table = NoiseTable(kernels, SEED, SIZE)
     short = table.square_sums(511)
-    assert drawn(table) == [0, 0, 0, 0]
+    assert filled(table) == []
     sums, indices = table.square_sums(512), np.arange(0, SIZE - 511, 97)
     np.testing.assert_array_equal(sums, kernels.square_sums(whole))
     both = (kernels.direction_squares(whole, each, indices, 511) for each in (short, sums))
@@ -85,9 +93,8 @@ def test_a_short_run_fills_no_more_than_it_needs():
     model = ARS("LinearPolicy", "CartPole-v1", n_delta=4, seed=0)
     model.learn(1)
     indices = kernels.sample_indices(np.uint64(0), 0, 4, model._noise_size, model.n_weights)
-    assert (
-        sum(drawn(model._noise_table)) == kernels.noise_reach(indices, model.n_weights, model._noise_size).sum() < 4 * NOISE_BLOCK
-    )
+    blocks = {int(place) // NOISE_BLOCK for index in indices for place in (index, index + model.n_weights - 1)}
+    assert filled(model._noise_table) == sorted(blocks)
 
 
 def test_ask_and_tell_may_have_another_seed_between_them():

@@ -43,10 +43,10 @@ def test_kernel_equals_twin(case: Case, size):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_arguments_are_left_as_they_were(case: Case):
-    """All but the arrays that a kernel is there to write to."""
+    """All but the array that a kernel is there to write to."""
     args, untouched = case.make("small"), case.make("small")
     writes = case.kernel(*args) is None
-    for argument, before in list(zip(args, untouched, strict=True))[: -case.n_written if writes else None]:
+    for argument, before in list(zip(args, untouched, strict=True))[: -1 if writes else None]:
         if isinstance(argument, np.ndarray):
             np.testing.assert_array_equal(argument, before)
 
@@ -101,7 +101,7 @@ def test_kernel_is_callable_from_the_users_own_njit(case: Case):
 
     args = case.make("small")
     result = users(args)
-    assert_agree(case.outcome(result, args), case.call(case.twin, case.make("small")), case)
+    assert_agree(args[-1] if result is None else result, case.call(case.twin, case.make("small")), case)
 
 
 @compiled

@@ -5,9 +5,11 @@ weights.
 All that is random is a pure function of its key: `PCG64(SeedSequence(seed, spawn_key=(stream, index)))`.
 """
 
+import itertools
+
 import numpy as np
 
-NOISE_BLOCK = 65536
+NOISE_BLOCK = 512
 STREAM_NOISE, STREAM_INDICES, STREAM_EPISODES = 0, 1, 2
 
 
@@ -30,31 +32,16 @@ def noise_table(seed, size):
     return table
 
 
-def noise_reach(indices, n_weights, n_noise):
-    """How many numbers of each block of the table it takes to hold the directions: (n_blocks,) uint64."""
-    reach = np.zeros(-(-n_noise // NOISE_BLOCK), np.uint64)
-    for begin in indices.tolist():
-        for block in range(begin // NOISE_BLOCK, (begin + n_weights - 1) // NOISE_BLOCK + 1):
-            reach[block] = max(reach[block], min(begin + n_weights - block * NOISE_BLOCK, NOISE_BLOCK))
-    return reach
+def missing_blocks(indices, n_weights, is_filled):
+    """Blocks that the directions reach into and that are not filled, each once, in the order of the directions: (n,) int64."""
+    reached = (range(i // NOISE_BLOCK, (i + n_weights - 1) // NOISE_BLOCK + 1) for i in indices.tolist())
+    return np.array([block for block in dict.fromkeys(itertools.chain(*reached)) if not is_filled[block]], np.int64)
 
 
-def noise_generator(seed, block):
-    """A block's PCG64 before its first number: the halves of its state and of its increment, (4,) uint64."""
-    return _words(_bits(seed, STREAM_NOISE, block))
-
-
-def extend_noise(generator, out):
-    """Fill `out` with the next numbers of the block whose `generator` (4,) it is, which goes on."""
-    bits, words = np.random.PCG64(), [int(word) for word in generator]
-    bits.state = bits.state | {"state": {"state": words[0] << 64 | words[1], "inc": words[2] << 64 | words[3]}}
-    out[:] = np.random.Generator(bits).standard_normal(len(out)).astype(np.float32)
-    generator[:] = _words(bits)
-
-
-def _words(bits):
-    state = bits.state["state"]
-    return np.array([state[name] >> shift & (1 << 64) - 1 for name in ("state", "inc") for shift in (64, 0)], np.uint64)
+def fill_blocks(seed, blocks, table):
+    """Some blocks, by their numbers (n,), written to their places in `table`."""
+    for block in blocks.tolist():
+        fill_noise(seed, block, table[block * NOISE_BLOCK : (block + 1) * NOISE_BLOCK])
 
 
 def sample_indices(seed, iteration, n_delta, n_noise, n_weights):

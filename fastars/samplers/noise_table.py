@@ -13,7 +13,7 @@ from fastars.kernels import NOISE_BLOCK
 from fastars.kernels.directions import BLOCK
 from fastars.samplers.compiled import for_blocks
 
-_PARALLEL = 1 << 16  # numbers (200 us) from which a second thread pays
+_PIECE = 128  # blocks (200 us) that a thread fills at a time
 
 
 def _made(is_compiled: bool, *args: Any) -> NoiseTable:
@@ -25,8 +25,7 @@ def _made(is_compiled: bool, *args: Any) -> NoiseTable:
 class NoiseTable:
     """Numbers from N(0, 1) that depend on seed and place alone, made when they are needed.
 
-    A block is drawn in order by a generator of its own, so it is filled from its beginning to the last number needed so far. What
-    was never needed takes no memory.
+    It is filled block by block, each from a generator of its own. What was never needed takes no memory.
 
     Parameters
     ----------
@@ -44,7 +43,7 @@ class NoiseTable:
         self.seed, self.size = seed, size
         self._ops, self._n_threads = ops, n_threads
         self._values = np.empty(size, np.float32)
-        self._blocks = np.zeros((-(-size // NOISE_BLOCK), 5), np.uint64)  # of each its generator, and how many numbers it has drawn
+        self._is_filled = np.zeros(-(-size // NOISE_BLOCK), np.bool_)  # of each block
         self._square_sums: FloatArray | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -52,13 +51,12 @@ class NoiseTable:
 
     def at(self, indices: IntArray, n_weights: int) -> NoiseArray:
         """The table, shape (size,), filled where directions of `n_weights` that start at `indices` are."""
-        self._fill(self._ops.noise_reach(indices, n_weights, self.size))
+        self._fill(self._ops.missing_blocks(indices, n_weights, self._is_filled))
         return self._values
 
     def whole(self) -> NoiseArray:
         """The table, shape (size,), all of it."""
-        starts = NOISE_BLOCK * np.arange(len(self._blocks))
-        self._fill(np.minimum(self.size - starts, NOISE_BLOCK).astype(np.uint64))
+        self._fill(np.flatnonzero(~self._is_filled))
         return self._values
 
     def square_sums(self, n_weights: int) -> FloatArray:
@@ -70,20 +68,10 @@ class NoiseTable:
             self._square_sums = apart(lambda: self._ops.square_sums(values))
         return self._square_sums
 
-    def _fill(self, reach: np.ndarray) -> None:
-        """Let every block have at least so many numbers."""
-        drawn = self._blocks[:, 4]
-        blocks = np.flatnonzero(reach > drawn)
-        if len(blocks) == 0:
-            return
+    def _fill(self, blocks: IntArray) -> None:
+        def fill(piece: int) -> None:
+            some = blocks[piece * _PIECE : (piece + 1) * _PIECE]
+            self._ops.fill_blocks(np.uint64(self.seed), some, self._values)
+            self._is_filled[some] = True  # only now: the handler of a signal may raise before
 
-        def fill(place: int) -> None:
-            block = int(blocks[place])
-            *state, n_drawn = self._blocks[block].tolist()
-            generator = np.array(state, np.uint64) if n_drawn else self._ops.noise_generator(np.uint64(self.seed), block)
-            start = block * NOISE_BLOCK
-            self._ops.extend_noise(generator, self._values[start + n_drawn : start + int(reach[block])])
-            self._blocks[block] = np.append(generator, reach[block])  # at once: a handler of a signal may raise before it or after
-
-        n_numbers = int((reach - drawn)[blocks].sum())
-        for_blocks(fill, len(blocks), self._n_threads if n_numbers >= _PARALLEL else 1)
+        for_blocks(fill, -(-len(blocks) // _PIECE), self._n_threads)
