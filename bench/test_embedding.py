@@ -36,7 +36,7 @@ def test_call(name, race, record):
 
 def test_threads(race, record, quick):
     """The halves of a noise table: numbers to compute, and hardly any memory to wait for."""
-    n_blocks = 2 if quick else 16
+    n_blocks = 2 if quick else 2_048
     halves = np.empty((THREADS, n_blocks * kernels.NOISE_BLOCK), np.float32)
 
     @numba.njit

@@ -5,8 +5,11 @@ to Ray (`stopped_by_a_signal`); an address left to Ray, which tries for minutes 
 """
 
 import os
+import secrets
 import signal
+import socket
 import subprocess
+import sys
 import time
 
 import pytest
@@ -16,7 +19,7 @@ from test_kills import content, n_rows, rows_of, wait_for
 from fastars import ARS
 
 ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "fastars[ray]"')
-from ray_clusters import IGNORED, actors, cluster  # noqa: E402
+from ray_clusters import IGNORED, LOOPBACK, actors, cluster  # noqa: E402
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings(*IGNORED)]
 RUN = (
@@ -144,3 +147,31 @@ def test_a_wrong_address_is_wrong_use_and_said_soon(tmp_path, address, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert not os.listdir(tmp_path)
+
+
+@pytest.fixture
+def guarded():
+    """The address of a cluster that asks for a token, and what a process that has it must have in its environment."""
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    with socket.create_server((LOOPBACK, 0)) as server:
+        port = server.getsockname()[1]
+    start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=1", "--include-dashboard=false"]
+    process = subprocess.Popen(
+        [*start, f"--node-ip-address={LOOPBACK}", f"--port={port}"], env={**ENVIRONMENT, **token}, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert any("Ray runtime started" in line for line in process.stdout)
+        yield f"{LOOPBACK}:{port}", token
+    finally:
+        process.terminate()  # it ends the processes that it started
+        process.communicate()
+
+
+@pytest.mark.slow  # Ray tries for 20 s before it says no
+def test_a_cluster_that_asks_for_a_token_takes_those_that_have_it(guarded, tmp_path):
+    address, token = guarded
+    command = [*COMMAND, "train", "CartPole-v1", "--no-progress", "--iterations", "1", "--ray", address]
+    for shown, code in [(token, 0), (token | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}, 2), ({"HOME": str(tmp_path)}, 2)]:
+        done = subprocess.run(command, cwd=tmp_path, env={**ENVIRONMENT, **shown}, capture_output=True, text=True, timeout=200)
+        assert done.returncode == code, done.stderr
+        assert ("one that asks for a token takes no other" in done.stderr) == (code == 2)

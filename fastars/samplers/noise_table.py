@@ -1,4 +1,4 @@
-"""The noise table of a run, filled as far as its directions reach: a short run would spend most of its time on the whole of it."""
+"""The noise table of a run, filled where its directions are: a short run would spend most of its time on the whole of it."""
 
 from __future__ import annotations
 

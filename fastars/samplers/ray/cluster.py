@@ -49,7 +49,8 @@ def _begin(ray: Any, address: str | None) -> None:
     try:
         ray.init(address=address, logging_level="ERROR", **own)
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        raise WorkerError(f"no Ray cluster could be reached at {named or 'this machine'}: {error}") from error
+        hint = "; one that asks for a token takes no other (RAY_AUTH_MODE=token, docs/ray.md)" if named else ""
+        raise WorkerError(f"no Ray cluster could be reached at {named or 'this machine'}: {error}{hint}") from error
 
 
 def _must_answer(address: str) -> None:
