@@ -84,7 +84,7 @@ def log_of(folder):
 
 
 def train(folder, n_iter, *args):
-    return main([*THEIRS, "--dir_path", str(folder), "--n_iter", n_iter, "--seed", "1", "-nd", "4", "-s", "0.001", *args])
+    return main([*THEIRS, "--dir_path", str(folder), "--n_iter", n_iter, "--seed", "1", "-nd", "4", "-s", "0.0003", *args])
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_params_are_said_by_the_originals_names(trained):
         "n_iter": 35,
         "n_directions": 4,
         "deltas_used": 4,
-        "step_size": 0.001,
+        "step_size": 0.0003,
         "delta_std": 0.03,
         "n_workers": 1,
         "rollout_length": 500,

@@ -115,7 +115,7 @@ def test_instability_is_a_status_and_counted(wild_pendulum, capfd, tmp_path, mon
     assert np.isnan(rollouts.returns).all()
     assert (rollouts.lengths >= 1).all()
 
-    model = ARS("LinearPolicy", wild_pendulum, n_delta=3, zero_policy=False, seed=0)
+    model = ARS("LinearPolicy", wild_pendulum, n_delta=3, delta_std=1.0, zero_policy=False, seed=0)
     model.learn(1)
     assert model.record["health/unstable_episodes"] == 6
     assert model.dropped_pairs == 3
