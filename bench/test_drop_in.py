@@ -2,7 +2,7 @@
 
 Theirs runs as it runs fastest: every way that it has is tried with one iteration, the fastest is timed against fastars in turn. The
 time is that of `learn`, with kernels compiled before, and workers that are ready, as both packages start them before it; how long
-that takes is kept beside it. The first iteration is timed apart, in which fastars fills its noise table.
+that takes is kept beside it. The first iteration is timed apart, too.
 """
 
 import multiprocessing
