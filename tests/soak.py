@@ -71,6 +71,15 @@ def shared_memory():
     return {path.name for path in _SHM.iterdir() if str(path) not in mapped} if _SHM.exists() else set()
 
 
+def left_of(before):
+    """Names that have come since then and stay: those of other processes go, and may be seen before they are mapped."""
+    left, deadline = shared_memory() - before, time.monotonic() + 20.0
+    while left and time.monotonic() < deadline:
+        time.sleep(0.1)
+        left &= shared_memory()
+    return left
+
+
 def _maps(process):
     try:
         return (process / "maps").read_text()
@@ -150,7 +159,7 @@ def soak(minutes, leak, say):
         {
             "killed": n_killed,
             "worker restarts": restarts,
-            "shared memory": sorted(shared_memory() - before),
+            "shared memory": sorted(left_of(before)),
             "left": os.listdir(tempfile.gettempdir()),
         }
     )
