@@ -1,5 +1,6 @@
 """Set-up of the tests, and the counts of those that break things on purpose."""
 
+import gc
 import json
 import signal
 from pathlib import Path
@@ -39,6 +40,15 @@ class Tally:
         """Keep a count: `tally("kills survived", 50, of=50)`, `tally("slowest recovery", 0.8, unit="s")`."""
         count = {"row": self._row, "what": what, "count": count, "of": of, "unit": unit, "test": self._request.node.originalname}
         self._request.node.user_properties.append(("tally", count))
+
+
+@pytest.fixture
+def no_gc_callbacks():
+    """Hypothesis leaves one, and Python drops what is raised in it, a KeyboardInterrupt too."""
+    callbacks = gc.callbacks[:]
+    gc.callbacks.clear()
+    yield
+    gc.callbacks.extend(callbacks)
 
 
 @pytest.fixture

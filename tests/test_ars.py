@@ -729,7 +729,7 @@ def test_step_that_is_not_finite_raises_and_changes_nothing():
 # --- Borders
 
 
-def test_ctrl_c_raises_keyboard_interrupt_and_leaves_a_whole_model():
+def test_ctrl_c_raises_keyboard_interrupt_and_leaves_a_whole_model(no_gc_callbacks):
     """Signals at random moments of an iteration; a kernel that returned while one was raised used to kill the process."""
     model = small(learning_rate=1e-6)
     model.learn(5000)

@@ -439,7 +439,7 @@ def test_what_cannot_travel_is_refused_at_once(sampler_of):
 # --- Nothing is left behind
 
 
-def test_an_interrupt_leaves_nothing_stale(sampler_of):
+def test_an_interrupt_leaves_nothing_stale(sampler_of, no_gc_callbacks):
     sampler = sampler_of(faulty_envs.Slow, 2)
     evaluate(sampler)
     for delay in (0.005, 0.02):

@@ -121,7 +121,7 @@ def digest(model):
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # Python opened it when the handler raised, and closes it
 @pytest.mark.promise(13)
 @pytest.mark.parametrize("kind", KINDS)
-def test_signals_at_random_moments_lose_nothing(kind, tmp_path, tally):
+def test_signals_at_random_moments_lose_nothing(kind, tmp_path, tally, no_gc_callbacks):
     n, draw, stages, slowest = tally.of(fast=2 if kind == "in workers" else 6, full=30), random.Random(7), Counter(), 0.0
     path = tmp_path / "model.zip"
     model = made(kind)
