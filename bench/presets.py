@@ -59,7 +59,7 @@ def measured(env_id):
     """The runs of one environment."""
     import gymnasium
 
-    from fastars import presets
+    from fastars.training import presets
 
     total = presets.timesteps(env_id)
     runs = [train(env_id, total, seed) for seed in SEEDS]
@@ -96,8 +96,8 @@ def train(env_id, total, seed):
 
 def write_results(rows):
     """Write the table that the package reads."""
-    from fastars import presets
     from fastars.cli.toml import toml
+    from fastars.training import presets
 
     summary = {row["env"]: summarised(row) for row in rows}
     path = Path(presets.__file__).parent / "results.toml"

@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 
 from fastars import ARS, kernels
-from fastars._structs import empty_rollouts
+from fastars._compiled.structs import empty_rollouts
 
 ROOT = Path(__file__).parent.parent
 LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for the address of the machine's network

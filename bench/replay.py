@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit, types
 
 import fastars.envs.mujoco.capi  # noqa: F401 - makes MuJoCo's functions known by name
-from fastars.samplers.compiled import for_blocks
+from fastars._runtime.threads import for_blocks
 
 _signature = types.void(types.intp, types.intp)  # (mjModel*, mjData*)
 _reset = types.ExternalFunction("mj_resetData", _signature)

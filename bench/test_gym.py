@@ -10,7 +10,7 @@ import pytest
 from bench.machine import THREADS
 from bench.peers import optional
 from fastars import ARS
-from fastars._structs import LinearPolicy, identity_filter
+from fastars._compiled.structs import LinearPolicy, identity_filter
 from fastars.envs import environment, make
 from fastars.samplers.gym import GymSampler
 
@@ -69,7 +69,7 @@ def test_bare_loop(env_id, race, record, quick):
     if env_id == "HalfCheetah-v5":
         weights, seeds = weights[:8], seeds[:8]
     made, filter = make(env_id), identity_filter(env.n_obs)
-    here, there = (GymSampler(env, env.task(LinearPolicy()), n) for n in (1, THREADS))
+    here, there = (GymSampler(env, env.rollout_spec(LinearPolicy()), n) for n in (1, THREADS))
     returns, lengths = bare_loop(made, weights, seeds)
     for sampler in (here, there):
         rollouts = sampler.evaluate(weights, filter, seeds, True)
@@ -96,7 +96,7 @@ def test_two_workers(microseconds, race, record, quick):
     env = environment(functools.partial(Busy, microseconds), max_episode_steps=100)
     weights, seeds = candidates("CartPole-v1", env, 4 if quick else 32)
     filter = identity_filter(env.n_obs)
-    one, two = (GymSampler(env, env.task(LinearPolicy()), n) for n in (1, THREADS))
+    one, two = (GymSampler(env, env.rollout_spec(LinearPolicy()), n) for n in (1, THREADS))
     rollouts = one.evaluate(weights, filter, seeds, False)
     np.testing.assert_array_equal(two.evaluate(weights, filter, seeds, False).returns, rollouts.returns)
     seconds = race(

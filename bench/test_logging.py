@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastars.logger import configure
-from fastars.monitor import EpisodeWriter
+from fastars.logger.monitor import EpisodeWriter
 
 FILES = ("csv",), ("json",), ("tensorboard",), ("csv", "json", "tensorboard")
 N_KEYS = 35

@@ -8,7 +8,7 @@ import pytest
 from bench import lanes
 from bench.machine import THREADS
 from fastars import reference
-from fastars._structs import MlpPolicy, Relu, Tanh, identity_filter
+from fastars._compiled.structs import MlpPolicy, Relu, Tanh, identity_filter
 from fastars.envs import compiled_env
 from fastars.kernels.policy import layer_sizes, n_weights
 from fastars.samplers.compiled import CompiledSampler
@@ -46,7 +46,7 @@ def flops(policy):
 def test_networks_on_cartpole(net_arch, activation, race, record, quick):
     policy, unfiltered = MlpPolicy(net_arch, activation), identity_filter(ENV.n_obs)
     weights, seeds = networks(policy, 64 if quick else N_CANDIDATES)
-    task, few = ENV.task(policy), slice(N_PLAIN)
+    task, few = ENV.rollout_spec(policy), slice(N_PLAIN)
     samplers = {n: CompiledSampler(task, n) for n in (1, THREADS)}
     full = samplers[1].evaluate(weights, unfiltered, seeds, False)
     plain = reference.rollouts(task, unfiltered, weights[few], seeds[few], False)

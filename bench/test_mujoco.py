@@ -13,7 +13,7 @@ import pytest
 from bench.machine import THREADS
 from bench.peers import linear_policy, optional
 from fastars import ARS, compiled_env_ids, evaluate_candidates
-from fastars._structs import LinearPolicy
+from fastars._compiled.structs import LinearPolicy
 from fastars.envs import compiled_env, make
 
 replay = pytest.importorskip("bench.replay", reason="the mujoco package is not installed", exc_type=ImportError)
@@ -129,7 +129,7 @@ class Vectorised:
 
         with collected_warnings():
             self.envs = gymnasium.make_vec(env_id, num_envs=THREADS, vectorization_mode=mode, max_episode_steps=limit(env_id))
-        self.act = linear_policy(compiled_env(env_id).task(LinearPolicy(False)), weights[:THREADS])
+        self.act = linear_policy(compiled_env(env_id).rollout_spec(LinearPolicy(False)), weights[:THREADS])
         self.observations, _ = self.envs.reset(seed=0)
         self.n_steps, self.taken, self.calls = n_steps, 0, 0
 
@@ -188,7 +188,7 @@ class Pool:
     def __init__(self, envpool, env_id, weights, n_envs, n_waited, n_steps):
         kwargs = {"num_envs": n_envs, "batch_size": n_waited, "num_threads": THREADS, "seed": 0}
         self.envs = envpool.make_gymnasium(env_id, max_episode_steps=limit(env_id), **kwargs)
-        self.task, self.weights = compiled_env(env_id).task(LinearPolicy(False)), weights[:n_envs]
+        self.task, self.weights = compiled_env(env_id).rollout_spec(LinearPolicy(False)), weights[:n_envs]
         self.act = linear_policy(self.task, self.weights)
         self.n_calls, self.taken, self.calls = -(-n_steps // n_waited), 0, 0
         self.is_whole = n_waited == n_envs

@@ -7,10 +7,11 @@ import pytest
 from bench import lanes, peers
 from bench.machine import THREADS
 from fastars import compiled_env_ids, evaluate_candidates, reference
-from fastars._structs import LinearPolicy, identity_filter
-from fastars._tuples import LANES
+from fastars._compiled.structs import LinearPolicy, identity_filter
+from fastars._compiled.tuples import LANES
+from fastars._runtime.threads import for_blocks
 from fastars.envs import compiled_env
-from fastars.samplers.compiled import for_blocks, padded
+from fastars.samplers.compiled import padded
 
 ENVS = [env_id for env_id in compiled_env_ids("classic") if env_id != "CartPole-v0"]  # which is CartPole-v1 with a shorter limit
 N_CANDIDATES = 20_480
@@ -51,7 +52,7 @@ def gymnasium_loop(env_id, weights, seeds):
 def bare_loop(env_id, weights, seeds, n_steps, n_threads):
     """A function that steps every lane n_steps times, and the number of env steps it takes."""
     env = compiled_env(env_id)
-    task, n_blocks = env.task(LinearPolicy(True)), len(weights) // LANES
+    task, n_blocks = env.rollout_spec(LinearPolicy(True)), len(weights) // LANES
     policies = padded(weights, LinearPolicy(), env.n_act).reshape(n_blocks, LANES, -1)
     rows = seeds.reshape(n_blocks, LANES)
 
@@ -67,7 +68,7 @@ def test_rollouts(env_id, race, record, quick):
     weights, seeds = candidates(env_id, n)
     few, few_seeds = weights[:N_PLAIN], seeds[:N_PLAIN]
     env = compiled_env(env_id)
-    task, unfiltered = env.task(LinearPolicy(True)), identity_filter(env.n_obs)
+    task, unfiltered = env.rollout_spec(LinearPolicy(True)), identity_filter(env.n_obs)
     policies = padded(few, LinearPolicy(), env.n_act)
 
     full = evaluate_candidates(env_id, weights, seeds, n_threads=THREADS)
@@ -108,7 +109,7 @@ PEERS = {
 def test_prior_art(env_id, peer, race, record, quick):
     weights, seeds = candidates(env_id, 2048 if quick else N_CANDIDATES)
     n_steps = 20 if quick else 200
-    run = PEERS[peer](env_id, compiled_env(env_id).task(LinearPolicy(True)), weights, n_steps)
+    run = PEERS[peer](env_id, compiled_env(env_id).rollout_spec(LinearPolicy(True)), weights, n_steps)
     ours = int(evaluate_candidates(env_id, weights, seeds, n_threads=THREADS).lengths.sum())
     seconds = race({KERNEL: lambda: evaluate_candidates(env_id, weights, seeds, n_threads=THREADS), peer: run}, budget=2.0)
     rates = {KERNEL: ours / seconds[KERNEL], peer: peers.BATCH * n_steps / seconds[peer]}

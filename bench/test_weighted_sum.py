@@ -7,8 +7,8 @@ from numba import njit
 
 from bench.machine import THREADS
 from fastars import kernels, reference
-from fastars.samplers.compiled import for_blocks
-from fastars.update import SUM_COLUMNS
+from fastars._runtime.threads import for_blocks
+from fastars.training.update import SUM_COLUMNS
 
 N_NOISE = 25_000_000
 SEED = np.uint64(1)

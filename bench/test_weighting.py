@@ -14,8 +14,8 @@ from bench.conftest import RESULTS
 from bench.machine import THREADS
 from bench.test_embedding import N_CALLS, in_compiled_code
 from fastars import ARS, kernels
-from fastars.diagnostics import Diagnosis, estimate_gradients
-from fastars.objectives import Evidence, Objectives
+from fastars.training.diagnostics import Diagnosis, estimate_gradients
+from fastars.training.objectives import Evidence, Objectives
 from fastars.weighting import GradNorm
 
 SHAPES = [(2, 1_000), (4, 10_000), (4, 1_000_000), (16, 1_000_000)]

@@ -8,7 +8,7 @@ from fastars.envs import compiled_env
 
 N_DELTA, SIGMA, LEARNING_RATE, WEIGHT_DECAY = 32, 0.1, 0.05, 0.005
 
-task = compiled_env("CartPole-v1").task(kernels.LinearPolicy(with_bias=True))
+task = compiled_env("CartPole-v1").rollout_spec(kernels.LinearPolicy(with_bias=True))
 filter = kernels.identity_filter(4)  # observations as they are
 noise = kernels.noise_table(0, 1_000_000)
 

@@ -17,28 +17,27 @@ Names are imported when they are used: `import fastars` does not import Numba.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fastars._on_import import when_imported
-
-__version__ = "0.1.0"
+from fastars._imports import when_imported
+from fastars._version import __version__
 
 _HOME = {
     "ARS": "fastars.ars",
-    "AsyncEval": "fastars.vec_env",
+    "AsyncEval": "fastars.sb3.vec_env",
     "NonFiniteReturnsError": "fastars.ars",
-    "CheckpointError": "fastars.checkpoint",
-    "latest_checkpoint": "fastars.checkpoint_folder",
+    "CheckpointError": "fastars.files.checkpoint",
+    "latest_checkpoint": "fastars.files.folder",
     "MujocoTask": "fastars.envs.mujoco.task",
     "RewardTerms": "fastars.envs.terms",
-    "Rollouts": "fastars._structs",
+    "Rollouts": "fastars._compiled.structs",
     "SimulationError": "fastars.envs",
     "UnsupportedEnvError": "fastars.envs",
     "WorkerError": "fastars.envs",
-    "EnvMismatchError": "fastars.check",
-    "check_env": "fastars.check",
+    "EnvMismatchError": "fastars.envs.check",
+    "check_env": "fastars.envs.check",
     "compiled_env_ids": "fastars.envs",
     "evaluate_candidates": "fastars.evaluation",
     "evaluate_policy": "fastars.evaluation",
-    "register_env": "fastars.envs.own",
+    "register_env": "fastars.envs.user_env",
     "callbacks": None,
     "exchange": None,
     "envs": None,
@@ -55,17 +54,17 @@ __all__ = sorted([*_HOME, "__version__"])
 
 if TYPE_CHECKING:  # for editors and type checkers
     from fastars import callbacks, envs, exchange, kernels, logger, plot, reference, rllib, scalar, weighting
-    from fastars._structs import Rollouts
+    from fastars._compiled.structs import Rollouts
     from fastars.ars import ARS, NonFiniteReturnsError
-    from fastars.check import EnvMismatchError, check_env
-    from fastars.checkpoint import CheckpointError
-    from fastars.checkpoint_folder import latest_checkpoint
     from fastars.envs import SimulationError, UnsupportedEnvError, WorkerError, compiled_env_ids
+    from fastars.envs.check import EnvMismatchError, check_env
     from fastars.envs.mujoco.task import MujocoTask
-    from fastars.envs.own import register_env
     from fastars.envs.terms import RewardTerms
+    from fastars.envs.user_env import register_env
     from fastars.evaluation import evaluate_candidates, evaluate_policy
-    from fastars.vec_env import AsyncEval
+    from fastars.files.checkpoint import CheckpointError
+    from fastars.files.folder import latest_checkpoint
+    from fastars.sb3.vec_env import AsyncEval
 
 
 def __getattr__(name: str) -> Any:

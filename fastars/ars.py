@@ -19,29 +19,30 @@ from typing import Any
 
 import numpy as np
 
-import fastars
-from fastars import exchange, kernels, model_file, reference
-from fastars._floats import IeeeFloats
-from fastars._rng import STREAM_EVALUATION, STREAM_WEIGHTS
-from fastars._signals import HeldSignals, apart
-from fastars._structs import FAILED, UNSTABLE, FloatArray, NoiseArray, Rollouts, empty_rollouts
+from fastars import exchange, kernels, reference
+from fastars._compiled.rng import STREAM_EVALUATION, STREAM_WEIGHTS
+from fastars._compiled.structs import FAILED, UNSTABLE, FloatArray, NoiseArray, Rollouts, empty_rollouts
+from fastars._runtime.cpus import available_cpus
+from fastars._runtime.floats import IeeeFloats
+from fastars._runtime.signals import HeldSignals, run_in_thread
+from fastars._validate import positive_int, positive_seconds, seed_array
+from fastars._version import __version__
 from fastars.callbacks import close, make_callback, step
-from fastars.config import Config, Schedule, make_config
-from fastars.diagnostics import Diagnosis, estimate_gradients
 from fastars.envs import CompiledEnv, UnsupportedEnvError, environment
-from fastars.failures import FailureLog
 from fastars.logger import Logger
-from fastars.monitor import EpisodeWriter
-from fastars.objectives import Evidence, make_objectives, weighting_settings
-from fastars.policy import Policy, policy_settings, random_weights
+from fastars.logger.monitor import EpisodeWriter
 from fastars.samplers import make_sampler
-from fastars.samplers.compiled import at_least_one, seconds, seed_array
-from fastars.samplers.cpus import available_cpus
 from fastars.samplers.noise_table import NoiseTable
 from fastars.samplers.reference import ReferenceSampler
-from fastars.surface import Surface
-from fastars.update import estimate_step, filter_of, optimizer_step
-from fastars.vec_env import EpisodeInfos, Given, taken
+from fastars.sb3.model import SB3Model
+from fastars.sb3.vec_env import EnvInput, EpisodeInfos, unwrap_env
+from fastars.training import model_file
+from fastars.training.config import Config, Schedule, make_config
+from fastars.training.diagnostics import Diagnosis, estimate_gradients
+from fastars.training.failures import FailureLog
+from fastars.training.objectives import Evidence, make_objectives, weighting_settings
+from fastars.training.policy import Policy, policy_settings, random_weights
+from fastars.training.update import estimate_step, filter_of, optimizer_step
 
 _BACKENDS = ("numba", "numpy")
 _SAMPLERS = ("local", "ray")
@@ -60,7 +61,7 @@ class NonFiniteReturnsError(RuntimeError, ValueError):
     """
 
 
-class ARS(Surface):
+class ARS(SB3Model):
     """Augmented Random Search (Mania, Guy & Recht 2018, arXiv 1803.07055), with rollouts in compiled kernels.
 
     Names and defaults are those of stable-baselines3-contrib's ARS. All that is random is a pure function of `seed` and the
@@ -102,8 +103,8 @@ class ARS(Surface):
     device, _init_setup_model
         Accepted for scripts written for stable-baselines3-contrib, without effect: the kernels run on the CPU.
     preset : {"fastars", "tuned", "paper", "modestyachts", "rllib", "sb3"}, optional
-        Whose choices to follow where the published implementations differ (`fastars.config`). "tuned" and "paper" also set the
-        hyperparameters of environments they know: what suits them here, as `fastars train` uses it, and what the paper reports.
+        Whose choices to follow where the published implementations differ (`fastars.training.config`). "tuned" and "paper" also
+        set the hyperparameters of environments that they know: the ones `fastars train` uses, and the ones the paper reports.
     variant : {"V1", "V1-t", "V2", "V2-t"}, optional
         The paper's names: V2 normalises observations, "-t" uses the top directions only. A preset's hyperparameters are of a
         variant; where it has none of this one, it sets its choices only.
@@ -133,10 +134,10 @@ class ARS(Surface):
         What each task is worth to you. Balancing takes away the scales that rewards come with; the balanced weights are multiplied
         by this.
     utopia : sequence of float, optional
-        A return of each task that can't be surpassed, for methods that look at losses (`fastars.objectives`).
+        A return of each task that can't be surpassed, for methods that use losses (`fastars.training.objectives`).
     **settings
-        Any other field of `fastars.config.Config`: `noise_size`, `optimizer`, `momentum`, `weight_decay`, `fitness_shaping`,
-        `common_random_numbers`, `max_episode_steps`, `on_nonfinite`, and the choices a preset sets.
+        Any other field of `fastars.training.config.Config`: `noise_size`, `optimizer`, `momentum`, `weight_decay`,
+        `fitness_shaping`, `common_random_numbers`, `max_episode_steps`, `on_nonfinite`, and the choices a preset sets.
 
     Examples
     --------
@@ -187,16 +188,16 @@ class ARS(Surface):
         if sampler == "ray" and backend == "numpy":
             raise ValueError("sampler must be 'local' with backend 'numpy', got 'ray'")
         if n_threads is not None:
-            n_threads = at_least_one("n_threads", n_threads)
+            n_threads = positive_int("n_threads", n_threads)
         if device not in ("cpu", "auto"):
             warnings.warn(f"device={device!r} has no effect: kernels run on the CPU", stacklevel=2)
-        self._stats_window_size = at_least_one("stats_window_size", stats_window_size)
-        env_timeout = None if env_timeout is None else seconds("env_timeout", env_timeout)
+        self._stats_window_size = positive_int("stats_window_size", stats_window_size)
+        env_timeout = None if env_timeout is None else positive_seconds("env_timeout", env_timeout)
         if (max_episode_steps := settings.get("max_episode_steps")) is not None:
-            max_episode_steps = at_least_one("max_episode_steps", max_episode_steps)
+            max_episode_steps = positive_int("max_episode_steps", max_episode_steps)
         self._on_ray = sampler == "ray"
-        self._given = taken(env)
-        n_workers = n_workers if n_workers is None else at_least_one("n_workers", n_workers)
+        self._given = unwrap_env(env)
+        n_workers = n_workers if n_workers is None else positive_int("n_workers", n_workers)
         if n_workers is None and not self._on_ray:
             n_workers = self._given.n_processes
         self._compiled = compiled
@@ -257,7 +258,7 @@ class ARS(Surface):
         self.policy.trainer = weakref.ref(self)
         self._start_workers()
 
-    def _take_env(self, given: Given, env: Any) -> None:
+    def _take_env(self, given: EnvInput, env: Any) -> None:
         """Run in another environment with the same spaces."""
         if given.normalizer is not None:
             given.normalizer.agreed(self.config.normalize_observations)
@@ -280,7 +281,7 @@ class ARS(Surface):
         if self.backend == "numpy":
             if not isinstance(env, CompiledEnv):
                 raise UnsupportedEnvError(f"backend 'numpy' needs an environment that is compiled: {env.reason}")
-            return ReferenceSampler(env, env.task(structure, config.clip_actions, config.squash_output))
+            return ReferenceSampler(env, env.rollout_spec(structure, config.clip_actions, config.squash_output))
         if self._on_ray:
             from fastars.samplers.ray import RaySampler
 
@@ -414,7 +415,7 @@ class ARS(Surface):
         NonFiniteReturnsError
             After 10 iterations in which no pair of candidates had finite returns.
         """
-        total_timesteps = at_least_one("total_timesteps", total_timesteps)
+        total_timesteps = positive_int("total_timesteps", total_timesteps)
         watcher = make_callback(callback, progress_bar)
         if async_eval is not None:
             self._take_workers(async_eval)
@@ -534,7 +535,7 @@ class ARS(Surface):
         noise = self._noise_table.at(indices, self.n_weights)
         if 2 * len(indices) * self.n_weights < _LONG_CALL:
             return self._ops.perturb(self.theta, sigma, noise, indices)
-        return apart(lambda: self._ops.perturb(self.theta, sigma, noise, indices))
+        return run_in_thread(lambda: self._ops.perturb(self.theta, sigma, noise, indices))
 
     def _evaluate(self, candidates: FloatArray) -> Rollouts:
         """Roll out every candidate of this iteration."""
@@ -706,7 +707,7 @@ class ARS(Surface):
         -------
         Rollouts
         """
-        n_eval_episodes = at_least_one("n_eval_episodes", n_eval_episodes)
+        n_eval_episodes = positive_int("n_eval_episodes", n_eval_episodes)
         if seed is None:
             stream = np.random.SeedSequence(self.seed, spawn_key=(STREAM_EVALUATION, 0))
             seeds = stream.generate_state(n_eval_episodes).astype(np.uint64)
@@ -773,7 +774,7 @@ class ARS(Surface):
             For a policy other than the one in the file, or a setting that can't be changed.
         """
         if print_system_info:
-            print(f"Python {platform.python_version()}, fastars {fastars.__version__}, NumPy {np.__version__}")
+            print(f"Python {platform.python_version()}, fastars {__version__}, NumPy {np.__version__}")
         for name, value in (custom_objects or {}).items():
             if name in _CUSTOM_OBJECTS:
                 settings.setdefault(_CUSTOM_OBJECTS[name], value)

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastars._structs import FloatArray, Rollouts, identity_filter
-from fastars.config import Config
+from fastars._compiled.structs import FloatArray, Rollouts, identity_filter
+from fastars._validate import positive_int, seed_array, task_weights
 from fastars.envs import environment, make
 from fastars.kernels.policy import n_weights
-from fastars.policy import policy_settings, structure_of
 from fastars.samplers import make_sampler
-from fastars.samplers.compiled import at_least_one, reward_weights_of, seed_array
-from fastars.vec_env import TrainingEnv, is_monitored, is_vec_env
+from fastars.sb3.vec_env import TrainingEnv, is_monitored, is_vec_env
+from fastars.training.config import Config
+from fastars.training.policy import policy_settings, structure_of
 
 
 def evaluate_policy(
@@ -80,7 +80,7 @@ def evaluate_policy(
     ValueError
         For weights that are not finite, or not as many as there are rewards.
     """
-    n_eval_episodes = at_least_one("n_eval_episodes", n_eval_episodes)
+    n_eval_episodes = positive_int("n_eval_episodes", n_eval_episodes)
     how = _How(model, deterministic, render, callback)
     if is_vec_env(env):
         for name, value in (("max_episode_steps", max_episode_steps), ("reward_weights", reward_weights)):
@@ -88,8 +88,8 @@ def evaluate_policy(
                 raise ValueError(f"{name} needs a single environment, not a {type(env).__name__}; got {value!r}")
         episodes = _episodes_of_vec_env(how, env, n_eval_episodes, seed, warn)
     else:
-        most = math.inf if max_episode_steps is None else at_least_one("max_episode_steps", max_episode_steps)
-        weights = None if reward_weights is None else reward_weights_of(reward_weights, np.size(reward_weights))
+        most = math.inf if max_episode_steps is None else positive_int("max_episode_steps", max_episode_steps)
+        weights = None if reward_weights is None else task_weights(reward_weights, np.size(reward_weights))
         with _made(env) as made:
             seeds = [None if seed is None else seed + i for i in range(n_eval_episodes)]
             episodes = [_episode(how, made, episode_seed, most, weights) for episode_seed in seeds]
@@ -251,8 +251,8 @@ def evaluate_candidates(
     if not np.isfinite(matrix).all():
         raise ValueError(f"weights must be finite, row {int(np.argmin(np.isfinite(matrix).all(axis=1)))} is not")
     if n_threads is not None:
-        n_threads = at_least_one("n_threads", n_threads)
-    n_workers = at_least_one("n_workers", n_workers)
+        n_threads = positive_int("n_threads", n_threads)
+    n_workers = positive_int("n_workers", n_workers)
     sampler = make_sampler(found, structure, True, config.squash_output, n_threads, n_workers)
     with contextlib.closing(sampler):
         filter, checked = identity_filter(found.n_obs), seed_array(seeds, len(matrix))

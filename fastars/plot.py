@@ -18,10 +18,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fastars._extras import need
-from fastars._structs import FloatArray
-from fastars.monitor import start_of as monitor_start
-from fastars.run_files import number, read_arrays, read_columns, read_toml
+from fastars._compiled.structs import FloatArray
+from fastars._imports import need
+from fastars.files.tables import number, read_arrays, read_columns, read_toml
+from fastars.logger.monitor import start_of as monitor_start
 
 RETURN = "rollout/ep_rew_mean"
 _STEPS, _SECONDS = "time/total_timesteps", "time/time_elapsed"

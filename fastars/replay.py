@@ -15,14 +15,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastars import checkpoint, model_file
-from fastars._fields import check_config
-from fastars._structs import Filter
-from fastars.config import Config
+from fastars._compiled.structs import Filter
 from fastars.envs import make
 from fastars.envs.gym import GymEnv, gym_env
 from fastars.envs.spaces import flattener
-from fastars.policy import Policy
+from fastars.files import checkpoint
+from fastars.training import model_file
+from fastars.training.checkpoint_validation import check_config
+from fastars.training.config import Config
+from fastars.training.policy import Policy
 
 
 def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
-from fastars import _rng, _trig
-from fastars._jit import INLINE
+from fastars._compiled import rng as _rng
+from fastars._compiled import trig as _trig
+from fastars._compiled.jit import INLINE
 
 __all__ = ["clip", "integers", "sincos", "standard_normal", "tanh", "uniform"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fastars._extras import need
+from fastars._imports import need
+from fastars._validate import positive_int
 from fastars.ars import ARS
-from fastars.model_file import CHANGEABLE
-from fastars.samplers.compiled import at_least_one
+from fastars.training.model_file import CHANGEABLE
 
 _tune = need("ray.tune", "ray", "fastars.tune")
 _MODEL = "model.zip"
@@ -40,7 +40,7 @@ class Trainable(_tune.Trainable):  # type: ignore[name-defined]
         ValueError, TypeError
             As for `ARS`, and if `steps_per_result` is not an integer of at least 1.
         """
-        steps = at_least_one("steps_per_result", config.get("steps_per_result", 1))
+        steps = positive_int("steps_per_result", config.get("steps_per_result", 1))
         self.model, self._steps = ARS(**_arguments(config)), steps
 
     def step(self) -> dict[str, Any]:

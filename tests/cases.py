@@ -10,14 +10,26 @@ from typing import Any
 import numpy as np
 
 from fastars import kernels, reference
-from fastars._structs import FAILED, NONFINITE, UNSTABLE, Argmax, Choices, Clip, Filter, LinearPolicy, MlpPolicy, Moments, Task
+from fastars._compiled.structs import (
+    FAILED,
+    NONFINITE,
+    UNSTABLE,
+    Argmax,
+    Choices,
+    Clip,
+    Filter,
+    LinearPolicy,
+    MlpPolicy,
+    Moments,
+    RolloutSpec,
+)
 from fastars.envs.classic.cartpole import CartPole
 from fastars.kernels.policy import n_weights
 
 SIZES = ("small", "medium", "large")
 SEED = np.uint64(7)
 N_OBS, N_ACT = 17, 6  # of HalfCheetah
-CARTPOLE = Task(CartPole(), LinearPolicy(True), Argmax(), (np.float32(-np.inf),) * 2, (np.float32(np.inf),) * 2, 500)
+CARTPOLE = RolloutSpec(CartPole(), LinearPolicy(True), Argmax(), (np.float32(-np.inf),) * 2, (np.float32(np.inf),) * 2, 500)
 
 _N_DELTA = {"small": 8, "medium": 64, "large": 256}
 _N_WEIGHTS = {"small": 10, "medium": 5_000, "large": 500_000}

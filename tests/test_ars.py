@@ -15,10 +15,10 @@ import pytest
 
 import fastars
 from fastars import ARS, NonFiniteReturnsError, evaluate_policy, kernels
-from fastars._structs import Rollouts
-from fastars.config import PRESETS, Config
+from fastars._compiled.structs import Rollouts
 from fastars.samplers.noise_table import NoiseTable
-from fastars.update import filter_of
+from fastars.training.config import PRESETS, Config
+from fastars.training.update import filter_of
 
 
 def digest(model):
@@ -61,8 +61,8 @@ def test_threads_do_not_change_theta(variant):
 def test_threads_share_the_columns_of_a_weighted_sum(monkeypatch):
     alone = small(n_threads=1).learn(5000)
     assert np.all(alone.theta != 0)  # no column is left out
-    monkeypatch.setattr("fastars.update._PARALLEL_SUM", 1)
-    monkeypatch.setattr("fastars.update.SUM_COLUMNS", 3)
+    monkeypatch.setattr("fastars.training.update._PARALLEL_SUM", 1)
+    monkeypatch.setattr("fastars.training.update.SUM_COLUMNS", 3)
     assert digest(small(n_threads=3).learn(5000)) == digest(alone)
 
 
@@ -837,7 +837,7 @@ def test_model_of_another_environment_is_refused(tmp_path):
 
 
 def test_foreign_file_is_a_clear_error(tmp_path):
-    from fastars import checkpoint
+    from fastars.files import checkpoint
 
     checkpoint.save(tmp_path / "other.zip", {"algorithm": "PPO"}, {})
     with pytest.raises(fastars.CheckpointError, match="not a model of this version: algorithm is 'PPO'"):

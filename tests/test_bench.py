@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.presets import summarised
-from fastars import presets
+from fastars.training import presets
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))

@@ -26,9 +26,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastars import ARS, _atomic, checkpoint
-from fastars.checkpoint import CheckpointError, load, save, sweep_temporaries
+from fastars import ARS
 from fastars.envs import make
+from fastars.files import atomic as _atomic
+from fastars.files import checkpoint
+from fastars.files.checkpoint import CheckpointError, load, save, sweep_temporaries
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, limits and links of POSIX")
 
@@ -58,7 +60,7 @@ def files(folder):
 def run(code, *arguments, **options):
     """A Python process on this package; its stdout."""
     command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, cwd=Path(checkpoint.__file__).parents[1], capture_output=True, text=True, timeout=60, **options)
+    done = subprocess.run(command, cwd=Path(checkpoint.__file__).parents[2], capture_output=True, text=True, timeout=60, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -170,7 +172,7 @@ def test_a_new_file_has_the_mode_that_umask_gives(tmp_path):
 
 
 def test_importing_it_imports_neither_numba_nor_gymnasium():
-    code = "import sys, fastars.checkpoint, fastars.logger; print([m for m in ('numba', 'gymnasium') if m in sys.modules])"
+    code = "import sys, fastars.files.checkpoint, fastars.logger; print([m for m in ('numba', 'gymnasium') if m in sys.modules])"
     assert run(code) == "[]\n"
 
 
@@ -199,7 +201,7 @@ def test_the_previous_file_survives_a_full_disk(tmp_path):
     before = (tmp_path / "a.zip").read_bytes()
     code = """if True:
         import resource, sys, numpy as np
-        from fastars.checkpoint import save
+        from fastars.files.checkpoint import save
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         try:
             save(sys.argv[1], {}, {"x": np.ones(50_000)})
@@ -252,7 +254,7 @@ def test_only_regular_files_are_replaced_or_read(tmp_path):
 
 SAVER = """if True:
     import sys, numpy as np
-    from fastars.checkpoint import save, sweep_temporaries
+    from fastars.files.checkpoint import save, sweep_temporaries
     sweep_temporaries(sys.argv[1])
     step = int(sys.argv[2])
     while True:
@@ -268,7 +270,7 @@ def test_kill_during_a_save_leaves_the_newest_whole_file(tmp_path, tally):
     n_kills, generator, step, n_strays = tally.of(10, 50), random.Random(0), 0, 0
     for _ in range(n_kills):
         with subprocess.Popen(
-            [sys.executable, "-c", SAVER, tmp_path, str(step)], stdout=subprocess.PIPE, cwd=Path(checkpoint.__file__).parents[1]
+            [sys.executable, "-c", SAVER, tmp_path, str(step)], stdout=subprocess.PIPE, cwd=Path(checkpoint.__file__).parents[2]
         ) as saver:
             acknowledged = saver.stdout.readline()
             time.sleep(generator.uniform(0, 0.03))
@@ -765,7 +767,7 @@ def hostile_files():
 # Loads each file in a process that may use 64 MiB more memory, and tells what happened and what was seen by an audit hook.
 READER = """if True:
     import json, resource, sys, time, tracemalloc
-    from fastars.checkpoint import CheckpointError, load
+    from fastars.files.checkpoint import CheckpointError, load
 
     folder, warm, *names = sys.argv[1:]
     load(f"{folder}/{warm}")

@@ -8,7 +8,7 @@ import pytest
 
 from fastars import ARS, CheckpointError, latest_checkpoint
 from fastars.callbacks import CheckpointCallback
-from fastars.checkpoint_folder import checkpoints
+from fastars.files.folder import checkpoints
 
 
 @pytest.fixture

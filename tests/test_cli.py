@@ -36,7 +36,7 @@ from fastars.cli.settings import PRESETS as PRESETS_TEXT
 from fastars.cli.settings import Preset, Settings, Variant
 from fastars.cli.toml import toml
 from fastars.cli.training import Run, warm_up
-from fastars.config import PRESETS, VARIANTS, Config
+from fastars.training.config import PRESETS, VARIANTS, Config
 
 ROOT = Path(fastars.__file__).parents[1]
 COMMAND = [sys.executable, "-m", "fastars"]

@@ -11,9 +11,9 @@ from test_cli import only_error, run
 
 import fastars
 from fastars import kernels
+from fastars._runtime.cpus import allowed_cpus
 from fastars.cli import doctor, main, selfcheck
-from fastars.config import make_config
-from fastars.samplers.cpus import allowed_cpus
+from fastars.training.config import make_config
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_what_is_wrong_is_said_and_is_exit_code_1(monkeypatch, capsys):
 
 
 def test_a_cache_that_is_not_kept_is_a_problem(monkeypatch):
-    monkeypatch.setattr("fastars._jit.cache_directory", lambda: None)
+    monkeypatch.setattr("fastars._compiled.jit.cache_directory", lambda: None)
     monkeypatch.setenv("FASTARS_CACHE_DIR", "/everybodys")
     assert doctor._cache()["problem"].startswith("kernels are not kept: /everybodys can't be written, or others than you may")
     monkeypatch.setattr(selfcheck, "_CHECKS", {})
@@ -97,7 +97,7 @@ def test_a_missing_extra_is_no_problem_and_says_what_installs_it(monkeypatch):
 
 def test_what_limits_the_threads_is_said(monkeypatch, capsys):
     monkeypatch.setattr(selfcheck, "_CHECKS", {})
-    monkeypatch.setattr("fastars.samplers.cpus.cpu_quota", lambda: 1.5)
+    monkeypatch.setattr("fastars._runtime.cpus.cpu_quota", lambda: 1.5)
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
     assert main(["doctor"]) == 0

@@ -15,9 +15,10 @@ from broken_envs import Walk
 from test_cli import COMMAND, ENVIRONMENT, only_error, run
 
 import fastars
-from fastars import ARS, checkpoint
-from fastars.checkpoint_folder import checkpoints
+from fastars import ARS
 from fastars.cli import commands, main
+from fastars.files import checkpoint
+from fastars.files.folder import checkpoints
 
 OPTIONS = ("CartPole-v1", "--seed", "5", "--n-threads", "1", "--n-delta", "4", "--variant", "V2")
 OPTIONS += ("--learning-rate", "0.001", "--total-timesteps", "40000")

@@ -2,8 +2,9 @@
 
 import pytest
 
-from fastars import compiled_env_ids, presets
-from fastars.config import PRESETS, Config, make_config
+from fastars import compiled_env_ids
+from fastars.training import presets
+from fastars.training.config import PRESETS, Config, make_config
 
 # Environment, variant asked for, alpha, sigma, N, b, shift, variant that results. Mania, Guy & Recht 2018, appendix.
 PUBLISHED = [

@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from fastars import ARS
-from fastars.samplers import cpus
-from fastars.samplers.cpus import available_cpus, cpu_quota, thread_limits
+from fastars._runtime import cpus
+from fastars._runtime.cpus import available_cpus, cpu_quota, thread_limits
 
 V1 = "5:memory:/job\n4:cpu,cpuacct:{0}\n"
 GROUPS = {
@@ -92,6 +92,6 @@ def test_n_threads_counts_more_than_a_variable(monkeypatch):
 def test_affinity_limits_the_threads():
     code = (
         "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
-        "from fastars.samplers.cpus import allowed_cpus; print(allowed_cpus())"
+        "from fastars._runtime.cpus import allowed_cpus; print(allowed_cpus())"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"

@@ -18,10 +18,12 @@ from test_checkpoint import bits
 from test_checkpoint import edited as edited_bytes
 
 import fastars
-from fastars import ARS, checkpoint, exchange, plot, presets
+from fastars import ARS, exchange, plot
 from fastars.cli import main
+from fastars.files import checkpoint
+from fastars.files.tables import read_arrays
 from fastars.replay import read_episode
-from fastars.run_files import read_arrays
+from fastars.training import presets
 
 
 def pieces(content):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from fastars import ARS
-from fastars._structs import TERMINATED, empty_rollouts
-from fastars.config import PRESETS
+from fastars._compiled.structs import TERMINATED, empty_rollouts
+from fastars.training.config import PRESETS
 from fastars.weighting import METHODS
 
 DRAW = np.random.default_rng(0)

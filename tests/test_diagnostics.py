@@ -1,5 +1,6 @@
 """What an iteration says about itself: the figures, their rows in the log, and the statistics that they promise."""
 
+import importlib
 import itertools
 import math
 import re
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fastars import kernels, reference
-from fastars.diagnostics import Diagnosis, estimate_gradients
+from fastars.training.diagnostics import Diagnosis, estimate_gradients
 
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
 compiled = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compilation")
@@ -389,7 +390,7 @@ def test_brown_forsythe_is_scipys(backend, n, m):
 
 @BACKENDS
 def test_brown_forsythe_has_the_tail_of_f_far_out_and_close_in(backend):
-    part = kernels.spread if backend is kernels else reference.spread
+    part = importlib.import_module(f"{backend.__name__}.heteroscedasticity")
     near, far = [(1e-9, 3, 8), (0.5, 1, 4), (1.0, 511, 2_048), (0.97, 9_999, 90_000)], [(3.0, 15, 64), (60.0, 7, 40), (1e6, 15, 32)]
     for statistic, d1, d2 in near + far:
         assert part._f_tail(statistic, d1, d2) == pytest.approx(stats.f.sf(statistic, d1, d2), rel=1e-10)

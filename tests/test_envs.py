@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from fastars import UnsupportedEnvError, compiled_env_ids, evaluate_candidates
-from fastars._protocol import observe, reset, step
-from fastars._rng import seed_generator
-from fastars._structs import LinearPolicy
-from fastars._tuples import entries
+from fastars._compiled.protocol import observe, reset, step
+from fastars._compiled.rng import seed_generator
+from fastars._compiled.structs import LinearPolicy
+from fastars._compiled.tuples import entries
 from fastars.envs import compiled_env
 
 N_EPISODES = 1000
@@ -393,7 +393,7 @@ def test_spaces_are_gymnasiums():
         assert compiled.observation_space == env.observation_space
         assert compiled.action_space == env.action_space
         assert compiled.max_steps == gymnasium.spec(env_id).max_episode_steps
-        task = compiled.task(LinearPolicy())
+        task = compiled.rollout_spec(LinearPolicy())
         assert len(task.low) == compiled.n_act
         _, like_observation = likes(compiled.constants)
         assert len(like_observation) == compiled.n_obs

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 from fastars import ARS, CheckpointError, exchange
 from fastars.exchange import arrays, onnx, original, sb3
-from fastars.exchange.archives import Archive
 from fastars.exchange.pickles import Made, Name, numpy_array, read_pickle
+from fastars.files.archives import Archive
 
 DATA = Path(__file__).parent / "data"
 ENVS = {"linear": "Pendulum-v1", "bias": "CartPole-v1", "mlp": "Pendulum-v1", "tanh": "CartPole-v1", "old": "CartPole-v1"}
@@ -175,7 +175,7 @@ def test_a_model_of_fastars_is_told_by_its_beginning(monkeypatch):
     assert not exchange.is_foreign(file)
     assert 0 < max(sizes) < 100
     assert min(sizes) > 0
-    monkeypatch.setattr("fastars.exchange.archives.MAX_BYTES", 1000)
+    monkeypatch.setattr("fastars.files.archives.MAX_BYTES", 1000)
     assert ARS.load(file).env_id == "CartPole-v1"
 
 

@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize  # noqa: 
 
 from fastars import ARS, exchange  # noqa: E402
 from fastars.exchange import arrays, onnx, sb3  # noqa: E402
-from fastars.exchange.archives import Archive  # noqa: E402
+from fastars.files.archives import Archive  # noqa: E402
 
 DATA = Path(__file__).parent / "data"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastars import kernels, reference
-from fastars._structs import Moments
+from fastars._compiled.structs import Moments
 
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
 

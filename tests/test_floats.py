@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fastars import ARS, evaluate_candidates
-from fastars._floats import IeeeFloats, is_ieee
+from fastars._runtime.floats import IeeeFloats, is_ieee
 
 if sys.platform != "linux" or platform.machine() != "x86_64":
     pytest.skip("sets x86-64's MXCSR, by Linux's C library", allow_module_level=True)

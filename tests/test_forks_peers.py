@@ -5,7 +5,7 @@ from test_floats import trained as trained_on_subnormals
 from test_forks import digest, run
 
 from fastars import ARS
-from fastars._floats import is_ieee
+from fastars._runtime.floats import is_ieee
 
 LOADED = """
 import torch

@@ -12,7 +12,8 @@ from pathlib import Path
 import faulty_envs
 import pytest
 
-from fastars import ARS, CheckpointError, checkpoint
+from fastars import ARS, CheckpointError
+from fastars.files import checkpoint
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 HASHES = json.loads((GOLDEN / "hashes.json").read_text())

@@ -24,7 +24,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from fastars._structs import FAILED, NONFINITE, TERMINATED, LinearPolicy, identity_filter
+from fastars._compiled.structs import FAILED, NONFINITE, TERMINATED, LinearPolicy, identity_filter
 from fastars.envs import UnsupportedEnvError, WorkerError, environment
 from fastars.samplers import pool
 from fastars.samplers.gym import GymSampler
@@ -42,7 +42,7 @@ def sampler_of():
 
     def make(env, n_workers=1, **settings):
         env = environment(env, compiled=False)
-        made.append(GymSampler(env, env.task(LinearPolicy()), n_workers, **settings))
+        made.append(GymSampler(env, env.rollout_spec(LinearPolicy()), n_workers, **settings))
         made[-1].failures = []
         made[-1].on_failure = made[-1].failures.append
         return made[-1]
@@ -59,7 +59,7 @@ def evaluate(sampler, n=N):
 def expected(n=N):
     """What all episodes give where nothing goes wrong."""
     env = environment(faulty_envs.Line)
-    return evaluate(GymSampler(env, env.task(LinearPolicy())), n)
+    return evaluate(GymSampler(env, env.rollout_spec(LinearPolicy())), n)
 
 
 def same(ours, theirs, but=()):
@@ -477,7 +477,7 @@ def test_closed_samplers_leave_no_process_file_or_thread(way):
     env = environment(faulty_envs.make(faulty_envs.leaves))
     gc.collect()  # the samplers of other tests
     before = len(descriptors()), threading.active_count(), shared()
-    sampler = GymSampler(env, env.task(LinearPolicy()), 3)
+    sampler = GymSampler(env, env.rollout_spec(LinearPolicy()), 3)
     sampler.on_failure = lambda failure: None
     evaluate(sampler)
     pids = [worker.process.pid for worker in workers(sampler)]
@@ -531,12 +531,12 @@ SCRIPT = """
 import numpy as np, sys, time
 sys.path.insert(0, {tests!r})
 import faulty_envs
-from fastars._structs import LinearPolicy, identity_filter
+from fastars._compiled.structs import LinearPolicy, identity_filter
 from fastars.envs import environment
 from fastars.samplers.gym import GymSampler
 
 env = environment(faulty_envs.make(faulty_envs.{fault}, n_bad=10), compiled=False)
-sampler = GymSampler(env, env.task(LinearPolicy()), 2, env_timeout=None)
+sampler = GymSampler(env, env.rollout_spec(LinearPolicy()), 2, env_timeout=None)
 sampler.evaluate(np.zeros((2, 2)), identity_filter(2), np.arange(10, 12, dtype=np.uint64), False)
 print(*[worker.process.pid for worker in sampler._runner._workers], flush=True)
 if {busy}:

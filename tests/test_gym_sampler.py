@@ -14,7 +14,18 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from fastars import reference
-from fastars._structs import NONFINITE, TERMINATED, TRUNCATED, Clip, Filter, LinearPolicy, MlpPolicy, Relu, Tanh, identity_filter
+from fastars._compiled.structs import (
+    NONFINITE,
+    TERMINATED,
+    TRUNCATED,
+    Clip,
+    Filter,
+    LinearPolicy,
+    MlpPolicy,
+    Relu,
+    Tanh,
+    identity_filter,
+)
 from fastars.envs import UnsupportedEnvError, environment, make
 from fastars.envs.spaces import flattener
 from fastars.kernels.policy import n_weights
@@ -35,7 +46,7 @@ def case(env, policy=LinearPolicy(), n=6, per_candidate=2, scale=0.5, seed=0):  
 
 def evaluated(env, policy=LinearPolicy(), n_workers=1, envs_per_worker=None, **settings):  # noqa: B008
     """What the sampler gives for the candidates of `case`."""
-    sampler = GymSampler(env, env.task(policy), n_workers, envs_per_worker=envs_per_worker)
+    sampler = GymSampler(env, env.rollout_spec(policy), n_workers, envs_per_worker=envs_per_worker)
     sampler.on_failure = lambda failure: pytest.fail(failure.text)
     try:
         return sampler.evaluate(*case(env, policy, **settings), True)
@@ -50,7 +61,7 @@ def same(ours, theirs):
 
 def plain_episode(made, env, weights, filter, seed):
     """One episode in a plain loop: (return, length, status, observations acted on)."""
-    flat, (low, high) = flattener(env.observation_space), env.task(LinearPolicy())[3:5]
+    flat, (low, high) = flattener(env.observation_space), env.rollout_spec(LinearPolicy())[3:5]
     observation, _ = made.reset(seed=int(seed))
     total, observations, space = 0.0, [], env.action_space
     while True:
@@ -238,7 +249,7 @@ def test_a_policy_with_layers_is_the_same_in_workers():
 def test_untracked_episodes_have_no_moments():
     env = environment(faulty_envs.Line)
     weights, filter, seeds = case(env)
-    rollouts = GymSampler(env, env.task(LinearPolicy())).evaluate(weights, filter, seeds, False)
+    rollouts = GymSampler(env, env.rollout_spec(LinearPolicy())).evaluate(weights, filter, seeds, False)
     assert len(rollouts.moments.count) == 0
     np.testing.assert_array_equal(rollouts.returns, evaluated(env).returns)
 
@@ -272,7 +283,7 @@ def test_environments_that_were_made_are_closed():
 
     env = environment(Closed)
     assert Closed.n_open == 0
-    sampler = GymSampler(env, env.task(LinearPolicy()), envs_per_worker=3)
+    sampler = GymSampler(env, env.rollout_spec(LinearPolicy()), envs_per_worker=3)
     sampler.evaluate(*case(env), False)
     assert Closed.n_open == 3
     sampler.close()
@@ -285,11 +296,11 @@ def test_environments_that_were_made_are_closed():
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="a kernel call takes longer than a step")
 def test_cheap_steps_share_a_kernel_call_and_slow_ones_run_alone():
     env = environment(faulty_envs.Slow)
-    sampler = GymSampler(env, env.task(LinearPolicy()))
+    sampler = GymSampler(env, env.rollout_spec(LinearPolicy()))
     sampler.evaluate(*case(env), False)
     assert "1 environment in this process" in repr(sampler)
     env = environment(faulty_envs.Line)
-    sampler = GymSampler(env, env.task(LinearPolicy()))
+    sampler = GymSampler(env, env.rollout_spec(LinearPolicy()))
     sampler.evaluate(*case(env), False)
     assert sampler._runner.n_lanes > 2
 
@@ -297,7 +308,7 @@ def test_cheap_steps_share_a_kernel_call_and_slow_ones_run_alone():
 @needs_posix
 def test_repr_says_where_and_why():
     env = environment("FrozenLake-v1")
-    here, there = (GymSampler(env, env.task(LinearPolicy()), n, envs_per_worker=2) for n in (1, 3))
+    here, there = (GymSampler(env, env.rollout_spec(LinearPolicy()), n, envs_per_worker=2) for n in (1, 3))
     assert repr(here).startswith("<GymSampler of FrozenLake-v1: in Python (env 'FrozenLake-v1' is a")
     assert "2 environments in this process" in repr(here)
     assert "2 environments in each of 3 worker processes" in repr(there)
@@ -315,12 +326,12 @@ def test_repr_says_where_and_why():
 def test_errors_name_the_argument(settings, error):
     env = environment(faulty_envs.Line)
     with pytest.raises(ValueError, match=error):
-        GymSampler(env, env.task(LinearPolicy()), **settings)
+        GymSampler(env, env.rollout_spec(LinearPolicy()), **settings)
 
 
 SCRIPT = """
 import gymnasium, numpy as np
-from fastars._structs import LinearPolicy, identity_filter
+from fastars._compiled.structs import LinearPolicy, identity_filter
 from fastars.envs import environment
 from fastars.samplers.gym import GymSampler
 
@@ -342,7 +353,7 @@ def make():
     return Talks()
 
 env = environment(make)
-sampler = GymSampler(env, env.task(LinearPolicy()), 2)
+sampler = GymSampler(env, env.rollout_spec(LinearPolicy()), 2)
 print(sampler.evaluate(np.zeros((4, 2)), identity_filter(1), np.arange(4, dtype=np.uint64), False).returns)
 """
 
@@ -423,12 +434,12 @@ def test_a_vector_environment_without_a_seed_for_each_is_refused():
 def test_a_vector_environment_needs_no_workers():
     env = environment(vector("CartPole-v1", 2))
     with pytest.raises(UnsupportedEnvError, match="use n_workers=1"):
-        GymSampler(env, env.task(LinearPolicy()), 2)
+        GymSampler(env, env.rollout_spec(LinearPolicy()), 2)
 
 
 def test_what_a_vector_environment_raises_is_passed_on():
     env = environment(vector(faulty_envs.make(faulty_envs.raises, n_bad=2**32), 2))
-    sampler = GymSampler(env, env.task(LinearPolicy()))
+    sampler = GymSampler(env, env.rollout_spec(LinearPolicy()))
     with pytest.raises(ArithmeticError, match="the floor gave way"):
         sampler.evaluate(*case(env), False)
 
@@ -462,7 +473,7 @@ def test_all_steps_of_a_vector_environment_that_fills_its_places_count():
 
 def test_clipped_actions_do_not_leave_the_bounds():
     env = environment(lambda: Strict(spaces.Box(np.float32(-0.1), np.float32(0.1), (2,))))
-    assert isinstance(env.task(LinearPolicy()).actions, Clip)
-    sampler = GymSampler(env, env.task(LinearPolicy()))
+    assert isinstance(env.rollout_spec(LinearPolicy()).actions, Clip)
+    sampler = GymSampler(env, env.rollout_spec(LinearPolicy()))
     sampler.on_failure = lambda failure: pytest.fail(failure.text)
     sampler.evaluate(np.full((1, 4), 1e6), identity_filter(2), np.arange(3, dtype=np.uint64), False)

@@ -24,7 +24,8 @@ from fuzz.targets import CORPUS, DATA, unzipped, zipped
 from test_checkpoint import Payload, crowded, deflated, overlapping, run
 
 import fastars
-from fastars import ARS, checkpoint
+from fastars import ARS
+from fastars.files import checkpoint
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits memory by /proc and RLIMIT_AS")
 

@@ -18,13 +18,14 @@ import numpy as np
 import pytest
 
 import fastars
-from fastars import _jit, kernels, reference
+from fastars import kernels, reference
+from fastars._compiled import jit as _jit
 
 PACKAGE = Path(fastars.__file__).parent
 SNIPPET = """
 import numpy as np
 from fastars import kernels
-from fastars._jit import cache_directory
+from fastars._compiled.jit import cache_directory
 print(kernels.sample_indices(np.uint64(5), 7, 3, 1000, 10).tolist(), sum(kernels.sample_indices.stats.cache_hits.values()))
 print(cache_directory())
 """
@@ -59,7 +60,7 @@ def test_second_process_finds_the_compiled_kernel(tmp_path):
 @pytest.mark.promise(18)
 def test_edited_callee_in_another_file_is_compiled_again(tmp_path, package, tally):
     assert run(package, FASTARS_CACHE_DIR=str(tmp_path / "cache"))[:2] == (RIGHT, 0)
-    source = package / "fastars" / "_rng.py"
+    source = package / "fastars" / "_compiled" / "rng.py"
     source.write_text(source.read_text().replace("0x8B51F9DD", "0x8B51F9DF"))
     indices, hits, _ = run(package, FASTARS_CACHE_DIR=str(tmp_path / "cache"))
     assert indices != RIGHT
@@ -214,8 +215,8 @@ def test_only_kernels_that_nobody_used_for_a_month_are_swept(own_cache):
 OWN = """
 from typing import NamedTuple
 import numpy as np
-from fastars._jit import inline
-from fastars._protocol import register_functions
+from fastars._compiled.jit import inline
+from fastars._compiled.protocol import register_functions
 class Own(NamedTuple):
     x: float = 0.0
 @inline
@@ -232,10 +233,10 @@ register_functions(Own, reset, observe, step)
 OWN_MAIN = """
 import numpy as np
 from own import Own
-from fastars._structs import Argmax, LinearPolicy, Task, empty_rollouts, identity_filter
+from fastars._compiled.structs import Argmax, LinearPolicy, RolloutSpec, empty_rollouts, identity_filter
 from fastars.kernels.rollout import roll_out
 out = empty_rollouts(1, 1, False)
-task = Task(Own(), LinearPolicy(), Argmax(), (np.float32(0),) * 2, (np.float32(0),) * 2, 10)
+task = RolloutSpec(Own(), LinearPolicy(), Argmax(), (np.float32(0),) * 2, (np.float32(0),) * 2, 10)
 roll_out(task, identity_filter(1), np.zeros((1, 4)), np.zeros(1, np.uint64), 0, 1, out)
 print(out.returns[0])
 """

@@ -23,9 +23,10 @@ import numpy as np
 import pytest
 from test_cli import COMMAND, ENVIRONMENT
 
-from fastars import ARS, _atomic, latest_checkpoint
+from fastars import ARS, latest_checkpoint
 from fastars.callbacks import CheckpointCallback, EvalCallback
-from fastars.checkpoint_folder import checkpoints
+from fastars.files import atomic as _atomic
+from fastars.files.folder import checkpoints
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills processes")
 HERE = Path(__file__).parent

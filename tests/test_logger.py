@@ -235,7 +235,7 @@ FULL_DISK = """if True:
 @pytest.mark.skipif(os.name != "posix", reason="RLIMIT_FSIZE")
 def test_a_full_disk_leaves_whole_rows_and_two_warnings_and_rows_go_on_with_space(tmp_path):
     command = [sys.executable, "-W", "error", "-c", FULL_DISK, str(tmp_path)]
-    done = subprocess.run(command, cwd=Path(module.__file__).parents[1], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=Path(module.__file__).parents[2], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "2 ['RuntimeWarning', 'RuntimeWarning']\n"  # one for each file
     for rows in (csv_rows(tmp_path), json_rows(tmp_path)):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastars import ARS
-from fastars.monitor import EpisodeWriter
+from fastars.logger.monitor import EpisodeWriter
 
 
 def written(path):

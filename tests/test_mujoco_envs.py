@@ -17,12 +17,12 @@ pytest.importorskip("mujoco", reason="MuJoCo environments need the mujoco packag
 import gymnasium
 
 from fastars import ARS, UnsupportedEnvError, compiled_env_ids, evaluate_candidates, evaluate_policy
-from fastars._blas import blas_is_fused
-from fastars._jit import cache_directory
-from fastars._protocol import begin, pay, sense
-from fastars._rng import seed_generator
-from fastars._structs import TERMINATED, TRUNCATED
-from fastars._tuples import put
+from fastars._compiled.blas import blas_is_fused
+from fastars._compiled.jit import cache_directory
+from fastars._compiled.protocol import begin, pay, sense
+from fastars._compiled.rng import seed_generator
+from fastars._compiled.structs import TERMINATED, TRUNCATED
+from fastars._compiled.tuples import put
 from fastars.envs import compiled_env, make
 from fastars.envs.mujoco.ant import is_healthy
 from fastars.envs.mujoco.capi import new_simulation

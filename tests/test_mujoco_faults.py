@@ -17,7 +17,7 @@ import gymnasium
 import mujoco
 
 from fastars import ARS, SimulationError, UnsupportedEnvError, evaluate_candidates
-from fastars._structs import TERMINATED, TRUNCATED, UNSTABLE, LinearPolicy, Simulation, identity_filter
+from fastars._compiled.structs import TERMINATED, TRUNCATED, UNSTABLE, LinearPolicy, Simulation, identity_filter
 from fastars.envs import compiled_env, make
 from fastars.envs.mujoco import capi
 from fastars.samplers import make_sampler

@@ -26,17 +26,9 @@ import mujoco
 from gymnasium.utils.env_checker import check_env
 
 import fastars
-from fastars import (
-    ARS,
-    CheckpointError,
-    MujocoTask,
-    SimulationError,
-    UnsupportedEnvError,
-    _jit,
-    evaluate_candidates,
-    evaluate_policy,
-)
-from fastars._structs import NONFINITE, TERMINATED, TRUNCATED, UNSTABLE, LinearPolicy, Simulation, identity_filter
+from fastars import ARS, CheckpointError, MujocoTask, SimulationError, UnsupportedEnvError, evaluate_candidates, evaluate_policy
+from fastars._compiled import jit as _jit
+from fastars._compiled.structs import NONFINITE, TERMINATED, TRUNCATED, UNSTABLE, LinearPolicy, Simulation, identity_filter
 from fastars.envs import compiled_env
 from fastars.envs.mujoco import task as task_module
 from fastars.samplers import make_sampler

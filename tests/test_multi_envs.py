@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastars import UnsupportedEnvError, compiled_env_ids, evaluate_candidates
-from fastars._rng import seed_generator
+from fastars._compiled.rng import seed_generator
 from fastars.envs import compiled_env, environment
 from fastars.envs.multi.deep_sea_treasure import MAPS, sea_map
 from fastars.envs.multi.water_reservoir import draw_below

@@ -25,7 +25,7 @@ from gymnasium.vector import AutoresetMode
 
 import fastars
 from fastars import ARS, NonFiniteReturnsError, kernels, reference
-from fastars._structs import NONFINITE, TERMINATED, Argmax, Choices, Clip, Signs, Squash, Unclipped
+from fastars._compiled.structs import NONFINITE, TERMINATED, Argmax, Choices, Clip, Signs, Squash, Unclipped
 from fastars.envs import OWN
 from fastars.scalar import uniform
 

@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import pytest
 
-from fastars.objectives import Evidence, Objectives
+from fastars.training.objectives import Evidence, Objectives
 from fastars.weighting import Fixed
 
 

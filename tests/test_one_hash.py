@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 
 from fastars import ARS, evaluate_candidates, kernels
+from fastars._runtime.threads import for_blocks
 from fastars.samplers import compiled, simulated
-from fastars.samplers.compiled import for_blocks
 
 N_ITERATIONS = 6
 COUNTS = 1, 2, 3, 4, 8

@@ -20,8 +20,8 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 
 import fastars
 from fastars import ARS, CheckpointError, UnsupportedEnvError, compiled_env_ids, evaluate_candidates, evaluate_policy, register_env
-from fastars._capture import Capture
-from fastars._structs import TERMINATED, TRUNCATED
+from fastars._compiled.closure_digest import Capture
+from fastars._compiled.structs import TERMINATED, TRUNCATED
 from fastars.envs import OWN, compiled_env
 from fastars.envs.vector import CompiledVectorEnv
 from fastars.kernels.inspection import first_step
@@ -297,7 +297,7 @@ def compiled_draws(rng):
 
 
 def test_scalar_functions_have_the_same_bits_in_both():
-    from fastars._rng import seed_generator
+    from fastars._compiled.rng import seed_generator
 
     rng, seen = np.zeros(4, np.uint64), set()
     for seed in range(200):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from fastars import kernels, reference
-from fastars._jit import kernel
-from fastars._protocol import choose
-from fastars._structs import (
+from fastars._compiled.jit import kernel
+from fastars._compiled.protocol import choose
+from fastars._compiled.structs import (
     Argmax,
     Choices,
     Clip,
@@ -23,7 +23,7 @@ from fastars._structs import (
     Unclipped,
     identity_filter,
 )
-from fastars._trig import tanh
+from fastars._compiled.trig import tanh
 from fastars.kernels.policy import arranged_size, n_padding, n_scores, n_weights
 
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])

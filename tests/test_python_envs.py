@@ -25,14 +25,14 @@ from fastars import (
     CheckpointError,
     NonFiniteReturnsError,
     UnsupportedEnvError,
-    checkpoint,
     evaluate_candidates,
     evaluate_policy,
     reference,
 )
-from fastars.failures import FailureLog
+from fastars.files import checkpoint
 from fastars.logger import Logger
 from fastars.replay import replay
+from fastars.training.failures import FailureLog
 
 TESTS = Path(__file__).parent
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastars import kernels
-from fastars._structs import empty_rollouts, identity_filter
+from fastars._compiled.structs import empty_rollouts, identity_filter
 from fastars.samplers.noise_table import NoiseTable
 from fastars.samplers.perturbed import Perturbed
 from fastars.samplers.ray.evaluation import Evaluation, episode_seconds, task_size

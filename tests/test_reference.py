@@ -10,7 +10,7 @@ import pytest
 
 import fastars.reference
 from fastars import kernels, reference
-from fastars._structs import Argmax, Clip, Filter, LinearPolicy, Task, Unclipped, identity_filter
+from fastars._compiled.structs import Argmax, Clip, Filter, LinearPolicy, RolloutSpec, Unclipped, identity_filter
 
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
 TERMINATED, TRUNCATED, NONFINITE = 1, 2, 3
@@ -87,7 +87,9 @@ class ScriptEnv(gymnasium.Env):
 def script():
     gymnasium.register("Script-v0", entry_point=ScriptEnv)
     ScriptEnv.seen.clear()
-    yield lambda actions, max_steps: Task(Script(), LinearPolicy(True), actions, (np.float32(-1.0),), (np.float32(1.0),), max_steps)
+    yield lambda actions, max_steps: RolloutSpec(
+        Script(), LinearPolicy(True), actions, (np.float32(-1.0),), (np.float32(1.0),), max_steps
+    )
     gymnasium.registry.pop("Script-v0")
 
 
@@ -150,7 +152,7 @@ def test_reference_rollouts_share_out_episodes_to_candidates_in_order(script):
 
 def test_reference_actions_of_a_discrete_space_start_at_start():
     action = reference.rollout._action
-    task = Task(None, LinearPolicy(), Argmax(3), (), (), 1)
+    task = RolloutSpec(None, LinearPolicy(), Argmax(3), (), (), 1)
     assert action(task, np.array([0.0, 2.0, 2.0])) == 4  # the first of equals
     assert type(action(task, np.array([1.0, 0.0]))) is int
 
@@ -163,7 +165,7 @@ WITHOUT = [[1.0, 4.5, 0.0], [1.0, -0.5, 0.0]]
 def test_antithetic_rollouts_perturb_the_bias_only_if_there_is_one(monkeypatch, with_bias, bias, start, candidates):
     seen = []
     monkeypatch.setattr(reference.rollout, "rollouts", lambda task, filter, weights, seeds, track: seen.append(weights))
-    task = Task(None, LinearPolicy(with_bias), Argmax(), (np.float32(0.0),), (np.float32(0.0),), 1)
+    task = RolloutSpec(None, LinearPolicy(with_bias), Argmax(), (np.float32(0.0),), (np.float32(0.0),), 1)
     noise, theta = np.array([0, 0, 5], np.float32), np.array([1.0, 2.0, bias])
     reference.antithetic_rollouts(task, None, theta, 0.5, noise, np.array([start]), None, False)
     assert seen[0].tolist() == candidates

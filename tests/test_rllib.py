@@ -284,7 +284,7 @@ def test_restore_refuses_another_filter_and_damaged_counts(tmp_path):
     unfiltered = config().rollouts(observation_filter="NoFilter").build()
     with pytest.raises(ValueError, match="observation_filter must be that of the run, got 'NoFilter'"):
         unfiltered.restore(path)
-    fastars.checkpoint.save(tmp_path / "checkpoint_000000" / "algorithm.zip", {"kind": "rllib", "iteration": 0}, {})
+    fastars.files.checkpoint.save(tmp_path / "checkpoint_000000" / "algorithm.zip", {"kind": "rllib", "iteration": 0}, {})
     before = first.model
     with pytest.raises(fastars.CheckpointError, match="not an algorithm of this version"):
         first.restore(path)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.random import PCG64, Generator, SeedSequence
 
-from fastars import _rng
-from fastars._jit import kernel
+from fastars._compiled import rng as _rng
+from fastars._compiled.jit import kernel
 
 SEEDS = [0, 1, 2**32 - 1, 2**32, 2**64 - 1]
 KEYS = [(0, 0), (1, 0), (0, 1), (2, 123_456), (3, 2**32 - 1)]

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from fastars import evaluate_candidates, kernels, reference
-from fastars._jit import inline
-from fastars._protocol import register_functions
-from fastars._structs import (
+from fastars._compiled.jit import inline
+from fastars._compiled.protocol import register_functions
+from fastars._compiled.structs import (
     NONFINITE,
     TERMINATED,
     TRUNCATED,
@@ -24,16 +24,17 @@ from fastars._structs import (
     LinearPolicy,
     MlpPolicy,
     Relu,
+    RolloutSpec,
     Squash,
     Tanh,
-    Task,
     empty_rollouts,
     identity_filter,
 )
+from fastars._runtime.threads import for_blocks
 from fastars.envs import compiled_env
 from fastars.kernels.policy import n_weights
 from fastars.kernels.rollout import roll_out
-from fastars.samplers.compiled import CompiledSampler, for_blocks
+from fastars.samplers.compiled import CompiledSampler
 
 CARTPOLE = compiled_env("CartPole-v1")
 
@@ -51,13 +52,13 @@ def same(a, b):
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 4])
 def test_threads_do_not_change_a_bit(n_threads):
-    task, weights, seeds = CARTPOLE.task(LinearPolicy()), candidates(5000)[:, :8], np.arange(5000, dtype=np.uint64)
+    task, weights, seeds = CARTPOLE.rollout_spec(LinearPolicy()), candidates(5000)[:, :8], np.arange(5000, dtype=np.uint64)
     one = CompiledSampler(task, 1).evaluate(weights, identity_filter(4), seeds, True)
     assert same(CompiledSampler(task, n_threads).evaluate(weights, identity_filter(4), seeds, True), one)
 
 
 def test_blocks_do_not_change_a_bit():
-    task, weights, seeds = CARTPOLE.task(LinearPolicy()), candidates(700), np.arange(700, dtype=np.uint64)
+    task, weights, seeds = CARTPOLE.rollout_spec(LinearPolicy()), candidates(700), np.arange(700, dtype=np.uint64)
     whole, pieces = empty_rollouts(700, 4, True), empty_rollouts(700, 4, True)
     roll_out(task, identity_filter(4), weights, seeds, 0, 700, whole)
     for begin, end in [(0, 1), (1, 3), (3, 10), (10, 138), (138, 139), (139, 700)]:
@@ -66,7 +67,7 @@ def test_blocks_do_not_change_a_bit():
 
 
 def test_parallel_kernel_has_the_bits_of_the_serial_one():
-    task, weights, seeds = CARTPOLE.task(LinearPolicy()), candidates(1500), np.arange(1500, dtype=np.uint64)
+    task, weights, seeds = CARTPOLE.rollout_spec(LinearPolicy()), candidates(1500), np.arange(1500, dtype=np.uint64)
     serial = empty_rollouts(1500, 4, True)
     roll_out(task, identity_filter(4), weights, seeds, 0, 1500, serial)
     threads = numba.get_num_threads()
@@ -90,7 +91,7 @@ def test_an_episode_depends_on_its_candidate_and_seed_alone():
 
 LANES_SCRIPT = """
     import hashlib, sys
-    import fastars._tuples as tuples
+    import fastars._compiled.tuples as tuples
     tuples.LANES = int(sys.argv[1])
     from fastars import ARS
     from fastars.samplers import compiled
@@ -118,7 +119,7 @@ def test_moments_are_those_of_the_observations_acted_on():
     import gymnasium
 
     weights = candidates(3)[:, :8]
-    sampler = CompiledSampler(CARTPOLE.task(LinearPolicy()), 1)
+    sampler = CompiledSampler(CARTPOLE.rollout_spec(LinearPolicy()), 1)
     moments = sampler.evaluate(weights, identity_filter(4), np.arange(3, dtype=np.uint64), True).moments
     env = gymnasium.make("CartPole-v1")
     for i in range(3):
@@ -174,7 +175,7 @@ LANES_AND_ALONE = pytest.mark.parametrize("policy", [LinearPolicy(True), MlpPoli
 
 
 def run_odd(env, max_steps=40, policy=LinearPolicy()):  # noqa: B008
-    task = Task(env, policy, Argmax(), (np.float32(0),) * 2, (np.float32(0),) * 2, max_steps)
+    task = RolloutSpec(env, policy, Argmax(), (np.float32(0),) * 2, (np.float32(0),) * 2, max_steps)
     out = empty_rollouts(8, 2, True)
     roll_out(task, identity_filter(2), np.ones((8, 6)), np.arange(8, dtype=np.uint64), 0, 8, out)
     return out
@@ -214,12 +215,12 @@ def test_filter_is_applied_before_the_policy():
     """Shifting and scaling the observation by the filter equals doing so to the weights, for a policy with bias."""
     mean, scale = np.array([0.01, -0.02, 0.005, 0.03]), np.array([2.0, 0.5, 3.0, 1.5])
     weights = candidates(64)
-    filtered = CompiledSampler(CARTPOLE.task(LinearPolicy(True)), 1).evaluate(
+    filtered = CompiledSampler(CARTPOLE.rollout_spec(LinearPolicy(True)), 1).evaluate(
         weights, Filter(mean, scale, np.inf), np.arange(64, dtype=np.uint64), False
     )
     matrix = weights[:, :8].reshape(-1, 2, 4) * scale
     folded = np.concatenate([matrix.reshape(-1, 8), weights[:, 8:] - matrix @ mean], axis=1)
-    plain = CompiledSampler(CARTPOLE.task(LinearPolicy(True)), 1).evaluate(
+    plain = CompiledSampler(CARTPOLE.rollout_spec(LinearPolicy(True)), 1).evaluate(
         folded, identity_filter(4), np.arange(64, dtype=np.uint64), False
     )
     assert np.array_equal(filtered.returns, plain.returns)
@@ -231,7 +232,7 @@ def test_filtered_observations_are_clipped_on_both_sides():
     pendulum = compiled_env("Pendulum-v1")
     weights = np.concatenate([np.random.default_rng(0).normal(size=(6, 3)), np.zeros((6, 1))], axis=1)
     filter = Filter(np.array([0.1, -0.2, 0.3]), np.array([2.0, 1.0, 0.5]), 0.4)
-    seeds, task = np.arange(6, dtype=np.uint64), pendulum.task(LinearPolicy())
+    seeds, task = np.arange(6, dtype=np.uint64), pendulum.rollout_spec(LinearPolicy())
     clipped = CompiledSampler(task, 1).evaluate(weights, filter, seeds, False).returns
     np.testing.assert_allclose(clipped, reference.rollouts(task, filter, weights, seeds, False).returns, rtol=1e-9)
     assert not np.allclose(clipped, CompiledSampler(task, 1).evaluate(weights, filter._replace(clip=np.inf), seeds, False).returns)
@@ -312,14 +313,14 @@ def test_an_episode_alone_has_the_bits_of_a_lane(env_id):
     """A network without hidden layers is a linear policy, but runs alone."""
     env = compiled_env(env_id)
     filter, weights, seeds = networks(env, MlpPolicy(()), 50)
-    lanes = serially(env.task(LinearPolicy(True)), filter, weights, seeds)
-    assert same(serially(env.task(MlpPolicy(())), filter, weights, seeds), lanes)
+    lanes = serially(env.rollout_spec(LinearPolicy(True)), filter, weights, seeds)
+    assert same(serially(env.rollout_spec(MlpPolicy(())), filter, weights, seeds), lanes)
 
 
 def test_networks_equal_their_twin():
     policy = MlpPolicy((6, 5))
     filter, weights, seeds = networks(CARTPOLE, policy, 20)
-    task = CARTPOLE.task(policy)
+    task = CARTPOLE.rollout_spec(policy)
     ours, twins = (f(task, filter, weights, seeds, True) for f in (kernels.rollouts, reference.rollouts))
     assert np.array_equal(ours.returns, twins.returns)
     assert np.array_equal(ours.status, twins.status)
@@ -331,7 +332,7 @@ def test_networks_equal_their_twin():
 def test_squashing_networks_equal_their_twin():
     pendulum, policy = compiled_env("Pendulum-v1"), MlpPolicy((6, 5), Tanh())
     filter, weights, seeds = networks(pendulum, policy, 5)
-    task = pendulum.task(policy)._replace(actions=Squash())
+    task = pendulum.rollout_spec(policy)._replace(actions=Squash())
     squashed = serially(task, filter, weights, seeds).returns
     np.testing.assert_allclose(squashed, reference.rollouts(task, filter, weights, seeds, False).returns, rtol=1e-6)
     assert not np.allclose(squashed, reference.rollouts(task._replace(actions=Clip()), filter, weights, seeds, False).returns)
@@ -340,7 +341,7 @@ def test_squashing_networks_equal_their_twin():
 def test_squashed_actions_in_lanes_equal_their_twin():
     pendulum = compiled_env("Pendulum-v1")
     filter, weights, seeds = networks(pendulum, LinearPolicy(True), 5)
-    task = pendulum.task(LinearPolicy(True))._replace(actions=Squash())
+    task = pendulum.rollout_spec(LinearPolicy(True))._replace(actions=Squash())
     twin = reference.rollouts(task, filter, weights, seeds, False)
     np.testing.assert_allclose(serially(task, filter, weights, seeds).returns, twin.returns, rtol=1e-6)
 
@@ -348,7 +349,7 @@ def test_squashed_actions_in_lanes_equal_their_twin():
 def test_blocks_and_threads_do_not_change_a_bit_of_networks():
     policy = MlpPolicy((6, 5))
     filter, weights, seeds = networks(CARTPOLE, policy, 60)
-    task = CARTPOLE.task(policy)
+    task = CARTPOLE.rollout_spec(policy)
     whole = serially(task, filter, weights, seeds)
     assert same(serially(task, filter, weights, seeds, [0, 1, 2, 50, 119, 120]), whole)
     assert same(kernels.rollouts(task, filter, weights, seeds, True), whole)
@@ -362,7 +363,7 @@ def test_scores_of_a_batch_are_those_of_a_rollout(activation):
 
     policy = MlpPolicy((6, 5), activation)
     filter, weights, seeds = networks(CARTPOLE, policy, 6, seed=1)
-    lengths = serially(CARTPOLE.task(policy), filter, weights, seeds[:6]).lengths
+    lengths = serially(CARTPOLE.rollout_spec(policy), filter, weights, seeds[:6]).lengths
     env = gymnasium.make("CartPole-v1")
     for i in range(6):
         observation, _ = env.reset(seed=int(seeds[i]))
@@ -380,11 +381,12 @@ def test_antithetic_networks_are_perturbed_in_all_their_weights(with_bias):
     policy = MlpPolicy((6, 5), Relu(), with_bias)
     filter, (theta, *_), seeds = networks(CARTPOLE, policy, 4)
     noise, indices = np.random.default_rng(5).standard_normal(1000).astype(np.float32), np.array([3, 500])
-    both = kernels.antithetic_rollouts(CARTPOLE.task(policy), filter, theta, 0.3, noise, indices, seeds, True)
+    both = kernels.antithetic_rollouts(CARTPOLE.rollout_spec(policy), filter, theta, 0.3, noise, indices, seeds, True)
     candidates = kernels.perturb(theta, 0.3, noise, indices)
-    assert same(kernels.rollouts(CARTPOLE.task(policy), filter, candidates, seeds, True), both)
+    assert same(kernels.rollouts(CARTPOLE.rollout_spec(policy), filter, candidates, seeds, True), both)
     np.testing.assert_array_equal(
-        reference.antithetic_rollouts(CARTPOLE.task(policy), filter, theta, 0.3, noise, indices, seeds, True).returns, both.returns
+        reference.antithetic_rollouts(CARTPOLE.rollout_spec(policy), filter, theta, 0.3, noise, indices, seeds, True).returns,
+        both.returns,
     )
 
 
@@ -393,7 +395,7 @@ def test_twin_knows_the_zeros_in_place_of_a_bias():
     weights = np.concatenate([np.random.default_rng(6).standard_normal((2, 6)), np.zeros((2, 3))], axis=1)
     runs = [
         reference.rollouts(
-            car.task(policy)._replace(max_steps=20), identity_filter(2), weights, np.arange(2, dtype=np.uint64), True
+            car.rollout_spec(policy)._replace(max_steps=20), identity_filter(2), weights, np.arange(2, dtype=np.uint64), True
         )
         for policy in (LinearPolicy(False), LinearPolicy(True))
     ]

@@ -10,11 +10,11 @@ import pytest
 from gymnasium.spaces import Box
 
 from fastars import UnsupportedEnvError, evaluate_candidates
-from fastars._structs import FAILED, NONFINITE, TRUNCATED, LinearPolicy, Moments, identity_filter
+from fastars._compiled.structs import FAILED, NONFINITE, TRUNCATED, LinearPolicy, Moments, identity_filter
 from fastars.envs import environment
 from fastars.reference import merge_moments
 from fastars.samplers import make_sampler
-from fastars.samplers.several import SeveralSampler, _merged
+from fastars.samplers.env_tuple import EnvTupleSampler, _merged
 
 POLICY = LinearPolicy()
 SEEDS = np.arange(12, dtype=np.uint64)
@@ -128,7 +128,7 @@ def test_tasks_have_the_names_of_their_environments():
 
 def test_a_sampler_says_where_each_environment_runs():
     with contextlib.closing(make_sampler(environment(["Pendulum-v1", Spinner]), POLICY, n_threads=1)) as sampler:
-        assert isinstance(sampler, SeveralSampler)
+        assert isinstance(sampler, EnvTupleSampler)
         assert sampler.description.startswith(
             "Pendulum-v1 in compiled kernels, on 1 thread; Spinner in Python (a function makes it)"
         )
@@ -164,12 +164,12 @@ def test_an_error_names_its_environment():
 
     samplers[1].evaluate = evaluate
     with pytest.raises(KeyError) as raised:
-        SeveralSampler(env, samplers).evaluate(CANDIDATES, FILTER, SEEDS, False)
+        EnvTupleSampler(env, samplers).evaluate(CANDIDATES, FILTER, SEEDS, False)
     assert raised.value.__notes__ == ["in the task 'Spinner'"]
 
 
 def test_weights_of_another_number_are_refused_before_anything_runs():
-    sampler = SeveralSampler(environment(["Pendulum-v1", Spinner]), [None, None])
+    sampler = EnvTupleSampler(environment(["Pendulum-v1", Spinner]), [None, None])
     with pytest.raises(ValueError, match=r"reward_weights must be finite and of shape \(2,\)"):
         sampler.evaluate(CANDIDATES, FILTER, SEEDS, False, [1.0])
 

@@ -23,9 +23,9 @@ import pytest
 
 import fastars
 from fastars import ARS
-from fastars._signals import HeldSignals, apart, let_signals_in
+from fastars._runtime.signals import HeldSignals, let_signals_in, run_in_thread
+from fastars._runtime.threads import for_blocks
 from fastars.callbacks import BaseCallback
-from fastars.samplers.compiled import for_blocks
 
 ROOT = str(Path(fastars.__file__).parent.parent)
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals")
@@ -189,16 +189,16 @@ def test_what_works_apart_is_left_to_itself():
         ended.set()
 
     with handlers(), pytest.raises(Signalled), HeldSignals():
-        apart(work)
+        run_in_thread(work)
     assert not ended.is_set()
     may_end.set()
     assert ended.wait(20)
 
 
 def test_what_works_apart_gives_its_result_and_its_error():
-    assert apart(lambda: 3) == 3
+    assert run_in_thread(lambda: 3) == 3
     with pytest.raises(ZeroDivisionError):
-        apart(lambda: 1 / 0)
+        run_in_thread(lambda: 1 / 0)
 
 
 def test_held_signals_are_let_in_where_that_is_asked_for():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastars import kernels, reference
-from fastars._structs import Argmax, Choices, Clip, Signs, Squash, Unclipped
+from fastars._compiled.structs import Argmax, Choices, Clip, Signs, Squash, Unclipped
 from fastars.envs import UnsupportedEnvError, environment
 from fastars.envs.spaces import (
     UnsupportedSpaceError,

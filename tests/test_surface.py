@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fastars import ARS, AsyncEval, evaluate_policy
-from fastars.surface import ParameterMismatchError
-from fastars.vec_env import TrainingEnv
+from fastars.sb3.model import ParameterMismatchError
+from fastars.sb3.vec_env import TrainingEnv
 
 
 def small(policy="LinearPolicy", env="CartPole-v1", **settings):

@@ -18,7 +18,7 @@ import pytest
 
 import fastars
 from fastars import ARS, evaluate_candidates, kernels
-from fastars._structs import LinearPolicy, identity_filter
+from fastars._compiled.structs import LinearPolicy, identity_filter
 from fastars.envs import environment
 
 N_THREADS = 8
@@ -32,7 +32,7 @@ def works():
     weights, observations = draw.standard_normal((300, 8)), draw.standard_normal((200, 4)).astype(np.float32)
     padded = np.hstack([draw.standard_normal((1500, 8)), np.zeros((1500, 2))])
     noise, indices = kernels.noise_table(np.uint64(1), 400_000), np.arange(32) * 1_000
-    task, seeds = environment("CartPole-v1").task(LinearPolicy()), np.arange(1500, dtype=np.uint64)
+    task, seeds = environment("CartPole-v1").rollout_spec(LinearPolicy()), np.arange(1500, dtype=np.uint64)
 
     def train(seed):
         return ARS("LinearPolicy", "CartPole-v1", n_delta=8, seed=seed, n_threads=2).learn(2_000).theta.tobytes()

@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import fastars
 from fastars import ARS, reference
-from fastars._structs import TERMINATED, TRUNCATED, Filter, LinearPolicy
+from fastars._compiled.structs import TERMINATED, TRUNCATED, Filter, LinearPolicy
 from fastars.envs import OWN, environment
 from fastars.samplers import make_sampler
 from fastars.samplers.gym import GymSampler
@@ -139,14 +139,14 @@ def sampler_of(way, make, cap):
     """A sampler that runs these episodes in one of the `WAYS`."""
     if way in ("compiled", "reference"):
         env = environment(gymnasium.make("Ends-v0"), max_episode_steps=cap)
-        return make_sampler(env, LinearPolicy()) if way == "compiled" else ReferenceSampler(env, env.task(LinearPolicy()))
+        return make_sampler(env, LinearPolicy()) if way == "compiled" else ReferenceSampler(env, env.rollout_spec(LinearPolicy()))
     n_workers, per_worker = {"side by side": (1, 3), "in workers": (2, 2)}.get(way, (1, 1))
     if way in VECTOR_WAYS:
         given = SyncVectorEnv([make] * 5, autoreset_mode=VECTOR_WAYS[way] or AutoresetMode.SAME_STEP)
         given.metadata = given.metadata if VECTOR_WAYS[way] else {}
         make, per_worker = given, None
     env = environment(make, False, max_episode_steps=cap)
-    return GymSampler(env, env.task(LinearPolicy()), n_workers, envs_per_worker=per_worker)
+    return GymSampler(env, env.rollout_spec(LinearPolicy()), n_workers, envs_per_worker=per_worker)
 
 
 def kinds(way, is_full):

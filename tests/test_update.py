@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastars import kernels, reference
-from fastars._jit import kernel
+from fastars._compiled.jit import kernel
 from fastars.kernels.update import _percentile
 
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])

@@ -14,10 +14,20 @@ from gymnasium.vector.utils import batch_space
 
 import fastars
 from fastars import kernels
-from fastars._blas import blas_is_fused, fma
-from fastars._jit import may_vectorise
-from fastars._structs import FAILED, NONFINITE, TERMINATED, TRUNCATED, Filter, LinearPolicy, MlpPolicy, Rollouts, identity_filter
-from fastars._tuples import weigh
+from fastars._compiled.blas import blas_is_fused, fma
+from fastars._compiled.jit import may_vectorise
+from fastars._compiled.structs import (
+    FAILED,
+    NONFINITE,
+    TERMINATED,
+    TRUNCATED,
+    Filter,
+    LinearPolicy,
+    MlpPolicy,
+    Rollouts,
+    identity_filter,
+)
+from fastars._compiled.tuples import weigh
 from fastars.envs import OWN, environment
 from fastars.kernels import rollout
 from fastars.kernels.policy import n_weights
@@ -163,11 +173,11 @@ def test_weights_change_no_return_of_a_task():
 
 def test_the_reference_gives_the_same_bits():
     ours = evaluated(CART, reward_weights=WEIGHTS)
-    same(ours, evaluated(CART, reward_weights=WEIGHTS, make=lambda env, policy: ReferenceSampler(env, env.task(policy))))
+    same(ours, evaluated(CART, reward_weights=WEIGHTS, make=lambda env, policy: ReferenceSampler(env, env.rollout_spec(policy))))
 
 
 def test_blocks_of_rollouts_give_task_returns(monkeypatch):
-    task = weighted(CART.task(LinearPolicy()), WEIGHTS)
+    task = weighted(CART.rollout_spec(LinearPolicy()), WEIGHTS)
     rows = padded(candidates(LinearPolicy()), LinearPolicy(), 1)
     seeds = np.tile(SEEDS, 25)  # 600: several blocks
     monkeypatch.setattr(rollout, "_rollouts", getattr(rollout._rollouts, "py_func", rollout._rollouts))  # 8 s to compile

@@ -10,7 +10,7 @@ import faulty_envs
 import numpy as np
 import pytest
 
-from fastars._structs import FAILED, LinearPolicy, identity_filter
+from fastars._compiled.structs import FAILED, LinearPolicy, identity_filter
 from fastars.envs import environment
 from fastars.samplers import pool
 from fastars.samplers.gym import GymSampler
@@ -52,7 +52,7 @@ def sampler_of():
 
     def make(env, n_workers=2):
         env = environment(env, compiled=False)
-        made.append(GymSampler(env, env.task(LinearPolicy()), n_workers, envs_per_worker=1))
+        made.append(GymSampler(env, env.rollout_spec(LinearPolicy()), n_workers, envs_per_worker=1))
         made[-1].failures = []
         made[-1].on_failure = made[-1].failures.append
         return made[-1]

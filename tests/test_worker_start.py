@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from fastars import ARS, AsyncEval, WorkerError
-from fastars._structs import LinearPolicy
+from fastars._compiled.structs import LinearPolicy
 from fastars.envs import UnsupportedEnvError, environment
 from fastars.samplers import pool
 from fastars.samplers.gym import GymSampler
@@ -99,7 +99,7 @@ def test_a_sampler_waits_for_nobody_who_reads_its_order(monkeypatch):
     env = faulty_envs.Line()
     env.much = np.zeros(1 << 20)  # 8 MB, more than a connection holds
     found = environment(env, compiled=False)
-    sampler = GymSampler(found, found.task(LinearPolicy()), 2)
+    sampler = GymSampler(found, found.rollout_spec(LinearPolicy()), 2)
     sampler.start()
     pids = [worker.process.pid for worker in sampler._runner._workers]
     assert all(map(is_alive, pids))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from fastars._validate import positive_int
 from fastars.callbacks.base import BaseCallback, saving
-from fastars.checkpoint_folder import keep_newest
-from fastars.samplers.compiled import at_least_one
+from fastars.files.folder import keep_newest
 
 
 class CheckpointCallback(BaseCallback):
@@ -31,8 +31,8 @@ class CheckpointCallback(BaseCallback):
         keep_checkpoints: int | None = None,
     ) -> None:
         super().__init__(verbose)
-        self.save_freq = at_least_one("save_freq", save_freq)
-        self.keep_checkpoints = None if keep_checkpoints is None else at_least_one("keep_checkpoints", keep_checkpoints)
+        self.save_freq = positive_int("save_freq", save_freq)
+        self.keep_checkpoints = None if keep_checkpoints is None else positive_int("keep_checkpoints", keep_checkpoints)
         self.save_path, self.name_prefix, self.save_vecnormalize = Path(save_path), name_prefix, save_vecnormalize
 
     def _init_callback(self) -> None:

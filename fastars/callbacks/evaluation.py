@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from fastars._atomic import save_arrays
-from fastars._rng import STREAM_EVALUATION
-from fastars._structs import FloatArray
+from fastars._compiled.rng import STREAM_EVALUATION
+from fastars._compiled.structs import FloatArray
+from fastars._validate import positive_int
 from fastars.callbacks.base import EventCallback, goes_on, saving
 from fastars.envs import environment
+from fastars.files.atomic import save_arrays
 from fastars.samplers import make_sampler
-from fastars.samplers.compiled import at_least_one
-from fastars.vec_env import taken
+from fastars.sb3.vec_env import unwrap_env
 
 
 class EvalCallback(EventCallback):
@@ -65,7 +65,7 @@ class EvalCallback(EventCallback):
         if callback_on_new_best is not None:
             callback_on_new_best.parent = self
         self.eval_env = eval_env
-        self.n_eval_episodes, self.eval_freq = at_least_one("n_eval_episodes", n_eval_episodes), int(eval_freq)
+        self.n_eval_episodes, self.eval_freq = positive_int("n_eval_episodes", n_eval_episodes), int(eval_freq)
         self.log_path = None if log_path is None else Path(log_path) / "evaluations.npz"
         self.best_model_save_path = None if best_model_save_path is None else Path(best_model_save_path)
         self.last_mean_reward = self.best_mean_reward = -np.inf
@@ -131,7 +131,7 @@ class EvalCallback(EventCallback):
 
 def _sampler_of(model: Any, env: Any) -> Any:
     """What evaluates the policy of a model in another environment."""
-    found = environment(taken(env).env, tasks=bool(model._env.task_names))
+    found = environment(unwrap_env(env).env, tasks=bool(model._env.task_names))
     if (found.n_obs, found.n_act) != (model._env.n_obs, model._env.n_act):
         raise ValueError(f"eval_env {found.id} has other spaces than {model.env_id}")
     config = model.config

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastars._validate import positive_int
 from fastars.callbacks.base import ConvertCallback, EventCallback
-from fastars.samplers.compiled import at_least_one
 
 
 class EveryNTimesteps(EventCallback):
@@ -13,7 +13,7 @@ class EveryNTimesteps(EventCallback):
 
     def __init__(self, n_steps: int, callback: Any) -> None:
         super().__init__(callback)
-        self.n_steps = at_least_one("n_steps", n_steps)
+        self.n_steps = positive_int("n_steps", n_steps)
         self.last_time_trigger = 0
 
     def _on_step(self) -> bool:

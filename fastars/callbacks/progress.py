@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from fastars._extras import need
+from fastars._imports import need
 from fastars.callbacks.base import BaseCallback
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fastars._validate import positive_int
 from fastars.callbacks.base import BaseCallback
-from fastars.samplers.compiled import at_least_one
 
 
 class StopTrainingOnRewardThreshold(BaseCallback):
@@ -52,7 +52,7 @@ class StopTrainingOnMaxEpisodes(BaseCallback):
 
     def __init__(self, max_episodes: int, verbose: int = 0) -> None:
         super().__init__(verbose)
-        self.max_episodes = at_least_one("max_episodes", max_episodes)
+        self.max_episodes = positive_int("max_episodes", max_episodes)
         self.n_episodes = 0
 
     def _on_step(self) -> bool:

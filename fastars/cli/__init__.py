@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, TextIO
 
-from fastars import __version__
+from fastars._version import __version__
 
 __all__ = ["WrongUseError", "main"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from fastars._extras import need
+from fastars._imports import need
 from fastars.cli import WrongUseError
 from fastars.cli.doctor import Doctor, Warmup
 from fastars.cli.environment import environment, named, parse_kwargs
@@ -27,7 +27,7 @@ from fastars.cli.run_folder import in_use, next_run_folder, refuse_used_folder
 from fastars.cli.settings import Settings, option
 from fastars.cli.verify import Verify
 from fastars.cli.watch import Enjoy, Video
-from fastars.presets import timesteps
+from fastars.training.presets import timesteps
 
 if TYPE_CHECKING:
     from fastars.ars import ARS

@@ -47,8 +47,8 @@ class Doctor:
 
 def examine() -> dict[str, Any]:
     """All that the doctor says."""
-    from fastars import __version__
-    from fastars._signals import apart
+    from fastars._runtime.signals import run_in_thread
+    from fastars._version import __version__
     from fastars.cli.progress import compiling
 
     start, checks = time.perf_counter(), dict[str, str]()
@@ -59,7 +59,7 @@ def examine() -> dict[str, Any]:
         checks.update(self_checks())
 
     with compiling(console(stderr=True)):
-        apart(check)
+        run_in_thread(check)
     versions = {"fastars": __version__, "python": platform.python_version()}
     cache = _cache()
     problems = [f"{name}: {outcome}" for name, outcome in checks.items() if outcome != "ok"]
@@ -94,8 +94,8 @@ def _extra(extra: str, modules: tuple[str, ...]) -> str:
 
 def _threads() -> dict[str, Any]:
     """CPUs that this process may use, and what limits it besides."""
-    from fastars._jit import numba
-    from fastars.samplers.cpus import allowed_cpus, available_cpus, cpu_quota, thread_limits
+    from fastars._compiled.jit import numba
+    from fastars._runtime.cpus import allowed_cpus, available_cpus, cpu_quota, thread_limits
 
     try:
         layer = str(numba.threading_layer())
@@ -108,7 +108,7 @@ def _threads() -> dict[str, Any]:
 
 
 def _cache() -> dict[str, Any]:
-    from fastars._jit import cache_directory
+    from fastars._compiled.jit import cache_directory
 
     directory = cache_directory()
     if directory is None:
@@ -150,7 +150,7 @@ class Warmup:
 
     def run(self) -> int:
         """Compile; the exit code."""
-        from fastars._jit import cache_directory
+        from fastars._compiled.jit import cache_directory
         from fastars.cli import WrongUseError
         from fastars.envs import compiled_env_ids
 
@@ -168,10 +168,10 @@ class Warmup:
 
 
 def _warm(env_id: str) -> None:
-    from fastars._signals import apart
+    from fastars._runtime.signals import run_in_thread
     from fastars.ars import ARS
     from fastars.cli.training import warm_up
 
     start = time.perf_counter()
-    apart(lambda: warm_up(ARS("LinearPolicy", env_id, preset="tuned", seed=0, n_threads=1)))
+    run_in_thread(lambda: warm_up(ARS("LinearPolicy", env_id, preset="tuned", seed=0, n_threads=1)))
     console().print(f" {env_id:<27} {duration(time.perf_counter() - start)}")

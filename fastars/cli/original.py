@@ -165,7 +165,7 @@ class OriginalFiles:
 
     @staticmethod
     def _write(path: Path, text: str) -> None:
-        from fastars._atomic import write_atomically
+        from fastars.files.atomic import write_atomically
 
         write_atomically(path, [text.encode()])
 

@@ -84,7 +84,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise WrongUseError(f"there is no run folder {folder}")
     if not path.is_file():
         raise WrongUseError(f"{folder} is no run folder: it has no {CONFIG}")
-    from fastars.run_files import read_toml  # it imports NumPy, which --help does without
+    from fastars.files.tables import read_toml  # it imports NumPy, which --help does without
 
     config = read_toml(path)
     schema = config.get("schema", 1)

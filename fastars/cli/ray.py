@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastars._extras import need
+from fastars._imports import need
 from fastars.cli import WrongUseError
 from fastars.cli.settings import option
 

@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastars import presets
 from fastars.cli.environment import described
-from fastars.config import Config
+from fastars.training import presets
+from fastars.training.config import Config
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from fastars._structs import Rollouts
+    from fastars._compiled.structs import Rollouts
     from fastars.ars import ARS
 
 

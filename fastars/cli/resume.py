@@ -59,9 +59,9 @@ class Resume:
             return self._resume(config, plan, None if self.env is None else environment(self.env, kwargs))
 
     def _resume(self, config: dict[str, Any], plan: Plan, env: Any) -> int:
-        from fastars.checkpoint import sweep_temporaries
-        from fastars.checkpoint_folder import latest_checkpoint
         from fastars.cli.training import Run
+        from fastars.files.checkpoint import sweep_temporaries
+        from fastars.files.folder import latest_checkpoint
 
         folder = self.run_folder
         sweep_temporaries(folder)
@@ -103,7 +103,7 @@ def _loaded(path: Path, env: Any, settings: Mapping[str, Any]) -> ARS:
 
 def _best(folder: Path, env: Any, settings: Mapping[str, Any]) -> ARS | None:
     """The best policy that the run has found, if any."""
-    from fastars.checkpoint import CheckpointError
+    from fastars.files.checkpoint import CheckpointError
 
     path = folder / BEST_MODEL
     if not path.exists():
@@ -119,7 +119,7 @@ def _best(folder: Path, env: Any, settings: Mapping[str, Any]) -> ARS | None:
 
 def _rewrite(folder: Path, config: dict[str, Any], plan: Plan) -> None:
     """Put another plan into `config.toml`; nothing is touched if it is the same."""
-    from fastars._atomic import write_atomically
+    from fastars.files.atomic import write_atomically
 
     planned = {name: value for name, value in dataclasses.asdict(plan).items() if value is not None}
     run = {name: value for name, value in config["run"].items() if name not in dataclasses.asdict(plan)} | planned

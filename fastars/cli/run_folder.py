@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastars.checkpoint_folder import MODEL, checkpoints, keep_newest
 from fastars.cli import WrongUseError
+from fastars.files.folder import MODEL, checkpoints, keep_newest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fastars._structs import Rollouts
+    from fastars._compiled.structs import Rollouts
     from fastars.ars import ARS
 
 BEST_MODEL, EVALUATIONS = "best_model.zip", "evaluations.npz"
@@ -133,7 +133,7 @@ class Record:
 
     def restore(self, model: ARS, best: ARS | None) -> None:
         """Go on with the evaluations of an earlier part of the run, up to those of `model`, and with the best policy it found."""
-        from fastars.run_files import read_arrays
+        from fastars.files.tables import read_arrays
 
         path = self.folder / EVALUATIONS
         try:
@@ -182,7 +182,7 @@ def save_arrays(path: Path, **arrays: Any) -> None:
     """Write an `.npz` file as a whole."""
     import numpy as np
 
-    from fastars._atomic import write_atomically
+    from fastars.files.atomic import write_atomically
 
     content = io.BytesIO()
     columns: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
@@ -192,7 +192,7 @@ def save_arrays(path: Path, **arrays: Any) -> None:
 
 def finished(rollouts: Rollouts) -> Rollouts:
     """The rollouts without episodes in which an environment in Python failed, unless all did. A NaN of the policy's own stays."""
-    from fastars._structs import FAILED
+    from fastars._compiled.structs import FAILED
 
     kept = rollouts.status != FAILED
     if not kept.any():

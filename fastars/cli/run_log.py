@@ -10,14 +10,14 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastars._atomic import write_atomically
-from fastars._extras import need
+from fastars._imports import need
 from fastars.cli.original import PRESET, OriginalFiles
+from fastars.files.atomic import write_atomically
 from fastars.logger import Logger
-from fastars.monitor import EpisodeWriter
+from fastars.logger.monitor import EpisodeWriter
 
 if TYPE_CHECKING:
-    from fastars._structs import Rollouts
+    from fastars._compiled.structs import Rollouts
     from fastars.ars import ARS
     from fastars.cli.plan import Plan
 

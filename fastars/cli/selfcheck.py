@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastars import kernels, reference
-from fastars._structs import Moments
+from fastars._compiled.structs import Moments
 from fastars.ars import ARS
 from fastars.evaluation import evaluate_policy
 

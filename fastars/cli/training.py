@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import gymnasium
 
-from fastars import __version__
-from fastars._signals import apart
-from fastars._structs import FAILED
+from fastars._compiled.structs import FAILED
+from fastars._runtime.signals import run_in_thread
+from fastars._version import __version__
 from fastars.ars import ARS
 from fastars.callbacks import BaseCallback
 from fastars.cli.environment import changed_kwargs
@@ -32,7 +32,7 @@ from fastars.envs import compiled_env_ids, make
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fastars._structs import Rollouts
+    from fastars._compiled.structs import Rollouts
 
 FINAL_SEED = 0  # the final evaluation's episodes; `fastars eval` replays the same, in their order
 _SAVE_INTERVAL = 30.0  # seconds
@@ -112,7 +112,7 @@ class Run:
 
     def _train(self, log: RunLog, errors: Console) -> None:
         with compiling(errors):
-            apart(lambda: warm_up(self.model))
+            run_in_thread(lambda: warm_up(self.model))
         self.model.set_logger(log.logger)
         total = self.plan.total_timesteps
         with progress(errors, total, (self._began_at, self._fraction()), self._is_shown) as shown:

@@ -17,7 +17,7 @@ from fastars.cli.run_folder import MODEL
 from fastars.cli.settings import option
 
 if TYPE_CHECKING:
-    from fastars.cli.claims import Claims, Episode
+    from fastars.cli.recorded_episodes import Episode, RecordedEpisodes
 
 _SHOWN = 10  # of the episodes that differ
 _CHAOTIC = {"Acrobot-v1": 0.02}  # of its episodes may differ: 4 of 1,000 do, as one ulp can grow to a swing
@@ -26,7 +26,7 @@ _CHAOTIC = {"Acrobot-v1": 0.02}  # of its episodes may differ: 4 of 1,000 do, as
 class Checked(NamedTuple):
     """An episode that was run again."""
 
-    claims: Claims
+    claims: RecordedEpisodes
     i: int
     replayed: Episode
 
@@ -65,7 +65,7 @@ class Verify:
             raise WrongUseError(f"{self.run_folder} is no run folder: it has no {MODEL}")
         import numpy as np
 
-        from fastars.cli.claims import claims
+        from fastars.cli.recorded_episodes import claims
 
         seed = int(np.random.SeedSequence().generate_state(1)[0]) if self.seed is None else self.seed
         with claims(self.run_folder, self.env, [item for items in self.env_kwargs for item in items]) as (found, n_rows):
@@ -76,14 +76,14 @@ class Verify:
             return _report(found, checked, problems, n_rows, seed)
 
 
-def sample(found: Sequence[Claims], n: int, rng: Any) -> list[tuple[Claims, int]]:
+def sample(found: Sequence[RecordedEpisodes], n: int, rng: Any) -> list[tuple[RecordedEpisodes, int]]:
     """Up to n episodes, taken in turns from all policies, in their order. NaN is no return that could be found again."""
     orders = [rng.permutation([i for i, told in enumerate(each.told) if math.isfinite(told.total)]) for each in found]
     turns = sorted((turn, k) for k, order in enumerate(orders) for turn in range(len(order)))[:n]
     return [(found[k], int(orders[k][turn])) for k, turn in sorted((k, turn) for turn, k in turns)]
 
 
-def _contradictions(config: dict[str, Any], found: Sequence[Claims], n_rows: int, last: Path) -> list[str]:
+def _contradictions(config: dict[str, Any], found: Sequence[RecordedEpisodes], n_rows: int, last: Path) -> list[str]:
     """What in the folder can't be of one run."""
     problems = []
     for name, model in {each.policy: each.trained.model for each in found}.items():
@@ -91,7 +91,7 @@ def _contradictions(config: dict[str, Any], found: Sequence[Claims], n_rows: int
         if told != (model.seed, model.env_id):
             problems.append(f"{name} is of seed {model.seed} in {model.env_id}, config.toml of seed {told[0]} in {told[1]}")
     if config["run"].get("monitor"):
-        from fastars import checkpoint
+        from fastars.files import checkpoint
 
         n_episodes = checkpoint.load(last)[0]["counters"]["num_episodes"]
         if n_rows < n_episodes:
@@ -99,7 +99,7 @@ def _contradictions(config: dict[str, Any], found: Sequence[Claims], n_rows: int
     return problems
 
 
-def _report(found: Sequence[Claims], checked: Sequence[Checked], problems: Sequence[str], n_rows: int, seed: int) -> int:
+def _report(found: Sequence[RecordedEpisodes], checked: Sequence[Checked], problems: Sequence[str], n_rows: int, seed: int) -> int:
     """Print what was found; the exit code."""
     out, differing = console(), [one for one in checked if not one.is_equal]
     rows = empty_table("policy", "episodes of", "there>", "replayed>", "equal>")
@@ -126,11 +126,11 @@ def _difference(one: Checked) -> str:
     return f"{one.claims.places[one.i]}: return {told.total!r} in {told.length} steps; {replayed}"
 
 
-def _facts(env_id: str, found: Sequence[Claims], n_rows: int, seed: int) -> list[str]:
+def _facts(env_id: str, found: Sequence[RecordedEpisodes], n_rows: int, seed: int) -> list[str]:
     """What "equal" means, which sample it was, and what can't be known."""
     import gymnasium
 
-    from fastars.cli.claims import tolerance
+    from fastars.cli.recorded_episodes import tolerance
 
     slack = f"within {tolerance(env_id):g} of theirs" if tolerance(env_id) else "the same bits"
     facts = [f"Gymnasium {gymnasium.__version__}; equal returns are {slack}", f"a sample of seed {seed}"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastars._extras import need
+from fastars._imports import need
 from fastars.cli import WrongUseError
 from fastars.cli.loading import Trainee, replay
 from fastars.cli.settings import option

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     import gymnasium
     from gymnasium.envs.registration import EnvSpec
 
-    from fastars._structs import Task
+    from fastars._compiled.structs import RolloutSpec
+    from fastars.envs.env_tuple import EnvTuple
     from fastars.envs.gym import GymEnv
     from fastars.envs.mujoco.task import MujocoTask
-    from fastars.envs.several import SeveralEnvs
 
 _CLASSIC = "fastars.envs.classic"
 _MUJOCO = "fastars.envs.mujoco"
@@ -116,17 +116,17 @@ class CompiledEnv(NamedTuple):
         """Id (or EnvSpec) and keyword arguments that make the same environment in Gymnasium."""
         return self.spec or self.id, self.kwargs
 
-    def task(self, policy: Any, clip_actions: bool = True, squash_output: bool = False) -> Task:
+    def rollout_spec(self, policy: Any, clip_actions: bool = True, squash_output: bool = False) -> RolloutSpec:
         """The task of `policy` in this environment, as the kernels take it."""
-        from fastars._blas import blas_is_fused
-        from fastars._structs import Task
+        from fastars._compiled.blas import blas_is_fused
+        from fastars._compiled.structs import RolloutSpec
         from fastars.envs.spaces import action_form
 
         kind, low, high = action_form(self.action_space, clip_actions, squash_output)
         rewards = blas_is_fused(), (1.0,) * self.n_tasks
         if self.model is None:  # lanes: loops over tuples are unrolled
-            return Task(self.constants, policy, kind, tuple(low), tuple(high), self.max_steps, *rewards)
-        return Task(self.constants, policy, kind, low, high, self.max_steps, *rewards)
+            return RolloutSpec(self.constants, policy, kind, tuple(low), tuple(high), self.max_steps, *rewards)
+        return RolloutSpec(self.constants, policy, kind, low, high, self.max_steps, *rewards)
 
 
 def checked_task_names(names: Any, n_tasks: int) -> tuple[str, ...]:
@@ -160,7 +160,7 @@ def compiled_env_ids(family: str | None = None) -> list[str]:
 
 def environment(
     env: Any, compiled: bool | None = None, max_episode_steps: int | None = None, tasks: bool = False
-) -> CompiledEnv | GymEnv | SeveralEnvs:
+) -> CompiledEnv | GymEnv | EnvTuple:
     """An environment as the samplers see it: compiled if it can be, otherwise in Python.
 
     Parameters
@@ -186,7 +186,7 @@ def environment(
     """
     if type(env) not in (list, tuple):
         return _single(env, compiled, max_episode_steps, tasks)
-    from fastars.envs.several import several_envs
+    from fastars.envs.env_tuple import several_envs
 
     return several_envs(_single(one, compiled, max_episode_steps, tasks=False) for one in env)
 
@@ -370,7 +370,7 @@ def quiet(env_id: Any) -> Iterator[list[str]]:
 
 def _compiled(env: gymnasium.Env) -> CompiledEnv:
     from fastars.envs.mujoco.task import TaskEnv
-    from fastars.envs.own import OwnEnv
+    from fastars.envs.user_env import OwnEnv
 
     spec, unwrapped = env.spec, env.unwrapped
     is_task = isinstance(unwrapped, (TaskEnv, OwnEnv))

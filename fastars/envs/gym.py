@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv, VectorWrapper
 
-from fastars._structs import Task
+from fastars._compiled.structs import RolloutSpec
 from fastars.envs import UnsupportedEnvError, checked_task_names, make, quiet, time_limit
 from fastars.envs.spaces import UnsupportedSpaceError, action_form, flat_size, n_scores
 
@@ -55,10 +55,10 @@ class GymEnv(NamedTuple):
         """Scores a policy must give."""
         return n_scores(self.action_space)
 
-    def task(self, policy: Any, clip_actions: bool = True, squash_output: bool = False) -> Task:
+    def rollout_spec(self, policy: Any, clip_actions: bool = True, squash_output: bool = False) -> RolloutSpec:
         """The task of `policy` in this environment, as the kernels take it; there is nothing of the environment in it."""
         kind, low, high = action_form(self.action_space, clip_actions, squash_output)
-        return Task(None, policy, kind, low, high, self.max_steps)
+        return RolloutSpec(None, policy, kind, low, high, self.max_steps)
 
     def maker(self) -> Callable[[], gymnasium.Env]:
         """A function that makes another such environment, here or in another process.

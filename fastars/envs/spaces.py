@@ -20,7 +20,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector.utils import batch_space, iterate
 
-from fastars._structs import Argmax, Choices, Clip, FloatArray, Signs, Squash, Unclipped
+from fastars._compiled.structs import Argmax, Choices, Clip, FloatArray, Signs, Squash, Unclipped
 
 _PARTS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 

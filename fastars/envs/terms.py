@@ -12,7 +12,7 @@ from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from gymnasium.spaces import Box
 from gymnasium.utils import RecordConstructorArgs
 
-from fastars._structs import FloatArray
+from fastars._compiled.structs import FloatArray
 from fastars.envs import CompiledEnv, UnsupportedEnvError
 
 # What Gymnasium's MuJoCo environments call the terms of their rewards in a step's info, in its order. Those of Hopper-v4 and

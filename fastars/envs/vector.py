@@ -17,7 +17,7 @@ from gymnasium.spaces import Discrete
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from fastars._structs import FloatArray, SeedArray
+from fastars._compiled.structs import FloatArray, SeedArray
 from fastars.envs import CompiledEnv, compiled_env, compiled_env_ids, make
 from fastars.envs.batches import BoolArray, LaneBatch, SimulatedBatch
 from fastars.kernels.vector import Steps

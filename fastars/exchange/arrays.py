@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from fastars._atomic import write_atomically
-from fastars._structs import Argmax, Choices, Signs, Unclipped
-from fastars.config import ACTIVATIONS, POLICY_KWARGS, PRESETS
+from fastars._compiled.structs import Argmax, Choices, Signs, Unclipped
 from fastars.envs.spaces import action_form
-from fastars.exchange.archives import MAX_NUMBERS, MAX_OBS, Archive, plain_array
 from fastars.exchange.trained import TrainedPolicy, layers_of_policy, normalisation, policy_of_layers, trained_of
+from fastars.files.archives import MAX_NUMBERS, MAX_OBS, Archive, plain_array
+from fastars.files.atomic import write_atomically
+from fastars.training.config import ACTIVATIONS, POLICY_KWARGS, PRESETS
 
 _README = """\
 A policy trained by Augmented Random Search (fastars). With the observation o as a vector of float64:

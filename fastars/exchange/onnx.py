@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from fastars._atomic import write_atomically
-from fastars._extras import need
-from fastars._structs import Argmax, Choices, Signs, Squash, Unclipped
+from fastars._compiled.structs import Argmax, Choices, Signs, Squash, Unclipped
+from fastars._imports import need
 from fastars.envs.spaces import action_form
 from fastars.exchange.arrays import refuse_whole_numbers
 from fastars.exchange.trained import layers_of_policy, trained_of
+from fastars.files.atomic import write_atomically
 
 _OPSET, _IR = 17, 8  # of 2022: what every runtime since then reads
 

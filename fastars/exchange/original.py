@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from fastars._atomic import write_atomically
-from fastars.exchange.archives import MAX_NUMBERS, MAX_OBS, Archive, npy
 from fastars.exchange.pickles import numpy_array, numpy_objects, read_pickle
 from fastars.exchange.trained import TrainedPolicy, layers_of_policy, normalisation, policy_of_layers, trained_of
+from fastars.files.archives import MAX_NUMBERS, MAX_OBS, Archive, npy
+from fastars.files.atomic import write_atomically
 
 _TINY = 1e-7  # a deviation below it was infinite in training, though the file has it as it is
 

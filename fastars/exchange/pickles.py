@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastars.exchange.archives import MAX_OBS
+from fastars.files.archives import MAX_OBS
 
 _MAX_OPCODES = 20_000  # a file of weights has some hundreds; 200,000 took 1.4 s
 _NUMBERS = {kind + size for kind, sizes in (("f", "48"), ("i", "1248"), ("u", "1248"), ("b", "1")) for size in sizes}

@@ -17,11 +17,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from fastars._atomic import write_atomically
-from fastars._extras import need
-from fastars.exchange.archives import MAX_NUMBERS, Archive, json_object
+from fastars._imports import need
 from fastars.exchange.pickles import Made, Name, Stored, numpy_array, read_pickle
 from fastars.exchange.trained import TrainedPolicy, normalisation, policy_of_layers, trained_of
+from fastars.files.archives import MAX_NUMBERS, Archive, json_object
+from fastars.files.atomic import write_atomically
 
 _POLICIES = {"ARSLinearPolicy": "LinearPolicy", "ARSPolicy": "MlpPolicy"}
 _CONSTRUCTOR = re.compile(r"<function (\w+)\.__init__ at ")

@@ -13,10 +13,10 @@ import gymnasium
 import numpy as np
 
 import fastars
-from fastars._structs import FloatArray
-from fastars.checkpoint import CheckpointError
+from fastars._compiled.structs import FloatArray
 from fastars.envs import compiled_env, compiled_env_ids
-from fastars.update import filter_of
+from fastars.files.checkpoint import CheckpointError
+from fastars.training.update import filter_of
 
 # Observations that a filter of unknown age stands for. Runs of the original take millions of steps; with so many, the filter of a
 # policy that is trained on moves slowly, and the policy still fits it.
@@ -54,7 +54,7 @@ class TrainedPolicy(NamedTuple):
     num_timesteps : int
         Steps of training, 0 where the file does not say.
     preset : str
-        Whose ARS trained it (`fastars.config.PRESETS`).
+        Whose ARS trained it (`fastars.training.config.PRESETS`).
     config : dict
         Hyperparameters in the file, as `fastars.ARS` takes them.
     unread : Path or None

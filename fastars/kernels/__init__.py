@@ -5,7 +5,7 @@ code, and trust their caller: shapes, dtypes and ranges are checked at the borde
 `docs/kernels.md` has them all, with what a call costs.
 """
 
-from fastars._structs import (
+from fastars._compiled.structs import (
     Argmax,
     Choices,
     Clip,
@@ -15,19 +15,20 @@ from fastars._structs import (
     Moments,
     Relu,
     Rollouts,
+    RolloutSpec,
     Signs,
     Squash,
     Tanh,
-    Task,
     Unclipped,
     identity_filter,
 )
 from fastars.kernels.bargaining import fairgrad, nash_mtl
+from fastars.kernels.diagnostics import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from fastars.kernels.directions import direction_squares, square_sums, task_differences, task_gradients
-from fastars.kernels.figures import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from fastars.kernels.filter import filter_from_moments, merge_moments
 from fastars.kernels.gradients import debiased_gram, gradient_norms, gram
 from fastars.kernels.gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
+from fastars.kernels.heteroscedasticity import brown_forsythe, koenker
 from fastars.kernels.noise import (
     NOISE_BLOCK,
     episode_seeds,
@@ -44,7 +45,6 @@ from fastars.kernels.policy import action_scores, batch_action_scores, fill_acti
 from fastars.kernels.quadratic import cagrad, dual_proj, mgda, upgrad
 from fastars.kernels.rollout import antithetic_rollouts, rollouts
 from fastars.kernels.spectral import aligned_mtl, imtl_g
-from fastars.kernels.spread import brown_forsythe, koenker
 from fastars.kernels.surgery import pcgrad
 from fastars.kernels.symmetric import positive_gram
 from fastars.kernels.update import (
@@ -74,11 +74,11 @@ __all__ = [
     "MlpPolicy",
     "Moments",
     "Relu",
+    "RolloutSpec",
     "Rollouts",
     "Signs",
     "Squash",
     "Tanh",
-    "Task",
     "TaskDiagnostics",
     "Unclipped",
     "action_scores",

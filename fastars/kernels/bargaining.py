@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from fastars._jit import kernel
+from fastars._compiled.jit import kernel
 from fastars.kernels.symmetric import factor, positive_gram, solve
 
 RIDGE = 1e-13  # of its diagonal is added to G, so that weights stay finite where gradients cancel each other

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from fastars._jit import inline, kernel
+from fastars._compiled.jit import inline, kernel
 from fastars.kernels.norms import norm_sq
 
 BLOCK = 512  # columns at a time: eight directions are 16 kB, which stay in the first cache while all tasks are served

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from fastars._jit import kernel
+from fastars._compiled.jit import kernel
 
 
 @kernel

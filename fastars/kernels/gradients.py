@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
-from fastars._jit import INLINE, kernel
+from fastars._compiled.jit import INLINE, kernel
 from fastars.kernels.norms import norm
 
 TILE, LANES, BLOCK = 4, 8, 128  # the bits of a sum depend on the last two, and on nothing else

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from fastars._jit import inline, kernel
+from fastars._compiled.jit import inline, kernel
 
 
 @inline

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from fastars._jit import kernel
-from fastars._protocol import observe, reset, step
-from fastars._rng import seed_generator
-from fastars._tuples import LANES, at, entries, load, put, rewards_of, store, to_float32
+from fastars._compiled.jit import kernel
+from fastars._compiled.protocol import observe, reset, step
+from fastars._compiled.rng import seed_generator
+from fastars._compiled.tuples import LANES, at, entries, load, put, rewards_of, store, to_float32
 
 
 @kernel

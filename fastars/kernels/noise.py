@@ -8,8 +8,8 @@ All that is random is a pure function of its key: `PCG64(SeedSequence(seed, spaw
 import numpy as np
 from numba import prange
 
-from fastars._jit import kernel, parallel
-from fastars._rng import (
+from fastars._compiled.jit import kernel, parallel
+from fastars._compiled.rng import (
     STREAM_EPISODES,
     STREAM_INDICES,
     STREAM_NOISE,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastars._jit import inline, kernel
+from fastars._compiled.jit import inline, kernel
 
 BLOCK, LANES = 4096, 64  # the bits of a sum depend on both, and on nothing else
 

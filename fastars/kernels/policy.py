@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import overload, register_jitable
 
-from fastars._jit import INLINE, inline, kernel
-from fastars._protocol import act
-from fastars._structs import LinearPolicy, MlpPolicy, Relu, Tanh
-from fastars._trig import tanh
-from fastars._tuples import at, dot, normalize
+from fastars._compiled.jit import INLINE, inline, kernel
+from fastars._compiled.protocol import act
+from fastars._compiled.structs import LinearPolicy, MlpPolicy, Relu, Tanh
+from fastars._compiled.trig import tanh
+from fastars._compiled.tuples import at, dot, normalize
 
 
 def scores(policy, rows, lane, row, x, like):

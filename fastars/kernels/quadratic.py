@@ -6,7 +6,7 @@ All of them come down to min 1/2 y'Ay - b'y over y >= 0, where a finite sequence
 
 import numpy as np
 
-from fastars._jit import kernel
+from fastars._compiled.jit import kernel
 from fastars.kernels.symmetric import factor, positive_gram, solve
 
 REGULARISATION = 1e-4  # of `dual_proj` and `upgrad`, as in TorchJD: added to the diagonal of G / trace(G)

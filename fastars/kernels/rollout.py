@@ -13,14 +13,14 @@ import numpy as np
 from numba import prange
 from numba.extending import overload
 
-from fastars._jit import INLINE, inline, kernel, launching, parallel
-from fastars._protocol import choose, observe, reset, step
-from fastars._rng import seed_generator
-from fastars._structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, LinearPolicy, Moments, Rollouts, Task
-from fastars._tuples import LANES, accumulate, at, defect, entries, load, normalize, plus, store, weigh
-from fastars.kernels.alone import roll_out_alone
+from fastars._compiled.jit import INLINE, inline, kernel, launching, parallel
+from fastars._compiled.protocol import choose, observe, reset, step
+from fastars._compiled.rng import seed_generator
+from fastars._compiled.structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, LinearPolicy, Moments, Rollouts, RolloutSpec
+from fastars._compiled.tuples import LANES, accumulate, at, defect, entries, load, normalize, plus, store, weigh
 from fastars.kernels.noise import perturb
 from fastars.kernels.policy import n_padding, parts, policy_of, scores
+from fastars.kernels.rollout_single import roll_out_alone
 
 BLOCK_EPISODES = 4 * LANES  # a block's last episodes leave lanes empty: with fewer than this, that shows
 _VECTOR = 8  # lanes are stepped in multiples of this: one AVX-512 vector of float64
@@ -57,7 +57,7 @@ def roll_out_suitably(task, filter, weights, seeds, start, stop, out):
 
 @overload(roll_out_suitably, jit_options=INLINE)
 def _roll_out_suitably(task, filter, weights, seeds, start, stop, out):
-    policy = task.types[Task._fields.index("policy")]
+    policy = task.types[RolloutSpec._fields.index("policy")]
     return roll_out_lanes if policy.instance_class is LinearPolicy else roll_out_alone
 
 
@@ -197,7 +197,7 @@ def rollouts(task, filter, weights, seeds, track):
 
     Parameters
     ----------
-    task : Task
+    task : RolloutSpec
         Environment, policy, action space and time limit.
     filter : Filter
         Applied to every observation; `identity_filter` leaves them as they are.
@@ -249,7 +249,7 @@ def _rollouts(
     task_returns = np.zeros((m, len(reward_weights)))
     n_blocks = min(-(-m // BLOCK_EPISODES), 64)
     for block in prange(n_blocks):
-        task = Task(env, policy_of(net_arch, activation, with_bias), actions, low, high, max_steps, is_fused, reward_weights)
+        task = RolloutSpec(env, policy_of(net_arch, activation, with_bias), actions, low, high, max_steps, is_fused, reward_weights)
         out = Rollouts(returns, lengths, status, Moments(count, mean, m2), task_returns)
         roll_out(task, filter, weights, seeds, block * m // n_blocks, (block + 1) * m // n_blocks, out)
     return Rollouts(returns, lengths, status, Moments(count, mean, m2), task_returns)

@@ -1,7 +1,7 @@
 """One environment of scalar functions, one call per step: what a Gymnasium environment is made of that has no other form."""
 
-from fastars._jit import kernel
-from fastars._protocol import observe, reset, step
+from fastars._compiled.jit import kernel
+from fastars._compiled.protocol import observe, reset, step
 
 
 @kernel

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from fastars._jit import kernel
+from fastars._compiled.jit import kernel
 from fastars.kernels.symmetric import cosines, eigen, factor, positive_gram, solve
 
 _EPS = 2.0**-52

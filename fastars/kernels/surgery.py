@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastars._jit import kernel
+from fastars._compiled.jit import kernel
 
 
 @kernel

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from fastars._jit import inline, kernel
+from fastars._compiled.jit import inline, kernel
 
 _DEPENDENT = 1e-14  # a pivot of less than this part of its diagonal is rounding
 _INDEFINITE = 1e-13  # an eigenvalue of the cosines above minus this is rounding

@@ -13,8 +13,8 @@ import math
 import numpy as np
 from numba import prange
 
-from fastars._jit import inline, kernel, parallel
-from fastars._structs import FAILED, NONFINITE
+from fastars._compiled.jit import inline, kernel, parallel
+from fastars._compiled.structs import FAILED, NONFINITE
 
 SUM_BLOCK = 4096  # columns of a weighted sum at a time: 32 kB of float64, which stay in the first cache
 

@@ -11,10 +11,10 @@ import numpy as np
 from numba.core import types
 from numba.extending import overload
 
-from fastars._jit import INLINE, kernel
-from fastars._protocol import observe, reset, step
-from fastars._rng import seed_generator
-from fastars._tuples import LANES, at, entries, load, rewards_of, store
+from fastars._compiled.jit import INLINE, kernel
+from fastars._compiled.protocol import observe, reset, step
+from fastars._compiled.rng import seed_generator
+from fastars._compiled.tuples import LANES, at, entries, load, rewards_of, store
 
 LENGTH, ENDED, DUE = 0, 1, 2  # rows of the counters: steps of the episode, how its last step ended it, whether it is to be reset
 BY_TERMINATION, BY_TIME_LIMIT = 1, 2  # bits of ENDED: as in Gymnasium, one step may do both

@@ -12,10 +12,10 @@ from numba import carray
 from numba.core import types
 from numba.extending import intrinsic, overload
 
-from fastars._jit import INLINE, inline, kernel
-from fastars._protocol import advance, begin, sense
-from fastars._structs import FAILED, Simulation
-from fastars._tuples import put, rewards_of
+from fastars._compiled.jit import INLINE, inline, kernel
+from fastars._compiled.protocol import advance, begin, sense
+from fastars._compiled.structs import FAILED, Simulation
+from fastars._compiled.tuples import put, rewards_of
 
 
 class SimulatedBatch(NamedTuple):

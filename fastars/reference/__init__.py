@@ -5,11 +5,12 @@ to the last bit wherever both add, subtract, multiply, divide and take square ro
 """
 
 from .bargaining import fairgrad, nash_mtl
+from .diagnostics import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from .directions import direction_squares, square_sums, task_differences, task_gradients
-from .figures import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from .filter import filter_from_moments, merge_moments
 from .gradients import debiased_gram, gradient_norms, gram
 from .gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
+from .heteroscedasticity import brown_forsythe, koenker
 from .noise import (
     NOISE_BLOCK,
     episode_seeds,
@@ -26,7 +27,6 @@ from .policy import action_scores, batch_action_scores, fill_actions
 from .quadratic import cagrad, dual_proj, mgda, upgrad
 from .rollout import Moments, Rollouts, antithetic_rollouts, rollouts
 from .spectral import aligned_mtl, imtl_g
-from .spread import brown_forsythe, koenker
 from .surgery import pcgrad
 from .symmetric import positive_gram
 from .update import (

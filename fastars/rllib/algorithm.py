@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 import fastars
-from fastars import checkpoint as checkpoint_file
-from fastars._structs import FloatArray, Rollouts
-from fastars.model_file import named
+from fastars._compiled.structs import FloatArray, Rollouts
+from fastars.files import checkpoint as checkpoint_file
 from fastars.rllib.config import ARSConfig
 from fastars.rllib.environments import refuse_unregistered
 from fastars.rllib.policy import POLICY_ID, Policy
+from fastars.training.model_file import named
 
 _MODEL, _COUNTS = "model.zip", "algorithm.zip"
 _OF_ALGORITHM = ("learning_rate", "delta_std", "n_delta", "n_top", "alive_bonus_offset")

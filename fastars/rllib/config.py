@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastars._validate import positive_int
 from fastars.rllib.environments import made_by
-from fastars.samplers.compiled import at_least_one
 
 if TYPE_CHECKING:
     from fastars.rllib.algorithm import ARS
@@ -256,9 +256,9 @@ class ARSConfig:
         if self.env is None:
             raise ValueError("env must be given: ARSConfig().environment(...)")
         for name in _COUNTS:
-            at_least_one(name, getattr(self, name))
+            positive_int(name, getattr(self, name))
         if self.evaluation_interval:
-            at_least_one("evaluation_interval", self.evaluation_interval)
+            positive_int("evaluation_interval", self.evaluation_interval)
         if self.evaluation_duration_unit != "episodes":
             raise ValueError(f"evaluation_duration_unit must be 'episodes', got {self.evaluation_duration_unit!r}")
         for name, value in _DEFAULTS["evaluation_config"].items():

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fastars import kernels
-from fastars._structs import FloatArray
-from fastars.samplers.compiled import at_least_one
+from fastars._compiled.structs import FloatArray
+from fastars._validate import positive_int
 
 _SEED = 123  # of RLlib's noise table
 _BLOCK = 1 << 20  # normals drawn at a time: the table is float32, and what is drawn twice as large
@@ -41,7 +41,7 @@ def batched_weighted_sum(weights: Iterable[float], vecs: Iterable[Any], batch_si
     ValueError
         If there are not as many weights as vectors, or the vectors differ in length.
     """
-    batch_size = at_least_one("batch_size", batch_size)
+    batch_size = positive_int("batch_size", batch_size)
     left, right, count = iter(weights), iter(vecs), 0
     total: FloatArray | None = None
     while True:
@@ -64,7 +64,7 @@ def batched_weighted_sum(weights: Iterable[float], vecs: Iterable[Any], batch_si
 def create_shared_noise(count: int) -> np.ndarray:
     """RLlib's noise table: `count` standard normals, float32, the same numbers as its own."""
     generator = np.random.RandomState(_SEED)
-    table = np.empty(at_least_one("count", count), np.float32)
+    table = np.empty(positive_int("count", count), np.float32)
     for start in range(0, len(table), _BLOCK):
         part = table[start : start + _BLOCK]
         part[:] = generator.randn(len(part))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import fastars
-from fastars._structs import FloatArray
+from fastars._compiled.structs import FloatArray
 
 POLICY_ID = "default_policy"  # the only one
 

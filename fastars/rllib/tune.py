@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastars._extras import need
+from fastars._imports import need
 from fastars.rllib.algorithm import ARS
 
 _tune = need("ray.tune", "ray", "fastars.rllib.tune")

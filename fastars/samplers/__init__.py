@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from fastars._structs import Filter, FloatArray, Rollouts, SeedArray
+from fastars._compiled.structs import Filter, FloatArray, Rollouts, SeedArray
 from fastars.envs import CompiledEnv
+from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
-from fastars.envs.several import SeveralEnvs
 
 
 class Sampler(Protocol):
@@ -49,7 +49,7 @@ class Sampler(Protocol):
 
 
 def make_sampler(
-    env: CompiledEnv | GymEnv | SeveralEnvs,
+    env: CompiledEnv | GymEnv | EnvTuple,
     policy: Any,
     clip_actions: bool = True,
     squash_output: bool = False,
@@ -62,18 +62,18 @@ def make_sampler(
 
     `apart` keeps an environment in Python out of this process, also if there is one worker only.
     """
-    if isinstance(env, SeveralEnvs):
-        from fastars.samplers.several import SeveralSampler
+    if isinstance(env, EnvTuple):
+        from fastars.samplers.env_tuple import EnvTupleSampler
 
         arguments = policy, clip_actions, squash_output, n_threads, n_workers, env_timeout, apart
-        return SeveralSampler(env, [make_sampler(one, *arguments) for one in env.envs])
-    task = env.task(policy, clip_actions, squash_output)
+        return EnvTupleSampler(env, [make_sampler(one, *arguments) for one in env.envs])
+    task = env.rollout_spec(policy, clip_actions, squash_output)
     if isinstance(env, GymEnv):
         from fastars.samplers.gym import GymSampler
 
         return GymSampler(env, task, n_workers, env_timeout, apart=apart)
+    from fastars._runtime.cpus import available_cpus
     from fastars.samplers.compiled import CompiledSampler
-    from fastars.samplers.cpus import available_cpus
 
     n_threads = n_threads or available_cpus()
     if env.model is None:

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
-from fastars._jit import entry
-from fastars._signals import HeldSignals
-from fastars._structs import (
+from fastars._compiled.jit import entry
+from fastars._compiled.structs import (
     FAILED,
     NONFINITE,
     TERMINATED,
@@ -26,14 +25,15 @@ from fastars._structs import (
     IntArray,
     Moments,
     Rollouts,
+    RolloutSpec,
     SeedArray,
-    Task,
     empty_rollouts,
     identity_filter,
 )
+from fastars._runtime.signals import HeldSignals
 from fastars.envs.spaces import action_rows, batched_actions, flat_size, flattener
+from fastars.kernels.batch_actions import COUNTED, IDLE, Lanes, begin_episode, end_episode, tick
 from fastars.kernels.policy import arranged_size, n_weights, scratch_size
-from fastars.kernels.tick import COUNTED, IDLE, Lanes, begin_episode, end_episode, tick
 
 ATTEMPTS = 2  # at an episode, before it is given up
 MAX_LANES = 16
@@ -57,7 +57,7 @@ class Batch(NamedTuple):
     reward_weights: FloatArray  # (n_tasks,)
 
 
-def new_lanes(task: Task, n_obs: int, action_space: Any, n: int) -> Lanes:
+def new_lanes(task: RolloutSpec, n_obs: int, action_space: Any, n: int) -> Lanes:
     """The arrays of n environments side by side."""
     n_act = len(task.low)
     return Lanes(
@@ -78,12 +78,12 @@ def new_lanes(task: Task, n_obs: int, action_space: Any, n: int) -> Lanes:
 class Kernels(NamedTuple):
     """`begin_episode`, `tick` and `end_episode`, compiled for the types of some lanes."""
 
-    begin: Callable[[Task, Lanes, int, FloatArray, int], int]
-    tick: Callable[[Task, Filter, Lanes, bool], int]
+    begin: Callable[[RolloutSpec, Lanes, int, FloatArray, int], int]
+    tick: Callable[[RolloutSpec, Filter, Lanes, bool], int]
     end: Callable[[Lanes, int, Moments, int], int]
 
 
-def compiled_kernels(task: Task, lanes: Lanes) -> Kernels:
+def compiled_kernels(task: RolloutSpec, lanes: Lanes) -> Kernels:
     """The kernels for these lanes, which they have computed with.
 
     All that they do on first calls is then done: later ones run no Python code, in which the exception of a signal could get lost.
@@ -119,7 +119,7 @@ class Episodes:
 
     Parameters
     ----------
-    task : Task
+    task : RolloutSpec
         What the kernels need to know of it.
     make : callable or None
         Makes an environment. None: there is only `env`.
@@ -138,7 +138,7 @@ class Episodes:
 
     def __init__(
         self,
-        task: Task,
+        task: RolloutSpec,
         make: Any,
         env: Any,
         observation_space: Any,

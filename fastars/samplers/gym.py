@@ -12,11 +12,11 @@ import cloudpickle
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from fastars._floats import IeeeFloats
-from fastars._structs import Filter, FloatArray, Rollouts, SeedArray, Task
+from fastars._compiled.structs import Filter, FloatArray, Rollouts, RolloutSpec, SeedArray
+from fastars._runtime.floats import IeeeFloats
+from fastars._validate import positive_int, positive_seconds, task_weights
 from fastars.envs import UnsupportedEnvError
 from fastars.envs.gym import GymEnv
-from fastars.samplers.compiled import at_least_one, reward_weights_of, seconds
 from fastars.samplers.episodes import ATTEMPTS, Batch, Episodes, compiled_kernels, new_lanes
 from fastars.samplers.vector import VectorEpisodes
 
@@ -58,8 +58,8 @@ class GymSampler:
     ----------
     env : GymEnv
         The environment, from `fastars.envs.environment`.
-    task : Task
-        From `env.task(policy)`.
+    task : RolloutSpec
+        From `env.rollout_spec(policy)`.
     n_workers : int
         1: in this process. More: in so many worker processes.
     env_timeout : float or None
@@ -83,7 +83,7 @@ class GymSampler:
     def __init__(
         self,
         env: GymEnv,
-        task: Task,
+        task: RolloutSpec,
         n_workers: int = 1,
         env_timeout: float | None = 60.0,
         envs_per_worker: int | None = None,
@@ -91,9 +91,9 @@ class GymSampler:
     ) -> None:
         self.env = env
         self.task = task
-        self.n_workers = at_least_one("n_workers", n_workers)
-        self.env_timeout = None if env_timeout is None else seconds("env_timeout", env_timeout)
-        self.envs_per_worker = None if envs_per_worker is None else at_least_one("envs_per_worker", envs_per_worker)
+        self.n_workers = positive_int("n_workers", n_workers)
+        self.env_timeout = None if env_timeout is None else positive_seconds("env_timeout", env_timeout)
+        self.envs_per_worker = None if envs_per_worker is None else positive_int("envs_per_worker", envs_per_worker)
         self.apart = apart
         self.n_failures = 0
         self.on_failure: Callable[[Failure], None] = log_failure
@@ -177,7 +177,7 @@ class GymSampler:
             For weights of rewards that are not n_tasks finite numbers, or where the reward is a number.
         """
         n, m = len(weights), len(seeds)
-        checked = reward_weights_of(reward_weights, self.env.n_tasks)
+        checked = task_weights(reward_weights, self.env.n_tasks)
         frozen = Filter(np.array(filter.mean, np.float64), np.array(filter.scale, np.float64), float(filter.clip))
         rows, attempts = np.arange(m) // (m // n), np.zeros(m, np.int64)
         batch = Batch(frozen, track, np.array(weights, np.float64), rows, seeds, attempts, checked)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from fastars import kernels
-from fastars._signals import apart
-from fastars._structs import FloatArray, IntArray, NoiseArray
+from fastars._compiled.structs import FloatArray, IntArray, NoiseArray
+from fastars._runtime.signals import run_in_thread
+from fastars._runtime.threads import for_blocks
 from fastars.kernels import NOISE_BLOCK
 from fastars.kernels.directions import BLOCK
-from fastars.samplers.compiled import for_blocks
 
 _PIECE = 128  # blocks (200 us) that a thread fills at a time
 
@@ -65,7 +65,7 @@ class NoiseTable:
             return np.zeros(1)
         if self._square_sums is None:
             values = self.whole()
-            self._square_sums = apart(lambda: self._ops.square_sums(values))
+            self._square_sums = run_in_thread(lambda: self._ops.square_sums(values))
         return self._square_sums
 
     def _fill(self, blocks: IntArray) -> None:

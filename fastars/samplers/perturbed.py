@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastars import kernels
-from fastars._structs import FloatArray, IntArray
+from fastars._compiled.structs import FloatArray, IntArray
 from fastars.samplers.noise_table import NoiseTable
 
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from fastars._structs import Rollouts, empty_rollouts
+from fastars._compiled.structs import Rollouts, empty_rollouts
 from fastars.envs import WorkerError
 from fastars.samplers.episodes import ATTEMPTS, MARK_BITS, Batch, Report, give_up
 from fastars.samplers.worker import ASK, NOTES_BYTES, UNBORN

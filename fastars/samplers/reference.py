@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastars import reference
-from fastars._structs import Filter, FloatArray, Rollouts, SeedArray
+from fastars._compiled.structs import Filter, FloatArray, Rollouts, SeedArray
 from fastars.envs import CompiledEnv, quiet
 from fastars.samplers.compiled import padded, weighted
 

@@ -4,13 +4,14 @@ import threading
 import time
 from typing import Any
 
-from fastars._floats import IeeeFloats
-from fastars._signals import HeldSignals
-from fastars._structs import FAILED, Filter, FloatArray, Rollouts, SeedArray, Simulation, Task, empty_rollouts
+from fastars._compiled.structs import FAILED, Filter, FloatArray, Rollouts, RolloutSpec, SeedArray, Simulation, empty_rollouts
+from fastars._runtime.floats import IeeeFloats
+from fastars._runtime.signals import HeldSignals
+from fastars._runtime.threads import for_blocks
 from fastars.envs import CompiledEnv, SimulationError
 from fastars.envs.mujoco.capi import clock, failure, new_simulation
-from fastars.kernels.alone import roll_out_simulated
-from fastars.samplers.compiled import PATIENCE, for_blocks, weighted
+from fastars.kernels.rollout_single import roll_out_simulated
+from fastars.samplers.compiled import PATIENCE, weighted
 
 _CALL_SECONDS = 0.05  # of one kernel call, about: Ctrl-C waits for it. A call costs some 30 us
 
@@ -21,7 +22,7 @@ class SimulatedSampler:
     There are never more simulations than threads, whatever the population; they are made when a thread first needs one, and kept.
     """
 
-    def __init__(self, env: CompiledEnv, task: Task, n_threads: int) -> None:
+    def __init__(self, env: CompiledEnv, task: RolloutSpec, n_threads: int) -> None:
         self.task = task
         self.n_threads = n_threads
         self._env_id = env.id
@@ -68,7 +69,9 @@ class SimulatedSampler:
         """Free the simulations."""
         self._idle.clear()
 
-    def _run(self, task: Task, weights: FloatArray, filter: Filter, seeds: SeedArray, first: int, last: int, out: Rollouts) -> None:
+    def _run(
+        self, task: RolloutSpec, weights: FloatArray, filter: Filter, seeds: SeedArray, first: int, last: int, out: Rollouts
+    ) -> None:
         """Run episodes `first` to `last` in an idle simulation. One that failed is thrown away."""
         try:
             sim = self._idle.pop()

@@ -13,17 +13,17 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
-from fastars._structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, FloatArray, Rollouts, Task, empty_rollouts
+from fastars._compiled.structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, FloatArray, Rollouts, RolloutSpec, empty_rollouts
 from fastars.envs import UnsupportedEnvError
 from fastars.envs.spaces import batched_actions, flat_size, flattener, unbatched
-from fastars.kernels.tick import COUNTED, GHOST, IDLE
+from fastars.kernels.batch_actions import COUNTED, GHOST, IDLE
 from fastars.samplers.episodes import Batch, Report, compiled_kernels, new_lanes
 
 
 class VectorEpisodes:
     """Runs episodes in a vector environment, which is its owner's: exceptions are passed on, and `close` leaves it open."""
 
-    def __init__(self, task: Task, env: VectorEnv, n_tasks: int = 0, in_info: bool = False) -> None:
+    def __init__(self, task: RolloutSpec, env: VectorEnv, n_tasks: int = 0, in_info: bool = False) -> None:
         self.task = task
         self.n_tasks, self._in_info = n_tasks, in_info
         self.n_lanes = env.num_envs

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastars._structs import FloatArray
+from fastars._compiled.structs import FloatArray
 from fastars.weighting.method import placed
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8

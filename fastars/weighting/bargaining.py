@@ -7,7 +7,7 @@ from typing import Unpack
 import numpy as np
 
 from fastars import kernels
-from fastars._structs import FloatArray
+from fastars._compiled.structs import FloatArray
 from fastars.weighting.gram_method import GramMethod
 from fastars.weighting.method import Common, number
 

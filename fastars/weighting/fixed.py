@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from fastars._structs import FloatArray
+from fastars._compiled.structs import FloatArray
 from fastars.weighting.method import Common, Inputs, Method, State, Step, placed, total
 
 _LEAST_STD = 1e-8  # of the largest: a return that is constant would have a weight without bound

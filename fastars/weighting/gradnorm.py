@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from fastars import kernels
-from fastars._structs import FloatArray
+from fastars._compiled.structs import FloatArray
 from fastars.weighting.adam import adam, first_moments
 from fastars.weighting.method import Common, Inputs, Method, State, Step, number, placed, total
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
-from fastars._structs import FloatArray
+from fastars._compiled.structs import FloatArray
 from fastars.weighting.method import Common, Inputs, Method, State, Step
 
 _ASYMMETRY = 1e-6  # of the largest entry: what a product in float32 may have

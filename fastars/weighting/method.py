@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypedDict
 import numpy as np
 
 from fastars import kernels
-from fastars._structs import FloatArray
+from fastars._compiled.structs import FloatArray
 
 _LEAST_POSITIVE = math.ulp(0.0)
 _ALL = slice(None)  # the index of all tasks

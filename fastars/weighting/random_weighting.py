@@ -6,7 +6,7 @@ from typing import Unpack
 
 import numpy as np
 
-from fastars._structs import FloatArray
+from fastars._compiled.structs import FloatArray
 from fastars.weighting.method import Common, Inputs, Method, State, Step, count, placed
 from fastars.weighting.softmax import softmax
 

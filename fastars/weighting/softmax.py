@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastars._structs import FloatArray
+from fastars._compiled.structs import FloatArray
 
 
 def softmax(scores: FloatArray) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastars import kernels
-from fastars._structs import FloatArray
+from fastars._compiled.structs import FloatArray
 from fastars.weighting.gram_method import GramMethod
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fastars import ARS, checkpoint, exchange
+from fastars import ARS, exchange
 from fastars.cli import main
+from fastars.files import checkpoint
 from fuzz.targets import CORPUS, DATA, unzipped, zipped
 
 MODELS = {

@@ -19,8 +19,22 @@ from pathlib import Path
 
 BUILD = Path(__file__).parents[2] / "build" / "fuzz"
 _INSTRUMENTED = (
-    *("fastars.checkpoint", "fastars.exchange", "fastars.run_files", "fastars.model_file", "fastars._fields", "fastars.config"),
-    *("fastars.replay", "fastars.plot", "fastars.monitor", "fastars.cli.plan", "fastars.cli.run_log", "fastars.objectives"),
+    *(
+        "fastars.files.checkpoint",
+        "fastars.exchange",
+        "fastars.files.tables",
+        "fastars.training.model_file",
+        "fastars.training.checkpoint_validation",
+        "fastars.training.config",
+    ),
+    *(
+        "fastars.replay",
+        "fastars.plot",
+        "fastars.logger.monitor",
+        "fastars.cli.plan",
+        "fastars.cli.run_log",
+        "fastars.training.objectives",
+    ),
     *("fastars.weighting", "pickletools", "zipfile", "tomllib", "json.decoder", "csv"),
 )
 _MAX_BYTES, _SECONDS, _MIB = 1 << 16, 5, 2048

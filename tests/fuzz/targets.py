@@ -17,14 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-from fastars import ARS, CheckpointError, checkpoint, exchange, plot, replay
+from fastars import ARS, CheckpointError, exchange, plot, replay
 from fastars.cli import WrongUseError
 from fastars.cli.plan import read_config, read_plan
 from fastars.cli.run_log import cut_monitor, cut_progress
 from fastars.exchange import sb3
-from fastars.exchange.archives import Archive, reading
 from fastars.exchange.pickles import numpy_array, numpy_objects, read_pickle
-from fastars.run_files import read_arrays
+from fastars.files import checkpoint
+from fastars.files.archives import Archive, reading
+from fastars.files.tables import read_arrays
 
 CORPUS = Path(__file__).parent / "corpus"
 DATA = Path(__file__).parent.parent / "data"

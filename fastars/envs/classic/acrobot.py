@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastars._jit import inline
-from fastars._protocol import register_functions
-from fastars._rng import uniform
-from fastars._trig import sincos
+from fastars._compiled.jit import inline
+from fastars._compiled.protocol import register_functions
+from fastars._compiled.rng import uniform
+from fastars._compiled.trig import sincos
 
 DT = 0.2  # s
 GRAVITY = 9.8  # m/s^2

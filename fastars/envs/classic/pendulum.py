@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastars._jit import inline
-from fastars._protocol import register_functions
-from fastars._rng import uniform
-from fastars._trig import sincos
+from fastars._compiled.jit import inline
+from fastars._compiled.protocol import register_functions
+from fastars._compiled.rng import uniform
+from fastars._compiled.trig import sincos
 
 MAX_SPEED = 8.0  # rad/s
 MAX_TORQUE = np.float32(2.0)  # N m

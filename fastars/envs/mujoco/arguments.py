@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastars._blas import blas_is_fused
+from fastars._compiled.blas import blas_is_fused
 from fastars.envs import UnsupportedEnvError
 from fastars.envs.mujoco.capi import mujoco
 from fastars.envs.mujoco.physics import Physics

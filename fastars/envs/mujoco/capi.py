@@ -23,8 +23,8 @@ import numba
 import numpy as np
 from numba import types
 
-from fastars._jit import inline
-from fastars._structs import FAILED, UNSTABLE, Simulation
+from fastars._compiled.jit import inline
+from fastars._compiled.structs import FAILED, UNSTABLE, Simulation
 from fastars.envs import UnsupportedEnvError
 
 OLDEST, NEWEST = (3, 2), (4, 0)  # versions whose results were compared with Gymnasium's (CONTRIBUTING.md says how)

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastars._jit import inline
-from fastars._protocol import register_paying
+from fastars._compiled.jit import inline
+from fastars._compiled.protocol import register_paying
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.humanoid import begin, sense
 from fastars.envs.mujoco.physics import Physics, between, square_sum

@@ -3,8 +3,8 @@
 import math
 from typing import NamedTuple
 
-from fastars._jit import inline
-from fastars._protocol import register_paying
+from fastars._compiled.jit import inline
+from fastars._compiled.protocol import register_paying
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, put, reset_normal
 

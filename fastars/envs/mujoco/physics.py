@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastars._blas import fma
-from fastars._jit import inline, kernel
-from fastars._rng import standard_normal, uniform
-from fastars._structs import FloatArray
+from fastars._compiled.blas import fma
+from fastars._compiled.jit import inline, kernel
+from fastars._compiled.rng import standard_normal, uniform
+from fastars._compiled.structs import FloatArray
 from fastars.envs.mujoco.capi import forward, reset_data
 
 

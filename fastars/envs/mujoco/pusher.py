@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastars._jit import inline
-from fastars._protocol import register_paying
-from fastars._rng import uniform
+from fastars._compiled.jit import inline
+from fastars._compiled.protocol import register_paying
+from fastars._compiled.rng import uniform
 from fastars.envs.mujoco.capi import forward, reset_data, simulate
 from fastars.envs.mujoco.physics import Physics, distance, norm, put, square_sum
 

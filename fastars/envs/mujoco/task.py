@@ -26,9 +26,9 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from fastars._jit import inline
-from fastars._protocol import register_simulated
-from fastars._structs import FloatArray, Simulation
+from fastars._compiled.jit import inline
+from fastars._compiled.protocol import register_simulated
+from fastars._compiled.structs import FloatArray, Simulation
 from fastars.envs import CompiledEnv, SimulationError, UnsupportedEnvError
 
 _PARAMETERS = {
@@ -116,8 +116,8 @@ class MujocoTask:
 
     Notes
     -----
-    `sim` is a NamedTuple of views of an MjData's arrays under MuJoCo's names (`fastars._structs.Simulation`): qpos, qvel, act,
-    ctrl, qacc, xpos, xquat, xipos, site_xpos, subtree_com, sensordata, cinert, cvel, cfrc_ext, qfrc_actuator, qfrc_constraint.
+    `sim` is a NamedTuple of views of an MjData's arrays under MuJoCo's names (`fastars._compiled.structs.Simulation`): qpos, qvel,
+    act, ctrl, qacc, xpos, xquat, xipos, site_xpos, subtree_com, sensordata, cinert, cvel, cfrc_ext, qfrc_actuator, qfrc_constraint.
     Anything else can be had as a sensor of the model.
 
     Making a task runs the functions in plain Python for two steps, then compiles them, which takes a second; what they read of

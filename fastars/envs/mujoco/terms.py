@@ -2,8 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from fastars._jit import inline
-from fastars._protocol import begin, pay, register_simulated, sense
+from fastars._compiled.jit import inline
+from fastars._compiled.protocol import begin, pay, register_simulated, sense
 
 
 class Terms(NamedTuple):

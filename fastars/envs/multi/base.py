@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
-from fastars._structs import FloatArray, SeedArray
+from fastars._compiled.structs import FloatArray, SeedArray
 from fastars.envs import CompiledEnv
 from fastars.envs.multi import REGISTERED
 from fastars.kernels.single import first_state, next_state

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium.spaces import Discrete
 
-from fastars._jit import inline
-from fastars._protocol import register_functions
-from fastars._tuples import leading
+from fastars._compiled.jit import inline
+from fastars._compiled.protocol import register_functions
+from fastars._compiled.tuples import leading
 from fastars.envs.classic import mountain_car
 from fastars.envs.multi.base import MultiEnv, box32, flag, number
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastars._jit import inline
-from fastars._protocol import register_functions
+from fastars._compiled.jit import inline
+from fastars._compiled.protocol import register_functions
 from fastars.envs.classic import mountain_car_continuous
 from fastars.envs.multi.base import MultiEnv, box32, number
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium.spaces import Box
 
-from fastars._jit import inline
-from fastars._protocol import register_functions
+from fastars._compiled.jit import inline
+from fastars._compiled.protocol import register_functions
 from fastars.envs.classic import pendulum
 from fastars.envs.multi.base import MultiEnv, box32, number
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastars._jit import inline
-from fastars._protocol import register_functions
-from fastars._rng import next_uint64, standard_normal
-from fastars._tuples import leading
+from fastars._compiled.jit import inline
+from fastars._compiled.protocol import register_functions
+from fastars._compiled.rng import next_uint64, standard_normal
+from fastars._compiled.tuples import leading
 from fastars.envs.multi.base import MultiEnv, box32, flag, integer
 
 _F, _U = np.float32, np.uint64

@@ -15,11 +15,11 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from fastars._extras import need
-from fastars._structs import Filter, FloatArray, Rollouts, SeedArray
+from fastars._compiled.structs import Filter, FloatArray, Rollouts, SeedArray
+from fastars._imports import need
 from fastars.envs import CompiledEnv, UnsupportedEnvError
+from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
-from fastars.envs.several import SeveralEnvs
 from fastars.samplers.gym import Failure, log_failure
 from fastars.samplers.perturbed import Perturbed
 from fastars.samplers.ray.actor import Common, Here, Result
@@ -37,7 +37,7 @@ class RaySampler:
 
     Parameters
     ----------
-    env : CompiledEnv, GymEnv or SeveralEnvs
+    env : CompiledEnv, GymEnv or EnvTuple
     policy : LinearPolicy or MlpPolicy
     clip_actions, squash_output : bool
     n_workers : int, optional
@@ -59,7 +59,7 @@ class RaySampler:
 
     def __init__(
         self,
-        env: CompiledEnv | GymEnv | SeveralEnvs,
+        env: CompiledEnv | GymEnv | EnvTuple,
         policy: Any,
         clip_actions: bool = True,
         squash_output: bool = False,
@@ -263,6 +263,6 @@ def _order(env: Any, arguments: dict[str, Any]) -> bytes:
 
 def _portable(env: Any) -> Any:
     """An environment without one that was given, of which a copy can be made."""
-    if isinstance(env, SeveralEnvs):
+    if isinstance(env, EnvTuple):
         return env._replace(envs=tuple(map(_portable, env.envs)))
     return env._replace(make=env.maker(), env=None) if isinstance(env, GymEnv) else env

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars import kernels
-from fastars._structs import Filter, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray
+from fastars._compiled.structs import Filter, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray
 from fastars.samplers import make_sampler
 from fastars.samplers.gym import Failure
 

@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-from fastars._structs import Filter, FloatArray, Rollouts, SeedArray, empty_rollouts
+from fastars._compiled.structs import Filter, FloatArray, Rollouts, SeedArray, empty_rollouts
 from fastars.samplers.perturbed import Perturbed
 from fastars.samplers.ray.actor import Part
 

@@ -1,0 +1,175 @@
+"""The NamedTuples that cross the border into compiled code. A kernel picks its code by their types, never by a string.
+
+Shapes: `n` candidates, `m` episodes (m = n * episodes per candidate), `n_obs` observation entries, `n_act` action scores.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+NoiseArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+SeedArray = npt.NDArray[np.uint64]
+
+# How an episode ended (`Rollouts.status`).
+RUNNING, TERMINATED, TRUNCATED, NONFINITE, UNSTABLE, FAILED = 0, 1, 2, 3, 4, 5
+
+
+class Argmax(NamedTuple):
+    """Actions of a Discrete space: `start` plus the index of the largest score (the first of equals)."""
+
+    start: int = 0
+
+
+class Clip(NamedTuple):
+    """Actions of a Box space: each score, as float32, clipped to its bounds."""
+
+
+class Unclipped(NamedTuple):
+    """Actions of a Box space: each score as float32; the environment does what it does with values out of bounds."""
+
+
+class Squash(NamedTuple):
+    """Actions of a Box space: low + (tanh(score) + 1) / 2 * (high - low)."""
+
+
+class Choices(NamedTuple):
+    """Actions of a MultiDiscrete space: for each entry, `starts` plus the index of the largest of its `sizes` scores."""
+
+    starts: IntArray
+    sizes: IntArray
+
+
+class Signs(NamedTuple):
+    """Actions of a MultiBinary space: 1 for each score above 0."""
+
+
+class Tanh(NamedTuple):
+    """Hidden layers give the hyperbolic tangents of their sums."""
+
+
+class Relu(NamedTuple):
+    """Hidden layers give their sums, or 0 for negative ones."""
+
+
+class LinearPolicy(NamedTuple):
+    """scores = W x (+ b), x the filtered observation.
+
+    Flat weights are `W.ravel()` of W (n_act, n_obs), then b (n_act,): the order of torch's `parameters_to_vector` for that layer.
+    """
+
+    with_bias: bool = False
+
+
+class MlpPolicy(NamedTuple):
+    """scores = W_n h_n (+ b_n), h_k = activation(W_k h_(k-1) (+ b_k)), h_0 the filtered observation: a multilayer perceptron.
+
+    Flat weights are, layer after layer, `W.ravel()` of W (outputs, inputs), then b (outputs,): the order of torch's
+    `parameters_to_vector` for stable-baselines3's `create_mlp`. Kernels are compiled by the number of layers, not by their sizes.
+    """
+
+    net_arch: tuple[int, ...] = (64, 64)  # sizes of the hidden layers
+    activation: Tanh | Relu = Relu()
+    with_bias: bool = True
+
+
+class Filter(NamedTuple):
+    """x = clip((observation - mean) * scale, -clip, clip), frozen during an iteration. The identity is (0, 1, inf)."""
+
+    mean: FloatArray  # (n_obs,)
+    scale: FloatArray  # (n_obs,), 1 / deviation, or 0 for a feature that counts 0
+    clip: float
+
+
+class Simulation(NamedTuple):
+    """A simulator's memory for one thread: an MjData and views of its arrays, named as in MuJoCo.
+
+    `nq` positions, `nv` velocities, `nu` actuators, `nbody` bodies of which body 0 is the world.
+    """
+
+    model: int  # address of the mjModel, which all threads share
+    data: int  # address of the mjData
+    frame: npt.NDArray[np.uint8]  # room for the way back from a fatal error, and for its text
+    fault: IntArray  # (1,), 0 or the status that the simulator ends an episode with: UNSTABLE or FAILED
+    bad: npt.NDArray[np.int32]  # (4,), MuJoCo's counts, since the reset, of bad numbers in qpos, qvel, qacc and ctrl
+    qpos: FloatArray  # (nq,)
+    qvel: FloatArray  # (nv,)
+    act: FloatArray  # (na,), states of the actuators
+    ctrl: FloatArray  # (nu,)
+    qacc: FloatArray  # (nv,)
+    xpos: FloatArray  # (nbody, 3), m, where the bodies are
+    xquat: FloatArray  # (nbody, 4)
+    xipos: FloatArray  # (nbody, 3), m, where their centres of mass are
+    site_xpos: FloatArray  # (nsite, 3), m
+    subtree_com: FloatArray  # (nbody, 3), m
+    sensordata: FloatArray  # (nsensordata,)
+    cinert: FloatArray  # (nbody, 10), inertia about the centre of mass of the tree
+    cvel: FloatArray  # (nbody, 6), rotational and translational velocity
+    cfrc_ext: FloatArray  # (nbody, 6), torque and force from outside, where they are computed
+    qfrc_actuator: FloatArray  # (nv,)
+    qfrc_constraint: FloatArray  # (nv,)
+
+
+class RolloutSpec(NamedTuple):
+    """What a candidate is evaluated on."""
+
+    env: Any  # NamedTuple of the environment's constants: its type picks reset, observe and step
+    policy: Any  # LinearPolicy or MlpPolicy
+    actions: Any  # Argmax, Clip, Unclipped or Squash: how scores become an action
+    low: Any  # bounds of the scores, one float32 per score; their number is n_act. A tuple, or an array where there is a simulator
+    high: Any
+    max_steps: int  # time limit of an episode, in steps
+    is_fused: bool = False  # whether NumPy's BLAS rounds a * b + c once, where there are several rewards
+    reward_weights: Any = ()  # a float64 for each of the rewards of a step; () where the reward is a number
+
+
+class Moments(NamedTuple):
+    """Moments of the observations that were acted on, a row per episode: merged in order, they make the filter."""
+
+    count: IntArray  # type: ignore[assignment]  # (m,) observations
+    mean: FloatArray  # (m, n_obs)
+    m2: FloatArray  # (m, n_obs), sum of squared deviations from the mean
+
+
+class Rollouts(NamedTuple):
+    """What episodes gave, an entry per episode.
+
+    Attributes
+    ----------
+    returns : ndarray of float64, shape (m,)
+        Sum of rewards, of the weighted ones where a step gives several; NaN where the status is `NONFINITE` or `UNSTABLE`.
+    lengths : ndarray of int64, shape (m,)
+        Steps taken.
+    status : ndarray of int64, shape (m,)
+        `TERMINATED` (1), `TRUNCATED` (2, the time limit), `NONFINITE` (3: an observation or reward was NaN or infinite; the episode
+        ended there) or `UNSTABLE` (4: the simulator found bad numbers in its state; likewise).
+    moments : Moments
+        With no rows if observations were not tracked.
+    task_returns : ndarray of float64, shape (m, n_tasks)
+        Of each reward, the sum; NaN where `returns` is. No columns where the reward is a number.
+    """
+
+    returns: FloatArray
+    lengths: IntArray
+    status: IntArray
+    moments: Moments
+    task_returns: FloatArray
+
+
+def empty_rollouts(n_episodes: int, n_obs: int, track: bool, n_tasks: int = 0) -> Rollouts:
+    """Space for the results of `n_episodes` episodes; `track` asks for the moments of their observations."""
+    rows = n_episodes if track else 0
+    return Rollouts(
+        returns=np.zeros(n_episodes),
+        lengths=np.zeros(n_episodes, np.int64),
+        status=np.zeros(n_episodes, np.int64),
+        moments=Moments(np.zeros(rows, np.int64), np.zeros((rows, n_obs)), np.zeros((rows, n_obs))),
+        task_returns=np.zeros((n_episodes, n_tasks)),
+    )
+
+
+def identity_filter(n_obs: int) -> Filter:
+    """The filter that leaves every observation as it is."""
+    return Filter(np.zeros(n_obs), np.ones(n_obs), np.inf)

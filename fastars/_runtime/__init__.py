@@ -1,0 +1,1 @@
+"""How a kernel is called: threads, signals, floating-point state, CPUs. No kernel reads these files."""

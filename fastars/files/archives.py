@@ -1,0 +1,170 @@
+"""Zip files of others, read with limits that are looked at before anything is unpacked."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import os
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastars.files.checkpoint import JSON_STRING, CheckpointError, brief, name_of
+
+MAX_BYTES = 1 << 24  # of a file, and of what is in it: a linear policy for Atari's screens has 7 MB in float32, 15 in float64
+MAX_NUMBERS = 1 << 21  # of a policy: as float64 they have 16 MiB, whatever they have in the file
+MAX_OBS = 1 << 18  # of an observation
+_MAX_TEXT = 1 << 22  # of a JSON text, in bytes
+_MAX_VALUES = 100_000  # of a JSON text: 4 million empty lists take 250 MB
+_MAX_MEMBERS = 256
+_MAX_HEADER = 2048  # bytes of that of an array
+# NumPy's own reader takes the header for Python, which is more than numbers and text need, and raises what Python's parser does.
+_NPY_STARTS = {b"\1\0": 10, b"\2\0": 12}
+_NPY_HEADER = re.compile(
+    rb"\{'descr': '([<>|=]?[fiub][1248]|[<>|=]?U[1-9]\d{0,7}|\|O|O)', 'fortran_order': (True|False), "
+    rb"'shape': \(((?:\d{1,18}L?, )*(?:\d{1,18}L?,?)?)\),? ?\}[ ]*\n?"
+)
+_LENGTH = re.compile(rb"\d+")
+_ENTRY = b"PK\1\2"  # stands before each entry of a zip's directory
+
+
+def content(path: Any, most: int = MAX_BYTES) -> bytes:
+    """The bytes of a file, a path or one that is open, of which there may be `most`.
+
+    Raises
+    ------
+    ValueError
+        If it is too large, or no regular file.
+    """
+    if hasattr(path, "read"):
+        path.seek(0)
+        data: bytes = path.read(most + 1)
+    else:
+        if (path := Path(path)).exists() and not path.is_file():  # opening a pipe would wait for a writer
+            raise ValueError("not a regular file")
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size  # a read of `most` bytes would take this memory for the smallest file
+            data = file.read(min(size, most) + 1)
+    if len(data) > most:
+        raise ValueError(f"more than the {most} bytes allowed")
+    return data
+
+
+@contextlib.contextmanager
+def reading(path: Any, what: str = "no file of a policy that this version can read") -> Iterator[None]:
+    """Whatever does not fit is the file's fault: a `CheckpointError` that names it."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+        told = f"it lacks {error}" if isinstance(error, KeyError) else brief(error) or type(error).__name__
+        raise CheckpointError(f"{name_of(path)}: {what}: {told}") from error
+
+
+class Archive:
+    """The members of a zip, read one by one; together they may have `most` bytes.
+
+    Raises
+    ------
+    ValueError
+        If it is no zip, or one with too many members, too large ones, or two of one name.
+    """
+
+    def __init__(self, data: bytes, most: int = MAX_BYTES) -> None:
+        if (n_entries := data.count(_ENTRY)) > _MAX_MEMBERS:  # those of zips inside are counted too
+            raise ValueError(f"a zip of {n_entries} members; allowed are {_MAX_MEMBERS}")
+        with _unzipping():
+            self._zip = zipfile.ZipFile(io.BytesIO(data))
+        self._members = {info.filename: info for info in self._zip.infolist()}
+        if len(self._members) < len(self._zip.infolist()):
+            raise ValueError("a zip with two members of one name")
+        if (n_bytes := sum(info.file_size for info in self._members.values())) > most:
+            raise ValueError(f"a zip that unpacks to {n_bytes} bytes; allowed are {most}")
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the members."""
+        return list(self._members)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a member; KeyError if there is none of this name."""
+        info = self._members[name]
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{name} is compressed in a way that policies are not")
+        with _unzipping(), self._zip.open(info) as file:
+            data = file.read(info.file_size + 1)
+        if len(data) != info.file_size:
+            raise ValueError(f"{name} is shorter or longer than the zip says")
+        return data
+
+
+@contextlib.contextmanager
+def _unzipping() -> Iterator[None]:
+    """What Python's zip reader raises for damaged files, as ValueError."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        raise ValueError(f"its zip is damaged: {error}") from error
+
+
+def npy(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool, memoryview]:
+    """(dtype, shape, whether columns come first, data) of the bytes of a `.npy` file.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if not data.startswith(b"\x93NUMPY") or (start := _NPY_STARTS.get(data[6:8])) is None or len(data) < start:
+        raise ValueError("no array in NumPy's format, version 1.0 or 2.0")
+    n_header = int.from_bytes(data[8:start], "little")
+    match = _NPY_HEADER.fullmatch(data, start, start + min(n_header, _MAX_HEADER))
+    if match is None or n_header > _MAX_HEADER:
+        raise ValueError("an array with a header that NumPy does not write")
+    dtype, fortran, lengths = np.dtype(match[1].decode("ascii")), match[2] == b"True", _LENGTH.findall(match[3])
+    return dtype, tuple(map(int, lengths)), fortran, memoryview(data)[start + n_header :]
+
+
+def plain_array(data: bytes) -> np.ndarray:
+    """The array of the bytes of a `.npy` file: of numbers or text, never of objects.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    dtype, shape, fortran, values = npy(data)
+    if dtype.kind not in "fiubU" or dtype.itemsize == 0:
+        raise ValueError(f"an array of {dtype}; allowed are numbers and text")
+    if min(shape, default=0) < 0 or len(values) != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"an array of {len(values)} bytes, which are not {dtype} of shape {shape}")
+    return np.frombuffer(values, dtype).reshape(shape, order="F" if fortran else "C").copy()
+
+
+def json_object(data: bytes) -> dict[str, Any]:
+    """The object of a JSON text.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        If it is none, or one of more values than a file of a policy has.
+    """
+    if len(data) > _MAX_TEXT:
+        raise ValueError(f"a JSON text of {len(data)} bytes; allowed are {_MAX_TEXT}")
+    text = data.decode("utf-8")  # json would guess other encodings, whose texts look different byte by byte
+    bare = JSON_STRING.sub(b"", data)
+    if sum(bare.count(mark) for mark in (b",", b"[", b"{")) > _MAX_VALUES:
+        raise ValueError(f"a JSON text of more than {_MAX_VALUES} values")
+    found = json.loads(text)
+    if type(found) is not dict:
+        raise ValueError("a JSON text that is no object")
+    return found

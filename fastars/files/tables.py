@@ -1,0 +1,135 @@
+"""The files of a run folder as they are read back: a damaged one is named, and none is believed to be larger than it is.
+
+Tables and settings are text without a checksum: a digit that changed into another digit is not seen. Arrays are under the CRC of
+their zip.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastars.files.archives import Archive, content, plain_array
+from fastars.files.checkpoint import brief
+
+_MAX_ARRAYS = 1 << 28  # bytes
+_MAX_TOML = 1 << 16
+_MAX_LINE = 1 << 20  # characters
+_MAX_DOTS = 32  # of a key: tomllib needs the square of their number, 58 s for 32,000
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|' + r"'[^'\n]*'")
+_PIECE = re.compile(r"[,=\n{}\[\]]")
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` file as `np.savez` writes it, of numbers or text.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged, or compressed.
+    """
+    with _damage(path):
+        data = content(path, _MAX_ARRAYS)
+        archive = Archive(data, len(data))
+        return {name.removesuffix(".npy"): plain_array(archive.read(name)) for name in archive.names}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A table of settings.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged, or larger than one that a run writes.
+    """
+    with _damage(path):
+        text = content(path, _MAX_TOML).decode("utf-8")
+        if '"""' in text or "'''" in text:
+            raise ValueError("a text of several lines")
+        if max(piece.count(".") for piece in _PIECE.split(_STRING.sub("", text))) > _MAX_DOTS:
+            raise ValueError(f"a key of more than {_MAX_DOTS} parts")
+        return tomllib.loads(text)
+
+
+def read_rows(path: Path) -> Iterator[list[str]]:
+    """The rows of a table, its header first; half a row at its end, which a process that was killed leaves, is none.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged.
+    """
+    with _damage(path):
+        if path.exists() and not path.is_file():  # opening a pipe would wait for a writer
+            raise ValueError("not a regular file")
+        with open(path, newline="", encoding="utf-8") as file:
+            yield from csv.reader(_lines(file))
+
+
+def read_columns(path: Path, names: Sequence[str], skip: int = 0, optional: Sequence[str] = ()) -> list[tuple[str, ...]]:
+    """Cells of the named columns, row by row, of a table whose header is its first line, or comes after `skip` lines.
+
+    Those of an optional column that is not there are empty.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged, or has no such column.
+    """
+    rows = read_rows(path)
+    for _ in range(skip):
+        next(rows, None)
+    header = next(rows, None)
+    if header is None:
+        return []
+    if missing := [name for name in names if name not in header and name not in optional]:
+        raise ValueError(f"{path} has no column {missing[0]!r}; it has {brief(', '.join(sorted(header)))}")
+    places = [header.index(name) if name in header else len(header) for name in names]
+    columns = []
+    for number, row in enumerate(rows, start=skip + 2):
+        if len(row) not in (0, len(header)):
+            raise ValueError(f"{path} is damaged: row {number} has {len(row)} cells, its header {len(header)}")
+        if row:
+            columns.append(tuple((*row, "")[place] for place in places))
+    return columns
+
+
+def number(path: Path, cell: str) -> float:
+    """The number in a cell of a table; NaN for an empty one."""
+    try:
+        return float(cell or "nan")
+    except ValueError:
+        raise ValueError(f"{path} is damaged: {cell[:40]!r} where a number is expected") from None
+
+
+def _lines(file: Any) -> Iterator[str]:
+    while line := file.readline(_MAX_LINE):
+        if not line.endswith(("\n", "\r")):
+            if len(line) >= _MAX_LINE:
+                raise ValueError(f"a line of more than {_MAX_LINE} characters")
+            return
+        yield line
+
+
+@contextlib.contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a file is a ValueError that names it."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, csv.Error) as error:
+        raise ValueError(f"{path} is damaged: {brief(error)}") from error

@@ -1,0 +1,122 @@
+"""The fields of a model's file, each looked at before it is used: a checksum tells damage, not what somebody wrote on purpose.
+
+What a file may ask for is as much memory as it has itself; how long and how wide a run trains that goes on from it is the run's own
+affair, as the same settings in a program are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastars.training.config import PRESETS, Config
+from fastars.weighting import METHODS
+
+_MOST = 2**63  # of a counter or a setting; a seed may be twice as large
+_MAX_TASKS = 64  # environments that a file names
+_OWN_MODEL = (".", "/", "~")  # what the path of an XML file begins with; any other is a name in Gymnasium's folder
+_NAME_OF_MODEL = re.compile(r"[A-Za-z0-9_-]+\.xml")
+
+
+def check_run(manifest: Mapping[str, Any]) -> None:
+    """Raise ValueError, TypeError or KeyError for what is said of a run besides its config."""
+    if manifest["algorithm"] != "ARS":
+        raise ValueError(f"algorithm is {manifest['algorithm']!r}")
+    for name, allowed in (("backend", ("numba", "numpy")), ("preset", tuple(PRESETS))):
+        if name in manifest and manifest[name] not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {manifest[name]!r}")
+    _integer("stats_window_size", manifest.get("stats_window_size", 1), 1)
+    if len(manifest.get("several", ())) > _MAX_TASKS:
+        raise ValueError(f"{len(manifest['several'])} environments; allowed are {_MAX_TASKS}")
+
+
+def check_config(stored: Mapping[str, Any]) -> None:
+    """Raise ValueError or TypeError for a setting of another type, or larger, than `Config` writes; its own checks come after."""
+    for name, value in stored.items():
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, int) and not -_MOST < each < (2 * _MOST if name == "seed" else _MOST):
+                raise ValueError(f"{name} must be below 2**63, got {each!r}")
+            if isinstance(each, str) and name not in ("policy", "activation_fn", "weighting", *_CHOICES):
+                raise TypeError(f"{name} must be no text, got {each!r}")
+    if stored.get("weighting") not in (None, "custom", *METHODS):
+        raise ValueError(f"weighting must be one of {', '.join(METHODS)}, got {stored['weighting']!r}")
+
+
+_CHOICES = ("fitness_shaping", "optimizer", "on_nonfinite")
+
+
+def check_counters(counters: Mapping[str, Any], needed: Iterable[str]) -> None:
+    """Raise for counters that are missing, or no integers from 0 to 2**63 - 1."""
+    for name in needed:
+        if name not in counters:
+            raise KeyError(name)
+    for name, value in counters.items():
+        _integer(name, value, 0)
+
+
+def check_arrays(arrays: Mapping[str, np.ndarray], config: Config) -> None:
+    """Raise for arrays that are no state of a run with these settings, whatever its environment.
+
+    Weights that are not finite are refused: no step of training makes them, their policy gives no action, and a run that went on
+    from them would find no gradient again.
+    """
+    theta, mean, m2 = (_finite(arrays, name) for name in ("theta", "filter_mean", "filter_m2"))
+    if mean.shape != m2.shape or (m2 < 0.0).any():
+        raise ValueError(f"filter_m2 must be {mean.size} sums of squares, of at least 0")
+    _check_layers(theta.size, (mean.size, *config.net_arch), config.with_bias)
+    if config.noise_size is not None and config.noise_size < theta.size:
+        raise ValueError(f"noise_size must be at least the {theta.size} weights of the policy, got {config.noise_size}")
+    slots = ["optimizer_0", "optimizer_1"] if config.optimizer == "adam" else ["optimizer_0"]
+    for name in (*slots, *(["gradient"] if "gradient" in arrays else [])):
+        if _finite(arrays, name).shape != theta.shape:
+            raise ValueError(f"{name} must have the {theta.size} entries of theta, got {arrays[name].size}")
+    if config.optimizer == "adam" and (arrays["optimizer_1"] < 0.0).any():
+        raise ValueError("optimizer_1 must be means of squares, of at least 0")
+    if "recent_returns" in arrays:  # files of 0.1 have none
+        returns, lengths = arrays["recent_returns"], arrays["recent_lengths"]
+        kinds = returns.dtype == np.float64 and lengths.dtype == np.int64
+        if not kinds or returns.ndim != 1 or returns.shape != lengths.shape or (lengths < 0).any():
+            raise ValueError("recent_returns and recent_lengths must be as many returns (float64) as lengths (int64)")
+
+
+def _check_layers(n_weights: int, sizes: Sequence[int], with_bias: bool) -> None:
+    """Raise if so many weights are no policy, for whatever number of actions: its size is known before it is made."""
+    hidden = sum((n_in + with_bias) * n_out for n_in, n_out in itertools.pairwise(sizes))
+    n_act, rest = divmod(n_weights - hidden, sizes[-1] + with_bias) if sizes[-1] + with_bias else (0, 0)
+    if n_act < 1 or rest:
+        raise ValueError(f"theta has {n_weights} weights, which are no policy of layers from {', '.join(map(str, sizes[:9]))} on")
+
+
+def _finite(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    array = arrays[name]
+    if array.dtype != np.float64 or array.ndim != 1:
+        raise ValueError(f"{name} must be float64 with one axis, got {array.dtype} {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite")
+    return array
+
+
+def check_kwargs(kwargs: Mapping[str, Any]) -> None:
+    """Raise for arguments of an environment that would do more than describe it: a path that is no file, steps without end."""
+    _integer("max_episode_steps", kwargs["max_episode_steps"], 1)
+    for name, value in kwargs.items():
+        numbers = value if isinstance(value, list) else [value]
+        if any(isinstance(number, int) and not -_MOST < number < _MOST for number in numbers):
+            raise ValueError(f"{name} must be below 2**63, got {value!r}")
+    xml = kwargs.get("xml_file")
+    if xml is None:
+        return
+    if type(xml) is not str or "\0" in xml or not (xml.startswith(_OWN_MODEL) or _NAME_OF_MODEL.fullmatch(xml)):
+        raise ValueError(f"xml_file must be a path, or the name of a file of Gymnasium's, got {xml!r}")
+    if os.path.exists(path := os.path.expanduser(xml)) and not os.path.isfile(path):  # MuJoCo would wait for a pipe
+        raise ValueError(f"xml_file {xml!r} is no regular file")
+
+
+def _integer(name: str, value: Any, least: int) -> None:
+    if type(value) is not int or not least <= value < _MOST:
+        raise ValueError(f"{name} must be an integer from {least} to 2**63 - 1, got {value!r}")

@@ -1,0 +1,350 @@
+"""Every setting of ARS in one frozen dataclass, its validation, and the presets: what each published ARS does.
+
+Two kinds of settings: hyperparameters, named as in stable-baselines3-contrib, and the choices in which the published
+implementations differ. A preset sets the choices, and "paper" and "tuned" also the hyperparameters of the environments they know
+(`fastars.training.presets`); each of them can still be set by itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import operator
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastars.training import presets
+
+Schedule = float | Callable[[float], float]
+
+VARIANTS = ("V1", "V1-t", "V2", "V2-t")
+# Policies, with what `policy_kwargs` may have and its defaults.
+POLICY_KWARGS: dict[str, dict[str, Any]] = {
+    "LinearPolicy": {"with_bias": False, "squash_output": False},
+    "MlpPolicy": {"net_arch": (64, 64), "activation_fn": "relu", "with_bias": True, "squash_output": True},
+}
+ACTIVATIONS = ("relu", "tanh")
+
+# Sources: Mania, Guy & Recht 2018 (arXiv 1803.07055); the original code; RLlib 2.8; stable-baselines3-contrib 2.9. All of them run
+# here with a filter frozen during an iteration: a live one makes a return depend on which candidates ran before it.
+PRESETS: dict[str, dict[str, Any]] = {
+    "fastars": {},
+    "tuned": {},
+    "paper": {"clip_actions": False},
+    "modestyachts": {"keep_ties": True, "clip_actions": False},
+    "rllib": {"keep_ties": True, "clip_actions": False, "filter_epsilon": 1e-6, "filter_min_std": 0.0},
+    "sb3": {
+        "return_ddof": 1,
+        "std_epsilon": 1e-6,
+        "divide_by_n_top": True,
+        "filter_ddof": 0,
+        "filter_var_epsilon": 1e-8,
+        "filter_min_std": 0.0,
+        "clip_observations": 10.0,
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings of a run.
+
+    Attributes
+    ----------
+    n_delta : int
+        Directions per iteration (N of the paper), each tried with both signs.
+    n_top : int
+        Directions used for the step (b), at most `n_delta`.
+    learning_rate, delta_std : float or callable
+        Step size alpha and exploration noise nu; a callable takes the progress remaining, from 1 to 0.
+    zero_policy : bool
+        Start from zero weights; otherwise from U(-1/sqrt(n_obs), 1/sqrt(n_obs)).
+    policy : {"LinearPolicy", "MlpPolicy"}
+        Scores that are linear in the observation, or of a network with hidden layers.
+    with_bias : bool
+        Whether its layers have a bias.
+    net_arch : tuple of int
+        Units of the hidden layers of an `MlpPolicy`, from the observation on.
+    activation_fn : {"relu", "tanh"}
+        What the hidden units of an `MlpPolicy` do.
+    squash_output : bool
+        Put the actions of a Box between its bounds by a tanh.
+    alive_bonus_offset : float
+        Added to the return for every step, in training only (the paper's shift is its negative).
+    n_eval_episodes : int
+        Episodes per candidate.
+    max_episode_steps : int or None
+        Ends episodes after so many steps, where nothing ends them before; None: the environment's time limit, or 10,000 steps where
+        it has none.
+    normalize_observations : bool
+        V2: observations are normalised by mean and deviation of all observations seen.
+    keep_ties : bool
+        Select all directions at or above the percentile 100 (1 - n_top / n_delta), so ties may keep more than `n_top`.
+    return_ddof : int
+        Degrees of freedom removed in the deviation sigma_R of the returns used.
+    std_epsilon : float
+        Added to (divisor * sigma_R).
+    divide_by_n_top : bool
+        Divide by `n_top` even where fewer or more directions were used.
+    clip_actions : bool
+        Clip actions of a Box to its bounds.
+    filter_ddof, filter_epsilon, filter_var_epsilon, filter_min_std, clip_observations
+        The filter: scale = 1 / (sqrt(variance + filter_var_epsilon) + filter_epsilon), 0 where the deviation is below
+        `filter_min_std`; filtered observations are clipped to +- `clip_observations`.
+    common_random_numbers : bool
+        Both signs of a direction start from the same initial states.
+    fitness_shaping : {"none", "centered_ranks", "sign"}
+        Replace the returns by their centered ranks, or by the sign of their difference, before the step.
+    optimizer : {"sgd", "adam"}
+    momentum, weight_decay : float
+    on_nonfinite : {"drop", "penalize", "raise"}
+        What a NaN or infinite return does. "drop": its pair of candidates is left out, and counted. "penalize": the return counts
+        as the least finite one of the iteration (`kernels.penalized_returns`), so that the step leads away from the candidate; a
+        pair of two such returns is dropped, and so is one whose environment failed. Of a scalar reward only. "raise": an error.
+    noise_size : int or None
+        Entries of the noise table; None: 4,194,304, or 64 times the number of weights if that is more.
+    weighting : str or None
+        How the tasks of a vector reward are weighted: a name of `fastars.weighting.METHODS`, "custom" for a function, or None for a
+        scalar reward.
+    weighting_kwargs : dict
+        Arguments of that method.
+    preference, utopia : tuple of float or None
+        What each task is worth, and a return of it that can't be surpassed.
+    diagnostics : bool
+        Whether every row of the log says how far the gradient can be trusted (docs/diagnostics.md). It costs a tiny iteration (8
+        directions, episodes of 50 steps) some 30 us, a third; long ones nothing to speak of. Several tasks need it.
+    seed : int
+        Below 2**64. All that is random is a pure function of (seed, iteration).
+    """
+
+    n_delta: int = 8
+    n_top: int | None = None
+    learning_rate: Schedule = 0.02
+    delta_std: Schedule = 0.05
+    zero_policy: bool = True
+    policy: str = "LinearPolicy"
+    with_bias: bool = False
+    net_arch: tuple[int, ...] = ()
+    activation_fn: str = "relu"
+    squash_output: bool = False
+    alive_bonus_offset: float = 0.0
+    n_eval_episodes: int = 1
+    max_episode_steps: int | None = None
+    normalize_observations: bool = False
+    keep_ties: bool = False
+    return_ddof: int = 0
+    std_epsilon: float = 0.0
+    divide_by_n_top: bool = False
+    clip_actions: bool = True
+    filter_ddof: int = 1
+    filter_epsilon: float = 0.0
+    filter_var_epsilon: float = 0.0
+    filter_min_std: float = 1e-7
+    clip_observations: float = math.inf
+    common_random_numbers: bool = False
+    fitness_shaping: str = "none"
+    optimizer: str = "sgd"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    on_nonfinite: str = "drop"
+    noise_size: int | None = None
+    weighting: str | None = None
+    weighting_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    preference: tuple[float, ...] | None = None
+    utopia: tuple[float, ...] | None = None
+    diagnostics: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        for name in ("n_delta", "n_eval_episodes"):
+            put(name, _integer(name, getattr(self, name), 1))
+        put("n_top", self.n_delta if self.n_top is None else _integer("n_top", self.n_top, 1))
+        if self.n_top > self.n_delta:  # type: ignore[operator]
+            raise ValueError(f"n_top must be at most n_delta ({self.n_delta}), got {self.n_top}")
+        for name in ("learning_rate", "delta_std"):
+            value = _constant(getattr(self, name))
+            put(name, value if callable(value) else _number(name, value, 0.0))
+        if self.delta_std == 0:
+            raise ValueError("delta_std must be positive, got 0: without noise there is no gradient")
+        for name in ("std_epsilon", "filter_epsilon", "filter_var_epsilon", "filter_min_std", "weight_decay"):
+            put(name, _number(name, getattr(self, name), 0.0))
+        put("alive_bonus_offset", _number("alive_bonus_offset", self.alive_bonus_offset))
+        put("momentum", _number("momentum", self.momentum, 0.0))
+        if self.momentum >= 1.0:
+            raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum}")
+        put("clip_observations", _positive_or_inf("clip_observations", self.clip_observations))
+        for name in ("return_ddof", "filter_ddof"):
+            put(name, _integer(name, getattr(self, name), 0))
+            _one_of(name, getattr(self, name), (0, 1))
+        _one_of("fitness_shaping", self.fitness_shaping, ("none", "centered_ranks", "sign"))
+        _one_of("optimizer", self.optimizer, ("sgd", "adam"))
+        _one_of("on_nonfinite", self.on_nonfinite, ("drop", "penalize", "raise"))
+        if self.on_nonfinite == "penalize" and self.weighting is not None:
+            raise ValueError(
+                'on_nonfinite must be "drop" or "raise" for a vector reward, got "penalize": which return of a task is the worst '
+                "depends on the weights of the others"
+            )
+        put("seed", _integer("seed", self.seed, 0))
+        if self.seed >= 2**64:
+            raise ValueError(f"seed must be below 2**64, got {self.seed}")
+        for name in ("noise_size", "max_episode_steps"):
+            if getattr(self, name) is not None:
+                put(name, _integer(name, getattr(self, name), 1))
+        _one_of("policy", self.policy, tuple(POLICY_KWARGS))
+        _one_of("activation_fn", self.activation_fn, ACTIVATIONS)
+        put("net_arch", tuple(_integer("net_arch", n_units, 1) for n_units in _sequence("net_arch", self.net_arch, "integers")))
+        if self.net_arch and self.policy == "LinearPolicy":
+            raise ValueError(f"a LinearPolicy has no hidden layers, got net_arch={self.net_arch}")
+        for name in ("preference", "utopia"):
+            if getattr(self, name) is not None:
+                put(name, tuple(_number(name, value) for value in _sequence(name, getattr(self, name), "numbers")))
+        put("weighting_kwargs", dict(self.weighting_kwargs))
+        for field in dataclasses.fields(self):
+            if field.type == "bool":
+                put(field.name, _boolean(field.name, getattr(self, field.name)))
+
+    @property
+    def variant(self) -> str:
+        """The paper's name: V1 or V2 (normalised observations), "-t" if only the top directions are used."""
+        return ("V2" if self.normalize_observations else "V1") + ("-t" if self.n_top < self.n_delta else "")  # type: ignore[operator]
+
+    def arguments(self) -> dict[str, Any]:
+        """The settings as arguments of `ARS`."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        of_policy = {name: values.pop(name) for name in POLICY_KWARGS["MlpPolicy"]}
+        return {**values, "policy_kwargs": {name: of_policy[name] for name in POLICY_KWARGS[self.policy]}}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a file; a schedule is stored as its value at the start and marked."""
+        values = dataclasses.asdict(self)
+        for name in ("net_arch", "preference", "utopia"):
+            values[name] = None if values[name] is None else list(values[name])
+        values["weighting_kwargs"] = values["weighting_kwargs"] or None
+        for name in ("learning_rate", "delta_std"):
+            if callable(values[name]):
+                values[name] = {"schedule": float(values[name](1.0))}
+        if math.isinf(self.clip_observations):
+            values["clip_observations"] = None
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Config:
+        """The settings that `to_dict` wrote; a schedule comes back as its value at the start."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ValueError(f"unknown settings: {', '.join(unknown)}")
+        plain = dict(values)
+        for name in ("learning_rate", "delta_std"):
+            if isinstance(plain.get(name), Mapping):
+                plain[name] = plain[name].get("schedule")
+        plain["weighting_kwargs"] = plain.get("weighting_kwargs") or {}
+        if plain.get("clip_observations", 0) is None:
+            plain["clip_observations"] = math.inf
+        return cls(**plain)
+
+
+def make_config(preset: str | None = None, variant: str | None = None, env_id: str = "", **settings: Any) -> Config:
+    """Settings of a preset for an environment, overridden by those given (None: not given).
+
+    Parameters
+    ----------
+    preset : {"fastars", "tuned", "paper", "modestyachts", "rllib", "sb3"}, optional
+        Default "fastars".
+    variant : {"V1", "V1-t", "V2", "V2-t"}, optional
+        Sets `normalize_observations`, and holds `n_top` to what the name says.
+    env_id : str, optional
+        Without it, "tuned" and "paper" don't set hyperparameters.
+    **settings
+        Fields of `Config`. An `n_top` above `n_delta` is a warning, and clamped; a preset's is left out where `n_delta` is given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the setting, its value and what is allowed.
+    """
+    preset = preset or "fastars"
+    _one_of("preset", preset, tuple(PRESETS))
+    given = {name: value for name, value in settings.items() if value is not None}
+    if variant is not None:
+        _one_of("variant", variant, VARIANTS)
+        normalized = variant.startswith("V2")
+        if given.setdefault("normalize_observations", normalized) != normalized:
+            raise ValueError(f"variant {variant!r} contradicts normalize_observations={given['normalize_observations']}")
+    suited = suited_settings(preset, env_id, variant)
+    if "n_delta" in given:
+        suited.pop("n_top", None)
+    chosen = {**PRESETS[preset], **suited, **given}
+    n_delta, n_top = (_integer(name, chosen.get(name, Config.n_delta), 1) for name in ("n_delta", "n_top"))
+    if "n_top" in chosen and n_top > n_delta:
+        warnings.warn(f"n_top={n_top} is more than n_delta={n_delta}: all {n_delta} directions are used", stacklevel=3)
+        chosen["n_top"] = n_delta
+    config = Config(**chosen)
+    if variant is not None and config.variant != variant:
+        wanted = "n_top < n_delta" if variant.endswith("-t") else "n_top = n_delta"
+        raise ValueError(f"variant {variant!r} needs {wanted}, got n_top={config.n_top}, n_delta={config.n_delta}")
+    return config
+
+
+def suited_settings(preset: str, env_id: str, variant: str | None = None) -> dict[str, Any]:
+    """The hyperparameters that `preset` has for an environment, empty where it has none, or none for this variant."""
+    return next((row for row in presets.rows(preset, env_id) if variant in (None, Config(**row).variant)), {})
+
+
+def _integer(name: str, value: Any, least: int) -> int:
+    try:
+        integer = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if isinstance(value, bool) or integer < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    return integer
+
+
+def _number(name: str, value: Any, least: float = -math.inf) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    if not math.isfinite(number) or number < least:
+        limit = f" of at least {least:g}" if least > -math.inf else ""
+        raise ValueError(f"{name} must be a finite number{limit}, got {value!r}")
+    return number
+
+
+def _constant(schedule: Any) -> Any:
+    """The number that a constant schedule of stable-baselines3 stands for, which a file can hold; anything else as it is."""
+    inner = getattr(schedule, "value_schedule", schedule)
+    return inner.val if type(inner).__name__ == "ConstantSchedule" else schedule
+
+
+def _positive_or_inf(name: str, value: Any) -> float:
+    number = math.inf if value == math.inf else _number(name, value, 0.0)
+    if number == 0.0:
+        raise ValueError(f"{name} must be positive, got {value!r}")
+    return number
+
+
+def _sequence(name: str, value: Any, of: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)) and getattr(value, "ndim", 0) != 1:
+        raise TypeError(f"{name} must be a list of {of}, got {value!r}")
+    return tuple(value)
+
+
+def _boolean(name: str, value: Any) -> bool:
+    if value not in (True, False):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    if value not in allowed:
+        near = difflib.get_close_matches(str(value), [str(choice) for choice in allowed], n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}{hint}")

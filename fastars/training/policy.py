@@ -1,0 +1,178 @@
+"""A trained policy: weights, filter and action space, with `predict` in the arithmetic of the rollout kernels."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Discrete
+
+from fastars import kernels, reference
+from fastars._compiled.structs import Filter, FloatArray, LinearPolicy, MlpPolicy, Relu, Tanh, identity_filter
+from fastars._runtime.floats import IeeeFloats
+from fastars._runtime.signals import HeldSignals
+from fastars.envs import CompiledEnv
+from fastars.envs.env_tuple import EnvTuple
+from fastars.envs.gym import GymEnv
+from fastars.envs.spaces import action_form, action_rows, batched_actions, flat_batch, flattener, is_batch
+from fastars.kernels.policy import layer_sizes, n_weights
+from fastars.training.config import ACTIVATIONS, POLICY_KWARGS, Config
+
+_CLASSES = {"ARSPolicy": "MlpPolicy", "ARSLinearPolicy": "LinearPolicy"}  # of stable-baselines3-contrib
+_ACTIVATIONS: dict[str, Relu | Tanh] = {"relu": Relu(), "tanh": Tanh()}
+
+
+def policy_settings(policy: Any, policy_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The settings (fields of `Config`) that a policy's name and its keyword arguments mean.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or keyword argument; the message gives those allowed.
+    """
+    policy = _CLASSES.get(getattr(policy, "__name__", ""), policy)
+    if not isinstance(policy, str) or policy not in POLICY_KWARGS:
+        near = difflib.get_close_matches(str(policy), POLICY_KWARGS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"policy must be one of {', '.join(map(repr, POLICY_KWARGS))}, got {policy!r}{hint}")
+    given = dict(policy_kwargs or {})
+    known = POLICY_KWARGS[policy]
+    if unknown := [name for name in given if name not in known]:
+        raise ValueError(f"policy_kwargs of {policy} are {', '.join(known)}; got {', '.join(map(repr, unknown))}")
+    for name in ("with_bias", "squash_output"):
+        if given.get(name, False) not in (True, False):
+            raise TypeError(f"policy_kwargs: {name} must be True or False, got {given[name]!r}")
+    if "activation_fn" in given:
+        given["activation_fn"] = _activation_name(given["activation_fn"])
+    if policy == "LinearPolicy":
+        return {"policy": policy, **given}  # what is not given is the preset's
+    return {"policy": policy, **known, **given}
+
+
+def _activation_name(activation: Any) -> str:
+    """Its name here, from a name or from a class of that name, such as `torch.nn.ReLU`."""
+    name = getattr(activation, "__name__", str(activation)).lower()
+    if name not in ACTIVATIONS:
+        raise ValueError(f"policy_kwargs: activation_fn must be one of {', '.join(map(repr, ACTIVATIONS))}, got {activation!r}")
+    return name
+
+
+def structure_of(config: Config) -> LinearPolicy | MlpPolicy:
+    """The policy of a run as the kernels take it."""
+    if config.policy == "LinearPolicy":
+        return LinearPolicy(config.with_bias)
+    return MlpPolicy(config.net_arch, _ACTIVATIONS[config.activation_fn], config.with_bias)
+
+
+def random_weights(
+    structure: LinearPolicy | MlpPolicy, env: CompiledEnv | GymEnv | EnvTuple, generator: np.random.Generator
+) -> FloatArray:
+    """Weights to start from: uniform within +- 1 / sqrt(inputs of the layer)."""
+    pieces = [
+        generator.uniform(-1.0 / math.sqrt(n_in), 1.0 / math.sqrt(n_in), (n_in + structure.with_bias) * n_out)
+        for n_in, n_out in itertools.pairwise(layer_sizes(structure, env.n_obs, env.n_act))
+    ]
+    return np.concatenate(pieces)
+
+
+def _nobody() -> None:
+    """What a policy without a model is of."""
+
+
+class Policy:
+    """A policy for one environment.
+
+    Attributes
+    ----------
+    weights : ndarray of float64, shape (n_weights,)
+        Layer after layer `W.ravel()` of W (outputs, inputs), then its bias (outputs,) if there is one.
+    filter : Filter
+        What an observation goes through first; the identity unless observations are normalised.
+    """
+
+    sees_normalized = False  # whether observations come through a normaliser of the user's, and not raw
+    device = "cpu"
+
+    def __init__(self, env: CompiledEnv | GymEnv | EnvTuple, config: Config, backend: str) -> None:
+        self.structure = structure_of(config)
+        self.observation_space = env.observation_space
+        self.action_space = env.action_space
+        self.weights: FloatArray = np.zeros(n_weights(self.structure, env.n_obs, env.n_act))
+        self.filter: Filter = identity_filter(env.n_obs)
+        self.squash_output = config.squash_output
+        self._form = action_form(env.action_space, config.clip_actions, config.squash_output)
+        self._backend = backend
+        self.trainer: Callable[[], Any] = _nobody  # gives the model that this policy is of, if there is one
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is of no model."""
+        return {**vars(self), "trainer": _nobody}
+
+    def parameters_to_vector(self) -> FloatArray:
+        """A copy of the flat weights, float64."""
+        return self.weights.copy()
+
+    def load_from_vector(self, weights: Any) -> None:
+        """Set the flat weights.
+
+        Raises
+        ------
+        ValueError
+            If their number is wrong or one of them is not finite; the policy is then unchanged.
+        """
+        vector = np.array(weights, dtype=np.float64).ravel()
+        if vector.shape != self.weights.shape:
+            raise ValueError(f"weights must have {self.weights.size} entries, got {vector.size}")
+        if not np.isfinite(vector).all():
+            raise ValueError("weights must be finite")
+        self.weights = vector
+
+    def set_training_mode(self, mode: bool) -> None:
+        """Without effect, for scripts that call it: the policy acts the same way while it trains."""
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """Actions for one observation, or for a batch of them as `gymnasium.vector` stacks it.
+
+        Parameters
+        ----------
+        observation : array_like, or dict or tuple of them
+            One of `observation_space`, or n of them.
+        state, episode_start, deterministic
+            Without effect: the policy has no memory, and its actions are not drawn.
+
+        Returns
+        -------
+        actions : ndarray
+            An action of `action_space`, or n of them. The same bits as in a rollout.
+        state : object
+            `state`.
+
+        Raises
+        ------
+        ValueError
+            If the observation has another shape.
+        """
+        space = self.observation_space
+        if space.dtype is not None:  # a number such as 0.1 is rounded as the environment rounds it
+            observation = np.asarray(observation, dtype=space.dtype)
+        if is_batch(space, observation):
+            return self.act(flat_batch(space, observation)), state
+        actions = self.act(np.array([flattener(space)(observation)], np.float64))
+        one = actions[0] if isinstance(self.action_space, Discrete) else actions[0, ...]  # an array, even of a Box without axes
+        return one, state
+
+    def act(self, observations: FloatArray) -> np.ndarray:
+        """Actions for flat observations (n, n_obs), float64."""
+        ops = kernels if self._backend == "numba" else reference
+        out = action_rows(self.action_space, len(observations))
+        with HeldSignals(), IeeeFloats():
+            filter = identity_filter(observations.shape[1]) if self.sees_normalized else self.filter
+            scores = ops.batch_action_scores(self.structure, self.weights, observations, filter)
+            ops.fill_actions(*self._form, scores, out)
+        return batched_actions(self.action_space, out)

@@ -1,0 +1,56 @@
+"""Hyperparameters by environment, as tables in TOML beside this file.
+
+`paper.toml` has what the paper reports, `tuned.toml` what was found by trying, and `results.toml` what `tuned` reached: written by
+`python -m bench.presets`, never by hand. An environment is named without its version. They are read when they are first asked for.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+__all__ = ["environments", "results", "rows", "task_name", "timesteps"]
+
+_FILES = ("paper", "tuned")
+_TIMESTEPS = 1_000_000  # where nothing was tried
+
+
+def environments(preset: str) -> Mapping[str, Mapping[str, Any]]:
+    """The table of a preset: by environment `rows` (a list of settings), and `total_timesteps` and `source` where they are told.
+    Empty for a preset that is the same for every environment.
+    """
+    return _table(preset) if preset in _FILES else {}
+
+
+def rows(preset: str, env_id: str) -> tuple[dict[str, Any], ...]:
+    """The hyperparameters that a preset has for an environment; of several rows, each is of another variant."""
+    found = environments(preset).get(task_name(env_id), {}).get("rows", ())
+    return tuple(dict(row) for row in found)
+
+
+def timesteps(env_id: str) -> int:
+    """Environment steps of a training run that suit an environment."""
+    return int(environments("tuned").get(task_name(env_id), {}).get("total_timesteps", _TIMESTEPS))
+
+
+def results() -> Mapping[str, Mapping[str, Any]]:
+    """What `tuned` was measured to reach, by the id of the environment."""
+    return _table("results")
+
+
+def task_name(env_id: str) -> str:
+    """The id of an environment without its version."""
+    return re.sub(r"-v\d+$", "", env_id)
+
+
+@cache
+def _table(name: str) -> dict[str, Any]:
+    resource = files("fastars.training.presets") / f"{name}.toml"
+    try:
+        return tomllib.loads(resource.read_text(encoding="utf-8"))
+    except ValueError as error:  # of TOML, or of UTF-8
+        raise ValueError(f"{resource} is damaged: {error}; install fastars again") from error
