@@ -1,53 +1,152 @@
-"""Check the arguments of public functions: one check for each kind of value, with one wording."""
+"""Check the arguments of public functions: one check for each kind of value, one wording, and the name of the called function.
+
+A check takes the name of the argument first and returns the value in the type that the package computes with. A value of the wrong
+kind is a `TypeError`, a value that is not allowed a `ValueError`; both name the argument, the value and what is allowed.
+"""
 
 from __future__ import annotations
 
+import difflib
+import functools
 import math
 import operator
-from typing import Any
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_PACKAGE = __name__.partition(".")[0]
+
+
+def user_facing(function: _Function) -> _Function:
+    """Let errors about arguments begin with the name of the public function that the user called.
+
+    Only a call from outside the package names itself: `ARS.load` calls `ARS()`, and its error still begins with `ARS.load()`. An
+    error that comes from the user's own code, or from another package, passes unchanged.
+    """
+    name = function.__qualname__.removesuffix(".__init__") + "()"
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if _is_ours(sys._getframe(1)):
+            return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except (TypeError, ValueError) as error:
+            _prefix(error, name)
+            raise
+
+    return checked  # type: ignore[return-value]
+
+
+def _is_ours(frame: Any) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == _PACKAGE
+
+
+def _prefix(error: Exception, name: str) -> None:
+    """Put the name of the called function before the message of an error that this package raised."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    message = error.args[0] if len(error.args) == 1 else None
+    is_about_arguments = type(error) in (TypeError, ValueError) and isinstance(message, str)
+    if traceback is not None and is_about_arguments and _is_ours(traceback.tb_frame) and not str(message).startswith(name):
+        error.args = (f"{name}: {message}",)
+
+
+def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
+    """Return the value as an int from `least` to `most`; whole floats such as 1e5 count, bools do not."""
+    whole = value.is_integer() if isinstance(value, (float, np.floating)) else None
+    try:
+        converted = int(value) if whole else operator.index(value)
+    except TypeError:
+        converted = None
+    if isinstance(value, (bool, np.bool_)) or (converted is None and whole is None):
+        raise TypeError(f"{name} must be an integer{_range(least, most)}, got {value!r}")
+    if converted is None or (least is not None and converted < least) or (most is not None and converted > most):
+        raise ValueError(f"{name} must be an integer{_range(least, most)}, got {value!r}")
+    return converted
+
+
+def _range(least: int | None, most: int | None) -> str:
+    if most is not None:
+        return f" from {least} to {most}" if least is not None else f" of at most {most}"
+    return f" of at least {least}" if least is not None else ""
+
 
 def positive_int(name: str, value: Any) -> int:
-    """The value as an int of at least 1; whole floats such as 1e5 count.
+    """Return the value as an int of at least 1."""
+    return integer(name, value, 1)
 
-    Raises
-    ------
-    ValueError
-        Naming the argument, its value and what is allowed.
-    """
+
+def number(name: str, value: Any, least: float = -math.inf, below: float = math.inf, *, above: float = -math.inf) -> float:
+    """Return the value as a finite float with `least` <= value < `below` and value > `above`."""
     try:
-        integer = int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)
-    except TypeError:
-        integer = 0
-    if isinstance(value, bool) or integer < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
-    return integer
+        converted = math.nan if isinstance(value, (bool, np.bool_, str, bytes)) else float(value)
+        is_number = not isinstance(value, (bool, np.bool_, str, bytes))
+    except (TypeError, ValueError):
+        is_number = False
+    limits = [
+        f"{words} {limit:g}" for words, limit in (("at least", least), ("above", above), ("below", below)) if math.isfinite(limit)
+    ]
+    allowed = " ".join(["a finite number", " and ".join(limits)]).strip()
+    if not is_number:
+        raise TypeError(f"{name} must be {allowed}, got {value!r}")
+    if not (math.isfinite(converted) and least <= converted < below and converted > above):
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+    return converted
 
 
 def positive_seconds(name: str, value: Any) -> float:
-    """The value as a positive number of seconds.
+    """Return the value as a finite number of seconds above 0."""
+    return number(name, value, above=0.0)
 
-    Raises
-    ------
-    ValueError
-        Naming the argument, its value and what is allowed.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value < math.inf:
-        raise ValueError(f"{name} must be a positive number of seconds or None, got {value!r}")
-    return float(value)
+
+def boolean(name: str, value: Any) -> bool:
+    """Return the value as a bool; 0 and 1 count."""
+    if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
+    """Return the value if it is one of `allowed`; the error suggests a near one."""
+    choices = tuple(allowed)
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{did_you_mean(value, choices)}")
+    return value
+
+
+def did_you_mean(value: Any, allowed: Iterable[Any]) -> str:
+    """Return "; did you mean 'x'?" for the nearest of the allowed names, or nothing if none is near."""
+    near = difflib.get_close_matches(str(value), [str(choice) for choice in allowed], n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def known_names(function: str, given: Iterable[str], allowed: Iterable[str]) -> None:
+    """Raise a TypeError for the first keyword argument that `function` does not have; the error suggests a near one."""
+    choices = tuple(allowed)
+    for name in given:
+        if name not in choices:
+            raise TypeError(f"{function} got an unexpected keyword argument {name!r}{did_you_mean(name, choices)}")
+
+
+def finite_array(name: str, values: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Return the values as a finite float64 array of this shape."""
+    try:
+        array = np.array(values, np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be numbers of shape {shape}, got {values!r}") from None
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite numbers of shape {shape}, got {values!r}")
+    return array
 
 
 def seed_array(seeds: Any, n: int) -> npt.NDArray[np.uint64]:
-    """The seeds of n episodes as uint64.
-
-    Raises
-    ------
-    ValueError
-        If there are not n of them, or one is no integer from 0 to 2**64 - 1.
-    """
+    """Return the seeds of n episodes as uint64, shape (n,)."""
     values = np.asarray(seeds, dtype=object) if isinstance(seeds, (list, tuple)) else np.asarray(seeds)
     if values.shape != (n,):
         raise ValueError(f"seeds must have shape ({n},), one per candidate, got {values.shape}")
@@ -58,13 +157,7 @@ def seed_array(seeds: Any, n: int) -> npt.NDArray[np.uint64]:
 
 
 def task_weights(values: Any, n_tasks: int) -> npt.NDArray[np.float64]:
-    """The weights of n rewards as float64, (n_tasks,); None: all 1.
-
-    Raises
-    ------
-    ValueError
-        If there are not n of them, or one is not finite.
-    """
+    """Return the weights of n rewards as finite float64, shape (n_tasks,); None means 1 each."""
     if values is None:
         return np.ones(n_tasks)
     if n_tasks == 0:
