@@ -12,7 +12,7 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ def user_facing(function: _Function) -> _Function:
             _prefix(error, name)
             raise
 
-    return checked  # type: ignore[return-value]
+    return cast(_Function, checked)
 
 
 def _is_ours(frame: Any) -> bool:
@@ -89,10 +89,9 @@ def number(name: str, value: Any, least: float = -math.inf, below: float = math.
         is_number = not isinstance(value, (bool, np.bool_, str, bytes))
     except (TypeError, ValueError):
         is_number = False
-    limits = [
-        f"{words} {limit:g}" for words, limit in (("at least", least), ("above", above), ("below", below)) if math.isfinite(limit)
-    ]
-    allowed = " ".join(["a finite number", " and ".join(limits)]).strip()
+    bounds = (("of at least", least), ("above", above), ("below", below))
+    limits = [f"{words} {bound:g}" for words, bound in bounds if math.isfinite(bound)]
+    allowed = f"a finite number {' and '.join(limits)}".rstrip()
     if not is_number:
         raise TypeError(f"{name} must be {allowed}, got {value!r}")
     if not (math.isfinite(converted) and least <= converted < below and converted > above):
