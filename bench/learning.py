@@ -6,6 +6,7 @@ the best one, and at the end evaluates that one on 100 fresh episodes. All of it
 """
 
 import argparse
+import copy
 import json
 import time
 from pathlib import Path
@@ -48,7 +49,6 @@ def main():
 def train(env_id, settings, steps, seed, goal):
     """The learning curve of one seed."""
     from fastars import ARS
-    from fastars.cli.run_folder import snapshot
 
     model = ARS("LinearPolicy", env_id, seed=seed, n_threads=THREADS, **settings)
     curve, best, best_model, solved_at, seconds = [], -np.inf, None, None, 0.0
@@ -59,7 +59,7 @@ def train(env_id, settings, steps, seed, goal):
         mean = float(model.evaluate(N_CURVE_EPISODES).returns.mean())
         curve.append((model.num_timesteps, round(mean, 2)))
         if mean >= best:
-            best, best_model = mean, snapshot(model)
+            best, best_model = mean, copy.copy(model)
         if solved_at is None and mean >= goal:
             solved_at = model.num_timesteps
     final = best_model.evaluate(N_FINAL_EPISODES, seed=FINAL_SEED).returns

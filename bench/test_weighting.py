@@ -14,8 +14,9 @@ from bench.conftest import RESULTS
 from bench.machine import THREADS
 from bench.test_embedding import N_CALLS, in_compiled_code
 from fastars import ARS, kernels
-from fastars.training.diagnostics import Diagnosis, estimate_gradients
-from fastars.training.objectives import Evidence, Objectives
+from fastars.training.diagnostics import diagnose_tasks, estimate_gradients, gradient_rows, spread_rows, task_rows
+from fastars.training.evidence import Evidence
+from fastars.training.objectives import new_objectives
 from fastars.weighting import GradNorm
 
 SHAPES = [(2, 1_000), (4, 10_000), (4, 1_000_000), (16, 1_000_000)]
@@ -128,19 +129,20 @@ def test_balancing(env_id, race, record):
     names, n_weights = ("a", "b", "c", "d"), model.n_weights
     sums = kernels.square_sums(model.noise)
     returns = np.random.default_rng(0).standard_normal((64, 2, 4))
-    objectives, diagnosis = Objectives(GradNorm(4, alpha=0.0), names), Diagnosis(names)
+    objectives = new_objectives(GradNorm(4, alpha=0.0), names)
 
     def balance(rows=False):
+        nonlocal objectives
         # The directions of the iteration before it, as a run has them: what has just been read need not come from memory again.
         indices = kernels.sample_indices(np.uint64(0), model.iteration - 1, 64, len(model.noise), n_weights)
         estimate = estimate_gradients(kernels, returns, model.noise, sums, indices, 0.05, n_weights)
-        found, gram, debiased = diagnosis.tasks(kernels, estimate, returns, objectives.weights)
-        objectives.update(Evidence(found.returns, found.stds, gram, debiased, 64, n_weights))
+        found, gram, debiased = diagnose_tasks(kernels, estimate, returns, objectives.weights)
+        objectives = objectives.after(Evidence(found.returns, found.stds, gram, debiased, 64, n_weights))
         if rows:
             gradient = objectives.weights @ estimate.gradients
-            diagnosis.rows(kernels, estimate, gradient, returns[:, :, 0], 0.05, np.arange(64))
-            diagnosis.spread_rows(kernels, returns[:, :, :1], np.ones((64, 2, 1), np.int64))
-            diagnosis.task_rows(found, objectives.weights)
+            gradient_rows(kernels, estimate, gradient, None, returns[:, :, 0], 0.05, np.arange(64))
+            spread_rows(kernels, returns[:, :, :1], np.ones((64, 2, 1), np.int64))
+            task_rows(names, found, objectives.weights)
 
     seconds = race(
         {

@@ -11,6 +11,7 @@ import functools
 import math
 import operator
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
@@ -57,6 +58,14 @@ def _prefix(error: Exception, name: str) -> None:
         error.args = (f"{name}: {message}",)
 
 
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line of the user's program that called into this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _is_ours(frame):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level - 1 if level > 2 else 2)
+
+
 def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
     """Return the value as an int from `least` to `most`; whole floats such as 1e5 count, bools do not."""
     whole = value.is_integer() if isinstance(value, (float, np.floating)) else None
@@ -73,8 +82,14 @@ def integer(name: str, value: Any, least: int | None = None, most: int | None = 
 
 def _range(least: int | None, most: int | None) -> str:
     if most is not None:
-        return f" from {least} to {most}" if least is not None else f" of at most {most}"
+        return f" from {least} to {_limit(most)}" if least is not None else f" of at most {_limit(most)}"
     return f" of at least {least}" if least is not None else ""
+
+
+def _limit(most: int) -> str:
+    """Return a limit as a person writes it: 2**63 - 1, not 9223372036854775807."""
+    n_bits = most.bit_length()
+    return f"2**{n_bits} - 1" if n_bits > 30 and most == 2**n_bits - 1 else str(most)
 
 
 def positive_int(name: str, value: Any) -> int:
@@ -101,7 +116,10 @@ def number(name: str, value: Any, least: float = -math.inf, below: float = math.
 
 def positive_seconds(name: str, value: Any) -> float:
     """Return the value as a finite number of seconds above 0."""
-    return number(name, value, above=0.0)
+    try:
+        return number(name, value, above=0.0)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} must be a positive number of seconds or None, got {value!r}") from None
 
 
 def boolean(name: str, value: Any) -> bool:

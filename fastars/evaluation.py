@@ -17,7 +17,7 @@ from fastars.kernels.policy import n_weights
 from fastars.samplers import make_sampler
 from fastars.sb3.vec_env import TrainingEnv, is_monitored, is_vec_env
 from fastars.training.config import Config
-from fastars.training.policy import policy_settings, structure_of
+from fastars.training.policy import policy_settings, policy_structure
 
 
 def evaluate_policy(
@@ -242,7 +242,7 @@ def evaluate_candidates(
         environment.
     """
     config = Config(**policy_settings(policy, policy_kwargs), max_episode_steps=max_episode_steps)
-    structure = structure_of(config)
+    structure = policy_structure(config)
     found = environment(env, max_episode_steps=config.max_episode_steps, tasks=reward_weights is not None)
     matrix = np.asarray(weights, dtype=np.float64)
     wanted = n_weights(structure, found.n_obs, found.n_act)

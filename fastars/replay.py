@@ -20,10 +20,10 @@ from fastars.envs import make
 from fastars.envs.gym import GymEnv, gym_env
 from fastars.envs.spaces import flattener
 from fastars.files import checkpoint
-from fastars.training import model_file
 from fastars.training.checkpoint_validation import check_config
 from fastars.training.config import Config
-from fastars.training.policy import Policy
+from fastars.training.policy import FixedValues, Policy, policy_structure, zero_weights
+from fastars.training.stored_env import named, registered
 
 
 def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
@@ -52,7 +52,7 @@ def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
     env_id, kwargs, config, seed, max_steps, _, arrays = read_episode(path)
     given = _given(env, env_id, kwargs, max_steps) if env is not None else _of_file(path, env_id, kwargs, max_steps)
     found = gym_env(given, "an episode is replayed in Python", max_steps)
-    with model_file.named(path, "an episode"):
+    with named(path, "an episode"):
         policy = _policy(found, config, arrays)
     flatten = flattener(found.observation_space)
     env = found.env or found.maker()()
@@ -82,7 +82,7 @@ def read_episode(path: str | os.PathLike[str]) -> Episode:
     manifest, arrays = checkpoint.load(path)
     if manifest.get("kind") != "episode":
         raise checkpoint.CheckpointError(f"{os.fspath(path)}: not the file of an episode")
-    with model_file.named(path, "an episode"):
+    with named(path, "an episode"):
         check_config(manifest["config"])
         config, place, max_steps = Config.from_dict(manifest["config"]), dict(manifest["place"]), manifest["max_steps"]
         for name, value, most in (("seed", place["seed"], 2**64), ("max_steps", max_steps, 2**63)):
@@ -97,7 +97,7 @@ def read_episode(path: str | os.PathLike[str]) -> Episode:
 def _of_file(path: str | os.PathLike[str], env_id: Any, kwargs: Mapping[str, Any], max_steps: int) -> Any:
     """The environment that a file names."""
     try:
-        return model_file.registered(env_id, kwargs, max_steps)
+        return registered(env_id, kwargs, max_steps)
     except (TypeError, ValueError) as error:
         raise checkpoint.CheckpointError(
             f"{os.fspath(path)}: its environment {env_id!r} can't be made: {error}; name it, as MODULE:ID or as MODULE:FUNCTION"
@@ -119,12 +119,12 @@ def _given(env: Any, env_id: Any, kwargs: Mapping[str, Any], max_steps: int) -> 
 
 def _policy(env: GymEnv, config: Config, arrays: Mapping[str, np.ndarray]) -> Policy:
     """The policy of a file, after checking it: the kernels trust us."""
-    policy = Policy(env, config, "numba")
-    policy.load_from_vector(arrays["weights"])
     for name in ("mean", "scale"):
         if arrays[name].shape != (env.n_obs,):
             raise ValueError(f"{name} must have shape {(env.n_obs,)}, got {arrays[name].shape}")
-    policy.filter = Filter(arrays["mean"], arrays["scale"], config.clip_observations)
+    filter = Filter(arrays["mean"], arrays["scale"], config.clip_observations)
+    policy = Policy(env, config, FixedValues(zero_weights(policy_structure(config), env), filter), "numba")
+    policy.load_from_vector(arrays["weights"])
     return policy
 
 

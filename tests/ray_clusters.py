@@ -56,7 +56,7 @@ def trained(env, iterations=3, **more):
 
 def state(model):
     content = hashlib.sha256(model.theta.tobytes())
-    for array in (model.policy.filter.mean, model.policy.filter.scale, *model._slots, np.array(model.num_timesteps)):
+    for array in (model.policy.filter.mean, model.policy.filter.scale, *model.state.slots, np.array(model.num_timesteps)):
         content.update(np.ascontiguousarray(array).tobytes())
     return content.hexdigest()
 

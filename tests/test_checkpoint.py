@@ -472,7 +472,7 @@ def test_ranges_and_file_names_of_an_environment_come_back(moon_file, tmp_path, 
     monkeypatch.chdir(tmp_path)
     loaded = ARS.load(path)
     assert loaded.env_kwargs == {"xml_file": str(xml), "healthy_z_range": (0.5, math.inf), "max_episode_steps": 1000}
-    assert loaded._env.model.opt.gravity[2] == -1.6
+    assert loaded.run.env.model.opt.gravity[2] == -1.6
     loaded.save(tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == path.read_bytes()
 
@@ -554,7 +554,9 @@ def test_wrong_arguments_of_an_environment_are_a_checkpoint_error(tmp_path, kwar
 @pytest.mark.parametrize("with_bias", [False, True])
 def test_a_policy_for_other_observations_names_both_sizes(tmp_path, with_bias):
     saved_model(tmp_path / "a.zip", policy_kwargs={"with_bias": with_bias})
-    with pytest.raises(CheckpointError, match=r"a\.zip: its policy takes observations of 4 numbers, those of Acrobot-v1 have 6"):
+    with pytest.raises(
+        CheckpointError, match=r"a\.zip: its policy takes observations of 4 numbers; an observation of Acrobot-v1 has 6"
+    ):
         ARS.load(tmp_path / "a.zip", env="Acrobot-v1")
 
 
@@ -570,7 +572,7 @@ def test_an_ant_that_does_not_feel_contacts_is_not_one_that_does(tmp_path):
     env = make("Ant-v5", include_cfrc_ext_in_observation=False)
     saved_model(tmp_path / "ant.zip", env, variant="V2")
     env.close()
-    with pytest.raises(CheckpointError, match="takes observations of 27 numbers, those of Ant-v5 have 105"):
+    with pytest.raises(CheckpointError, match="takes observations of 27 numbers; an observation of Ant-v5 has 105"):
         ARS.load(tmp_path / "ant.zip", env="Ant-v5")
     assert ARS.load(tmp_path / "ant.zip").env_kwargs["include_cfrc_ext_in_observation"] is False
 

@@ -268,7 +268,7 @@ def test_env_kwargs_reach_config_and_model(trained_with_kwargs):
     assert config["versions"]["mujoco"] == importlib.metadata.version("mujoco")
     model = ARS.load(cwd / "runs" / "Hopper-v5_1" / "model.zip")
     assert model.env_kwargs == kwargs
-    assert model._env.model.opt.gravity[2] == -1.6
+    assert model.run.env.model.opt.gravity[2] == -1.6
 
 
 @needs_mujoco
@@ -571,7 +571,7 @@ def test_envs_lists_the_compiled_environments_in_80_columns(tmp_path):
             ["train", "CartPole-v1", "--total-timesteps", "0"],
             "total_timesteps must be an integer of at least 1 and below",
         ),
-        (["train", "CartPole-v1", "--seed", "-1"], "seed must be an integer of at least 0"),
+        (["train", "CartPole-v1", "--seed", "-1"], "seed must be an integer from 0 to 2**64 - 1"),
     ],
 )
 def test_what_cannot_be_trained_is_wrong_use_and_leaves_nothing(tmp_path, args, message):

@@ -63,7 +63,7 @@ def tell(tally, what, n_refused, contents):
 
 def state_of(model):
     counters = model.iteration, model.num_timesteps, model.num_episodes
-    return model.config, counters, bits({"theta": model.theta, "mean": model._moments[1], "m2": model._moments[2]})
+    return model.config, counters, bits({"theta": model.theta, "mean": model.state.moments[1], "m2": model.state.moments[2]})
 
 
 @pytest.mark.promise(5)

@@ -82,7 +82,7 @@ def test_a_feature_that_never_changes_counts_nothing(tally):
         model = ARS("LinearPolicy", faulty_envs.Line, n_delta=4, seed=3, preset=preset, normalize_observations=True, delta_std=0.5)
         for _ in range(n):
             model.learn(1, reset_num_timesteps=False)
-        _, mean, m2 = model._moments
+        _, mean, m2 = model.state.moments
         assert (mean[1], m2[1]) == (1.0, 0.0), preset
         assert m2[0] > 0.0
         assert np.isfinite(model.policy.filter[:2]).all(), preset
@@ -114,6 +114,8 @@ def test_many_episodes_of_a_candidate_are_averaged(tally):
 
 class Pays:
     """A sampler whose episodes have these returns."""
+
+    takes_perturbed = False
 
     def __init__(self, returns):
         self.returns = returns

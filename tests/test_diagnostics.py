@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fastars import kernels, reference
-from fastars.training.diagnostics import Diagnosis, estimate_gradients
+from fastars import ARS, kernels, reference
+from fastars.training.diagnostics import diagnose_tasks, estimate_gradients, gradient_rows, spread_rows
+from fastars.training.diagnostics import task_rows as rows_of_tasks
 
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
 compiled = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compilation")
@@ -38,8 +39,8 @@ def diagnosed(backend, returns, deltas, sigma, selected=NONE, previous=None):
     return backend.diagnostics(returns, estimate.kept, estimate.squares, gradient, previous, sigma, selected)
 
 
-def task_rows(diagnosis, backend, estimate, returns, weights):
-    return diagnosis.task_rows(diagnosis.tasks(backend, estimate, returns, weights)[0], weights)
+def task_rows(names, backend, estimate, returns, weights):
+    return rows_of_tasks(names, diagnose_tasks(backend, estimate, returns, weights).found, weights)
 
 
 def linear_returns(deltas, slopes, sigma, level=3.0):
@@ -362,11 +363,11 @@ def test_figures_are_finite_or_nan_and_keep_their_scale(seed, n, n_tasks, power,
         returns[draw.integers(n), 1, 0] = np.nan
     rows = []
     for scale in (1.0, 2.0**power):
-        diagnosis = Diagnosis(TASKS[:n_tasks] if n_tasks < 4 else (*TASKS, "safety"))
+        names = TASKS[:n_tasks] if n_tasks < 4 else (*TASKS, "safety")
         estimate = estimated(kernels, returns * scale, deltas, 0.5)
         weighted, weights = returns.sum(axis=2) * scale, np.ones(n_tasks)
-        row = diagnosis.rows(kernels, estimate, estimate.gradients.sum(axis=0), weighted, 0.5, estimate.kept)
-        rows.append(row | task_rows(diagnosis, kernels, estimate, returns * scale, weights))
+        row = gradient_rows(kernels, estimate, estimate.gradients.sum(axis=0), None, weighted, 0.5, estimate.kept)
+        rows.append(row | task_rows(names, kernels, estimate, returns * scale, weights))
     for key, value in rows[0].items():
         assert not math.isinf(value), key
         power_of_scale = 2 if key in ("gradient/norm_sq", "gradient/noise_trace") else 1 if key.endswith(("norm", "return")) else 0
@@ -481,17 +482,18 @@ def test_noise_tests_see_noise_that_differs_and_no_other():
 def test_rows_have_the_figures_by_their_names(backend):
     deltas = draw_deltas(8, 12, 5)
     returns = linear_returns(deltas, np.random.default_rng(8).standard_normal((3, 5)), 0.1)
-    weights, diagnosis = np.array([1.0, 0.5, 2.0]), Diagnosis(TASKS)
+    weights = np.array([1.0, 0.5, 2.0])
     estimate = estimated(backend, returns, deltas, 0.1)
     gradient, weighted = weights @ estimate.gradients, np.einsum("t,nst->ns", weights, returns)
-    rows = diagnosis.rows(backend, estimate, gradient, weighted, 0.1, np.arange(4))
+    rows = gradient_rows(backend, estimate, gradient, None, weighted, 0.1, np.arange(4))
     assert rows["gradient/norm"] == pytest.approx(np.linalg.norm(gradient))
     assert rows["gradient/norm"] ** 2 == pytest.approx(rows["gradient/norm_sq"])
     assert rows["gradient/norm_debiased"] / math.sqrt(rows["gradient/noise_trace"]) == pytest.approx(rows["gradient/snr"])
     assert rows["gradient/efficiency"] == pytest.approx(rows["gradient/snr"] ** 2 * 6 / 12)
     assert math.isnan(rows["gradient/cos_prev"])
-    assert diagnosis.rows(backend, estimate, 2.0 * gradient, weighted, 0.1, np.arange(4))["gradient/cos_prev"] == pytest.approx(1.0)
-    tasks = task_rows(diagnosis, backend, estimate, returns, weights)
+    again = gradient_rows(backend, estimate, 2.0 * gradient, gradient, weighted, 0.1, np.arange(4))
+    assert again["gradient/cos_prev"] == pytest.approx(1.0)
+    tasks = task_rows(TASKS, backend, estimate, returns, weights)
     assert tasks["tasks/energy/return"] == pytest.approx(3.0)
     assert tasks["tasks/energy/weighted_grad_norm"] == pytest.approx(0.5 * tasks["tasks/energy/grad_norm"])
     assert tasks["tasks/comfort/weight"] == 2.0
@@ -509,35 +511,39 @@ def test_rows_have_the_figures_by_their_names(backend):
 def test_task_rows_leave_out_directions_that_are_not_finite(backend, failed):
     deltas, kept, weights = draw_deltas(6, 7, 4), [0, 1, 3, 4, 6], np.array([1.0, 2.0])
     returns = np.random.default_rng(6).standard_normal((7, 2, 2))
-    whole = task_rows(Diagnosis("ab"), backend, estimated(backend, returns[kept], deltas[kept], 0.1), returns[kept], weights)
+    whole = task_rows("ab", backend, estimated(backend, returns[kept], deltas[kept], 0.1), returns[kept], weights)
     returns[2, 0, 1] = returns[5, 1, 0] = failed
-    rows = task_rows(Diagnosis("ab"), backend, estimated(backend, returns, deltas, 0.1), returns, weights)
+    rows = task_rows("ab", backend, estimated(backend, returns, deltas, 0.1), returns, weights)
     assert math.isfinite(rows["tasks/a/return"])
     assert rows == pytest.approx(whole, rel=1e-9, nan_ok=True)
 
 
 def test_rows_of_many_tasks_leave_out_the_cosines_of_pairs():
     returns, names = np.random.default_rng(1).standard_normal((9, 2, 5)), list("abcde")
-    rows = task_rows(Diagnosis(names), kernels, estimated(kernels, returns, draw_deltas(1, 9, 4), 0.1), returns, np.ones(5))
+    rows = task_rows(names, kernels, estimated(kernels, returns, draw_deltas(1, 9, 4), 0.1), returns, np.ones(5))
     assert not any(key.startswith("tasks/cos/") for key in rows)
     assert -1 <= rows["tasks/min_cos"] <= 1
 
 
 @BACKENDS
 def test_an_iteration_without_a_finite_pair_is_not_compared_with(backend):
-    deltas, diagnosis = draw_deltas(2, 6, 4), Diagnosis()
-    returns, nothing = np.random.default_rng(2).standard_normal((6, 2)), np.full((6, 2), np.nan)
-    for given_returns, expected in ((returns, math.nan), (nothing, math.nan), (returns, 1.0)):
-        estimate = estimated(backend, given_returns, deltas, 0.1)
-        row = diagnosis.rows(backend, estimate, estimate.gradients[0], given_returns, 0.1, estimate.kept)
-        assert row["gradient/cos_prev"] == pytest.approx(expected, nan_ok=True)
+    model = ARS("LinearPolicy", "CartPole-v1", n_delta=6, seed=0, backend="numba" if backend is kernels else "numpy")
+    draw, gradients = np.random.default_rng(2), []
+    for has_returns in (True, False, True):
+        model.ask()
+        model.tell(draw.standard_normal(12) if has_returns else np.full(12, np.nan))
+        gradients.append(model.state.gradient)
+    first, kept, last = gradients
+    assert kept is first
+    cosine = first @ last / np.linalg.norm(first) / np.linalg.norm(last)
+    assert model.record["gradient/cos_prev"] == pytest.approx(cosine)
 
 
 @BACKENDS
 def test_spread_rows_take_the_test_that_the_episodes_allow(backend):
-    draw, diagnosis = np.random.default_rng(3), Diagnosis()
+    draw = np.random.default_rng(3)
     for m, key in ((1, "returns/het_bp_p"), (3, "returns/het_bp_p"), (4, "returns/het_bf_p")):
-        rows = diagnosis.spread_rows(backend, draw.standard_normal((9, 2, m)), draw.integers(10, 99, (9, 2, m)))
+        rows = spread_rows(backend, draw.standard_normal((9, 2, m)), draw.integers(10, 99, (9, 2, m)))
         assert list(rows) == [key]
         assert 0 < rows[key] < 1
 
@@ -554,9 +560,9 @@ def test_the_program_on_the_page_prints_what_is_below_it(capsys):
 
 def test_every_row_is_on_the_page():
     deltas, returns = draw_deltas(0, 6, 4), np.random.default_rng(0).standard_normal((6, 2, 3))
-    diagnosis, estimate = Diagnosis(TASKS), estimated(kernels, returns, deltas, 0.1)
-    rows = diagnosis.rows(kernels, estimate, estimate.gradients[0], returns[:, :, 0], 0.1, estimate.kept)
-    rows |= task_rows(diagnosis, kernels, estimate, returns, np.ones(3))
+    estimate = estimated(kernels, returns, deltas, 0.1)
+    rows = gradient_rows(kernels, estimate, estimate.gradients[0], None, returns[:, :, 0], 0.1, estimate.kept)
+    rows |= task_rows(TASKS, kernels, estimate, returns, np.ones(3))
     assert len(rows) > 30
     for key in rows:
         assert f"{key.split('/')[-1]}`" in PAGE or "/cos/" in key, key

@@ -24,6 +24,7 @@ from fastars import ARS, CheckpointError, exchange
 from fastars.exchange import arrays, onnx, original, sb3
 from fastars.exchange.pickles import Made, Name, numpy_array, read_pickle
 from fastars.files.archives import Archive
+from fastars.training.state import ObsMoments
 
 DATA = Path(__file__).parent / "data"
 ENVS = {"linear": "Pendulum-v1", "bias": "CartPole-v1", "mlp": "Pendulum-v1", "tanh": "CartPole-v1", "old": "CartPole-v1"}
@@ -356,9 +357,8 @@ def test_the_loader_of_the_docs_acts_as_the_model(tmp_path, env, settings):
     generator = np.random.default_rng(0)
     model.policy.load_from_vector(generator.normal(size=model.n_weights) * settings.get("delta_std", 1.0))
     n_obs = len(model.policy.filter.mean)
-    model.policy.filter = model.policy.filter._replace(mean=generator.normal(size=n_obs), scale=generator.uniform(0.1, 2.0, n_obs))
-    if not model.config.normalize_observations:
-        model.policy.filter = type(model.policy.filter)(np.zeros(n_obs), np.ones(n_obs), np.inf)
+    moments = ObsMoments(100, generator.normal(size=n_obs), 99.0 / generator.uniform(0.1, 2.0, n_obs) ** 2)
+    model.state = model.state._replace(moments=moments)
     arrays.write(model, tmp_path / "policy.npz")
     act = loader_of_the_docs(tmp_path)
     for observation in generator.normal(size=(20, n_obs)).astype(np.float32) * 2:

@@ -21,6 +21,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize  # noqa: 
 from fastars import ARS, exchange  # noqa: E402
 from fastars.exchange import arrays, onnx, sb3  # noqa: E402
 from fastars.files.archives import Archive  # noqa: E402
+from fastars.training.state import ObsMoments  # noqa: E402
 
 DATA = Path(__file__).parent / "data"
 
@@ -34,13 +35,8 @@ def with_weights(policy, env, normalised, **settings):
         n_obs = len(model.policy.filter.mean)
         observations = generator.normal(size=(50, n_obs)) * 2 + 1
         centred = observations - observations.mean(axis=0)
-        model._moments = 50, observations.mean(axis=0), (centred**2).sum(axis=0)
-        config = model.config
-        rule = config.filter_ddof, config.filter_epsilon, config.filter_var_epsilon, config.filter_min_std
-        model.policy.filter = model.policy.filter._replace(
-            **dict(zip(("mean", "scale"), model._ops.filter_from_moments(*model._moments, *rule), strict=True)),
-            clip=config.clip_observations,
-        )
+        moments = ObsMoments(50, observations.mean(axis=0), (centred**2).sum(axis=0))
+        model.state = model.state._replace(moments=moments)
     return model
 
 

@@ -81,7 +81,7 @@ def test_flushed_subnormals_change_no_bit_of_evaluation():
 
 def test_flushed_subnormals_change_no_action():
     model = ARS("LinearPolicy", "CartPole-v1", n_delta=4, seed=3, **SUBNORMAL)
-    model.policy.weights = np.random.default_rng(0).standard_normal(model.n_weights) * 1e-308
+    model.policy.load_from_vector(np.random.default_rng(0).standard_normal(model.n_weights) * 1e-308)
     observations = np.random.default_rng(1).standard_normal((500, 4)).astype(np.float32)
     wanted = model.predict(observations)[0]
     with mxcsr(FLUSHING):

@@ -453,13 +453,13 @@ def test_training_episodes_can_be_replayed_in_gymnasium(env_id, monkeypatch, rol
         calls.append((weights.copy(), filter, seeds, rollouts))
         return rollouts
 
+    before = model.state
     monkeypatch.setattr(model.sampler, "evaluate", watched)
     model.learn(1, reset_num_timesteps=False)
     [(weights, filter, seeds, rollouts)] = calls
     assert filter.mean.any()
     for i, seed in enumerate(seeds):
-        model.policy.load_from_vector(weights[i, : model.n_weights])
-        model.policy.filter = filter
+        model.state = before._replace(theta=weights[i, : model.n_weights])
         returns, lengths = evaluate_policy(model, env, 1, seed=int(seed), return_episode_rewards=True)
         assert (returns, lengths) == ([rollouts.returns[i]], [rollouts.lengths[i]])
     assert model.record["rollout/ep_rew_mean"] == pytest.approx(rollouts.returns.mean())

@@ -515,7 +515,7 @@ def test_bad_observations_are_not_in_the_filter(tally):
         model = ARS("LinearPolicy", env, n_delta=8, seed=1, variant="V2", **way)
         for _ in range(n):
             model.learn(1, reset_num_timesteps=False)
-        count, mean, m2 = model._moments
+        count, mean, m2 = model.state.moments
         assert 0 < count < model.num_timesteps < 16 * 20 * n
         assert (mean[1], m2[1]) == (1.0, 0.0)
         assert 0 < model.dropped_pairs < 8 * n

@@ -92,9 +92,9 @@ def test_sums_of_squares_are_of_the_whole_table_where_directions_hold_blocks_of_
 def test_a_short_run_fills_no_more_than_it_needs():
     model = ARS("LinearPolicy", "CartPole-v1", n_delta=4, seed=0)
     model.learn(1)
-    indices = kernels.sample_indices(np.uint64(0), 0, 4, model._noise_size, model.n_weights)
+    indices = kernels.sample_indices(np.uint64(0), 0, 4, model.run.noise.size, model.n_weights)
     blocks = {int(place) // NOISE_BLOCK for index in indices for place in (index, index + model.n_weights - 1)}
-    assert filled(model._noise_table) == sorted(blocks)
+    assert filled(model.run.noise) == sorted(blocks)
 
 
 def test_ask_and_tell_may_have_another_seed_between_them():

@@ -238,6 +238,8 @@ def in_vector_env(mode):
 class Watched:
     """A sampler that keeps how episodes ended."""
 
+    takes_perturbed = False
+
     def __init__(self, sampler):
         self.sampler, self.statuses = sampler, []
 
@@ -270,7 +272,7 @@ def test_bad_observations_end_their_episode_and_are_not_in_the_filter(way, tally
     model.close()
     assert model.sampler.statuses == expected.statuses
     assert 0 < expected.statuses.count(NONFINITE) < len(expected.statuses)
-    count, mean, m2 = model._moments
+    count, mean, m2 = model.state.moments
     assert count == model.num_timesteps == expected.count
     np.testing.assert_allclose(mean, expected.mean, rtol=1e-12)
     np.testing.assert_allclose(m2 / count, expected.variance, rtol=1e-12)
@@ -295,8 +297,8 @@ def test_huge_observations_are_not_in_the_filter(tally):
         model.close()
         assert set(model.sampler.statuses) == {TERMINATED}
         assert model.num_timesteps == sum(faulty_envs.N_STEPS - seed % 3 for seed in seeds)
-        assert model._moments[0] == sum(faulty_envs.N_STEPS - seed % 3 for seed in good)
-        assert (np.abs(model._moments[1]) < 10.0).all()
+        assert model.state.moments[0] == sum(faulty_envs.N_STEPS - seed % 3 for seed in good)
+        assert (np.abs(model.state.moments[1]) < 10.0).all()
         assert all(np.isfinite(part).all() for part in (*model.policy.filter[:2], model.theta))
         n += len(seeds) - len(good)
     tally("episodes with an observation of 1e300 passed over", n, of=n)
@@ -316,8 +318,8 @@ def test_bad_numbers_of_one_of_several_environments(fault, tally):
     assert 0 < is_bad.sum() < is_bad.size
     assert model.dropped_pairs == (0 if fault == "huge_observation" else is_bad.any(axis=2).sum())
     lengths = 2 * (faulty_envs.N_STEPS - np.array(seeds) % 3)
-    assert (model._moments[0] == lengths[~is_bad].sum()) == (fault == "huge_observation")
-    assert (np.abs(model._moments[1]) < 10.0).all()
+    assert (model.state.moments[0] == lengths[~is_bad].sum()) == (fault == "huge_observation")
+    assert (np.abs(model.state.moments[1]) < 10.0).all()
     assert all(np.isfinite(part).all() for part in (*model.policy.filter[:2], model.theta))
     assert model.theta.any()
     tally(f"episodes of several environments with a {fault.replace('_', ' ')}", int(is_bad.sum()), of=int(is_bad.sum()))

@@ -27,7 +27,7 @@ def test_the_statistics_of_a_vec_normalize_stay_finite(fault, tally):
     n = tally.of(fast=3, full=100)
     for _ in range(n):
         model.learn(1, reset_num_timesteps=False)
-    count, mean, m2 = model._moments
+    count, mean, m2 = model.state.moments
     if fault == "huge":
         assert 0 < count < model.num_timesteps  # whole episodes are passed over
     else:

@@ -89,8 +89,15 @@ def pairs(way):
 def hashes(model, rows):
     """(of the policy, of all that the run is)."""
     theta = hashlib.sha256(model.theta.tobytes())
-    count, *moments = model._moments
-    arrays = [*moments, model.policy.filter.mean, model.policy.filter.scale, *model._slots, model._gradient, *model._recent]
+    count, *moments = model.state.moments
+    arrays = [
+        *moments,
+        model.policy.filter.mean,
+        model.policy.filter.scale,
+        *model.state.slots,
+        model.state.gradient,
+        *model.state.recent,
+    ]
     counters = count, model.iteration, model.num_timesteps, model.num_episodes, model.num_updates, model.dropped_pairs
     objectives = None if model.objectives is None else repr(model.objectives.state_dict())
     everything = [theta.hexdigest(), *(array.tobytes().hex() for array in arrays), counters, objectives, rows]

@@ -30,7 +30,7 @@ SCRIPT = """
         model = ARS("LinearPolicy", env_id, seed=3, n_threads=1, **settings)
         model.learn(10**9, lambda *_: model.iteration < 8)
         assert np.any(model.theta != 0)
-        return digest(model.theta, *model._moments[1:], model.noise)
+        return digest(model.theta, *model.state.moments[1:], model.noise)
 
     numbers = np.random.default_rng(0).normal(size=(100, 1000))
     marks = {

@@ -387,7 +387,7 @@ def kept_failure(env, folder):
     model = ARS("LinearPolicy", env, n_delta=4, seed=0)
     model.set_logger(Logger(folder, formats=[]))
     model.learn(1)
-    return folder / "failures" / "failure_0.zip", FailureLog(model, env)._name
+    return folder / "failures" / "failure_0.zip", FailureLog(env, model.run.env).env_name
 
 
 class Late(broken_envs.Walk):
@@ -502,7 +502,7 @@ def test_a_run_goes_on_from_its_file_bit_for_bit(tmp_path):
 
 def test_a_file_does_not_name_modules_to_import(tmp_path):
     model = trained("Walk-v0", 1)
-    model._env = model._env._replace(id="this:Walk-v0")
+    model.run.env = model.run.env._replace(id="this:Walk-v0")
     model.save(tmp_path / "model.zip")
     with pytest.raises(CheckpointError, match="not registered here"):
         ARS.load(tmp_path / "model.zip")

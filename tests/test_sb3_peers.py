@@ -226,7 +226,7 @@ def test_a_wrapper_that_changes_the_task_is_refused_by_name():
 def test_vec_normalize_keeps_the_statistics_of_the_run():
     env = VecNormalize(make_vec_env("CartPole-v1"), norm_reward=False)
     model = small(env=env).learn(400)
-    count, mean, m2 = model._moments
+    count, mean, m2 = model.state.moments
     assert model.config.normalize_observations
     assert count >= 400
     assert np.array_equal(env.obs_rms.mean, mean)
@@ -234,7 +234,7 @@ def test_vec_normalize_keeps_the_statistics_of_the_run():
     assert model.get_vec_normalize_env() is env
     observations = np.array([[0.1, -0.2, 0.03, 0.4], [1.0, 0.5, -0.1, -1.0]])
     unaware = ARS("LinearPolicy", "CartPole-v1", seed=0, normalize_observations=True, **env_settings(env))
-    unaware.policy.filter, unaware.policy.weights = model.policy.filter, model.theta
+    unaware.state = model.state
     theirs = model.predict(env.normalize_obs(observations))[0]
     assert np.array_equal(theirs, unaware.predict(observations)[0])
 
@@ -307,7 +307,7 @@ def test_vec_normalize_of_dict_observations_says_what_to_do_instead():
     with pytest.raises(fastars.UnsupportedEnvError, match="leave it out and give normalize_observations=True"):
         small(env=VecNormalize(env, norm_reward=False))
     model = small(env=env, normalize_observations=True).learn(50)
-    assert model._moments[0] == model.num_timesteps
+    assert model.state.moments[0] == model.num_timesteps
 
 
 def test_statistics_that_were_there_are_gone_on_with(tmp_path):
@@ -321,8 +321,8 @@ def test_statistics_that_were_there_are_gone_on_with(tmp_path):
     observations = again.normalize_obs(np.ones((2, 4)))
     assert np.array_equal(loaded.predict(observations)[0], model.predict(observations)[0])
     fresh = small(env=VecNormalize.load(tmp_path / "normalizer.pkl", make_vec_env("CartPole-v1")))
-    assert fresh._moments[0] == model._moments[0]
-    assert np.allclose(fresh._moments[2], model._moments[2], rtol=1e-14)
+    assert fresh.state.moments[0] == model.state.moments[0]
+    assert np.allclose(fresh.state.moments[2], model.state.moments[2], rtol=1e-14)
 
 
 def test_resume_with_their_vec_normalize_is_bit_for_bit(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastars import ARS, AsyncEval, evaluate_policy
-from fastars.sb3.model import ParameterMismatchError
+from fastars.sb3.parameters import ParameterMismatchError
 from fastars.sb3.vec_env import TrainingEnv
 
 

@@ -194,4 +194,4 @@ def test_the_counts_of_a_run_are_those_of_its_episodes(way):
     model.close()
     lasts = [np.random.default_rng(seed).uniform(size=2)[1] * 6.0 // 1 + 3 for seed in seeds]
     assert model.num_episodes == len(seeds)
-    assert model.num_timesteps == model._moments[0] == np.minimum(lasts, LIMIT).sum()
+    assert model.num_timesteps == model.state.moments[0] == np.minimum(lasts, LIMIT).sum()

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from fastars._compiled.rng import STREAM_EVALUATION
 from fastars._compiled.structs import FloatArray
 from fastars._validate import positive_int
 from fastars.callbacks.base import EventCallback, goes_on, saving
@@ -17,6 +16,7 @@ from fastars.envs import environment
 from fastars.files.atomic import save_arrays
 from fastars.samplers import make_sampler
 from fastars.sb3.vec_env import unwrap_env
+from fastars.training.seeds import evaluation_seeds
 
 
 class EvalCallback(EventCallback):
@@ -131,8 +131,9 @@ class EvalCallback(EventCallback):
 
 def _sampler_of(model: Any, env: Any) -> Any:
     """What evaluates the policy of a model in another environment."""
-    found = environment(unwrap_env(env).env, tasks=bool(model._env.task_names))
-    if (found.n_obs, found.n_act) != (model._env.n_obs, model._env.n_act):
+    own = model.run.env
+    found = environment(unwrap_env(env).env, tasks=bool(own.task_names))
+    if (found.n_obs, found.n_act) != (own.n_obs, own.n_act):
         raise ValueError(f"eval_env {found.id} has other spaces than {model.env_id}")
     config = model.config
     return make_sampler(found, model.policy.structure, config.clip_actions, config.squash_output, model.n_threads)
@@ -142,6 +143,6 @@ def _evaluated(model: Any, sampler: Any, n_episodes: int) -> Any:
     """Episodes of the policy itself, the same ones each time."""
     if sampler is None:
         return model.evaluate(n_episodes)
-    seeds = np.random.SeedSequence(model.seed, spawn_key=(STREAM_EVALUATION, 0)).generate_state(n_episodes).astype(np.uint64)
+    seeds = evaluation_seeds(model.seed, n_episodes)
     weights = None if model.objectives is None else model.objectives.utility
     return sampler.evaluate(model.theta[np.newaxis], model.policy.filter, seeds, False, weights)

@@ -89,7 +89,7 @@ class Train:
         with _wrong_use():
             self._plan(most_steps=1)  # what is wrong with it is said before anything is compiled
             model = self._model()
-            plan = self._plan(2 * model.config.n_delta * model.config.n_eval_episodes * model._env.max_steps)
+            plan = self._plan(2 * model.config.n_delta * model.config.n_eval_episodes * model.run.env.max_steps)
         folder = self.run_folder or next_run_folder(self.log_dir, model.env_id.rpartition("/")[2])
         folder.mkdir(parents=True, exist_ok=True)
         from fastars.cli.training import Run

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM during a run: what is saved afterwards is whole."""
 
+import inspect
 import os
 import signal
 import sys
@@ -26,8 +27,8 @@ class Interrupts:
 
     def __init__(self, *whole: Any, open: Sequence[Any] = ()) -> None:
         self.exit_code = 0
-        self._whole: tuple[MethodType, ...] = whole
-        self._open: tuple[MethodType, ...] = tuple(open)
+        self._whole: tuple[Any, ...] = whole
+        self._open: tuple[Any, ...] = tuple(open)
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -51,6 +52,14 @@ class Interrupts:
         raise Interrupted("interrupted", self.exit_code)
 
 
-def _runs(frame: FrameType, methods: Sequence[MethodType]) -> bool:
-    """Whether this is the frame of one of the methods, of the same object."""
-    return any(frame.f_code is method.__func__.__code__ and frame.f_locals.get("self") is method.__self__ for method in methods)
+def _runs(frame: FrameType, callables: Sequence[Any]) -> bool:
+    """Return True if this is the frame of one of the functions, or of one of the methods for the same object."""
+    return any(_is_frame_of(each, frame) for each in callables)
+
+
+def _is_frame_of(called: Any, frame: FrameType) -> bool:
+    function = inspect.unwrap(called)
+    if isinstance(function, MethodType):
+        function = inspect.unwrap(function.__func__)
+    owner = getattr(called, "__self__", None)
+    return frame.f_code is function.__code__ and (owner is None or frame.f_locals.get("self") is owner)

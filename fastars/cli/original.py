@@ -181,7 +181,7 @@ def params(model: ARS, plan: Plan, folder: Path) -> dict[str, Any]:
         "step_size": config.learning_rate,
         "delta_std": config.delta_std,
         "n_workers": model.n_threads if model.is_compiled else model.n_workers,
-        "rollout_length": model._env.max_steps,
+        "rollout_length": model.run.env.max_steps,
         "shift": 0.0 - config.alive_bonus_offset,
         "seed": model.seed,
         "policy_type": "linear" if config.policy == "LinearPolicy" else config.policy,

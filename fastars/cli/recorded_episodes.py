@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastars import kernels
-from fastars._compiled.rng import STREAM_EVALUATION
 from fastars.ars import ARS
 from fastars.cli.loading import Trained, loaded
 from fastars.cli.run_folder import BEST_MODEL, EVALUATIONS, MODEL, checkpoints
@@ -23,6 +21,8 @@ from fastars.cli.run_log import MONITOR
 from fastars.envs import compiled_env_ids
 from fastars.evaluation import evaluate_policy
 from fastars.files.tables import read_arrays
+from fastars.training.iteration import ask, make_candidates
+from fastars.training.seeds import evaluation_seeds
 
 if TYPE_CHECKING:
     from fastars._compiled.structs import FloatArray, SeedArray
@@ -111,15 +111,15 @@ def _of_training(name: str, trained: Trained, lines: Sequence[bytes]) -> list[Re
     first, n = model.num_episodes, n_episodes * n_candidates
     if first + n > len(lines):
         return []
-    candidates = model._candidates(*model._directions())
-    seeds = kernels.episode_seeds(
-        np.uint64(model.seed), model.iteration, model.config.n_delta, n_episodes, model.config.common_random_numbers
-    )
+    asked = ask(model.run, model.state, 1.0)
+    candidates, seeds = make_candidates(model.run, model.state, asked), asked.seeds
     told = [_row(line, first + i) for i, line in enumerate(lines[first : first + n])]
     weights = None if model.objectives is None else model.objectives.weights
     places = [f"{MONITOR}, line {_line(first + i)}" for i in range(n)]
     what = f"training, iteration {model.iteration + 1}"
-    return [RecordedEpisodes(name, what, trained, candidates.repeat(n_episodes, 0), seeds.ravel(), weights, told, places, _ROUNDED)]
+    return [
+        RecordedEpisodes(name, what, trained, np.repeat(candidates, n_episodes, 0), seeds.ravel(), weights, told, places, _ROUNDED)
+    ]
 
 
 def _of_evaluation(name: str, trained: Trained, evaluations: dict[int, tuple[FloatArray, np.ndarray]]) -> list[RecordedEpisodes]:
@@ -128,8 +128,7 @@ def _of_evaluation(name: str, trained: Trained, evaluations: dict[int, tuple[Flo
     if model.num_timesteps not in evaluations:
         return []
     returns, lengths = evaluations[model.num_timesteps]
-    stream = np.random.SeedSequence(model.seed, spawn_key=(STREAM_EVALUATION, 0))
-    seeds = stream.generate_state(len(returns)).astype(np.uint64)
+    seeds = evaluation_seeds(model.seed, len(returns))
     told = [Episode(float(total), int(length)) for total, length in zip(returns, lengths, strict=True)]
     places = [f"{EVALUATIONS}, {model.num_timesteps} steps, episode {i + 1}" for i in range(len(told))]
     weights = np.repeat(model.theta[np.newaxis], len(told), 0)

@@ -91,7 +91,7 @@ class Resume:
             raise WrongUseError(f"iterations must be at least the {model.iteration:,} that the run has done, got {iterations}")
         if total is None:
             config = model.config
-            total = (iterations or 0) * 2 * config.n_delta * config.n_eval_episodes * model._env.max_steps
+            total = (iterations or 0) * 2 * config.n_delta * config.n_eval_episodes * model.run.env.max_steps
         return dataclasses.replace(plan, total_timesteps=total, iterations=iterations)
 
 

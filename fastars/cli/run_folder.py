@@ -108,7 +108,7 @@ class Record:
         mean = float(finished(rollouts).returns.mean())
         self._evaluations.append((model.num_timesteps, rollouts.returns, rollouts.lengths))
         if mean >= self.best_return:
-            self.best, self.best_return = snapshot(model), mean
+            self.best, self.best_return = copy.copy(model), mean
         model.logger.record("eval/mean_reward", mean)
         model.logger.record("eval/mean_ep_length", float(rollouts.lengths.mean()))
         model.logger.record("time/total_timesteps", model.num_timesteps)
@@ -198,11 +198,3 @@ def finished(rollouts: Rollouts) -> Rollouts:
     if not kept.any():
         return rollouts
     return rollouts._replace(returns=rollouts.returns[kept], lengths=rollouts.lengths[kept], status=rollouts.status[kept])
-
-
-def snapshot(model: ARS) -> ARS:
-    """The model as it is now. An iteration replaces its arrays and never writes into them, so they need no copy."""
-    taken = copy.copy(model)
-    taken.policy = copy.copy(model.policy)
-    taken.objectives = copy.deepcopy(model.objectives)
-    return taken

@@ -61,7 +61,7 @@ def _filter() -> bool:
 
 def _cartpole(backend: str) -> ARS:
     model = ARS("LinearPolicy", "CartPole-v1", seed=7, backend=backend, n_threads=1)
-    model.policy.weights = reference.noise_table(_SEED, model.n_weights).astype(np.float64)
+    model.policy.load_from_vector(reference.noise_table(_SEED, model.n_weights))
     return model
 
 

@@ -28,6 +28,7 @@ from fastars.cli.run_folder import MODEL, Checkpoints, Record, finished
 from fastars.cli.run_log import RunLog
 from fastars.cli.toml import toml
 from fastars.envs import compiled_env_ids, make
+from fastars.training.iteration import make_candidates, roll_out
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,7 +62,7 @@ class Run:
         self._began_at = 0  # steps done before
         self._next_evaluation, self._next_save = 0, 0.0  # the first iteration's policy is evaluated, too
         whole = model.learn, self.record.evaluate, self.record.save
-        self._interrupts = Interrupts(*whole, open=(model._candidates, model._evaluate, model.evaluate))
+        self._interrupts = Interrupts(*whole, open=(make_candidates, roll_out, model.evaluate))
 
     def run(self) -> None:
         """Train and report; `Interrupted` if a signal stopped it."""
@@ -188,7 +189,7 @@ class Run:
                     "variant": model.config.variant,
                     "backend": model.backend,
                     "n_threads": model.n_threads,
-                    "n_workers": None if model._on_ray else model.n_workers,
+                    "n_workers": None if model.run.execution.on_ray else model.n_workers,
                     **dataclasses.asdict(self.plan),
                 },
                 "settings": {name: value for name, value in model.config.to_dict().items() if name != "seed"},

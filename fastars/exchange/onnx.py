@@ -40,7 +40,7 @@ def write(model: Any, path: Any) -> None:
     onnx = need("onnx", "onnx", "writing ONNX")
     refuse_whole_numbers(model.action_space)
     graph = _Graph(onnx)
-    source = _input(onnx, model.observation_space, model._env.n_obs)
+    source = _input(onnx, model.observation_space, model.run.env.n_obs)
     _scores(graph, model)
     _actions(graph, model)
     target = onnx.helper.make_tensor_value_info(

@@ -16,7 +16,7 @@ import fastars
 from fastars._compiled.structs import FloatArray
 from fastars.envs import compiled_env, compiled_env_ids
 from fastars.files.checkpoint import CheckpointError
-from fastars.training.update import filter_of
+from fastars.training.state import ObsMoments
 
 # Observations that a filter of unknown age stands for. Runs of the original take millions of steps; with so many, the filter of a
 # policy that is trained on moves slowly, and the policy still fits it.
@@ -178,11 +178,7 @@ def to_model(trained: TrainedPolicy, env: Any = None, model_class: Any = None, *
     model.policy.load_from_vector(trained.weights)
     model.num_timesteps = trained.num_timesteps
     if trained.mean is not None:
-        model._moments = _moments(trained, model.config)
-        model.policy.filter = filter_of(model._ops, model.config, model._moments)
-        normalizer = model._given.normalizer
-        if normalizer is not None and normalizer.moments() is None:
-            normalizer.follow(model._moments)
+        model.restore(model.state._replace(moments=_moments(trained, model.config)))
     return model
 
 
@@ -201,7 +197,7 @@ def _like(trained: TrainedPolicy) -> str:
 
 def _refuse_other_shapes(trained: TrainedPolicy, model: Any) -> None:
     """Raise if a policy is for other observations or actions than those of a model's environment."""
-    of_env = model._env.n_obs, model._env.n_act
+    of_env = model.run.env.n_obs, model.run.env.n_act
     if (trained.n_obs, trained.n_act) != of_env:
         raise CheckpointError(
             f"the policy takes {trained.n_obs} observations and gives {trained.n_act} outputs; {model.env_id} has {of_env[0]} and "
@@ -222,18 +218,18 @@ def _warn_of_missing(trained: TrainedPolicy, model: Any, settings: Mapping[str, 
             warnings.warn(f"{name} can't be read from the file: it is {value} unless {name}=... is given", stacklevel=3)
 
 
-def _moments(trained: TrainedPolicy, config: Any) -> tuple[int, FloatArray, FloatArray]:
-    """(count, mean, sum of squared deviations) from which the filter is the one that the policy was trained with."""
+def _moments(trained: TrainedPolicy, config: Any) -> ObsMoments:
+    """Return the moments from which the filter follows that the policy was trained with."""
     mean, std = np.array(trained.mean), np.array(trained.std)
     count = max(_COUNT if trained.count is None else trained.count, 1 + config.filter_ddof)
     std = np.where(np.isfinite(std) & (std >= min(config.filter_min_std, _TINY)), std, 0.0)
     variance = np.maximum(np.maximum(std - config.filter_epsilon, 0.0) ** 2 - config.filter_var_epsilon, 0.0)
-    return count, mean, variance * (count - config.filter_ddof)
+    return ObsMoments(count, mean, variance * (count - config.filter_ddof))
 
 
 def trained_of(model: Any) -> TrainedPolicy:
     """What a model of fastars has learned."""
-    policy, config, env = model.policy, model.config, model._env
+    policy, config, env = model.policy, model.config, model.run.env
     kwargs = config.arguments()["policy_kwargs"]
     mean = std = None
     if config.normalize_observations:
@@ -249,7 +245,7 @@ def trained_of(model: Any) -> TrainedPolicy:
         source="fastars",
         mean=mean,
         std=std,
-        count=int(model._moments[0]) if mean is not None else None,
+        count=int(model.state.moments.count) if mean is not None else None,
         clip_observations=float(policy.filter.clip) if mean is not None else np.inf,
         clip_actions=config.clip_actions,
         squash_output=config.squash_output,

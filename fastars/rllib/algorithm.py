@@ -19,7 +19,7 @@ from fastars.files import checkpoint as checkpoint_file
 from fastars.rllib.config import ARSConfig
 from fastars.rllib.environments import refuse_unregistered
 from fastars.rllib.policy import POLICY_ID, Policy
-from fastars.training.model_file import named
+from fastars.training.stored_env import named
 
 _MODEL, _COUNTS = "model.zip", "algorithm.zip"
 _OF_ALGORITHM = ("learning_rate", "delta_std", "n_delta", "n_top", "alive_bonus_offset")

@@ -1,49 +1,51 @@
-"""What scripts written for stable-baselines3 read on a model, by the names that it has there."""
+"""The attributes that scripts written for stable-baselines3 read on a model, under the names that they have there.
+
+None of them is a state of its own: each is read from `model.run`, `model.state`, or the last call of `learn`.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from fastars._compiled.structs import FloatArray
 from fastars.sb3.vec_env import EnvInput
 from fastars.training.config import POLICY_KWARGS
 from fastars.training.policy import Policy
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from fastars.training.config import Config
+from fastars.training.run_attributes import RunAttributes
 
 
-class SB3Attributes:
-    """The attributes of `ARS` that are there for scripts. None of them is a state of its own."""
+class LearnCall(NamedTuple):
+    """A call of `learn`."""
+
+    first_step: int = 0  # steps done before it
+    start: float = 0.0  # seconds of `time.perf_counter`; 0 before the first call
+    total_timesteps: int = 0  # steps at which it ends
+    progress_remaining: float = 1.0  # 1 at its beginning, 0 at its end
+
+
+class SB3Attributes(RunAttributes):
+    """Attributes of `ARS` for scripts written for stable-baselines3."""
 
     use_sde = False
 
     policy: Policy
-    config: Config
-    iteration: int
-    num_timesteps: int
-    _given: EnvInput
-    _recent: tuple[FloatArray, np.ndarray]
+    _env_input: EnvInput
     _has_own_logger: bool
-    _progress_remaining: float
-    _learn_start: tuple[int, float] = (0, 0.0)  # steps, and seconds of `time.perf_counter`
-    _total_timesteps: int = 0  # where the last call of `learn` was to end
+    _call: LearnCall
 
     # --- Settings
 
     @property
     def device(self) -> str:
-        """Where the kernels run: "cpu"."""
+        """The device of the kernels: "cpu"."""
         return "cpu"
 
     @property
     def n_envs(self) -> int:
-        """Environments of the vector environment that was given; 1 otherwise."""
-        return self._given.n_envs
+        """Environments of the given vector environment; 1 for any other."""
+        return self._env_input.n_envs
 
     @property
     def n_delta(self) -> int:
@@ -67,12 +69,12 @@ class SB3Attributes:
 
     @property
     def learning_rate(self) -> Any:
-        """Step size, or the function of the progress remaining that gives it."""
+        """Step size, or the function of the progress remaining that returns it."""
         return self.config.learning_rate
 
     @property
     def delta_std(self) -> Any:
-        """Exploration noise, or the function of the progress remaining that gives it."""
+        """Exploration noise, or the function of the progress remaining that returns it."""
         return self.config.delta_std
 
     @property
@@ -82,25 +84,8 @@ class SB3Attributes:
 
     @property
     def zero_policy(self) -> bool:
-        """Whether the run started from zero weights."""
+        """True if the run started from zero weights."""
         return self.config.zero_policy
-
-    @property
-    def ep_info_buffer(self) -> deque[dict[str, Any]]:
-        """Returns "r" and lengths "l" of the last episodes: `stats_window_size`, or those of an iteration if they are more."""
-        returns, lengths = self._recent
-        rows = zip(returns.tolist(), lengths.tolist(), strict=True)
-        return deque(({"r": total, "l": length, "t": 0.0} for total, length in rows), maxlen=max(len(returns), 1))
-
-    @property
-    def n_params(self) -> int:
-        """Weights of the policy."""
-        return self.policy.weights.size
-
-    @property
-    def weights(self) -> FloatArray:
-        """Flat weights of the policy, float64 (n_params,); `theta`."""
-        return self.policy.weights
 
     @property
     def policy_class(self) -> type[Policy]:
@@ -109,28 +94,68 @@ class SB3Attributes:
 
     @property
     def policy_kwargs(self) -> dict[str, Any]:
-        """Arguments of the policy, those that were not given too."""
+        """Arguments of the policy, with the defaults."""
         return {name: getattr(self.config, name) for name in POLICY_KWARGS[self.config.policy]}
 
     def lr_schedule(self, progress_remaining: float) -> float:
-        """The step size at a progress remaining from 1 to 0."""
+        """Return the step size at a progress remaining from 1 to 0."""
         return _scheduled(self.learning_rate, progress_remaining)
 
     def delta_std_schedule(self, progress_remaining: float) -> float:
-        """The exploration noise at a progress remaining from 1 to 0."""
+        """Return the exploration noise at a progress remaining from 1 to 0."""
         return _scheduled(self.delta_std, progress_remaining)
 
     # --- The state of a run
 
     @property
+    def theta(self) -> FloatArray:
+        """Flat weights of the policy, float64 (n_weights,)."""
+        return self.state.theta
+
+    @property
+    def weights(self) -> FloatArray:
+        """Flat weights of the policy, as `theta`."""
+        return self.state.theta
+
+    @property
+    def n_weights(self) -> int:
+        """Weights of the policy."""
+        return self.state.theta.size
+
+    @property
+    def n_params(self) -> int:
+        """Weights of the policy, as `n_weights`."""
+        return self.state.theta.size
+
+    @property
+    def num_timesteps(self) -> int:
+        """Environment steps of training."""
+        return self.state.counters.num_timesteps
+
+    @num_timesteps.setter
+    def num_timesteps(self, num_timesteps: int) -> None:
+        self.state = self.state.counting(num_timesteps=num_timesteps)
+
+    @property
+    def ep_info_buffer(self) -> deque[dict[str, Any]]:
+        """Returns "r" and lengths "l" of the last episodes: `stats_window_size`, or an iteration's if they are more."""
+        returns, lengths = self.state.recent
+        rows = zip(returns.tolist(), lengths.tolist(), strict=True)
+        return deque(({"r": total, "l": length, "t": 0.0} for total, length in rows), maxlen=max(len(returns), 1))
+
+    @property
     def start_time(self) -> int:
-        """When the last call of `learn` began, in nanoseconds since 1970; 0 before the first."""
-        start = self._learn_start[1]
+        """Time of the last call of `learn`, in nanoseconds since 1970; 0 before the first."""
+        start = self._call.start
         return time.time_ns() - int((time.perf_counter() - start) * 1e9) if start else 0
 
     @property
     def _num_timesteps_at_start(self) -> int:
-        return self._learn_start[0]
+        return self._call.first_step
+
+    @property
+    def _total_timesteps(self) -> int:
+        return self._call.total_timesteps
 
     @property
     def _n_updates(self) -> int:
@@ -138,7 +163,7 @@ class SB3Attributes:
 
     @property
     def _current_progress_remaining(self) -> float:
-        return self._progress_remaining
+        return self._call.progress_remaining
 
     @property
     def _custom_logger(self) -> bool:
@@ -146,7 +171,7 @@ class SB3Attributes:
 
     @property
     def _vec_normalize_env(self) -> Any:
-        return None if self._given.normalizer is None else self._given.normalizer.vec_normalize
+        return None if self._env_input.normalizer is None else self._env_input.normalizer.vec_normalize
 
 
 def _scheduled(setting: Any, progress_remaining: float) -> float:

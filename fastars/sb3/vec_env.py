@@ -250,7 +250,7 @@ class AsyncEval:
         self.n_workers = len(envs_fn)
         self._trainer = getattr(train_policy, "trainer", lambda: None)
         if (model := self._trainer()) is not None:
-            model._take_workers(self)
+            model.take_workers(self)
 
     def seed(self, seed: int | None = None) -> list[None]:
         """Wait for the processes; the seed is without effect, as the model's own decides.
@@ -261,7 +261,7 @@ class AsyncEval:
             If one of them can't make its environment.
         """
         if (model := self._trainer()) is not None:
-            model._start_workers(wait=True)
+            model.start_workers(wait=True)
         return [None] * self.n_workers
 
     def close(self) -> None:

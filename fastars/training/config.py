@@ -1,4 +1,4 @@
-"""Every setting of ARS in one frozen dataclass, its validation, and the presets: what each published ARS does.
+"""The settings of ARS in one frozen dataclass, and the presets: the choices of each published ARS.
 
 Two kinds of settings: hyperparameters, named as in stable-baselines3-contrib, and the choices in which the published
 implementations differ. A preset sets the choices, and "paper" and "tuned" also the hyperparameters of the environments they know
@@ -8,14 +8,12 @@ implementations differ. A preset sets the choices, and "paper" and "tuned" also 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
-import operator
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fastars._validate import boolean, integer, known_names, number, one_of, warn_user
 from fastars.training import presets
 
 Schedule = float | Callable[[float], float]
@@ -63,13 +61,13 @@ class Config:
     zero_policy : bool
         Start from zero weights; otherwise from U(-1/sqrt(n_obs), 1/sqrt(n_obs)).
     policy : {"LinearPolicy", "MlpPolicy"}
-        Scores that are linear in the observation, or of a network with hidden layers.
+        Scores linear in the observation, or the outputs of a network with hidden layers.
     with_bias : bool
-        Whether its layers have a bias.
+        True: its layers have a bias.
     net_arch : tuple of int
         Units of the hidden layers of an `MlpPolicy`, from the observation on.
     activation_fn : {"relu", "tanh"}
-        What the hidden units of an `MlpPolicy` do.
+        Function of the hidden units of an `MlpPolicy`.
     squash_output : bool
         Put the actions of a Box between its bounds by a tanh.
     alive_bonus_offset : float
@@ -77,7 +75,7 @@ class Config:
     n_eval_episodes : int
         Episodes per candidate.
     max_episode_steps : int or None
-        Ends episodes after so many steps, where nothing ends them before; None: the environment's time limit, or 10,000 steps where
+        Steps after which an episode ends, if nothing ends it before; None: the time limit of the environment, or 10,000 steps where
         it has none.
     normalize_observations : bool
         V2: observations are normalised by mean and deviation of all observations seen.
@@ -101,7 +99,7 @@ class Config:
     optimizer : {"sgd", "adam"}
     momentum, weight_decay : float
     on_nonfinite : {"drop", "penalize", "raise"}
-        What a NaN or infinite return does. "drop": its pair of candidates is left out, and counted. "penalize": the return counts
+        Reaction to a NaN or infinite return. "drop": its pair of candidates is left out, and counted. "penalize": the return counts
         as the least finite one of the iteration (`kernels.penalized_returns`), so that the step leads away from the candidate; a
         pair of two such returns is dropped, and so is one whose environment failed. Of a scalar reward only. "raise": an error.
     noise_size : int or None
@@ -112,10 +110,10 @@ class Config:
     weighting_kwargs : dict
         Arguments of that method.
     preference, utopia : tuple of float or None
-        What each task is worth, and a return of it that can't be surpassed.
+        Worth of each task, and a return of each task that can't be surpassed.
     diagnostics : bool
-        Whether every row of the log says how far the gradient can be trusted (docs/diagnostics.md). It costs a tiny iteration (8
-        directions, episodes of 50 steps) some 30 us, a third; long ones nothing to speak of. Several tasks need it.
+        True: every row of the log shows how far the gradient can be trusted (docs/diagnostics.md). It costs about 30 us, a third of
+        a tiny iteration (8 directions, episodes of 50 steps). Several tasks need it.
     seed : int
         Below 2**64. All that is random is a pure function of (seed, iteration).
     """
@@ -163,65 +161,60 @@ class Config:
             object.__setattr__(self, name, value)
 
         for name in ("n_delta", "n_eval_episodes"):
-            put(name, _integer(name, getattr(self, name), 1))
-        put("n_top", self.n_delta if self.n_top is None else _integer("n_top", self.n_top, 1))
+            put(name, integer(name, getattr(self, name), 1))
+        put("n_top", self.n_delta if self.n_top is None else integer("n_top", self.n_top, 1))
         if self.n_top > self.n_delta:  # type: ignore[operator]
             raise ValueError(f"n_top must be at most n_delta ({self.n_delta}), got {self.n_top}")
         for name in ("learning_rate", "delta_std"):
             value = _constant(getattr(self, name))
-            put(name, value if callable(value) else _number(name, value, 0.0))
+            put(name, value if callable(value) else number(name, value, 0.0))
         if self.delta_std == 0:
             raise ValueError("delta_std must be positive, got 0: without noise there is no gradient")
         for name in ("std_epsilon", "filter_epsilon", "filter_var_epsilon", "filter_min_std", "weight_decay"):
-            put(name, _number(name, getattr(self, name), 0.0))
-        put("alive_bonus_offset", _number("alive_bonus_offset", self.alive_bonus_offset))
-        put("momentum", _number("momentum", self.momentum, 0.0))
-        if self.momentum >= 1.0:
-            raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum}")
+            put(name, number(name, getattr(self, name), 0.0))
+        put("alive_bonus_offset", number("alive_bonus_offset", self.alive_bonus_offset))
+        put("momentum", number("momentum", self.momentum, 0.0, 1.0))
         put("clip_observations", _positive_or_inf("clip_observations", self.clip_observations))
         for name in ("return_ddof", "filter_ddof"):
-            put(name, _integer(name, getattr(self, name), 0))
-            _one_of(name, getattr(self, name), (0, 1))
-        _one_of("fitness_shaping", self.fitness_shaping, ("none", "centered_ranks", "sign"))
-        _one_of("optimizer", self.optimizer, ("sgd", "adam"))
-        _one_of("on_nonfinite", self.on_nonfinite, ("drop", "penalize", "raise"))
+            put(name, integer(name, getattr(self, name), 0, 1))
+        one_of("fitness_shaping", self.fitness_shaping, ("none", "centered_ranks", "sign"))
+        one_of("optimizer", self.optimizer, ("sgd", "adam"))
+        one_of("on_nonfinite", self.on_nonfinite, ("drop", "penalize", "raise"))
         if self.on_nonfinite == "penalize" and self.weighting is not None:
             raise ValueError(
                 'on_nonfinite must be "drop" or "raise" for a vector reward, got "penalize": which return of a task is the worst '
                 "depends on the weights of the others"
             )
-        put("seed", _integer("seed", self.seed, 0))
-        if self.seed >= 2**64:
-            raise ValueError(f"seed must be below 2**64, got {self.seed}")
+        put("seed", integer("seed", self.seed, 0, 2**64 - 1))
         for name in ("noise_size", "max_episode_steps"):
             if getattr(self, name) is not None:
-                put(name, _integer(name, getattr(self, name), 1))
-        _one_of("policy", self.policy, tuple(POLICY_KWARGS))
-        _one_of("activation_fn", self.activation_fn, ACTIVATIONS)
-        put("net_arch", tuple(_integer("net_arch", n_units, 1) for n_units in _sequence("net_arch", self.net_arch, "integers")))
+                put(name, integer(name, getattr(self, name), 1))
+        one_of("policy", self.policy, tuple(POLICY_KWARGS))
+        one_of("activation_fn", self.activation_fn, ACTIVATIONS)
+        put("net_arch", tuple(integer("net_arch", n_units, 1) for n_units in _sequence("net_arch", self.net_arch, "integers")))
         if self.net_arch and self.policy == "LinearPolicy":
             raise ValueError(f"a LinearPolicy has no hidden layers, got net_arch={self.net_arch}")
         for name in ("preference", "utopia"):
             if getattr(self, name) is not None:
-                put(name, tuple(_number(name, value) for value in _sequence(name, getattr(self, name), "numbers")))
+                put(name, tuple(number(name, value) for value in _sequence(name, getattr(self, name), "numbers")))
         put("weighting_kwargs", dict(self.weighting_kwargs))
         for field in dataclasses.fields(self):
             if field.type == "bool":
-                put(field.name, _boolean(field.name, getattr(self, field.name)))
+                put(field.name, boolean(field.name, getattr(self, field.name)))
 
     @property
     def variant(self) -> str:
-        """The paper's name: V1 or V2 (normalised observations), "-t" if only the top directions are used."""
+        """Name in the paper: V1 or V2 (normalised observations), "-t" if only the top directions are used."""
         return ("V2" if self.normalize_observations else "V1") + ("-t" if self.n_top < self.n_delta else "")  # type: ignore[operator]
 
     def arguments(self) -> dict[str, Any]:
-        """The settings as arguments of `ARS`."""
+        """Return the settings as arguments of `ARS`."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         of_policy = {name: values.pop(name) for name in POLICY_KWARGS["MlpPolicy"]}
         return {**values, "policy_kwargs": {name: of_policy[name] for name in POLICY_KWARGS[self.policy]}}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for a file; a schedule is stored as its value at the start and marked."""
+        """Return plain values for a file; a schedule is stored as its value at the start, and marked."""
         values = dataclasses.asdict(self)
         for name in ("net_arch", "preference", "utopia"):
             values[name] = None if values[name] is None else list(values[name])
@@ -235,7 +228,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
-        """The settings that `to_dict` wrote; a schedule comes back as its value at the start."""
+        """Return the settings that `to_dict` wrote; a schedule comes back as its value at the start."""
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -251,7 +244,7 @@ class Config:
 
 
 def make_config(preset: str | None = None, variant: str | None = None, env_id: str = "", **settings: Any) -> Config:
-    """Settings of a preset for an environment, overridden by those given (None: not given).
+    """Return the settings of a preset for an environment, overridden by `settings` (None: not given).
 
     Parameters
     ----------
@@ -270,10 +263,11 @@ def make_config(preset: str | None = None, variant: str | None = None, env_id: s
         Naming the setting, its value and what is allowed.
     """
     preset = preset or "fastars"
-    _one_of("preset", preset, tuple(PRESETS))
+    one_of("preset", preset, tuple(PRESETS))
+    known_names("ARS()", settings, [field.name for field in dataclasses.fields(Config)])
     given = {name: value for name, value in settings.items() if value is not None}
     if variant is not None:
-        _one_of("variant", variant, VARIANTS)
+        one_of("variant", variant, VARIANTS)
         normalized = variant.startswith("V2")
         if given.setdefault("normalize_observations", normalized) != normalized:
             raise ValueError(f"variant {variant!r} contradicts normalize_observations={given['normalize_observations']}")
@@ -281,9 +275,9 @@ def make_config(preset: str | None = None, variant: str | None = None, env_id: s
     if "n_delta" in given:
         suited.pop("n_top", None)
     chosen = {**PRESETS[preset], **suited, **given}
-    n_delta, n_top = (_integer(name, chosen.get(name, Config.n_delta), 1) for name in ("n_delta", "n_top"))
+    n_delta, n_top = (integer(name, chosen.get(name, Config.n_delta), 1) for name in ("n_delta", "n_top"))
     if "n_top" in chosen and n_top > n_delta:
-        warnings.warn(f"n_top={n_top} is more than n_delta={n_delta}: all {n_delta} directions are used", stacklevel=3)
+        warn_user(f"n_top={n_top} is more than n_delta={n_delta}: all {n_delta} directions are used")
         chosen["n_top"] = n_delta
     config = Config(**chosen)
     if variant is not None and config.variant != variant:
@@ -293,58 +287,21 @@ def make_config(preset: str | None = None, variant: str | None = None, env_id: s
 
 
 def suited_settings(preset: str, env_id: str, variant: str | None = None) -> dict[str, Any]:
-    """The hyperparameters that `preset` has for an environment, empty where it has none, or none for this variant."""
+    """Return the hyperparameters of a preset for an environment; empty where it has none, or none for this variant."""
     return next((row for row in presets.rows(preset, env_id) if variant in (None, Config(**row).variant)), {})
 
 
-def _integer(name: str, value: Any, least: int) -> int:
-    try:
-        integer = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if isinstance(value, bool) or integer < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-    return integer
-
-
-def _number(name: str, value: Any, least: float = -math.inf) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, got {value!r}") from None
-    if not math.isfinite(number) or number < least:
-        limit = f" of at least {least:g}" if least > -math.inf else ""
-        raise ValueError(f"{name} must be a finite number{limit}, got {value!r}")
-    return number
-
-
 def _constant(schedule: Any) -> Any:
-    """The number that a constant schedule of stable-baselines3 stands for, which a file can hold; anything else as it is."""
+    """Return the number of a constant schedule of stable-baselines3, which a file can hold; anything else unchanged."""
     inner = getattr(schedule, "value_schedule", schedule)
     return inner.val if type(inner).__name__ == "ConstantSchedule" else schedule
 
 
 def _positive_or_inf(name: str, value: Any) -> float:
-    number = math.inf if value == math.inf else _number(name, value, 0.0)
-    if number == 0.0:
-        raise ValueError(f"{name} must be positive, got {value!r}")
-    return number
+    return math.inf if value == math.inf else number(name, value, above=0.0)
 
 
 def _sequence(name: str, value: Any, of: str) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)) and getattr(value, "ndim", 0) != 1:
         raise TypeError(f"{name} must be a list of {of}, got {value!r}")
     return tuple(value)
-
-
-def _boolean(name: str, value: Any) -> bool:
-    if value not in (True, False):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
-
-
-def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    if value not in allowed:
-        near = difflib.get_close_matches(str(value), [str(choice) for choice in allowed], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}{hint}")

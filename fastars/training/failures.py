@@ -1,150 +1,143 @@
-"""Failures of environments in Python: each is logged with its place in the run, what happened, and a command that repeats it."""
+"""Log the failures of environments in Python: the place in the run, the traceback, and a command that repeats the episode."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
 
-from fastars._compiled.structs import FloatArray, SeedArray
+from fastars._compiled.structs import SeedArray
+from fastars.envs.gym import GymEnv
 from fastars.files import checkpoint
-from fastars.training.model_file import plain
+from fastars.samplers.gym import Failure
+from fastars.training.run import Run
+from fastars.training.state import State, obs_filter
+from fastars.training.stored_env import env_kwargs, plain
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
 
-    from fastars.ars import ARS
-    from fastars.samplers.gym import Failure
-
 _LOG = logging.getLogger("fastars")
-_MAX_FILES = 20  # of a run: what fails often fails alike
+_MAX_FILES = 20  # of a run: many failures are alike
+
+
+class Evaluated(NamedTuple):
+    """Episodes that run, as far as their failures are concerned."""
+
+    run: Run
+    state: State
+    candidates: Any  # (n, n_weights), flat weights
+    seeds: SeedArray  # (n_delta, 2, n_episodes) in training, (n,) for the episodes of one policy
+    log_folder: Path | None
+
+    def place(self, episode: int) -> dict[str, Any]:
+        """Return the place of an episode in the run."""
+        seed, iteration = int(self.seeds.ravel()[episode]), self.state.counters.iteration
+        if self.seeds.ndim == 1:
+            return {"iteration": iteration, "evaluation episode": episode, "seed": seed}
+        candidate, of_candidate = divmod(episode, self.seeds.shape[2])
+        direction, sign = divmod(candidate, 2)
+        return {"iteration": iteration, "direction": direction, "sign": "+-"[sign], "episode": of_candidate, "seed": seed}
 
 
 class FailureLog:
-    """Listens to the sampler of a run.
+    """Logs failures as warnings, and keeps the first ones as files that `python -m fastars.replay` reads.
 
-    The first failures are kept as files that `python -m fastars.replay` reads: in `failures` of the log's folder, or of a temporary
-    one.
+    The files are in `failures` of the log's folder, or of a temporary one.
+
+    Parameters
+    ----------
+    given : object
+        The environment, as the user gave it.
+    env : CompiledEnv, GymEnv or EnvTuple
+        The same environment, as the samplers see it.
     """
 
-    def __init__(self, model: ARS, env: Any) -> None:
-        self._model: Any = None  # only while it evaluates: a circle would keep its noise table until the next collection
+    def __init__(self, given: Any, env: Any) -> None:
+        self.env_name = _name_for_replay(given, env)
         self._folder: Path | None = None
         self._files: dict[tuple[int, int], Path] = {}  # by iteration and seed: a second attempt needs no second file
         self._shown: set[str] = set()
-        self._weights: FloatArray
-        self._seeds: SeedArray
-        if hasattr(model.sampler, "on_failure"):
-            self._name = _name_of(env, model)
-            model.sampler.on_failure = self._report
 
-    @contextlib.contextmanager
-    def of(self, model: ARS, weights: FloatArray, seeds: SeedArray) -> Iterator[None]:
-        """While candidates are evaluated. Seeds have shape (n_delta, 2, n_episodes), or (n,) for the episodes of one candidate."""
-        self._model, self._weights, self._seeds = model, weights, seeds
-        sampler = model.sampler
-        before = getattr(sampler, "n_failures", 0), getattr(sampler, "n_restarts", 0)
-        try:
-            yield
-        finally:
-            model.env_failures += getattr(sampler, "n_failures", 0) - before[0]
-            model.worker_restarts += getattr(sampler, "n_restarts", 0) - before[1]
-            self._model = None
+    def listener(
+        self, run: Run, state: State, candidates: Any, seeds: SeedArray, log_folder: Path | None = None
+    ) -> Callable[[Failure], None]:
+        """Return the function that a sampler calls with each failed attempt at one of these episodes."""
+        return partial(self._report, Evaluated(run, state, candidates, seeds, log_folder))
 
-    def _report(self, failure: Failure) -> None:
+    def _report(self, evaluated: Evaluated, failure: Failure) -> None:
         """Log a failed attempt at an episode."""
-        place = self._place(failure.episode)
+        place = evaluated.place(failure.episode)
         where = ", ".join(f"{name} {value}" for name, value in place.items())
         dropped = ": its pair of candidates is dropped" if "direction" in place else ""
         then = f"given up{dropped}" if failure.is_final else "tried again"
-        told = failure.text.strip()
-        if told in self._shown:
-            told = f"{told.splitlines()[-1]} (as before)"
-        self._shown.add(failure.text.strip())
-        command = self._command(failure.episode, place)
-        _LOG.warning(
-            "%s failed in %s (attempt %d, %s)%s\n%s",
-            self._model.env_id,
-            where,
-            failure.attempt,
-            then,
-            f"; to see it again: {command}" if command else "",
-            told,
-        )
+        text = failure.text.strip()
+        shown = f"{text.splitlines()[-1]} (as before)" if text in self._shown else text
+        self._shown.add(text)
+        command = self._command(evaluated, failure.episode, place)
+        again = f"; to see it again: {command}" if command else ""
+        _LOG.warning("%s failed in %s (attempt %d, %s)%s\n%s", evaluated.run.env.id, where, failure.attempt, then, again, shown)
 
-    def _place(self, episode: int) -> dict[str, Any]:
-        """Where an episode stands in the run."""
-        seed = int(self._seeds.ravel()[episode])
-        if self._seeds.ndim == 1:
-            return {"iteration": self._model.iteration, "evaluation episode": episode, "seed": seed}
-        n_episodes = self._seeds.shape[2]
-        candidate, of_candidate = divmod(episode, n_episodes)
-        return {
-            "iteration": self._model.iteration,
-            "direction": candidate // 2,
-            "sign": "+-"[candidate % 2],
-            "episode": of_candidate,
-            "seed": seed,
-        }
-
-    def _command(self, episode: int, place: dict[str, Any]) -> str:
-        """A command that runs the episode again, nothing if its file can't be written or there are enough of them."""
+    def _command(self, evaluated: Evaluated, episode: int, place: dict[str, Any]) -> str:
+        """Return a command that runs the episode again; nothing if its file can't be written, or there are enough files."""
         key = place["iteration"], place["seed"]
-        if key not in self._files and not self._write(key, episode, place):
+        if key not in self._files and not self._write(key, evaluated, episode, place):
             return ""
-        return f"python -m fastars.replay {shlex.quote(str(self._files[key]))} {self._name}"
+        return f"python -m fastars.replay {shlex.quote(str(self._files[key]))} {self.env_name}"
 
-    def _write(self, key: tuple[int, int], episode: int, place: dict[str, Any]) -> bool:
-        """Keep an episode as a file; False if that can't be done, or there are enough of them."""
+    def _write(self, key: tuple[int, int], evaluated: Evaluated, episode: int, place: dict[str, Any]) -> bool:
+        """Keep an episode as a file; return False if that can't be done, or there are enough files."""
         if len(self._files) >= _MAX_FILES:
             return False
-        model = self._model
-        candidate = episode * len(self._weights) // self._seeds.size
+        run, state, candidates, seeds, log_folder = evaluated
+        kwargs = env_kwargs(run.env)
+        max_steps = kwargs.pop("max_episode_steps")
         manifest = {
             "kind": "episode",
-            "env": model.env_id,
-            "env_kwargs": plain({name: value for name, value in model.env_kwargs.items() if name != "max_episode_steps"}),
-            "max_steps": model.env_kwargs["max_episode_steps"],
-            "config": model.config.to_dict(),
+            "env": run.env.id,
+            "env_kwargs": plain(kwargs),
+            "max_steps": max_steps,
+            "config": run.config.to_dict(),
             "place": place,
         }
-        arrays = {"weights": self._weights[candidate], "mean": model.policy.filter.mean, "scale": model.policy.filter.scale}
+        filter = obs_filter(run.backend, run.config, state.moments)
+        weights = candidates[episode * len(candidates) // seeds.size]
         try:
-            path = self._failures_folder() / f"failure_{len(self._files)}.zip"
-            checkpoint.save(path, manifest, arrays)
+            path = self._failures_folder(log_folder) / f"failure_{len(self._files)}.zip"
+            checkpoint.save(path, manifest, {"weights": weights, "mean": filter.mean, "scale": filter.scale})
         except OSError:  # a full disk
             return False
         self._files[key] = path
         return True
 
-    def _failures_folder(self) -> Path:
+    def _failures_folder(self, log_folder: Path | None) -> Path:
         if self._folder is None:
-            folder = self._model.logger.folder
-            self._folder = folder / "failures" if folder else Path(tempfile.mkdtemp(prefix="fastars-failures-"))
+            self._folder = log_folder / "failures" if log_folder else Path(tempfile.mkdtemp(prefix="fastars-failures-"))
         return self._folder
 
 
-def _name_of(env: Any, model: ARS) -> str:
-    """An environment as `fastars.replay` takes it: an id, `module:id`, `module:function`, or words to be replaced."""
-    name, module = getattr(env, "__qualname__", "<"), getattr(env, "__module__", "__main__")
-    if callable(env) and name.isidentifier() and module != "__main__":
+def _name_for_replay(given: Any, env: Any) -> str:
+    """Return an environment as `fastars.replay` takes it: an id, `module:id`, `module:function`, or words to be replaced."""
+    name, module = getattr(given, "__qualname__", "<"), getattr(given, "__module__", "__main__")
+    if callable(given) and name.isidentifier() and module != "__main__":
         return f"{module}:{name}"
-    spec = gymnasium.registry.get(model.env_id)
-    if spec is None or not _stands_for(spec, model):
+    spec = gymnasium.registry.get(env.id)
+    if spec is None or not _stands_for(spec, env):
         return "MODULE:FUNCTION_THAT_MAKES_IT"
     entry = spec.entry_point
     module = str(entry).partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "__main__")
-    package = module.partition(".")[0]  # whose import registers it, as a rule
+    package = module.partition(".")[0]  # the import of this package registers it, as a rule
     return str(spec.id) if package in ("gymnasium", "__main__") else f"{package}:{spec.id}"
 
 
-def _stands_for(spec: EnvSpec, model: Any) -> bool:
-    """Whether an id and the arguments in a file are all there is to an environment: no wrappers, arguments of plain data."""
+def _stands_for(spec: EnvSpec, env: Any) -> bool:
+    """Return True if an id and arguments of plain data describe the whole environment: no other wrappers."""
     wrappers = tuple(wrapper.name for wrapper in spec.additional_wrappers)
-    return getattr(model._env, "wrappers", ()) == wrappers and repr(plain(model.env_kwargs)) == repr(model.env_kwargs)
+    kwargs = env_kwargs(env)
+    return (env.wrappers if isinstance(env, GymEnv) else ()) == wrappers and repr(plain(kwargs)) == repr(kwargs)

@@ -1,45 +1,30 @@
-"""What of a run goes into a file, and how it comes back.
+"""Save and restore a training run.
 
-No generator is saved: all that is random follows from (seed, iteration). So the state of a run is its settings, a few counters, and
-the arrays of weights, optimizer and filter.
+No generator is saved: all that is random follows from (seed, iteration). A file holds the settings and the `State` of a run.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 
-from fastars.envs import AS_COMPILED, CompiledEnv, UnsupportedEnvError, compiled_env, compiled_env_ids, make
-from fastars.envs.env_tuple import EnvTuple
-from fastars.envs.gym import GymEnv, most_steps
+from fastars._validate import warn_user
+from fastars.envs import AS_COMPILED
 from fastars.files import checkpoint
 from fastars.files.folder import whole_beside
-from fastars.training.checkpoint_validation import check_arrays, check_config, check_counters, check_kwargs, check_run
+from fastars.training.checkpoint_validation import check_arrays, check_config, check_counters, check_run
 from fastars.training.config import Config
 from fastars.training.policy import policy_settings
-from fastars.training.update import filter_of
+from fastars.training.run import Run
+from fastars.training.state import Counters, ObsMoments, RecentEpisodes, State
+from fastars.training.stored_env import described_env, named, remade_env
 
-_COUNTERS = (
-    "iteration",
-    "num_timesteps",
-    "num_episodes",
-    "num_updates",
-    "dropped_pairs",
-    "penalized_pairs",
-    "unstable_episodes",
-    "env_failures",
-    "worker_restarts",
-    "_empty_iterations",
-)
-_STORED_COUNTERS = [name.strip("_") for name in ("observations", *_COUNTERS) if name != "penalized_pairs"]  # files of 0.1 lack this
+_LATER_COUNTERS = ("penalized_pairs",)  # files of 0.1 lack these
 CHANGEABLE = (
     "learning_rate",
     "delta_std",
@@ -62,25 +47,24 @@ CHANGEABLE = (
 )
 
 
-def save(model: Any, path: Any) -> None:
-    """Write a model; the file before it survives any error."""
-    observations, mean, m2 = model._moments
+def save(path: Any, run: Run, state: State) -> None:
+    """Write a run to one file; the file before it survives any error."""
     manifest = {
         "algorithm": "ARS",
-        **_environment(model._env),
-        "preset": model.preset,
-        "backend": model.backend,
-        "stats_window_size": model._stats_window_size,
-        "config": model.config.to_dict(),
-        "counters": {"observations": int(observations), **{name.strip("_"): getattr(model, name) for name in _COUNTERS}},
+        **described_env(run.env),
+        "preset": run.preset,
+        "backend": run.execution.backend,
+        "stats_window_size": run.stats_window_size,
+        "config": run.config.to_dict(),
+        "counters": {"observations": int(state.moments.count), **state.counters._asdict()},
     }
-    arrays = {"theta": model.theta, "filter_mean": mean, "filter_m2": m2}
-    arrays["recent_returns"], arrays["recent_lengths"] = model._recent
-    arrays |= {f"optimizer_{k}": slot for k, slot in enumerate(model._slots)}
-    if model._gradient is not None:
-        arrays["gradient"] = model._gradient
-    if model.objectives is not None:
-        manifest["objectives"], tables = _divided(model.objectives.state_dict(), "objectives")
+    arrays: dict[str, np.ndarray] = {"theta": state.theta, "filter_mean": state.moments.mean, "filter_m2": state.moments.m2}
+    arrays["recent_returns"], arrays["recent_lengths"] = state.recent
+    arrays |= {f"optimizer_{k}": slot for k, slot in enumerate(state.slots)}
+    if state.gradient is not None:
+        arrays["gradient"] = state.gradient
+    if state.tasks is not None:
+        manifest["objectives"], tables = _divided(state.tasks.state_dict(), "objectives")
         arrays |= tables
     checkpoint.save(path, manifest, arrays)
 
@@ -107,25 +91,8 @@ def _joined(values: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: s
     return {**values, **inner, **{name: array for name, array in of_this.items() if "." not in name}}
 
 
-def plain(value: Any) -> Any:
-    """A value as a file can hold it: what is no plain data becomes its text, which tells it from another."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
-
-
-def _environment(env: CompiledEnv | GymEnv | EnvTuple) -> dict[str, Any]:
-    """What a file says of an environment. "python" is what the id of one that is not compiled does not say."""
-    described = {"env": env.id, "env_kwargs": plain({**env.kwargs, "max_episode_steps": env.max_steps})}
-    if isinstance(env, EnvTuple):
-        return {**described, "several": [_environment(one) for one in env.envs]}
-    return {**described, "python": None if isinstance(env, CompiledEnv) else {"reason": env.reason, "wrappers": list(env.wrappers)}}
-
-
 def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any]) -> Any:
-    """A model of `model_class` from a file, with some arguments of its constructor changed by `settings`.
+    """Return a model of `model_class` from a file, with some arguments of its constructor changed by `settings`.
 
     Raises
     ------
@@ -142,28 +109,30 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any]) -> 
     manifest, arrays = _read(path)
     with named(path):
         config = _config(manifest, settings)
-        check_counters(manifest["counters"], _STORED_COUNTERS)
+        check_counters(manifest["counters"], _needed_counters())
         check_arrays(arrays, config)
         arguments = _arguments(manifest, config, settings)
     _refuse_other_policy(arguments, **of_policy)
     if env is not None:
         model = model_class(env=env, **arguments)
     else:
-        with _remade(path, manifest) as made, contextlib.nullcontext() if settings else named(path):
+        with remade_env(path, manifest) as made, contextlib.nullcontext() if settings else named(path):
             model = model_class(env=made, **arguments)
     with named(path):
-        misfit = _misfit(model, arrays["filter_mean"].size, arrays["theta"].size)
+        misfit = _misfit(model.run, arrays["filter_mean"].size, arrays["theta"].size)
     if misfit:
         raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: its policy {misfit}")
     with named(path):
-        _restore(model, manifest["counters"], arrays)
-        if model.objectives is not None:
-            model.objectives.load_state_dict(_joined(manifest["objectives"], arrays, "objectives"))
+        model.restore(_restored(model.state, manifest, arrays))
     return model
 
 
+def _needed_counters() -> list[str]:
+    return ["observations", *(name for name in Counters._fields if name not in _LATER_COUNTERS)]
+
+
 def _read(path: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The content of a file; the error of a damaged one names a whole one beside it."""
+    """Return the content of a file; the error of a damaged file names a readable checkpoint beside it."""
     try:
         return checkpoint.load(path)
     except checkpoint.CheckpointError as error:
@@ -172,77 +141,8 @@ def _read(path: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise checkpoint.CheckpointError(f"{error}; {other.name} beside it is whole") from error
 
 
-@contextlib.contextmanager
-def named(path: Any, what: str = "a model") -> Iterator[None]:
-    """Whatever does not fit is the file's fault."""
-    try:
-        yield
-    except checkpoint.CheckpointError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError, gymnasium.error.Error) as error:
-        told = f"it lacks {error}" if isinstance(error, KeyError) else checkpoint.brief(error)
-        raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: not {what} of this version: {told}") from error
-
-
-@contextlib.contextmanager
-def _remade(path: Any, manifest: Mapping[str, Any]) -> Iterator[Any]:
-    """The environment that a file names, closed afterwards. That it can't be made here need not be the file's fault."""
-    with named(path):
-        described = [(one["env"], one["env_kwargs"], one.get("python")) for one in manifest.get("several", [manifest])]
-    with contextlib.ExitStack() as stack:
-        made = []
-        for env_id, kwargs, python in described:
-            try:
-                env = _made(env_id, kwargs) if python is None else _in_python(env_id, kwargs, python, manifest["config"])
-            except Exception as error:  # of Gymnasium, of MuJoCo, of the file system
-                named_env = checkpoint.brief(repr(env_id))
-                told = f"{checkpoint.name_of(path)}: its environment {named_env} can't be made: {checkpoint.brief(error)}"
-                raise checkpoint.CheckpointError(f"{told}; ARS.load(path, env=...) takes one that can") from error
-            made.append(env)
-            if isinstance(env, gymnasium.Env):
-                stack.callback(env.close)
-        yield made if "several" in manifest else made[0]
-
-
-def _made(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env:
-    """A compiled environment, made with the arguments in a file."""
-    check_kwargs(kwargs)
-    if env_id not in compiled_env_ids():
-        raise UnsupportedEnvError("as a compiled environment it is not registered here")
-    env = make(env_id, **{name: tuple(value) if isinstance(value, list) else value for name, value in kwargs.items()})
-    compiled_env(env)
-    return env
-
-
-def _in_python(env_id: Any, kwargs: Mapping[str, Any], python: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
-    """An environment in Python: its id, or a function that makes it, if the id stands for the environment of the file."""
-    env = registered(env_id, kwargs, wanted := kwargs["max_episode_steps"])
-    spec = gymnasium.spec(env_id)
-    if python["wrappers"] != [wrapper.name for wrapper in spec.additional_wrappers]:
-        raise UnsupportedEnvError(f"it had other wrappers around it ({', '.join(python['wrappers']) or 'none'})")
-    if env_id in compiled_env_ids() and python["reason"] not in AS_COMPILED:
-        raise UnsupportedEnvError(f"it is compiled, and was not: {python['reason']}")
-    return env_id if wanted == most_steps(spec.max_episode_steps, config["max_episode_steps"]) else env
-
-
-def registered(env_id: Any, kwargs: Mapping[str, Any], max_steps: Any) -> Callable[[], gymnasium.Env]:
-    """A function that makes the environment of a file, with its time limit, if it is registered here with its arguments.
-
-    Nothing is imported for a file, and no argument in it is handed to somebody else's code.
-    """
-    spec = gymnasium.registry.get(env_id)
-    if spec is None:
-        raise UnsupportedEnvError("it is not registered here")
-    for name, value in kwargs.items():
-        if name != "max_episode_steps" and plain(spec.kwargs.get(name)) != value:
-            raise UnsupportedEnvError(f"it was made with {name}={value!r}")
-    if type(max_steps) is not int or max_steps < 1:
-        raise ValueError(f"max_episode_steps must be an integer of at least 1, got {max_steps!r}")
-    return partial(make, env_id, max_episode_steps=max_steps)
-
-
 def _config(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
-    """The settings that the file stands for, some of them changed by `settings`."""
+    """Return the settings in a file, some of them changed by `settings`."""
     check_run(manifest)
     stored = dict(manifest["config"])
     check_config(stored)
@@ -250,9 +150,7 @@ def _config(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
         if name in settings:
             stored[name] = settings[name]
         elif isinstance(stored[name], Mapping):
-            warnings.warn(
-                f"{name} was a schedule, which a file can't hold: it stays at its first value; give load() {name}=...", stacklevel=4
-            )
+            warn_user(f"{name} was a schedule, which a file can't hold: it stays at its first value; give load() {name}=...")
     if "weighting" in settings:
         stored["weighting_kwargs"] = {}
     elif stored["weighting"] == "custom":
@@ -261,14 +159,14 @@ def _config(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
 
 
 def _arguments(manifest: Mapping[str, Any], config: Config, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of the constructor that the file stands for, but for the environment."""
+    """Return the arguments of the constructor that a file stands for, except the environment."""
     compiled = False if (manifest.get("python") or {}).get("reason") in AS_COMPILED else None
     of_run = {name: manifest[name] for name in ("backend", "preset", "stats_window_size") if name in manifest}
     return {**config.arguments(), **of_run, "compiled": compiled, **settings}
 
 
 def _refuse_other_policy(arguments: Mapping[str, Any], policy: Any = None, policy_kwargs: Any = None) -> None:
-    """Raise if a policy that the user names is not the one in a file."""
+    """Raise if the user names another policy than the file."""
     kind = arguments["policy"]
     stored = policy_settings(kind, arguments["policy_kwargs"])
     given = policy_settings(policy or kind, arguments["policy_kwargs"] if policy_kwargs is None else policy_kwargs)
@@ -282,12 +180,12 @@ def _plain_tuple(value: Any) -> Any:
 
 
 def weights_in(path: Any, n_weights: int) -> np.ndarray:
-    """The flat weights in the file of a model.
+    """Return the flat weights in the file of a model.
 
     Raises
     ------
     fastars.CheckpointError
-        If it is none, or has another number of weights.
+        If the file holds no model, or another number of weights.
     """
     weights = checkpoint.load(path)[1].get("theta", np.zeros(0))
     if weights.shape != (n_weights,) or weights.dtype != np.float64:
@@ -295,37 +193,43 @@ def weights_in(path: Any, n_weights: int) -> np.ndarray:
     return weights
 
 
-def _misfit(model: Any, n_obs: int, n_weights: int) -> str:
-    """Why a policy of these sizes is none for the environment of `model`, or nothing."""
-    env = model._env
+def _misfit(run: Run, n_obs: int, n_weights: int) -> str:
+    """Return the reason why a policy of these sizes does not fit the environment of a run; nothing if it fits."""
+    env, config = run.env, run.config
     if n_obs != env.n_obs:
-        return f"takes observations of {n_obs} numbers, those of {env.id} have {env.n_obs}"
-    config = model.config
+        return f"takes observations of {n_obs} numbers; an observation of {env.id} has {env.n_obs}"
     sizes = (n_obs, *config.net_arch)
     hidden = sum((n_in + config.with_bias) * n_out for n_in, n_out in itertools.pairwise(sizes))
     n_act, rest = divmod(n_weights - hidden, sizes[-1] + config.with_bias)
     return f"gives {n_act} action scores, {env.id} takes {env.n_act}" if not rest and n_act != env.n_act else ""
 
 
-def _restore(model: Any, counters: Mapping[str, int], arrays: Mapping[str, np.ndarray]) -> None:
-    """Put the state of a file into a new model, after checking it."""
+def _restored(fresh: State, manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> State:
+    """Return the state in a file, checked against the first state of the same run."""
 
     def array(name: str, like: np.ndarray) -> np.ndarray:
         if arrays[name].shape != like.shape:
             raise ValueError(f"{name} must have shape {like.shape}, got {arrays[name].shape}")
         return arrays[name]
 
-    model.policy.weights = array("theta", model.theta)
-    model._slots = [array(f"optimizer_{k}", slot) for k, slot in enumerate(model._slots)]
-    mean, m2 = array("filter_mean", model._moments[1]), array("filter_m2", model._moments[2])
-    model._moments = (counters["observations"], mean, m2)
-    model._agree_on_statistics()
-    if "recent_returns" in arrays:  # files of 0.1 have none
-        model._recent = arrays["recent_returns"], arrays["recent_lengths"]
-    if "gradient" in arrays:
-        model._gradient = array("gradient", model.theta)
-    if model.config.normalize_observations:
-        model.policy.filter = filter_of(model._ops, model.config, model._moments)
-    counters = {"penalized_pairs": 0, **counters}  # files of 0.1 have none
-    for name in _COUNTERS:
-        setattr(model, name, counters[name.strip("_")])
+    counters = {**dict.fromkeys(_LATER_COUNTERS, 0), **manifest["counters"]}
+    tasks = fresh.tasks
+    if tasks is not None:
+        tasks = tasks.restored(_joined(manifest["objectives"], arrays, "objectives"))
+    return State(
+        theta=array("theta", fresh.theta),
+        moments=ObsMoments(
+            counters.pop("observations"), array("filter_mean", fresh.moments.mean), array("filter_m2", fresh.moments.m2)
+        ),
+        slots=tuple(array(f"optimizer_{k}", slot) for k, slot in enumerate(fresh.slots)),
+        gradient=array("gradient", fresh.theta) if "gradient" in arrays else None,
+        tasks=tasks,
+        recent=_recent(arrays, fresh),
+        counters=Counters(**{name: counters[name] for name in Counters._fields}),
+    )
+
+
+def _recent(arrays: Mapping[str, np.ndarray], fresh: State) -> RecentEpisodes:
+    if "recent_returns" not in arrays:  # files of 0.1 have none
+        return fresh.recent
+    return RecentEpisodes(arrays["recent_returns"], arrays["recent_lengths"])

@@ -1,25 +1,25 @@
-"""A trained policy: weights, filter and action space, with `predict` in the arithmetic of the rollout kernels."""
+"""The policy of a run: weights, filter and action space, with `predict` in the arithmetic of the rollout kernels."""
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from gymnasium.spaces import Discrete
 
-from fastars import kernels, reference
 from fastars._compiled.structs import Filter, FloatArray, LinearPolicy, MlpPolicy, Relu, Tanh, identity_filter
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals
+from fastars._validate import did_you_mean
 from fastars.envs import CompiledEnv
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
 from fastars.envs.spaces import action_form, action_rows, batched_actions, flat_batch, flattener, is_batch
 from fastars.kernels.policy import layer_sizes, n_weights
+from fastars.training.backends import BACKENDS
 from fastars.training.config import ACTIVATIONS, POLICY_KWARGS, Config
 
 _CLASSES = {"ARSPolicy": "MlpPolicy", "ARSLinearPolicy": "LinearPolicy"}  # of stable-baselines3-contrib
@@ -27,18 +27,17 @@ _ACTIVATIONS: dict[str, Relu | Tanh] = {"relu": Relu(), "tanh": Tanh()}
 
 
 def policy_settings(policy: Any, policy_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The settings (fields of `Config`) that a policy's name and its keyword arguments mean.
+    """Return the fields of `Config` for the name of a policy and its keyword arguments.
 
     Raises
     ------
     ValueError
-        For an unknown name or keyword argument; the message gives those allowed.
+        For an unknown name or keyword argument; the message lists the allowed ones.
     """
     policy = _CLASSES.get(getattr(policy, "__name__", ""), policy)
     if not isinstance(policy, str) or policy not in POLICY_KWARGS:
-        near = difflib.get_close_matches(str(policy), POLICY_KWARGS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"policy must be one of {', '.join(map(repr, POLICY_KWARGS))}, got {policy!r}{hint}")
+        near = did_you_mean(policy, POLICY_KWARGS)
+        raise ValueError(f"policy must be one of {', '.join(map(repr, POLICY_KWARGS))}, got {policy!r}{near}")
     given = dict(policy_kwargs or {})
     known = POLICY_KWARGS[policy]
     if unknown := [name for name in given if name not in known]:
@@ -49,29 +48,34 @@ def policy_settings(policy: Any, policy_kwargs: Mapping[str, Any] | None) -> dic
     if "activation_fn" in given:
         given["activation_fn"] = _activation_name(given["activation_fn"])
     if policy == "LinearPolicy":
-        return {"policy": policy, **given}  # what is not given is the preset's
+        return {"policy": policy, **given}  # the preset decides what is not given
     return {"policy": policy, **known, **given}
 
 
 def _activation_name(activation: Any) -> str:
-    """Its name here, from a name or from a class of that name, such as `torch.nn.ReLU`."""
+    """Return the name of an activation, given as a name or as a class of that name, such as `torch.nn.ReLU`."""
     name = getattr(activation, "__name__", str(activation)).lower()
     if name not in ACTIVATIONS:
         raise ValueError(f"policy_kwargs: activation_fn must be one of {', '.join(map(repr, ACTIVATIONS))}, got {activation!r}")
     return name
 
 
-def structure_of(config: Config) -> LinearPolicy | MlpPolicy:
-    """The policy of a run as the kernels take it."""
+def policy_structure(config: Config) -> LinearPolicy | MlpPolicy:
+    """Return the policy of a run as the kernels take it."""
     if config.policy == "LinearPolicy":
         return LinearPolicy(config.with_bias)
     return MlpPolicy(config.net_arch, _ACTIVATIONS[config.activation_fn], config.with_bias)
 
 
+def zero_weights(structure: LinearPolicy | MlpPolicy, env: CompiledEnv | GymEnv | EnvTuple) -> FloatArray:
+    """Return weights of zero to start from, (n_weights,)."""
+    return np.zeros(n_weights(structure, env.n_obs, env.n_act))
+
+
 def random_weights(
     structure: LinearPolicy | MlpPolicy, env: CompiledEnv | GymEnv | EnvTuple, generator: np.random.Generator
 ) -> FloatArray:
-    """Weights to start from: uniform within +- 1 / sqrt(inputs of the layer)."""
+    """Return weights to start from, (n_weights,): uniform within +- 1 / sqrt(inputs of the layer)."""
     pieces = [
         generator.uniform(-1.0 / math.sqrt(n_in), 1.0 / math.sqrt(n_in), (n_in + structure.with_bias) * n_out)
         for n_in, n_out in itertools.pairwise(layer_sizes(structure, env.n_obs, env.n_act))
@@ -79,8 +83,25 @@ def random_weights(
     return np.concatenate(pieces)
 
 
-def _nobody() -> None:
-    """What a policy without a model is of."""
+class PolicyValues(Protocol):
+    """The numbers of a policy, which training moves."""
+
+    theta: FloatArray  # (n_weights,)
+
+    @property
+    def filter(self) -> Filter:
+        """The filter of observations."""
+
+
+class FixedValues:
+    """The numbers of a policy that nobody trains."""
+
+    def __init__(self, theta: FloatArray, filter: Filter) -> None:
+        self.theta, self.filter = theta, filter
+
+
+def _no_model() -> None:
+    """Stand for the model of a policy that belongs to none."""
 
 
 class Policy:
@@ -91,29 +112,46 @@ class Policy:
     weights : ndarray of float64, shape (n_weights,)
         Layer after layer `W.ravel()` of W (outputs, inputs), then its bias (outputs,) if there is one.
     filter : Filter
-        What an observation goes through first; the identity unless observations are normalised.
+        Applied to an observation first; the identity unless observations are normalised.
     """
 
-    sees_normalized = False  # whether observations come through a normaliser of the user's, and not raw
     device = "cpu"
 
-    def __init__(self, env: CompiledEnv | GymEnv | EnvTuple, config: Config, backend: str) -> None:
-        self.structure = structure_of(config)
+    def __init__(
+        self,
+        env: CompiledEnv | GymEnv | EnvTuple,
+        config: Config,
+        values: PolicyValues,
+        backend: str,
+        sees_normalized: bool = False,
+    ) -> None:
+        self.structure = policy_structure(config)
         self.observation_space = env.observation_space
         self.action_space = env.action_space
-        self.weights: FloatArray = np.zeros(n_weights(self.structure, env.n_obs, env.n_act))
-        self.filter: Filter = identity_filter(env.n_obs)
         self.squash_output = config.squash_output
+        self.sees_normalized = sees_normalized  # True if observations come through a normaliser of the user's, and not raw
+        self.trainer: Callable[[], Any] = _no_model  # returns the model that trains this policy, if there is one
         self._form = action_form(env.action_space, config.clip_actions, config.squash_output)
+        self._values = values
         self._backend = backend
-        self.trainer: Callable[[], Any] = _nobody  # gives the model that this policy is of, if there is one
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy is of no model."""
-        return {**vars(self), "trainer": _nobody}
+        """Return the state of a copy, which belongs to no model."""
+        values = FixedValues(self.weights.copy(), self.filter)
+        return {**vars(self), "trainer": _no_model, "_values": values}
+
+    @property
+    def weights(self) -> FloatArray:
+        """Flat weights, float64 (n_weights,)."""
+        return self._values.theta
+
+    @property
+    def filter(self) -> Filter:
+        """The filter of observations."""
+        return self._values.filter
 
     def parameters_to_vector(self) -> FloatArray:
-        """A copy of the flat weights, float64."""
+        """Return a copy of the flat weights, float64."""
         return self.weights.copy()
 
     def load_from_vector(self, weights: Any) -> None:
@@ -129,15 +167,15 @@ class Policy:
             raise ValueError(f"weights must have {self.weights.size} entries, got {vector.size}")
         if not np.isfinite(vector).all():
             raise ValueError("weights must be finite")
-        self.weights = vector
+        self._values.theta = vector
 
     def set_training_mode(self, mode: bool) -> None:
-        """Without effect, for scripts that call it: the policy acts the same way while it trains."""
+        """Do nothing, for scripts that call it: the policy acts the same way while it trains."""
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
-        """Actions for one observation, or for a batch of them as `gymnasium.vector` stacks it.
+        """Return actions for one observation, or for a batch of observations as `gymnasium.vector` stacks them.
 
         Parameters
         ----------
@@ -168,11 +206,11 @@ class Policy:
         return one, state
 
     def act(self, observations: FloatArray) -> np.ndarray:
-        """Actions for flat observations (n, n_obs), float64."""
-        ops = kernels if self._backend == "numba" else reference
+        """Return actions for flat observations (n, n_obs), float64."""
+        backend = BACKENDS[self._backend]
         out = action_rows(self.action_space, len(observations))
         with HeldSignals(), IeeeFloats():
             filter = identity_filter(observations.shape[1]) if self.sees_normalized else self.filter
-            scores = ops.batch_action_scores(self.structure, self.weights, observations, filter)
-            ops.fill_actions(*self._form, scores, out)
+            scores = backend.batch_action_scores(self.structure, self.weights, observations, filter)
+            backend.fill_actions(*self._form, scores, out)
         return batched_actions(self.action_space, out)

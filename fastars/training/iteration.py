@@ -1,0 +1,273 @@
+"""One iteration of Augmented Random Search: Algorithm 2 of Mania, Guy & Recht 2018 (arXiv 1803.07055), as functions of a state.
+
+    asked = ask(run, state, progress)
+    candidates = make_candidates(run, state, asked)
+    rollouts = roll_out(run, state, asked, candidates)
+    state, row = iterate(run, state, asked, rollouts)
+
+None of them changes what it is given, so an exception leaves the run as it was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastars._compiled.structs import FAILED, UNSTABLE, FloatArray, IntArray, Rollouts, SeedArray
+from fastars._runtime.signals import run_in_thread
+from fastars.samplers.gym import Failure, log_failure
+from fastars.samplers.perturbed import Perturbed
+from fastars.training.diagnostics import diagnose_tasks, estimate_gradients, gradient_rows, spread_rows, task_rows
+from fastars.training.evidence import Evidence
+from fastars.training.run import Run
+from fastars.training.seeds import episode_seeds
+from fastars.training.state import ObsMoments, RecentEpisodes, State, obs_filter
+from fastars.training.update import StepEstimate, estimate_step, optimizer_step
+
+Row = dict[str, float | None]
+
+_MAX_EMPTY_ITERATIONS = 10
+_LONG_CALL = 1 << 24  # entries of candidates; new memory takes 5 to 10 ns each, and Ctrl-C would wait
+
+
+class NonFiniteReturnsError(RuntimeError, ValueError):
+    """Training can't go on with the returns that it got.
+
+    No pair had finite returns for 10 iterations, every episode of the first iteration failed, a pair had a return that was not
+    finite and `on_nonfinite="raise"`, or the step was not finite. It is a ValueError too, for which rl_zoo3 gives up a set of
+    hyperparameters but not the search.
+    """
+
+
+class Asked(NamedTuple):
+    """An iteration before its rollouts: all that is random in it, and the values of the schedules."""
+
+    iteration: int
+    indices: IntArray  # (n_delta,), starts of the directions in the noise table
+    seeds: SeedArray  # (n_delta, 2, n_eval_episodes), of the episodes
+    sigma: float  # exploration noise, nu of the paper
+    learning_rate: float  # alpha of the paper
+
+
+def ask(run: Run, state: State, progress: float) -> Asked:
+    """Draw the directions and episodes of the next iteration; `progress` is the progress remaining, from 1 to 0."""
+    config, iteration = run.config, state.counters.iteration
+    # Algorithm 2, line 4: sample the directions
+    indices = run.backend.sample_indices(np.uint64(config.seed), iteration, config.n_delta, run.noise.size, run.n_weights)
+    sigma, learning_rate = (_scheduled(run, name, progress) for name in ("delta_std", "learning_rate"))
+    return Asked(iteration, indices, episode_seeds(run.backend, config, iteration), sigma, learning_rate)
+
+
+def make_candidates(run: Run, state: State, asked: Asked) -> FloatArray | Perturbed:
+    """Return the candidates theta + sigma delta and theta - sigma delta: rows 2i and 2i + 1, shape (2 n_delta, n_weights).
+
+    A sampler that makes candidates where it evaluates them gets a `Perturbed` instead.
+    """
+    if run.sampler.takes_perturbed:
+        return Perturbed(state.theta, asked.sigma, asked.indices, run.noise)
+    noise = run.noise.at(asked.indices, run.n_weights)
+
+    def perturb() -> FloatArray:
+        candidates: FloatArray = run.backend.perturb(state.theta, asked.sigma, noise, asked.indices)
+        return candidates
+
+    is_long = 2 * len(asked.indices) * run.n_weights >= _LONG_CALL
+    return run_in_thread(perturb) if is_long else perturb()
+
+
+def roll_out(
+    run: Run,
+    state: State,
+    asked: Asked,
+    candidates: Any,
+    on_failure: Callable[[Failure], None] = log_failure,
+) -> Rollouts:
+    """Run the training episodes of all candidates (Algorithm 2, line 5)."""
+    weights = None if state.tasks is None else state.tasks.weights
+    filter = obs_filter(run.backend, run.config, state.moments)
+    return run.sampler.evaluate(candidates, filter, asked.seeds.ravel(), run.updates_obs_stats, weights, on_failure)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # numbers that are not finite are looked for: no need of NumPy's warning
+def iterate(run: Run, state: State, asked: Asked, rollouts: Rollouts, n_steps: int | None = None) -> tuple[State, Row]:
+    """Return the state after an iteration, and its row of the log.
+
+    Parameters
+    ----------
+    run : Run
+        The fixed part of the run.
+    state : State
+        The state that the candidates were made from.
+    asked : Asked
+        Their directions.
+    rollouts : Rollouts
+        Their episodes, in the order of the candidates.
+    n_steps : int, optional
+        Environment steps to count; default: the lengths of the episodes.
+
+    Raises
+    ------
+    NonFiniteReturnsError
+        If the step would not be finite, and where the settings say that such returns are an error.
+    """
+    config, backend = run.config, run.backend
+    returns, n_bad, n_dropped = _candidate_returns(run, state, rollouts)
+    noise = run.noise.at(asked.indices, run.n_weights)
+    # Lines 6 and 7: select the top directions, and step along them
+    estimate = estimate_step(backend, config, returns, noise, asked.indices, run.n_weights, run.n_threads)
+    slots, step = state.slots, 0.0 * estimate.gradient
+    if len(estimate.selected):
+        n_updates = state.counters.num_updates
+        slots, step = optimizer_step(backend, config, slots, n_updates, estimate.gradient, asked.learning_rate, state.theta)
+    theta = state.theta + step
+    if not np.isfinite(theta).all():
+        largest = float(np.max(np.abs(estimate.gradient)))
+        raise NonFiniteReturnsError(
+            f"the step is not finite (learning_rate {asked.learning_rate:g}, largest gradient {largest:g}); theta is unchanged"
+        )
+    moments = state.moments
+    if run.updates_obs_stats:  # line 8: the statistics of all observations so far
+        moments = ObsMoments(*backend.merge_moments(*moments, rollouts.moments))
+    diagnosed, gradient, evidence = diagnose(run, state, asked, rollouts, returns, estimate.selected)
+    tasks = state.tasks
+    if tasks is not None and evidence is not None:
+        tasks = tasks.after(evidence)
+    following = State(theta, moments, slots, gradient, tasks, _recent_episodes(run, state, rollouts), state.counters)
+    following = _counted(following, rollouts, n_steps, bool(len(estimate.selected)), n_bad, n_dropped, config.n_delta)
+    return following, {
+        **_training_rows(run, state, following, asked, estimate, step),
+        **diagnosed,
+        **({} if tasks is None else tasks.rows()),
+        **_health_rows(following),
+    }
+
+
+def refuse_empty_iterations(state: State) -> None:
+    """Raise if no pair had finite returns for 10 iterations."""
+    if state.counters.empty_iterations >= _MAX_EMPTY_ITERATIONS:
+        raise NonFiniteReturnsError(f"no pair of candidates had finite returns for {_MAX_EMPTY_ITERATIONS} iterations")
+
+
+def _candidate_returns(run: Run, state: State, rollouts: Rollouts) -> tuple[FloatArray, int, int]:
+    """Return (returns of the pairs (n_delta, 2), pairs with a return that is not finite, pairs of these that are left out)."""
+    config, backend = run.config, run.backend
+    if state.counters.iteration == 0 and (rollouts.status == FAILED).all():
+        raise NonFiniteReturnsError(f"{run.env.id} failed in every episode of the first iteration; the log says how")
+    shape = config.n_delta, 2, -1
+    status = rollouts.status.reshape(shape)
+    lengths = rollouts.lengths.reshape(shape)
+    returns = backend.candidate_returns(rollouts.returns.reshape(shape), lengths, status, config.alive_bonus_offset)
+    n_bad = n_dropped = config.n_delta - int(np.count_nonzero(backend.finite_pairs(returns)))
+    if n_bad and config.on_nonfinite == "raise":
+        raise NonFiniteReturnsError(f"{n_bad} of {config.n_delta} pairs had a NaN or infinite return; theta is unchanged")
+    if n_bad and config.on_nonfinite == "penalize":
+        returns = backend.penalized_returns(returns, status)
+        n_dropped = config.n_delta - int(np.count_nonzero(backend.finite_pairs(returns)))
+    return returns, n_bad, n_dropped
+
+
+def diagnose(
+    run: Run, state: State, asked: Asked, rollouts: Rollouts, returns: FloatArray, selected: IntArray
+) -> tuple[dict[str, float], FloatArray | None, Evidence | None]:
+    """Estimate the gradient from all finite pairs. Returns (log rows, gradient, evidence for task weighting)."""
+    tasks, n_delta, backend = state.tasks, run.config.n_delta, run.backend
+    if asked.sigma == 0.0 or (tasks is None and not run.config.diagnostics):
+        return {}, state.gradient, None
+    task_returns = returns[:, :, np.newaxis]
+    if tasks is not None:
+        task_returns = rollouts.task_returns.reshape(n_delta, 2, -1, tasks.n_tasks).mean(axis=2)
+    noise, sums = run.noise.at(asked.indices, run.n_weights), run.noise.square_sums(run.n_weights)
+    estimate = estimate_gradients(backend, task_returns, noise, sums, asked.indices, asked.sigma, run.n_weights, run.n_threads)
+    gradient = estimate.gradients[0] if tasks is None else tasks.weights @ estimate.gradients
+    rows = gradient_rows(backend, estimate, gradient, state.gradient, returns, asked.sigma, selected)
+    rows |= spread_rows(backend, rollouts.returns.reshape(n_delta, 2, -1), rollouts.lengths.reshape(n_delta, 2, -1))
+    if len(estimate.kept) == 0:
+        return rows, state.gradient, None
+    if tasks is None:
+        return rows, gradient, None
+    found, gram, debiased = diagnose_tasks(backend, estimate, task_returns, tasks.weights)
+    rows |= task_rows(tasks.names, found, tasks.weights)
+    return rows, gradient, Evidence(found.returns, found.stds, gram, debiased, len(estimate.kept), run.n_weights)
+
+
+def _recent_episodes(run: Run, state: State, rollouts: Rollouts) -> RecentEpisodes:
+    """Return the last episodes. Returns of several tasks are weighted by the utility, which stays the same during a run."""
+    tasks, returns = state.tasks, rollouts.returns
+    if tasks is not None and not np.array_equal(tasks.weights, tasks.utility):
+        returns = rollouts.task_returns @ tasks.utility
+    n_before = max(run.stats_window_size - len(returns), 0)
+    before = (each[max(len(each) - n_before, 0) :] for each in state.recent)
+    after = returns, rollouts.lengths
+    return RecentEpisodes(*(np.concatenate(each) for each in zip(before, after, strict=True)))
+
+
+def _counted(
+    state: State, rollouts: Rollouts, n_steps: int | None, has_step: bool, n_bad: int, n_dropped: int, n_delta: int
+) -> State:
+    """Return the state with an iteration counted."""
+    before = state.counters
+    return state.counting(
+        iteration=before.iteration + 1,
+        num_updates=before.num_updates + has_step,
+        num_timesteps=before.num_timesteps + (int(rollouts.lengths.sum()) if n_steps is None else int(n_steps)),
+        num_episodes=before.num_episodes + len(rollouts.returns),
+        dropped_pairs=before.dropped_pairs + n_dropped,
+        penalized_pairs=before.penalized_pairs + n_bad - n_dropped,
+        unstable_episodes=before.unstable_episodes + int(np.count_nonzero(rollouts.status == UNSTABLE)),
+        env_failures=before.env_failures + rollouts.n_failures,
+        worker_restarts=before.worker_restarts + rollouts.n_restarts,
+        empty_iterations=before.empty_iterations + 1 if n_dropped == n_delta else 0,
+    )
+
+
+def _training_rows(run: Run, state: State, following: State, asked: Asked, estimate: StepEstimate, step: FloatArray) -> Row:
+    """Return the rows of every log: episodes, time, and norms of the step from one state to the following."""
+    scale = estimate.divisor * estimate.std
+    learning_rate = asked.learning_rate if len(estimate.selected) else 0.0
+    info = run.backend.info(state.theta, estimate.gradient, step)
+    return {
+        "rollout/ep_rew_mean": _finite_mean(following.recent.returns),
+        "rollout/ep_len_mean": float(following.recent.lengths.mean()),
+        "rollout/return_std": estimate.std,
+        "time/total_timesteps": following.counters.num_timesteps,
+        "train/iterations": following.counters.iteration,
+        "train/delta_std": asked.sigma,
+        "train/learning_rate": learning_rate,
+        "train/step_size": learning_rate / (scale + run.config.std_epsilon) if scale > 0 else 0.0,
+        "train/grad_norm": info.grad_norm,
+        "train/grad_norm_sq": info.grad_norm_sq,
+        "train/weights_norm": info.weights_norm,
+        "train/weights_std": info.weights_std,
+        "train/step_norm": info.step_norm,
+        "train/update_ratio": None if math.isnan(info.update_ratio) else info.update_ratio,
+    }
+
+
+def _health_rows(state: State) -> Row:
+    counters = state.counters
+    return {
+        "health/nonfinite_returns": counters.dropped_pairs + counters.penalized_pairs,
+        "health/unstable_episodes": counters.unstable_episodes,
+        "health/env_failures": counters.env_failures,
+        "health/worker_restarts": counters.worker_restarts,
+    }
+
+
+def _scheduled(run: Run, name: str, progress: float) -> float:
+    """Return the value of a setting that may be a function of the progress remaining."""
+    setting = getattr(run.config, name)
+    if not callable(setting):
+        return float(setting)
+    value = float(setting(progress))
+    if not math.isfinite(value) or value < 0.0:
+        raise ValueError(f"{name}({progress}) must be a finite number of at least 0, got {value}")
+    return value
+
+
+def _finite_mean(returns: FloatArray) -> float:
+    """Return the mean of the finite returns, NaN if there are none."""
+    finite = returns[np.isfinite(returns)]
+    return float(finite.mean()) if len(finite) else math.nan

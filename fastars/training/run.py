@@ -1,0 +1,206 @@
+"""The fixed part of a training run: settings, environment, noise and sampler."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Protocol
+
+from fastars._compiled.structs import FloatArray, LinearPolicy, MlpPolicy
+from fastars._runtime.cpus import available_cpus
+from fastars._validate import one_of, positive_int, positive_seconds
+from fastars.envs import CompiledEnv, UnsupportedEnvError
+from fastars.envs.env_tuple import EnvTuple
+from fastars.envs.gym import GymEnv
+from fastars.kernels.policy import n_weights
+from fastars.samplers import Sampler, make_sampler
+from fastars.samplers.noise_table import NoiseTable
+from fastars.samplers.reference import ReferenceSampler
+from fastars.training.backends import BACKENDS
+from fastars.training.config import Config
+from fastars.training.policy import policy_structure
+
+_SAMPLERS = ("local", "ray")
+_NOISE_SIZE = 1 << 22
+
+
+class ObsNormalizer(Protocol):
+    """A normaliser around the environment that shares its statistics with the run: a `VecNormalize`."""
+
+    @property
+    def is_learning(self) -> bool:
+        """True if its statistics change with the observations that it sees."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the fields of `Config` that normalise as it does."""
+
+    def agreed(self, normalize_observations: bool | None) -> bool:
+        """Return True if observations are normalised; raise ValueError if the setting contradicts the normaliser."""
+
+    def moments(self) -> tuple[int, FloatArray, FloatArray] | None:
+        """Return (count, mean, m2) of the observations that it has seen; None if it has seen none."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """The machinery that a run computes with. The results do not depend on it.
+
+    Attributes
+    ----------
+    backend : {"numba", "numpy"}
+    sampler : {"local", "ray"}
+    compiled : bool or None
+        True: the environment must run in compiled kernels; False: it runs in Python; None: compiled if it can be.
+    n_threads : int or None
+        Threads of compiled environments; on Ray, CPUs of an actor.
+    n_workers : int or None
+        Processes that step environments in Python; on Ray, actors.
+    env_timeout : float or None
+        Seconds that a call of an environment in a worker process may take; None: for ever.
+    """
+
+    backend: str = "numba"
+    sampler: str = "local"
+    compiled: bool | None = None
+    n_threads: int | None = None
+    n_workers: int | None = None
+    env_timeout: float | None = 60.0
+
+    def __post_init__(self) -> None:
+        one_of("backend", self.backend, BACKENDS)
+        one_of("sampler", self.sampler, _SAMPLERS)
+        if self.on_ray and self.backend == "numpy":
+            raise ValueError("sampler must be 'local' with backend 'numpy', got 'ray'")
+        for name in ("n_threads", "n_workers"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, positive_int(name, getattr(self, name)))
+        if self.env_timeout is not None:
+            object.__setattr__(self, "env_timeout", positive_seconds("env_timeout", self.env_timeout))
+
+    @property
+    def on_ray(self) -> bool:
+        """True if episodes run in actors of a Ray cluster."""
+        return self.sampler == "ray"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """All that stays the same from one iteration to the next.
+
+    Attributes
+    ----------
+    config : Config
+        The settings.
+    preset : str
+        The preset that they came from.
+    env : CompiledEnv, GymEnv or EnvTuple
+        The environment, as the samplers see it.
+    policy : LinearPolicy or MlpPolicy
+        The structure of the policy, as the kernels see it.
+    execution : Execution
+        Threads, processes and other machinery.
+    noise : NoiseTable
+        The directions.
+    sampler : Sampler
+        It runs the episodes.
+    normalizer : ObsNormalizer or None
+        A `VecNormalize` around the environment.
+    stats_window_size : int
+        Episodes that the logged mean return is taken over.
+    """
+
+    config: Config
+    preset: str
+    env: CompiledEnv | GymEnv | EnvTuple
+    policy: LinearPolicy | MlpPolicy
+    execution: Execution
+    noise: NoiseTable
+    sampler: Sampler
+    normalizer: ObsNormalizer | None
+    stats_window_size: int
+
+    @property
+    def backend(self) -> ModuleType:
+        """`fastars.kernels`, or its NumPy twin `fastars.reference`."""
+        return BACKENDS[self.execution.backend]
+
+    @functools.cached_property
+    def n_weights(self) -> int:
+        """Weights of the policy."""
+        return int(n_weights(self.policy, self.env.n_obs, self.env.n_act))
+
+    @functools.cached_property
+    def n_threads(self) -> int:
+        """Threads that compute in this process."""
+        return self.execution.n_threads or available_cpus()
+
+    @property
+    def updates_obs_stats(self) -> bool:
+        """True if training rollouts update the observation statistics."""
+        return self.config.normalize_observations and (self.normalizer is None or self.normalizer.is_learning)
+
+    def with_seed(self, seed: int) -> Run:
+        """Return the run with another seed for all that is random from now on."""
+        config = dataclasses.replace(self.config, seed=seed)
+        return dataclasses.replace(self, config=config, noise=_noise_table(config, self.n_weights, self.execution))
+
+    def in_env(self, env: Any, normalizer: ObsNormalizer | None, execution: Execution | None = None) -> Run:
+        """Return the run in another environment with the same spaces. Its sampler is new; the old one stays open."""
+        execution = execution or self.execution
+        sampler = _new_sampler(env, self.policy, self.config, execution)
+        return dataclasses.replace(self, env=env, normalizer=normalizer, execution=execution, sampler=sampler)
+
+
+def new_run(
+    config: Config,
+    env: CompiledEnv | GymEnv | EnvTuple,
+    execution: Execution,
+    preset: str | None,
+    normalizer: ObsNormalizer | None,
+    stats_window_size: int,
+) -> Run:
+    """Return the fixed part of a run.
+
+    Raises
+    ------
+    ValueError
+        If the noise table would be smaller than the policy.
+    UnsupportedEnvError
+        If the backend can't run this environment.
+    """
+    policy = policy_structure(config)
+    return Run(
+        config=config,
+        preset=preset or "fastars",
+        env=env,
+        policy=policy,
+        execution=execution,
+        noise=_noise_table(config, n_weights(policy, env.n_obs, env.n_act), execution),
+        sampler=_new_sampler(env, policy, config, execution),
+        normalizer=normalizer,
+        stats_window_size=positive_int("stats_window_size", stats_window_size),
+    )
+
+
+def _noise_table(config: Config, n_weights: int, execution: Execution) -> NoiseTable:
+    size = config.noise_size or max(_NOISE_SIZE, 64 * n_weights)
+    if size < n_weights:
+        raise ValueError(f"noise_size must be at least the {n_weights} weights of the policy, got {size}")
+    return NoiseTable(BACKENDS[execution.backend], config.seed, size, execution.n_threads or available_cpus())
+
+
+def _new_sampler(env: Any, policy: Any, config: Config, execution: Execution) -> Sampler:
+    """Return the sampler of a policy in an environment, with the machinery asked for."""
+    how = config.clip_actions, config.squash_output
+    if execution.backend == "numpy":
+        if not isinstance(env, CompiledEnv):
+            raise UnsupportedEnvError(f"backend 'numpy' needs an environment that is compiled: {env.reason}")
+        return ReferenceSampler(env, env.rollout_spec(policy, *how))
+    if execution.on_ray:
+        from fastars.samplers.ray import RaySampler
+
+        return RaySampler(env, policy, *how, execution.n_workers, execution.n_threads or 1, execution.env_timeout)
+    n_threads = execution.n_threads or available_cpus()
+    return make_sampler(env, policy, *how, n_threads, execution.n_workers or 1, execution.env_timeout)

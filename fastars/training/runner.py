@@ -1,0 +1,103 @@
+"""Build a training run from the arguments of `ARS`: the environment, the settings, and the state before the first iteration."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from fastars._validate import positive_int, warn_user
+from fastars.envs import CompiledEnv, environment
+from fastars.training.config import make_config
+from fastars.training.policy import policy_settings, random_weights, zero_weights
+from fastars.training.run import Execution, ObsNormalizer, Run, new_run
+from fastars.training.seeds import weights_generator
+from fastars.training.state import ObsMoments, State, first_state
+from fastars.training.task_settings import make_objectives, weighting_settings
+
+
+def make_run(
+    policy: Any,
+    env: Any,
+    execution: Execution,
+    arguments: Mapping[str, Any],
+    normalizer: ObsNormalizer | None = None,
+    n_processes: int = 1,
+    stats_window_size: int = 100,
+) -> Run:
+    """Return the fixed part of a run.
+
+    Parameters
+    ----------
+    policy : str or class
+        As `ARS` takes it.
+    env : str, gymnasium.Env, ...
+        As `fastars.envs.environment` takes it.
+    execution : Execution
+        Threads, processes and other machinery.
+    arguments : mapping
+        Settings of `ARS` by name, with `preset`, `variant`, `policy_kwargs`, `weighting`, `preference` and
+        `utopia` among them; None stands for one that was not given.
+    normalizer : ObsNormalizer, optional
+        The `VecNormalize` around the environment.
+    n_processes : int
+        Processes of the vector environment that was given: the default of `n_workers`.
+    stats_window_size : int
+        Episodes that the logged mean return is taken over.
+    """
+    given = {name: value for name, value in arguments.items() if value is not None}
+    of_run = {name: given.pop(name, None) for name in ("preset", "variant", "policy_kwargs", "weighting", "preference", "utopia")}
+    max_steps = None if "max_episode_steps" not in given else positive_int("max_episode_steps", given["max_episode_steps"])
+    found = environment(env, execution.compiled, max_steps, tasks=of_run["weighting"] is not None)
+    settings = {**given, **policy_settings(policy, of_run["policy_kwargs"])}
+    if normalizer is not None:
+        settings = {**normalizer.settings(), **settings}
+        settings["normalize_observations"] = normalizer.agreed(given.get("normalize_observations"))
+    settings |= _task_settings(found, of_run, given)
+    config = make_config(of_run["preset"], of_run["variant"], found.id, **settings)
+    execution = _with_workers(execution, found, n_processes)
+    return new_run(config, found, execution, of_run["preset"], normalizer, stats_window_size)
+
+
+def make_first_state(run: Run, weighting: Any) -> State:
+    """Return the state before the first iteration; `weighting` as `ARS` takes it."""
+    theta = zero_weights(run.policy, run.env)
+    if not run.config.zero_policy:
+        theta = random_weights(run.policy, run.env, weights_generator(run.config.seed))
+    state = first_state(run.config, theta, run.env.n_obs, make_objectives(run.env, weighting, run.config))
+    moments = None if run.normalizer is None else run.normalizer.moments()
+    return state if moments is None else state._replace(moments=ObsMoments(*moments))
+
+
+def drawn_seed() -> int:
+    """Return a seed from the operating system, below 2**32."""
+    return int.from_bytes(os.urandom(4), "little")
+
+
+def refuse_other_env(run: Run, env: Any) -> None:
+    """Raise if an environment has other spaces or tasks than the one of the run."""
+    for name in ("observation_space", "action_space", "task_names"):
+        found, present = getattr(env, name), getattr(run.env, name)
+        if found != present:
+            raise ValueError(f"the {name} of env does not match the {name} of the model: {found} != {present}")
+
+
+def _task_settings(env: Any, of_run: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the tasks; none for a scalar reward."""
+    kwargs, bonus = given.get("weighting_kwargs"), given.get("alive_bonus_offset")
+    settings = weighting_settings(env, of_run["weighting"], kwargs, of_run["preference"], of_run["utopia"])
+    if settings and bonus:
+        raise ValueError(f"alive_bonus_offset needs a scalar reward, got {bonus}: a preference says what being alive is worth")
+    return settings
+
+
+def _with_workers(execution: Execution, env: Any, n_processes: int) -> Execution:
+    """Return the execution with as many workers as the given vector environment had, where the user gave no number."""
+    if execution.on_ray:
+        return execution
+    if execution.n_workers is None:
+        return dataclasses.replace(execution, n_workers=n_processes)
+    if execution.n_workers != 1 and n_processes == 1 and isinstance(env, CompiledEnv):
+        warn_user(f"n_workers={execution.n_workers} has no effect: {env.id} runs in compiled kernels, on n_threads")
+    return execution

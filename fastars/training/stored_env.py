@@ -1,0 +1,107 @@
+"""Describe the environment of a run in a file, and make it again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import gymnasium
+
+from fastars.envs import AS_COMPILED, CompiledEnv, UnsupportedEnvError, compiled_env, compiled_env_ids, make
+from fastars.envs.env_tuple import EnvTuple
+from fastars.envs.gym import GymEnv, most_steps
+from fastars.files import checkpoint
+from fastars.training.checkpoint_validation import check_kwargs
+
+
+def plain(value: Any) -> Any:
+    """Return a value as a file can hold it: anything but plain data becomes its text, which tells it from other values."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
+
+
+def env_kwargs(env: CompiledEnv | GymEnv | EnvTuple) -> dict[str, Any]:
+    """Return the keyword arguments of `gymnasium.make` that an environment was made with, its time limit among them."""
+    return {**env.kwargs, "max_episode_steps": env.max_steps}
+
+
+def described_env(env: CompiledEnv | GymEnv | EnvTuple) -> dict[str, Any]:
+    """Return the description of an environment in a file; "python" adds what the id of an environment in Python does not tell."""
+    described = {"env": env.id, "env_kwargs": plain(env_kwargs(env))}
+    if isinstance(env, EnvTuple):
+        return {**described, "several": [described_env(one) for one in env.envs]}
+    return {**described, "python": None if isinstance(env, CompiledEnv) else {"reason": env.reason, "wrappers": list(env.wrappers)}}
+
+
+@contextlib.contextmanager
+def named(path: Any, what: str = "a model") -> Iterator[None]:
+    """Turn errors about content that does not fit into a `CheckpointError` that names the file."""
+    try:
+        yield
+    except checkpoint.CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError, gymnasium.error.Error) as error:
+        told = f"it lacks {error}" if isinstance(error, KeyError) else checkpoint.brief(error)
+        raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: not {what} of this version: {told}") from error
+
+
+@contextlib.contextmanager
+def remade_env(path: Any, manifest: Mapping[str, Any]) -> Iterator[Any]:
+    """Make the environment that a file names, and close it afterwards. If it can't be made here, the file may still be good."""
+    with named(path):
+        described = [(one["env"], one["env_kwargs"], one.get("python")) for one in manifest.get("several", [manifest])]
+    with contextlib.ExitStack() as stack:
+        made = []
+        for env_id, kwargs, python in described:
+            try:
+                env = _made(env_id, kwargs) if python is None else _in_python(env_id, kwargs, python, manifest["config"])
+            except Exception as error:  # of Gymnasium, of MuJoCo, of the file system
+                named_env = checkpoint.brief(repr(env_id))
+                told = f"{checkpoint.name_of(path)}: its environment {named_env} can't be made: {checkpoint.brief(error)}"
+                raise checkpoint.CheckpointError(f"{told}; ARS.load(path, env=...) takes one that can") from error
+            made.append(env)
+            if isinstance(env, gymnasium.Env):
+                stack.callback(env.close)
+        yield made if "several" in manifest else made[0]
+
+
+def _made(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env:
+    """Make a compiled environment with the arguments in a file."""
+    check_kwargs(kwargs)
+    if env_id not in compiled_env_ids():
+        raise UnsupportedEnvError("as a compiled environment it is not registered here")
+    env = make(env_id, **{name: tuple(value) if isinstance(value, list) else value for name, value in kwargs.items()})
+    compiled_env(env)
+    return env
+
+
+def _in_python(env_id: Any, kwargs: Mapping[str, Any], python: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
+    """Return the id of an environment in Python, or a function that makes it, if the id stands for the environment of the file."""
+    env = registered(env_id, kwargs, wanted := kwargs["max_episode_steps"])
+    spec = gymnasium.spec(env_id)
+    if python["wrappers"] != [wrapper.name for wrapper in spec.additional_wrappers]:
+        raise UnsupportedEnvError(f"it had other wrappers around it ({', '.join(python['wrappers']) or 'none'})")
+    if env_id in compiled_env_ids() and python["reason"] not in AS_COMPILED:
+        raise UnsupportedEnvError(f"it is compiled, and was not: {python['reason']}")
+    return env_id if wanted == most_steps(spec.max_episode_steps, config["max_episode_steps"]) else env
+
+
+def registered(env_id: Any, kwargs: Mapping[str, Any], max_steps: Any) -> Callable[[], gymnasium.Env]:
+    """Return a function that makes the environment of a file, with its time limit, if it is registered here with its arguments.
+
+    Nothing is imported for a file, and no argument in a file reaches code of another package.
+    """
+    spec = gymnasium.registry.get(env_id)
+    if spec is None:
+        raise UnsupportedEnvError("it is not registered here")
+    for name, value in kwargs.items():
+        if name != "max_episode_steps" and plain(spec.kwargs.get(name)) != value:
+            raise UnsupportedEnvError(f"it was made with {name}={value!r}")
+    if type(max_steps) is not int or max_steps < 1:
+        raise ValueError(f"max_episode_steps must be an integer of at least 1, got {max_steps!r}")
+    return partial(make, env_id, max_episode_steps=max_steps)
