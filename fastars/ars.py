@@ -31,7 +31,7 @@ from fastars.callbacks import close, make_callback, step
 from fastars.envs import CompiledEnv, UnsupportedEnvError, environment
 from fastars.logger import Logger
 from fastars.logger.monitor import EpisodeWriter
-from fastars.samplers import make_sampler
+from fastars.samplers import Sampler, make_sampler
 from fastars.samplers.noise_table import NoiseTable
 from fastars.samplers.reference import ReferenceSampler
 from fastars.sb3.model import SB3Model
@@ -276,7 +276,7 @@ class ARS(SB3Model):
         self._failures = FailureLog(self, given.env)
         self._training_env = None
 
-    def _sampler(self) -> Any:
+    def _sampler(self) -> Sampler:
         env, config, structure = self._env, self.config, self.policy.structure
         if self.backend == "numpy":
             if not isinstance(env, CompiledEnv):
@@ -528,7 +528,7 @@ class ARS(SB3Model):
         return indices, self._scheduled("delta_std")
 
     def _candidates(self, indices: np.ndarray, sigma: float) -> Any:
-        if getattr(self.sampler, "takes_perturbed", False):
+        if self.sampler.takes_perturbed:
             from fastars.samplers.perturbed import Perturbed
 
             return Perturbed(self.theta, sigma, indices, self._noise_table)
@@ -543,10 +543,18 @@ class ARS(SB3Model):
         seeds = self._ops.episode_seeds(
             np.uint64(config.seed), self.iteration, config.n_delta, config.n_eval_episodes, config.common_random_numbers
         )
+        weights = self._reward_weights("weights")
         with self._failures.of(self, candidates, seeds):
-            return self.sampler.evaluate(
-                candidates, self.policy.filter, seeds.ravel(), self._tracks, self._reward_weights("weights")
+            rollouts = self.sampler.evaluate(
+                candidates, self.policy.filter, seeds.ravel(), self._tracks, weights, self._failures.report
             )
+        return self._counted(rollouts)
+
+    def _counted(self, rollouts: Rollouts) -> Rollouts:
+        """Add the failures and restarts of an evaluation to the counters of the run."""
+        self.env_failures += rollouts.n_failures
+        self.worker_restarts += rollouts.n_restarts
+        return rollouts
 
     @property
     def _tracks(self) -> bool:
@@ -713,8 +721,10 @@ class ARS(SB3Model):
             seeds = stream.generate_state(n_eval_episodes).astype(np.uint64)
         else:
             seeds = seed_array([operator.index(seed) + i for i in range(n_eval_episodes)], n_eval_episodes)
-        with self._failures.of(self, self.theta[np.newaxis], seeds):
-            return self.sampler.evaluate(self.theta[np.newaxis], self.policy.filter, seeds, False, self._reward_weights("utility"))
+        candidate, weights = self.theta[np.newaxis], self._reward_weights("utility")
+        with self._failures.of(self, candidate, seeds):
+            rollouts = self.sampler.evaluate(candidate, self.policy.filter, seeds, False, weights, self._failures.report)
+        return self._counted(rollouts)
 
     # --- Files
 

@@ -256,8 +256,7 @@ class SB3Model(SB3Attributes):
 
     def _start_workers(self, wait: bool = False) -> None:
         """Start the processes of an environment in Python, if it has some: they get ready while this one does other things."""
-        if hasattr(self.sampler, "start"):
-            self.sampler.start(wait)
+        self.sampler.start(wait)
 
     def _write_episodes(self, rollouts: Rollouts) -> None:
         """Rows for the files of `monitor_dir` and of `Monitor` wrappers. A full disk loses them, never the run."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
 
     from fastars.ars import ARS
-    from fastars.samplers.gym import Failure
+    from fastars.samplers.failure import Failure
 
 _LOG = logging.getLogger("fastars")
 _MAX_FILES = 20  # of a run: what fails often fails alike
@@ -40,24 +40,18 @@ class FailureLog:
         self._shown: set[str] = set()
         self._weights: FloatArray
         self._seeds: SeedArray
-        if hasattr(model.sampler, "on_failure"):
-            self._name = _name_of(env, model)
-            model.sampler.on_failure = self._report
+        self._name = _name_of(env, model)
 
     @contextlib.contextmanager
     def of(self, model: ARS, weights: FloatArray, seeds: SeedArray) -> Iterator[None]:
         """While candidates are evaluated. Seeds have shape (n_delta, 2, n_episodes), or (n,) for the episodes of one candidate."""
         self._model, self._weights, self._seeds = model, weights, seeds
-        sampler = model.sampler
-        before = getattr(sampler, "n_failures", 0), getattr(sampler, "n_restarts", 0)
         try:
             yield
         finally:
-            model.env_failures += getattr(sampler, "n_failures", 0) - before[0]
-            model.worker_restarts += getattr(sampler, "n_restarts", 0) - before[1]
             self._model = None
 
-    def _report(self, failure: Failure) -> None:
+    def report(self, failure: Failure) -> None:
         """Log a failed attempt at an episode."""
         place = self._place(failure.episode)
         where = ", ".join(f"{name} {value}" for name, value in place.items())
