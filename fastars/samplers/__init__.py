@@ -29,7 +29,9 @@ def make_sampler(
     env : CompiledEnv, GymEnv or EnvTuple
         From `fastars.envs.environment`.
     policy : LinearPolicy or MlpPolicy
+        Structure of the policy.
     clip_actions, squash_output : bool
+        Form of the actions in a Box space: clipped to its bounds, or squashed by tanh.
     n_threads : int, optional
         Threads for a compiled environment. Default: as many as the CPUs that this process may keep busy.
     n_workers : int

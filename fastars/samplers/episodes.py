@@ -1,4 +1,4 @@
-"""Episodes of an environment that is stepped in Python: several copies of it side by side, all their actions from one kernel call."""
+"""Episodes of an environment that is stepped in Python: several copies side by side, all their actions from one kernel call."""
 
 from __future__ import annotations
 
