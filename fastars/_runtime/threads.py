@@ -19,7 +19,10 @@ def for_blocks(run: Callable[[int], None], n_blocks: int, n_threads: int, aside:
     ----------
     run : callable
         Called with the number of a block.
-    n_blocks, n_threads : int
+    n_blocks : int
+        Number of blocks.
+    n_threads : int
+        Largest number of threads.
     aside : bool
         False: the handler of a signal runs between two blocks. True, for blocks that may take long: the calling thread only waits.
         An exception from a handler is raised at once, and the threads are left to finish their blocks.

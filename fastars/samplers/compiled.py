@@ -46,7 +46,7 @@ class CompiledSampler:
 
     @property
     def description(self) -> str:
-        """Where episodes run."""
+        """Words for the place where episodes run."""
         return f"in compiled kernels, on {self.n_threads} thread{'s' if self.n_threads > 1 else ''}"
 
     def evaluate(

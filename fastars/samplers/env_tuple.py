@@ -18,8 +18,8 @@ class EnvTupleSampler:
     """Runs the episodes of each environment with its own sampler, one environment after the other.
 
     All environments get the same candidates and seeds. Episode j of the result stands for episode j in every environment: its
-    return is the weighted sum of their returns, its length the sum of their lengths, its moments cover all their observations, and
-    its status is the worst (the largest) of theirs. If the return in one environment is NaN, all returns of the episode are NaN.
+    return is the weighted sum of their returns, its length the sum of their lengths, its status the worst (largest) status among
+    them, and its moments cover all observations. If the return in one environment is NaN, all returns of the episode are NaN.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class EnvTupleSampler:
 
     @property
     def description(self) -> str:
-        """Where episodes run, for each task if that differs."""
+        """Words for the place where episodes run, for each task if the places differ."""
         descriptions = {name: sampler.description for name, sampler in self._by_name()}
         if len(set(descriptions.values())) == 1:
             return self.samplers[0].description

@@ -123,7 +123,7 @@ class GymSampler:
 
     @property
     def description(self) -> str:
-        """Where episodes run, and why not in compiled kernels."""
+        """Words for the place where episodes run, and for the reason why not in compiled kernels."""
         n = self._runner.n_lanes
         each = f"each of {self.n_workers} worker processes" if self.n_workers > 1 else "a worker process"
         where = each if self.n_workers > 1 or self.own_process else "this process"

@@ -13,7 +13,7 @@ class Sampler(Protocol):
 
     @property
     def description(self) -> str:
-        """Where episodes run, and why there."""
+        """Words for the place where episodes run, and for the reason."""
 
     @property
     def takes_perturbed(self) -> bool:

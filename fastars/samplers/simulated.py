@@ -51,7 +51,7 @@ class SimulatedSampler:
 
     @property
     def description(self) -> str:
-        """Where episodes run."""
+        """Words for the place where episodes run."""
         return f"in MuJoCo from compiled kernels, on {self.n_threads} thread{'s' if self.n_threads > 1 else ''}"
 
     def evaluate(

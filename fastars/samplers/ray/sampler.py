@@ -88,7 +88,7 @@ class RaySampler:
 
     @property
     def description(self) -> str:
-        """Where episodes run."""
+        """Words for the place where episodes run."""
         n_cpus = f"{self.n_threads} CPU{'s' if self.n_threads > 1 else ''}"
         return f"on Ray, in {'as many actors as fit' if self.n_workers is None else f'{self.n_workers} actors'} of {n_cpus}"
 
