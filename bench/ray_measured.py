@@ -245,7 +245,7 @@ class Nothing:
     def __init__(self, n_obs, steps):
         self.n_obs, self.steps, self.random = n_obs, steps, np.random.default_rng(0)
 
-    def evaluate(self, candidates, filter, seeds, track, reward_weights=None):
+    def evaluate(self, candidates, filter, seeds, track, reward_weights=None, on_failure=None):
         rollouts = empty_rollouts(len(seeds), self.n_obs, track)
         rollouts.returns[:] = self.random.standard_normal(len(seeds))
         rollouts.lengths[:] = self.steps

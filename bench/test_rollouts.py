@@ -11,7 +11,7 @@ from fastars._compiled.structs import LinearPolicy, identity_filter
 from fastars._compiled.tuples import LANES
 from fastars._runtime.threads import for_blocks
 from fastars.envs import compiled_env
-from fastars.samplers.compiled import padded
+from fastars.samplers.kernel_inputs import padded_weights
 
 ENVS = [env_id for env_id in compiled_env_ids("classic") if env_id != "CartPole-v0"]  # which is CartPole-v1 with a shorter limit
 N_CANDIDATES = 20_480
@@ -53,7 +53,7 @@ def bare_loop(env_id, weights, seeds, n_steps, n_threads):
     """A function that steps every lane n_steps times, and the number of env steps it takes."""
     env = compiled_env(env_id)
     task, n_blocks = env.rollout_spec(LinearPolicy(True)), len(weights) // LANES
-    policies = padded(weights, LinearPolicy(), env.n_act).reshape(n_blocks, LANES, -1)
+    policies = padded_weights(weights, env.rollout_spec(LinearPolicy())).reshape(n_blocks, LANES, -1)
     rows = seeds.reshape(n_blocks, LANES)
 
     def block_steps(block):
@@ -69,7 +69,7 @@ def test_rollouts(env_id, race, record, quick):
     few, few_seeds = weights[:N_PLAIN], seeds[:N_PLAIN]
     env = compiled_env(env_id)
     task, unfiltered = env.rollout_spec(LinearPolicy(True)), identity_filter(env.n_obs)
-    policies = padded(few, LinearPolicy(), env.n_act)
+    policies = padded_weights(few, env.rollout_spec(LinearPolicy()))
 
     full = evaluate_candidates(env_id, weights, seeds, n_threads=THREADS)
     plain_returns, plain_lengths = gymnasium_loop(env_id, few, few_seeds)

@@ -133,6 +133,8 @@ class TimedSampler:
     def __init__(self, sampler):
         self.sampler, self.seconds = sampler, []
 
+    takes_perturbed = False
+
     def evaluate(self, *args):
         start = time.perf_counter()
         rollouts = self.sampler.evaluate(*args)

@@ -39,6 +39,7 @@ from fastars.training.iteration import (
     ask,
     iterate,
     make_candidates,
+    perturbed_thetas,
     refuse_empty_iterations,
     roll_out,
 )
@@ -315,7 +316,9 @@ class ARS(SB3Model):
         self._call = self._call._replace(progress_remaining=1.0 - self.num_timesteps / self._call.total_timesteps)
         watcher.on_rollout_start()
         before = self.num_timesteps
-        asked, candidates = self._ask()
+        with HeldSignals(), IeeeFloats():
+            asked = ask(self.run, self.state, self._call.progress_remaining)
+            candidates = make_candidates(self.run, self.state, asked)
         on_failure = self._failures.listener(self.run, self.state, candidates, asked.seeds, self._log_folder)
         rollouts = roll_out(self.run, self.state, asked, candidates, on_failure)
         self._tell(asked, rollouts)
@@ -326,11 +329,6 @@ class ARS(SB3Model):
         if log_interval and self.iteration % log_interval == 0:
             self.dump_logs()
         return goes_on
-
-    def _ask(self) -> tuple[Asked, Any]:
-        with HeldSignals(), IeeeFloats():
-            asked = ask(self.run, self.state, self._call.progress_remaining)
-            return asked, make_candidates(self.run, self.state, asked)
 
     def _tell(self, asked: Asked, rollouts: Rollouts, n_steps: int | None = None) -> None:
         with HeldSignals(), IeeeFloats():
@@ -354,8 +352,11 @@ class ARS(SB3Model):
         """
         if self.config.normalize_observations:
             raise ValueError("ask() and tell() need normalize_observations=False: returns do not tell the observations")
-        self._asked, candidates = self._ask()
-        return np.asarray(candidates) if not isinstance(candidates, np.ndarray) else candidates
+        with HeldSignals(), IeeeFloats():
+            asked = ask(self.run, self.state, self._call.progress_remaining)
+            candidates = perturbed_thetas(self.run, self.state, asked)
+        self._asked = asked
+        return candidates
 
     @user_facing
     def tell(self, returns: Any, n_steps: int = 0) -> None:

@@ -120,7 +120,7 @@ def in_workers(model):
         worker.process.kill()
         worker.process.wait()
     model.learn(1, reset_num_timesteps=False)
-    pool.wait()  # for the one in its place, which the iteration may have done without
+    pool.start(wait=True)  # for the one in its place, which the iteration may have done without
     return len(killed)
 
 

@@ -242,6 +242,8 @@ class Faulty:
     def __init__(self, sampler, spoil):
         self.sampler, self.spoil, self.calls = sampler, spoil, 0
 
+    takes_perturbed = False
+
     def evaluate(self, *args):
         rollouts = self.sampler.evaluate(*args)
         returns = rollouts.returns.copy()

@@ -23,10 +23,11 @@ import faulty_envs
 import gymnasium
 import numpy as np
 import pytest
+from watched_samplers import watched
 
 from fastars._compiled.structs import FAILED, NONFINITE, TERMINATED, LinearPolicy, identity_filter
 from fastars.envs import UnsupportedEnvError, WorkerError, environment
-from fastars.samplers import pool
+from fastars.samplers import pool, process
 from fastars.samplers.gym import GymSampler
 
 N = 12  # episodes; the seed of each is its index
@@ -41,10 +42,7 @@ def sampler_of():
     made = []
 
     def make(env, n_workers=1, **settings):
-        env = environment(env, compiled=False)
-        made.append(GymSampler(env, env.rollout_spec(LinearPolicy()), n_workers, **settings))
-        made[-1].failures = []
-        made[-1].on_failure = made[-1].failures.append
+        made.append(watched(env, LinearPolicy(), n_workers, **settings))
         return made[-1]
 
     yield make
@@ -63,7 +61,7 @@ def expected(n=N):
 
 
 def same(ours, theirs, but=()):
-    """Whether all episodes gave the same, except for some."""
+    """Assert that all episodes gave the same, except for some."""
     good = np.setdiff1d(np.arange(len(ours.returns)), but)
     for a, b in zip((*ours[:3], *ours.moments), (*theirs[:3], *theirs.moments), strict=True):
         np.testing.assert_array_equal(a[good], b[good])
@@ -243,7 +241,7 @@ def test_hanging_elsewhere_is_found_as_in_a_step(where, sampler_of, tmp_path, ta
 
 @pytest.mark.promise(10)
 def test_a_worker_that_hangs_before_it_is_ready_is_replaced(sampler_of, tmp_path, monkeypatch, tally):
-    monkeypatch.setattr(pool, "_START_SECONDS", 6.0)
+    monkeypatch.setattr(process, "START_SECONDS", 6.0)
     sampler = sampler_of(partial(faulty_envs.Hangs, "constructor", tmp_path), 2)
     while sampler.n_restarts == 0:  # the other worker runs all of it
         same(evaluate(sampler), expected())
@@ -417,7 +415,7 @@ def test_a_worker_that_cannot_make_its_environment_is_one_clear_error(sampler_of
             evaluate(sampler)
         assert "FileNotFoundError: no such level: 12" in str(caught.value)
         assert "in broken" in str(caught.value)
-    assert sampler.n_restarts == 0
+        assert sampler._runner.n_restarts == 0
 
 
 class DiesInWorkers(BreaksInWorkers):
@@ -478,7 +476,6 @@ def test_closed_samplers_leave_no_process_file_or_thread(way):
     gc.collect()  # the samplers of other tests
     before = len(descriptors()), threading.active_count(), shared()
     sampler = GymSampler(env, env.rollout_spec(LinearPolicy()), 3)
-    sampler.on_failure = lambda failure: None
     evaluate(sampler)
     pids = [worker.process.pid for worker in workers(sampler)]
     assert pids  # 2 or 3: one that ended is replaced if there is work left

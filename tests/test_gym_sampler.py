@@ -47,9 +47,8 @@ def case(env, policy=LinearPolicy(), n=6, per_candidate=2, scale=0.5, seed=0):  
 def evaluated(env, policy=LinearPolicy(), n_workers=1, envs_per_worker=None, **settings):  # noqa: B008
     """What the sampler gives for the candidates of `case`."""
     sampler = GymSampler(env, env.rollout_spec(policy), n_workers, envs_per_worker=envs_per_worker)
-    sampler.on_failure = lambda failure: pytest.fail(failure.text)
     try:
-        return sampler.evaluate(*case(env, policy, **settings), True)
+        return sampler.evaluate(*case(env, policy, **settings), True, on_failure=lambda failure: pytest.fail(failure.text))
     finally:
         sampler.close()
 
@@ -475,5 +474,5 @@ def test_clipped_actions_do_not_leave_the_bounds():
     env = environment(lambda: Strict(spaces.Box(np.float32(-0.1), np.float32(0.1), (2,))))
     assert isinstance(env.rollout_spec(LinearPolicy()).actions, Clip)
     sampler = GymSampler(env, env.rollout_spec(LinearPolicy()))
-    sampler.on_failure = lambda failure: pytest.fail(failure.text)
-    sampler.evaluate(np.full((1, 4), 1e6), identity_filter(2), np.arange(3, dtype=np.uint64), False)
+    arguments = np.full((1, 4), 1e6), identity_filter(2), np.arange(3, dtype=np.uint64), False
+    sampler.evaluate(*arguments, on_failure=lambda failure: pytest.fail(failure.text))

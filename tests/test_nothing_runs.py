@@ -42,7 +42,7 @@ ALLOWED = {
     ("samplers/worker.py", "pickle.loads"): "the order of the parent process, through a pipe",
     ("envs/gym.py", "pickle.loads"): "a copy of the user's environment, pickled in this run, for a worker of it",
     ("samplers/ray/actor.py", "pickle.loads"): "the order of the process that trains, through Ray, which runs its code anyway",
-    ("samplers/pool.py", "subprocess.Popen"): "this Python, as a worker; a list of arguments, no shell",
+    ("samplers/process.py", "subprocess.Popen"): "this Python, as a worker; a list of arguments, no shell",
     ("__init__.py", "import_module"): "the package's own modules, by the table of public names",
     ("_imports.py", "import_module"): "optional packages, whose names stand in our code",
     ("envs/__init__.py", "importlib.import_module"): "our own table of environments, and MODULE of a MODULE:ID that the user gave",

@@ -32,6 +32,7 @@ ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "fast
 from ray_clusters import IGNORED, LOOPBACK, actors, cluster, join, parent, settings, state, trained  # noqa: E402
 
 from fastars.samplers.ray import RaySampler, actor  # noqa: E402
+from fastars.samplers.ray.node_tables import NodeTables  # noqa: E402
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings(*IGNORED)]
 
@@ -87,8 +88,8 @@ def test_a_run_moves_from_this_machine_to_ray_and_back(two_nodes, tmp_path):
 
 def test_nodes_hold_one_table_each_however_many_actors_read_it(two_nodes, monkeypatch):
     made = []
-    table = RaySampler._table
-    monkeypatch.setattr(RaySampler, "_table", lambda self, worker: made.append((worker.node, ref := table(self, worker))) or ref)
+    table = NodeTables.reference
+    monkeypatch.setattr(NodeTables, "reference", lambda self, worker: made.append((worker.node, ref := table(self, worker))) or ref)
     with contextlib.closing(ARS(**settings("HalfCheetah-v5", sampler="ray", n_workers=3))) as model:
         for _ in range(3):
             model.learn(1, reset_num_timesteps=False)
@@ -198,7 +199,7 @@ def test_a_copy_of_a_model_has_actors_of_its_own(two_nodes, copied):
 
 
 def test_what_keeps_the_others_waiting_is_done_by_another(two_nodes, monkeypatch):
-    monkeypatch.setattr("fastars.samplers.ray._LATE_SECONDS", 0.3)
+    monkeypatch.setattr("fastars.samplers.ray.sampler._LATE_SECONDS", 0.3)
     with contextlib.closing(ARS(**settings("HalfCheetah-v5", sampler="ray", n_workers=3))) as model:
         model.learn(1)
         stopped = actors()[0]

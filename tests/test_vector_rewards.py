@@ -32,7 +32,7 @@ from fastars.envs import OWN, environment
 from fastars.kernels import rollout
 from fastars.kernels.policy import n_weights
 from fastars.samplers import make_sampler
-from fastars.samplers.compiled import padded, weighted
+from fastars.samplers.kernel_inputs import padded_weights, with_reward_weights
 from fastars.samplers.reference import ReferenceSampler
 from fastars.scalar import uniform
 
@@ -177,8 +177,8 @@ def test_the_reference_gives_the_same_bits():
 
 
 def test_blocks_of_rollouts_give_task_returns(monkeypatch):
-    task = weighted(CART.rollout_spec(LinearPolicy()), WEIGHTS)
-    rows = padded(candidates(LinearPolicy()), LinearPolicy(), 1)
+    task = with_reward_weights(CART.rollout_spec(LinearPolicy()), WEIGHTS)
+    rows = padded_weights(candidates(LinearPolicy()), task)
     seeds = np.tile(SEEDS, 25)  # 600: several blocks
     monkeypatch.setattr(rollout, "_rollouts", getattr(rollout._rollouts, "py_func", rollout._rollouts))  # 8 s to compile
     rollouts = getattr(rollout.rollouts, "py_func", rollout.rollouts)
@@ -331,8 +331,7 @@ def test_rewards_of_another_shape_are_a_failure_that_names_it(in_info):
     env = environment(lambda: Walk(in_info, np.zeros(2)), tasks=in_info)
     failures = []
     sampler = make_sampler(env, LINEAR)
-    sampler.on_failure = failures.append
-    rollouts = sampler.evaluate(candidates(LINEAR)[:1], FILTER, SEEDS[:1], False, THREE)
+    rollouts = sampler.evaluate(candidates(LINEAR)[:1], FILTER, SEEDS[:1], False, THREE, failures.append)
     where = r"info\['vector_reward'\]" if in_info else "the reward"
     assert re.search(where + r" must have shape \(3,\), one entry for each task, got \(2,\)", failures[-1].text)
     assert rollouts.status.tolist() == [FAILED]

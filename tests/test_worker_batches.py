@@ -9,11 +9,11 @@ import os
 import faulty_envs
 import numpy as np
 import pytest
+from watched_samplers import watched
 
 from fastars._compiled.structs import FAILED, LinearPolicy, identity_filter
-from fastars.envs import environment
 from fastars.samplers import pool
-from fastars.samplers.gym import GymSampler
+from fastars.samplers.process import WorkerProcess
 
 N = 24  # episodes; the seed of each is its index
 WEIGHTS = np.random.default_rng(0).normal(size=(N, 2))
@@ -25,7 +25,7 @@ def evaluated(sampler):
 
 
 def same(ours, theirs, but=()):
-    """Whether all episodes gave the same, except for some."""
+    """Assert that all episodes gave the same, except for some."""
     good = np.setdiff1d(np.arange(N), but)
     for a, b in zip((*ours[:3], *ours.moments), (*theirs[:3], *theirs.moments), strict=True):
         np.testing.assert_array_equal(a[good], b[good])
@@ -33,16 +33,16 @@ def same(ours, theirs, but=()):
 
 @pytest.fixture
 def given(monkeypatch):
-    """Whether a worker was busy, for each batch that one was given."""
+    """For each batch that a worker was given, True if it was busy."""
     seen = []
-    give = pool._Worker.give
+    give = WorkerProcess.give
 
     def watched(worker, episodes, batch):
         seen.append(bool(worker.episodes))
         assert not worker.later
         give(worker, episodes, batch)
 
-    monkeypatch.setattr(pool._Worker, "give", watched)
+    monkeypatch.setattr(WorkerProcess, "give", watched)
     return seen
 
 
@@ -51,10 +51,7 @@ def sampler_of():
     made = []
 
     def make(env, n_workers=2):
-        env = environment(env, compiled=False)
-        made.append(GymSampler(env, env.rollout_spec(LinearPolicy()), n_workers, envs_per_worker=1))
-        made[-1].failures = []
-        made[-1].on_failure = made[-1].failures.append
+        made.append(watched(env, LinearPolicy(), n_workers, envs_per_worker=1))
         return made[-1]
 
     yield make

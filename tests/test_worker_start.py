@@ -24,7 +24,7 @@ import pytest
 from fastars import ARS, AsyncEval, WorkerError
 from fastars._compiled.structs import LinearPolicy
 from fastars.envs import UnsupportedEnvError, environment
-from fastars.samplers import pool
+from fastars.samplers import pool, process
 from fastars.samplers.gym import GymSampler
 
 TESTS = Path(__file__).parent
@@ -95,7 +95,7 @@ def test_a_model_waits_for_none_of_its_workers(tmp_path):
 
 
 def test_a_sampler_waits_for_nobody_who_reads_its_order(monkeypatch):
-    monkeypatch.setattr(pool, "_BOOTSTRAP", "import time; time.sleep(20)")
+    monkeypatch.setattr(process, "_BOOTSTRAP", "import time; time.sleep(20)")
     env = faulty_envs.Line()
     env.much = np.zeros(1 << 20)  # 8 MB, more than a connection holds
     found = environment(env, compiled=False)
@@ -108,7 +108,7 @@ def test_a_sampler_waits_for_nobody_who_reads_its_order(monkeypatch):
 
 
 def test_what_still_imports_is_ended_at_once(monkeypatch):
-    monkeypatch.setattr(pool, "_BOOTSTRAP", "import time; time.sleep(20)")
+    monkeypatch.setattr(process, "_BOOTSTRAP", "import time; time.sleep(20)")
     monkeypatch.setattr(pool, "_CLOSE_SECONDS", 50.0)
     model = ARS("LinearPolicy", faulty_envs.Line, n_workers=2, **ARGUMENTS)
     start = time.monotonic()
@@ -175,7 +175,7 @@ def test_a_worker_killed_before_it_is_ready_is_replaced(tmp_path):
 
 def test_a_constructor_that_fails_starts_nothing(monkeypatch):
     started = []
-    monkeypatch.setattr(pool, "_Worker", started.append)
+    monkeypatch.setattr(pool, "WorkerProcess", started.append)
     with pytest.raises(ValueError, match="noise_size must be at least"):
         ARS("LinearPolicy", faulty_envs.Line, n_workers=2, noise_size=1, **ARGUMENTS)
     assert not started
@@ -185,7 +185,7 @@ def test_a_look_at_a_file_starts_nothing(tmp_path, monkeypatch):
     model = ARS("LinearPolicy", faulty_envs.Line, n_workers=2, **ARGUMENTS)
     model.save(tmp_path / "model.zip")
     model.close()
-    monkeypatch.setattr(pool, "_Worker", None)
+    monkeypatch.setattr(pool, "WorkerProcess", None)
     assert ARS.load(tmp_path / "model.zip", env=faulty_envs.Line()).n_workers == 1
 
 

@@ -134,7 +134,7 @@ class Moments(NamedTuple):
 
 
 class Rollouts(NamedTuple):
-    """What episodes gave, an entry per episode.
+    """Results of m episodes, an entry per episode.
 
     Attributes
     ----------
@@ -144,11 +144,16 @@ class Rollouts(NamedTuple):
         Steps taken.
     status : ndarray of int64, shape (m,)
         `TERMINATED` (1), `TRUNCATED` (2, the time limit), `NONFINITE` (3: an observation or reward was NaN or infinite; the episode
-        ended there) or `UNSTABLE` (4: the simulator found bad numbers in its state; likewise).
+        ended there), `UNSTABLE` (4: the simulator found bad numbers in its state; likewise) or `FAILED` (5: the environment failed
+        in two attempts).
     moments : Moments
         With no rows if observations were not tracked.
     task_returns : ndarray of float64, shape (m, n_tasks)
         Of each reward, the sum; NaN where `returns` is. No columns where the reward is a number.
+    n_failures : int
+        Attempts at an episode that failed in an environment in Python; 0 for compiled environments.
+    n_restarts : int
+        Worker processes that were replaced; 0 where there are none.
     """
 
     returns: FloatArray
@@ -156,6 +161,8 @@ class Rollouts(NamedTuple):
     status: IntArray
     moments: Moments
     task_returns: FloatArray
+    n_failures: int = 0
+    n_restarts: int = 0
 
 
 def empty_rollouts(n_episodes: int, n_obs: int, track: bool, n_tasks: int = 0) -> Rollouts:

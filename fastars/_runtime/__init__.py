@@ -1,1 +1,1 @@
-"""How a kernel is called: threads, signals, floating-point state, CPUs. No kernel reads these files."""
+"""Threads, signals, floating-point state and CPUs around the call of a kernel. No kernel depends on these files."""

@@ -1,4 +1,4 @@
-"""How many CPUs this process may keep busy."""
+"""Count the CPUs that this process may keep busy."""
 
 import math
 import os
@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-# A number of threads, or a list of them, one for each level of nested parallel regions. Ray and joblib set the second.
+# A number of threads, or a list with one for each level of nested parallel regions. Ray and joblib set the second variable.
 _THREAD_VARIABLES = "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"
 
 
 def available_cpus() -> int:
-    """CPUs that this process may keep busy: those it may run on, or fewer if its quota or a variable says so."""
+    """Return the CPUs that this process may keep busy: its allowed CPUs, or fewer if its quota or a variable limits them."""
     limits = [allowed_cpus(), *thread_limits(os.environ).values()]
     if (quota := cpu_quota()) is not None:
         limits.append(math.ceil(quota))
@@ -19,23 +19,23 @@ def available_cpus() -> int:
 
 
 def allowed_cpus() -> int:
-    """CPUs this process may run on."""
+    """Return the number of CPUs that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def thread_limits(variables: Mapping[str, str]) -> dict[str, int]:
-    """The variables that limit the threads of a process; those that are no positive number are left out."""
+    """Return the variables that limit the threads of a process, without those that are no positive number."""
     found = {name: re.match(r"\s*0*([1-9]\d{0,5})\s*(,|$)", variables.get(name, "")) for name in _THREAD_VARIABLES}
     return {name: int(match[1]) for name, match in found.items() if match}
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """CPUs' worth of time that the control groups of this process grant, the least of them; None: no limit.
+    """Return the least CPU time per second that a control group of this process grants, in CPUs; None if there is no limit.
 
-    In a container, the files of its group may lie where those of the whole machine do elsewhere, and not at the path that
-    `/proc/self/cgroup` has: they are looked for there and all the way up.
+    In a container, the files of its group may lie at the root of the mounted groups, and not at the path in `/proc/self/cgroup`.
+    The search covers that path and all its parents.
     """
     mounted = root / "sys/fs/cgroup"
     quotas = []
@@ -49,10 +49,10 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
 
 def _groups(listed: Path) -> Iterator[tuple[str, PurePosixPath]]:
-    """(controllers, path) of each control group of this process. The one of version 2 has no controllers."""
+    """Yield (controllers, path) of each control group of this process. A group of version 2 has no controllers."""
     try:
         lines = listed.read_text().splitlines()
-    except (OSError, ValueError):  # not Linux, or not for us
+    except (OSError, ValueError):  # not Linux, or no permission
         return
     for line in lines:
         if match := re.fullmatch(r"\d+:([^:/]*):/(.*)", line):
@@ -61,7 +61,7 @@ def _groups(listed: Path) -> Iterator[tuple[str, PurePosixPath]]:
 
 
 def _quota(folder: Path, *files: str) -> float | None:
-    """The ratio of the two numbers in these files; None where they don't exist or set no limit ("max", -1)."""
+    """Return the ratio of the two numbers in these files; None if they don't exist or set no limit ("max", -1)."""
     try:
         limit, period = (int(number) for name in files for number in (folder / name).read_text().split())
     except (OSError, ValueError):

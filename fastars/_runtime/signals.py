@@ -1,8 +1,8 @@
-"""Signals held back while a kernel is called, and waits that they end.
+"""Hold signals back while a kernel is called, and wait for threads in a way that signals can end.
 
-Python runs the handler of a signal between two bytecodes, also between those that Numba executes to look at arguments and to make
-a tuple of results. Nobody looks for an exception that is raised there: it is lost, or surfaces as a SystemError, or the process
-dies of a null pointer.
+Python runs the handler of a signal between two bytecodes. Some of these belong to Numba, which looks at arguments and makes a tuple
+of results. Numba does not check for an exception that the handler raises there: it is lost, or surfaces as a SystemError, or the
+process dies of a null pointer.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, ClassVar
 
-_LOOK_SECONDS = 0.02  # between two looks after signals, where one waits for another thread
+_LOOK_SECONDS = 0.02  # between two looks at signals, while waiting for another thread
 
 
 class HeldSignals:
-    """A context in which SIGINT and SIGTERM wait: their handlers run when it is left. On other threads it does nothing."""
+    """A context in which SIGINT and SIGTERM wait: their handlers run when it ends. On other threads it does nothing."""
 
-    innermost: ClassVar[HeldSignals | None] = None  # of the main thread
+    innermost: ClassVar[HeldSignals | None] = None  # the innermost open context of the main thread
 
     def __enter__(self) -> None:
         self._waiting: list[int] = []
@@ -56,13 +56,13 @@ class HeldSignals:
 
 
 def let_signals_in() -> None:
-    """Run the handlers of signals that are held back: here, between two kernels, they may raise."""
+    """Run the handlers of signals that are held back. Call it between two kernels, where they may raise."""
     if HeldSignals.innermost is not None and threading.current_thread() is threading.main_thread():
         HeldSignals.innermost.let_in()
 
 
 def wait_for(*threads: threading.Thread) -> None:
-    """Wait for the end of threads; what the handler of a signal raises ends the wait."""
+    """Wait for the end of threads. An exception from the handler of a signal ends the wait."""
     for thread in threads:
         while thread.is_alive():
             thread.join(_LOOK_SECONDS)
@@ -70,9 +70,9 @@ def wait_for(*threads: threading.Thread) -> None:
 
 
 def run_in_thread(work: Callable[[], Any]) -> Any:
-    """Call `work` on another thread, and wait for its result where the handler of a signal may raise; it is then left to itself.
+    """Call `work` on another thread, and return its result. The handler of a signal may raise meanwhile: the thread is then left.
 
-    What is not called on the main thread is called as it is: no handler runs there.
+    On a thread other than the main one `work` is called directly: no handler runs there.
     """
     if threading.current_thread() is not threading.main_thread():
         return work()

@@ -6,13 +6,26 @@ from collections.abc import Callable
 
 from fastars._runtime.signals import let_signals_in, wait_for
 
+LONG_SECONDS = 0.25  # a block that may take longer should not run on the calling thread: use `aside`
+
 
 def for_blocks(run: Callable[[int], None], n_blocks: int, n_threads: int, aside: bool = False) -> None:
-    """Call `run(block)` for every block, on up to `n_threads` threads of which the caller is one.
+    """Call `run(block)` for every block, on up to `n_threads` threads, one of which is the calling thread.
 
-    Blocks are taken from a common counter, so threads that finish early take more. An exception in any of them is raised here, once
-    the others have finished the block they are in. The handler of a signal runs between two blocks; with `aside`, where blocks may
-    take long, the caller only waits: what a handler raises is raised at once, and threads in a block are left to finish it.
+    Threads take blocks from a common counter, so a thread that finishes early takes more. An exception in any thread is raised here
+    once the others have finished their current block.
+
+    Parameters
+    ----------
+    run : callable
+        Called with the number of a block.
+    n_blocks : int
+        Number of blocks.
+    n_threads : int
+        Largest number of threads.
+    aside : bool
+        False: the handler of a signal runs between two blocks. True, for blocks that may take long: the calling thread only waits.
+        An exception from a handler is raised at once, and the threads are left to finish their blocks.
     """
     counter = itertools.count()
     failures: list[BaseException] = []

@@ -21,7 +21,7 @@ from fastars.cli.run_log import MONITOR
 from fastars.envs import compiled_env_ids
 from fastars.evaluation import evaluate_policy
 from fastars.files.tables import read_arrays
-from fastars.training.iteration import ask, make_candidates
+from fastars.training.iteration import ask, perturbed_thetas
 from fastars.training.seeds import evaluation_seeds
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _of_training(name: str, trained: Trained, lines: Sequence[bytes]) -> list[Re
     if first + n > len(lines):
         return []
     asked = ask(model.run, model.state, 1.0)
-    candidates, seeds = make_candidates(model.run, model.state, asked), asked.seeds
+    candidates, seeds = perturbed_thetas(model.run, model.state, asked), asked.seeds
     told = [_row(line, first + i) for i, line in enumerate(lines[first : first + n])]
     weights = None if model.objectives is None else model.objectives.weights
     places = [f"{MONITOR}, line {_line(first + i)}" for i in range(n)]

@@ -27,6 +27,8 @@ class Rollouts(NamedTuple):
     status: Any  # (m,)
     moments: Moments  # no rows if observations were not tracked
     task_returns: Any  # (m, n_tasks), the sum of each reward where a step gives several
+    n_failures: int = 0  # this loop has no second attempts
+    n_restarts: int = 0  # and no worker processes
 
 
 def rollouts(task, filter, weights, seeds, track):

@@ -1,4 +1,4 @@
-"""Candidates that are made where they are evaluated."""
+"""Candidates as theta and directions: a sampler makes them where their episodes run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fastars.samplers.noise_table import NoiseTable
 
 @dataclass(frozen=True)
 class Perturbed:
-    """The candidates theta + sigma delta and theta - sigma delta of some directions, which stand in a noise table.
+    """The candidates theta + sigma delta and theta - sigma delta of some directions in a noise table.
 
-    Its length and its items are those of the array (2 n_delta, n_weights) that other samplers get.
+    Its length and its items are the length and the rows of the array (2 n_delta, n_weights) that it stands for.
     """
 
     theta: FloatArray  # (n_weights,)
     sigma: float
-    indices: IntArray  # (n_delta,), where the directions stand in the table
+    indices: IntArray  # (n_delta,), where each direction starts in the table
     table: NoiseTable
 
     def __len__(self) -> int:

@@ -1,31 +1,52 @@
-"""The NumPy reference's loop over Gymnasium, as a sampler."""
+"""Evaluate candidates with the NumPy reference, in a plain loop over Gymnasium."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fastars import reference
-from fastars._compiled.structs import Filter, FloatArray, Rollouts, SeedArray
+from fastars._compiled.structs import Filter, FloatArray, Rollouts, RolloutSpec, SeedArray
 from fastars.envs import CompiledEnv, quiet
-from fastars.samplers.compiled import padded, weighted
+from fastars.samplers.failure import OnFailure, log_failure
+from fastars.samplers.kernel_inputs import padded_weights, with_reward_weights
 
 
 class ReferenceSampler:
-    """Runs the episodes of an environment that is compiled without any kernel, one after the other."""
+    """Runs the episodes of a compiled environment without any kernel, one after the other.
 
+    Parameters
+    ----------
+    env : CompiledEnv
+    spec : RolloutSpec
+        From `env.rollout_spec(policy)`.
+    """
+
+    takes_perturbed = False
     description = "in the NumPy reference's loop over Gymnasium"
 
-    def __init__(self, env: CompiledEnv, task: Any) -> None:
-        self.task = task._replace(env=env)
+    def __init__(self, env: CompiledEnv, spec: RolloutSpec) -> None:
+        self.env = env
+        self.spec = spec._replace(env=env)  # the twin makes the environment by its id
 
     def __repr__(self) -> str:
-        return f"<ReferenceSampler of {self.task.env.id}: {self.description}>"
+        return f"<ReferenceSampler of {self.env.id}: {self.description}>"
 
-    def evaluate(self, weights: FloatArray, filter: Filter, seeds: SeedArray, track: bool, reward_weights: Any = None) -> Rollouts:
-        """Run every episode; the arguments are those of `Sampler`."""
-        with quiet(self.task.env.id):
-            weights = padded(weights, self.task.policy, len(self.task.low))
-            return reference.rollouts(weighted(self.task, reward_weights), filter, weights, seeds, track)
+    def evaluate(
+        self,
+        weights: FloatArray,
+        filter: Filter,
+        seeds: SeedArray,
+        track: bool,
+        reward_weights: Any = None,
+        on_failure: OnFailure = log_failure,
+    ) -> Rollouts:
+        """Run every episode, as `Sampler.evaluate` describes. An exception of the environment is passed on."""
+        with quiet(self.env.id):
+            spec = with_reward_weights(self.spec, reward_weights)
+            return Rollouts(*reference.rollouts(spec, filter, padded_weights(weights, spec), seeds, track))
+
+    def start(self, wait: bool = False) -> None:
+        """Do nothing: there are no worker processes."""
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: each evaluation closes its environment."""

@@ -1,8 +1,9 @@
 """Episodes in a vector environment, which steps several environments by its own means.
 
-What follows an episode's end differs: the vector environment may reset at once, at the next step, or when it is told. None of that
-is part of an episode. Where it can be told, the environment whose episode is over starts the next one; elsewhere an episode must
-start from its seed with all the others, so they run in waves, and an environment that is done waits for the last of its wave.
+Vector environments differ in what they do after the end of an episode: they reset at once, at the next step, or on request. Their
+own reset is not part of any episode here. If they reset a single environment on request, the environment whose episode is over
+starts the next one. Otherwise all environments must be reset together, each with its seed. Episodes then run in waves: an
+environment that is done waits for the last of its wave.
 """
 
 from __future__ import annotations
@@ -21,25 +22,37 @@ from fastars.samplers.episodes import Batch, Report, compiled_kernels, new_lanes
 
 
 class VectorEpisodes:
-    """Runs episodes in a vector environment, which is its owner's: exceptions are passed on, and `close` leaves it open."""
+    """Runs episodes in a vector environment that the user gave. Exceptions are passed on, and `close` leaves it open.
 
-    def __init__(self, task: RolloutSpec, env: VectorEnv, n_tasks: int = 0, in_info: bool = False) -> None:
-        self.task = task
+    Parameters
+    ----------
+    spec : RolloutSpec
+        From `GymEnv.rollout_spec(policy)`.
+    env : gymnasium.vector.VectorEnv
+    n_tasks : int
+        Rewards of a step; 0 where the reward is a number.
+    in_info : bool
+        True if the rewards are `info["vector_reward"]`, and not the reward itself.
+    """
+
+    def __init__(self, spec: RolloutSpec, env: VectorEnv, n_tasks: int = 0, in_info: bool = False) -> None:
+        self.spec = spec
         self.n_tasks, self._in_info = n_tasks, in_info
-        self.n_lanes = env.num_envs
+        self.n_lanes: int | None = env.num_envs
+        self._n = env.num_envs
         self._env = env
         self._space = env.single_observation_space
         self._flat = flattener(self._space)
-        self._lanes = new_lanes(task, flat_size(self._space), env.single_action_space, env.num_envs)
+        self._lanes = new_lanes(spec, flat_size(self._space), env.single_action_space, env.num_envs)
         mode = env.metadata.get("autoreset_mode")
-        self._refills = getattr(mode, "name", mode) == "DISABLED"  # an environment can be reset alone, and has to be
+        self._refills = getattr(mode, "name", mode) == "DISABLED"  # an environment can be reset alone, and must be
         self._was_reset = False
         self._lanes.mode[:] = GHOST  # an environment whose observations are bad from the start needs an action, too
-        self._kernels = compiled_kernels(task, self._lanes)
+        self._kernels = compiled_kernels(spec, self._lanes)
 
     def run(self, batch: Batch, report: Report) -> Rollouts:
-        """Run the episodes of a batch."""
-        lanes, n = self._lanes, self.n_lanes
+        """Run the episodes of a batch. `report` is not called: a failure is an exception here."""
+        lanes, n = self._lanes, self._n
         out = empty_rollouts(len(batch.seeds), lanes.x.shape[0], batch.track, self.n_tasks)
         self._batch, self._next = batch, 0
         self._episode, self._total, self._totals = np.full(n, -1), np.zeros(n), np.zeros((n, self.n_tasks))
@@ -56,13 +69,16 @@ class VectorEpisodes:
                     self._start(np.ones(n, bool))
         return out
 
+    def start(self, wait: bool = False) -> None:
+        """Do nothing: episodes run in this process."""
+
     def close(self) -> None:
-        """Leave the vector environment to its owner."""
+        """Do nothing: the user closes the vector environment."""
 
     def _tick(self) -> tuple[np.ndarray, np.ndarray]:
-        """One step of all environments: how each episode stands, and which environments must be reset before another step."""
+        """Step all environments. Return (status of each episode, mask of the environments to reset before another step)."""
         lanes, env = self._lanes, self._env
-        self._kernels.tick(self.task, self._batch.filter, lanes, self._batch.track)
+        self._kernels.tick(self.spec, self._batch.filter, lanes, self._batch.track)
         is_bad = lanes.mode == IDLE
         actions = batched_actions(env.single_action_space, lanes.action.copy())
         observations, rewards, terminated, truncated, infos = env.step(actions)
@@ -70,16 +86,16 @@ class VectorEpisodes:
         counts = ~is_bad
         rewards = self._weighted(infos["vector_reward"] if self._in_info else rewards, counts)
         self._total[counts] += rewards[counts]
-        is_late = np.asarray(truncated, bool) | (lanes.length >= self.task.max_steps)
+        is_late = np.asarray(truncated, bool) | (lanes.length >= self.spec.max_steps)
         status = np.select(
             [is_bad | ~np.isfinite(rewards), np.asarray(terminated, bool), is_late], [NONFINITE, TERMINATED, TRUNCATED], RUNNING
         )
         return status, status != RUNNING
 
     def _weighted(self, rewards: Any, counts: np.ndarray) -> FloatArray:
-        """The rewards, float64 (n,). Where a step gives several, they are added to the totals, and weighted."""
+        """Return the rewards, float64 (n,). Where a step gives several, add them to the totals, and return their weighted sums."""
         rewards = np.asarray(rewards, np.float64)
-        wanted = (self.n_lanes, self.n_tasks) if self.n_tasks else (self.n_lanes,)
+        wanted = (self._n, self.n_tasks) if self.n_tasks else (self._n,)
         if rewards.shape != wanted:
             raise ValueError(f"the vector environment's step gave rewards of shape {rewards.shape}, not {wanted}")
         if self.n_tasks == 0:
@@ -89,8 +105,8 @@ class VectorEpisodes:
             return np.array([np.dot(row, self._batch.reward_weights) for row in rewards])
 
     def _start(self, free: np.ndarray) -> None:
-        """Reset the environments marked in `free`, with the seeds of the next episodes; where none is left, with any."""
-        seeds: list[int | None] = [None] * self.n_lanes
+        """Reset the environments marked in `free` with the seeds of the next episodes, or with any seed if none is left."""
+        seeds: list[int | None] = [None] * self._n
         for lane in np.flatnonzero(free):
             mode, row = GHOST, 0
             if self._next < len(self._batch.seeds):
@@ -99,7 +115,7 @@ class VectorEpisodes:
                 mode, row = COUNTED, self._batch.rows[self._next]
                 self._next += 1
             seeds[lane] = self._seeds[lane]
-            self._kernels.begin(self.task, self._lanes, int(lane), self._batch.weights[row], mode)
+            self._kernels.begin(self.spec, self._lanes, int(lane), self._batch.weights[row], mode)
         options = None if free.all() else {"reset_mask": free}
         try:
             observations, _ = self._env.reset(seed=seeds, options=options)  # type: ignore[arg-type]
@@ -119,16 +135,16 @@ class VectorEpisodes:
         rows: FloatArray = self._lanes.observation
         if isinstance(self._space, spaces.Box):
             batch = np.asarray(observations)
-            if batch.shape != (self.n_lanes, *self._space.shape):
-                raise ValueError(f"the vector environment gave observations of shape {batch.shape}, {self.n_lanes} x {self._space}")
-            with np.errstate(over="ignore", invalid="ignore"):  # what is too large for the space's dtype is infinite
+            if batch.shape != (self._n, *self._space.shape):
+                raise ValueError(f"the vector environment gave observations of shape {batch.shape}, {self._n} x {self._space}")
+            with np.errstate(over="ignore", invalid="ignore"):  # a number too large for the space's dtype becomes infinite
                 rows[...] = batch.astype(self._space.dtype, copy=False).reshape(rows.shape)
             return
         for row, observation in zip(rows, unbatched(self._space, observations), strict=True):
             row[...] = self._flat(observation)
 
     def _end(self, out: Rollouts, lane: int, status: int) -> None:
-        """Write what the episode in a lane gave; the lane goes on, but its steps don't count."""
+        """Write the results of the episode in a lane. The lane goes on, but its steps don't count."""
         episode = self._episode[lane]
         out.returns[episode] = np.nan if status == NONFINITE else self._total[lane]
         out.task_returns[episode] = np.nan if status == NONFINITE else self._totals[lane]

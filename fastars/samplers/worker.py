@@ -1,8 +1,9 @@
-"""What a worker process runs: episodes of an environment, by order of the process that started it.
+"""The program of a worker process: it runs episodes of an environment for the process that started it.
 
-The two talk over a connection. What to run is read from a file, as it may be large and the process that wrote it waits for nobody.
-Besides, they share a file: in its first `NOTES_BYTES` the worker notes where it is, which takes no message, and after them Python
-writes its traceback if the process crashes, or when the signal `ASK` asks for one.
+The two processes talk over a connection. The worker reads its order (the arguments of `Episodes`) from a file: it may be large, and
+the process that wrote it must not wait. They also share a file of notes. In its first `NOTES_BYTES` the worker writes a mark before
+each call of an environment, which takes no message. After them Python writes its traceback if the process crashes, or when the
+signal `ASK` asks for one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 from fastars.samplers.episodes import Episodes
 
-ASK = signal.SIGUSR1  # where are you?
+ASK = signal.SIGUSR1  # asks for a traceback
 NOTES_BYTES = mmap.PAGESIZE
 UNBORN, BORN = 0, 1  # the first marks: before and after it begins to make an environment
 
@@ -44,12 +45,12 @@ def main(connection_fd: int, notes_fd: int, order_fd: int) -> None:
 
 
 def _prepare(connection: Connection, order_fd: int, marks: Any) -> Episodes | None:
-    """Make the first environment; None, and its traceback is sent, if that fails."""
+    """Make the first environment. If that fails, send the traceback and return None."""
     with open(order_fd, "rb") as file:
         sys.argv, order = pickle.load(file)
     marks[0] = BORN
     try:
-        episodes = Episodes(**pickle.loads(order), marks=marks)  # from our parent process
+        episodes = Episodes(**pickle.loads(order), marks=marks)  # from the parent process
         episodes.open()
     except BaseException:
         connection.send(("broken", traceback.format_exc()))
@@ -68,7 +69,7 @@ def _serve(connection: Connection, episodes: Episodes, marks: Any) -> None:
 
 
 def _work(connection: Connection, episodes: Episodes, marks: Any) -> None:
-    """Run a batch, and send its results, with the time they took, and the last mark."""
+    """Receive and run a batch, and send (results, seconds that they took, last mark)."""
     batch = connection.recv()
     start = time.perf_counter()
     out = episodes.run(batch, lambda *failure: connection.send(("failed", failure)))
@@ -76,7 +77,7 @@ def _work(connection: Connection, episodes: Episodes, marks: Any) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its standard input, which only its parent could write to, is closed: also in the middle of a step."""
+    """End this process when its standard input is closed, also in the middle of a step: only its parent can write to it."""
     pipe = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -87,11 +88,11 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
-    if hasattr(fcntl, "F_SETOWN"):  # and by a signal, should an environment never let another thread run
+    if hasattr(fcntl, "F_SETOWN"):  # also by a signal, if an environment never lets another thread run
         signal.signal(signal.SIGIO, signal.SIG_DFL)
         fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    for stream in (sys.stdout, sys.stderr):  # what an environment prints is seen at once
+    for stream in (sys.stdout, sys.stderr):  # output of an environment appears at once
         if stream is not None:
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shlex
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +14,7 @@ import gymnasium
 from fastars._compiled.structs import SeedArray
 from fastars.envs.gym import GymEnv
 from fastars.files import checkpoint
-from fastars.samplers.gym import Failure
+from fastars.samplers.failure import Failure, OnFailure
 from fastars.training.run import Run
 from fastars.training.state import State, obs_filter
 from fastars.training.stored_env import env_kwargs, plain
@@ -65,9 +64,7 @@ class FailureLog:
         self._files: dict[tuple[int, int], Path] = {}  # by iteration and seed: a second attempt needs no second file
         self._shown: set[str] = set()
 
-    def listener(
-        self, run: Run, state: State, candidates: Any, seeds: SeedArray, log_folder: Path | None = None
-    ) -> Callable[[Failure], None]:
+    def listener(self, run: Run, state: State, candidates: Any, seeds: SeedArray, log_folder: Path | None = None) -> OnFailure:
         """Return the function that a sampler calls with each failed attempt at one of these episodes."""
         return partial(self._report, Evaluated(run, state, candidates, seeds, log_folder))
 

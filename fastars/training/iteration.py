@@ -11,14 +11,13 @@ None of them changes what it is given, so an exception leaves the run as it was.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastars._compiled.structs import FAILED, UNSTABLE, FloatArray, IntArray, Rollouts, SeedArray
 from fastars._runtime.signals import run_in_thread
-from fastars.samplers.gym import Failure, log_failure
+from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.perturbed import Perturbed
 from fastars.training.diagnostics import diagnose_tasks, estimate_gradients, gradient_rows, spread_rows, task_rows
 from fastars.training.evidence import Evidence
@@ -62,20 +61,23 @@ def ask(run: Run, state: State, progress: float) -> Asked:
 
 
 def make_candidates(run: Run, state: State, asked: Asked) -> FloatArray | Perturbed:
-    """Return the candidates theta + sigma delta and theta - sigma delta: rows 2i and 2i + 1, shape (2 n_delta, n_weights).
-
-    A sampler that makes candidates where it evaluates them gets a `Perturbed` instead.
-    """
+    """Return the candidates as the sampler takes them: an array, or their recipe if it makes them where it evaluates them."""
     if run.sampler.takes_perturbed:
         return Perturbed(state.theta, asked.sigma, asked.indices, run.noise)
+    return perturbed_thetas(run, state, asked)
+
+
+def perturbed_thetas(run: Run, state: State, asked: Asked) -> FloatArray:
+    """Return the candidates, shape (2 n_delta, n_weights): rows 2i and 2i + 1 are theta + sigma delta_i and theta - sigma delta_i."""
     noise = run.noise.at(asked.indices, run.n_weights)
 
     def perturb() -> FloatArray:
-        candidates: FloatArray = run.backend.perturb(state.theta, asked.sigma, noise, asked.indices)
-        return candidates
+        rows: FloatArray = run.backend.perturb(state.theta, asked.sigma, noise, asked.indices)
+        return rows
 
     is_long = 2 * len(asked.indices) * run.n_weights >= _LONG_CALL
-    return run_in_thread(perturb) if is_long else perturb()
+    candidates: FloatArray = run_in_thread(perturb) if is_long else perturb()
+    return candidates
 
 
 def roll_out(
@@ -83,7 +85,7 @@ def roll_out(
     state: State,
     asked: Asked,
     candidates: Any,
-    on_failure: Callable[[Failure], None] = log_failure,
+    on_failure: OnFailure = log_failure,
 ) -> Rollouts:
     """Run the training episodes of all candidates (Algorithm 2, line 5)."""
     weights = None if state.tasks is None else state.tasks.weights

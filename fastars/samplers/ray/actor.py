@@ -1,4 +1,4 @@
-"""What a Ray actor runs: episodes of an environment, by order of the process that trains."""
+"""The Ray actor: it runs episodes of an environment for the process that trains."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import numpy as np
 from fastars import kernels
 from fastars._compiled.structs import Filter, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray
 from fastars.samplers import make_sampler
-from fastars.samplers.gym import Failure
+from fastars.samplers.failure import Failure
 
-_PACKAGES = "fastars", "numpy", "numba", "gymnasium", "mujoco"  # whose versions decide the bits of an episode
+_PACKAGES = "fastars", "numpy", "numba", "gymnasium", "mujoco"  # their versions decide the bits of an episode
 
 
 class Common(NamedTuple):
-    """What all tasks of an evaluation share; it is put into Ray's object store once."""
+    """Data that all tasks of an evaluation share; it is put into Ray's object store once."""
 
-    weights: FloatArray  # (n, n_weights), the candidates; or theta, (1, n_weights), of which the tasks make them
+    weights: FloatArray  # (n, n_weights), the candidates; or theta, (1, n_weights), from which the tasks make them
     sigma: float
     filter: Filter
     track: bool
@@ -31,24 +31,23 @@ class Common(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Episodes of an evaluation: all of some candidates, or some of a single one."""
+    """Episodes of an evaluation: all of some candidates, or some of a single candidate."""
 
-    rows: slice  # of the candidates, or of those that the directions make
+    rows: slice  # of the candidates, or of the candidates that the directions make
     seeds: SeedArray  # (m,)
-    indices: IntArray | None  # where the directions stand in the noise table
+    indices: IntArray | None  # where each direction starts in the noise table
 
 
 class Result(NamedTuple):
-    """What became of a part."""
+    """Results of a part."""
 
     rollouts: Rollouts
     seconds: float
-    failures: list[Failure]  # `episode` counts from the first of the part
-    n_restarts: int  # of processes that step an environment in Python
+    failures: list[Failure]  # `episode` counts from the first episode of the part
 
 
 class Here(NamedTuple):
-    """Where an actor is, and what it runs with."""
+    """The greeting of an actor: its node, its versions, and an error if it has one."""
 
     node: str
     versions: dict[str, str]
@@ -65,36 +64,32 @@ class Actor:
     """
 
     def __init__(self, order: bytes) -> None:
-        self._failures: list[Failure] = []
         self._broken = ""
         try:
             self._sampler = make_sampler(**pickle.loads(order))  # from the process that started this one
-            if hasattr(self._sampler, "on_failure"):
-                self._sampler.on_failure = self._failures.append
         except Exception:
             self._broken = traceback.format_exc()
 
     def here(self) -> Here:
-        """Where this is."""
+        """Return the node and the versions of this actor."""
         import ray
 
         return Here(ray.get_runtime_context().get_node_id(), versions(), self._broken)
 
     def run(self, common: Common, part: Part, table: NoiseArray | None) -> Result:
-        """Run the episodes of a part: a function of the arguments, wherever it runs."""
-        start, n_before = time.perf_counter(), getattr(self._sampler, "n_restarts", 0)
-        self._failures.clear()
+        """Run the episodes of a part. The results depend on the arguments alone."""
+        start = time.perf_counter()
+        failures: list[Failure] = []
         weights = common.weights
         if part.indices is not None:
             weights = kernels.perturb(weights[0], common.sigma, table, part.indices)
-        rollouts = self._sampler.evaluate(
-            np.ascontiguousarray(weights[part.rows]), common.filter, part.seeds, common.track, common.reward_weights
-        )
-        n_restarts = getattr(self._sampler, "n_restarts", 0) - n_before
-        return Result(rollouts, time.perf_counter() - start, list(self._failures), n_restarts)
+        rows = np.ascontiguousarray(weights[part.rows])
+        shared = common.filter, part.seeds, common.track, common.reward_weights
+        rollouts = self._sampler.evaluate(rows, *shared, on_failure=failures.append)
+        return Result(rollouts, time.perf_counter() - start, failures)
 
     def noise_table(self, seed: int, size: int) -> NoiseArray:
-        """The noise table of a run. Ray keeps it in memory that all actors of this node read."""
+        """Make the noise table of a run. Ray keeps it in memory that all actors of this node read."""
         table = np.empty(size, np.float32)
         kernels.fill_noise(np.uint64(seed), 0, table)
         return table
@@ -102,7 +97,7 @@ class Actor:
 
 @functools.cache  # 20 ms
 def versions() -> dict[str, str]:
-    """Versions of what decides the bits of an episode, by package."""
+    """Return the versions of the packages that decide the bits of an episode, by name."""
     found = {"Python": platform.python_version()}
     for package in _PACKAGES:
         try:

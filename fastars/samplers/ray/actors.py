@@ -1,4 +1,4 @@
-"""The Ray actors of a sampler: as many as are wanted and the cluster has place for, others in place of those that are lost."""
+"""The Ray actors of a sampler: start as many as are wanted and fit into the cluster, and replace lost ones."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _PATIENCE = 60.0  # seconds without a finished task, after so many losses
 
 
 class Worker:
-    """An actor, the node it is on, and the tasks it has."""
+    """An actor, its node, and the tasks that it has."""
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
         self.greeting = actor.here.remote()
         self.node = ""  # until it is ready
-        self.table: Any = None  # that its tasks read
-        self.tasks: dict[Any, Span | None] = {}  # by reference, in their order; None: nobody waits for it any more
-        self.since = time.monotonic()  # the first of them runs, about
+        self.table: Any = None  # reference to the noise table that its tasks read
+        self.tasks: dict[Any, Span | None] = {}  # by reference, in their order; None: nobody waits for the result any more
+        self.since = time.monotonic()  # about the time from which the first task runs
 
 
 class Actors:
@@ -38,9 +38,9 @@ class Actors:
     ----------
     ray : module
     order : bytes
-        What they hold: the arguments of `make_sampler`, pickled.
+        The arguments of `make_sampler` in each actor, pickled.
     n_wanted : int, optional
-        How many. Default: as many as the CPUs of the cluster allow, also when it grows or shrinks.
+        Number of actors. Default: as many as the CPUs of the cluster allow, also when it grows or shrinks.
     n_cpus : int
         CPUs of each.
     """
@@ -49,9 +49,9 @@ class Actors:
         self._ray, self._order, self._n_wanted, self._n_cpus = ray, order, n_wanted, n_cpus
         self._all: list[Worker] = []
         self._next_look = -math.inf
-        self._greeted, self._since = False, math.inf  # whether an actor was ever ready, and when one last was
-        self._n_losses, self._progress = 0, 0.0  # actors lost since a task was finished, and when that was
-        self.n_lost = 0
+        self._greeted, self._since = False, math.inf  # True once an actor was ready, and the time when one last was
+        self._n_losses, self._progress = 0, 0.0  # actors lost since a task was finished, and the time of that
+        self.n_lost = 0  # actors, in all
         weakref.finalize(self, _end, ray, self._all)
 
     def __iter__(self) -> Iterator[Worker]:
@@ -59,21 +59,21 @@ class Actors:
 
     @property
     def ready(self) -> list[Worker]:
-        """Those that can be given tasks."""
+        """The actors that are ready for tasks."""
         return [worker for worker in self._all if worker.node]
 
     def end(self) -> None:
-        """End them all; `look` starts others."""
+        """End all actors; `look` starts new ones."""
         _end(self._ray, self._all)
         self.forget()
 
     def forget(self) -> None:
-        """Their cluster is gone, and they with it."""
+        """Forget all actors: their cluster is gone."""
         self._all.clear()
         self._next_look, self._greeted = -math.inf, False
 
     def look(self) -> None:
-        """Start actors, or leave some out, as the cluster grows and shrinks.
+        """Start actors, or end some that are not ready, as the cluster grows and shrinks.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class Actors:
             )
 
     def greet(self, worker: Worker, here: Here) -> None:
-        """An actor says that it is there.
+        """Note that an actor is ready.
 
         Raises
         ------
@@ -121,11 +121,11 @@ class Actors:
         worker.node, self._greeted = here.node, True
 
     def progress(self) -> None:
-        """A task is finished, or an evaluation begins."""
+        """Note that a task is finished, or that an evaluation begins."""
         self._n_losses, self._progress, self._since = 0, time.monotonic(), math.inf
 
     def lose(self, worker: Worker, error: Exception) -> None:
-        """Another actor will take the place of one that is gone.
+        """Forget a lost actor; `look` starts another one.
 
         Raises
         ------
@@ -135,14 +135,14 @@ class Actors:
         self._all.remove(worker)
         with contextlib.suppress(Exception):
             self._ray.kill(worker.actor)
-        if "creation task" in str(error):  # it would not start anywhere else: fastars is not there, or an older one
+        if "creation task" in str(error):  # it would not start anywhere: fastars is missing there, or older
             raise WorkerError(f"a Ray actor could not start: is this fastars on every node of the cluster? {error}") from error
         self.n_lost += 1
         self._next_look = -math.inf
         self.set_back(worker, error)
 
     def set_back(self, worker: Worker, error: Exception) -> None:
-        """An actor is gone, or what its task needed.
+        """Note that an actor was lost, or data that its task needed.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The way to a Ray cluster."""
+"""Connect to a Ray cluster."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _NO_CLIENT = "sampler='ray' does not run through a Ray Client (ray://): start th
 
 
 def connect(ray: Any, address: str | None = None) -> str:
-    """Connect this process to a Ray cluster: to the one at `address`, or that it knows of, or to one of its own on this machine.
+    """Connect this process to a Ray cluster: at `address`, or at `RAY_ADDRESS`, or to a new one on this machine.
 
     Returns
     -------
     str
-        What no other cluster, and no other connection, has.
+        A name that no other cluster, and no other connection, has.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def _begin(ray: Any, address: str | None) -> None:
 
 
 def _must_answer(address: str) -> None:
-    """Ray itself tries for two minutes and more."""
+    """Raise an error if nothing listens at the address. Ray itself would try for two minutes and more."""
     if "://" in address:
         raise WorkerError(_NO_CLIENT)
     host, _, port = address.rpartition(":")
@@ -67,5 +67,5 @@ def _must_answer(address: str) -> None:
 
 
 def _asks_for_a_token() -> bool:
-    """Whether this process shows a token, without which it could not have connected. Ray sets this where it does so by default."""
+    """Return True if this process sends a token. Ray sets the variable itself where tokens are its default."""
     return os.environ.get("RAY_AUTH_MODE", "").lower() == "token"

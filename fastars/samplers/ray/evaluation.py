@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 import numpy as np
 
 from fastars._compiled.structs import Filter, FloatArray, Rollouts, SeedArray, empty_rollouts
+from fastars.samplers.failure import Failure, OnFailure, log_failure
 from fastars.samplers.perturbed import Perturbed
 from fastars.samplers.ray.actor import Part
 
 Span = tuple[int, int]  # first and last episode of a part, the last one excluded
 
-# Of a task, at most: what is lost with an actor. Two actors had 0.86 of the speed of two threads on HalfCheetah-v5 with 0.05 s, and
-# 0.95 with 1 s, in turn in one run.
+# Of a task, at most: so much is lost with an actor. Two actors had 0.86 of the speed of two threads on HalfCheetah-v5 with 0.05 s,
+# and 0.95 with 1 s, in turn in one run.
 _TASK_SECONDS = 0.5
 _LEAST_SECONDS = 0.005  # of a task towards the end, when all actors should finish together
-# Of a task whose episodes share threads, episodes for each: those that are done wait for the longest. For 64 uneven episodes an
-# actor of 4 processes took 1.9 times what they would fill with 1, and 1.4 times with 4.
+# Episodes for each thread in a task whose episodes share threads: threads that are done wait for the longest episode. For 64 uneven
+# episodes an actor of 4 processes took 1.9 times the time that fills all processes with 1 round, and 1.4 times with 4.
 _ROUNDS = 4
 
 
 def task_size(n_waiting: int, n_actors: int, n_threads: int, seconds: float | None) -> int:
-    """Episodes of the next task: for 0.5 s, and some for each thread; fewer towards the end, so that all actors finish together.
+    """Return the episodes of the next task: enough for 0.5 s and for each thread, fewer towards the end so that all end together.
 
     Parameters
     ----------
@@ -31,7 +33,7 @@ def task_size(n_waiting: int, n_actors: int, n_threads: int, seconds: float | No
     n_actors, n_threads : int
         Actors, and threads of each, all of which a task should keep busy.
     seconds : float, optional
-        Of an episode, on one thread; None if that is not known yet.
+        Time of an episode on one thread; None if it is not known yet.
 
     Returns
     -------
@@ -48,19 +50,41 @@ def task_size(n_waiting: int, n_actors: int, n_threads: int, seconds: float | No
 
 
 def episode_seconds(seconds: float, n_episodes: int, n_threads: int) -> float:
-    """Seconds of an episode on one thread, of a task of so many that took `seconds` in all."""
+    """Return the seconds of an episode on one thread, for a task of `n_episodes` that took `seconds`."""
     return seconds / -(-n_episodes // n_threads)
 
 
 class Evaluation:
-    """The episodes of an evaluation: which wait, and what the others gave."""
+    """The episodes of an evaluation that wait, and the results of the others.
 
-    def __init__(self, weights: FloatArray | Perturbed, filter: Filter, seeds: SeedArray, track: bool, n_tasks: int) -> None:
+    Parameters
+    ----------
+    weights, filter, seeds, track, on_failure
+        As for `Sampler.evaluate`.
+    n_tasks : int
+        Rewards of a step; 0 where the reward is a number.
+    """
+
+    def __init__(
+        self,
+        weights: FloatArray | Perturbed,
+        filter: Filter,
+        seeds: SeedArray,
+        track: bool,
+        n_tasks: int,
+        on_failure: OnFailure = log_failure,
+    ) -> None:
         self.out = empty_rollouts(len(seeds), len(filter.mean), track, n_tasks)
-        self._weights, self._seeds = weights, seeds
+        self._weights, self._seeds, self._on_failure = weights, seeds, on_failure
+        self._n_failures = self._n_restarts = 0
         self._per_candidate = len(seeds) // len(weights)
         self._is_done = np.zeros(len(seeds), bool)
         self._waiting: deque[Span] = deque([(0, len(seeds))])
+
+    @property
+    def needs_table(self) -> bool:
+        """True if actors make the candidates from the noise table."""
+        return isinstance(self._weights, Perturbed)
 
     @property
     def n_waiting(self) -> int:
@@ -69,15 +93,15 @@ class Evaluation:
 
     @property
     def is_done(self) -> bool:
-        """Whether every episode has a result."""
+        """True if every episode has a result."""
         return bool(self._is_done.all())
 
     def has(self, span: Span) -> bool:
-        """Whether these episodes have a result."""
+        """Return True if these episodes have a result."""
         return bool(self._is_done[slice(*span)].all())
 
     def take(self, n_episodes: int) -> Span:
-        """About so many episodes of those that wait: all of some candidates, or some of a single one."""
+        """Take about `n_episodes` that wait: all episodes of some candidates, or some of a single candidate."""
         first, last = self._waiting.popleft()
         per = self._per_candidate
         next_candidate = (first // per + 1) * per
@@ -89,12 +113,12 @@ class Evaluation:
         return first, end
 
     def put_back(self, span: Span) -> None:
-        """Let episodes wait again."""
+        """Let episodes wait again, if they have no result."""
         if not self.has(span):
             self._waiting.appendleft(span)
 
     def part(self, span: Span) -> Part:
-        """Episodes as they are sent to an actor."""
+        """Return the message to an actor for these episodes."""
         first, last = span[0] // self._per_candidate, -(-span[1] // self._per_candidate)  # candidates
         seeds = self._seeds[slice(*span)]
         if not isinstance(self._weights, Perturbed):
@@ -105,6 +129,8 @@ class Evaluation:
     def write(self, span: Span, rollouts: Rollouts) -> None:
         """Keep the results of some episodes."""
         here = slice(*span)
+        self._n_failures += rollouts.n_failures
+        self._n_restarts += rollouts.n_restarts
         self._is_done[here] = True
         out = self.out
         for ours, theirs in zip(
@@ -114,3 +140,12 @@ class Evaluation:
         ):
             if len(ours):
                 ours[here] = theirs
+
+    def tell(self, span: Span, failures: Iterable[Failure]) -> None:
+        """Tell the caller of the evaluation about failed attempts at some episodes."""
+        for failure in failures:
+            self._on_failure(failure._replace(episode=span[0] + failure.episode))
+
+    def results(self, n_lost_actors: int) -> Rollouts:
+        """Return all results, with the numbers of failures and restarts."""
+        return self.out._replace(n_failures=self._n_failures, n_restarts=self._n_restarts + n_lost_actors)

@@ -144,13 +144,12 @@ def test_the_time_limit_holds_for_each():
 def test_a_failure_names_its_environment():
     failures = []
     sampler = make_sampler(environment(["Pendulum-v1", functools.partial(Spinner, raises=True)]), POLICY)
-    sampler.on_failure = failures.append
     with contextlib.closing(sampler):
-        rollouts = sampler.evaluate(CANDIDATES[:1], FILTER, SEEDS[:1], False)
+        rollouts = sampler.evaluate(CANDIDATES[:1], FILTER, SEEDS[:1], False, on_failure=failures.append)
     assert [failure.text.startswith("in the task 'Spinner': Traceback") for failure in failures] == [True, True]
     assert "no network" in failures[0].text
-    assert sampler.n_failures == 2
-    assert sampler.n_restarts == 0
+    assert rollouts.n_failures == 2
+    assert rollouts.n_restarts == 0
     assert rollouts.status.tolist() == [FAILED]
     assert np.isnan(rollouts.task_returns).all()
 

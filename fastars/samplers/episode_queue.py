@@ -1,0 +1,104 @@
+"""The episodes of a batch that wait for a worker process, and the results of the others."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from fastars._compiled.structs import Rollouts, empty_rollouts, identity_filter
+from fastars.samplers.batch import MARK_BITS, Batch, Report, give_up
+from fastars.samplers.failure import ATTEMPTS
+
+_BATCH_SECONDS = 0.05  # of a worker's batch of episodes, about: a message costs about 200 us
+_LEAST_SECONDS = 0.002  # of the smallest batches
+_MAX_BATCH = 1 << (MARK_BITS - 1)
+
+
+class EpisodeQueue:
+    """Deals the episodes of a batch to workers, and collects their results.
+
+    Parameters
+    ----------
+    batch : Batch
+    report : callable
+        Called for each attempt that failed.
+    n_workers : int
+    episode_seconds : float, optional
+        Seconds of a worker for an episode, as far as they are known.
+
+    Attributes
+    ----------
+    out : Rollouts
+        Results of the episodes so far.
+    episode_seconds : float or None
+    """
+
+    def __init__(self, batch: Batch, report: Report, n_workers: int, episode_seconds: float | None) -> None:
+        self.out = empty_rollouts(len(batch.seeds), len(batch.filter.mean), batch.track, len(batch.reward_weights))
+        self.episode_seconds = episode_seconds
+        self._batch, self._report, self._n_workers = batch, report, n_workers
+        self._attempts = batch.attempts.copy()
+        self._waiting: deque[int] = deque(range(len(batch.seeds)))
+
+    def __len__(self) -> int:
+        """Return the number of episodes that no worker has."""
+        return len(self._waiting)
+
+    def take(self) -> tuple[list[int], Batch]:
+        """Return (episodes for a worker, their batch), which wait no longer."""
+        episodes = [self._waiting.popleft() for _ in range(self._batch_size())]
+        rows, which = np.unique(self._batch.rows[episodes], return_inverse=True)
+        return episodes, self._batch._replace(
+            weights=self._batch.weights[rows], rows=which, seeds=self._batch.seeds[episodes], attempts=self._attempts[episodes]
+        )
+
+    def next_bytes(self) -> int:
+        """Return the largest size that the next batch can have as a message."""
+        batch = self._batch
+        return 8 * (2 * len(batch.filter.mean) + self._batch_size() * (batch.weights.shape[1] + 3))
+
+    def _batch_size(self) -> int:
+        """Return the episodes for a worker: enough for `_BATCH_SECONDS`, but fewer towards the end, so that all finish together."""
+        left, share = len(self._waiting), len(self._waiting) / (2 * self._n_workers)
+        if self.episode_seconds is None:
+            return max(int(share / 4), 1)
+        least, enough = (seconds / self.episode_seconds for seconds in (_LEAST_SECONDS, _BATCH_SECONDS))
+        return min(max(int(max(min(share, enough), least)), 1), left, _MAX_BATCH)
+
+    def write(self, episodes: list[int], part: Rollouts, seconds: float) -> None:
+        """Keep the results of some episodes, which took a worker so many seconds."""
+        each = seconds / len(episodes)
+        self.episode_seconds = each if self.episode_seconds is None else (self.episode_seconds + each) / 2
+        for ours, theirs in zip(_arrays(self.out), _arrays(part), strict=True):
+            if len(theirs):
+                ours[episodes] = theirs
+
+    def fail(self, episode: int, attempt: int, text: str) -> None:
+        """Note a failed attempt; after the last one the episode is given up."""
+        self._attempts[episode] = attempt
+        if attempt >= ATTEMPTS:
+            give_up(self.out, episode)
+        self._report(episode, attempt, text)
+
+    def fail_again(self, episode: int, text: str) -> None:
+        """Note one more failed attempt of an episode."""
+        self.fail(episode, int(self._attempts[episode]) + 1, text)
+
+    def put_back(self, episodes: Iterable[int]) -> None:
+        """Let the episodes of a lost worker wait again, except those that were given up."""
+        self._waiting.extendleft(episode for episode in reversed(list(episodes)) if self._attempts[episode] < ATTEMPTS)
+
+
+def no_episodes() -> EpisodeQueue:
+    """Return a queue for the time between two batches."""
+    none = np.zeros(0, np.int64)
+    batch = Batch(identity_filter(0), False, np.zeros((0, 0)), none, none.astype(np.uint64), none, np.zeros(0))
+    return EpisodeQueue(batch, lambda *failure: None, 1, None)
+
+
+def _arrays(out: Rollouts) -> tuple[Any, ...]:
+    """Return the arrays with a row per episode. The moments have no rows if they are not tracked."""
+    return out.returns, out.lengths, out.status, *out.moments, out.task_returns
