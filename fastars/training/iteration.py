@@ -68,7 +68,7 @@ def make_candidates(run: Run, state: State, asked: Asked) -> FloatArray | Pertur
 
 
 def perturbed_thetas(run: Run, state: State, asked: Asked) -> FloatArray:
-    """Return the candidates, shape (2 n_delta, n_weights): rows 2i and 2i + 1 are theta + sigma delta_i and theta - sigma delta_i."""
+    """Return the candidates, (2 n_delta, n_weights): rows 2i and 2i + 1 are theta + sigma delta_i and theta - sigma delta_i."""
     noise = run.noise.at(asked.indices, run.n_weights)
 
     def perturb() -> FloatArray:
