@@ -700,9 +700,9 @@ def test_common_random_numbers_start_both_signs_alike():
     seen = []
 
     class Watching(Faulty):
-        def evaluate(self, weights, filter, seeds, track, reward_weights):
+        def evaluate(self, weights, filter, seeds, *args):
             seen.append(seeds.reshape(8, 2))
-            return super().evaluate(weights, filter, seeds, track, reward_weights)
+            return super().evaluate(weights, filter, seeds, *args)
 
     for common in (True, False):
         model = small(common_random_numbers=common)
