@@ -120,6 +120,8 @@ class Pays:
     def __init__(self, returns):
         self.returns = returns
 
+    takes_perturbed = False
+
     def evaluate(self, *arguments):
         rollouts = empty_rollouts(len(self.returns), 4, False)
         return rollouts._replace(returns=self.returns, lengths=rollouts.lengths + 1, status=rollouts.status + TERMINATED)

@@ -45,7 +45,7 @@ def case(env, policy=LinearPolicy(), n=6, per_candidate=2, scale=0.5, seed=0):  
 
 
 def evaluated(env, policy=LinearPolicy(), n_workers=1, envs_per_worker=None, **settings):  # noqa: B008
-    """What the sampler gives for the candidates of `case`."""
+    """Rollouts of the sampler for the candidates of `case`."""
     sampler = GymSampler(env, env.rollout_spec(policy), n_workers, envs_per_worker=envs_per_worker)
     try:
         return sampler.evaluate(*case(env, policy, **settings), True, on_failure=lambda failure: pytest.fail(failure.text))
@@ -314,17 +314,17 @@ def test_repr_says_where_and_why():
 
 
 @pytest.mark.parametrize(
-    ("settings", "error"),
+    ("settings", "kind", "error"),
     [
-        ({"n_workers": 0}, "n_workers must be an integer of at least 1, got 0"),
-        ({"envs_per_worker": 1.5}, "envs_per_worker must be an integer of at least 1, got 1.5"),
-        ({"env_timeout": 0}, "env_timeout must be a positive number of seconds or None, got 0"),
-        ({"env_timeout": "1 min"}, "env_timeout must be a positive number of seconds or None, got '1 min'"),
+        ({"n_workers": 0}, ValueError, "n_workers must be an integer of at least 1, got 0"),
+        ({"envs_per_worker": 1.5}, ValueError, "envs_per_worker must be an integer of at least 1, got 1.5"),
+        ({"env_timeout": 0}, ValueError, "env_timeout must be a finite number above 0, got 0"),
+        ({"env_timeout": "1 min"}, TypeError, "env_timeout must be a finite number above 0, got '1 min'"),
     ],
 )
-def test_errors_name_the_argument(settings, error):
+def test_errors_name_the_argument(settings, kind, error):
     env = environment(faulty_envs.Line)
-    with pytest.raises(ValueError, match=error):
+    with pytest.raises(kind, match=error):
         GymSampler(env, env.rollout_spec(LinearPolicy()), **settings)
 
 

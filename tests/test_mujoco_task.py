@@ -252,8 +252,8 @@ def test_training_episodes_can_be_replayed_from_their_seeds(task):
     seen = {}
     evaluate = model.sampler.evaluate
 
-    def watch(weights, filter, seeds, track, reward_weights):
-        rollouts = evaluate(weights, filter, seeds, track, reward_weights)
+    def watch(weights, filter, seeds, *args):
+        rollouts = evaluate(weights, filter, seeds, *args)
         seen.update(weights=weights, seeds=seeds, returns=rollouts.returns)
         return rollouts
 

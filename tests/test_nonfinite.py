@@ -243,6 +243,8 @@ class Watched:
     def __init__(self, sampler):
         self.sampler, self.statuses = sampler, []
 
+    takes_perturbed = False
+
     def evaluate(self, *arguments):
         rollouts = self.sampler.evaluate(*arguments)
         self.statuses += rollouts.status.tolist()
