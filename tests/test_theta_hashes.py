@@ -9,9 +9,9 @@ of any x86-64 processor, under the same versions of NumPy and Numba (EVERYWHERE)
 the libraries and the versions are those of the table (HERE). The log of every run is part of the rest: it has means that NumPy
 computes, and exponentials of the C library. Nothing is left out silently: a test is skipped, or prints what it does not compare.
 
-Broken on purpose: another stream of random numbers for episodes -> all rows are red but for that without episodes; observations
-counted once more in the filter's variance -> the rows of V2 are red; a figure left out of the log -> all rows are red, in their
-record alone.
+Broken on purpose: other seeds of episodes in the kernels -> 151 of 164 rows are red (those of NumPy's backend draw their own, some
+are told their returns, and some begin all episodes alike); a variance of observations divided by one more -> all rows of V2 in
+kernels are red, and no others; a figure left out of the log -> all rows are red, in their record alone.
 """
 
 import functools
