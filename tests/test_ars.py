@@ -1,5 +1,6 @@
 """The trainer: what it learns, that its runs don't depend on how they are run, and what it does with bad numbers and bad input."""
 
+import dataclasses
 import gc
 import hashlib
 import math
@@ -15,10 +16,11 @@ import pytest
 
 import fastars
 from fastars import ARS, NonFiniteReturnsError, evaluate_policy, kernels
-from fastars._compiled.structs import Rollouts
+from fastars._compiled.structs import Rollouts, empty_rollouts
 from fastars.samplers.noise_table import NoiseTable
 from fastars.training.config import PRESETS, Config
-from fastars.training.update import filter_of
+from fastars.training.iteration import ask, iterate
+from fastars.training.state import ObsMoments, obs_filter
 
 
 def digest(model):
@@ -223,10 +225,10 @@ def test_policy_vector_round_trips_and_refuses_what_does_not_fit():
 
 def test_evaluation_leaves_the_run_alone():
     model = small(variant="V2").learn(2000)
-    before = (digest(model), model.iteration, model.num_timesteps, model._moments[0])
+    before = (digest(model), model.iteration, model.num_timesteps, model.state.moments[0])
     first, second = model.evaluate(10), model.evaluate(10)
     assert np.array_equal(first.returns, second.returns)
-    assert (digest(model), model.iteration, model.num_timesteps, model._moments[0]) == before
+    assert (digest(model), model.iteration, model.num_timesteps, model.state.moments[0]) == before
 
 
 # --- Numbers that are not finite, or all the same
@@ -234,6 +236,8 @@ def test_evaluation_leaves_the_run_alone():
 
 class Faulty:
     """A sampler that spoils the results of another."""
+
+    takes_perturbed = False
 
     def __init__(self, sampler, spoil):
         self.sampler, self.spoil, self.calls = sampler, spoil, 0
@@ -410,12 +414,12 @@ def test_more_top_directions_than_directions_warn_and_clamp():
 
 def test_failing_step_changes_nothing():
     model = small(variant="V2").learn(2000)
-    before = (digest(model), model.iteration, model.num_timesteps, model._moments[0])
+    before = (digest(model), model.iteration, model.num_timesteps, model.state.moments[0])
     wrong = lambda progress: math.nan  # noqa: E731
     object.__setattr__(model.config, "learning_rate", wrong)
     with pytest.raises(ValueError, match="learning_rate"):
         model.learn(1, reset_num_timesteps=False)
-    assert (digest(model), model.iteration, model.num_timesteps, model._moments[0]) == before
+    assert (digest(model), model.iteration, model.num_timesteps, model.state.moments[0]) == before
 
 
 # --- Settings
@@ -510,18 +514,18 @@ def test_loaded_run_keeps_its_settings_whatever_its_preset(tmp_path):
     ("settings", "error", "message"),
     [
         ({"n_delta": 0}, ValueError, "n_delta must be an integer of at least 1, got 0"),
-        ({"n_delta": 2.5}, TypeError, "n_delta must be an integer, got 2.5"),
+        ({"n_delta": 2.5}, ValueError, "n_delta must be an integer of at least 1, got 2.5"),
         ({"n_top": 0}, ValueError, "n_top must be an integer of at least 1"),
         ({"learning_rate": -0.1}, ValueError, "learning_rate must be a finite number of at least 0, got -0.1"),
         ({"learning_rate": math.nan}, ValueError, "learning_rate must be a finite number"),
         ({"delta_std": 0.0}, ValueError, "delta_std must be positive"),
-        ({"delta_std": "big"}, TypeError, "delta_std must be a number, got 'big'"),
+        ({"delta_std": "big"}, TypeError, "delta_std must be a finite number of at least 0, got 'big'"),
         ({"alive_bonus_offset": math.inf}, ValueError, "alive_bonus_offset must be a finite number"),
         ({"n_eval_episodes": -1}, ValueError, "n_eval_episodes must be an integer"),
-        ({"momentum": 1.0}, ValueError, "momentum must be at least 0 and below 1"),
+        ({"momentum": 1.0}, ValueError, "momentum must be a finite number of at least 0 and below 1"),
         ({"noise_size": 7}, ValueError, "noise_size must be at least the 8 weights of the policy, got 7"),
-        ({"seed": -1}, ValueError, "seed must be an integer of at least 0"),
-        ({"seed": 2**64}, ValueError, "seed must be below"),
+        ({"seed": -1}, ValueError, r"seed must be an integer from 0 to 2\*\*64 - 1"),
+        ({"seed": 2**64}, ValueError, r"seed must be an integer from 0 to 2\*\*64 - 1"),
         ({"optimizer": "adm"}, ValueError, "optimizer must be one of 'sgd', 'adam', got 'adm'; did you mean 'adam'"),
         ({"preset": "papr"}, ValueError, "did you mean 'paper'"),
         ({"variant": "V3"}, ValueError, "variant must be one of"),
@@ -538,7 +542,7 @@ def test_loaded_run_keeps_its_settings_whatever_its_preset(tmp_path):
         ({"n_workers": 0}, ValueError, "n_workers must be an integer of at least 1"),
         ({"env_timeout": 0}, ValueError, "env_timeout must be a positive number of seconds or None, got 0"),
         ({"max_episode_steps": 0}, ValueError, "max_episode_steps must be an integer of at least 1, got 0"),
-        ({"clip_observations": 0.0}, ValueError, "clip_observations must be positive"),
+        ({"clip_observations": 0.0}, ValueError, "clip_observations must be a finite number above 0"),
         ({"keep_ties": 2}, TypeError, "keep_ties must be True or False, got 2"),
         ({"stats_window_size": 0}, ValueError, "stats_window_size must be an integer of at least 1, got 0"),
     ],
@@ -590,10 +594,12 @@ STEP = 0.02 * np.array([-0.3494816226644151, -0.33200754153119444, -0.3145334603
 def golden(returns=R, n_top=2, **settings):
     """A model of three weights after one step along directions 0 to 3 of the golden values."""
     model = ARS("LinearPolicy", "Pendulum-v1", n_delta=4, n_top=n_top, seed=0, **settings)
-    model._noise = NoiseTable(kernels, 0, DELTAS.size)
-    model._noise.whole()[:] = DELTAS
-    model._asked = (0, np.array([0, 3, 6, 9]), 0.05)
-    model.tell(returns)
+    table = NoiseTable(kernels, 0, DELTAS.size)
+    table.whole()[:] = DELTAS
+    model.run = dataclasses.replace(model.run, noise=table)
+    asked = ask(model.run, model.state, 1.0)._replace(indices=np.array([0, 3, 6, 9]), sigma=0.05)
+    rollouts = empty_rollouts(8, 3, False)._replace(returns=np.ravel(returns).astype(float))
+    model.state, model.record = iterate(model.run, model.state, asked, rollouts, 0)
     return model
 
 
@@ -628,7 +634,7 @@ def test_percentile_presets_keep_ties(preset):
 def test_filter_of_every_preset(preset):
     """Variance 4 of 9 observations (n - 1) or 32 / 9 (population); a feature that never changed."""
     model = ARS("LinearPolicy", "Pendulum-v1", preset=preset, normalize_observations=True, seed=0)
-    filter = filter_of(kernels, model.config, (9, np.array([1.0, 2.0, 3.0]), np.array([32.0, 32.0, 0.0])))
+    filter = obs_filter(kernels, model.config, ObsMoments(9, np.array([1.0, 2.0, 3.0]), np.array([32.0, 32.0, 0.0])))
     expected = {
         "fastars": (0.5, 0.0, math.inf),
         "tuned": (0.5, 0.0, math.inf),
@@ -834,7 +840,7 @@ def test_environment_arguments_are_kept(tmp_path):
 
 def test_model_of_another_environment_is_refused(tmp_path):
     small().learn(1).save(tmp_path / "model.zip")
-    with pytest.raises(fastars.CheckpointError, match="takes observations of 4 numbers, those of Pendulum-v1 have 3"):
+    with pytest.raises(fastars.CheckpointError, match="takes observations of 4 numbers, an observation of Pendulum-v1 has 3"):
         ARS.load(tmp_path / "model.zip", env="Pendulum-v1")
 
 
