@@ -19,13 +19,13 @@ import pytest
 
 import fastars
 from fastars import kernels, reference
-from fastars._compiled import jit as _jit
+from fastars._compiled import jit, kernel_cache
 
 PACKAGE = Path(fastars.__file__).parent
 SNIPPET = """
 import numpy as np
 from fastars import kernels
-from fastars._compiled.jit import cache_directory
+from fastars._compiled.kernel_cache import cache_directory
 print(kernels.sample_indices(np.uint64(5), 7, 3, 1000, 10).tolist(), sum(kernels.sample_indices.stats.cache_hits.values()))
 print(cache_directory())
 """
@@ -105,26 +105,26 @@ def _other_kernel(directory):
 def own_cache(tmp_path, monkeypatch):
     """A directory of its own for what is compiled in this process."""
     monkeypatch.setenv("FASTARS_CACHE_DIR", str(tmp_path / "cache"))
-    _jit.cache_directory.cache_clear()
-    _jit._sweep.cache_clear()
+    kernel_cache.cache_directory.cache_clear()
+    kernel_cache.sweep.cache_clear()
     yield tmp_path / "cache"
-    _jit.cache_directory.cache_clear()
-    _jit._sweep.cache_clear()
+    kernel_cache.cache_directory.cache_clear()
+    kernel_cache.sweep.cache_clear()
 
 
 def indices():
     """What a kernel that this process has neither loaded nor compiled computes, and the file of it."""
-    fresh = _jit.kernel(kernels.sample_indices.py_func)
+    fresh = jit.kernel(kernels.sample_indices.py_func)
     found = str(fresh(np.uint64(5), 7, 3, 1000, 10).tolist())
     (signature,) = fresh.signatures
     return (
         found,
         lambda: fresh._cache.load_overload(signature, fresh.targetctx),
-        fresh._cache._locate(signature, fresh.targetctx.codegen())[1],
+        fresh._cache.locate(signature, fresh.targetctx.codegen())[1],
     )
 
 
-compiled = pytest.mark.skipif(_jit.numba.config.DISABLE_JIT, reason="nothing is compiled")
+compiled = pytest.mark.skipif(jit.numba.config.DISABLE_JIT, reason="nothing is compiled")
 
 
 @compiled
@@ -135,7 +135,7 @@ def test_edits_and_truncations_are_seen_before_anything_is_unpickled(own_cache, 
     assert found == RIGHT
     whole = path.read_bytes()
     assert load() is not None
-    monkeypatch.setattr(_jit.pickle, "loads", lambda content: pytest.fail("unpickled"))
+    monkeypatch.setattr(kernel_cache.pickle, "loads", lambda content: pytest.fail("unpickled"))
     refused = 0
     for k in range(n):
         content = bytearray(whole)
@@ -343,7 +343,7 @@ posix_root = pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="
 def directory_for(monkeypatch, path):
     """The directory of the cache where FASTARS_CACHE_DIR names this one."""
     monkeypatch.setenv("FASTARS_CACHE_DIR", str(path))
-    return _jit.cache_directory.__wrapped__()
+    return kernel_cache.cache_directory.__wrapped__()
 
 
 def test_directory_below_one_that_everybody_may_write_is_not_used(tmp_path, monkeypatch):
@@ -377,7 +377,7 @@ def test_directory_below_that_of_another_user_is_not_used(tmp_path, monkeypatch)
 def test_file_that_somebody_else_can_have_written_is_not_read(tmp_path, how):
     path = tmp_path / "a.kernel"
     path.write_bytes(b"code")
-    assert _jit._own_bytes(path) == b"code"
+    assert kernel_cache.own_bytes(path) == b"code"
     if how == "writable by all":
         path.chmod(0o666)
     elif how == "foreign":
@@ -386,7 +386,7 @@ def test_file_that_somebody_else_can_have_written_is_not_read(tmp_path, how):
         path.rename(tmp_path / "elsewhere")
         {"link": lambda: path.symlink_to(tmp_path / "elsewhere"), "pipe": lambda: os.mkfifo(path), "directory": path.mkdir}[how]()
     with pytest.raises(OSError):
-        _jit._own_bytes(path)
+        kernel_cache.own_bytes(path)
 
 
 PAYLOAD = """

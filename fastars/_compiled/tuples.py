@@ -3,10 +3,6 @@
 Indexing a tuple in a loop becomes a switch, which does not vectorise (54 M against 160 M CartPole steps/s); recursion over its tail
 unrolls at compile time. So each function here stands twice: as plain Python, which says what it does and runs under
 `NUMBA_DISABLE_JIT=1`, and as the `overload` that Numba compiles into the caller. Sums run from the first entry to the last.
-
-A block of lanes is a flat array: row r of lane l is `rows[at(r, l)]`. The stride is a constant, so LLVM sees that rows don't
-overlap; with a run-time stride it wants a check for each pair of rows, and gives up on large environments (Acrobot: 4 instead of
-15 M steps/s).
 """
 
 import numpy as np
@@ -17,44 +13,6 @@ from numba.extending import overload
 from fastars._compiled.blas import fma
 from fastars._compiled.jit import INLINE, inline
 from fastars._compiled.trig import tanh
-
-LANES = 128  # CartPole, steps/s per core by lanes: 16 -> 59 M, 32 -> 128 M, 64 -> 168 M, 128 -> 207 M
-
-
-@inline
-def at(row, lane):
-    """Where an entry of a lane stands. Unsigned: a signed index could be negative, and wrapping it round does not vectorise."""
-    return np.uintp(row * LANES + lane)
-
-
-def load(rows, lane, row, like):
-    """Entries of a lane from `row` on, as a tuple as long as `like`."""
-    return tuple(rows[at(row + k, lane)] for k in range(len(like)))
-
-
-@overload(load, jit_options=INLINE)
-def _load(rows, lane, row, like):
-    if len(like) == 0:
-        return lambda rows, lane, row, like: ()
-    return lambda rows, lane, row, like: (rows[at(row, lane)], *load(rows, lane, row + 1, like[1:]))
-
-
-def store(rows, lane, row, values):
-    """Write a tuple to a lane, from `row` on."""
-    for k, value in enumerate(values):
-        rows[at(row + k, lane)] = value
-
-
-@overload(store, jit_options=INLINE)
-def _store(rows, lane, row, values):
-    if len(values) == 0:
-        return lambda rows, lane, row, values: None
-
-    def unrolled(rows, lane, row, values):
-        rows[at(row, lane)] = values[0]
-        store(rows, lane, row + 1, values[1:])
-
-    return unrolled
 
 
 def entries(array, start, like):
@@ -79,20 +37,6 @@ def _leading(values, like):
     if len(like) == 0:
         return lambda values, like: ()
     return lambda values, like: (values[0], *leading(values[1:], like[1:]))
-
-
-def dot(total, rows, lane, row, x):
-    """Total plus the sum over k of rows[at(row + k, lane)] * x[k]."""
-    for k, value in enumerate(x):
-        total = total + rows[at(row + k, lane)] * value
-    return total
-
-
-@overload(dot, jit_options=INLINE)
-def _dot(total, rows, lane, row, x):
-    if len(x) == 0:
-        return lambda total, rows, lane, row, x: total
-    return lambda total, rows, lane, row, x: dot(total + rows[at(row, lane)] * x[0], rows, lane, row + 1, x[1:])
 
 
 def defect(total, values):
@@ -318,25 +262,3 @@ def _squash(scores, low, high):
 def unit_to_box(x, low, high):
     """Where x of [-1, 1] stands in [low, high]."""
     return low + 0.5 * (x + 1.0) * (high - low)
-
-
-def accumulate(rows, lane, first, sums, squares, observation, counts):
-    """Where `counts`, add (observation - rows[first:]) to rows[sums:] and its square to rows[squares:]."""
-    for k, value in enumerate(observation):
-        difference = value - rows[at(first + k, lane)] if counts else 0.0
-        rows[at(sums + k, lane)] += difference
-        rows[at(squares + k, lane)] += difference * difference
-
-
-@overload(accumulate, jit_options=INLINE)
-def _accumulate(rows, lane, first, sums, squares, observation, counts):
-    if len(observation) == 0:
-        return lambda rows, lane, first, sums, squares, observation, counts: None
-
-    def unrolled(rows, lane, first, sums, squares, observation, counts):
-        difference = observation[0] - rows[at(first, lane)] if counts else 0.0
-        rows[at(sums, lane)] += difference
-        rows[at(squares, lane)] += difference * difference
-        accumulate(rows, lane, first + 1, sums + 1, squares + 1, observation[1:], counts)
-
-    return unrolled

@@ -6,8 +6,8 @@ Python code, in which the exception of a signal could get lost.
 
 from typing import Any, NamedTuple
 
+from fastars._compiled.actions import act
 from fastars._compiled.jit import kernel
-from fastars._compiled.protocol import act
 from fastars.kernels.policy import arrange, fill_filtered, fill_scores
 from fastars.kernels.rollout_single import is_finite
 
@@ -31,16 +31,16 @@ class Lanes(NamedTuple):
 
 
 @kernel
-def begin_episode(task, lanes, lane, weights, mode):
+def begin_episode(spec, lanes, lane, weights, mode):
     """Give a lane to the candidate with these flat weights."""
-    arrange(task.policy, weights, lanes.x.shape[0], lanes.scores.shape[0], lanes.weights[lane])
+    arrange(spec.policy, weights, lanes.x.shape[0], lanes.scores.shape[0], lanes.weights[lane])
     lanes.length[lane] = 0
     lanes.mode[lane] = mode
     return 0
 
 
 @kernel
-def tick(task, filter, lanes, track):
+def tick(spec, filter, lanes, track):
     """Write an action for every lane that wants one, and count its step; the number of lanes with a bad observation.
 
     A lane whose observation is not finite becomes IDLE and keeps the action it had.
@@ -58,8 +58,8 @@ def tick(task, filter, lanes, track):
             if track:
                 add_observation(lanes, lane)
         fill_filtered(lanes.observation[lane], filter, lanes.x)
-        fill_scores(task.policy, lanes.weights[lane], lanes.x, lanes.scratch, lanes.scores)
-        act(task.actions, lanes.scores, task.low, task.high, lanes.action[lane])
+        fill_scores(spec.policy, lanes.weights[lane], lanes.x, lanes.scratch, lanes.scores)
+        act(spec.actions, lanes.scores, spec.low, spec.high, lanes.action[lane])
     return n_bad
 
 

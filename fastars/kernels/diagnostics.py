@@ -13,7 +13,7 @@ import numpy as np
 from fastars._compiled.jit import kernel
 from fastars.kernels.norms import norm, norm_sq, ratio
 from fastars.kernels.quadratic import mgda
-from fastars.kernels.update import return_std
+from fastars.kernels.selection import return_std
 
 
 class Diagnostics(NamedTuple):

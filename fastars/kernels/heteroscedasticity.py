@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from fastars._compiled.jit import kernel
-from fastars.kernels.update import ascending_order
+from fastars.kernels.sorting import ascending_order
 
 
 @kernel

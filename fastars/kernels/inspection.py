@@ -3,9 +3,10 @@
 import numpy as np
 
 from fastars._compiled.jit import kernel
+from fastars._compiled.lanes import LANES, at, load, store
 from fastars._compiled.protocol import observe, reset, step
 from fastars._compiled.rng import seed_generator
-from fastars._compiled.tuples import LANES, at, entries, load, put, rewards_of, store, to_float32
+from fastars._compiled.tuples import entries, put, rewards_of, to_float32
 
 
 @kernel

@@ -7,97 +7,12 @@ All of them come down to min 1/2 y'Ay - b'y over y >= 0, where a finite sequence
 import numpy as np
 
 from fastars._compiled.jit import kernel
-from fastars.kernels.symmetric import factor, positive_gram, solve
+from fastars.kernels.nonnegative import nonnegative_minimum
+from fastars.kernels.symmetric import positive_gram
 
 REGULARISATION = 1e-4  # of `dual_proj` and `upgrad`, as in TorchJD: added to the diagonal of G / trace(G)
-_ROUNDING = 1e-15  # a gradient of the program below this part of its terms is 0
+
 _STATIONARY = 1e-14  # |g_w|^2 below this part of the trace is 0
-
-
-@kernel
-def nonnegative_minimum(matrix, linear):
-    """The y >= 0 that minimises 1/2 y' matrix y - linear' y."""
-    n = linear.shape[0]
-    lower, values = np.empty((n, n)), np.empty(n)
-    y, used = _first_guess(matrix, linear, lower, values)
-    refused = np.zeros(n, np.bool_)
-    for _ in range(10 * n):
-        entering = _steepest(matrix, linear, y, used | refused)
-        if entering < 0:
-            break
-        used[entering] = True
-        while used[entering]:
-            index = np.flatnonzero(used)
-            if not _minimum(matrix, linear, index, lower, values):
-                used[entering], y[entering] = False, 0.0  # it depends on those in use
-            elif _move(y, index, values, used):
-                refused[:] = False
-                break
-        refused[entering] = not used[entering]
-    return y
-
-
-@kernel
-def _first_guess(matrix, linear, lower, values):
-    """A minimum on a support, and the support: the entries that would grow from 0, less those that don't. Halves UPGrad's time."""
-    y, used = np.zeros(linear.shape[0]), linear > 0.0
-    index = np.flatnonzero(used)
-    while index.shape[0] > 0:
-        if not _minimum(matrix, linear, index, lower, values):
-            used[:] = False
-            break
-        n_before = index.shape[0]
-        for i in range(n_before):
-            used[index[i]] = values[i] > 0.0
-        index = np.flatnonzero(used)
-        if index.shape[0] == n_before:
-            for i in range(n_before):
-                y[index[i]] = values[i]
-            break
-    return y, used
-
-
-@kernel
-def _minimum(matrix, linear, index, lower, values):
-    """Write the minimum on the support `index`, of any sign, to `values`; whether there is just one."""
-    if not factor(matrix, index, lower):
-        return False
-    for i in range(index.shape[0]):
-        values[i] = linear[index[i]]
-    solve(lower, values[: index.shape[0]])
-    return True
-
-
-@kernel
-def _steepest(matrix, linear, y, closed):
-    """The open entry with the largest component of linear - matrix y, or -1 if none is positive beyond rounding."""
-    best, entering = 0.0, -1
-    for j in range(y.shape[0]):
-        if not closed[j]:
-            value, size = linear[j], abs(linear[j])
-            for k in range(y.shape[0]):
-                value -= matrix[j, k] * y[k]
-                size += abs(matrix[j, k] * y[k])
-            if value > best and value > _ROUNDING * y.shape[0] * size:
-                best, entering = value, j
-    return entering
-
-
-@kernel
-def _move(y, index, z, used):
-    """Go from y to z on the support `index`, as far as y stays positive; whether that is all the way."""
-    step, last = 1.0, -1
-    for i in range(index.shape[0]):
-        if z[i] <= 0.0:
-            length = y[index[i]] / (y[index[i]] - z[i]) if y[index[i]] > 0.0 else 0.0
-            if length < step or last < 0:
-                step, last = length, i
-    for i in range(index.shape[0]):
-        y[index[i]] += step * (z[i] - y[index[i]]) if last >= 0 else z[i] - y[index[i]]
-        if last >= 0 and (i == last or y[index[i]] <= 0.0):
-            y[index[i]] = 0.0
-            used[index[i]] = False
-    return last < 0
 
 
 @kernel

@@ -12,9 +12,10 @@ from numba.core import types
 from numba.extending import overload
 
 from fastars._compiled.jit import INLINE, kernel
+from fastars._compiled.lanes import LANES, at, load, store
 from fastars._compiled.protocol import observe, reset, step
 from fastars._compiled.rng import seed_generator
-from fastars._compiled.tuples import LANES, at, entries, load, rewards_of, store
+from fastars._compiled.tuples import entries, put, rewards_of
 
 LENGTH, ENDED, DUE = 0, 1, 2  # rows of the counters: steps of the episode, how its last step ended it, whether it is to be reset
 BY_TERMINATION, BY_TIME_LIMIT = 1, 2  # bits of ENDED: as in Gymnasium, one step may do both
@@ -64,7 +65,7 @@ def reset_envs(env, batch, mask, observations):
             store(states, lane, 0, state)
             counters[at(LENGTH, lane)] = 0
             counters[at(ENDED, lane)] = 0
-            write(flat, i * observations.shape[1], observe(env, state))
+            put(flat, i * observations.shape[1], observe(env, state))
 
 
 @kernel
@@ -73,7 +74,7 @@ def observe_envs(env, batch, observations):
     flat = observations.reshape(observations.size)
     like_state = reset(env, np.zeros(4, np.uint64))  # only its length is used
     for i in range(observations.shape[0]):
-        write(flat, i * observations.shape[1], observe(env, load(batch.states[i // LANES], i % LANES, 0, like_state)))
+        put(flat, i * observations.shape[1], observe(env, load(batch.states[i // LANES], i % LANES, 0, like_state)))
 
 
 @kernel
@@ -104,7 +105,7 @@ def step_envs(env, batch, max_steps, actions, like_action, out):
             if counters[at(DUE, lane)] != 0:
                 state = reset(env, batch.generators[first + lane])
                 store(states, lane, 0, state)
-                write(flat, (first + lane) * n_obs, observe(env, state))
+                put(flat, (first + lane) * n_obs, observe(env, state))
 
 
 @kernel
@@ -147,21 +148,3 @@ def _unless(due, values):
     if len(values) == 0:
         return lambda due, values: ()
     return lambda due, values: (0.0 if due else values[0], *unless(due, values[1:]))
-
-
-def write(array, start, values):
-    """Write a tuple to `array[start:]`."""
-    for k, value in enumerate(values):
-        array[start + k] = value
-
-
-@overload(write, jit_options=INLINE)
-def _write(array, start, values):
-    if len(values) == 0:
-        return lambda array, start, values: None
-
-    def unrolled(array, start, values):
-        array[start] = values[0]
-        write(array, start + 1, values[1:])
-
-    return unrolled

@@ -13,7 +13,7 @@ import numpy as np
 
 from .norms import norm, norm_sq
 from .quadratic import mgda
-from .update import return_std
+from .selection import return_std
 
 
 class Diagnostics(NamedTuple):

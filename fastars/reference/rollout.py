@@ -29,12 +29,12 @@ class Rollouts(NamedTuple):
     task_returns: Any  # (m, n_tasks), the sum of each reward where a step gives several
 
 
-def rollouts(task, filter, weights, seeds, track):
+def rollouts(spec, filter, weights, seeds, track):
     """Evaluate policies, weights (n, n_weights): episode j of m runs candidate j // (m // n) from `reset(seed=seeds[j])`."""
-    name, kwargs = task.env.gymnasium()
-    env = gymnasium.make(name, max_episode_steps=task.max_steps, disable_env_checker=True, **kwargs)
+    name, kwargs = spec.env.gymnasium()
+    env = gymnasium.make(name, max_episode_steps=spec.max_steps, disable_env_checker=True, **kwargs)
     per_candidate = len(seeds) // len(weights)
-    episodes = [_rollout(env, task, filter, weights[j // per_candidate], int(seed)) for j, seed in enumerate(seeds)]
+    episodes = [_rollout(env, spec, filter, weights[j // per_candidate], int(seed)) for j, seed in enumerate(seeds)]
     env.close()
     n_obs = len(filter.mean)
     moments = [_moments(np.array(observations, np.float64).reshape(-1, n_obs)) for *_, observations in episodes] if track else []
@@ -51,12 +51,12 @@ def rollouts(task, filter, weights, seeds, track):
     )
 
 
-def _rollout(env, task, filter, weights, seed):
+def _rollout(env, spec, filter, weights, seed):
     """One episode: (return, length, status, returns of tasks, observations acted on)."""
-    reward_weights = np.array(task.reward_weights, np.float64)
+    reward_weights = np.array(spec.reward_weights, np.float64)
     totals = np.zeros(len(reward_weights))
     total, length, status, observations = 0.0, 0, RUNNING, []
-    policy = task.policy
+    policy = spec.policy
     if not hasattr(policy, "net_arch"):
         policy = policy._replace(with_bias=True)  # its weights have zeros in place of a bias
     observation, _ = env.reset(seed=seed)
@@ -66,7 +66,7 @@ def _rollout(env, task, filter, weights, seed):
             break
         observations.append(observation)
         scores = action_scores(policy, weights, observation, filter)
-        observation, reward, terminated, truncated, _ = env.step(_action(task, scores))
+        observation, reward, terminated, truncated, _ = env.step(_action(spec, scores))
         if len(reward_weights):
             with np.errstate(all="ignore"):
                 totals += reward
@@ -84,11 +84,11 @@ def _rollout(env, task, filter, weights, seed):
     return total, length, status, totals, observations
 
 
-def _action(task, scores):
+def _action(spec, scores):
     """The action that scores stand for, as Gymnasium takes it."""
-    is_discrete = type(task.actions).__name__ == "Argmax"
+    is_discrete = type(spec.actions).__name__ == "Argmax"
     action = np.empty((1, 1), np.int64) if is_discrete else np.empty((1, len(scores)), np.float32)
-    fill_actions(task.actions, task.low, task.high, scores[None], action)
+    fill_actions(spec.actions, spec.low, spec.high, scores[None], action)
     return int(action[0, 0]) if is_discrete else action[0]
 
 
@@ -101,8 +101,8 @@ def _moments(observations):
         return len(observations), mean, ((observations - mean) ** 2).sum(axis=0)
 
 
-def antithetic_rollouts(task, filter, theta, sigma, noise, indices, seeds, track):
+def antithetic_rollouts(spec, filter, theta, sigma, noise, indices, seeds, track):
     """Evaluate theta + sigma delta_i and theta - sigma delta_i. The zeros in place of a linear bias are not perturbed."""
-    n_fixed = 0 if task.policy.with_bias or hasattr(task.policy, "net_arch") else len(task.low)
+    n_fixed = 0 if spec.policy.with_bias or hasattr(spec.policy, "net_arch") else len(spec.low)
     candidates = perturb(theta[: len(theta) - n_fixed], sigma, noise, indices)
-    return rollouts(task, filter, np.pad(candidates, ((0, 0), (0, n_fixed))), seeds, track)
+    return rollouts(spec, filter, np.pad(candidates, ((0, 0), (0, n_fixed))), seeds, track)

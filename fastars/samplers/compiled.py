@@ -11,7 +11,7 @@ from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals
 from fastars._runtime.threads import for_blocks
 from fastars._validate import task_weights
-from fastars.kernels.policy import n_padding
+from fastars.kernels.policy_layout import n_padding
 from fastars.kernels.rollout import LANES, roll_out
 
 # Steps of one kernel call: 0.04 s (MountainCar) to 0.3 s (Acrobot). Ctrl-C waits for a running kernel.

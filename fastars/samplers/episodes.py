@@ -33,7 +33,7 @@ from fastars._compiled.structs import (
 from fastars._runtime.signals import HeldSignals
 from fastars.envs.spaces import action_rows, batched_actions, flat_size, flattener
 from fastars.kernels.batch_actions import COUNTED, IDLE, Lanes, begin_episode, end_episode, tick
-from fastars.kernels.policy import arranged_size, n_weights, scratch_size
+from fastars.kernels.policy_layout import arranged_size, n_weights, scratch_size
 
 ATTEMPTS = 2  # at an episode, before it is given up
 MAX_LANES = 16

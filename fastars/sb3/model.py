@@ -22,7 +22,7 @@ from fastars._validate import positive_int
 from fastars.envs import CompiledEnv, environment, make
 from fastars.envs.env_tuple import EnvTuple
 from fastars.files import checkpoint
-from fastars.kernels.policy import layer_sizes
+from fastars.kernels.policy_layout import layer_sizes
 from fastars.logger import Logger, configure, tb_log_folder
 from fastars.sb3.attributes import SB3Attributes
 from fastars.sb3.vec_env import EnvInput, training_env, unwrap_env
