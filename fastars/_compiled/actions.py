@@ -13,7 +13,7 @@ from fastars._compiled.tuples import argmax, clip32, squash, to_float32, unit_to
 
 
 def choose(actions, scores, low, high):
-    """The action that `scores` stand for; `low` and `high` are the bounds of a Box."""
+    """Return the action for the tuple `scores`; `low` and `high` are the bounds of a Box."""
     return _CHOOSE[type(actions)](actions, scores, low, high)
 
 
@@ -48,7 +48,7 @@ _CHOOSE = {Argmax: _choose_discrete, Clip: _choose_clipped, Unclipped: _choose_u
 
 
 def empty_action(actions, n_act):
-    """Room for an action of an environment with `n_act` scores."""
+    """Make an array for an action of an environment with `n_act` scores."""
     return np.empty(1, np.int64) if isinstance(actions, Argmax) else np.empty(n_act, np.float32)
 
 
@@ -60,9 +60,10 @@ def _empty_action(actions, n_act):
 
 
 def act(actions, scores, low, high, action):
-    """Write the action that the array `scores` stands for, as `choose` gives it, to the array `action`.
+    """Write the action for the array `scores` to the array `action`, with the bits of `choose`.
 
-    That is float32 or float64 for a Box space, and so are its bounds, the arrays `low` and `high`; int64 for all others.
+    For a Box space, `action` and its bounds, the arrays `low` and `high`, are float32 or float64. For all others, `action` is
+    int64.
     """
     _ACT[type(actions)](actions, scores, low, high, action)
 
@@ -123,7 +124,7 @@ def _clip(action, k, low, high):
 
 @inline
 def _first_largest(scores, first, size):
-    """Index of the first of the largest of `size` scores, counted from `first`."""
+    """Return the index, counted from `first`, of the largest of `size` scores; among equals, of the first."""
     index = 0
     for k in range(1, size):
         index = k if scores[first + k] > scores[first + index] else index

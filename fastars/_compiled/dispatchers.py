@@ -1,4 +1,4 @@
-"""How a kernel is compiled and called while other threads, signals and forks are about."""
+"""Dispatchers of kernels: safe compilation and calls in the presence of other threads, signals and forks."""
 
 import os
 import sys

@@ -1,8 +1,8 @@
 """Small tuples inside lane loops: states, observations, scores, actions.
 
-Indexing a tuple in a loop becomes a switch, which does not vectorise (54 M against 160 M CartPole steps/s); recursion over its tail
-unrolls at compile time. So each function here stands twice: as plain Python, which says what it does and runs under
-`NUMBA_DISABLE_JIT=1`, and as the `overload` that Numba compiles into the caller. Sums run from the first entry to the last.
+An index into a tuple in a loop becomes a switch, which does not vectorise (54 M against 160 M CartPole steps/s). Recursion over the
+tail of a tuple is unrolled at compile time. So each function is defined twice: as plain Python, which is easy to read and runs
+under `NUMBA_DISABLE_JIT=1`, and as the `overload` that Numba compiles into the caller. Sums run from the first entry to the last.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from fastars._compiled.trig import tanh
 
 
 def entries(array, start, like):
-    """Entries `array[start:]` as a tuple as long as `like`."""
+    """Return entries `array[start:]` as a tuple as long as `like`."""
     return tuple(array[start + k] for k in range(len(like)))
 
 
@@ -28,7 +28,7 @@ def _entries(array, start, like):
 
 
 def leading(values, like):
-    """The first of the values, as many as there are in `like`."""
+    """Return the first `len(like)` values."""
     return tuple(values[: len(like)])
 
 
@@ -40,7 +40,7 @@ def _leading(values, like):
 
 
 def defect(total, values):
-    """`total` plus zero for every finite entry and NaN for any other: 0 if and only if all is finite."""
+    """Add 0 to `total` for every finite entry, and NaN for any other: the result is 0 if and only if all entries are finite."""
     for value in values:
         total = total + (value - value)
     return total
@@ -54,7 +54,10 @@ def _defect(total, values):
 
 
 def weigh(reward, weights, is_fused):
-    """A number as it is; the product of a tuple of rewards and their weights as `np.dot` has it, which `is_fused` tells of."""
+    """Return a reward that is a number; for a tuple of rewards, their product with the weights, with the bits of `np.dot`.
+
+    `is_fused` is True if `np.dot` rounds a * b + c once (`blas_is_fused`).
+    """
     return _product(0.0, reward, weights, is_fused) if isinstance(reward, tuple) else reward
 
 
@@ -88,7 +91,7 @@ def _product_of(total, values, weights, is_fused):
 
 
 def rewards_of(reward):
-    """The rewards of a step as a tuple: a number is the only one."""
+    """Return the rewards of a step as a tuple, which has one entry for a number."""
     return reward if isinstance(reward, tuple) else (reward,)
 
 
@@ -100,7 +103,7 @@ def _rewards_of(reward):
 
 
 def rewards64(reward):
-    """A number as float64, or a tuple of them."""
+    """Return a reward as float64: a number, or a tuple of numbers."""
     return to_float64(reward) if isinstance(reward, tuple) else np.float64(reward)
 
 
@@ -112,7 +115,7 @@ def _rewards64(reward):
 
 
 def zeros(like):
-    """A 0.0 for each entry of `like`."""
+    """Return a tuple of 0.0, as long as `like`."""
     return (0.0,) * len(like)
 
 
@@ -124,7 +127,7 @@ def _zeros(like):
 
 
 def plus(totals, reward):
-    """Totals, one for each of a tuple of rewards, and these added to them; () where the reward is a number."""
+    """Add a tuple of rewards to their totals; return () if the reward is a number."""
     return tuple(total + value for total, value in zip(totals, reward, strict=True)) if isinstance(reward, tuple) else ()
 
 
@@ -136,7 +139,7 @@ def _plus(totals, reward):
 
 
 def normalize(observation, mean, scale, clip):
-    """clip((observation - mean) * scale, -clip, clip), entry by entry, in float64."""
+    """Return clip((observation - mean) * scale, -clip, clip), entry by entry, in float64."""
     return tuple(min(max((o - m) * s, -clip), clip) for o, m, s in zip(observation, mean, scale, strict=True))
 
 
@@ -155,7 +158,7 @@ def _normalize(observation, mean, scale, clip):
 
 
 def argmax(scores):
-    """Index of the first of the largest scores."""
+    """Return the index of the largest score; among equals, of the first."""
     return max(range(len(scores)), key=lambda k: scores[k])
 
 
@@ -165,7 +168,7 @@ def _argmax(scores):
 
 
 def _argmax_from(best, index, position, scores):
-    """Index of the largest score, given the `best` of those before `position`."""
+    """Return the index of the largest score, given the `best` score before `position`."""
 
 
 @overload(_argmax_from, jit_options=INLINE)
@@ -181,7 +184,7 @@ def _argmax_from_unrolled(best, index, position, scores):
 
 
 def to_float32(scores):
-    """The scores as float32, as a policy hands them to a Box space."""
+    """Return the scores as float32, the dtype of the actions of a Box space."""
     return tuple(np.float32(score) for score in scores)
 
 
@@ -193,7 +196,7 @@ def _to_float32(scores):
 
 
 def to_float64(values):
-    """Numbers of any kind as float64."""
+    """Return numbers of any kind as float64."""
     return tuple(float(value) for value in values)
 
 
@@ -205,7 +208,7 @@ def _to_float64(values):
 
 
 def clip32(scores, low, high):
-    """The scores as float32, clipped to [low, high] as `np.clip` does (NaN stays NaN)."""
+    """Return the scores as float32, clipped to [low, high] as `np.clip` does (NaN stays NaN)."""
     return tuple(np.clip(np.float32(s), a, b) for s, a, b in zip(scores, low, high, strict=True))
 
 
@@ -242,7 +245,7 @@ def _put(array, start, values):
 
 
 def squash(scores, low, high):
-    """low + (tanh(score) + 1) / 2 * (high - low), entry by entry, in float64."""
+    """Return low + (tanh(score) + 1) / 2 * (high - low), entry by entry, in float64."""
     return tuple(unit_to_box(tanh(s), np.float64(a), np.float64(b)) for s, a, b in zip(scores, low, high, strict=True))
 
 
@@ -260,5 +263,5 @@ def _squash(scores, low, high):
 
 @inline
 def unit_to_box(x, low, high):
-    """Where x of [-1, 1] stands in [low, high]."""
+    """Map x from [-1, 1] to [low, high]."""
     return low + 0.5 * (x + 1.0) * (high - low)

@@ -2,7 +2,7 @@
 
 Each has a twin of the same name and arguments in `fastars.reference`. They release the GIL, can be called from your own `@njit`
 code, and trust their caller: shapes, dtypes and ranges are checked at the border (`fastars.ars`, `fastars.samplers`).
-`docs/kernels.md` has them all, with what a call costs.
+`docs/kernels.md` describes all of them, and how long a call takes.
 """
 
 from fastars._compiled.structs import (

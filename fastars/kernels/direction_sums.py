@@ -10,9 +10,9 @@ SUM_BLOCK = 4096  # columns of a weighted sum at a time: 32 kB of float64, which
 
 @kernel
 def weighted_sum(weights, noise, indices, out):
-    """The sum over i of weights[i] * delta_i, straight from the noise table.
+    """Compute the sum over i of weights[i] * delta_i from the noise table, without a copy of the directions.
 
-    Adds the directions in their order in float64, so columns can be shared out among threads and the bits stay the same:
+    The directions are added in their order in float64. So threads can compute different columns, and the bits stay the same:
     `weighted_sum(weights, noise, indices + a, out[a:b])`.
 
     Parameters
@@ -44,8 +44,8 @@ def weighted_sum(weights, noise, indices, out):
 def _add_eight(weights, noise, indices, total):
     """Add the next eight weighted directions, in their order.
 
-    One at a time, the block of sums is read and written for each: 12 GB/s on two cores, four at a time 27, eight 33. Through views:
-    indexing the table itself, with a number that could be negative for all that LLVM knows, does not vectorise.
+    One at a time, the block of sums is read and written for each: 12 GB/s on two cores; four at a time: 27, eight: 33. The
+    directions are views, as an index into the table itself does not vectorise: LLVM must assume that it may be negative.
     """
     a, b, c, d = noise[indices[0] :], noise[indices[1] :], noise[indices[2] :], noise[indices[3] :]
     e, f, g, h = noise[indices[4] :], noise[indices[5] :], noise[indices[6] :], noise[indices[7] :]
@@ -57,7 +57,7 @@ def _add_eight(weights, noise, indices, total):
 
 @parallel
 def weighted_sums(weights, noise, indices, n_weights):
-    """The sum over i of weights[i] * delta_i, in parallel over blocks of columns.
+    """Compute the sum over i of weights[i] * delta_i, in parallel over blocks of columns.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def weighted_sums(weights, noise, indices, n_weights):
     indices : ndarray of int64, shape (n,)
         Direction i starts at noise[indices[i]].
     n_weights : int
-        Columns.
+        Numbers in a direction.
 
     Returns
     -------

@@ -13,7 +13,7 @@ _ROUNDING = 1e-15  # a gradient of the program below this part of its terms is 0
 
 @kernel
 def nonnegative_minimum(matrix, linear):
-    """The y >= 0 that minimises 1/2 y' matrix y - linear' y."""
+    """Return the y >= 0 that minimises 1/2 y' matrix y - linear' y."""
     n = linear.shape[0]
     lower, values = np.empty((n, n)), np.empty(n)
     y, used = _first_guess(matrix, linear, lower, values)
@@ -36,7 +36,10 @@ def nonnegative_minimum(matrix, linear):
 
 @kernel
 def _first_guess(matrix, linear, lower, values):
-    """A minimum on a support, and the support: the entries that would grow from 0, less those that don't. Halves UPGrad's time."""
+    """Return a minimum and its support, found from the entries that grow at y = 0 by leaving out any that end below 0.
+
+    This start halves the time of UPGrad.
+    """
     y, used = np.zeros(linear.shape[0]), linear > 0.0
     index = np.flatnonzero(used)
     while index.shape[0] > 0:
@@ -56,7 +59,7 @@ def _first_guess(matrix, linear, lower, values):
 
 @kernel
 def _minimum(matrix, linear, index, lower, values):
-    """Write the minimum on the support `index`, of any sign, to `values`; whether there is just one."""
+    """Write the minimum on the support `index`, of any sign, to `values`; return True if it is unique."""
     if not factor(matrix, index, lower):
         return False
     for i in range(index.shape[0]):
@@ -67,7 +70,7 @@ def _minimum(matrix, linear, index, lower, values):
 
 @kernel
 def _steepest(matrix, linear, y, closed):
-    """The open entry with the largest component of linear - matrix y, or -1 if none is positive beyond rounding."""
+    """Return the entry, not closed, with the largest component of linear - matrix y; -1 if none is positive beyond rounding."""
     best, entering = 0.0, -1
     for j in range(y.shape[0]):
         if not closed[j]:
@@ -82,7 +85,7 @@ def _steepest(matrix, linear, y, closed):
 
 @kernel
 def _move(y, index, z, used):
-    """Go from y to z on the support `index`, as far as y stays positive; whether that is all the way."""
+    """Move y towards z on the support `index`, as far as y stays positive; return True if it arrives at z."""
     step, last = 1.0, -1
     for i in range(index.shape[0]):
         if z[i] <= 0.0:

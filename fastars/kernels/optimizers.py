@@ -1,4 +1,4 @@
-"""Optimizers: steps from gradients. All of them climb: theta += step."""
+"""Optimizers: from a gradient to a step that increases the return, theta += step (Algorithm 2, line 7)."""
 
 import math
 
@@ -9,7 +9,7 @@ from fastars._compiled.jit import kernel
 
 @kernel
 def sgd_step(velocity, gradient, learning_rate, momentum, weight_decay, theta):
-    """A step of gradient ascent with momentum: theta += step.
+    """Compute a step of gradient ascent with momentum: theta += step.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def sgd_step(velocity, gradient, learning_rate, momentum, weight_decay, theta):
 
 @kernel
 def adam_step(m, v, t, gradient, learning_rate, beta1, beta2, epsilon, weight_decay, theta):
-    """A step of Adam, upwards: theta += step (Kingma & Ba 2015, the efficient form at the end of section 2).
+    """Compute a step of Adam, upwards: theta += step (Kingma & Ba 2015, the efficient form at the end of section 2).
 
     Parameters
     ----------

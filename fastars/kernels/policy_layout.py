@@ -9,7 +9,7 @@ from fastars._compiled.structs import LinearPolicy, MlpPolicy
 
 
 def layer_sizes(policy, n_obs, n_act):
-    """Entries of the observation, of each hidden layer, and of the scores."""
+    """Return the number of entries of the observation, of each hidden layer, and of the scores."""
     return (n_obs, *getattr(policy, "net_arch", ()), n_act)
 
 
@@ -22,7 +22,7 @@ def _layer_sizes(policy, n_obs, n_act):
 
 @register_jitable(**INLINE)
 def n_weights(policy, n_obs, n_act):
-    """Length of the flat weights."""
+    """Return the length of the flat weights."""
     sizes, n = layer_sizes(policy, n_obs, n_act), 0
     for layer in range(len(sizes) - 1):
         n += (sizes[layer] + (1 if policy.with_bias else 0)) * sizes[layer + 1]
@@ -31,14 +31,14 @@ def n_weights(policy, n_obs, n_act):
 
 @register_jitable(**INLINE)
 def n_scores(policy, n_flat, n_obs):
-    """Number of scores that `n_flat` flat weights give."""
+    """Return the number of scores of a policy with `n_flat` flat weights."""
     n_last = layer_sizes(policy, n_obs, 0)[-2]
     return (n_flat - n_weights(policy, n_obs, 0)) // (n_last + (1 if policy.with_bias else 0))
 
 
 @register_jitable(**INLINE)
 def arranged_size(policy, n_obs, n_act):
-    """Length of the arranged weights: the same, but there is always a bias."""
+    """Return the length of the arranged weights: every layer has room for a bias, also without one."""
     sizes, n = layer_sizes(policy, n_obs, n_act), 0
     for layer in range(len(sizes) - 1):
         n += (sizes[layer] + 1) * sizes[layer + 1]
@@ -47,7 +47,7 @@ def arranged_size(policy, n_obs, n_act):
 
 @register_jitable(**INLINE)
 def scratch_size(policy, n_obs, n_act):
-    """Entries of all layers."""
+    """Return the number of entries of all layers together."""
     n = 0
     for size in layer_sizes(policy, n_obs, n_act):
         n += size
@@ -55,7 +55,7 @@ def scratch_size(policy, n_obs, n_act):
 
 
 def n_padding(policy, n_act):
-    """Zeros after the flat weights in the rows that rollouts take: those of a linear policy always have room for a bias."""
+    """Return the number of zeros after the flat weights in a row for rollouts: a linear policy always has room for a bias there."""
     return n_act if isinstance(policy, LinearPolicy) and not policy.with_bias else 0
 
 
@@ -67,11 +67,11 @@ def _n_padding(policy, n_act):
 
 
 class _NoHiddenLayer(NamedTuple):
-    """Stands for the activation of a linear policy among its parts."""
+    """The activation among the parts of a linear policy."""
 
 
 def parts(policy):
-    """A policy as (net_arch, activation, with_bias), none of them a tuple of tuples: what a prange can pass to its threads."""
+    """Return a policy as (net_arch, activation, with_bias): a prange can't pass a tuple of tuples to its threads."""
     if isinstance(policy, LinearPolicy):
         return (), _NoHiddenLayer(), policy.with_bias
     return tuple(policy)
@@ -85,7 +85,7 @@ def _parts(policy):
 
 
 def policy_of(net_arch, activation, with_bias):
-    """The policy that has these parts."""
+    """Return the policy that has these parts."""
     return LinearPolicy(with_bias) if isinstance(activation, _NoHiddenLayer) else MlpPolicy(net_arch, activation, with_bias)
 
 

@@ -1,4 +1,4 @@
-"""Returns of candidates: from those of episodes to the numbers that the update compares.
+"""Returns of candidates: from the returns of episodes to the numbers that the update compares.
 
 R (n_delta, 2) are the returns r(theta + sigma delta_i) and r(theta - sigma delta_i) of each pair.
 """
@@ -14,7 +14,7 @@ from fastars.kernels.sorting import ascending_order
 
 @kernel
 def candidate_returns(returns, lengths, status, offset):
-    """What each candidate is worth: the mean of return + offset * length over its episodes.
+    """Compute the return of each candidate: the mean of return + offset * length over its episodes.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def candidate_returns(returns, lengths, status, offset):
 
 @kernel
 def finite_pairs(returns):
-    """Which directions have two finite returns.
+    """Find the directions with two finite returns.
 
     Parameters
     ----------
@@ -65,10 +65,10 @@ def finite_pairs(returns):
 
 @kernel
 def penalized_returns(returns, status):
-    """Returns in which a candidate whose own is not finite has the worst of the iteration (`on_nonfinite="penalize"`).
+    """Replace returns that are not finite by the worst return of the iteration (`on_nonfinite="penalize"`).
 
-    R*[i, s] = R[i, s] where that is finite, otherwise the least finite entry of R: the step then leads away from such a candidate,
-    towards the other of its pair.
+    R*[i, s] = R[i, s] where it is finite, otherwise the smallest finite entry of R. The step then leads away from such a candidate,
+    towards the other candidate of its pair.
 
     Parameters
     ----------
@@ -80,8 +80,8 @@ def penalized_returns(returns, status):
     Returns
     -------
     ndarray of float64, shape (n_delta, 2)
-        As they were in pairs without a finite return, which have no better side, and in pairs with an episode that `FAILED`: what
-        went wrong there was the environment, not the candidate.
+        Unchanged in pairs without a finite return, which have no better side, and in pairs with an episode that `FAILED`: that is
+        an error of the environment, not of the candidate.
     """
     penalized = returns.copy()
     worst = np.inf
@@ -100,7 +100,7 @@ def penalized_returns(returns, status):
 
 @kernel
 def centered_ranks(returns):
-    """Ranks of all returns, spread evenly over [-0.5, 0.5] (Salimans et al. 2017, "Evolution strategies", section 2).
+    """Compute the ranks of all returns, spread evenly over [-0.5, 0.5] (Salimans et al. 2017, "Evolution strategies", section 2).
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def centered_ranks(returns):
     Returns
     -------
     ndarray of float64, shape (n_delta, 2)
-        Equal returns share the mean of their ranks. NaN for pairs that are not finite.
+        Equal returns get the mean of their ranks. NaN for pairs with a return that is not finite.
     """
     n_delta = returns.shape[0]
     finite = finite_pairs(returns)
@@ -142,7 +142,7 @@ def centered_ranks(returns):
 
 @kernel
 def sign_returns(returns):
-    """Which candidate of a pair was better, and no more.
+    """Reduce the returns of a pair to the sign of their difference.
 
     Parameters
     ----------
@@ -152,7 +152,8 @@ def sign_returns(returns):
     Returns
     -------
     ndarray of float64, shape (n_delta, 2)
-        (0.5, -0.5) where the first is larger, (-0.5, 0.5) where the second is, 0 for equals, NaN for pairs that are not finite.
+        (0.5, -0.5) where the first is larger, (-0.5, 0.5) where the second is, 0 for equal returns, NaN for pairs with
+        a return that is not finite.
     """
     finite = finite_pairs(returns)
     shaped = np.empty(returns.shape)

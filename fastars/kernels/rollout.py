@@ -17,17 +17,17 @@ from fastars.kernels.policy_layout import n_padding, parts, policy_of
 from fastars.kernels.rollout_lanes import roll_out_lanes
 from fastars.kernels.rollout_single import roll_out_single
 
-BLOCK_EPISODES = 4 * LANES  # a block's last episodes leave lanes empty: with fewer than this, that shows
+BLOCK_EPISODES = 4 * LANES  # the last episodes of a block leave lanes empty: with smaller blocks, speed is lost
 
 
 @kernel
 def roll_out(spec, filter, weights, seeds, begin, end, out):
-    """Run episodes `begin` to `end` of those described at `rollouts`, serially, and write them to `out`."""
+    """Run episodes `begin` to `end - 1` of `rollouts`, serially, and write their results to `out`."""
     roll_out_by_policy(spec, filter, weights, seeds, begin, end, out)
 
 
 def roll_out_by_policy(spec, filter, weights, seeds, start, stop, out):
-    """`roll_out` in lanes or alone, as suits the policy."""
+    """Run episodes in lanes for a linear policy, one after the other for any other."""
     run = roll_out_lanes if isinstance(spec.policy, LinearPolicy) else roll_out_single
     run(spec, filter, weights, seeds, start, stop, out)
 
@@ -41,7 +41,7 @@ def _roll_out_by_policy(spec, filter, weights, seeds, start, stop, out):
 @launching
 @kernel
 def rollouts(spec, filter, weights, seeds, track):
-    """Evaluate policies, in parallel over blocks of episodes.
+    """Evaluate candidates, in parallel over blocks of episodes.
 
     Parameters
     ----------
@@ -50,11 +50,11 @@ def rollouts(spec, filter, weights, seeds, track):
     filter : Filter
         Applied to every observation; `identity_filter` leaves them as they are.
     weights : ndarray of float64, shape (n, n_weights)
-        A candidate per row: flat weights as for `action_scores`, with n_act zeros for the bias of a linear policy without one.
+        A candidate per row: flat weights as for `action_scores`; for a linear policy without bias, followed by n_act zeros.
     seeds : ndarray of uint64, shape (m,)
         A seed per episode, m a multiple of n: episode j runs candidate j // (m // n) and starts as `env.reset(seed=seeds[j])`.
     track : bool
-        Whether to keep the moments of the observations.
+        True if the moments of the observations are to be returned.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def rollouts(spec, filter, weights, seeds, track):
         Results of the m episodes. Equal bits for any number of threads.
     """
     m, n_obs = seeds.shape[0], filter.mean.shape[0]
-    if m <= BLOCK_EPISODES:  # one block: no threads to wait for, 0.1 s at a time where other processes keep the CPUs busy
+    if m <= BLOCK_EPISODES:  # one block, on this thread: to wait for others takes 0.1 s where other processes keep the CPUs busy
         rows = m if track else 0
         moments = Moments(np.zeros(rows, np.int64), np.zeros((rows, n_obs)), np.zeros((rows, n_obs)))
         task_returns = np.zeros((m, len(spec.reward_weights)))
@@ -89,7 +89,7 @@ def rollouts(spec, filter, weights, seeds, track):
 def _rollouts(
     env, net_arch, activation, with_bias, actions, low, high, max_steps, is_fused, reward_weights, filter, weights, seeds, track
 ):
-    """`rollouts`, its spec in parts: a prange can't pass tuples of tuples to its threads."""
+    """Run `rollouts` with the parts of its spec as arguments: a prange can't pass tuples of tuples to its threads."""
     m, n_obs = seeds.shape[0], filter.mean.shape[0]
     rows = m if track else 0
     returns, lengths, status = np.zeros(m), np.zeros(m, np.int64), np.zeros(m, np.int64)
@@ -113,20 +113,21 @@ def antithetic_rollouts(spec, filter, theta, sigma, noise, indices, seeds, track
     spec, filter, track
         As for `rollouts`.
     theta : ndarray of float64, shape (n_weights,)
-        Weights in the layout of `rollouts`; the zeros in place of a bias are not perturbed.
+        Weights in the layout of `rollouts`. The zeros in place of a bias are not perturbed.
     sigma : float
         Deviation of the noise (`delta_std`).
     noise : ndarray of float32, shape (n_noise,)
         The noise table.
     indices : ndarray of int64, shape (n,)
-        Where each direction starts.
+        Index at which each direction starts.
     seeds : ndarray of uint64, shape (m,)
         A seed per episode, m a multiple of 2 n.
 
     Returns
     -------
     Rollouts
-        Of the candidates in the order of `perturb`: theta + sigma delta_0, theta - sigma delta_0, theta + sigma delta_1, ...
+        Results of the candidates in the order of `perturb`: theta + sigma delta_0, theta - sigma delta_0, theta + sigma delta_1,
+        ...
     """
     n_free = theta.shape[0] - n_padding(spec.policy, len(spec.low))
     free = perturb(theta[:n_free], sigma, noise, indices)

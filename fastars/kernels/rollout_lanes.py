@@ -1,8 +1,8 @@
-"""Rollouts: many episodes side by side in SIMD lanes, for policies without hidden layers. For others there is `alone`.
+"""Many episodes side by side in SIMD lanes, for policies without hidden layers. For others there is `rollout_single`.
 
-A block keeps up to `LANES` episodes, each in a lane: a column of its state, return and weights. One time step is one loop over the
-lanes, which LLVM vectorises because all it calls is pure and inlined. A lane whose episode has ended takes up the next one; when
-none is left, the last active lane moves into its place, so the active lanes are always the first ones.
+A block holds up to `LANES` episodes, each in a lane: a column of its state, return and weights. One time step is one loop over the
+lanes, which LLVM vectorises because every function in it is pure and inlined. A lane whose episode has ended takes up the next
+episode. When none is left, the last active lane moves into its place, so the active lanes are always the first ones.
 
 An episode is a function of its candidate and its seed alone: neither its lane, nor its block, nor the thread changes a bit of it.
 """
@@ -36,12 +36,12 @@ EPISODE, LENGTH, STATUS = 0, 1, 2  # rows of the counters
 
 @inline
 def _weights_row(like):
-    """First row of the weights: the returns stand above them, the state above these."""
+    """Return the first row of the weights: state and returns stand above them."""
     return len(like[0]) + 1 + len(like[2])
 
 
 def roll_out_lanes(spec, filter, weights, seeds, start, stop, out):
-    """`roll_out` in SIMD lanes."""
+    """Run episodes `start` to `stop - 1` in SIMD lanes."""
     rng = np.zeros(4, np.uint64)
     like_state = reset(spec.env, rng)  # only the lengths of these tuples are used
     like = (like_state, observe(spec.env, like_state), spec.reward_weights)
@@ -59,7 +59,7 @@ def roll_out_lanes(spec, filter, weights, seeds, start, stop, out):
         step_lanes(spec, filter, lanes, width, like)
         if not any_ended(lanes.counters, active):
             continue
-        for lane in range(active - 1, -1, -1):  # downwards: the lane that moves up has been looked at
+        for lane in range(active - 1, -1, -1):  # downwards: the lane that moves up has been checked already
             if lanes.counters[at(STATUS, lane)] == RUNNING:
                 continue
             end_episode(lanes, lane, like, out)
@@ -100,8 +100,8 @@ def step_lanes(spec, filter, lanes, width, like):
 def track_lanes(spec, lanes, width, like):
     """Add the observations of the first `width` lanes to their sums.
 
-    They are added as differences from the episode's first observation: a constant feature then counts exactly zero, and the sums
-    lose nothing to cancellation. An observation that is not finite counts nothing.
+    The sums are of differences from the episode's first observation: a constant feature then adds exactly zero, and nothing is lost
+    to cancellation. An observation that is not finite is not added.
     """
     like_state, like_observation, _ = like
     n_obs = len(like_observation)
@@ -114,7 +114,7 @@ def track_lanes(spec, lanes, width, like):
 
 @kernel
 def any_ended(counters, width):
-    """Whether an episode has ended in one of the first `width` lanes."""
+    """Return True if an episode has ended in one of the first `width` lanes."""
     ended = 0
     for lane in range(width):
         ended |= counters[at(STATUS, lane)]
@@ -123,7 +123,7 @@ def any_ended(counters, width):
 
 @kernel
 def begin_episode(spec, weights, seeds, episode, rng, lanes, lane, like):
-    """Put an episode into a lane, at its initial state."""
+    """Start an episode in a lane."""
     floats, counters = lanes.floats, lanes.counters
     for row in range(floats.shape[0] // LANES):
         floats[at(row, lane)] = 0.0

@@ -1,9 +1,9 @@
-"""Rollouts of one episode after the other.
+"""Episodes one after the other: for environments in a simulator (MuJoCo), and for policies with hidden layers.
 
-So run environments whose state a simulator holds (MuJoCo), each thread with its own simulator, and policies with hidden layers:
-lanes would stream as many networks through the caches at every step, while one network alone stays in the fastest of them.
+Each thread has its own simulator. A policy with hidden layers would be slower in lanes: these would load a network for every lane
+at every step, while the weights of a single network stay in the fastest cache.
 
-An episode is a function of its candidate and its seed alone: the simulator is reset before it, whatever it did last.
+An episode is a function of its candidate and its seed alone: the simulator is reset at its start, whatever it did before.
 """
 
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from fastars.kernels.policy_layout import arranged_size, scratch_size
 
 
 class Room(NamedTuple):
-    """Arrays that an episode works in."""
+    """Scratch arrays of an episode."""
 
     rng: Any  # (4,), uint64
     weights: Any  # arranged
@@ -38,7 +38,7 @@ class Room(NamedTuple):
 
 
 def roll_out_single(spec, filter, weights, seeds, start, stop, out):
-    """`roll_out_simulated` in an environment of scalar functions."""
+    """Run episodes as `roll_out_simulated` does, in an environment of scalar functions."""
     like_state = reset(spec.env, np.zeros(4, np.uint64))  # only its length is used
     sim = Alone(np.empty(len(like_state)), like_state, spec.low, np.zeros(1, np.int64))
     roll_out_simulated(spec, sim, filter, weights, seeds, start, stop, out)
@@ -46,7 +46,7 @@ def roll_out_single(spec, filter, weights, seeds, start, stop, out):
 
 @kernel
 def roll_out_simulated(spec, sim, filter, weights, seeds, start, stop, out):
-    """Run episodes `start` to `stop` of those described at `rollouts` in the simulator `sim`, and write them to `out`."""
+    """Run episodes `start` to `stop - 1` of `rollouts` in the simulator `sim`, and write their results to `out`."""
     n_obs, n_act = filter.mean.shape[0], len(spec.low)
     room = Room(
         np.zeros(4, np.uint64),
@@ -73,8 +73,8 @@ def roll_out_simulated(spec, sim, filter, weights, seeds, start, stop, out):
 
 @inline
 def run_episode(spec, sim, filter, room, out, episode):
-    """One episode, from `rng` as it stands."""
-    # Taken out of the tuple once: each access counts references by atomic operations, 100 ns a step.
+    """Run one episode, whose initial state is drawn from `rng`."""
+    # Taken out of the tuple once: each access counts references by atomic operations, which costs 100 ns per step.
     rng, weights, low, high, observation, x, scratch, scores, action, first, sums, squares = room
     n_obs, track = observation.shape[0], out.moments.count.shape[0] > 0
     begin(spec.env, sim, rng)
@@ -107,7 +107,7 @@ def run_episode(spec, sim, filter, room, out, episode):
         elif length >= spec.max_steps:
             status = TRUNCATED
     out.returns[episode] = total if status in (TERMINATED, TRUNCATED) else np.nan
-    if len(totals) > 0:  # an empty row would be taken, too: 90 ns an episode
+    if len(totals) > 0:  # without this test, an empty row would be taken: 90 ns per episode
         put(out.task_returns[episode], 0, totals)
         if status not in (TERMINATED, TRUNCATED):
             out.task_returns[episode] = np.nan
@@ -122,7 +122,7 @@ def run_episode(spec, sim, filter, room, out, episode):
 
 @inline
 def is_finite(values):
-    """Whether no value is NaN or infinite."""
+    """Return True if no value is NaN or infinite."""
     defect = 0.0
     for value in values:
         defect += value - value
@@ -131,7 +131,7 @@ def is_finite(values):
 
 @inline
 def add_observation(observation, first, sums, squares):
-    """Add the observation to the sums, as its difference from the episode's first one (as `track_lanes` does)."""
+    """Add the observation's difference from the episode's first observation to the sums (as `track_lanes` does)."""
     for j in range(observation.shape[0]):
         difference = observation[j] - first[j]
         sums[j] += difference

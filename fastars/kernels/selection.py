@@ -19,17 +19,17 @@ from fastars.kernels.sorting import ascending_order, percentile
 
 @kernel
 def top_directions(returns, n_top, keep_ties):
-    """The directions with the largest max(R[i, 0], R[i, 1]), among those with two finite returns.
+    """Select the directions with the largest max(R[i, 0], R[i, 1]) among the directions with two finite returns.
 
     Parameters
     ----------
     returns : ndarray of float64, shape (n_delta, 2)
         Returns of the pairs, NaN or infinite where one failed.
     n_top : int
-        Directions wanted.
+        Number of directions to select.
     keep_ties : bool
-        False: exactly n_top directions (all, if there are fewer), the first of equals first. True: all that reach the percentile
-        100 (1 - n_top / N) of the N finite ones, as the original does; ties may make them more than n_top.
+        False: exactly n_top directions (all, if there are fewer); among equals, the first. True: all directions that reach the
+        percentile 100 (1 - n_top / N) of the N finite ones, as in the original code; with ties, these may be more than n_top.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def top_directions(returns, n_top, keep_ties):
             n += 1
     if n_top >= n:
         return directions[:n]
-    order = ascending_order(score[:n])  # of the negated score: the largest first, and of equals the lowest index
+    order = ascending_order(score[:n])  # of the negated scores: the largest score first, and among equals the lowest index
     wanted = np.zeros(n, np.bool_)
     if keep_ties:
         ascending = np.empty(n)
@@ -68,10 +68,10 @@ def top_directions(returns, n_top, keep_ties):
 
 @kernel
 def return_std(returns, selected, ddof):
-    """sigma_R: the standard deviation of the 2 b returns of the selected directions.
+    """Compute sigma_R, the standard deviation of the 2 b returns of the selected directions.
 
-    In units of a power of two near the largest of them, so that neither 1e300 nor 1e-300 leaves the range of its square, and as
-    differences from the first, so that equal returns deviate by exactly 0.
+    The unit is a power of two near the largest return, so that the squares of 1e300 and 1e-300 stay in the range of float64. The
+    deviations are computed from differences to the first return, so that equal returns give exactly 0.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def return_std(returns, selected, ddof):
     Returns
     -------
     float
-        0.0 for no more than `ddof` returns.
+        0.0 for up to `ddof` returns.
     """
     n = 2 * selected.shape[0]
     if n <= ddof:
@@ -110,7 +110,7 @@ def return_std(returns, selected, ddof):
 
 @kernel
 def direction_weights(returns, selected, n_divisor, std, std_epsilon):
-    """How much each selected direction counts: (R[i, 0] - R[i, 1]) / (n_divisor * std + std_epsilon).
+    """Compute the weight of each selected direction: (R[i, 0] - R[i, 1]) / (n_divisor * std + std_epsilon).
 
     Parameters
     ----------
@@ -119,15 +119,15 @@ def direction_weights(returns, selected, n_divisor, std, std_epsilon):
     selected : ndarray of int64, shape (b,)
         Directions with two finite returns.
     n_divisor : int or float
-        Directions that the sum is divided by.
+        Number of directions that the sum is divided by.
     std, std_epsilon : float
-        sigma_R, and what is added to its product with `n_divisor`.
+        sigma_R, and the number added to its product with `n_divisor`.
 
     Returns
     -------
     ndarray of float64, shape (b,)
-        All 0 where the divisor is 0: returns that are all equal leave theta as it is. Computed in halves, which changes no bit but
-        where the difference itself would be infinite.
+        All 0 if the divisor is 0: if all returns are equal, theta does not change. Each return is halved first: no bit differs,
+        unless the difference would be infinite.
     """
     weights = np.zeros(selected.shape[0])
     divisor = n_divisor * std + std_epsilon

@@ -1,4 +1,4 @@
-"""Order statistics of small arrays."""
+"""Sorting and percentiles."""
 
 import math
 
@@ -9,7 +9,10 @@ from fastars._compiled.jit import inline, kernel
 
 @kernel
 def ascending_order(values):
-    """Stable order of `values` without NaN, by a bottom-up merge sort (`np.argsort(kind="mergesort")` compiles 4 times as long)."""
+    """Return the stable order of `values` without NaN, by a bottom-up merge sort.
+
+    `np.argsort(kind="mergesort")` takes 4 times as long to compile.
+    """
     n = values.shape[0]
     order, merged = np.empty(n, np.int64), np.empty(n, np.int64)
     for k in range(n):
@@ -34,7 +37,7 @@ def ascending_order(values):
 
 @inline
 def percentile(values, q):
-    """`np.percentile(values, q)` of ascending values, its linear rule to the bit."""
+    """Return `np.percentile(values, q)` of ascending values, with the bits of its linear rule."""
     position = (values.shape[0] - 1) * (q / 100.0)
     below = math.floor(position)
     low = values[below]

@@ -1,7 +1,7 @@
 """The whole algorithm in plain NumPy, to be read beside the paper: file by file and name by name the twin of `fastars.kernels`.
 
-It imports nothing of fastars, so that it can't be wrong in the same way. Sums have the order of the kernels, so that the two agree
-to the last bit wherever both add, subtract, multiply, divide and take square roots alone.
+It imports nothing from fastars, so that it does not share errors with the kernels. Sums have the order of the kernels. So the two
+agree to the last bit wherever both only add, subtract, multiply, divide and take square roots.
 """
 
 from .bargaining import fairgrad, nash_mtl

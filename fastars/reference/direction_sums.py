@@ -11,7 +11,7 @@ def weighted_sum(weights, noise, indices, out):
 
 
 def weighted_sums(weights, noise, indices, n_weights):
-    """The sum over i of weights[i] * delta_i as a new array (n_weights,)."""
+    """Return the sum over i of weights[i] * delta_i as a new array (n_weights,)."""
     out = np.empty(n_weights)
     weighted_sum(weights, noise, indices, out)
     return out

@@ -1,4 +1,4 @@
-"""Returns of candidates: from those of episodes to the numbers that the update compares.
+"""Returns of candidates: from the returns of episodes to the numbers that the update compares.
 
 R (n_delta, 2) are the returns r(theta + sigma delta_i) and r(theta - sigma delta_i) of each pair.
 """
@@ -9,7 +9,7 @@ NONFINITE, FAILED = 3, 5
 
 
 def candidate_returns(returns, lengths, status, offset):
-    """Mean of return + offset * length over a candidate's E episodes: (n_delta, 2, E) -> (n_delta, 2). NaN if one is not finite."""
+    """Return the mean of return + offset * length over E episodes: (n_delta, 2, E) -> (n_delta, 2). NaN if one is not finite."""
     total = np.zeros(returns.shape[:2])
     for e in range(returns.shape[2]):
         episode = np.where(status[:, :, e] == NONFINITE, np.nan, returns[:, :, e])
@@ -18,14 +18,14 @@ def candidate_returns(returns, lengths, status, offset):
 
 
 def finite_pairs(returns):
-    """Which directions have two finite returns: bool (n_delta,)."""
+    """Return True for each direction with two finite returns: bool (n_delta,)."""
     return np.isfinite(returns).all(axis=1)
 
 
 def penalized_returns(returns, status):
-    """R* = R where that is finite, otherwise the least finite entry of R: (n_delta, 2).
+    """Return R* = R where R is finite, otherwise the smallest finite entry of R: (n_delta, 2).
 
-    As they were: pairs without a finite return, and those with a `FAILED` episode (status, (n_delta, 2, E)).
+    Unchanged: pairs without a finite return, and pairs with a `FAILED` episode (status, (n_delta, 2, E)).
     """
     finite = np.isfinite(returns)
     has_failed = (status == FAILED).any(axis=(1, 2))
@@ -34,7 +34,7 @@ def penalized_returns(returns, status):
 
 
 def centered_ranks(returns):
-    """Ranks of all 2N returns, spread evenly over [-0.5, 0.5]; equal returns share their mean rank. NaN for pairs not finite."""
+    """Return ranks of all 2N returns, evenly over [-0.5, 0.5]; equal returns get their mean rank. NaN for pairs not finite."""
     finite = finite_pairs(returns)
     values = returns[finite].ravel()
     below = (values[:, np.newaxis] > values).sum(axis=1)
@@ -46,7 +46,7 @@ def centered_ranks(returns):
 
 
 def sign_returns(returns):
-    """(0.5, -0.5) where the first of a pair is larger, (-0.5, 0.5) where the second is, 0 for equals. NaN for pairs not finite."""
+    """Return (0.5, -0.5) where the first of a pair is larger, (-0.5, 0.5) where the second is, 0 for equals. NaN if not finite."""
     finite = finite_pairs(returns)
     shaped = np.full(returns.shape, np.nan)
     plus, minus = returns[finite].T

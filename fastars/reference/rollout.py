@@ -12,7 +12,7 @@ RUNNING, TERMINATED, TRUNCATED, NONFINITE = 0, 1, 2, 3
 
 
 class Moments(NamedTuple):
-    """Moments of the observations that were acted on, a row per episode."""
+    """Moments of the observations that the policy acted on, a row per episode."""
 
     count: Any  # (m,) observations
     mean: Any  # (m, n_obs)
@@ -20,17 +20,17 @@ class Moments(NamedTuple):
 
 
 class Rollouts(NamedTuple):
-    """What m episodes gave."""
+    """Results of m episodes."""
 
     returns: Any  # (m,), NaN where the status is NONFINITE
     lengths: Any  # (m,), steps
     status: Any  # (m,)
     moments: Moments  # no rows if observations were not tracked
-    task_returns: Any  # (m, n_tasks), the sum of each reward where a step gives several
+    task_returns: Any  # (m, n_tasks), the sum of each reward if a step gives several
 
 
 def rollouts(spec, filter, weights, seeds, track):
-    """Evaluate policies, weights (n, n_weights): episode j of m runs candidate j // (m // n) from `reset(seed=seeds[j])`."""
+    """Evaluate candidates, weights (n, n_weights): episode j of m runs candidate j // (m // n) from `reset(seed=seeds[j])`."""
     name, kwargs = spec.env.gymnasium()
     env = gymnasium.make(name, max_episode_steps=spec.max_steps, disable_env_checker=True, **kwargs)
     per_candidate = len(seeds) // len(weights)
@@ -52,13 +52,13 @@ def rollouts(spec, filter, weights, seeds, track):
 
 
 def _rollout(env, spec, filter, weights, seed):
-    """One episode: (return, length, status, returns of tasks, observations acted on)."""
+    """Run one episode: (return, length, status, returns of tasks, observations acted on)."""
     reward_weights = np.array(spec.reward_weights, np.float64)
     totals = np.zeros(len(reward_weights))
     total, length, status, observations = 0.0, 0, RUNNING, []
     policy = spec.policy
     if not hasattr(policy, "net_arch"):
-        policy = policy._replace(with_bias=True)  # its weights have zeros in place of a bias
+        policy = policy._replace(with_bias=True)  # there are zeros in its weights, in place of a bias
     observation, _ = env.reset(seed=seed)
     while status == RUNNING:
         if not np.isfinite(observation).all():
@@ -85,7 +85,7 @@ def _rollout(env, spec, filter, weights, seed):
 
 
 def _action(spec, scores):
-    """The action that scores stand for, as Gymnasium takes it."""
+    """Return the action for scores as Gymnasium takes it."""
     is_discrete = type(spec.actions).__name__ == "Argmax"
     action = np.empty((1, 1), np.int64) if is_discrete else np.empty((1, len(scores)), np.float32)
     fill_actions(spec.actions, spec.low, spec.high, scores[None], action)
@@ -93,16 +93,16 @@ def _action(spec, scores):
 
 
 def _moments(observations):
-    """Count, mean and sum of squared deviations of observations (m, n_obs)."""
+    """Return count, mean and sum of squared deviations of observations (m, n_obs)."""
     if len(observations) == 0:
         return 0, np.zeros(observations.shape[1]), np.zeros(observations.shape[1])
-    with np.errstate(over="ignore", invalid="ignore"):  # `merge_moments` passes over what is not finite
+    with np.errstate(over="ignore", invalid="ignore"):  # `merge_moments` leaves out rows that are not finite
         mean = observations.mean(axis=0)
         return len(observations), mean, ((observations - mean) ** 2).sum(axis=0)
 
 
 def antithetic_rollouts(spec, filter, theta, sigma, noise, indices, seeds, track):
-    """Evaluate theta + sigma delta_i and theta - sigma delta_i. The zeros in place of a linear bias are not perturbed."""
+    """Evaluate the candidates theta +- sigma delta_i. The zeros in place of a linear bias are not perturbed."""
     n_fixed = 0 if spec.policy.with_bias or hasattr(spec.policy, "net_arch") else len(spec.low)
     candidates = perturb(theta[: len(theta) - n_fixed], sigma, noise, indices)
     return rollouts(spec, filter, np.pad(candidates, ((0, 0), (0, n_fixed))), seeds, track)

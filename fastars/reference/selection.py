@@ -16,9 +16,9 @@ from .returns import finite_pairs
 
 
 def top_directions(returns, n_top, keep_ties):
-    """The directions with the largest max(R[i, 0], R[i, 1]), ascending, among the finite pairs.
+    """Select the directions with the largest max(R[i, 0], R[i, 1]), ascending, among the finite pairs.
 
-    Without `keep_ties` exactly n_top, the first of equals first; with it, all that reach the percentile 100 (1 - n_top / N).
+    Without `keep_ties`: exactly n_top; among equals, the first. With it: all that reach the percentile 100 (1 - n_top / N).
     """
     finite = np.flatnonzero(finite_pairs(returns))
     if n_top >= len(finite):
@@ -30,10 +30,10 @@ def top_directions(returns, n_top, keep_ties):
 
 
 def return_std(returns, selected, ddof):
-    """sigma_R, the deviation of the 2b returns of the selected directions; 0 for no more than `ddof` returns.
+    """Compute sigma_R, the deviation of the 2b returns of the selected directions; 0 for up to `ddof` returns.
 
-    In units of a power of two near the largest of them, so that neither 1e300 nor 1e-300 leaves the range of its square, and as
-    differences from the first, so that equal returns deviate by exactly 0.
+    The unit is a power of two near the largest return, so that the squares of 1e300 and 1e-300 stay in the range of float64. The
+    deviations are computed from differences to the first return, so that equal returns give exactly 0.
     """
     used = returns[selected].ravel()
     if len(used) <= ddof:
@@ -43,12 +43,12 @@ def return_std(returns, selected, ddof):
     x = x - x[0]
     mean = _sum(x) / len(x)
     variance = _sum((x - mean) * (x - mean)) / (len(x) - ddof)
-    with np.errstate(over="ignore"):  # of 1.7e308 and -1.7e308 it may be infinite
+    with np.errstate(over="ignore"):  # for 1.7e308 and -1.7e308 it may be infinite
         return float(np.ldexp(math.sqrt(variance), exponent))
 
 
 def _sum(values):
-    """Sum from the first to the last (`np.sum` takes pairs)."""
+    """Add up from the first value to the last (`np.sum` adds pairs)."""
     total = 0.0
     for value in values:
         total += float(value)
@@ -56,8 +56,10 @@ def _sum(values):
 
 
 def direction_weights(returns, selected, n_divisor, std, std_epsilon):
-    """(R[i, 0] - R[i, 1]) / (n_divisor * std + std_epsilon) of the selected directions; all 0 where that divisor is 0."""
+    """Return (R[i, 0] - R[i, 1]) / (n_divisor * std + std_epsilon) for the selected directions; all 0 if this divisor is 0."""
     divisor = n_divisor * std + std_epsilon
     if divisor == 0.0:
         return np.zeros(len(selected))
-    return (0.5 * returns[selected, 0] - 0.5 * returns[selected, 1]) / (0.5 * divisor)  # in halves: it may be 1e308
+    return (0.5 * returns[selected, 0] - 0.5 * returns[selected, 1]) / (
+        0.5 * divisor
+    )  # halved first, as the difference may be 1e308
