@@ -5,7 +5,7 @@ id. An episode has the same bits in both, unless the functions call something th
 (docs/own_environment.md lists what).
 
 Kernels are cached by the content of the functions. Numba tells environments apart by the class of their constants, so each gets one
-of its own, named after a digest of all that its functions lead to (`closure_digest`). In another process, functions of the same content
+of its own, named after a digest of all that its functions lead to (`closure_digest`). In another process, functions of one content
 give the class of the same name, and with it the kernels in the cache.
 """
 
