@@ -1,8 +1,8 @@
 """A walk from every compiled function of fastars to the files that it reads.
 
-It starts at each function that a decorator compiled and at each implementation that `numba.extending.overload` registered. From a
-function it goes on to its globals and closure, and from these to functions, classes, tables of functions and constants. A constant
-is followed to the file in which it is assigned, and from there to the names that its value is made of.
+It starts at each function that a decorator compiled, and at each implementation that is registered by `numba.extending.overload`. From
+a function it goes on to its globals and closure, and from these to functions, NamedTuples, tables of functions and constants. A
+constant is followed to the file in which it is assigned, and from there to the names in its value. Exceptions are not followed.
 """
 
 import ast
@@ -10,10 +10,10 @@ import dis
 import importlib
 import inspect
 import pkgutil
+import sys
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
-import numba
 from numba.core.dispatcher import Dispatcher
 from numba.core.registry import cpu_target
 from numba.core.typing.templates import _OverloadFunctionTemplate
@@ -25,13 +25,11 @@ PACKAGE = Path(fastars.__file__).parent
 
 
 def import_rooms(*rooms):
-    """Import every module of these packages and return them."""
+    """Import these packages with all their modules, and return all modules of fastars that are imported."""
     for room in rooms:
         package = importlib.import_module(f"fastars.{room}")
-        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        for found in pkgutil.walk_packages(getattr(package, "__path__", []), f"{package.__name__}."):
             importlib.import_module(found.name)
-    import sys
-
     return [module for name, module in sorted(sys.modules.items()) if name.partition(".")[0] == "fastars" and module is not None]
 
 
@@ -48,6 +46,7 @@ class Walk:
             self.function(implementation)
 
     def value(self, value):
+        """Follow an object that compiled code reads."""
         if id(value) in self._seen:
             return
         self._seen.add(id(value))
@@ -58,7 +57,8 @@ class Walk:
         elif isinstance(value, FunctionType):
             self.function(value)
         elif isinstance(value, type):
-            self.add(value.__module__)
+            if not issubclass(value, Exception):
+                self.add(value.__module__)
         elif isinstance(value, dict):
             for part in (*value, *value.values()):
                 self.value(part)
@@ -102,7 +102,9 @@ class Walk:
         """Names that are read of a module under its name in another one: `_trig.sincos`."""
         nodes = ast.walk(tree(self._modules[module]))
         return {
-            node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
+            node.attr
+            for node in nodes
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
         }
 
     def add(self, module, code=None):
@@ -112,7 +114,7 @@ class Walk:
 
 
 def overloads():
-    """Functions of fastars that return an implementation for Numba."""
+    """The functions of fastars that return an implementation to Numba."""
     context = cpu_target.typing_context
     context.refresh()
     templates = {
@@ -138,6 +140,3 @@ def tree(module):
 def bound(node):
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     return {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
-
-
-assert numba
