@@ -1,7 +1,7 @@
 """A walk from every compiled function of fastars to the files that it reads.
 
-It starts at each function that a decorator compiled, and at each implementation that is registered by `numba.extending.overload`. From
-a function it goes on to its globals and closure, and from these to functions, NamedTuples, tables of functions and constants. A
+It starts at each function that a decorator compiled, and at each implementation that `numba.extending.overload` registers. From a
+function it goes on to its globals and closure, and from these to functions, NamedTuples, tables of functions and constants. A
 constant is followed to the file in which it is assigned, and from there to the names in its value. Exceptions are not followed.
 """
 

@@ -86,7 +86,7 @@ def _distances_from_median(values, unit, z):
 
 @kernel
 def _f_tail(statistic, d1, d2):
-    """Return P(F >= statistic) for d1 and d2 degrees of freedom: the incomplete beta function I_x(d2/2, d1/2), x = d2 / (d2 + d1 F)."""
+    """Return P(F >= statistic) for d1 and d2 degrees of freedom: the incomplete beta I_x(d2/2, d1/2), x = d2 / (d2 + d1 F)."""
     x, rest = d2 / (d2 + d1 * statistic), d1 * statistic / (d2 + d1 * statistic)
     a, b = 0.5 * d2, 0.5 * d1
     if x > (a + 1.0) / (a + b + 2.0):
