@@ -2,8 +2,8 @@
 
 Broken on purpose: no digest of a file's content -> the tests of edits and damage red; no digest of the sources -> the one of an
 edited callee red; all files of the rooms in the digest, or only those that import `inline` -> the tests of what it covers red; any
-directory taken -> those of foreign and open ones red; errors of saving raised -> full disk and faults in use red; all old files swept
--> `test_only_kernels_that_nobody_used_for_a_month_are_swept` red.
+directory taken -> those of foreign and open ones red; errors of saving raised -> full disk and faults in use red; all old files
+swept -> `test_only_kernels_that_nobody_used_for_a_month_are_swept` red.
 """
 
 import ast
