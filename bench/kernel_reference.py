@@ -1,4 +1,4 @@
-"""What docs/kernels.md says about each public kernel, read off the kernels themselves.
+"""The part of docs/kernels.md about each public kernel, made from the kernels themselves.
 
 Signature, types and shapes come from the function and its docstring, threads from how it is compiled, times from
 `results/kernels.json`, and the sizes they belong to from the arguments that the table of cases makes.
@@ -28,7 +28,7 @@ class Entry(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """What the page says about a kernel."""
+    """Content of the page about a kernel."""
 
     name: str
     module: str
@@ -40,7 +40,7 @@ class Reference(NamedTuple):
 
 
 def references() -> list[Reference]:
-    """All public kernels, module after module."""
+    """Return all public kernels, module after module."""
     from fastars import kernels
 
     found = [getattr(kernels, name) for name in kernels.__all__]
@@ -48,7 +48,7 @@ def references() -> list[Reference]:
 
 
 def named_tuples() -> str:
-    """The NamedTuples that kernels take and give: their fields, and the first line of what they say."""
+    """Make the table of the NamedTuples that kernels take and return: their fields, and the first line of their docstrings."""
     from fastars import kernels
 
     rows = []
@@ -61,13 +61,13 @@ def named_tuples() -> str:
 
 
 def reference(kernel: Any) -> Reference:
-    """What a kernel says about itself."""
+    """Read signature and docstring of a kernel."""
     function = _python_function(kernel)
     sections = _sections(inspect.getdoc(function) or "")
     summary = " ".join(sections[""].split("\n\n")[0].split())
     takes = _entries(sections.get("Parameters", ""))
     for k, entry in enumerate(takes):
-        if not entry.names:  # "task, filter", and below "As for `rollouts`."
+        if not entry.names:  # "spec, filter", and below "As for `rollouts`."
             takes[k : k + 1] = _taken_over(entry, function)
     return Reference(
         function.__name__,
@@ -81,7 +81,7 @@ def reference(kernel: Any) -> Reference:
 
 
 def runs_on_threads(kernel: Any) -> bool:
-    """Whether a kernel, or one that it calls, is compiled with `parallel=True`."""
+    """Return True if a kernel, or one that it calls, is compiled with `parallel=True`."""
     if getattr(kernel, "targetoptions", {}).get("parallel"):
         return True
     function = _python_function(kernel)
@@ -90,7 +90,7 @@ def runs_on_threads(kernel: Any) -> bool:
 
 
 def sizes(kernel: Reference, args: tuple[Any, ...]) -> dict[str, int]:
-    """What the symbols in the shapes of a kernel's arguments stand for in a call."""
+    """Return the numbers that the symbols in the shapes of a kernel's arguments have in a call."""
     values = dict(zip(kernel.arguments, args, strict=True))
     bound: dict[str, int] = {}
     for entry in kernel.takes:
@@ -107,7 +107,7 @@ def sizes(kernel: Reference, args: tuple[Any, ...]) -> dict[str, int]:
 
 
 def in_words(name: str, size: str) -> str:
-    """The sizes of the arguments with which a kernel was timed."""
+    """Return the sizes of the arguments with which a kernel was timed."""
     from fastars import kernels
 
     bound = sizes(reference(getattr(kernels, name)), _cases()[name].make(size))
@@ -115,7 +115,7 @@ def in_words(name: str, size: str) -> str:
 
 
 def kernel_reference(rows: list[dict[str, Any]]) -> str:
-    """The page's part on the kernels: a section for each module, in it a table for each kernel."""
+    """Make the part of the page on kernels: a section for each module, with a table for each kernel."""
     seconds = {(row["kernel"], row["size"]): row["kernel_s"] for row in rows}
     parts, module = [], ""
     for kernel in references():
@@ -173,13 +173,13 @@ def _bind(symbols: str, shape: tuple[int, ...]) -> dict[str, int]:
 
 
 def _sections(doc: str) -> dict[str, str]:
-    """Parts of a numpydoc docstring by their titles; what stands before them under ""."""
+    """Return the parts of a numpydoc docstring by their titles; the text before them has the title ""."""
     pieces = re.split(r"^(\w+)\n-+\n", doc, flags=re.M)
     return {"": pieces[0].strip()} | {title: text.rstrip() for title, text in zip(pieces[1::2], pieces[2::2], strict=True)}
 
 
 def _entries(section: str) -> list[Entry]:
-    """Arguments are `names : type` or names alone, results `names : type` or a type alone; what they mean stands indented below."""
+    """Parse arguments (`names : type` or names alone) and results (`names : type` or a type alone), each with an indented text."""
     entries: list[Entry] = []
     for line in section.splitlines():
         if line.startswith(" ") and entries:
@@ -192,7 +192,7 @@ def _entries(section: str) -> list[Entry]:
 
 
 def _taken_over(entry: Entry, function: Any) -> list[Entry]:
-    """The entries that "a, b" with the text "As for `kernel`" stands for."""
+    """Return the entries of another kernel for "a, b" with the text "As for `kernel`"."""
     match = re.search(r"As for `(\w+)`", entry.text)
     if match is None:
         return [entry]

@@ -10,9 +10,10 @@ import math
 import numpy as np
 from numba import njit
 
-from fastars._compiled.protocol import choose, observe, reset, step
+from fastars._compiled.actions import choose
+from fastars._compiled.lanes import LANES, at, load, store
+from fastars._compiled.protocol import observe, reset, step
 from fastars._compiled.rng import seed_generator
-from fastars._compiled.tuples import LANES, at, load, store
 from fastars.kernels.policy import scores
 
 _INLINE = {"error_model": "numpy", "forceinline": True}

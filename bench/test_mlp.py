@@ -10,7 +10,7 @@ from bench.machine import THREADS
 from fastars import reference
 from fastars._compiled.structs import MlpPolicy, Relu, Tanh, identity_filter
 from fastars.envs import compiled_env
-from fastars.kernels.policy import layer_sizes, n_weights
+from fastars.kernels.policy_layout import layer_sizes, n_weights
 from fastars.samplers.compiled import CompiledSampler
 
 ENV = compiled_env("CartPole-v1")

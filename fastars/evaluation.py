@@ -13,7 +13,7 @@ import numpy as np
 from fastars._compiled.structs import FloatArray, Rollouts, identity_filter
 from fastars._validate import positive_int, seed_array, task_weights
 from fastars.envs import environment, make
-from fastars.kernels.policy import n_weights
+from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import make_sampler
 from fastars.sb3.vec_env import TrainingEnv, is_monitored, is_vec_env
 from fastars.training.config import Config

@@ -24,7 +24,7 @@ from fastars._compiled.structs import (
     RolloutSpec,
 )
 from fastars.envs.classic.cartpole import CartPole
-from fastars.kernels.policy import n_weights
+from fastars.kernels.policy_layout import n_weights
 
 SIZES = ("small", "medium", "large")
 SEED = np.uint64(7)

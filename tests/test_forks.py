@@ -1,6 +1,6 @@
 """Forks, and processes inside processes: what runs there is right, or raises a clear error, within a second.
 
-Broken on purpose: prange kernels without `_jit.launching` -> `a_prange_kernel` red (SIGTERM); a fork that does not wait for a
+Broken on purpose: prange kernels without `jit.launching` -> `a_prange_kernel` red (SIGTERM); a fork that does not wait for a
 compilation -> `during_a_compilation` red (hangs); one that keeps its turn -> `during_a_prange_kernel` red (hangs); a pool that
 does not look whose it is -> `the_workers_of_the_parent` red.
 """

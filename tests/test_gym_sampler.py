@@ -28,7 +28,7 @@ from fastars._compiled.structs import (
 )
 from fastars.envs import UnsupportedEnvError, environment, make
 from fastars.envs.spaces import flattener
-from fastars.kernels.policy import n_weights
+from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import make_sampler
 from fastars.samplers.gym import GymSampler
 

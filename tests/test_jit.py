@@ -1,10 +1,12 @@
 """The cache of compiled kernels: never stale, damaged or foreign, and never in the way.
 
 Broken on purpose: no digest of a file's content -> the tests of edits and damage red; no digest of the sources -> the one of an
-edited callee red; any directory taken -> those of foreign and open ones red; errors of saving raised -> full disk and faults in use
-red; all old files swept -> `test_only_kernels_that_nobody_used_for_a_month_are_swept` red.
+edited callee red; all files of the rooms in the digest, or only those that import `inline` -> the tests of what it covers red; any
+directory taken -> those of foreign and open ones red; errors of saving raised -> full disk and faults in use red; all old files
+swept -> `test_only_kernels_that_nobody_used_for_a_month_are_swept` red.
 """
 
+import ast
 import os
 import random
 import resource
@@ -13,23 +15,29 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
+import gymnasium
 import numpy as np
 import pytest
+from compiled_sources import Walk, import_rooms
 
 import fastars
 from fastars import kernels, reference
-from fastars._compiled import jit as _jit
+from fastars._compiled import jit, kernel_cache
 
 PACKAGE = Path(fastars.__file__).parent
 SNIPPET = """
 import numpy as np
 from fastars import kernels
-from fastars._compiled.jit import cache_directory
+from fastars._compiled.kernel_cache import cache_directory
 print(kernels.sample_indices(np.uint64(5), 7, 3, 1000, 10).tolist(), sum(kernels.sample_indices.stats.cache_hits.values()))
 print(cache_directory())
 """
 RIGHT = str(reference.sample_indices(np.uint64(5), 7, 3, 1000, 10).tolist())
+
+
+compiled = pytest.mark.skipif(jit.numba.config.DISABLE_JIT, reason="nothing is compiled")
 
 
 def run(root=PACKAGE.parent, code=SNIPPET, without=(), process=None, **variables):
@@ -66,6 +74,100 @@ def test_edited_callee_in_another_file_is_compiled_again(tmp_path, package, tall
     assert indices != RIGHT
     assert hits == 0
     tally("stale kernels that were compiled again", 1, of=1)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A copy of the package, and a cache that one of its kernels is in."""
+    root, cache = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("cache")
+    shutil.copytree(PACKAGE, root / "fastars", ignore=shutil.ignore_patterns("__pycache__"))
+    assert run(root, FASTARS_CACHE_DIR=str(cache))[:2] == (RIGHT, 0)
+    assert run(root, FASTARS_CACHE_DIR=str(cache))[:2] == (RIGHT, 1)
+    return root, cache
+
+
+def hits_after_touching(name, filled):
+    """How often the kernel is found in the cache after an edit of a file of the package that changes nothing."""
+    root, cache = filled
+    path = root / "fastars" / name
+    before = path.read_bytes()
+    path.write_bytes(before + b"# touched\n")
+    try:
+        indices, hits, _ = run(root, FASTARS_CACHE_DIR=str(cache))
+    finally:
+        path.write_bytes(before)
+    assert indices == RIGHT
+    return hits
+
+
+READ = [
+    "kernels/noise.py",
+    "_compiled/rng.py",
+    "_compiled/ziggurat.py",
+    "_compiled/jit.py",
+    "envs/classic/cartpole.py",
+    "scalar.py",
+]
+NOT_READ = ["training/checkpoint_validation.py", "envs/gym.py", "envs/__init__.py", "envs/check.py", "_compiled/kernel_cache.py"]
+
+
+@compiled
+@pytest.mark.parametrize("name", READ)
+def test_touched_file_that_kernels_read_is_compiled_again(name, filled):
+    assert hits_after_touching(name, filled) == 0
+
+
+@compiled
+@pytest.mark.parametrize("name", NOT_READ)
+def test_touched_file_that_no_kernel_reads_leaves_the_cache_as_it_is(name, filled):
+    assert hits_after_touching(name, filled) == 1
+
+
+class Point(NamedTuple):
+    """Constants of the environment and the task that follow."""
+
+    force: float = 1.0
+
+
+def register_what_users_write():
+    """Compile an environment of the user's and a task of the user's: some files have compiled functions only then."""
+    spaces = {"observation_space": gymnasium.spaces.Box(-1, 1, (1,)), "action_space": gymnasium.spaces.Discrete(2)}
+    functions = lambda env, rng: (0.0,), lambda env, state: state, lambda env, state, action: (state, env.force, False)
+    fastars.register_env("WalkedThrough-v0", Point(), *functions, **spaces, max_episode_steps=2)
+
+    def observe(constants, sim, observation):
+        observation[0] = sim.qpos[0]
+
+    xml = """<mujoco><worldbody><body><joint name="hinge"/><geom size="0.1"/></body></worldbody>
+        <actuator><motor joint="hinge" ctrllimited="true" ctrlrange="-1 1"/></actuator></mujoco>"""
+    fastars.MujocoTask(xml, observe, lambda constants, sim, action, before: 0.0, n_obs=1)
+
+
+# Files of the digest that no kernel reads, but that shape the code: the compiler's options, and the copies of users' functions.
+SHAPE_THE_CODE = {"_compiled/jit.py", "_compiled/closure_digest.py"}
+
+
+@compiled
+@pytest.mark.promise(18)
+def test_digest_covers_all_files_that_kernels_read_and_no_others(tally):
+    """Walks from all compiled functions to the files that they lead to."""
+    register_what_users_write()
+    walk = Walk(import_rooms("_compiled", "kernels", "envs", "scalar"))
+    assert set(kernel_cache.compiled_sources()) == walk.files | SHAPE_THE_CODE
+    assert len(walk.files) > 50
+    tally("files that kernels read, all of them in the digest", len(walk.files), of=len(walk.files))
+
+
+DECORATORS = {"INLINE", "inline", "kernel", "parallel", "launching", "overload", "intrinsic", "register_jitable", "njit", "jit"}
+
+
+def test_every_file_that_imports_a_decorator_is_in_the_digest():
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("fastars._compiled", "numba")):
+                found |= {path.relative_to(PACKAGE).as_posix()} if DECORATORS & {alias.name for alias in node.names} else set()
+    assert found <= set(kernel_cache.compiled_sources())
 
 
 @pytest.mark.promise(18)
@@ -105,26 +207,23 @@ def _other_kernel(directory):
 def own_cache(tmp_path, monkeypatch):
     """A directory of its own for what is compiled in this process."""
     monkeypatch.setenv("FASTARS_CACHE_DIR", str(tmp_path / "cache"))
-    _jit.cache_directory.cache_clear()
-    _jit._sweep.cache_clear()
+    kernel_cache.cache_directory.cache_clear()
+    kernel_cache.sweep.cache_clear()
     yield tmp_path / "cache"
-    _jit.cache_directory.cache_clear()
-    _jit._sweep.cache_clear()
+    kernel_cache.cache_directory.cache_clear()
+    kernel_cache.sweep.cache_clear()
 
 
 def indices():
     """What a kernel that this process has neither loaded nor compiled computes, and the file of it."""
-    fresh = _jit.kernel(kernels.sample_indices.py_func)
+    fresh = jit.kernel(kernels.sample_indices.py_func)
     found = str(fresh(np.uint64(5), 7, 3, 1000, 10).tolist())
     (signature,) = fresh.signatures
     return (
         found,
         lambda: fresh._cache.load_overload(signature, fresh.targetctx),
-        fresh._cache._locate(signature, fresh.targetctx.codegen())[1],
+        fresh._cache.locate(signature, fresh.targetctx.codegen())[1],
     )
-
-
-compiled = pytest.mark.skipif(_jit.numba.config.DISABLE_JIT, reason="nothing is compiled")
 
 
 @compiled
@@ -135,7 +234,7 @@ def test_edits_and_truncations_are_seen_before_anything_is_unpickled(own_cache, 
     assert found == RIGHT
     whole = path.read_bytes()
     assert load() is not None
-    monkeypatch.setattr(_jit.pickle, "loads", lambda content: pytest.fail("unpickled"))
+    monkeypatch.setattr(kernel_cache.pickle, "loads", lambda content: pytest.fail("unpickled"))
     refused = 0
     for k in range(n):
         content = bytearray(whole)
@@ -343,7 +442,7 @@ posix_root = pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="
 def directory_for(monkeypatch, path):
     """The directory of the cache where FASTARS_CACHE_DIR names this one."""
     monkeypatch.setenv("FASTARS_CACHE_DIR", str(path))
-    return _jit.cache_directory.__wrapped__()
+    return kernel_cache.cache_directory.__wrapped__()
 
 
 def test_directory_below_one_that_everybody_may_write_is_not_used(tmp_path, monkeypatch):
@@ -377,7 +476,7 @@ def test_directory_below_that_of_another_user_is_not_used(tmp_path, monkeypatch)
 def test_file_that_somebody_else_can_have_written_is_not_read(tmp_path, how):
     path = tmp_path / "a.kernel"
     path.write_bytes(b"code")
-    assert _jit._own_bytes(path) == b"code"
+    assert kernel_cache.own_bytes(path) == b"code"
     if how == "writable by all":
         path.chmod(0o666)
     elif how == "foreign":
@@ -386,7 +485,7 @@ def test_file_that_somebody_else_can_have_written_is_not_read(tmp_path, how):
         path.rename(tmp_path / "elsewhere")
         {"link": lambda: path.symlink_to(tmp_path / "elsewhere"), "pipe": lambda: os.mkfifo(path), "directory": path.mkdir}[how]()
     with pytest.raises(OSError):
-        _jit._own_bytes(path)
+        kernel_cache.own_bytes(path)
 
 
 PAYLOAD = """

@@ -27,7 +27,7 @@ from gymnasium.utils.env_checker import check_env
 
 import fastars
 from fastars import ARS, CheckpointError, MujocoTask, SimulationError, UnsupportedEnvError, evaluate_candidates, evaluate_policy
-from fastars._compiled import jit as _jit
+from fastars._compiled import kernel_cache
 from fastars._compiled.structs import NONFINITE, TERMINATED, TRUNCATED, UNSTABLE, LinearPolicy, Simulation, identity_filter
 from fastars.envs import compiled_env
 from fastars.envs.mujoco import task as task_module
@@ -304,12 +304,12 @@ def test_tasks_with_the_same_functions_do_not_disturb_each_other():
 def test_kernels_of_a_task_are_not_cached(monkeypatch):
     """Their code comes from outside the package: a file in the cache would not show when it changes."""
     written = []
-    monkeypatch.setattr(_jit, "_write_atomically", lambda path, content: written.append(path.name))
+    monkeypatch.setattr(kernel_cache, "_write_atomically", lambda path, content: written.append(path.name))
     evaluate_candidates(point(), np.zeros((1, 2)), [0])
     assert not [name for name in written if re.search("roll_out|run_episode", name)]
     evaluate_candidates("InvertedPendulum-v5", np.zeros((1, 4)), [0])
     if not [name for name in written if re.search("roll_out", name)]:  # unless it was there
-        assert list(Path(_jit.cache_directory()).glob("*roll_out_simulated*"))
+        assert list(Path(kernel_cache.cache_directory()).glob("*roll_out_simulated*"))
 
 
 gain = 2.0

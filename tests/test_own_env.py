@@ -20,7 +20,7 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 
 import fastars
 from fastars import ARS, CheckpointError, UnsupportedEnvError, compiled_env_ids, evaluate_candidates, evaluate_policy, register_env
-from fastars._compiled.closure_digest import Capture
+from fastars._compiled.closure_digest import ClosureDigest
 from fastars._compiled.structs import TERMINATED, TRUNCATED
 from fastars.envs import OWN, compiled_env
 from fastars.envs.vector import CompiledVectorEnv
@@ -681,7 +681,7 @@ EDITS = {
 def capture(source, name="module"):
     scope = {"__name__": name}
     exec(compile(source, f"{name}.py", "exec"), scope)
-    return Capture({"function": scope["function"]})
+    return ClosureDigest({"function": scope["function"]})
 
 
 def test_digest_is_that_of_the_content():
@@ -700,7 +700,7 @@ def test_digest_shows_every_edit(edit):
 def test_captured_function_does_what_the_original_does():
     scope = {"__name__": "module"}
     exec(BASE, scope)
-    compiled = Capture({"function": scope["function"]}).compiled["function"]
+    compiled = ClosureDigest({"function": scope["function"]}).compiled["function"]
     scope["TABLE"][:] = 9.0
     scope["PAIR"] = (1, 9.0)
     assert numba.njit(lambda x: compiled(x))(0.3) == 4.0 * ((0.3 - 1.0) * 5.0 + 3.0 + 2.0) + 2.0 * math.sqrt(0.3)
@@ -750,7 +750,7 @@ def modules(tmp_path, monkeypatch):
         for name in ("edited_one", "edited_two"):
             sys.modules.pop(name, None)
         importlib.invalidate_caches()
-        return Capture({"function": importlib.import_module("edited_one").function})
+        return ClosureDigest({"function": importlib.import_module("edited_one").function})
 
     yield tmp_path / "edited_two.py", import_anew
     for name in ("edited_one", "edited_two"):

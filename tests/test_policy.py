@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from fastars import kernels, reference
+from fastars._compiled.actions import choose
 from fastars._compiled.jit import kernel
-from fastars._compiled.protocol import choose
 from fastars._compiled.structs import (
     Argmax,
     Choices,
@@ -24,7 +24,7 @@ from fastars._compiled.structs import (
     identity_filter,
 )
 from fastars._compiled.trig import tanh
-from fastars.kernels.policy import arranged_size, n_padding, n_scores, n_weights
+from fastars.kernels.policy_layout import arranged_size, n_padding, n_scores, n_weights
 
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
 PLAIN = identity_filter(2)

@@ -97,8 +97,8 @@ def script():
 WEIGHTS = np.array([[0.0, 0.5, -0.25]])
 
 
-def run(task, seeds, weights=WEIGHTS, track=True):
-    return reference.rollouts(task, identity_filter(2), weights, np.array(seeds, np.uint64), track)
+def run(spec, seeds, weights=WEIGHTS, track=True):
+    return reference.rollouts(spec, identity_filter(2), weights, np.array(seeds, np.uint64), track)
 
 
 def test_reference_rollouts_of_hand_worked_episodes(script):
@@ -152,9 +152,9 @@ def test_reference_rollouts_share_out_episodes_to_candidates_in_order(script):
 
 def test_reference_actions_of_a_discrete_space_start_at_start():
     action = reference.rollout._action
-    task = RolloutSpec(None, LinearPolicy(), Argmax(3), (), (), 1)
-    assert action(task, np.array([0.0, 2.0, 2.0])) == 4  # the first of equals
-    assert type(action(task, np.array([1.0, 0.0]))) is int
+    spec = RolloutSpec(None, LinearPolicy(), Argmax(3), (), (), 1)
+    assert action(spec, np.array([0.0, 2.0, 2.0])) == 4  # the first of equals
+    assert type(action(spec, np.array([1.0, 0.0]))) is int
 
 
 WITH_BIAS = [[1.0, 2.0, 5.5], [1.0, 2.0, 0.5]]
@@ -164,8 +164,8 @@ WITHOUT = [[1.0, 4.5, 0.0], [1.0, -0.5, 0.0]]
 @pytest.mark.parametrize(("with_bias", "bias", "start", "candidates"), [(True, 3.0, 0, WITH_BIAS), (False, 0.0, 1, WITHOUT)])
 def test_antithetic_rollouts_perturb_the_bias_only_if_there_is_one(monkeypatch, with_bias, bias, start, candidates):
     seen = []
-    monkeypatch.setattr(reference.rollout, "rollouts", lambda task, filter, weights, seeds, track: seen.append(weights))
-    task = RolloutSpec(None, LinearPolicy(with_bias), Argmax(), (np.float32(0.0),), (np.float32(0.0),), 1)
+    monkeypatch.setattr(reference.rollout, "rollouts", lambda spec, filter, weights, seeds, track: seen.append(weights))
+    spec = RolloutSpec(None, LinearPolicy(with_bias), Argmax(), (np.float32(0.0),), (np.float32(0.0),), 1)
     noise, theta = np.array([0, 0, 5], np.float32), np.array([1.0, 2.0, bias])
-    reference.antithetic_rollouts(task, None, theta, 0.5, noise, np.array([start]), None, False)
+    reference.antithetic_rollouts(spec, None, theta, 0.5, noise, np.array([start]), None, False)
     assert seen[0].tolist() == candidates

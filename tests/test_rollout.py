@@ -32,7 +32,7 @@ from fastars._compiled.structs import (
 )
 from fastars._runtime.threads import for_blocks
 from fastars.envs import compiled_env
-from fastars.kernels.policy import n_weights
+from fastars.kernels.policy_layout import n_weights
 from fastars.kernels.rollout import roll_out
 from fastars.samplers.compiled import CompiledSampler
 
@@ -91,11 +91,11 @@ def test_an_episode_depends_on_its_candidate_and_seed_alone():
 
 LANES_SCRIPT = """
     import hashlib, sys
-    import fastars._compiled.tuples as tuples
-    tuples.LANES = int(sys.argv[1])
+    import fastars._compiled.lanes as lanes
+    lanes.LANES = int(sys.argv[1])
     from fastars import ARS
     from fastars.samplers import compiled
-    assert compiled.LANES == tuples.LANES
+    assert compiled.LANES == lanes.LANES
     model = ARS("LinearPolicy", "Pendulum-v1", n_delta=20, seed=3, normalize_observations=True).learn(40_000)
     print(hashlib.sha256(model.theta.tobytes()).hexdigest())
 """

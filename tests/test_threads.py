@@ -1,6 +1,6 @@
 """Eight threads of Python that call at once: every result is right, on each of Numba's threading layers.
 
-Broken on purpose: prange kernels without `_jit.launching` -> `workqueue` red (SIGABRT); one array for all samplers ->
+Broken on purpose: prange kernels without `jit.launching` -> `workqueue` red (SIGABRT); one array for all samplers ->
 both layers red.
 """
 

@@ -7,7 +7,7 @@ import pytest
 
 from fastars import kernels, reference
 from fastars._compiled.jit import kernel
-from fastars.kernels.update import _percentile
+from fastars.kernels import sorting
 
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
 
@@ -142,7 +142,7 @@ def test_top_directions_with_ties_is_the_originals_percentile_rule(backend):
 
 @kernel
 def percentile(values, q):
-    return _percentile(values, q)
+    return sorting.percentile(values, q)
 
 
 def test_percentile_is_numpys_to_the_bit():

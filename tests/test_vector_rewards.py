@@ -30,7 +30,7 @@ from fastars._compiled.structs import (
 from fastars._compiled.tuples import weigh
 from fastars.envs import OWN, environment
 from fastars.kernels import rollout
-from fastars.kernels.policy import n_weights
+from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import make_sampler
 from fastars.samplers.kernel_inputs import padded_weights, with_reward_weights
 from fastars.samplers.reference import ReferenceSampler

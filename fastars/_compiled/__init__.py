@@ -1,1 +1,1 @@
-"""The language that kernels are written in. Numba compiles what stands here into every kernel."""
+"""The language that kernels are written in: decorators, types, tuples, lanes, random numbers."""

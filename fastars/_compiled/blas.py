@@ -1,6 +1,6 @@
-"""How NumPy's BLAS rounds.
+"""Products that round as NumPy's BLAS does.
 
-What Gymnasium's environments and their wrappers compute by `np.dot` has the same bits in kernels only if these round in the same
+Gymnasium's environments and wrappers compute some products by `np.dot`. Kernels have the same bits only if they round in the same
 places.
 """
 
@@ -15,13 +15,13 @@ from fastars._compiled.jit import INLINE
 
 
 def blas_is_fused() -> bool:
-    """Whether `np.dot` of three numbers rounds a * b + c once, as OpenBLAS does on CPUs with the instruction for it."""
+    """Return True if `np.dot` of three numbers rounds a * b + c once, as OpenBLAS does on CPUs with an instruction for it."""
     x = 1.0 + 2.0**-30  # x * x is 1 + 2**-29 + 2**-60, and 1 + 2**-29 once rounded
     return bool(np.dot(np.array([1.0, x, 0.0]), np.array([-1.0 - 2.0**-29, x, 0.0])) != 0.0)
 
 
 def fma(a, b, c):
-    """a * b + c, rounded once."""
+    """Return a * b + c, rounded once."""
     return float(Fraction(a) * Fraction(b) + Fraction(c)) if isfinite(a * b + c) else a * b + c
 
 

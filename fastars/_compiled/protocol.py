@@ -1,16 +1,16 @@
-"""The words in which the rollout kernel speaks to environments, policies and action spaces.
+"""The protocol between kernels and environments.
 
-An environment is a NamedTuple of constants plus three scalar functions, held together by the NamedTuple's *type*:
+An environment is a NamedTuple of constants plus three scalar functions. They belong together by the NamedTuple's *type*:
 
-    reset(env, rng) -> state                           draws an initial state from the generator `rng` (see `_rng`)
+    reset(env, rng) -> state                           draws an initial state from the generator `rng` (see `rng`)
     observe(env, state) -> observation                 a tuple of float32
     step(env, state, action) -> (state, reward, terminated)
 
 `state` is a tuple of floats. `action` is an int for a Discrete space and a tuple of float32 for a Box. `reward` is a float, or a
-tuple of floats, one for each of several tasks. The functions are pure, made of selects rather than branches, and compiled by
-`_jit.inline`, so that the rollout kernel can run them over SIMD lanes.
+tuple of floats, one for each of several tasks. The functions are pure, have no branches (`a if c else b` is none), and are compiled
+by `jit.inline`, so that the rollout kernel can run them in SIMD lanes.
 
-Where a simulator holds the state (MuJoCo), there are no lanes, and the functions work in place on arrays, one episode at a time:
+If a simulator holds the state (MuJoCo), there are no lanes. The functions then work in place on arrays, one episode at a time:
 
     begin(env, sim, rng)                               puts the `Simulation` into an initial state
     sense(env, sim, observation)                       writes the observation, float64
@@ -22,9 +22,9 @@ One that pays for several things has a function that names them, from which `adv
 
 An environment of scalar functions can be stepped like that, too: `sim` is then an `Alone`, and `action` an array as `act` fills it.
 
-Numba picks the function by the type of the first argument at compile time, which keeps the compiled code cacheable: a function
-passed as an argument is never found in the cache again. Plain Python calls of these names (`NUMBA_DISABLE_JIT=1`, a notebook) do
-the same look-up at run time.
+Numba picks the function by the type of the first argument at compile time. So compiled code can be cached: code that takes a
+function as an argument is never found in the cache again. In plain Python (`NUMBA_DISABLE_JIT=1`, a notebook), a call of these
+names picks the function at run time.
 """
 
 from collections.abc import Callable
@@ -35,9 +35,8 @@ from numba import types
 from numba.extending import overload
 
 from fastars._compiled.jit import INLINE, inline
-from fastars._compiled.structs import Argmax, Choices, Clip, FloatArray, IntArray, Signs, Squash, Unclipped
-from fastars._compiled.trig import tanh
-from fastars._compiled.tuples import argmax, clip32, entries, put, squash, to_float32, unit_to_box
+from fastars._compiled.structs import FloatArray, IntArray
+from fastars._compiled.tuples import entries, put
 
 
 class EnvFunctions(NamedTuple):
@@ -58,7 +57,7 @@ class SimulatedFunctions(NamedTuple):
 
 
 class Alone(NamedTuple):
-    """Memory of one environment of scalar functions, stepped alone: what a `Simulation` is to MuJoCo's."""
+    """Memory of one environment of scalar functions that is stepped as if it were in a simulator (`Simulation`)."""
 
     state: FloatArray
     like_state: Any  # tuples as long as a state and as an action
@@ -70,12 +69,12 @@ _FUNCTIONS: dict[type, EnvFunctions | SimulatedFunctions] = {}
 
 
 def register_functions(env_type: type, reset: Callable[..., Any], observe: Callable[..., Any], step: Callable[..., Any]) -> None:
-    """Tie the functions of an environment (compiled by `_jit.inline`) to the NamedTuple class of its constants."""
+    """Register the functions of an environment (compiled by `jit.inline`) for the NamedTuple class of its constants."""
     _FUNCTIONS[env_type] = EnvFunctions(reset, observe, step)
 
 
 def register_simulated(env_type: type, begin: Callable[..., Any], sense: Callable[..., Any], advance: Callable[..., Any]) -> None:
-    """The same for an environment whose state is in a simulator."""
+    """Register the functions of an environment whose state is in a simulator."""
     _FUNCTIONS[env_type] = SimulatedFunctions(begin, sense, advance)
 
 
@@ -95,7 +94,7 @@ def _functions_of(numba_type: Any) -> Any:
 
 
 def reset(env, rng):
-    """Initial state of an episode, drawn from `rng`."""
+    """Draw the initial state of an episode from `rng`."""
     return _FUNCTIONS[type(env)].reset(env, rng)
 
 
@@ -108,7 +107,7 @@ def _reset(env, rng):
 
 
 def observe(env, state):
-    """Observation of a state: a tuple of float32."""
+    """Return the observation of a state: a tuple of float32."""
     return _FUNCTIONS[type(env)].observe(env, state)
 
 
@@ -121,7 +120,7 @@ def _observe(env, state):
 
 
 def step(env, state, action):
-    """One step: (next state, reward, whether the episode terminated)."""
+    """Take one step: (next state, reward, True if the episode terminated)."""
     return _FUNCTIONS[type(env)].step(env, state, action)
 
 
@@ -186,12 +185,12 @@ def _pay(env, sim, action):
 
 
 def _in_place(functions):
-    """The functions that work on arrays; those of scalar functions call them."""
+    """Return the functions that work on arrays; for scalar functions, functions on arrays that call them."""
     return _ALONE if isinstance(functions, EnvFunctions) else functions
 
 
 def _scalars(action, like):
-    """The action of an array as scalar functions take it: an int, or a tuple as long as `like`."""
+    """Return the action in an array as scalar functions take it: an int, or a tuple as long as `like`."""
     return int(action[0]) if action.dtype == np.int64 else entries(action, 0, like)
 
 
@@ -220,131 +219,3 @@ def _advance_alone(env, sim, action):
 
 
 _ALONE = SimulatedFunctions(_begin_alone, _sense_alone, _advance_alone)
-
-
-def choose(actions, scores, low, high):
-    """The action that `scores` stand for; `low` and `high` are the bounds of a Box."""
-    return _CHOOSE[type(actions)](actions, scores, low, high)
-
-
-@overload(choose, jit_options=INLINE)
-def _choose(actions, scores, low, high):
-    kernel = _CHOOSE.get(getattr(actions, "instance_class", None))
-    if kernel is not None:
-        return lambda actions, scores, low, high: kernel(actions, scores, low, high)
-
-
-@inline
-def _choose_discrete(actions, scores, low, high):
-    return actions.start + argmax(scores)
-
-
-@inline
-def _choose_clipped(actions, scores, low, high):
-    return clip32(scores, low, high)
-
-
-@inline
-def _choose_unclipped(actions, scores, low, high):
-    return to_float32(scores)
-
-
-@inline
-def _choose_squashed(actions, scores, low, high):
-    return clip32(squash(scores, low, high), low, high)  # rounded to float32, it may lie beyond a bound
-
-
-_CHOOSE = {Argmax: _choose_discrete, Clip: _choose_clipped, Unclipped: _choose_unclipped, Squash: _choose_squashed}
-
-
-def empty_action(actions, n_act):
-    """Room for an action of an environment with `n_act` scores."""
-    return np.empty(1, np.int64) if isinstance(actions, Argmax) else np.empty(n_act, np.float32)
-
-
-@overload(empty_action, jit_options=INLINE)
-def _empty_action(actions, n_act):
-    if getattr(actions, "instance_class", None) is Argmax:
-        return lambda actions, n_act: np.empty(1, np.int64)
-    return lambda actions, n_act: np.empty(n_act, np.float32)
-
-
-def act(actions, scores, low, high, action):
-    """Write the action that the array `scores` stands for, as `choose` gives it, to the array `action`.
-
-    That is float32 or float64 for a Box space, and so are its bounds, the arrays `low` and `high`; int64 for all others.
-    """
-    _ACT[type(actions)](actions, scores, low, high, action)
-
-
-@overload(act, jit_options=INLINE)
-def _act(actions, scores, low, high, action):
-    kernel = _ACT.get(getattr(actions, "instance_class", None))
-    if kernel is not None:
-        return lambda actions, scores, low, high, action: kernel(actions, scores, low, high, action)
-
-
-@inline
-def _act_discrete(actions, scores, low, high, action):
-    action[0] = actions.start + _first_largest(scores, 0, scores.shape[0])
-
-
-@inline
-def _act_clipped(actions, scores, low, high, action):
-    for k in range(action.shape[0]):
-        action[k] = scores[k]
-        _clip(action, k, low, high)
-
-
-@inline
-def _act_unclipped(actions, scores, low, high, action):
-    for k in range(action.shape[0]):
-        action[k] = scores[k]
-
-
-@inline
-def _act_squashed(actions, scores, low, high, action):
-    for k in range(action.shape[0]):
-        action[k] = unit_to_box(tanh(scores[k]), np.float64(low[k]), np.float64(high[k]))
-        _clip(action, k, low, high)
-
-
-@inline
-def _act_choices(actions, scores, low, high, action):
-    first = 0
-    for k in range(action.shape[0]):
-        action[k] = actions.starts[k] + _first_largest(scores, first, actions.sizes[k])
-        first += actions.sizes[k]
-
-
-@inline
-def _act_signs(actions, scores, low, high, action):
-    for k in range(action.shape[0]):
-        action[k] = 1 if scores[k] > 0.0 else 0
-
-
-@inline
-def _clip(action, k, low, high):
-    """Clip an entry to its bounds. NaN stays NaN."""
-    value = action[k]
-    value = low[k] if value < low[k] else value
-    action[k] = high[k] if value > high[k] else value
-
-
-@inline
-def _first_largest(scores, first, size):
-    """Index of the first of the largest of `size` scores, counted from `first`."""
-    index = 0
-    for k in range(1, size):
-        index = k if scores[first + k] > scores[first + index] else index
-    return index
-
-
-_ACT = {
-    Argmax: _act_discrete,
-    Clip: _act_clipped,
-    Unclipped: _act_unclipped,
-    Squash: _act_squashed,
-    Choices: _act_choices,
-    Signs: _act_signs,
-}

@@ -1,14 +1,14 @@
-"""Seeds: NumPy's `SeedSequence`, PCG64, uniforms and normals, bit for bit, inside kernels.
+"""Random numbers in kernels with the bits of NumPy: `SeedSequence`, PCG64, uniforms and normals.
 
-`env.reset(seed=s)` of Gymnasium draws from `Generator(PCG64(SeedSequence(s)))`. The same draws in compiled code mean that every
-episode fastars runs can be replayed in plain Gymnasium from its seed. All else that is random in fastars (noise, indices, episode
-seeds) comes from `SeedSequence(seed, spawn_key=(stream, index))`: a pure function of its key, with no hidden state to lose.
+`env.reset(seed=s)` of Gymnasium draws from `Generator(PCG64(SeedSequence(s)))`. Kernels draw the same numbers, so every episode
+that fastars runs can be replayed in plain Gymnasium from its seed. All other random numbers of fastars (noise, indices, episode
+seeds) come from `SeedSequence(seed, spawn_key=(stream, index))`: a pure function of its key, with no hidden state.
 
 A generator is a `uint64[4]` array, `(state_high, state_low, increment_high, increment_low)`, changed in place.
 
 Sources: M. E. O'Neill, "PCG: A Family of Simple Fast Space-Efficient Statistically Good Algorithms for Random Number Generation"
 (2014), XSL-RR 128/64; "Developing a seed_seq Alternative" (2015); J. A. Doornik, "An Improved Ziggurat Method to Generate Normal
-Random Samples" (2005). `tests/test_rng.py` holds all of it against NumPy.
+Random Samples" (2005). `tests/test_rng.py` compares all of it with NumPy.
 """
 
 import math
@@ -33,7 +33,7 @@ _TO_UNIT = 1.0 / 9007199254740992.0  # 2**-53
 
 @inline
 def multiply_high(a, b):
-    """Upper 64 bits of the 128-bit product of two uint64."""
+    """Return the upper 64 bits of the 128-bit product of two uint64."""
     a_high, a_low, b_high, b_low = a >> _32, a & _WORD, b >> _32, b & _WORD
     middle = a_high * b_low + ((a_low * b_low) >> _32)
     cross = a_low * b_high + (middle & _WORD)
@@ -42,7 +42,7 @@ def multiply_high(a, b):
 
 @inline
 def _hashmix(value, constant):
-    """One round of SeedSequence's hash on a 32-bit word: (hashed value, next constant)."""
+    """Run one round of SeedSequence's hash on a 32-bit word: (hashed value, next constant)."""
     following = (constant * _MULT_A) & _WORD
     value = ((value ^ constant) * following) & _WORD
     return value ^ (value >> _16), following
@@ -50,14 +50,14 @@ def _hashmix(value, constant):
 
 @inline
 def _mix(x, y):
-    """SeedSequence's mixture of two 32-bit words."""
+    """Mix two 32-bit words as SeedSequence does."""
     result = (_MIX_LEFT * x - _MIX_RIGHT * y) & _WORD
     return result ^ (result >> _16)
 
 
 @kernel
 def _seed_from_words(rng, words, n_words):
-    """PCG64(SeedSequence) from assembled 32-bit entropy words."""
+    """Set `rng` to the state of PCG64(SeedSequence) for 32-bit entropy words."""
     pool = np.zeros(4, np.uint64)
     constant = _INIT_A
     for i in range(4):
@@ -80,7 +80,7 @@ def _seed_from_words(rng, words, n_words):
         drawn[i] = value ^ (value >> _16)
     rng[2] = (drawn[4] | (drawn[5] << _32)) << _1 | (drawn[6] | (drawn[7] << _32)) >> _U(63)
     rng[3] = (drawn[6] | (drawn[7] << _32)) << _1 | _1
-    # PCG's seeding: from state 0, one step (which leaves the increment), add the seed, one more step.
+    # PCG's seeding: from state 0, take one step (the state is then the increment), add the seed, take another step.
     low = rng[3] + (drawn[2] | (drawn[3] << _32))
     rng[0] = rng[2] + (drawn[0] | (drawn[1] << _32)) + (_1 if low < rng[3] else _0)
     rng[1] = low
@@ -89,7 +89,7 @@ def _seed_from_words(rng, words, n_words):
 
 @inline
 def _next_state(state_high, state_low, increment_high, increment_low):
-    """The state that follows: state * multiplier + increment (mod 2**128)."""
+    """Compute the next state: state * multiplier + increment (mod 2**128)."""
     product = state_low * _MULTIPLIER_LOW
     high = multiply_high(state_low, _MULTIPLIER_LOW) + state_high * _MULTIPLIER_LOW + state_low * _MULTIPLIER_HIGH
     low = product + increment_low
@@ -98,7 +98,7 @@ def _next_state(state_high, state_low, increment_high, increment_low):
 
 @inline
 def _advance(rng):
-    """Take the generator one step on."""
+    """Advance the generator by one step."""
     rng[0], rng[1] = _next_state(rng[0], rng[1], rng[2], rng[3])
 
 
@@ -121,32 +121,32 @@ def seed_stream(rng, seed, stream, index):
 
 @inline
 def _output(high, low):
-    """The 64 random bits of a state (XSL-RR)."""
+    """Compute the 64 random bits of a state (XSL-RR)."""
     value, rotation = high ^ low, high >> _U(58)
     return (value >> rotation) | (value << ((_U(64) - rotation) & _U(63)))
 
 
 @inline
 def next_uint64(rng):
-    """The next 64 random bits."""
+    """Draw 64 random bits."""
     _advance(rng)
     return _output(rng[0], rng[1])
 
 
 @inline
 def next_double(rng):
-    """A float64 in [0, 1) with 53 random bits."""
+    """Draw a float64 in [0, 1) with 53 random bits."""
     return np.float64(next_uint64(rng) >> _11) * _TO_UNIT
 
 
 @inline
 def uniform(rng, low, high):
-    """A float64 in [low, high), as `Generator.uniform`."""
+    """Draw a float64 in [low, high), as `Generator.uniform` does."""
     return low + (high - low) * next_double(rng)
 
 
-# Inner integer bound and density of each layer; NumPy's own tables may differ in the last of 52 bits, which would show in one draw
-# of 10**15.
+# Inner integer bound and density of each layer. NumPy's tables may differ in the last of 52 bits, which would change one draw in
+# 10**15.
 _INSIDE = np.array([WIDTHS[255] / WIDTHS[0], 0.0, *(WIDTHS[1:255] / WIDTHS[2:256])])
 _INSIDE = (_INSIDE * 2.0**52).astype(np.uint64)
 _DENSITY = np.exp(-0.5 * (WIDTHS * 2.0**52) ** 2)
@@ -157,7 +157,7 @@ _SIGNED_WIDTHS, _SIGNED_LAYER = np.concatenate((WIDTHS, -WIDTHS)), _U(0x1FF)  # 
 
 @inline
 def standard_normal(rng):
-    """A float64 from N(0, 1), as `Generator.standard_normal`: 256 layers, 52 random bits."""
+    """Draw a float64 from N(0, 1), as `Generator.standard_normal` does: 256 layers, 52 random bits."""
     while True:
         bits = next_uint64(rng)
         layer = np.intp(bits & _LAYER)
@@ -174,9 +174,9 @@ def standard_normal(rng):
             return x
 
 
-@inline  # as a kernel of its own it made every draw count references to `rng`: up to 23 ns instead of 3.5
+@inline  # as a kernel, it made every draw count references to `rng`: up to 23 ns instead of 3.5
 def _tail(rng, magnitude):
-    """A draw beyond the edge of the ziggurat (Marsaglia's method); its sign is a bit of `magnitude`."""
+    """Draw a number beyond the edge of the ziggurat (Marsaglia's method); its sign is a bit of `magnitude`."""
     while True:
         x = -_INVERSE_EDGE * math.log1p(-next_double(rng))
         y = -math.log1p(-next_double(rng))
@@ -186,9 +186,9 @@ def _tail(rng, magnitude):
 
 @kernel
 def standard_normals(rng, out):
-    """Fill `out` (float32) with draws from N(0, 1): those of one `standard_normal` after the other, in two thirds of its time.
+    """Fill `out` (float32) with draws from N(0, 1): the numbers of repeated `standard_normal`, in two thirds of the time.
 
-    The state stays in registers and the sign is no branch, of which half would be mispredicted.
+    The state stays in registers. The sign is not a branch, as half of the branches would be mispredicted.
     """
     high, low, increment_high, increment_low = rng[0], rng[1], rng[2], rng[3]
     for k in range(out.shape[0]):

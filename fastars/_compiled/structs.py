@@ -1,4 +1,4 @@
-"""The NamedTuples that cross the border into compiled code. A kernel picks its code by their types, never by a string.
+"""The NamedTuples that are passed to compiled code. A kernel picks its code by their types, never by a string.
 
 Shapes: `n` candidates, `m` episodes (m = n * episodes per candidate), `n_obs` observation entries, `n_act` action scores.
 """
@@ -18,7 +18,7 @@ RUNNING, TERMINATED, TRUNCATED, NONFINITE, UNSTABLE, FAILED = 0, 1, 2, 3, 4, 5
 
 
 class Argmax(NamedTuple):
-    """Actions of a Discrete space: `start` plus the index of the largest score (the first of equals)."""
+    """Actions of a Discrete space: `start` plus the index of the largest score (among equals, the first)."""
 
     start: int = 0
 
@@ -28,7 +28,7 @@ class Clip(NamedTuple):
 
 
 class Unclipped(NamedTuple):
-    """Actions of a Box space: each score as float32; the environment does what it does with values out of bounds."""
+    """Actions of a Box space: each score as float32, not clipped. The environment must handle values out of bounds."""
 
 
 class Squash(NamedTuple):
@@ -47,27 +47,27 @@ class Signs(NamedTuple):
 
 
 class Tanh(NamedTuple):
-    """Hidden layers give the hyperbolic tangents of their sums."""
+    """Activation of hidden layers: the hyperbolic tangents of their sums."""
 
 
 class Relu(NamedTuple):
-    """Hidden layers give their sums, or 0 for negative ones."""
+    """Activation of hidden layers: their sums, or 0 for negative sums."""
 
 
 class LinearPolicy(NamedTuple):
-    """scores = W x (+ b), x the filtered observation.
+    """A linear policy: scores = W x (+ b), x the filtered observation.
 
-    Flat weights are `W.ravel()` of W (n_act, n_obs), then b (n_act,): the order of torch's `parameters_to_vector` for that layer.
+    Flat weights are `W.ravel()` of W (n_act, n_obs), then b (n_act,): the order of torch's `parameters_to_vector` for this layer.
     """
 
     with_bias: bool = False
 
 
 class MlpPolicy(NamedTuple):
-    """scores = W_n h_n (+ b_n), h_k = activation(W_k h_(k-1) (+ b_k)), h_0 the filtered observation: a multilayer perceptron.
+    """A multilayer perceptron: scores = W_n h_n (+ b_n), h_k = activation(W_k h_(k-1) (+ b_k)), h_0 the filtered observation.
 
     Flat weights are, layer after layer, `W.ravel()` of W (outputs, inputs), then b (outputs,): the order of torch's
-    `parameters_to_vector` for stable-baselines3's `create_mlp`. Kernels are compiled by the number of layers, not by their sizes.
+    `parameters_to_vector` for stable-baselines3's `create_mlp`. The number of layers selects the compiled code, their sizes don't.
     """
 
     net_arch: tuple[int, ...] = (64, 64)  # sizes of the hidden layers
@@ -76,57 +76,60 @@ class MlpPolicy(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """x = clip((observation - mean) * scale, -clip, clip), frozen during an iteration. The identity is (0, 1, inf)."""
+    """The filter of observations, constant during an iteration: x = clip((observation - mean) * scale, -clip, clip).
+
+    (0, 1, inf) leaves observations unchanged.
+    """
 
     mean: FloatArray  # (n_obs,)
-    scale: FloatArray  # (n_obs,), 1 / deviation, or 0 for a feature that counts 0
+    scale: FloatArray  # (n_obs,), 1 / deviation; 0 for a feature that the policy sees as 0
     clip: float
 
 
 class Simulation(NamedTuple):
-    """A simulator's memory for one thread: an MjData and views of its arrays, named as in MuJoCo.
+    """Memory of a simulator for one thread: an MjData and views of its arrays, named as in MuJoCo.
 
     `nq` positions, `nv` velocities, `nu` actuators, `nbody` bodies of which body 0 is the world.
     """
 
     model: int  # address of the mjModel, which all threads share
     data: int  # address of the mjData
-    frame: npt.NDArray[np.uint8]  # room for the way back from a fatal error, and for its text
-    fault: IntArray  # (1,), 0 or the status that the simulator ends an episode with: UNSTABLE or FAILED
+    frame: npt.NDArray[np.uint8]  # the return address from a fatal error, and the text of the error
+    fault: IntArray  # (1,), 0, or the status with which the simulator ends an episode: UNSTABLE or FAILED
     bad: npt.NDArray[np.int32]  # (4,), MuJoCo's counts, since the reset, of bad numbers in qpos, qvel, qacc and ctrl
     qpos: FloatArray  # (nq,)
     qvel: FloatArray  # (nv,)
     act: FloatArray  # (na,), states of the actuators
     ctrl: FloatArray  # (nu,)
     qacc: FloatArray  # (nv,)
-    xpos: FloatArray  # (nbody, 3), m, where the bodies are
+    xpos: FloatArray  # (nbody, 3), m, positions of the bodies
     xquat: FloatArray  # (nbody, 4)
-    xipos: FloatArray  # (nbody, 3), m, where their centres of mass are
+    xipos: FloatArray  # (nbody, 3), m, positions of their centres of mass
     site_xpos: FloatArray  # (nsite, 3), m
     subtree_com: FloatArray  # (nbody, 3), m
     sensordata: FloatArray  # (nsensordata,)
     cinert: FloatArray  # (nbody, 10), inertia about the centre of mass of the tree
     cvel: FloatArray  # (nbody, 6), rotational and translational velocity
-    cfrc_ext: FloatArray  # (nbody, 6), torque and force from outside, where they are computed
+    cfrc_ext: FloatArray  # (nbody, 6), external torque and force; 0 unless they are computed
     qfrc_actuator: FloatArray  # (nv,)
     qfrc_constraint: FloatArray  # (nv,)
 
 
 class RolloutSpec(NamedTuple):
-    """What a candidate is evaluated on."""
+    """Everything that defines a rollout but the candidate and the seed: environment, policy, action space and time limit."""
 
-    env: Any  # NamedTuple of the environment's constants: its type picks reset, observe and step
+    env: Any  # NamedTuple of the environment's constants: its type picks the functions of the environment
     policy: Any  # LinearPolicy or MlpPolicy
-    actions: Any  # Argmax, Clip, Unclipped or Squash: how scores become an action
+    actions: Any  # from scores to an action: Argmax, Clip, Unclipped or Squash
     low: Any  # bounds of the scores, one float32 per score; their number is n_act. A tuple, or an array where there is a simulator
     high: Any
     max_steps: int  # time limit of an episode, in steps
-    is_fused: bool = False  # whether NumPy's BLAS rounds a * b + c once, where there are several rewards
-    reward_weights: Any = ()  # a float64 for each of the rewards of a step; () where the reward is a number
+    is_fused: bool = False  # True if NumPy's BLAS rounds a * b + c once; used where a step gives several rewards
+    reward_weights: Any = ()  # a float64 for each reward of a step; () if the reward is a number
 
 
 class Moments(NamedTuple):
-    """Moments of the observations that were acted on, a row per episode: merged in order, they make the filter."""
+    """Moments of the observations that the policy acted on, a row per episode: merged in order, they make the filter."""
 
     count: IntArray  # type: ignore[assignment]  # (m,) observations
     mean: FloatArray  # (m, n_obs)
@@ -139,7 +142,7 @@ class Rollouts(NamedTuple):
     Attributes
     ----------
     returns : ndarray of float64, shape (m,)
-        Sum of rewards, of the weighted ones where a step gives several; NaN where the status is `NONFINITE` or `UNSTABLE`.
+        Sum of rewards (weighted, if a step gives several); NaN where the status is `NONFINITE` or `UNSTABLE`.
     lengths : ndarray of int64, shape (m,)
         Steps taken.
     status : ndarray of int64, shape (m,)
@@ -147,7 +150,7 @@ class Rollouts(NamedTuple):
         ended there), `UNSTABLE` (4: the simulator found bad numbers in its state; likewise) or `FAILED` (5: the environment failed
         in two attempts).
     moments : Moments
-        With no rows if observations were not tracked.
+        Has no rows if observations were not tracked.
     task_returns : ndarray of float64, shape (m, n_tasks)
         Of each reward, the sum; NaN where `returns` is. No columns where the reward is a number.
     n_failures : int
@@ -166,7 +169,7 @@ class Rollouts(NamedTuple):
 
 
 def empty_rollouts(n_episodes: int, n_obs: int, track: bool, n_tasks: int = 0) -> Rollouts:
-    """Space for the results of `n_episodes` episodes; `track` asks for the moments of their observations."""
+    """Make arrays for the results of `n_episodes` episodes; `track` is True if the moments of their observations are needed."""
     rows = n_episodes if track else 0
     return Rollouts(
         returns=np.zeros(n_episodes),
@@ -178,5 +181,5 @@ def empty_rollouts(n_episodes: int, n_obs: int, track: bool, n_tasks: int = 0) -
 
 
 def identity_filter(n_obs: int) -> Filter:
-    """The filter that leaves every observation as it is."""
+    """Return the filter that leaves observations unchanged."""
     return Filter(np.zeros(n_obs), np.ones(n_obs), np.inf)

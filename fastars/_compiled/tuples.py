@@ -1,12 +1,8 @@
 """Small tuples inside lane loops: states, observations, scores, actions.
 
-Indexing a tuple in a loop becomes a switch, which does not vectorise (54 M against 160 M CartPole steps/s); recursion over its tail
-unrolls at compile time. So each function here stands twice: as plain Python, which says what it does and runs under
-`NUMBA_DISABLE_JIT=1`, and as the `overload` that Numba compiles into the caller. Sums run from the first entry to the last.
-
-A block of lanes is a flat array: row r of lane l is `rows[at(r, l)]`. The stride is a constant, so LLVM sees that rows don't
-overlap; with a run-time stride it wants a check for each pair of rows, and gives up on large environments (Acrobot: 4 instead of
-15 M steps/s).
+An index into a tuple in a loop becomes a switch, which does not vectorise (54 M against 160 M CartPole steps/s). Recursion over the
+tail of a tuple is unrolled at compile time. So each function is defined twice: as plain Python, which is easy to read and runs
+under `NUMBA_DISABLE_JIT=1`, and as the `overload` that Numba compiles into the caller. Sums run from the first entry to the last.
 """
 
 import numpy as np
@@ -18,47 +14,9 @@ from fastars._compiled.blas import fma
 from fastars._compiled.jit import INLINE, inline
 from fastars._compiled.trig import tanh
 
-LANES = 128  # CartPole, steps/s per core by lanes: 16 -> 59 M, 32 -> 128 M, 64 -> 168 M, 128 -> 207 M
-
-
-@inline
-def at(row, lane):
-    """Where an entry of a lane stands. Unsigned: a signed index could be negative, and wrapping it round does not vectorise."""
-    return np.uintp(row * LANES + lane)
-
-
-def load(rows, lane, row, like):
-    """Entries of a lane from `row` on, as a tuple as long as `like`."""
-    return tuple(rows[at(row + k, lane)] for k in range(len(like)))
-
-
-@overload(load, jit_options=INLINE)
-def _load(rows, lane, row, like):
-    if len(like) == 0:
-        return lambda rows, lane, row, like: ()
-    return lambda rows, lane, row, like: (rows[at(row, lane)], *load(rows, lane, row + 1, like[1:]))
-
-
-def store(rows, lane, row, values):
-    """Write a tuple to a lane, from `row` on."""
-    for k, value in enumerate(values):
-        rows[at(row + k, lane)] = value
-
-
-@overload(store, jit_options=INLINE)
-def _store(rows, lane, row, values):
-    if len(values) == 0:
-        return lambda rows, lane, row, values: None
-
-    def unrolled(rows, lane, row, values):
-        rows[at(row, lane)] = values[0]
-        store(rows, lane, row + 1, values[1:])
-
-    return unrolled
-
 
 def entries(array, start, like):
-    """Entries `array[start:]` as a tuple as long as `like`."""
+    """Return entries `array[start:]` as a tuple as long as `like`."""
     return tuple(array[start + k] for k in range(len(like)))
 
 
@@ -70,7 +28,7 @@ def _entries(array, start, like):
 
 
 def leading(values, like):
-    """The first of the values, as many as there are in `like`."""
+    """Return the first `len(like)` values."""
     return tuple(values[: len(like)])
 
 
@@ -81,22 +39,8 @@ def _leading(values, like):
     return lambda values, like: (values[0], *leading(values[1:], like[1:]))
 
 
-def dot(total, rows, lane, row, x):
-    """Total plus the sum over k of rows[at(row + k, lane)] * x[k]."""
-    for k, value in enumerate(x):
-        total = total + rows[at(row + k, lane)] * value
-    return total
-
-
-@overload(dot, jit_options=INLINE)
-def _dot(total, rows, lane, row, x):
-    if len(x) == 0:
-        return lambda total, rows, lane, row, x: total
-    return lambda total, rows, lane, row, x: dot(total + rows[at(row, lane)] * x[0], rows, lane, row + 1, x[1:])
-
-
 def defect(total, values):
-    """`total` plus zero for every finite entry and NaN for any other: 0 if and only if all is finite."""
+    """Add 0 to `total` for every finite entry, and NaN for any other: the result is 0 if and only if all entries are finite."""
     for value in values:
         total = total + (value - value)
     return total
@@ -110,7 +54,10 @@ def _defect(total, values):
 
 
 def weigh(reward, weights, is_fused):
-    """A number as it is; the product of a tuple of rewards and their weights as `np.dot` has it, which `is_fused` tells of."""
+    """Return a reward that is a number; for a tuple of rewards, their product with the weights, with the bits of `np.dot`.
+
+    `is_fused` is True if `np.dot` rounds a * b + c once (`blas_is_fused`).
+    """
     return _product(0.0, reward, weights, is_fused) if isinstance(reward, tuple) else reward
 
 
@@ -144,7 +91,7 @@ def _product_of(total, values, weights, is_fused):
 
 
 def rewards_of(reward):
-    """The rewards of a step as a tuple: a number is the only one."""
+    """Return the rewards of a step as a tuple, which has one entry for a number."""
     return reward if isinstance(reward, tuple) else (reward,)
 
 
@@ -156,7 +103,7 @@ def _rewards_of(reward):
 
 
 def rewards64(reward):
-    """A number as float64, or a tuple of them."""
+    """Return a reward as float64: a number, or a tuple of numbers."""
     return to_float64(reward) if isinstance(reward, tuple) else np.float64(reward)
 
 
@@ -168,7 +115,7 @@ def _rewards64(reward):
 
 
 def zeros(like):
-    """A 0.0 for each entry of `like`."""
+    """Return a tuple of 0.0, as long as `like`."""
     return (0.0,) * len(like)
 
 
@@ -180,7 +127,7 @@ def _zeros(like):
 
 
 def plus(totals, reward):
-    """Totals, one for each of a tuple of rewards, and these added to them; () where the reward is a number."""
+    """Add a tuple of rewards to their totals; return () if the reward is a number."""
     return tuple(total + value for total, value in zip(totals, reward, strict=True)) if isinstance(reward, tuple) else ()
 
 
@@ -192,7 +139,7 @@ def _plus(totals, reward):
 
 
 def normalize(observation, mean, scale, clip):
-    """clip((observation - mean) * scale, -clip, clip), entry by entry, in float64."""
+    """Return clip((observation - mean) * scale, -clip, clip), entry by entry, in float64."""
     return tuple(min(max((o - m) * s, -clip), clip) for o, m, s in zip(observation, mean, scale, strict=True))
 
 
@@ -211,7 +158,7 @@ def _normalize(observation, mean, scale, clip):
 
 
 def argmax(scores):
-    """Index of the first of the largest scores."""
+    """Return the index of the largest score; among equals, of the first."""
     return max(range(len(scores)), key=lambda k: scores[k])
 
 
@@ -221,7 +168,7 @@ def _argmax(scores):
 
 
 def _argmax_from(best, index, position, scores):
-    """Index of the largest score, given the `best` of those before `position`."""
+    """Return the index of the largest score, given the `best` score before `position`."""
 
 
 @overload(_argmax_from, jit_options=INLINE)
@@ -237,7 +184,7 @@ def _argmax_from_unrolled(best, index, position, scores):
 
 
 def to_float32(scores):
-    """The scores as float32, as a policy hands them to a Box space."""
+    """Return the scores as float32, the dtype of the actions of a Box space."""
     return tuple(np.float32(score) for score in scores)
 
 
@@ -249,7 +196,7 @@ def _to_float32(scores):
 
 
 def to_float64(values):
-    """Numbers of any kind as float64."""
+    """Return numbers of any kind as float64."""
     return tuple(float(value) for value in values)
 
 
@@ -261,7 +208,7 @@ def _to_float64(values):
 
 
 def clip32(scores, low, high):
-    """The scores as float32, clipped to [low, high] as `np.clip` does (NaN stays NaN)."""
+    """Return the scores as float32, clipped to [low, high] as `np.clip` does (NaN stays NaN)."""
     return tuple(np.clip(np.float32(s), a, b) for s, a, b in zip(scores, low, high, strict=True))
 
 
@@ -298,7 +245,7 @@ def _put(array, start, values):
 
 
 def squash(scores, low, high):
-    """low + (tanh(score) + 1) / 2 * (high - low), entry by entry, in float64."""
+    """Return low + (tanh(score) + 1) / 2 * (high - low), entry by entry, in float64."""
     return tuple(unit_to_box(tanh(s), np.float64(a), np.float64(b)) for s, a, b in zip(scores, low, high, strict=True))
 
 
@@ -316,27 +263,5 @@ def _squash(scores, low, high):
 
 @inline
 def unit_to_box(x, low, high):
-    """Where x of [-1, 1] stands in [low, high]."""
+    """Map x from [-1, 1] to [low, high]."""
     return low + 0.5 * (x + 1.0) * (high - low)
-
-
-def accumulate(rows, lane, first, sums, squares, observation, counts):
-    """Where `counts`, add (observation - rows[first:]) to rows[sums:] and its square to rows[squares:]."""
-    for k, value in enumerate(observation):
-        difference = value - rows[at(first + k, lane)] if counts else 0.0
-        rows[at(sums + k, lane)] += difference
-        rows[at(squares + k, lane)] += difference * difference
-
-
-@overload(accumulate, jit_options=INLINE)
-def _accumulate(rows, lane, first, sums, squares, observation, counts):
-    if len(observation) == 0:
-        return lambda rows, lane, first, sums, squares, observation, counts: None
-
-    def unrolled(rows, lane, first, sums, squares, observation, counts):
-        difference = observation[0] - rows[at(first, lane)] if counts else 0.0
-        rows[at(sums, lane)] += difference
-        rows[at(squares, lane)] += difference * difference
-        accumulate(rows, lane, first + 1, sums + 1, squares + 1, observation[1:], counts)
-
-    return unrolled

@@ -1,8 +1,8 @@
-"""The 256 layer widths of the ziggurat that NumPy's `Generator.standard_normal` draws from.
+"""The 256 layer widths of the ziggurat from which NumPy's `Generator.standard_normal` draws.
 
-Figures, not code: `WIDTHS[i] * 2**52` is the half-width of layer i (0 is the base with the tail, 255 the widest, 1 the top).
-They follow from Doornik (2005) with R = 3.6541528853610088, but NumPy's table carries the roundings of the machine that made it,
-so each was measured: the one float64 that reproduces all draws of NumPy 2.4.6 that fell in that layer (400,000 draws).
+`WIDTHS[i] * 2**52` is the half-width of layer i (0 is the base with the tail, 255 the widest, 1 the top). The widths follow from
+Doornik (2005) with R = 3.6541528853610088. But NumPy's table has the rounding errors of the machine that made it, so each width was
+measured: it is the one float64 that reproduces all draws of NumPy 2.4.6 that fell in that layer (400,000 draws).
 """
 
 import numpy as np

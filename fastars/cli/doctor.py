@@ -108,7 +108,7 @@ def _threads() -> dict[str, Any]:
 
 
 def _cache() -> dict[str, Any]:
-    from fastars._compiled.jit import cache_directory
+    from fastars._compiled.kernel_cache import cache_directory
 
     directory = cache_directory()
     if directory is None:
@@ -150,7 +150,7 @@ class Warmup:
 
     def run(self) -> int:
         """Compile; the exit code."""
-        from fastars._compiled.jit import cache_directory
+        from fastars._compiled.kernel_cache import cache_directory
         from fastars.cli import WrongUseError
         from fastars.envs import compiled_env_ids
 

@@ -126,7 +126,7 @@ def _is_compiling() -> bool:
 
 
 def _kept() -> str:
-    from fastars._compiled.jit import cache_directory
+    from fastars._compiled.kernel_cache import cache_directory
 
     directory = cache_directory()
     return f"kept in {directory} for the next runs" if directory else "not kept, as there is no folder that only you can write"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastars._compiled.lanes import LANES
 from fastars._compiled.structs import SeedArray, Simulation
-from fastars._compiled.tuples import LANES
 from fastars._runtime.signals import HeldSignals
 from fastars.envs import CompiledEnv, SimulationError
 from fastars.kernels.vector import ENDED, Steps, new_batch, observe_envs, reset_envs, seed_envs, step_envs

@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 
 from fastars._compiled.jit import may_vectorise, uncached
-from fastars._compiled.tuples import LANES
+from fastars._compiled.lanes import LANES
 from fastars._validate import positive_int
 from fastars.envs import CompiledEnv, UnsupportedEnvError, compiled_env, make
 from fastars.kernels import inspection

@@ -5,7 +5,7 @@ id. An episode has the same bits in both, unless the functions call something th
 (docs/own_environment.md lists what).
 
 Kernels are cached by the content of the functions. Numba tells environments apart by the class of their constants, so each gets one
-of its own, named after a digest of all that its functions lead to (`_capture`). In another process, functions of the same content
+of its own, named after a digest of all that its functions lead to (`closure_digest`). In another process, functions of one content
 give the class of the same name, and with it the kernels in the cache.
 """
 
@@ -29,7 +29,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
-from fastars._compiled.closure_digest import Capture
+from fastars._compiled.closure_digest import ClosureDigest
 from fastars._compiled.jit import inline
 from fastars._compiled.protocol import register_functions
 from fastars._compiled.tuples import rewards64, to_float32, to_float64
@@ -443,7 +443,7 @@ def _check_tuple(name: str, what: str, value: Any, length: int | None = None, ot
 
 def _kind(definition: Definition) -> Any:
     """The class of constants that picks the functions in kernels: the one of their content, or a new one."""
-    capture = Capture(definition.functions._asdict())
+    capture = ClosureDigest(definition.functions._asdict())
     is_discrete = isinstance(definition.action_space, Discrete)
     fields = definition.constants._fields
     title = re.sub(r"\W", "_", type(definition.constants).__name__)
@@ -508,7 +508,7 @@ def _compile_now(definition: Definition) -> None:
 
 def _explained(definition: Definition, constants: Any, action: Any, error: Exception) -> UnsupportedEnvError:
     """Which function Numba can't compile, and what Numba says."""
-    functions = Capture(definition.functions._asdict()).compiled
+    functions = ClosureDigest(definition.functions._asdict()).compiled
     state = to_float64(definition.functions.reset(definition.constants, np.random.default_rng(0)))
     arguments = {"reset": (np.ones(4, np.uint64),), "observe": (state,), "step": (state, action)}
     at_fault = "reset, observe and step"

@@ -2,7 +2,7 @@
 
 Each has a twin of the same name and arguments in `fastars.reference`. They release the GIL, can be called from your own `@njit`
 code, and trust their caller: shapes, dtypes and ranges are checked at the border (`fastars.ars`, `fastars.samplers`).
-`docs/kernels.md` has them all, with what a call costs.
+`docs/kernels.md` describes all of them, and how long a call takes.
 """
 
 from fastars._compiled.structs import (
@@ -24,6 +24,7 @@ from fastars._compiled.structs import (
 )
 from fastars.kernels.bargaining import fairgrad, nash_mtl
 from fastars.kernels.diagnostics import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
+from fastars.kernels.direction_sums import weighted_sum, weighted_sums
 from fastars.kernels.directions import direction_squares, square_sums, task_differences, task_gradients
 from fastars.kernels.filter import filter_from_moments, merge_moments
 from fastars.kernels.gradients import debiased_gram, gradient_norms, gram
@@ -41,26 +42,15 @@ from fastars.kernels.noise import (
     sample_indices,
 )
 from fastars.kernels.norms import Info, info, norm, norm_sq
+from fastars.kernels.optimizers import adam_step, sgd_step
 from fastars.kernels.policy import action_scores, batch_action_scores, fill_actions
 from fastars.kernels.quadratic import cagrad, dual_proj, mgda, upgrad
+from fastars.kernels.returns import candidate_returns, centered_ranks, finite_pairs, penalized_returns, sign_returns
 from fastars.kernels.rollout import antithetic_rollouts, rollouts
+from fastars.kernels.selection import direction_weights, return_std, top_directions
 from fastars.kernels.spectral import aligned_mtl, imtl_g
 from fastars.kernels.surgery import pcgrad
 from fastars.kernels.symmetric import positive_gram
-from fastars.kernels.update import (
-    adam_step,
-    candidate_returns,
-    centered_ranks,
-    direction_weights,
-    finite_pairs,
-    penalized_returns,
-    return_std,
-    sgd_step,
-    sign_returns,
-    top_directions,
-    weighted_sum,
-    weighted_sums,
-)
 
 __all__ = [
     "NOISE_BLOCK",

@@ -10,15 +10,15 @@ import numpy as np
 from fastars._compiled.jit import kernel
 from fastars.kernels.symmetric import factor, positive_gram, solve
 
-RIDGE = 1e-13  # of its diagonal is added to G, so that weights stay finite where gradients cancel each other
+RIDGE = 1e-13  # this part of its diagonal is added to G, so that weights stay finite where gradients cancel each other
 
 
 @kernel
 def nash_mtl(gram):
-    """Weights a with G a = 1 / a: the bargain in which what one task gains, in per cent, others lose (Navon et al. 2022, Nash-MTL).
+    """Return weights a with G a = 1 / a: no task can gain more, in per cent, than others lose (Navon et al. 2022).
 
-    The direction conflicts with no task, and its square length is the number of tasks: a'Ga = T. (Differs from the paper's code and
-    TorchJD, which shorten it to 1 if it is longer.) In another unit of a task's gradient its weight is in the inverse of that unit.
+    Nash-MTL. The direction conflicts with no task, and its square length is the number of tasks: a'Ga = T. (Differs from the
+    paper's code and TorchJD, which shorten it to 1 if it is longer.) A gradient that is twice as long gets half the weight.
 
     Parameters
     ----------
@@ -36,18 +36,18 @@ def nash_mtl(gram):
 
 @kernel
 def fairgrad(gram, alpha):
-    """Weights w with G w = w^(-1/alpha), an alpha-fair deal among the tasks' rates (Ban & Ji 2024, FairGrad).
+    """Return weights w with G w = w^(-1/alpha), an alpha-fair deal among the tasks' rates (Ban & Ji 2024, FairGrad).
 
     alpha = 1 is proportional fairness (`nash_mtl`), a small one comes near equal weights, a large one near max-min fairness. The
-    weights minimise the convex 1/2 w'Gw - sum of the integrals of w_i^(-1/alpha); damped Newton steps from those of orthogonal
-    gradients, to a residual of 1e-13 (5 to 14 steps for random gradients).
+    weights minimise the convex function 1/2 w'Gw - sum of the integrals of w_i^(-1/alpha). They are found by damped Newton steps,
+    which start at the solution for orthogonal gradients and end at a residual of 1e-13 (5 to 14 steps for random gradients).
 
     Parameters
     ----------
     gram : ndarray of float64, shape (T, T)
         G of the module's docstring.
     alpha : float
-        From 0.1 to 100: beyond, the steps may not suffice.
+        From 0.1 to 100. Beyond, the number of steps may not be enough.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def fairgrad(gram, alpha):
 
 @kernel
 def _rates(matrix, index, power, weights, rates, gradient):
-    """Write w^-power and G w - w^-power; the largest of their ratios."""
+    """Write w^-power to `rates` and G w - w^-power to `gradient`; return the largest ratio of the two."""
     worst = 0.0
     for i in index:
         rates[i] = math.pow(weights[i], -power)
@@ -84,7 +84,7 @@ def _rates(matrix, index, power, weights, rates, gradient):
 
 @kernel
 def _newton(matrix, index, power, weights, rates, gradient):
-    """The Newton step."""
+    """Return the Newton step."""
     m = index.shape[0]
     hessian, lower = np.empty((m, m)), np.empty((m, m))
     inner = np.empty(m)
@@ -103,7 +103,7 @@ def _newton(matrix, index, power, weights, rates, gradient):
 
 @kernel
 def _descend(matrix, index, power, weights, rates, gradient, direction):
-    """Move the weights along a direction as far as the slope there has not turned steeper than it was here; they stay positive."""
+    """Move the weights along a direction, less far where the slope would be steep the other way; they stay positive."""
     slope, step = 0.0, 1.0
     for i in index:
         slope += gradient[i] * direction[i]

@@ -1,21 +1,21 @@
-"""Actions of environments that are stepped in Python: one call for the observations of all of them.
+"""Actions for environments that are stepped in Python: one call for the observations of all environments.
 
-Each environment has a lane: a row of every array of `Lanes`. The kernels return numbers, never tuples: making a tuple would run
+Each environment has a lane: a row of every array of `Lanes`. The kernels return numbers, never tuples: to make a tuple, Numba runs
 Python code, in which the exception of a signal could get lost.
 """
 
 from typing import Any, NamedTuple
 
+from fastars._compiled.actions import act
 from fastars._compiled.jit import kernel
-from fastars._compiled.protocol import act
 from fastars.kernels.policy import arrange, fill_filtered, fill_scores
 from fastars.kernels.rollout_single import is_finite
 
-IDLE, COUNTED, GHOST = 0, 1, 2  # no action is wanted; an episode runs; an action is wanted, but the step belongs to no episode
+IDLE, COUNTED, GHOST = 0, 1, 2  # no action is needed; an episode runs; an action is needed, but the step belongs to no episode
 
 
 class Lanes(NamedTuple):
-    """Environments side by side, and room to work in."""
+    """Arrays for environments side by side, and scratch memory."""
 
     mode: Any  # (k,), int64: IDLE, COUNTED or GHOST
     length: Any  # (k,), int64: steps of the episode
@@ -31,19 +31,19 @@ class Lanes(NamedTuple):
 
 
 @kernel
-def begin_episode(task, lanes, lane, weights, mode):
-    """Give a lane to the candidate with these flat weights."""
-    arrange(task.policy, weights, lanes.x.shape[0], lanes.scores.shape[0], lanes.weights[lane])
+def begin_episode(spec, lanes, lane, weights, mode):
+    """Start an episode in a lane, of the candidate with these flat weights."""
+    arrange(spec.policy, weights, lanes.x.shape[0], lanes.scores.shape[0], lanes.weights[lane])
     lanes.length[lane] = 0
     lanes.mode[lane] = mode
     return 0
 
 
 @kernel
-def tick(task, filter, lanes, track):
-    """Write an action for every lane that wants one, and count its step; the number of lanes with a bad observation.
+def tick(spec, filter, lanes, track):
+    """Write an action for every lane that needs one and count its step; return the number of observations that are not finite.
 
-    A lane whose observation is not finite becomes IDLE and keeps the action it had.
+    A lane whose observation is not finite becomes IDLE and keeps its last action.
     """
     n_bad = 0
     for lane in range(lanes.mode.shape[0]):
@@ -58,14 +58,14 @@ def tick(task, filter, lanes, track):
             if track:
                 add_observation(lanes, lane)
         fill_filtered(lanes.observation[lane], filter, lanes.x)
-        fill_scores(task.policy, lanes.weights[lane], lanes.x, lanes.scratch, lanes.scores)
-        act(task.actions, lanes.scores, task.low, task.high, lanes.action[lane])
+        fill_scores(spec.policy, lanes.weights[lane], lanes.x, lanes.scratch, lanes.scores)
+        act(spec.actions, lanes.scores, spec.low, spec.high, lanes.action[lane])
     return n_bad
 
 
 @kernel
 def add_observation(lanes, lane):
-    """Add the observation to the sums, as its difference from the episode's first one (as `track_lanes` does)."""
+    """Add the observation's difference from the episode's first observation to the sums (as `track_lanes` does)."""
     for j in range(lanes.x.shape[0]):
         value = lanes.observation[lane, j]
         if lanes.length[lane] == 1:
@@ -77,7 +77,7 @@ def add_observation(lanes, lane):
 
 @kernel
 def end_episode(lanes, lane, moments, episode):
-    """Write the moments of the lane's observations to row `episode`, where they are tracked."""
+    """Write the moments of the lane's observations to row `episode`, if moments are tracked."""
     length = lanes.length[lane]
     if moments.count.shape[0] == 0 or length == 0:
         return 0

@@ -1,4 +1,4 @@
-"""What the directions of an iteration say about its gradient, and about its tasks.
+"""Diagnostics of an iteration: how well its directions determine the gradient, and how its tasks relate to each other.
 
 Symbols: delta_k are the N directions with finite returns, d = n_weights, q_k = |delta_k|^2, d_k = (R[k, 0] - R[k, 1]) / (2 sigma),
 g = (1/N) sum over k of d_k delta_k and S2 = sum over k of d_k^2 q_k. Of T tasks, g_i is the gradient, n_i its debiased norm,
@@ -13,16 +13,16 @@ import numpy as np
 from fastars._compiled.jit import kernel
 from fastars.kernels.norms import norm, norm_sq, ratio
 from fastars.kernels.quadratic import mgda
-from fastars.kernels.update import return_std
+from fastars.kernels.selection import return_std
 
 
 class Diagnostics(NamedTuple):
-    """How far the gradient of one iteration can be trusted; NaN where a figure is undefined.
+    """Quality of the gradient estimate of one iteration; NaN where a figure is undefined.
 
     Attributes
     ----------
     grad_norm, grad_norm_sq : float
-        |g| and |g|^2: inflated by the noise of N directions in d dimensions.
+        |g| and |g|^2: too large by the noise of N directions in d dimensions.
     grad_norm_debiased : float
         sqrt(max(0, (N^2 |g|^2 - S2) / (N (N - 1)))), an estimate of the true norm.
     noise_trace : float
@@ -34,14 +34,14 @@ class Diagnostics(NamedTuple):
     n_eff_dirs : float
         (sum |d_k|)^2 / sum d_k^2; about 0.64 N, 1 where one lucky direction dominates.
     parity_ratio : float
-        Var(R+ + R-) / Var(R+ - R-) over the directions; above 1 means curvature: sigma is too large. (Or noise that the two of a
-        pair share.)
+        Var(R+ + R-) / Var(R+ - R-) over the directions. Above 1 means curvature, so sigma is too large, or noise that the two
+        candidates of a pair share.
     sigma_ratio : float
         sigma_R / (sigma * grad_norm_debiased), sigma_R the deviation of the 2N returns; about 1, more with noise.
     topb_cut : float
-        Score of the worst selected direction / best score; near 1 the choice of the top b is arbitrary.
+        Score of the worst selected direction / best score. Near 1, the choice of the top b is arbitrary.
     cos_prev : float
-        Cosine of g and the gradient before; 1 / (1 + (d + 1) / N) for the same linear return twice.
+        Cosine of g and the gradient of the iteration before; 1 / (1 + (d + 1) / N) for the same linear return twice.
     """
 
     grad_norm: Any
@@ -58,7 +58,7 @@ class Diagnostics(NamedTuple):
 
 
 class TaskDiagnostics(NamedTuple):
-    """How T tasks stand to each other in one iteration; NaN where a figure is undefined.
+    """Relations between T tasks in one iteration; NaN where a figure is undefined.
 
     Attributes
     ----------
@@ -73,14 +73,14 @@ class TaskDiagnostics(NamedTuple):
     similarities : ndarray of float64, shape (T, T)
         2 n_i n_j / (n_i^2 + n_j^2), 1 for gradients of one size (Yu et al. 2020, "Gradient surgery", definition 2).
     conflicts : float
-        Pairs of tasks with a negative cosine.
+        Number of pairs of tasks with a negative cosine.
     min_cos, min_similarity : float
-        The smallest of two tasks.
+        The smallest among all pairs of tasks.
     pareto_gap : float
         Length of the shortest convex combination of the gradients / mean n_i; 0 where no step serves all tasks. Its weights are
-        `mgda(G)`, since M may be indefinite; its length is that of M.
+        `mgda(G)`, since M may be indefinite; its length is computed from M.
     var_ratio : float
-        Largest / smallest deviation among the tasks: how far their scales are apart.
+        Largest / smallest deviation among the tasks: the ratio of their scales.
     """
 
     returns: Any
@@ -99,20 +99,20 @@ class TaskDiagnostics(NamedTuple):
 
 @kernel
 def diagnostics(returns, kept, squares, gradient_all, previous, sigma, selected):
-    """Diagnostics of an iteration, over all its directions with two finite returns.
+    """Compute the diagnostics of an iteration from all its directions with two finite returns.
 
     Parameters
     ----------
     returns : ndarray of float64, shape (n_delta, 2)
         Returns of the pairs.
     kept : ndarray of int64, shape (N,)
-        The directions that count: those with two finite returns.
+        The directions with two finite returns.
     squares : ndarray of float64, shape (N,)
         q of the module's docstring.
     gradient_all : ndarray of float64, shape (n_weights,)
         g of the module's docstring.
     previous : ndarray of float64, shape (n_weights,)
-        The same of the iteration before; zeros where there was none.
+        g of the iteration before; zeros in the first one.
     sigma : float
         Deviation of the noise (`delta_std`).
     selected : ndarray of int64, shape (b,)
@@ -170,7 +170,7 @@ def diagnostics(returns, kept, squares, gradient_all, previous, sigma, selected)
 
 @kernel
 def _cosine(x, y, x_norm, y_norm):
-    """The cosine of two vectors as 1 - |x / |x| - y / |y||^2 / 2, which no scale of theirs overflows; NaN if one has no length."""
+    """Return the cosine of two vectors; NaN if one has no length. As 1 - |x / |x| - y / |y||^2 / 2, it overflows at no scale."""
     if not (0.0 < x_norm < np.inf and 0.0 < y_norm < np.inf):
         return np.nan
     difference = np.empty(x.shape[0])
@@ -181,7 +181,7 @@ def _cosine(x, y, x_norm, y_norm):
 
 @kernel
 def task_diagnostics(task_returns, weights, gram, debiased):
-    """Diagnostics of the tasks of an iteration, over all its directions with finite returns.
+    """Compute the diagnostics of the tasks of an iteration from all its directions with finite returns.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def task_diagnostics(task_returns, weights, gram, debiased):
 
 @kernel
 def _pareto_gap(gram, debiased, norms):
-    """sqrt(max(0, w'Mw)) / mean n_i with w = mgda(G)."""
+    """Return sqrt(max(0, w'Mw)) / mean n_i with w = mgda(G)."""
     weights = mgda(gram)
     square, total = 0.0, 0.0
     for i in range(norms.shape[0]):

@@ -22,7 +22,7 @@ def merge_moments(count, mean, m2, episodes):
     mean, m2 : ndarray of float64, shape (n_obs,)
         Their mean and their sum of squared deviations from it.
     episodes : Moments
-        A row per episode. A row without observations, or one that would leave the moments not finite, is passed over.
+        A row per episode. A row is left out if it has no observations, or would make the moments infinite or NaN.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def merge_moments(count, mean, m2, episodes):
 
 @kernel
 def filter_from_moments(count, mean, m2, ddof, epsilon, var_epsilon, min_std):
-    """Mean and scale of the filter x = (o - mean) * scale.
+    """Compute mean and scale of the filter x = (o - mean) * scale.
 
     Parameters
     ----------
@@ -65,12 +65,12 @@ def filter_from_moments(count, mean, m2, ddof, epsilon, var_epsilon, min_std):
     epsilon, var_epsilon : float
         scale = 1 / (std + epsilon), std = sqrt(variance + var_epsilon).
     min_std : float
-        A feature with a deviation below it gets scale 0: it counts nothing.
+        A feature with a deviation below it gets scale 0: the policy sees 0 in its place.
 
     Returns
     -------
     mean, scale : ndarray of float64, shape (n_obs,)
-        New arrays; 0 and 1, the identity, for no more than `ddof` observations.
+        New arrays; 0 and 1, which change nothing, up to `ddof` observations.
     """
     n_obs = mean.shape[0]
     center, scale = np.empty(n_obs), np.empty(n_obs)

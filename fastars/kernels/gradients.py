@@ -1,4 +1,4 @@
-"""Gradients of several tasks: their norms and their products, the Gram matrix.
+"""Gradients of several tasks: their norms, and the Gram matrix of their products.
 
 Symbols: g_1 ... g_T are the gradients of T tasks, d = n_weights, G_ij = g_i . g_j. From N directions delta_k and the differences of
 task i's returns D_ki = (R+_ki - R-_ki) / (2 sigma): g_i = (1/N) sum over k of D_ki delta_k, and q_k = |delta_k|^2.
@@ -12,7 +12,7 @@ from numba.extending import intrinsic, overload
 from fastars._compiled.jit import INLINE, kernel
 from fastars.kernels.norms import norm
 
-TILE, LANES, BLOCK = 4, 8, 128  # the bits of a sum depend on the last two, and on nothing else
+TILE, LANES, BLOCK = 4, 8, 128  # the bits of a sum depend on the last two alone
 _LINE = 64  # bytes of a cache line
 _INT = ir.IntType(64)
 
@@ -32,7 +32,8 @@ def _add_products(left, right, sums):
 def _add_fused_products(typingctx, left, right, sums):
     """`add_products` with its sums in 16 vector registers: 8 loads for 16 vectors of multiply-adds.
 
-    In LLVM's own words, as Numba keeps sums that are an array in memory. Products are not rounded before they are added.
+    It is written in LLVM's language, because Numba would keep an array of sums in memory. Products are not rounded before they are
+    added.
     """
     vector = ir.VectorType(ir.DoubleType(), LANES)
 
@@ -60,7 +61,7 @@ def _add_fused_products(typingctx, left, right, sums):
 
 
 def prefetch(array, i, k):
-    """Ask for the cache line of array[i, k], which may lie beyond the end."""
+    """Load the cache line of array[i, k], which may lie beyond the end, in advance."""
 
 
 @overload(prefetch, jit_options=INLINE)
@@ -85,10 +86,10 @@ def _prefetch_line(typingctx, array, i, k):
 
 @kernel
 def gram(gradients):
-    """Products of all pairs of gradients.
+    """Compute the products of all pairs of gradients.
 
-    Blocks of 128 columns become float64, and tiles of 4 x 4 tasks are multiplied in sums of 8 lanes. Blocks, then lanes, are added
-    in order.
+    Blocks of 128 columns are converted to float64. Tiles of 4 x 4 tasks are multiplied into 8 sums each, the lanes. First the
+    blocks, then the lanes, are added in order.
 
     Parameters
     ----------
@@ -131,7 +132,7 @@ def gram(gradients):
 
 @kernel
 def gradient_norms(gradients):
-    """Euclidean norms of the gradients, each as `norm` computes it.
+    """Compute the Euclidean norms of the gradients, with the bits of `norm`.
 
     Parameters
     ----------
@@ -151,10 +152,10 @@ def gradient_norms(gradients):
 
 @kernel
 def debiased_gram(gram, differences, squares):
-    """Gram matrix without the part that N random directions add to it (a U-statistic): unbiased, so it may be indefinite.
+    """Subtract from a Gram matrix the part that N random directions add to it (a U-statistic). Unbiased, so it may be indefinite.
 
-    All tasks must share the directions. The Gram matrix itself is (1 + (d + 1) / N) times the true one for linear returns without
-    noise, and the noise of a task's returns adds to its diagonal.
+    All tasks must share the directions. For linear returns without noise, the Gram matrix itself is (1 + (d + 1) / N) times the
+    true one. The noise of a task's returns adds to its diagonal.
 
     Parameters
     ----------

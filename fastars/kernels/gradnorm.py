@@ -1,10 +1,10 @@
-"""GradNorm (Chen et al. 2018, arXiv 1711.02257) in terms of its gradients' norms.
+"""GradNorm (Chen et al. 2018, arXiv 1711.02257), computed from the norms of the tasks' gradients.
 
-The gradient of a weighted loss is w_i times that of the loss. So all that GradNorm needs of T tasks are the norms n_i = |grad L_i|,
-and there is no second derivative to compute.
+The gradient of a weighted loss is w_i times the gradient of the loss. So GradNorm needs only the norms n_i = |grad L_i| of T tasks,
+and no second derivative.
 
 Symbols: w_i are the weights, L~_i = L_i / L_i(0) the loss ratios, r_i = L~_i / mean(L~) the inverse training rates (large is slow),
-G_i = |w_i| n_i, Gbar = mean(G), and the target of G_i is Gbar r_i^alpha, which counts as a constant (else all weights go to zero).
+G_i = |w_i| n_i, Gbar = mean(G). The target of G_i is Gbar r_i^alpha, taken as a constant (else all weights would go to zero).
 """
 
 import math
@@ -24,7 +24,7 @@ def _mean(values):
 
 @inline
 def _scale(weights, total):
-    """Scale weights in place to a sum."""
+    """Scale weights in place to the sum `total`."""
     present = 0.0
     for weight in weights:
         present += weight
@@ -34,14 +34,14 @@ def _scale(weights, total):
 
 @kernel
 def gradnorm_gradient(weights, norms, ratios, alpha):
-    """The gradient of L_grad = sum over i of |G_i - target_i| with respect to the weights (section 3.2).
+    """Compute the gradient of L_grad = sum over i of |G_i - target_i| with respect to the weights (section 3.2).
 
     Parameters
     ----------
     weights, norms, ratios : ndarray of float64, shape (T,)
         w, n and L~ of the module's docstring; the ratios are positive.
     alpha : float
-        Strength of the pull towards equal training rates; 0 leaves losses out of it.
+        Strength of the pull towards equal training rates; with 0, losses have no effect.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def gradnorm_gradient(weights, norms, ratios, alpha):
 
 @kernel
 def gradnorm_closed(norms, ratios, alpha):
-    """The weights at which every G_i is its target: r_i^alpha / n_i, up to a factor.
+    """Compute the weights at which every G_i equals its target: r_i^alpha / n_i, up to a factor.
 
     Parameters
     ----------
@@ -86,10 +86,10 @@ def gradnorm_closed(norms, ratios, alpha):
 
 @kernel
 def gradnorm_log(weights, norms, ratios, alpha, learning_rate):
-    """A step in the logarithms of the weights towards those of `gradnorm_closed`, which are its fixed point.
+    """Take a step, in the logarithms of the weights, towards the weights of `gradnorm_closed`, its fixed point.
 
-    Steps that add to the weights, as the paper's do, can't resolve one of 2e-4 with a step of 0.025; these can, and no weight
-    becomes negative.
+    Steps that add to the weights, as in the paper, can't reach a weight of 2e-4 with a step of 0.025. These steps can, and no
+    weight becomes negative.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def gradnorm_log(weights, norms, ratios, alpha, learning_rate):
     alpha : float
         As for `gradnorm_gradient`.
     learning_rate : float
-        Share of the distance that a step goes; it goes at most this far.
+        Share of the distance that a step goes. No logarithm changes by more than this.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def gradnorm_log(weights, norms, ratios, alpha, learning_rate):
 
 @kernel
 def gradnorm_softmax(logits, norms, ratios, alpha):
-    """Weights T softmax(v), as LibMTL has them, and the gradient of L_grad with respect to v.
+    """Compute the weights T softmax(v), as LibMTL does, and the gradient of L_grad with respect to v.
 
     Parameters
     ----------
@@ -153,12 +153,12 @@ def gradnorm_softmax(logits, norms, ratios, alpha):
 
 @kernel
 def bounded_weights(weights, least, total):
-    """Weights scaled to a sum; those that would be below `least` stand there, and the others share the rest.
+    """Scale weights to the sum `total`. Weights that would be below `least` are set to it, and the others share the rest.
 
     Parameters
     ----------
     weights : ndarray of float64, shape (T,)
-        At least one is positive; negative ones end at `least`.
+        At least one is positive. Negative weights become `least`.
     least, total : float
         `total` is at least T times `least`.
 

@@ -1,7 +1,7 @@
-"""Whether the noise of returns is the same for all directions.
+"""Tests of whether the noise of returns is the same for all directions.
 
-ARS divides by one deviation of all returns, and its top directions are those with the largest returns: where some directions are
-noisier than others, they are chosen for their noise.
+ARS divides by one deviation of all returns, and its top directions have the largest returns. If some directions are noisier than
+others, they are chosen for their noise.
 """
 
 import math
@@ -9,17 +9,18 @@ import math
 import numpy as np
 
 from fastars._compiled.jit import kernel
-from fastars.kernels.update import ascending_order
+from fastars.kernels.sorting import ascending_order
 
 
 @kernel
 def brown_forsythe(returns):
     """Test whether all candidates have returns of one variance (Brown & Forsythe 1974: Levene's test about medians).
 
-    With Z = |R - median of the candidate's episodes|: the variance of Z between the K candidates over that within them, an F of
-    K - 1 and K (m - 1) degrees of freedom. Candidates with a return that is not finite are left out. Few and odd episodes, of which
-    one is the median, make it blind: noise that grows with the slope of 32 directions was found (p < 0.01) in 0 % of runs with 3
-    episodes, 96 % with 4, 90 % with 5, 100 % with 10.
+    With Z = |R - median of the candidate's episodes|: the statistic is the variance of Z between the K candidates, divided by the
+    variance of Z within them. It follows an F distribution with K - 1 and K (m - 1) degrees of freedom. Candidates with a return
+    that is not finite are left out. With few episodes of an odd number, the median is one of them, and the test finds little: noise
+    that grows with the slope of 32 directions was found (p < 0.01) in 0 % of runs with 3 episodes, 96 % with 4, 90 % with 5, 100 %
+    with 10.
 
     Parameters
     ----------
@@ -29,8 +30,8 @@ def brown_forsythe(returns):
     Returns
     -------
     statistic, p : float
-        NaN for fewer than 3 episodes (two are always equally far from their median), for fewer than 2 candidates, and where Z does
-        not vary within any of them.
+        NaN for fewer than 3 episodes (two are always equally far from their median), for fewer than 2 candidates, and where Z
+        varies within no candidate.
     """
     n_delta, _, m = returns.shape
     unit = _unit(returns)
@@ -60,7 +61,7 @@ def brown_forsythe(returns):
 
 @kernel
 def _unit(returns):
-    """A power of two near the largest finite return."""
+    """Return a power of two near the largest finite return."""
     largest = 0.0
     for value in returns.flat:
         if math.isfinite(value):
@@ -70,7 +71,7 @@ def _unit(returns):
 
 @kernel
 def _distances_from_median(values, unit, z):
-    """Write |values - their median| to `z`, in units of `unit`; whether all are finite."""
+    """Write |values - their median| to `z`, in units of `unit`; return True if all values are finite."""
     m = values.shape[0]
     for e in range(m):
         if not math.isfinite(values[e]):
@@ -85,7 +86,7 @@ def _distances_from_median(values, unit, z):
 
 @kernel
 def _f_tail(statistic, d1, d2):
-    """P(F >= statistic) for d1 and d2 degrees of freedom: the incomplete beta function I_x(d2/2, d1/2) of x = d2 / (d2 + d1 F)."""
+    """Return P(F >= statistic) for d1 and d2 degrees of freedom: the incomplete beta I_x(d2/2, d1/2), x = d2 / (d2 + d1 F)."""
     x, rest = d2 / (d2 + d1 * statistic), d1 * statistic / (d2 + d1 * statistic)
     a, b = 0.5 * d2, 0.5 * d1
     if x > (a + 1.0) / (a + b + 2.0):
@@ -95,7 +96,7 @@ def _f_tail(statistic, d1, d2):
 
 @kernel
 def _incomplete_beta(x, rest, a, b):
-    """I_x(a, b) by its continued fraction (DLMF 8.17.22), for x below (a + 1) / (a + b + 2); `rest` is 1 - x."""
+    """Compute I_x(a, b) by its continued fraction (DLMF 8.17.22), for x below (a + 1) / (a + b + 2); `rest` is 1 - x."""
     if x <= 0.0:
         return 0.0
     fraction = 1.0
@@ -111,22 +112,23 @@ def _incomplete_beta(x, rest, a, b):
 def koenker(returns, lengths):
     """Test whether the noise of a direction depends on its slope or on its length (Koenker 1981, after Breusch & Pagan 1979).
 
-    Of mean returns R, what a pair shares, e_k = (R[k, 0] + R[k, 1]) / 2, is level and noise if they are linear. (e_k - mean)^2 is
-    regressed on |R[k, 0] - R[k, 1]| and on the mean length of the pair: N R^2 is a chi-squared of as many degrees of freedom as
-    there are regressors (one that does not vary, such as a constant length, is none). One episode is enough; but curvature looks
-    like noise, and so do skewed returns: of exponential ones and 32 directions, p < 0.01 in 48 % of runs.
+    R are the mean returns of candidates. If returns are linear in the weights, e_k = (R[k, 0] + R[k, 1]) / 2 is a constant plus
+    noise. (e_k - mean)^2 is regressed on |R[k, 0] - R[k, 1]| and on the mean length of the pair. N R^2 then follows a chi-squared
+    distribution with as many degrees of freedom as there are regressors. (A regressor that does not vary, such as a constant
+    length, is left out.) One episode per candidate is enough. But curvature looks like noise, and so do skewed returns: with
+    exponential returns and 32 directions, p < 0.01 in 48 % of runs.
 
     Parameters
     ----------
     returns : ndarray of float64, shape (n_delta, 2, m)
-        Returns of the episodes of each candidate; pairs with one that is not finite are left out.
+        Returns of the episodes of each candidate. Pairs with a return that is not finite are left out.
     lengths : ndarray of int64, shape (n_delta, 2, m)
-        Their lengths.
+        Lengths of the episodes.
 
     Returns
     -------
     statistic, p : float
-        NaN for fewer than 2 more pairs than regressors, or where none of these varies.
+        NaN if no regressor varies, or if there are not at least 2 more pairs than regressors.
     """
     n_delta, _, m = returns.shape
     unit, n = _unit(returns), 0
@@ -145,7 +147,7 @@ def koenker(returns, lengths):
     rest = shared * shared
     total = _center(rest)
     n_regressors = 0
-    for r in range(2):  # what one of them explains is taken out of the other, and out of what is left to explain
+    for r in range(2):  # the part that one regressor explains is taken out of the other, and out of the rest
         own = _center(regressors[r])
         if r == 1 and n_regressors == 1:
             _take_out(regressors[1], regressors[0])
@@ -160,7 +162,7 @@ def koenker(returns, lengths):
 
 @kernel
 def _center(x):
-    """Subtract the mean, exactly where all entries are equal; the sum of squares that is left."""
+    """Subtract the mean from x (exactly, if all entries are equal); return the sum of squares that is left."""
     n, total = x.shape[0], 0.0
     first = x[0] if n > 0 else 0.0
     for k in range(n):
@@ -173,7 +175,7 @@ def _center(x):
 
 @kernel
 def _take_out(x, y):
-    """Subtract from x its part along y."""
+    """Subtract the projection onto y from x."""
     along = _dot(x, y) / _dot(y, y)
     for k in range(x.shape[0]):
         x[k] -= along * y[k]

@@ -1,16 +1,17 @@
-"""What `check_env` looks at: an episode under given actions, and loops over lanes that call one function of an environment."""
+"""Kernels of `check_env`: an episode under given actions, and loops over lanes that call one function of an environment."""
 
 import numpy as np
 
 from fastars._compiled.jit import kernel
+from fastars._compiled.lanes import LANES, at, load, store
 from fastars._compiled.protocol import observe, reset, step
 from fastars._compiled.rng import seed_generator
-from fastars._compiled.tuples import LANES, at, entries, load, put, rewards_of, store, to_float32
+from fastars._compiled.tuples import entries, put, rewards_of, to_float32
 
 
 @kernel
 def first_step(env, rng, action):
-    """A step from an initial state: (state, observation, next state, reward, terminated)."""
+    """Take a step from an initial state: (state, observation, next state, reward, terminated)."""
     state = reset(env, rng)
     after, reward, terminated = step(env, state, action)
     return state, observe(env, state), after, reward, terminated
@@ -18,9 +19,9 @@ def first_step(env, rng, action):
 
 @kernel
 def discrete_episode(env, seed, actions, observations, rewards):
-    """Run an episode under actions (n,); returns its length and whether it terminated.
+    """Run an episode under actions (n,); return (length, True if it terminated).
 
-    Observations (n + 1, n_obs) and rewards (n, number of them) are written as far as the episode goes.
+    Observations (n + 1, n_obs) and rewards (n, n_rewards) are written up to the end of the episode.
     """
     rng = np.zeros(4, np.uint64)
     seed_generator(rng, seed)
@@ -37,7 +38,7 @@ def discrete_episode(env, seed, actions, observations, rewards):
 
 @kernel
 def box_episode(env, seed, actions, like_action, observations, rewards):
-    """The same under actions (n, n_act), float32; `like_action` is a tuple as long as one of them."""
+    """Run an episode under actions (n, n_act), float32, as `discrete_episode` does; `like_action` is a tuple of n_act entries."""
     rng = np.zeros(4, np.uint64)
     seed_generator(rng, seed)
     state = reset(env, rng)
@@ -58,17 +59,17 @@ def _write(observation, row):
         row[k] = values[k]
 
 
-# The loops below are compiled anew to be looked at, and never run: no decorator.
+# `check_env` compiles the loops below to look at their LLVM code. They are never run, so they have no decorator.
 
 
 def observe_lanes(env, states, like_state, observations):
-    """`observe` over all lanes."""
+    """Call `observe` in all lanes."""
     for lane in range(LANES):
         store(observations, lane, 0, observe(env, load(states, lane, 0, like_state)))
 
 
 def step_lanes_discrete(env, states, like_state, actions, rewards, ended):
-    """`step` over all lanes, under actions (LANES,)."""
+    """Call `step` in all lanes, with actions (LANES,)."""
     for lane in range(LANES):
         state, reward, terminated = step(env, load(states, lane, 0, like_state), actions[at(0, lane)])
         store(states, lane, 0, state)
@@ -77,7 +78,7 @@ def step_lanes_discrete(env, states, like_state, actions, rewards, ended):
 
 
 def step_lanes_box(env, states, like_state, actions, like_action, rewards, ended):
-    """The same under rows of numbers, which become a tuple of float32."""
+    """Call `step` in all lanes, with tuples of float32 made of the rows of `actions`."""
     for lane in range(LANES):
         action = to_float32(load(actions, lane, 0, like_action))
         state, reward, terminated = step(env, load(states, lane, 0, like_state), action)

@@ -1,8 +1,7 @@
-"""Noise table, its indices, and the candidates made of it.
+"""The noise table, indices into it, seeds of episodes, and the candidates.
 
-Paper symbols: delta_i is a slice of the table, sigma (the paper's nu) the deviation of the noise, theta (the paper's M) the
-weights.
-All that is random is a pure function of its key: `PCG64(SeedSequence(seed, spawn_key=(stream, index)))`.
+Symbols: delta_i is a slice of the table, sigma (nu in the paper) the deviation of the noise, theta (M in the paper) the weights.
+Every random number is a pure function of its key: `PCG64(SeedSequence(seed, spawn_key=(stream, index)))`.
 """
 
 import numpy as np
@@ -19,14 +18,15 @@ from fastars._compiled.rng import (
     standard_normals,
 )
 
-# Numbers per generator. Seeding one costs as much as 40 of them: in blocks of 65,536 a whole table took 12 % less time. But a short
-# direction needs one block, or two: in blocks of 512 a run of 100,000 steps on CartPole takes 5 ms instead of 20.
+# Numbers per generator. To seed a generator takes as long as to draw 40 numbers: with blocks of 65,536, a whole table took 12 %
+# less time. But a short direction needs only one or two blocks: with blocks of 512, 100,000 steps on CartPole take 5 ms instead of
+# 20.
 NOISE_BLOCK = 512
 
 
 @kernel
 def fill_noise(seed, first_block, out):
-    """Fill whole blocks of the noise table, each from its own generator.
+    """Fill blocks of the noise table, each from its own generator.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def fill_noise(seed, first_block, out):
 
 @parallel
 def noise_table(seed, size):
-    """The noise table, filled in parallel over blocks.
+    """Make the noise table, in parallel over blocks.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def noise_table(seed, size):
 
 @kernel
 def missing_blocks(indices, n_weights, is_filled):
-    """Blocks of the noise table that directions reach into and that are not filled.
+    """List the blocks of the noise table that directions need and that are not filled.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ def missing_blocks(indices, n_weights, is_filled):
     n_weights : int
         Numbers in a direction.
     is_filled : ndarray of bool, shape (n_blocks,)
-        Of each block of the table.
+        True for each block of the table that is filled.
 
     Returns
     -------
     ndarray of int64, shape (n_missing,)
-        Their numbers, each once, in the order of the directions.
+        Numbers of the blocks, each once, in the order of the directions.
     """
     missing = np.empty(indices.shape[0] * (n_weights // NOISE_BLOCK + 2), np.int64)
     n_missing = 0
@@ -104,9 +104,9 @@ def fill_blocks(seed, blocks, table):
     seed : uint64
         Seed of the run.
     blocks : ndarray of int64, shape (n,)
-        Their numbers.
+        Numbers of the blocks.
     table : ndarray of float32, shape (n_noise,)
-        Written: in those blocks.
+        Written in these blocks.
     """
     for block in blocks:
         fill_noise(seed, block, table[block * NOISE_BLOCK : (block + 1) * NOISE_BLOCK])
@@ -114,7 +114,7 @@ def fill_blocks(seed, blocks, table):
 
 @kernel
 def sample_indices(seed, iteration, n_delta, n_noise, n_weights):
-    """Where the directions of an iteration start in the noise table.
+    """Draw the indices at which the directions of an iteration start in the noise table.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def sample_indices(seed, iteration, n_delta, n_noise, n_weights):
 
 @kernel
 def episode_seeds(seed, iteration, n_delta, n_episodes, common):
-    """Seeds of the episodes of an iteration.
+    """Draw the seeds of the episodes of an iteration.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def episode_seeds(seed, iteration, n_delta, n_episodes, common):
     n_delta, n_episodes : int
         Directions, and episodes per candidate.
     common : bool
-        Whether the two signs of a direction share their seeds.
+        True if the two candidates of a direction share their seeds.
 
     Returns
     -------
@@ -175,7 +175,7 @@ def episode_seeds(seed, iteration, n_delta, n_episodes, common):
 
 @kernel
 def noise_slices(noise, indices, n_weights):
-    """The directions, copied from the table.
+    """Copy directions from the noise table.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def noise_slices(noise, indices, n_weights):
 
 @kernel
 def perturb(theta, sigma, noise, indices):
-    """The antithetic candidates theta + sigma delta_i and theta - sigma delta_i.
+    """Make the antithetic candidates theta + sigma delta_i and theta - sigma delta_i.
 
     Parameters
     ----------

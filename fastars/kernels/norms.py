@@ -1,4 +1,4 @@
-"""Norms, and the size of a step."""
+"""Norms of vectors, and the sizes of weights, gradient and step."""
 
 import math
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 from fastars._compiled.jit import inline, kernel
 
-BLOCK, LANES = 4096, 64  # the bits of a sum depend on both, and on nothing else
+BLOCK, LANES = 4096, 64  # the bits of a sum depend on these two alone
 
 
 class Info(NamedTuple):
@@ -19,12 +19,12 @@ class Info(NamedTuple):
     grad_norm: Any
     grad_norm_sq: Any
     step_norm: Any
-    update_ratio: Any  # |step| / |theta before it|, NaN at theta = 0
+    update_ratio: Any  # |step| / |theta before the step|, NaN at theta = 0
 
 
 @kernel
 def _squares(x, shift):
-    """The sum of (x - shift)^2."""
+    """Compute the sum of (x - shift)^2."""
     sums = np.empty(LANES)
     total = 0.0
     for begin in range(0, x.shape[0], BLOCK):
@@ -44,10 +44,10 @@ def _squares(x, shift):
 
 @kernel
 def norm_sq(x):
-    """The sum of squares.
+    """Compute the sum of squares.
 
-    Entry k of a block of 4096 goes to sum k mod 64; the 64 sums, then the blocks, are added in order. One sum alone waits for each
-    addition (500,000 entries: 335 us instead of 140).
+    Entry k of a block of 4096 is added to sum k mod 64; then the 64 sums, then the blocks, are added in order. With a single sum,
+    each addition waits for the one before (500,000 entries: 335 us instead of 140).
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def norm_sq(x):
 
 @kernel
 def norm(x):
-    """The Euclidean norm, also where the squares leave the range of float64.
+    """Compute the Euclidean norm, also where the squares leave the range of float64.
 
     Parameters
     ----------
@@ -95,13 +95,13 @@ def norm(x):
 
 @inline
 def ratio(numerator, denominator):
-    """The quotient; NaN where that is not defined."""
+    """Return the quotient; NaN for a denominator of 0."""
     return numerator / denominator if denominator != 0.0 else np.nan
 
 
 @kernel
 def info(theta, gradient, step):
-    """Sizes of the weights after the step, of the gradient and of the step (RLlib's `info`, which has squared norms).
+    """Compute the sizes of the weights after the step, of the gradient and of the step (RLlib's `info`, which has squared norms).
 
     Parameters
     ----------

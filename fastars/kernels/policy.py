@@ -1,25 +1,25 @@
 """Policies: from an observation to the scores of an action.
 
-A policy is a NamedTuple, and its type picks the code. To a lane, a linear policy's weights are rows of its column (`scores`). Where
-one candidate is evaluated for many observations, its weights are arranged first (`arrange`): each layer as its bias and then its
-columns, so that the sums of all outputs grow side by side. Either way a sum starts with the bias and goes from the first input to
-the last, which is part of the definition: all give the same bits.
+A policy is a NamedTuple, and its type picks the code. In lanes, the weights of a linear policy are rows (`scores`). Where one
+candidate is evaluated for many observations, its weights are arranged first (`arrange`): each layer as its bias and then its
+columns, so that the sums of all outputs are computed side by side. In both cases a sum starts with the bias and goes from the first
+input to the last. This order is part of the definition: both give the same bits.
 """
 
-from typing import NamedTuple
-
 import numpy as np
-from numba.extending import overload, register_jitable
+from numba.extending import overload
 
+from fastars._compiled.actions import act
 from fastars._compiled.jit import INLINE, inline, kernel
-from fastars._compiled.protocol import act
+from fastars._compiled.lanes import at, dot
 from fastars._compiled.structs import LinearPolicy, MlpPolicy, Relu, Tanh
 from fastars._compiled.trig import tanh
-from fastars._compiled.tuples import at, dot, normalize
+from fastars._compiled.tuples import normalize
+from fastars.kernels.policy_layout import arranged_size, layer_sizes, n_scores, scratch_size
 
 
 def scores(policy, rows, lane, row, x, like):
-    """Scores of the policy whose weights start at `row` of the lane, for the filtered observation x: as many as `like` has."""
+    """Compute `len(like)` scores for the filtered observation x, of the policy whose weights start at `row` of the lane."""
     return _SCORES[type(policy)](policy, rows, lane, row, x, like)
 
 
@@ -32,12 +32,12 @@ def _scores(policy, rows, lane, row, x, like):
 
 @inline
 def _linear_scores(policy, rows, lane, row, x, like):
-    """W x + b; the lane holds W.ravel(), then b (zeros without bias)."""
+    """Compute W x + b; the lane holds W.ravel(), then b (zeros without bias)."""
     return _affine(rows, lane, row, row + len(like) * len(x), x, like)
 
 
 def _affine(rows, lane, row, bias_row, x, like):
-    """b[i] + sum over j of W[i, j] x[j], for every output i."""
+    """Compute b[i] + sum over j of W[i, j] x[j], for every output i."""
     return tuple(dot(rows[at(bias_row + i, lane)], rows, lane, row + i * len(x), x) for i in range(len(like)))
 
 
@@ -56,96 +56,8 @@ def _affine_unrolled(rows, lane, row, bias_row, x, like):
 _SCORES = {LinearPolicy: _linear_scores}
 
 
-def layer_sizes(policy, n_obs, n_act):
-    """Entries of the observation, of each hidden layer, and of the scores."""
-    return (n_obs, *getattr(policy, "net_arch", ()), n_act)
-
-
-@overload(layer_sizes, jit_options=INLINE)
-def _layer_sizes(policy, n_obs, n_act):
-    if getattr(policy, "instance_class", None) is MlpPolicy:
-        return lambda policy, n_obs, n_act: (n_obs, *policy.net_arch, n_act)
-    return lambda policy, n_obs, n_act: (n_obs, n_act)
-
-
-@register_jitable(**INLINE)
-def n_weights(policy, n_obs, n_act):
-    """Length of the flat weights."""
-    sizes, n = layer_sizes(policy, n_obs, n_act), 0
-    for layer in range(len(sizes) - 1):
-        n += (sizes[layer] + (1 if policy.with_bias else 0)) * sizes[layer + 1]
-    return n
-
-
-@register_jitable(**INLINE)
-def n_scores(policy, n_flat, n_obs):
-    """Number of scores that `n_flat` flat weights give."""
-    n_last = layer_sizes(policy, n_obs, 0)[-2]
-    return (n_flat - n_weights(policy, n_obs, 0)) // (n_last + (1 if policy.with_bias else 0))
-
-
-@register_jitable(**INLINE)
-def arranged_size(policy, n_obs, n_act):
-    """Length of the arranged weights: the same, but there is always a bias."""
-    sizes, n = layer_sizes(policy, n_obs, n_act), 0
-    for layer in range(len(sizes) - 1):
-        n += (sizes[layer] + 1) * sizes[layer + 1]
-    return n
-
-
-@register_jitable(**INLINE)
-def scratch_size(policy, n_obs, n_act):
-    """Entries of all layers."""
-    n = 0
-    for size in layer_sizes(policy, n_obs, n_act):
-        n += size
-    return n
-
-
-def n_padding(policy, n_act):
-    """Zeros after the flat weights in the rows that rollouts take: those of a linear policy always have room for a bias."""
-    return n_act if isinstance(policy, LinearPolicy) and not policy.with_bias else 0
-
-
-@overload(n_padding, jit_options=INLINE)
-def _n_padding(policy, n_act):
-    if getattr(policy, "instance_class", None) is LinearPolicy:
-        return lambda policy, n_act: 0 if policy.with_bias else n_act
-    return lambda policy, n_act: 0
-
-
-class _NoHiddenLayer(NamedTuple):
-    """Stands for the activation of a linear policy among its parts."""
-
-
-def parts(policy):
-    """A policy as (net_arch, activation, with_bias), none of them a tuple of tuples: what a prange can pass to its threads."""
-    if isinstance(policy, LinearPolicy):
-        return (), _NoHiddenLayer(), policy.with_bias
-    return tuple(policy)
-
-
-@overload(parts, jit_options=INLINE)
-def _parts(policy):
-    if getattr(policy, "instance_class", None) is LinearPolicy:
-        return lambda policy: ((), _NoHiddenLayer(), policy.with_bias)
-    return lambda policy: (policy.net_arch, policy.activation, policy.with_bias)
-
-
-def policy_of(net_arch, activation, with_bias):
-    """The policy that has these parts."""
-    return LinearPolicy(with_bias) if isinstance(activation, _NoHiddenLayer) else MlpPolicy(net_arch, activation, with_bias)
-
-
-@overload(policy_of, jit_options=INLINE)
-def _policy_of(net_arch, activation, with_bias):
-    if activation.instance_class is _NoHiddenLayer:
-        return lambda net_arch, activation, with_bias: LinearPolicy(with_bias)
-    return lambda net_arch, activation, with_bias: MlpPolicy(net_arch, activation, with_bias)
-
-
 def activated(policy, value):
-    """What a hidden layer gives for the sum `value`."""
+    """Return the output of a hidden unit for its sum `value`."""
     return _ACTIVATED[type(policy.activation)](value)
 
 
@@ -182,14 +94,14 @@ def arrange(policy, weights, n_obs, n_act, arranged):
 
 @inline
 def fill_filtered(observation, filter, x):
-    """x = clip((observation - mean) * scale, -clip, clip)."""
+    """Write clip((observation - mean) * scale, -clip, clip) to x."""
     for j in range(x.shape[0]):
         (x[j],) = normalize((observation[j],), (filter.mean[j],), (filter.scale[j],), filter.clip)
 
 
 @inline
 def fill_scores(policy, arranged, x, scratch, scores):
-    """Scores of the filtered observation x by arranged weights; `scratch` has room for `scratch_size` numbers."""
+    """Write the scores of the filtered observation x, from arranged weights; `scratch` has `scratch_size` entries."""
     sizes, row, target = layer_sizes(policy, x.shape[0], scores.shape[0]), 0, 0
     source = scratch.shape[0] - x.shape[0]  # x comes last: what is computed starts where np.empty aligns it
     for j in range(x.shape[0]):
@@ -232,14 +144,14 @@ def fill_layer(arranged, row, units, source, n_source, target, n_target):
 
 @kernel
 def activate(policy, units, first, n):
-    """What a hidden layer gives for its sums, in their place."""
+    """Replace the sums of a hidden layer by its outputs."""
     for i in range(np.uintp(first), np.uintp(first + n)):
         units[i] = activated(policy, units[i])
 
 
 @kernel
 def action_scores(policy, weights, observation, filter):
-    """Scores of a policy for one observation, with the arithmetic of a rollout.
+    """Compute the scores of a policy for one observation, with the arithmetic of a rollout.
 
     Parameters
     ----------
@@ -255,15 +167,15 @@ def action_scores(policy, weights, observation, filter):
     Returns
     -------
     ndarray of float64, shape (n_act,)
-        Of the filtered observation x = clip((o - mean) * scale, -c, c). In every layer b + W[:, 0] x[0] + W[:, 1] x[1] + ..., added
-        in that order.
+        Scores of the filtered observation x = clip((o - mean) * scale, -c, c). In every layer, b + W[:, 0] x[0] + W[:, 1] x[1] +
+        ... is added in this order.
     """
     return batch_action_scores(policy, weights, observation.reshape(1, -1), filter)[0]
 
 
 @kernel
 def batch_action_scores(policy, weights, observations, filter):
-    """`action_scores` of many observations.
+    """Compute the scores of a policy for many observations, as `action_scores` does for one.
 
     Parameters
     ----------
@@ -293,18 +205,18 @@ def batch_action_scores(policy, weights, observations, filter):
 
 @kernel
 def fill_actions(actions, low, high, scores, out):
-    """Actions of many rows of scores, as a rollout takes them.
+    """Write the actions for many rows of scores, as a rollout takes them.
 
     Parameters
     ----------
     actions : Argmax, Clip, Unclipped, Squash, Choices or Signs
         How scores become an action.
     low, high : ndarray, shape (k,)
-        Bounds of a Box space, of the dtype of `out`; not looked at for other spaces.
+        Bounds of a Box space, of the dtype of `out`; ignored for other spaces.
     scores : ndarray of float64, shape (m, n_act)
         A row per action.
     out : ndarray, shape (m, k)
-        Where the actions are written: float32 or float64 for a Box space (k = n_act); int64 for Discrete (k = 1), MultiDiscrete and
+        Written: a row per action, float32 or float64 for a Box space (k = n_act); int64 for Discrete (k = 1), MultiDiscrete and
         MultiBinary spaces.
     """
     for row in range(scores.shape[0]):

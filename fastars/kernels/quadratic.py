@@ -1,111 +1,26 @@
 """Weights that solve a quadratic program on the Gram matrix G of T tasks' gradients, G_ij = g_i . g_j.
 
-All of them come down to min 1/2 y'Ay - b'y over y >= 0, where a finite sequence of supports ends at the solution (Lawson & Hanson
-1974, chapter 23). An indefinite G is replaced by `positive_gram(G)`.
+Each of these programs is reduced to min 1/2 y'Ay - b'y over y >= 0 (`nonnegative_minimum`). An indefinite G is replaced by
+`positive_gram(G)`.
 """
 
 import numpy as np
 
 from fastars._compiled.jit import kernel
-from fastars.kernels.symmetric import factor, positive_gram, solve
+from fastars.kernels.nonnegative import nonnegative_minimum
+from fastars.kernels.symmetric import positive_gram
 
-REGULARISATION = 1e-4  # of `dual_proj` and `upgrad`, as in TorchJD: added to the diagonal of G / trace(G)
-_ROUNDING = 1e-15  # a gradient of the program below this part of its terms is 0
-_STATIONARY = 1e-14  # |g_w|^2 below this part of the trace is 0
+REGULARISATION = 1e-4  # in `dual_proj` and `upgrad`, added to the diagonal of G / trace(G), as in TorchJD
 
-
-@kernel
-def nonnegative_minimum(matrix, linear):
-    """The y >= 0 that minimises 1/2 y' matrix y - linear' y."""
-    n = linear.shape[0]
-    lower, values = np.empty((n, n)), np.empty(n)
-    y, used = _first_guess(matrix, linear, lower, values)
-    refused = np.zeros(n, np.bool_)
-    for _ in range(10 * n):
-        entering = _steepest(matrix, linear, y, used | refused)
-        if entering < 0:
-            break
-        used[entering] = True
-        while used[entering]:
-            index = np.flatnonzero(used)
-            if not _minimum(matrix, linear, index, lower, values):
-                used[entering], y[entering] = False, 0.0  # it depends on those in use
-            elif _move(y, index, values, used):
-                refused[:] = False
-                break
-        refused[entering] = not used[entering]
-    return y
-
-
-@kernel
-def _first_guess(matrix, linear, lower, values):
-    """A minimum on a support, and the support: the entries that would grow from 0, less those that don't. Halves UPGrad's time."""
-    y, used = np.zeros(linear.shape[0]), linear > 0.0
-    index = np.flatnonzero(used)
-    while index.shape[0] > 0:
-        if not _minimum(matrix, linear, index, lower, values):
-            used[:] = False
-            break
-        n_before = index.shape[0]
-        for i in range(n_before):
-            used[index[i]] = values[i] > 0.0
-        index = np.flatnonzero(used)
-        if index.shape[0] == n_before:
-            for i in range(n_before):
-                y[index[i]] = values[i]
-            break
-    return y, used
-
-
-@kernel
-def _minimum(matrix, linear, index, lower, values):
-    """Write the minimum on the support `index`, of any sign, to `values`; whether there is just one."""
-    if not factor(matrix, index, lower):
-        return False
-    for i in range(index.shape[0]):
-        values[i] = linear[index[i]]
-    solve(lower, values[: index.shape[0]])
-    return True
-
-
-@kernel
-def _steepest(matrix, linear, y, closed):
-    """The open entry with the largest component of linear - matrix y, or -1 if none is positive beyond rounding."""
-    best, entering = 0.0, -1
-    for j in range(y.shape[0]):
-        if not closed[j]:
-            value, size = linear[j], abs(linear[j])
-            for k in range(y.shape[0]):
-                value -= matrix[j, k] * y[k]
-                size += abs(matrix[j, k] * y[k])
-            if value > best and value > _ROUNDING * y.shape[0] * size:
-                best, entering = value, j
-    return entering
-
-
-@kernel
-def _move(y, index, z, used):
-    """Go from y to z on the support `index`, as far as y stays positive; whether that is all the way."""
-    step, last = 1.0, -1
-    for i in range(index.shape[0]):
-        if z[i] <= 0.0:
-            length = y[index[i]] / (y[index[i]] - z[i]) if y[index[i]] > 0.0 else 0.0
-            if length < step or last < 0:
-                step, last = length, i
-    for i in range(index.shape[0]):
-        y[index[i]] += step * (z[i] - y[index[i]]) if last >= 0 else z[i] - y[index[i]]
-        if last >= 0 and (i == last or y[index[i]] <= 0.0):
-            y[index[i]] = 0.0
-            used[index[i]] = False
-    return last < 0
+_STATIONARY = 1e-14  # |g_w|^2 below this part of the trace counts as 0
 
 
 @kernel
 def _nearest_to_origin(gram):
-    """Weights of the point of the gradients' convex hull that is nearest to the origin; `gram` is positive semi-definite.
+    """Return the weights of the point nearest to the origin in the gradients' convex hull; `gram` is positive semi-definite.
 
-    With any positive number added to all entries of G, it is w = y / sum(y) of the y >= 0 that minimises 1/2 y'Gy - sum(y): on its
-    support (Gw)_i = w'Gw, elsewhere (Gw)_i >= w'Gw. The number makes a solution exist where the hull contains the origin.
+    A positive number is added to all entries of G. Then w = y / sum(y), where y >= 0 minimises 1/2 y'Gy - sum(y): on its support
+    (Gw)_i = w'Gw, elsewhere (Gw)_i >= w'Gw. With that number, a solution exists even if the hull contains the origin.
     """
     n = gram.shape[0]
     smallest, n_zeros = np.inf, 0
@@ -131,7 +46,7 @@ def _nearest_to_origin(gram):
 
 @kernel
 def _form(gram, x, y):
-    """x' gram y."""
+    """Compute x' gram y."""
     total = 0.0
     for i in range(x.shape[0]):
         product = 0.0
@@ -151,10 +66,10 @@ def _trace(gram):
 
 @kernel
 def mgda(gram):
-    """Weights of the shortest convex combination of the gradients (Desideri 2012, MGDA; Sener & Koltun 2018, equation 3), exact.
+    """Return the exact weights of the shortest convex combination (Desideri 2012, MGDA; Sener & Koltun 2018, equation 3).
 
-    The combination doesn't conflict with any task: (Gw)_i >= w'Gw. It favours tasks with small gradients. Tasks without a gradient
-    share all the weight: nothing can be shorter.
+    The combination conflicts with no task: (Gw)_i >= w'Gw. It favours tasks with small gradients. If there are tasks without a
+    gradient, they share all the weight: the combination has length 0.
 
     Parameters
     ----------
@@ -164,31 +79,32 @@ def mgda(gram):
     Returns
     -------
     ndarray of float64, shape (T,)
-        w >= 0, sum(w) = 1. Where several are as good, such as for equal gradients, one of them.
+        w >= 0, sum(w) = 1. If several solutions exist, as for equal gradients, one of them.
     """
     return _nearest_to_origin(positive_gram(gram))
 
 
 @kernel
 def cagrad(gram, c):
-    """Weights of the direction within c |g_0| of the mean gradient g_0 that serves the worst task best (Liu et al. 2021, CAGrad).
+    """Return weights of the direction within c |g_0| of the mean gradient g_0 that is best for the worst task (Liu et al. 2021).
 
-    w minimises w'Gb + c |g_0| sqrt(w'Gw) on the simplex, b = 1/T, and the weights are b + c |g_0| / |g_w| w. For a given
-    |g_w| = c |g_0| s this w is the one of the point nearest to the origin in the hull of all g_i + s g_0. On one support
-    |g_w|^2 - (c |g_0| s)^2 is linear in s^2, so that false position (Illinois) finds the s in which it is 0 within a few steps.
+    CAGrad. w minimises w'Gb + c |g_0| sqrt(w'Gw) on the simplex, b = 1/T, and the weights are b + c |g_0| / |g_w| w. For a given
+    |g_w| = c |g_0| s, w belongs to the point nearest to the origin in the hull of all g_i + s g_0. While the support stays the
+    same, |g_w|^2 - (c |g_0| s)^2 is linear in s^2. So the method of false position (Illinois) finds the s with value 0 in a few
+    steps.
 
     Parameters
     ----------
     gram : ndarray of float64, shape (T, T)
         G of the module's docstring.
     c : float
-        Radius, c >= 0: 0 gives the mean gradient, 1 allows for no step at all.
+        Radius, c >= 0: 0 gives the mean gradient; from 1 on, the best direction may be 0.
 
     Returns
     -------
     ndarray of float64, shape (T,)
-        Weights of at least 1/T; 1/T where g_w vanishes, such as for a task without a gradient. (Differs from TorchJD, whose weights
-        are 0 there, and which takes a |g_w| of up to 1e-4 sqrt(trace G) for 0; here 1e-7.)
+        Weights of at least 1/T; 1/T where g_w is 0, such as for a task without a gradient. (Differs from TorchJD, whose weights are
+        0 there, and which takes |g_w| up to 1e-4 sqrt(trace G) for 0; here 1e-7.)
     """
     n = gram.shape[0]
     positive = positive_gram(gram)
@@ -211,7 +127,7 @@ def cagrad(gram, c):
         if abs(excess) <= 1e-14 * radius_sq * middle or high - low <= 1e-15 * high:
             break
         if excess > 0.0:
-            excess_high *= 0.5 if low == last else 1.0  # Illinois: the end that stays twice counts half
+            excess_high *= 0.5 if low == last else 1.0  # Illinois: the value at an end that stays twice is halved
             low, excess_low, last = middle, excess, middle
         else:
             excess_low *= 0.5 if high == last else 1.0
@@ -224,7 +140,7 @@ def cagrad(gram, c):
 
 @kernel
 def _shifted(gram, square, radius_sq):
-    """The weights w nearest to the origin among the g_i + s g_0, s^2 = `square`, and w'Gw - radius_sq s^2."""
+    """Return w of the point nearest to the origin in the hull of the g_i + s g_0, s^2 = `square`, and w'Gw - radius_sq s^2."""
     n = gram.shape[0]
     s, shifted = np.sqrt(square), gram.copy()
     with_mean, mean_sq = np.zeros(n), 0.0
@@ -241,10 +157,10 @@ def _shifted(gram, square, radius_sq):
 
 @kernel
 def dual_proj(gram, preference):
-    """Weights of the preferred combination projected onto the dual cone of the gradients (Lopez-Paz & Ranzato 2017, GEM).
+    """Return weights of the preferred combination, projected onto the dual cone of the gradients (Lopez-Paz & Ranzato 2017, GEM).
 
     v minimises v'Av under v >= u, A = G / trace(G) + 1e-4 I, as in TorchJD. It conflicts with no task, up to the 1e-4:
-    (Av)_i >= 0. (Differs from TorchJD, which takes a trace below 1e-4 for 0.)
+    (Av)_i >= 0. (Differs from TorchJD, which treats a trace below 1e-4 as 0.)
 
     Parameters
     ----------
@@ -256,16 +172,16 @@ def dual_proj(gram, preference):
     Returns
     -------
     ndarray of float64, shape (T,)
-        v, no less than the preference.
+        v, not less than the preference.
     """
     return _dual(_regularised(gram), preference)
 
 
 @kernel
 def upgrad(gram, preference):
-    """Weights of the sum of the gradients, each projected onto the dual cone of all (Quinton & Rey 2024, UPGrad).
+    """Return the weights of the sum of the gradients, each projected onto the dual cone of all (Quinton & Rey 2024, UPGrad).
 
-    The sum of the v_i that minimise v'Av under v >= u_i e_i, A as in `dual_proj`.
+    They are the sum of the v_i that minimise v'Av under v >= u_i e_i, with A as in `dual_proj`.
 
     Parameters
     ----------
@@ -277,7 +193,7 @@ def upgrad(gram, preference):
     Returns
     -------
     ndarray of float64, shape (T,)
-        No less than the preference.
+        Not less than the preference.
     """
     n = gram.shape[0]
     matrix, weights, own = _regularised(gram), np.zeros(n), np.zeros(n)
@@ -301,7 +217,7 @@ def _regularised(gram):
 
 @kernel
 def _dual(matrix, least):
-    """The v >= least that minimises v' matrix v: least + y, where y >= 0 minimises 1/2 y'Ay + y'A least."""
+    """Return the v >= least that minimises v' matrix v: least + y, where y >= 0 minimises 1/2 y'Ay + y'A least."""
     n = least.shape[0]
     linear = np.zeros(n)
     for i in range(n):

@@ -1,212 +1,60 @@
-"""Rollouts: many episodes side by side in SIMD lanes, for policies without hidden layers. For others there is `alone`.
+"""Rollouts: many episodes of many candidates, in parallel over blocks of episodes.
 
-A block keeps up to `LANES` episodes, each in a lane: a column of its state, return and weights. One time step is one loop over the
-lanes, which LLVM vectorises because all it calls is pure and inlined. A lane whose episode has ended takes up the next one; when
-none is left, the last active lane moves into its place, so the active lanes are always the first ones.
+Policies without hidden layers run in SIMD lanes (`rollout_lanes`), others one episode after the other (`rollout_single`).
 
 An episode is a function of its candidate and its seed alone: neither its lane, nor its block, nor the thread changes a bit of it.
 """
-
-from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
 from numba.extending import overload
 
-from fastars._compiled.jit import INLINE, inline, kernel, launching, parallel
-from fastars._compiled.protocol import choose, observe, reset, step
-from fastars._compiled.rng import seed_generator
-from fastars._compiled.structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, LinearPolicy, Moments, Rollouts, RolloutSpec
-from fastars._compiled.tuples import LANES, accumulate, at, defect, entries, load, normalize, plus, store, weigh
+from fastars._compiled.jit import INLINE, kernel, launching, parallel
+from fastars._compiled.lanes import LANES
+from fastars._compiled.structs import LinearPolicy, Moments, Rollouts, RolloutSpec
 from fastars.kernels.noise import perturb
-from fastars.kernels.policy import n_padding, parts, policy_of, scores
-from fastars.kernels.rollout_single import roll_out_alone
+from fastars.kernels.policy_layout import n_padding, parts, policy_of
+from fastars.kernels.rollout_lanes import roll_out_lanes
+from fastars.kernels.rollout_single import roll_out_single
 
-BLOCK_EPISODES = 4 * LANES  # a block's last episodes leave lanes empty: with fewer than this, that shows
-_VECTOR = 8  # lanes are stepped in multiples of this: one AVX-512 vector of float64
-
-
-class Lanes(NamedTuple):
-    """A block of episodes, one lane each: entry r of lane l stands at `at(r, l)`."""
-
-    # State, return, returns of tasks, weights; then of the observations: the first, sums of (observation - first), of its squares.
-    floats: Any
-    counters: Any  # episode, length, status
-
-
-EPISODE, LENGTH, STATUS = 0, 1, 2  # rows of the counters
-
-
-@inline
-def _weights_row(like):
-    """First row of the weights: the returns stand above them, the state above these."""
-    return len(like[0]) + 1 + len(like[2])
+BLOCK_EPISODES = 4 * LANES  # the last episodes of a block leave lanes empty: with smaller blocks, speed is lost
 
 
 @kernel
-def roll_out(task, filter, weights, seeds, begin, end, out):
-    """Run episodes `begin` to `end` of those described at `rollouts`, serially, and write them to `out`."""
-    roll_out_suitably(task, filter, weights, seeds, begin, end, out)
+def roll_out(spec, filter, weights, seeds, begin, end, out):
+    """Run episodes `begin` to `end - 1` of `rollouts`, serially, and write their results to `out`."""
+    roll_out_by_policy(spec, filter, weights, seeds, begin, end, out)
 
 
-def roll_out_suitably(task, filter, weights, seeds, start, stop, out):
-    """`roll_out` in lanes or alone, as suits the policy."""
-    run = roll_out_lanes if isinstance(task.policy, LinearPolicy) else roll_out_alone
-    run(task, filter, weights, seeds, start, stop, out)
+def roll_out_by_policy(spec, filter, weights, seeds, start, stop, out):
+    """Run episodes in lanes for a linear policy, one after the other for any other."""
+    run = roll_out_lanes if isinstance(spec.policy, LinearPolicy) else roll_out_single
+    run(spec, filter, weights, seeds, start, stop, out)
 
 
-@overload(roll_out_suitably, jit_options=INLINE)
-def _roll_out_suitably(task, filter, weights, seeds, start, stop, out):
-    policy = task.types[RolloutSpec._fields.index("policy")]
-    return roll_out_lanes if policy.instance_class is LinearPolicy else roll_out_alone
-
-
-def roll_out_lanes(task, filter, weights, seeds, start, stop, out):
-    """`roll_out` in SIMD lanes."""
-    rng = np.zeros(4, np.uint64)
-    like_state = reset(task.env, rng)  # only the lengths of these tuples are used
-    like = (like_state, observe(task.env, like_state), task.reward_weights)
-    n_rows = _weights_row(like) + weights.shape[1] + 3 * len(like[1])
-    lanes = Lanes(np.zeros(n_rows * LANES), np.zeros(3 * LANES, np.int64))
-    track = out.moments.count.shape[0] > 0
-    active = min(LANES, stop - start)
-    for lane in range(active):
-        begin_episode(task, weights, seeds, start + lane, rng, lanes, lane, like)
-    waiting = start + active
-    while active > 0:
-        width = -(-active // _VECTOR) * _VECTOR
-        if track:
-            track_lanes(task, lanes, width, like)
-        step_lanes(task, filter, lanes, width, like)
-        if not any_ended(lanes.counters, active):
-            continue
-        for lane in range(active - 1, -1, -1):  # downwards: the lane that moves up has been looked at
-            if lanes.counters[at(STATUS, lane)] == RUNNING:
-                continue
-            end_episode(lanes, lane, like, out)
-            if waiting < stop:
-                begin_episode(task, weights, seeds, waiting, rng, lanes, lane, like)
-                waiting += 1
-            else:
-                active -= 1
-                move_lane(lanes, active, lane)
-
-
-@kernel
-def step_lanes(task, filter, lanes, width, like):
-    """Advance the first `width` lanes by one step."""
-    like_state, like_observation, like_rewards = like
-    mean, scale = entries(filter.mean, 0, like_observation), entries(filter.scale, 0, like_observation)
-    floats, counters = lanes.floats, lanes.counters
-    for lane in range(width):
-        state = load(floats, lane, 0, like_state)
-        observation = observe(task.env, state)
-        x = normalize(observation, mean, scale, filter.clip)
-        action_scores = scores(task.policy, floats, lane, _weights_row(like), x, task.low)
-        action = choose(task.actions, action_scores, task.low, task.high)
-        state, reward, terminated = step(task.env, state, action)
-        store(floats, lane, 0, state)
-        row = len(like_state) + 1
-        store(floats, lane, row, plus(load(floats, lane, row, like_rewards), reward))
-        weighted = weigh(reward, like_rewards, task.is_fused)
-        acted = defect(0.0, observation) == 0.0
-        length = counters[at(LENGTH, lane)] + (1 if acted else 0)
-        ended = TERMINATED if terminated else (TRUNCATED if length >= task.max_steps else RUNNING)
-        floats[at(len(like_state), lane)] += weighted
-        counters[at(LENGTH, lane)] = length
-        counters[at(STATUS, lane)] = ended if acted & (weighted - weighted == 0.0) else NONFINITE
-
-
-@kernel
-def track_lanes(task, lanes, width, like):
-    """Add the observations of the first `width` lanes to their sums.
-
-    They are added as differences from the episode's first observation: a constant feature then counts exactly zero, and the sums
-    lose nothing to cancellation. An observation that is not finite counts nothing.
-    """
-    like_state, like_observation, _ = like
-    n_obs = len(like_observation)
-    first = _weights_row(like) + (n_obs + 1) * len(task.low)
-    for lane in range(width):
-        observation = observe(task.env, load(lanes.floats, lane, 0, like_state))
-        counts = defect(0.0, observation) == 0.0
-        accumulate(lanes.floats, lane, first, first + n_obs, first + 2 * n_obs, observation, counts)
-
-
-@kernel
-def any_ended(counters, width):
-    """Whether an episode has ended in one of the first `width` lanes."""
-    ended = 0
-    for lane in range(width):
-        ended |= counters[at(STATUS, lane)]
-    return ended != RUNNING
-
-
-@kernel
-def begin_episode(task, weights, seeds, episode, rng, lanes, lane, like):
-    """Put an episode into a lane, at its initial state."""
-    floats, counters = lanes.floats, lanes.counters
-    for row in range(floats.shape[0] // LANES):
-        floats[at(row, lane)] = 0.0
-    seed_generator(rng, seeds[episode])
-    state = reset(task.env, rng)
-    store(floats, lane, 0, state)
-    candidate = episode // (seeds.shape[0] // weights.shape[0])
-    row = _weights_row(like)
-    for k in range(weights.shape[1]):
-        floats[at(row + k, lane)] = weights[candidate, k]
-    store(floats, lane, row + weights.shape[1], observe(task.env, state))
-    counters[at(EPISODE, lane)] = episode
-    counters[at(LENGTH, lane)] = 0
-    counters[at(STATUS, lane)] = RUNNING
-
-
-@kernel
-def end_episode(lanes, lane, like, out):
-    """Write the result of a lane whose episode has ended."""
-    floats, n_obs = lanes.floats, len(like[1])
-    episode, length, status = lanes.counters[at(EPISODE, lane)], lanes.counters[at(LENGTH, lane)], lanes.counters[at(STATUS, lane)]
-    out.returns[episode] = np.nan if status == NONFINITE else floats[at(len(like[0]), lane)]
-    for k in range(out.task_returns.shape[1]):
-        out.task_returns[episode, k] = np.nan if status == NONFINITE else floats[at(len(like[0]) + 1 + k, lane)]
-    out.lengths[episode] = length
-    out.status[episode] = status
-    if out.moments.count.shape[0] > 0:
-        out.moments.count[episode] = length
-        first = floats.shape[0] // LANES - 3 * n_obs
-        for k in range(n_obs):
-            total = floats[at(first + n_obs + k, lane)]
-            squares = floats[at(first + 2 * n_obs + k, lane)]
-            out.moments.mean[episode, k] = floats[at(first + k, lane)] + total / max(length, 1)
-            out.moments.m2[episode, k] = max(squares - total * total / max(length, 1), 0.0)
-
-
-@kernel
-def move_lane(lanes, source, target):
-    """Move an episode to another lane."""
-    for row in range(lanes.floats.shape[0] // LANES):
-        lanes.floats[at(row, target)] = lanes.floats[at(row, source)]
-    for row in range(lanes.counters.shape[0] // LANES):
-        lanes.counters[at(row, target)] = lanes.counters[at(row, source)]
+@overload(roll_out_by_policy, jit_options=INLINE)
+def _roll_out_by_policy(spec, filter, weights, seeds, start, stop, out):
+    policy = spec.types[RolloutSpec._fields.index("policy")]
+    return roll_out_lanes if policy.instance_class is LinearPolicy else roll_out_single
 
 
 @launching
 @kernel
-def rollouts(task, filter, weights, seeds, track):
-    """Evaluate policies, in parallel over blocks of episodes.
+def rollouts(spec, filter, weights, seeds, track):
+    """Evaluate candidates, in parallel over blocks of episodes.
 
     Parameters
     ----------
-    task : RolloutSpec
+    spec : RolloutSpec
         Environment, policy, action space and time limit.
     filter : Filter
         Applied to every observation; `identity_filter` leaves them as they are.
     weights : ndarray of float64, shape (n, n_weights)
-        A candidate per row: flat weights as for `action_scores`, with n_act zeros for the bias of a linear policy without one.
+        A candidate per row: flat weights as for `action_scores`; for a linear policy without bias, followed by n_act zeros.
     seeds : ndarray of uint64, shape (m,)
         A seed per episode, m a multiple of n: episode j runs candidate j // (m // n) and starts as `env.reset(seed=seeds[j])`.
     track : bool
-        Whether to keep the moments of the observations.
+        True if the moments of the observations are to be returned.
 
     Returns
     -------
@@ -214,22 +62,22 @@ def rollouts(task, filter, weights, seeds, track):
         Results of the m episodes. Equal bits for any number of threads.
     """
     m, n_obs = seeds.shape[0], filter.mean.shape[0]
-    if m <= BLOCK_EPISODES:  # one block: no threads to wait for, 0.1 s at a time where other processes keep the CPUs busy
+    if m <= BLOCK_EPISODES:  # one block, on this thread: to wait for others takes 0.1 s where other processes keep the CPUs busy
         rows = m if track else 0
         moments = Moments(np.zeros(rows, np.int64), np.zeros((rows, n_obs)), np.zeros((rows, n_obs)))
-        task_returns = np.zeros((m, len(task.reward_weights)))
+        task_returns = np.zeros((m, len(spec.reward_weights)))
         out = Rollouts(np.zeros(m), np.zeros(m, np.int64), np.zeros(m, np.int64), moments, task_returns)
-        roll_out(task, filter, weights, seeds, 0, m, out)
+        roll_out(spec, filter, weights, seeds, 0, m, out)
         return out
     return _rollouts(
-        task.env,
-        *parts(task.policy),
-        task.actions,
-        task.low,
-        task.high,
-        task.max_steps,
-        task.is_fused,
-        task.reward_weights,
+        spec.env,
+        *parts(spec.policy),
+        spec.actions,
+        spec.low,
+        spec.high,
+        spec.max_steps,
+        spec.is_fused,
+        spec.reward_weights,
         filter,
         weights,
         seeds,
@@ -241,7 +89,7 @@ def rollouts(task, filter, weights, seeds, track):
 def _rollouts(
     env, net_arch, activation, with_bias, actions, low, high, max_steps, is_fused, reward_weights, filter, weights, seeds, track
 ):
-    """`rollouts`, its task in parts: a prange can't pass tuples of tuples to its threads."""
+    """Run `rollouts` with the parts of its spec as arguments: a prange can't pass tuples of tuples to its threads."""
     m, n_obs = seeds.shape[0], filter.mean.shape[0]
     rows = m if track else 0
     returns, lengths, status = np.zeros(m), np.zeros(m, np.int64), np.zeros(m, np.int64)
@@ -249,41 +97,42 @@ def _rollouts(
     task_returns = np.zeros((m, len(reward_weights)))
     n_blocks = min(-(-m // BLOCK_EPISODES), 64)
     for block in prange(n_blocks):
-        task = RolloutSpec(env, policy_of(net_arch, activation, with_bias), actions, low, high, max_steps, is_fused, reward_weights)
+        spec = RolloutSpec(env, policy_of(net_arch, activation, with_bias), actions, low, high, max_steps, is_fused, reward_weights)
         out = Rollouts(returns, lengths, status, Moments(count, mean, m2), task_returns)
-        roll_out(task, filter, weights, seeds, block * m // n_blocks, (block + 1) * m // n_blocks, out)
+        roll_out(spec, filter, weights, seeds, block * m // n_blocks, (block + 1) * m // n_blocks, out)
     return Rollouts(returns, lengths, status, Moments(count, mean, m2), task_returns)
 
 
 @launching
 @kernel
-def antithetic_rollouts(task, filter, theta, sigma, noise, indices, seeds, track):
+def antithetic_rollouts(spec, filter, theta, sigma, noise, indices, seeds, track):
     """Evaluate the candidates theta + sigma delta_i and theta - sigma delta_i.
 
     Parameters
     ----------
-    task, filter, track
+    spec, filter, track
         As for `rollouts`.
     theta : ndarray of float64, shape (n_weights,)
-        Weights in the layout of `rollouts`; the zeros in place of a bias are not perturbed.
+        Weights in the layout of `rollouts`. The zeros in place of a bias are not perturbed.
     sigma : float
         Deviation of the noise (`delta_std`).
     noise : ndarray of float32, shape (n_noise,)
         The noise table.
     indices : ndarray of int64, shape (n,)
-        Where each direction starts.
+        Index at which each direction starts.
     seeds : ndarray of uint64, shape (m,)
         A seed per episode, m a multiple of 2 n.
 
     Returns
     -------
     Rollouts
-        Of the candidates in the order of `perturb`: theta + sigma delta_0, theta - sigma delta_0, theta + sigma delta_1, ...
+        Results of the candidates in the order of `perturb`: theta + sigma delta_0, theta - sigma delta_0, theta + sigma delta_1,
+        ...
     """
-    n_free = theta.shape[0] - n_padding(task.policy, len(task.low))
+    n_free = theta.shape[0] - n_padding(spec.policy, len(spec.low))
     free = perturb(theta[:n_free], sigma, noise, indices)
     candidates = np.zeros((free.shape[0], theta.shape[0]))
     for i in range(free.shape[0]):
         for k in range(n_free):
             candidates[i, k] = free[i, k]
-    return rollouts(task, filter, candidates, seeds, track)
+    return rollouts(spec, filter, candidates, seeds, track)

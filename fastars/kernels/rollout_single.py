@@ -1,25 +1,27 @@
-"""Rollouts of one episode after the other.
+"""Episodes one after the other: for environments in a simulator (MuJoCo), and for policies with hidden layers.
 
-So run environments whose state a simulator holds (MuJoCo), each thread with its own simulator, and policies with hidden layers:
-lanes would stream as many networks through the caches at every step, while one network alone stays in the fastest of them.
+Each thread has its own simulator. A policy with hidden layers would be slower in lanes: these would load a network for every lane
+at every step, while the weights of a single network stay in the fastest cache.
 
-An episode is a function of its candidate and its seed alone: the simulator is reset before it, whatever it did last.
+An episode is a function of its candidate and its seed alone: the simulator is reset at its start, whatever it did before.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastars._compiled.actions import act, empty_action
 from fastars._compiled.jit import inline, kernel
-from fastars._compiled.protocol import Alone, act, advance, begin, empty_action, reset, sense
+from fastars._compiled.protocol import Alone, advance, begin, reset, sense
 from fastars._compiled.rng import seed_generator
 from fastars._compiled.structs import FAILED, NONFINITE, RUNNING, TERMINATED, TRUNCATED
 from fastars._compiled.tuples import plus, put, weigh, zeros
-from fastars.kernels.policy import arrange, arranged_size, fill_filtered, fill_scores, scratch_size
+from fastars.kernels.policy import arrange, fill_filtered, fill_scores
+from fastars.kernels.policy_layout import arranged_size, scratch_size
 
 
 class Room(NamedTuple):
-    """Arrays that an episode works in."""
+    """Scratch arrays of an episode."""
 
     rng: Any  # (4,), uint64
     weights: Any  # arranged
@@ -35,52 +37,52 @@ class Room(NamedTuple):
     squares: Any  # (n_obs,), of their squares
 
 
-def roll_out_alone(task, filter, weights, seeds, start, stop, out):
-    """`roll_out_simulated` in an environment of scalar functions."""
-    like_state = reset(task.env, np.zeros(4, np.uint64))  # only its length is used
-    sim = Alone(np.empty(len(like_state)), like_state, task.low, np.zeros(1, np.int64))
-    roll_out_simulated(task, sim, filter, weights, seeds, start, stop, out)
+def roll_out_single(spec, filter, weights, seeds, start, stop, out):
+    """Run episodes as `roll_out_simulated` does, in an environment of scalar functions."""
+    like_state = reset(spec.env, np.zeros(4, np.uint64))  # only its length is used
+    sim = Alone(np.empty(len(like_state)), like_state, spec.low, np.zeros(1, np.int64))
+    roll_out_simulated(spec, sim, filter, weights, seeds, start, stop, out)
 
 
 @kernel
-def roll_out_simulated(task, sim, filter, weights, seeds, start, stop, out):
-    """Run episodes `start` to `stop` of those described at `rollouts` in the simulator `sim`, and write them to `out`."""
-    n_obs, n_act = filter.mean.shape[0], len(task.low)
+def roll_out_simulated(spec, sim, filter, weights, seeds, start, stop, out):
+    """Run episodes `start` to `stop - 1` of `rollouts` in the simulator `sim`, and write their results to `out`."""
+    n_obs, n_act = filter.mean.shape[0], len(spec.low)
     room = Room(
         np.zeros(4, np.uint64),
-        np.empty(arranged_size(task.policy, n_obs, n_act)),
-        np.asarray(task.low),
-        np.asarray(task.high),
+        np.empty(arranged_size(spec.policy, n_obs, n_act)),
+        np.asarray(spec.low),
+        np.asarray(spec.high),
         np.empty(n_obs),
         np.empty(n_obs),
-        np.empty(scratch_size(task.policy, n_obs, n_act)),
+        np.empty(scratch_size(spec.policy, n_obs, n_act)),
         np.empty(n_act),
-        empty_action(task.actions, n_act),
+        empty_action(spec.actions, n_act),
         np.empty(n_obs),
         np.empty(n_obs),
         np.empty(n_obs),
     )
     per_candidate = seeds.shape[0] // weights.shape[0]
     for episode in range(start, stop):
-        arrange(task.policy, weights[episode // per_candidate], n_obs, n_act, room.weights)
+        arrange(spec.policy, weights[episode // per_candidate], n_obs, n_act, room.weights)
         seed_generator(room.rng, seeds[episode])
-        run_episode(task, sim, filter, room, out, episode)
+        run_episode(spec, sim, filter, room, out, episode)
         if out.status[episode] == FAILED:
             return
 
 
 @inline
-def run_episode(task, sim, filter, room, out, episode):
-    """One episode, from `rng` as it stands."""
-    # Taken out of the tuple once: each access counts references by atomic operations, 100 ns a step.
+def run_episode(spec, sim, filter, room, out, episode):
+    """Run one episode, whose initial state is drawn from `rng`."""
+    # Taken out of the tuple once: each access counts references by atomic operations, which costs 100 ns per step.
     rng, weights, low, high, observation, x, scratch, scores, action, first, sums, squares = room
     n_obs, track = observation.shape[0], out.moments.count.shape[0] > 0
-    begin(task.env, sim, rng)
-    sense(task.env, sim, observation)
+    begin(spec.env, sim, rng)
+    sense(spec.env, sim, observation)
     for j in range(n_obs):
         first[j], sums[j], squares[j] = observation[j], 0.0, 0.0
     total, length, status = 0.0, 0, sim.fault[0]
-    totals = zeros(task.reward_weights)
+    totals = zeros(spec.reward_weights)
     while status == RUNNING:
         if not is_finite(observation):
             status = NONFINITE
@@ -88,11 +90,11 @@ def run_episode(task, sim, filter, room, out, episode):
         if track:
             add_observation(observation, first, sums, squares)
         fill_filtered(observation, filter, x)
-        fill_scores(task.policy, weights, x, scratch, scores)
-        act(task.actions, scores, low, high, action)
-        reward, terminated = advance(task.env, sim, action)
-        sense(task.env, sim, observation)
-        weighted = weigh(reward, task.reward_weights, task.is_fused)
+        fill_scores(spec.policy, weights, x, scratch, scores)
+        act(spec.actions, scores, low, high, action)
+        reward, terminated = advance(spec.env, sim, action)
+        sense(spec.env, sim, observation)
+        weighted = weigh(reward, spec.reward_weights, spec.is_fused)
         totals = plus(totals, reward)
         total += weighted
         length += 1
@@ -102,10 +104,10 @@ def run_episode(task, sim, filter, room, out, episode):
             status = NONFINITE
         elif terminated:
             status = TERMINATED
-        elif length >= task.max_steps:
+        elif length >= spec.max_steps:
             status = TRUNCATED
     out.returns[episode] = total if status in (TERMINATED, TRUNCATED) else np.nan
-    if len(totals) > 0:  # an empty row would be taken, too: 90 ns an episode
+    if len(totals) > 0:  # without this test, an empty row would be taken: 90 ns per episode
         put(out.task_returns[episode], 0, totals)
         if status not in (TERMINATED, TRUNCATED):
             out.task_returns[episode] = np.nan
@@ -120,7 +122,7 @@ def run_episode(task, sim, filter, room, out, episode):
 
 @inline
 def is_finite(values):
-    """Whether no value is NaN or infinite."""
+    """Return True if no value is NaN or infinite."""
     defect = 0.0
     for value in values:
         defect += value - value
@@ -129,7 +131,7 @@ def is_finite(values):
 
 @inline
 def add_observation(observation, first, sums, squares):
-    """Add the observation to the sums, as its difference from the episode's first one (as `track_lanes` does)."""
+    """Add the observation's difference from the episode's first observation to the sums (as `track_lanes` does)."""
     for j in range(observation.shape[0]):
         difference = observation[j] - first[j]
         sums[j] += difference

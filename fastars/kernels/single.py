@@ -1,4 +1,4 @@
-"""One environment of scalar functions, one call per step: what a Gymnasium environment is made of that has no other form."""
+"""One environment of scalar functions, one call per step: for environments whose Gymnasium form runs the compiled functions."""
 
 from fastars._compiled.jit import kernel
 from fastars._compiled.protocol import observe, reset, step
@@ -6,13 +6,13 @@ from fastars._compiled.protocol import observe, reset, step
 
 @kernel
 def first_state(env, rng):
-    """An initial state, drawn from `rng`: (state, observation)."""
+    """Draw an initial state from `rng`: (state, observation)."""
     state = reset(env, rng)
     return state, observe(env, state)
 
 
 @kernel
 def next_state(env, state, action):
-    """The step from `state`: (state, observation, reward, terminated)."""
+    """Take a step from `state`: (state, observation, reward, terminated)."""
     state, reward, terminated = step(env, state, action)
     return state, observe(env, state), reward, terminated

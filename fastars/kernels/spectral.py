@@ -11,13 +11,13 @@ from fastars._compiled.jit import kernel
 from fastars.kernels.symmetric import cosines, eigen, factor, positive_gram, solve
 
 _EPS = 2.0**-52
-_SINGULAR = 1e-12  # an eigenvalue of the cosines below this part of the largest is 0
-_BALANCED = 1e-12  # a sum of weights below this part of their absolute values is 0
+_SINGULAR = 1e-12  # an eigenvalue of the cosines below this part of the largest counts as 0
+_BALANCED = 1e-12  # a sum of weights below this part of their absolute values counts as 0
 
 
 @kernel
 def imtl_g(gram):
-    """Weights with which the combined gradient has the same projection on every task's (Liu et al. 2021, IMTL-G).
+    """Return weights that give the combined gradient the same projection onto every task's gradient (Liu et al. 2021, IMTL-G).
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ def imtl_g(gram):
     Returns
     -------
     ndarray of float64, shape (T,)
-        w = v / sum(v), G v = |g|: sum(w) = 1, and weights may be negative. 0 for a task without a gradient, and all 0 where v sums
-        to 0. For a singular G, v is the shortest in units of 1 / |g_i|. (Differs from TorchJD there, which takes the shortest one.)
+        w = v / sum(v), G v = |g|: sum(w) = 1, and weights may be negative. 0 for a task without a gradient, and all 0 if v sums to
+        0. For a singular G, v is the shortest solution in units of 1 / |g_i|. (TorchJD takes the shortest without units.)
     """
     n = gram.shape[0]
     norms, cos = cosines(positive_gram(gram))
@@ -55,7 +55,7 @@ def imtl_g(gram):
 
 @kernel
 def _least_solution(matrix):
-    """The pseudo-inverse times ones."""
+    """Return the pseudo-inverse times a vector of ones."""
     n = matrix.shape[0]
     values, vectors = eigen(matrix)
     x = np.zeros(n)
@@ -71,7 +71,7 @@ def _least_solution(matrix):
 
 @kernel
 def aligned_mtl(gram):
-    """Weights of the mean gradient after all principal components were made as long as the shortest (Senushkin et al. 2023).
+    """Return the weights of the mean gradient after all principal components are scaled to the shortest (Senushkin et al. 2023).
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def aligned_mtl(gram):
     -------
     ndarray of float64, shape (T,)
         sqrt(smallest eigenvalue) G^(-1/2) 1/T, over the eigenvectors whose eigenvalue is above T eps times the largest; 1/T if G is
-        0. Their sum is not fixed.
+        0. Their sum may be any number.
     """
     n = gram.shape[0]
     values, vectors = eigen(positive_gram(gram))

@@ -1,4 +1,4 @@
-"""Weights of gradients from which what conflicts was cut out, from the Gram matrix G of T tasks, G_ij = g_i . g_j."""
+"""Weights of gradients whose conflicting components are removed, from the Gram matrix G of T tasks, G_ij = g_i . g_j."""
 
 import numpy as np
 
@@ -7,17 +7,17 @@ from fastars._compiled.jit import kernel
 
 @kernel
 def pcgrad(gram, order):
-    """Weights of the sum of the gradients, each projected onto the normal planes of its adversaries (Yu et al. 2020, PCGrad).
+    """Return the weights of the sum of the gradients, each projected onto the normal planes of conflicting ones (Yu et al. 2020).
 
-    With three tasks or more it depends on the order in which they meet. An indefinite G is taken as it is: a task whose diagonal is
-    not positive conflicts with none.
+    PCGrad. With three tasks or more, the result depends on the order in which they meet. An indefinite G is not replaced: a task
+    whose diagonal is not positive conflicts with none.
 
     Parameters
     ----------
     gram : ndarray of float64, shape (T, T)
         G of the module's docstring.
     order : ndarray of int64, shape (T, T)
-        Row i: the tasks that task i meets, one after the other; itself is passed over.
+        Row i: the tasks that task i meets, one after the other; task i itself is left out.
 
     Returns
     -------

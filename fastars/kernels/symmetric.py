@@ -1,6 +1,6 @@
-"""Small symmetric matrices: what the solvers on a Gram matrix are made of.
+"""Linear algebra of small symmetric matrices, for the solvers on a Gram matrix.
 
-The sizes are the number of tasks, so these are plain loops, without LAPACK and its last bits.
+A matrix has as many rows as there are tasks, so these are plain loops, whose last bits don't depend on a version of LAPACK.
 """
 
 import math
@@ -9,13 +9,13 @@ import numpy as np
 
 from fastars._compiled.jit import inline, kernel
 
-_DEPENDENT = 1e-14  # a pivot of less than this part of its diagonal is rounding
-_INDEFINITE = 1e-13  # an eigenvalue of the cosines above minus this is rounding
+_DEPENDENT = 1e-14  # a pivot below this part of its diagonal is a rounding error
+_INDEFINITE = 1e-13  # an eigenvalue of the cosines between minus this and 0 is a rounding error
 
 
 @kernel
 def factor(matrix, index, lower):
-    """Write L of L L' = matrix[index][:, index] to the first rows of `lower`; whether no row depends on those before it."""
+    """Write L of L L' = matrix[index][:, index] to the first rows of `lower`; return True if its rows are independent."""
     for i in range(index.shape[0]):
         for j in range(i + 1):
             value = matrix[index[i], index[j]]
@@ -46,7 +46,7 @@ def solve(lower, x):
 
 @kernel
 def eigen(matrix):
-    """Eigenvalues (n,) and eigenvectors, the rows of (n, n), by cyclic Jacobi rotations (Golub & Van Loan, section 8.5)."""
+    """Compute eigenvalues (n,) and eigenvectors, the rows of (n, n), by cyclic Jacobi rotations (Golub & Van Loan, section 8.5)."""
     n = matrix.shape[0]
     a, vectors = matrix.copy(), np.eye(n)
     for _ in range(50):  # about 6 are needed
@@ -77,7 +77,7 @@ def eigen(matrix):
 
 @inline
 def _rotate(x, y, c, s):
-    """(x, y) <- (c x - s y, s x + c y)."""
+    """Replace (x, y) by (c x - s y, s x + c y)."""
     for k in range(x.shape[0]):
         before = x[k]
         x[k] = c * before - s * y[k]
@@ -86,7 +86,7 @@ def _rotate(x, y, c, s):
 
 @kernel
 def cosines(gram):
-    """Norms of the tasks (0 where the diagonal is not positive) and their cosines, which are 0 with a task of norm 0."""
+    """Compute the norms of the tasks (0 where the diagonal is not positive) and their cosines (0 with a task of norm 0)."""
     n = gram.shape[0]
     norms, cos = np.zeros(n), np.eye(n)
     for i in range(n):
@@ -100,10 +100,10 @@ def cosines(gram):
 
 @kernel
 def positive_gram(gram):
-    """A Gram matrix in place of one that noise has made indefinite (`debiased_gram`).
+    """Make a Gram matrix positive semi-definite, where noise has made it indefinite (`debiased_gram`).
 
-    Tasks whose diagonal is not positive get rows of zeros. Negative eigenvalues of the others' cosines are set to 0, which shrinks
-    cosines that exclude each other; norms are kept. A matrix that has none is returned as it is.
+    Tasks whose diagonal is not positive get rows of zeros. For the others, negative eigenvalues of the cosines are set to 0, which
+    shrinks cosines that exclude each other; norms stay the same. A matrix without negative eigenvalues is returned unchanged.
 
     Parameters
     ----------

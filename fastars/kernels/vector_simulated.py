@@ -1,7 +1,7 @@
-"""Steps of many environments, each of which has a simulator of its own (MuJoCo): what `vector` is where the state is in lanes.
+"""Steps of many environments, each of which has a simulator of its own (MuJoCo), as `vector` steps environments in lanes.
 
-A kernel that is called with a `Simulation` spends 30 us on its 21 arrays, as much as a step of HalfCheetah takes. So all of them
-come as one table of addresses, and the arrays are made from it inside.
+A call with a `Simulation` as an argument spends 30 us on its 21 arrays, as much as a step of HalfCheetah. So all simulations are
+passed as one table of addresses, from which the kernel makes the arrays.
 """
 
 import ctypes
@@ -22,15 +22,18 @@ class SimulatedBatch(NamedTuple):
     """Environments side by side."""
 
     generators: Any  # (n, 4), uint64: each environment has its own, as in Gymnasium
-    addresses: Any  # (n, 21), int64: of the fields of each environment's Simulation
-    like: Any  # one of the Simulations: the others have arrays of the same shapes
+    addresses: Any  # (n, 21), int64: addresses of the fields of each environment's Simulation
+    like: Any  # one Simulation: the arrays of the others have the same shapes
     lengths: Any  # (n,), int64, steps of the episode
-    ended: Any  # (n,), bool, whether the last step ended it
+    ended: Any  # (n,), bool, True if the last step ended the episode
 
 
 @kernel
 def reset_simulated(env, batch, mask, observations, begin_at, end_at):
-    """Begin an episode in the environments in `mask`, and write the observations of all; the one whose simulator failed, or -1."""
+    """Begin an episode in the environments of `mask`, and write all observations.
+
+    Return the number of the environment whose simulator failed, or -1.
+    """
     for i in range(begin_at, end_at):
         sim = simulation(batch, i)
         if mask[i]:
@@ -43,9 +46,10 @@ def reset_simulated(env, batch, mask, observations, begin_at, end_at):
 
 @kernel
 def step_simulated(env, batch, max_steps, actions, out, begin_at, end_at):
-    """Step environments as `step_envs` does; the one whose simulator failed, or -1. Actions are rows of float32.
+    """Step environments as `step_envs` does; return the number of the environment whose simulator failed, or -1.
 
-    Where a simulation becomes unstable, MuJoCo puts it into its first state and goes on, and so does Gymnasium.
+    Actions are rows of float32. Where a simulation becomes unstable, MuJoCo puts it into its first state and goes on, and so does
+    Gymnasium.
     """
     rewards = out.rewards.reshape(out.rewards.size)
     n_rewards = rewards.size // out.terminations.size
@@ -77,7 +81,7 @@ def begin_episode(env, batch, sim, i):
 
 @inline
 def simulation(batch, i):
-    """The Simulation of environment i."""
+    """Return the Simulation of environment i."""
     row, like = batch.addresses[i], batch.like
     return Simulation(
         row[0],
@@ -105,7 +109,7 @@ def simulation(batch, i):
 
 
 def array_at(address, like):
-    """The array at an address, of the shape and dtype of `like`."""
+    """Return the array at an address, of the shape and dtype of `like`."""
     memory = (ctypes.c_byte * like.nbytes).from_address(int(address))
     return np.frombuffer(memory, like.dtype).reshape(like.shape) if like.size else like
 

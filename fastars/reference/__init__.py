@@ -1,11 +1,12 @@
 """The whole algorithm in plain NumPy, to be read beside the paper: file by file and name by name the twin of `fastars.kernels`.
 
-It imports nothing of fastars, so that it can't be wrong in the same way. Sums have the order of the kernels, so that the two agree
-to the last bit wherever both add, subtract, multiply, divide and take square roots alone.
+It imports nothing from fastars, so that it does not share errors with the kernels. Sums have the order of the kernels. So the two
+agree to the last bit wherever both only add, subtract, multiply, divide and take square roots.
 """
 
 from .bargaining import fairgrad, nash_mtl
 from .diagnostics import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
+from .direction_sums import weighted_sum, weighted_sums
 from .directions import direction_squares, square_sums, task_differences, task_gradients
 from .filter import filter_from_moments, merge_moments
 from .gradients import debiased_gram, gradient_norms, gram
@@ -23,26 +24,15 @@ from .noise import (
     sample_indices,
 )
 from .norms import Info, info, norm, norm_sq
+from .optimizers import adam_step, sgd_step
 from .policy import action_scores, batch_action_scores, fill_actions
 from .quadratic import cagrad, dual_proj, mgda, upgrad
+from .returns import candidate_returns, centered_ranks, finite_pairs, penalized_returns, sign_returns
 from .rollout import Moments, Rollouts, antithetic_rollouts, rollouts
+from .selection import direction_weights, return_std, top_directions
 from .spectral import aligned_mtl, imtl_g
 from .surgery import pcgrad
 from .symmetric import positive_gram
-from .update import (
-    adam_step,
-    candidate_returns,
-    centered_ranks,
-    direction_weights,
-    finite_pairs,
-    penalized_returns,
-    return_std,
-    sgd_step,
-    sign_returns,
-    top_directions,
-    weighted_sum,
-    weighted_sums,
-)
 
 __all__ = [
     "NOISE_BLOCK",

@@ -11,14 +11,15 @@ RIDGE = 1e-13
 
 
 def nash_mtl(gram):
-    """G a = 1 / a: then a'Ga = T (Navon et al. 2022, equation 2)."""
+    """Return a with G a = 1 / a; then a'Ga = T (Navon et al. 2022, equation 2)."""
     return fairgrad(gram, 1.0)
 
 
 def fairgrad(gram, alpha):
-    """G w = w^(-1/alpha) (Ban & Ji 2024, equation 7), by damped Newton steps from the solution for orthogonal gradients.
+    """Return w with G w = w^(-1/alpha) (Ban & Ji 2024, equation 7).
 
-    It is where the convex function 1/2 w'Gw - sum of the integrals of w_i^(-1/alpha) is smallest.
+    It is the minimum of the convex function 1/2 w'Gw - sum of the integrals of w_i^(-1/alpha), found by damped Newton steps from
+    the solution for orthogonal gradients.
     """
     gram = positive_gram(gram)
     kept = np.diag(gram) > 0.0

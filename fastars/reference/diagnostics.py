@@ -1,4 +1,4 @@
-"""What the directions of an iteration say about its gradient, and about its tasks.
+"""Diagnostics of an iteration: how well its directions determine the gradient, and how its tasks relate to each other.
 
 Symbols: delta_k are the N directions with finite returns, d = n_weights, q_k = |delta_k|^2, d_k = (R[k, 0] - R[k, 1]) / (2 sigma),
 g = (1/N) sum over k of d_k delta_k and S2 = sum over k of d_k^2 q_k. Of T tasks, g_i is the gradient, n_i its debiased norm,
@@ -13,11 +13,11 @@ import numpy as np
 
 from .norms import norm, norm_sq
 from .quadratic import mgda
-from .update import return_std
+from .selection import return_std
 
 
 class Diagnostics(NamedTuple):
-    """How far the gradient of one iteration can be trusted; NaN where a figure is undefined."""
+    """Quality of the gradient estimate of one iteration; NaN where a figure is undefined."""
 
     grad_norm: Any
     grad_norm_sq: Any
@@ -33,7 +33,7 @@ class Diagnostics(NamedTuple):
 
 
 class TaskDiagnostics(NamedTuple):
-    """How T tasks stand to each other in one iteration; NaN where a figure is undefined."""
+    """Relations between T tasks in one iteration; NaN where a figure is undefined."""
 
     returns: Any
     stds: Any
@@ -50,7 +50,7 @@ class TaskDiagnostics(NamedTuple):
 
 
 def diagnostics(returns, kept, squares, gradient_all, previous, sigma, selected):
-    """Diagnostics of an iteration; `kept` are the directions that count, `selected` those that made the step.
+    """Compute the diagnostics of an iteration; `kept` are the directions with finite returns, `selected` the top directions.
 
     For a linear return without noise: snr = sqrt(N / (d + 1)), efficiency = 1, n_eff_dirs = 0.64 N, parity_ratio = 0 and
     sigma_ratio = 1.
@@ -89,7 +89,7 @@ def diagnostics(returns, kept, squares, gradient_all, previous, sigma, selected)
 
 
 def task_diagnostics(task_returns, weights, gram, debiased):
-    """Diagnostics of T tasks from their returns (N, 2, T), their weights, and G and M, (T, T)."""
+    """Compute the diagnostics of T tasks from their returns (N, 2, T), their weights, and G and M, (T, T)."""
     n, _, n_tasks = task_returns.shape
     everyone, undefined = np.arange(n), np.full(n_tasks, math.nan)
     means = np.array([_ratio(_sum(own.ravel().tolist()), 2 * n) for own in np.moveaxis(task_returns, 2, 0)])
@@ -119,14 +119,14 @@ def task_diagnostics(task_returns, weights, gram, debiased):
 
 
 def _pareto_gap(gram, debiased, norms):
-    """sqrt(max(0, w'Mw)) / mean n_i with w = mgda(G)."""
+    """Return sqrt(max(0, w'Mw)) / mean n_i with w = mgda(G)."""
     weights = mgda(gram)
     square = _sum(weights[i] * weights[j] * debiased[i, j] for i in range(len(weights)) for j in range(len(weights)))
     return _ratio(math.sqrt(max(0.0, square)), _sum(norms.tolist()) / len(norms))
 
 
 def _cosine(x, y):
-    """The cosine of two vectors as 1 - |x / |x| - y / |y||^2 / 2, which no scale of theirs overflows; NaN if one has no length."""
+    """Return the cosine of two vectors; NaN if one has no length. As 1 - |x / |x| - y / |y||^2 / 2, it overflows at no scale."""
     x_norm, y_norm = norm(x), norm(y)
     if not (0.0 < x_norm < math.inf and 0.0 < y_norm < math.inf):
         return math.nan
@@ -138,7 +138,7 @@ def _ratio(numerator, denominator):
 
 
 def _sum(values):
-    """Sum from the first to the last."""
+    """Add up from the first value to the last."""
     total = 0.0
     for value in values:
         total += value
@@ -146,6 +146,6 @@ def _sum(values):
 
 
 def _deviation_sq(values):
-    """Sum of squared deviations from the mean."""
+    """Return the sum of squared deviations from the mean."""
     mean = _sum(values) / len(values)
     return _sum((value - mean) * (value - mean) for value in values)

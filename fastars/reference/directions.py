@@ -1,4 +1,4 @@
-"""From the directions of an iteration to the gradients of its tasks.
+"""Gradients of the tasks of an iteration, from its directions.
 
 Symbols: delta_k are N directions, d = n_weights, D_ki = (R+_ki - R-_ki) / (2 sigma) from the returns of task i,
 g_i = (1/N) sum over k of D_ki delta_k and q_k = |delta_k|^2.
@@ -12,9 +12,9 @@ BLOCK = 512
 
 
 def task_differences(task_returns, sigma):
-    """(kept, differences): the directions with finite returns (n_delta, 2, T) for all tasks, and their D, (N, T)."""
+    """Return (kept, differences): the directions with finite returns (n_delta, 2, T) for all tasks, and their D, (N, T)."""
     kept = np.flatnonzero(np.isfinite(task_returns).all(axis=(1, 2)))
-    return kept, (0.5 * task_returns[kept, 0] - 0.5 * task_returns[kept, 1]) / sigma  # in halves: it may be 1e308
+    return kept, (0.5 * task_returns[kept, 0] - 0.5 * task_returns[kept, 1]) / sigma  # halved first, as the difference may be 1e308
 
 
 def task_gradients(differences, noise, indices, gradients):
@@ -26,7 +26,7 @@ def task_gradients(differences, noise, indices, gradients):
 
 
 def square_sums(noise):
-    """Sums of squares of the first 0, 512, 1024 ... entries of the noise table."""
+    """Return the sums of squares of the first 0, 512, 1024 ... entries of the noise table."""
     sums = [0.0]
     for begin in range(0, len(noise) - BLOCK + 1, BLOCK):
         sums.append(sums[-1] + norm_sq(noise[begin : begin + BLOCK]))
@@ -34,7 +34,7 @@ def square_sums(noise):
 
 
 def direction_squares(noise, sums, indices, n_weights):
-    """q_k, (N,); of the whole blocks within a direction as a difference of `square_sums`."""
+    """Return q_k, (N,). The whole blocks within a direction are a difference of two entries of `sums`, the `square_sums`."""
     squares = []
     for begin, end in zip(indices, indices + n_weights, strict=True):
         first, last = -(-begin // BLOCK), end // BLOCK

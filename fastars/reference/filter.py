@@ -10,7 +10,7 @@ import numpy as np
 def merge_moments(count, mean, m2, episodes):
     """Merge the rows of `episodes` (count, mean, m2), one after the other, into running moments: (count, mean, m2).
 
-    A row without observations, or one that would leave the moments not finite, is passed over.
+    A row is left out if it has no observations, or would make the moments infinite or NaN.
     """
     for n, row_mean, row_m2 in zip(*episodes, strict=True):
         if n == 0:
@@ -25,9 +25,9 @@ def merge_moments(count, mean, m2, episodes):
 
 
 def filter_from_moments(count, mean, m2, ddof, epsilon, var_epsilon, min_std):
-    """Mean and scale of x = (o - mean) * scale: scale = 1 / (sqrt(m2 / (count - ddof) + var_epsilon) + epsilon).
+    """Return mean and scale of x = (o - mean) * scale: scale = 1 / (sqrt(m2 / (count - ddof) + var_epsilon) + epsilon).
 
-    A deviation below `min_std` gives scale 0: that feature counts nothing. Up to `ddof` observations: the identity.
+    A deviation below `min_std` gives scale 0: the policy sees 0 for this feature. Up to `ddof` observations, mean 0 and scale 1.
     """
     if count <= ddof:
         return np.zeros(len(mean)), np.ones(len(mean))

@@ -15,13 +15,13 @@ def gradnorm_gradient(weights, norms, ratios, alpha):
 
 
 def gradnorm_closed(norms, ratios, alpha):
-    """Where every G_i is its target: w_i = r_i^alpha / n_i, up to a factor; here they sum to T."""
+    """Return the weights at which every G_i is its target: w_i = r_i^alpha / n_i, scaled to the sum T."""
     weights = (ratios / ratios.mean()) ** alpha / norms
     return weights * (len(norms) / weights.sum())
 
 
 def gradnorm_log(weights, norms, ratios, alpha, learning_rate):
-    """A step towards it in the logarithms: w_i exp(-learning_rate clip(log(G_i / target_i), -1, 1)). They sum to T afterwards."""
+    """Return w_i exp(-learning_rate clip(log(G_i / target_i), -1, 1)), scaled to the sum T: a step towards `gradnorm_closed`."""
     rates = ratios / ratios.mean()
     weighted = weights * norms
     distance = np.log(weighted / (weighted.mean() * rates**alpha))
@@ -30,7 +30,7 @@ def gradnorm_log(weights, norms, ratios, alpha, learning_rate):
 
 
 def gradnorm_softmax(logits, norms, ratios, alpha):
-    """With w = T softmax(v): (w, the gradient of L_grad with respect to v)."""
+    """Return (w, the gradient of L_grad with respect to v) for w = T softmax(v)."""
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
     weights = len(norms) * shares
@@ -39,7 +39,7 @@ def gradnorm_softmax(logits, norms, ratios, alpha):
 
 
 def bounded_weights(weights, least, total):
-    """Weights scaled to a sum; those that would be below `least` stand there, and the others share the rest."""
+    """Scale weights to the sum `total`. Weights that would be below `least` are set to it, and the others share the rest."""
     weights = np.array(weights, np.float64)
     at_least = np.zeros(len(weights), bool)
     while True:

@@ -1,4 +1,4 @@
-"""Whether the noise of returns is the same for all directions."""
+"""Tests of whether the noise of returns is the same for all directions."""
 
 import math
 
@@ -30,7 +30,7 @@ def brown_forsythe(returns):
 
 
 def _f_tail(statistic, d1, d2):
-    """P(F >= statistic) = I_x(d2 / 2, d1 / 2) of x = d2 / (d2 + d1 statistic)."""
+    """Return P(F >= statistic) = I_x(d2 / 2, d1 / 2) of x = d2 / (d2 + d1 statistic)."""
     x, rest = d2 / (d2 + d1 * statistic), d1 * statistic / (d2 + d1 * statistic)
     a, b = d2 / 2, d1 / 2
     if x > (a + 1) / (a + b + 2):
@@ -39,7 +39,7 @@ def _f_tail(statistic, d1, d2):
 
 
 def _incomplete_beta(x, rest, a, b):
-    """I_x(a, b) by the continued fraction DLMF 8.17.22, from its last term to its first; `rest` is 1 - x."""
+    """Compute I_x(a, b) by the continued fraction DLMF 8.17.22, from its last term to its first; `rest` is 1 - x."""
     if x <= 0.0:
         return 0.0
     fraction = 1.0
@@ -52,11 +52,11 @@ def _incomplete_beta(x, rest, a, b):
 
 
 def koenker(returns, lengths):
-    """(statistic, p) of Koenker's test that a pair's noise depends on neither slope nor length.
+    """Return (statistic, p) of Koenker's test that a pair's noise depends on neither slope nor length.
 
-    Of means over the m episodes, returns and lengths (n_delta, 2, m): the squares of e_k - mean(e), e_k = (R[k, 0] + R[k, 1]) / 2,
-    are regressed on |R[k, 0] - R[k, 1]| and the pair's mean length; N R^2 is a chi-squared of as many degrees of freedom as
-    regressors vary. NaN if none does, or for too few pairs.
+    R are means over the m episodes, of returns and lengths (n_delta, 2, m). With e_k = (R[k, 0] + R[k, 1]) / 2, the squares of
+    e_k - mean(e) are regressed on |R[k, 0] - R[k, 1]| and the pair's mean length. N R^2 is a chi-squared variable with as many
+    degrees of freedom as regressors vary. NaN if no regressor varies, or for too few pairs.
     """
     m, finite = returns.shape[2], np.isfinite(returns).all(axis=(1, 2))
     pairs = np.add.accumulate(returns[finite] / _unit(returns), axis=2)[:, :, -1]  # NumPy's sum may take pairs
@@ -79,18 +79,18 @@ def koenker(returns, lengths):
 
 
 def _unit(returns):
-    """A power of two near the largest finite return: what is squared stays in the range of float64."""
+    """Return a power of two near the largest finite return: in this unit, squares stay in the range of float64."""
     return math.ldexp(1.0, math.frexp(np.abs(returns[np.isfinite(returns)]).max(initial=0.0))[1] - 1)
 
 
 def _centered(x):
-    """x less its mean; exactly 0 where all entries are equal."""
+    """Return x minus its mean; exactly 0 if all entries are equal."""
     x = x - x[:1]
     return x - _sum(x.tolist()) / max(len(x), 1)
 
 
 def _without(x, y):
-    """x less its part along y."""
+    """Return x minus its projection onto y."""
     return x - _dot(x, y) / _dot(y, y) * y
 
 
@@ -99,7 +99,7 @@ def _dot(x, y):
 
 
 def _sum(values):
-    """Sum from the first to the last."""
+    """Add up from the first value to the last."""
     total = 0.0
     for value in values:
         total += value

@@ -1,4 +1,4 @@
-"""Norms, and the size of a step."""
+"""Norms of vectors, and the sizes of weights, gradient and step."""
 
 import math
 from typing import Any, NamedTuple
@@ -21,14 +21,14 @@ class Info(NamedTuple):
 
 
 def norm_sq(x):
-    """The sum of squares: entry k of a block of 4096 goes to sum k mod 64; the 64 sums, then the blocks, are added in order."""
+    """Compute the sum of squares: entry k of a block of 4096 is added to sum k mod 64; then the sums, then the blocks, in order."""
     x = np.asarray(x, np.float64)
     blocks = np.pad(x * x, (0, -len(x) % BLOCK)).reshape(-1, BLOCK // LANES, LANES)
     return _sum(_sum(lanes) for lanes in blocks.sum(axis=1).tolist())  # NumPy adds along this axis row after row
 
 
 def norm(x):
-    """The Euclidean norm. Where the squares leave the range of float64, in units of a power of two near the largest entry."""
+    """Compute the Euclidean norm; if squares leave the range of float64, in units of a power of two near the largest entry."""
     with np.errstate(over="ignore", under="ignore"):
         square = norm_sq(x)
     if 1e-280 < square < 1e300:
@@ -46,7 +46,7 @@ def _ratio(numerator, denominator):
 
 
 def _sum(values):
-    """Sum from the first to the last."""
+    """Add up from the first value to the last."""
     total = 0.0
     for value in values:
         total += value
@@ -54,7 +54,7 @@ def _sum(values):
 
 
 def info(theta, gradient, step):
-    """Norms of the weights theta + step, of gradient and step; the deviation of the weights; |step| / |theta|, NaN at theta = 0."""
+    """Compute norms of the weights theta + step, the gradient and the step; the weights' deviation; |step| / |theta| (NaN at 0)."""
     weights = theta + step
     mean = _sum(weights.tolist()) / len(weights)
     weights_norm, grad_norm, step_norm = norm(weights), norm(gradient), norm(step)

@@ -8,12 +8,12 @@ import numpy as np
 
 
 def action_scores(policy, weights, observation, filter):
-    """Scores (n_act,) of one observation (n_obs,); weights are, layer after layer, W.ravel() of W (outputs, inputs), then its b."""
+    """Return scores (n_act,) of one observation (n_obs,). Weights are, layer by layer, W.ravel() of W (outputs, inputs), then b."""
     return batch_action_scores(policy, weights, observation[None], filter)[0]
 
 
 def batch_action_scores(policy, weights, observations, filter):
-    """Scores (m, n_act) of m observations (m, n_obs); infinite or NaN where they leave the range of float64."""
+    """Return scores (m, n_act) of m observations (m, n_obs); infinite or NaN where they leave the range of float64."""
     with np.errstate(over="ignore", invalid="ignore"):
         x = np.clip((observations - filter.mean) * filter.scale, -filter.clip, filter.clip)
         for n_hidden in getattr(policy, "net_arch", ()):
@@ -25,7 +25,7 @@ def batch_action_scores(policy, weights, observations, filter):
 
 
 def _layer(weights, x, n_out, with_bias):
-    """b + W x for every row of x (m, n_in), and the weights of the layers after this one."""
+    """Return b + W x for every row of x (m, n_in), and the weights of the following layers."""
     m, n_in = x.shape
     matrix, rest = weights[: n_out * n_in].reshape(n_out, n_in), weights[n_out * n_in :]
     bias, rest = (rest[:n_out], rest[n_out:]) if with_bias else (np.zeros(n_out), rest)
@@ -36,7 +36,7 @@ def _layer(weights, x, n_out, with_bias):
 
 
 def fill_actions(actions, low, high, scores, out):
-    """Actions (m, k) of scores (m, n_act). Boxes have their bounds low and high (k,), in the dtype of `out`."""
+    """Write actions (m, k) for scores (m, n_act). A Box has bounds low and high (k,), in the dtype of `out`."""
     kind = type(actions).__name__
     if kind == "Argmax":
         out[:, 0] = actions.start + _argmax(scores)
@@ -55,7 +55,7 @@ def fill_actions(actions, low, high, scores, out):
 
 
 def _argmax(scores):
-    """Index of the first of the largest in every row; NaN is larger than nothing (in NumPy, than all)."""
+    """Return the index of the first largest score in every row. NaN is never the larger one (in NumPy, it is the largest)."""
     index = np.zeros(len(scores), np.int64)
     for k in range(1, scores.shape[1]):
         index = np.where(scores[:, k] > scores[np.arange(len(scores)), index], k, index)

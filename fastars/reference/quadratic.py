@@ -1,6 +1,6 @@
 """Weights that solve a quadratic program on the Gram matrix G of T tasks' gradients, G_ij = g_i . g_j.
 
-All of them come down to min 1/2 y'Ay - b'y over y >= 0. An indefinite G is replaced by `positive_gram(G)`.
+Each of these programs is reduced to min 1/2 y'Ay - b'y over y >= 0. An indefinite G is replaced by `positive_gram(G)`.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ REGULARISATION = 1e-4
 
 
 def _nonnegative_minimum(matrix, linear):
-    """The y >= 0 that minimises 1/2 y' matrix y - linear' y (Lawson & Hanson 1974, chapter 23)."""
+    """Return the y >= 0 that minimises 1/2 y' matrix y - linear' y (Lawson & Hanson 1974, chapter 23)."""
     y, used = np.zeros(len(linear)), np.zeros(len(linear), bool)
     for _ in range(10 * len(linear)):
         descent = np.where(used, -np.inf, linear - matrix @ y)
@@ -34,7 +34,7 @@ def _nonnegative_minimum(matrix, linear):
 
 
 def _nearest_to_origin(gram):
-    """w = y / sum(y) of the y >= 0 that minimises 1/2 y'Gy - sum(y), with a positive number added to all entries of G."""
+    """Return w = y / sum(y), where y >= 0 minimises 1/2 y'Gy - sum(y) after a positive number is added to all entries of G."""
     zeros = np.diag(gram) <= 0.0
     if zeros.any():
         return zeros / zeros.sum()
@@ -43,15 +43,15 @@ def _nearest_to_origin(gram):
 
 
 def mgda(gram):
-    """min w'Gw on the simplex (Desideri 2012; Sener & Koltun 2018, equation 3)."""
+    """Return the w that minimises w'Gw on the simplex (Desideri 2012; Sener & Koltun 2018, equation 3)."""
     return _nearest_to_origin(positive_gram(gram))
 
 
 def cagrad(gram, c):
-    """b + c |g_0| / |g_w| w, where w minimises w'Gb + c |g_0| sqrt(w'Gw) on the simplex, b = 1/T (Liu et al. 2021).
+    """Return b + c |g_0| / |g_w| w, where w minimises w'Gb + c |g_0| sqrt(w'Gw) on the simplex, b = 1/T (Liu et al. 2021).
 
-    As sqrt(w'Gw) is the least of (w'Gw / t + t) / 2 over t > 0, w is for some t the point nearest to the origin of all g_i + s g_0,
-    s = t / (c |g_0|), and that t is |g_w|: found by bisection.
+    sqrt(w'Gw) is the minimum of (w'Gw / t + t) / 2 over t > 0. So for t = |g_w|, w belongs to the point nearest to the origin in
+    the hull of all g_i + s g_0, s = t / (c |g_0|). This s is found by bisection.
     """
     gram = positive_gram(gram)
     mean = np.full(len(gram), 1.0 / len(gram))
@@ -76,12 +76,12 @@ def cagrad(gram, c):
 
 
 def dual_proj(gram, preference):
-    """The v >= preference that minimises v'Av, A = G / trace(G) + 1e-4 I (Lopez-Paz & Ranzato 2017)."""
+    """Return the v >= preference that minimises v'Av, A = G / trace(G) + 1e-4 I (Lopez-Paz & Ranzato 2017)."""
     return _dual(_regularised(gram), preference)
 
 
 def upgrad(gram, preference):
-    """The sum over i of the v >= preference_i e_i that minimise v'Av (Quinton & Rey 2024)."""
+    """Return the sum over i of the v >= preference_i e_i that minimise v'Av (Quinton & Rey 2024)."""
     matrix = _regularised(gram)
     return sum(_dual(matrix, own) for own in np.diag(preference))
 

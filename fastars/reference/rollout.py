@@ -12,7 +12,7 @@ RUNNING, TERMINATED, TRUNCATED, NONFINITE = 0, 1, 2, 3
 
 
 class Moments(NamedTuple):
-    """Moments of the observations that were acted on, a row per episode."""
+    """Moments of the observations that the policy acted on, a row per episode."""
 
     count: Any  # (m,) observations
     mean: Any  # (m, n_obs)
@@ -20,7 +20,7 @@ class Moments(NamedTuple):
 
 
 class Rollouts(NamedTuple):
-    """What m episodes gave."""
+    """Results of m episodes."""
 
     returns: Any  # (m,), NaN where the status is NONFINITE
     lengths: Any  # (m,), steps
@@ -31,12 +31,12 @@ class Rollouts(NamedTuple):
     n_restarts: int = 0  # and no worker processes
 
 
-def rollouts(task, filter, weights, seeds, track):
-    """Evaluate policies, weights (n, n_weights): episode j of m runs candidate j // (m // n) from `reset(seed=seeds[j])`."""
-    name, kwargs = task.env.gymnasium()
-    env = gymnasium.make(name, max_episode_steps=task.max_steps, disable_env_checker=True, **kwargs)
+def rollouts(spec, filter, weights, seeds, track):
+    """Evaluate candidates, weights (n, n_weights): episode j of m runs candidate j // (m // n) from `reset(seed=seeds[j])`."""
+    name, kwargs = spec.env.gymnasium()
+    env = gymnasium.make(name, max_episode_steps=spec.max_steps, disable_env_checker=True, **kwargs)
     per_candidate = len(seeds) // len(weights)
-    episodes = [_rollout(env, task, filter, weights[j // per_candidate], int(seed)) for j, seed in enumerate(seeds)]
+    episodes = [_rollout(env, spec, filter, weights[j // per_candidate], int(seed)) for j, seed in enumerate(seeds)]
     env.close()
     n_obs = len(filter.mean)
     moments = [_moments(np.array(observations, np.float64).reshape(-1, n_obs)) for *_, observations in episodes] if track else []
@@ -53,14 +53,14 @@ def rollouts(task, filter, weights, seeds, track):
     )
 
 
-def _rollout(env, task, filter, weights, seed):
-    """One episode: (return, length, status, returns of tasks, observations acted on)."""
-    reward_weights = np.array(task.reward_weights, np.float64)
+def _rollout(env, spec, filter, weights, seed):
+    """Run one episode: (return, length, status, returns of tasks, observations acted on)."""
+    reward_weights = np.array(spec.reward_weights, np.float64)
     totals = np.zeros(len(reward_weights))
     total, length, status, observations = 0.0, 0, RUNNING, []
-    policy = task.policy
+    policy = spec.policy
     if not hasattr(policy, "net_arch"):
-        policy = policy._replace(with_bias=True)  # its weights have zeros in place of a bias
+        policy = policy._replace(with_bias=True)  # there are zeros in its weights, in place of a bias
     observation, _ = env.reset(seed=seed)
     while status == RUNNING:
         if not np.isfinite(observation).all():
@@ -68,7 +68,7 @@ def _rollout(env, task, filter, weights, seed):
             break
         observations.append(observation)
         scores = action_scores(policy, weights, observation, filter)
-        observation, reward, terminated, truncated, _ = env.step(_action(task, scores))
+        observation, reward, terminated, truncated, _ = env.step(_action(spec, scores))
         if len(reward_weights):
             with np.errstate(all="ignore"):
                 totals += reward
@@ -86,25 +86,25 @@ def _rollout(env, task, filter, weights, seed):
     return total, length, status, totals, observations
 
 
-def _action(task, scores):
-    """The action that scores stand for, as Gymnasium takes it."""
-    is_discrete = type(task.actions).__name__ == "Argmax"
+def _action(spec, scores):
+    """Return the action for scores as Gymnasium takes it."""
+    is_discrete = type(spec.actions).__name__ == "Argmax"
     action = np.empty((1, 1), np.int64) if is_discrete else np.empty((1, len(scores)), np.float32)
-    fill_actions(task.actions, task.low, task.high, scores[None], action)
+    fill_actions(spec.actions, spec.low, spec.high, scores[None], action)
     return int(action[0, 0]) if is_discrete else action[0]
 
 
 def _moments(observations):
-    """Count, mean and sum of squared deviations of observations (m, n_obs)."""
+    """Return count, mean and sum of squared deviations of observations (m, n_obs)."""
     if len(observations) == 0:
         return 0, np.zeros(observations.shape[1]), np.zeros(observations.shape[1])
-    with np.errstate(over="ignore", invalid="ignore"):  # `merge_moments` passes over what is not finite
+    with np.errstate(over="ignore", invalid="ignore"):  # `merge_moments` leaves out rows that are not finite
         mean = observations.mean(axis=0)
         return len(observations), mean, ((observations - mean) ** 2).sum(axis=0)
 
 
-def antithetic_rollouts(task, filter, theta, sigma, noise, indices, seeds, track):
-    """Evaluate theta + sigma delta_i and theta - sigma delta_i. The zeros in place of a linear bias are not perturbed."""
-    n_fixed = 0 if task.policy.with_bias or hasattr(task.policy, "net_arch") else len(task.low)
+def antithetic_rollouts(spec, filter, theta, sigma, noise, indices, seeds, track):
+    """Evaluate the candidates theta +- sigma delta_i. The zeros in place of a linear bias are not perturbed."""
+    n_fixed = 0 if spec.policy.with_bias or hasattr(spec.policy, "net_arch") else len(spec.low)
     candidates = perturb(theta[: len(theta) - n_fixed], sigma, noise, indices)
-    return rollouts(task, filter, np.pad(candidates, ((0, 0), (0, n_fixed))), seeds, track)
+    return rollouts(spec, filter, np.pad(candidates, ((0, 0), (0, n_fixed))), seeds, track)

@@ -9,7 +9,7 @@ from .symmetric import positive_gram
 
 
 def imtl_g(gram):
-    """w = v / sum(v), G v = |g|, so v_i = (C^+ 1)_i / |g_i| of the cosines C (Liu et al. 2021). 0 for a task without a gradient."""
+    """Return w = v / sum(v), G v = |g|: v_i = (C^+ 1)_i / |g_i| with cosines C (Liu et al. 2021). 0 for a task without gradient."""
     gram = positive_gram(gram)
     norms = np.sqrt(np.diag(gram))
     kept = norms > 0.0
@@ -22,7 +22,7 @@ def imtl_g(gram):
 
 
 def aligned_mtl(gram):
-    """sqrt(smallest eigenvalue) G^(-1/2) 1/T, on the eigenvectors of eigenvalues above rounding (Senushkin et al. 2023)."""
+    """Return sqrt(smallest eigenvalue) G^(-1/2) 1/T, on the eigenvectors of eigenvalues above rounding (Senushkin et al. 2023)."""
     values, vectors = np.linalg.eigh(positive_gram(gram))
     kept = values > values.max() * len(values) * np.finfo(float).eps
     mean = np.full(len(values), 1.0 / len(values))

@@ -1,10 +1,10 @@
-"""Weights of gradients from which what conflicts was cut out, from the Gram matrix G of T tasks, G_ij = g_i . g_j."""
+"""Weights of gradients whose conflicting components are removed, from the Gram matrix G of T tasks, G_ij = g_i . g_j."""
 
 import numpy as np
 
 
 def pcgrad(gram, order):
-    """The sum over i of g_i, from which for j = order[i, 0], order[i, 1], ... what conflicts with g_j is taken (Yu et al. 2020)."""
+    """Return weights of the sum of all g_i, each without its components against g_j, j in order[i], in turn (Yu et al. 2020)."""
     n = len(gram)
     total = np.zeros(n)
     for i in range(n):

@@ -1,10 +1,10 @@
-"""A Gram matrix in place of an indefinite one."""
+"""A positive semi-definite Gram matrix in place of an indefinite one."""
 
 import numpy as np
 
 
 def positive_gram(gram):
-    """Zeros for tasks whose diagonal is not positive; negative eigenvalues of the cosines to 0, and the diagonal as it was."""
+    """Set tasks whose diagonal is not positive to 0, and negative eigenvalues of the cosines to 0; keep the diagonal."""
     norms = np.sqrt(np.maximum(np.diag(gram), 0.0))
     kept = norms > 0.0
     positive = np.where(np.outer(kept, kept), gram, 0.0)

@@ -1,0 +1,70 @@
+"""Dispatchers of kernels: safe compilation and calls in the presence of other threads, signals and forks."""
+
+import os
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import CPUDispatcher
+
+from fastars._runtime.signals import run_in_thread
+
+
+class KernelDispatcher(CPUDispatcher):
+    """A kernel that is compiled, or loaded, on a thread of its own, so that Ctrl-C need not wait until that is done."""
+
+    def _compile_for_args(self, *args: Any, **kwargs: Any) -> Any:
+        compiled: Any = super()._compile_for_args  # type: ignore[misc]
+        # On this thread, if it is in the middle of a compilation, or of an import, whose lock Numba takes to look up the module.
+        if global_compiler_lock.is_locked() or _is_importing():
+            return compiled(*args, **kwargs)
+        return run_in_thread(lambda: compiled(*args, **kwargs))
+
+
+def _is_importing() -> bool:
+    """Return True if this thread is in the middle of an import, for example of a module that registers an environment."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+class LaunchingDispatcher(KernelDispatcher):
+    """A kernel that starts work on Numba's threads.
+
+    Numba's layer `workqueue` ends the process when two threads of Python start work at once, and GNU's OpenMP ends it in a forked
+    child.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if _launches.are_lost:
+            raise RuntimeError(
+                f"{self.py_func.__name__} needs OpenMP's threads, and this process, a fork, has none: start it by 'spawn' or "
+                "'forkserver', or set NUMBA_THREADING_LAYER=workqueue"
+            )
+        with _launches.turn:
+            return super().__call__(*args, **kwargs)
+
+
+class _Launches:
+    """The lock that gives threads their turn at Numba's threads, and a flag that is True where a fork has lost these."""
+
+    def __init__(self) -> None:
+        self.turn, self.are_lost = threading.RLock(), False
+        if hasattr(os, "register_at_fork"):
+            # A fork waits for a compilation on another thread: otherwise the child would wait for its lock for ever.
+            lock = global_compiler_lock
+            os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=self._forked)
+
+    def _forked(self) -> None:
+        """Start afresh in a child, which has this thread alone: no other thread has its turn, and OpenMP's threads are gone."""
+        global_compiler_lock.release()
+        launched = sys.modules.get("numba.np.ufunc.omppool")
+        self.turn, self.are_lost = threading.RLock(), self.are_lost or getattr(launched, "openmp_vendor", "") == "GNU"
+
+
+_launches = _Launches()
