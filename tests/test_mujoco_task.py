@@ -341,7 +341,7 @@ def test_environment_is_one_of_gymnasiums(task):
 def test_action_space_is_the_range_of_the_controls():
     assert arm().action_space == gymnasium.spaces.Box(np.array([-3, -1], np.float32), np.array([3, 2], np.float32))
     with pytest.raises(ValueError, match=r"action must have shape \(2,\), got \(\)"):
-        arm().make().unwrapped.advance(0.5)
+        arm().make().unwrapped.step_sim(0.5)
 
 
 def test_names_of_the_simulation_are_mujocos(task):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline, kernel
-from fastars._compiled.protocol import Alone, act, advance, begin, empty_action, reset, sense
+from fastars._compiled.protocol import Alone, act, empty_action, observe_sim, reset, reset_sim, step_sim
 from fastars._compiled.rng import seed_generator
 from fastars._compiled.structs import FAILED, NONFINITE, RUNNING, TERMINATED, TRUNCATED
 from fastars._compiled.tuples import plus, put, weigh, zeros
@@ -75,8 +75,8 @@ def run_episode(task, sim, filter, room, out, episode):
     # Taken out of the tuple once: each access counts references by atomic operations, 100 ns a step.
     rng, weights, low, high, observation, x, scratch, scores, action, first, sums, squares = room
     n_obs, track = observation.shape[0], out.moments.count.shape[0] > 0
-    begin(task.env, sim, rng)
-    sense(task.env, sim, observation)
+    reset_sim(task.env, sim, rng)
+    observe_sim(task.env, sim, observation)
     for j in range(n_obs):
         first[j], sums[j], squares[j] = observation[j], 0.0, 0.0
     total, length, status = 0.0, 0, sim.fault[0]
@@ -90,8 +90,8 @@ def run_episode(task, sim, filter, room, out, episode):
         fill_filtered(observation, filter, x)
         fill_scores(task.policy, weights, x, scratch, scores)
         act(task.actions, scores, low, high, action)
-        reward, terminated = advance(task.env, sim, action)
-        sense(task.env, sim, observation)
+        reward, terminated = step_sim(task.env, sim, action)
+        observe_sim(task.env, sim, observation)
         weighted = weigh(reward, task.reward_weights, task.is_fused)
         totals = plus(totals, reward)
         total += weighted

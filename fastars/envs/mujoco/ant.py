@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_paying
+from fastars._compiled.protocol import register_rewarded
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, clipped, put, reset_normal, square_sum, survival_reward
 from fastars.kernels.rollout_single import is_finite
@@ -30,7 +30,7 @@ class Ant(NamedTuple):
 
 
 @inline
-def begin(env, sim, rng):
+def reset_sim(env, sim, rng):
     reset_normal(env.physics, sim, rng, env.reset_noise_scale)
 
 
@@ -45,7 +45,7 @@ def prices_contact_forces(env):
 
 
 @inline
-def sense(env, sim, observation):
+def observe_sim(env, sim, observation):
     first = 2 if env.exclude_current_positions_from_observation else 0
     n = put(observation, 0, sim.qpos[first:], -np.inf, np.inf)
     n = put(observation, n, sim.qvel, -np.inf, np.inf)
@@ -71,7 +71,7 @@ def contact_cost(env, sim):
 
 
 @inline
-def pay(env, sim, action):
+def reward_terms(env, sim, action):
     x = sim.xpos[env.main_body, 0]
     simulate(sim, action, env.physics.frame_skip, observes_contact_forces(env) or prices_contact_forces(env))
     velocity = (sim.xpos[env.main_body, 0] - x) / env.physics.dt
@@ -83,4 +83,4 @@ def pay(env, sim, action):
     return (forward, -np.float64(control), -contact, survive), reward, env.terminate_when_unhealthy and not healthy
 
 
-register_paying(Ant, begin, sense, pay)
+register_rewarded(Ant, reset_sim, observe_sim, reward_terms)

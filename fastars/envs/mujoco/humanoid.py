@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_paying
+from fastars._compiled.protocol import register_rewarded
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, between, put, reset_uniform, square_sum, survival_reward
 
@@ -30,12 +30,12 @@ class Humanoid(NamedTuple):
 
 
 @inline
-def begin(env, sim, rng):
+def reset_sim(env, sim, rng):
     reset_uniform(env.physics, sim, rng, env.reset_noise_scale)
 
 
 @inline
-def sense(env, sim, observation):
+def observe_sim(env, sim, observation):
     """Version 4 observes the world (body 0) and the six forces on the free joint, too."""
     first = 2 if env.exclude_current_positions_from_observation else 0
     first_body, first_force = (0, 0) if env.physics.version == 4 else (1, 6)
@@ -69,7 +69,7 @@ def contact_cost(env, sim):
 
 
 @inline
-def pay(env, sim, action):
+def reward_terms(env, sim, action):
     x = mass_center_x(env.physics, sim)
     simulate(sim, action, env.physics.frame_skip, env.include_cfrc_ext_in_observation or env.contact_cost_weight != 0.0)
     velocity = (mass_center_x(env.physics, sim) - x) / env.physics.dt
@@ -81,4 +81,4 @@ def pay(env, sim, action):
     return (survive, forward, -control, -contact), reward, env.terminate_when_unhealthy and not healthy
 
 
-register_paying(Humanoid, begin, sense, pay)
+register_rewarded(Humanoid, reset_sim, observe_sim, reward_terms)

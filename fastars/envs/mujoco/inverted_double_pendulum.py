@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_paying
+from fastars._compiled.protocol import register_rewarded
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, put, reset_normal
 
@@ -20,12 +20,12 @@ class InvertedDoublePendulum(NamedTuple):
 
 
 @inline
-def begin(env, sim, rng):
+def reset_sim(env, sim, rng):
     reset_normal(env.physics, sim, rng, env.reset_noise_scale)
 
 
 @inline
-def sense(env, sim, observation):
+def observe_sim(env, sim, observation):
     n_angles = sim.qpos.shape[0] - 1
     observation[0] = sim.qpos[0]
     for k in range(1, n_angles + 1):
@@ -46,7 +46,7 @@ def velocity_penalty(env, v1, v2):
 
 
 @inline
-def pay(env, sim, action):
+def reward_terms(env, sim, action):
     simulate(sim, action, env.physics.frame_skip, False)
     x, y = sim.site_xpos[0, 0], sim.site_xpos[0, 2]
     terminated = y <= 1.0
@@ -56,4 +56,4 @@ def pay(env, sim, action):
     return (bonus, -far, -fast), bonus - far - fast, terminated
 
 
-register_paying(InvertedDoublePendulum, begin, sense, pay)
+register_rewarded(InvertedDoublePendulum, reset_sim, observe_sim, reward_terms)

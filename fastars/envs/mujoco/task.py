@@ -235,21 +235,21 @@ class TaskEnv(gymnasium.Env):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[FloatArray, dict[str, Any]]:
         """Start an episode: (observation, {})."""
         super().reset(seed=seed)
-        self.begin(self.np_random)
-        return self._sense(), {}
+        self.reset_sim(self.np_random)
+        return self._observe(), {}
 
     def step(self, action: Any) -> tuple[FloatArray, float, bool, bool, dict[str, Any]]:
         """One step: (observation, reward, whether terminated, False, info)."""
-        before, texts = self.advance(action)
+        before, texts = self.step_sim(action)
         constants, sim, functions = self.task.constants, self.sim, self.task.functions
         with np.errstate(all="ignore"):  # the kernels divide by zero without a word, too
             reward = float(functions.reward(constants, sim, sim.ctrl, before))
             terminated = bool(functions.terminated(constants, sim))
         if self.is_unstable:
             reward, terminated = math.nan, True
-        return self._sense(), reward, terminated, False, {"warnings": texts} if texts else {}
+        return self._observe(), reward, terminated, False, {"warnings": texts} if texts else {}
 
-    def begin(self, rng: np.random.Generator) -> None:
+    def reset_sim(self, rng: np.random.Generator) -> None:
         """Put the simulation into an initial state, drawn from `rng`."""
         from fastars.envs.mujoco.capi import collected_warnings, mujoco
 
@@ -261,7 +261,7 @@ class TaskEnv(gymnasium.Env):
             with _fatal_errors_of(self.task):
                 mujoco.mj_forward(self.model, self.data)
 
-    def advance(self, action: Any) -> tuple[FloatArray, list[str]]:
+    def step_sim(self, action: Any) -> tuple[FloatArray, list[str]]:
         """Step the physics under `action` (nu,): the positions before, (nq,), and MuJoCo's warnings."""
         from fastars.envs.mujoco.capi import collected_warnings, mujoco
 
@@ -280,7 +280,7 @@ class TaskEnv(gymnasium.Env):
         """Whether MuJoCo found bad numbers in the state since the episode began."""
         return bool(self.sim.bad.any())
 
-    def _sense(self) -> FloatArray:
+    def _observe(self) -> FloatArray:
         observation = np.full(self.task.n_obs, np.nan)
         with np.errstate(all="ignore"):
             self.task.functions.observe(self.task.constants, self.sim, observation)
@@ -436,10 +436,10 @@ def _action_space(model: Any, source: str) -> gymnasium.spaces.Box:
 def _try(task: MujocoTask) -> None:
     """Run the functions in plain Python, where what they do wrong has a name: compiled code would only crash, or go on."""
     env = TaskEnv(task)
-    env.begin(np.random.default_rng(0))
+    env.reset_sim(np.random.default_rng(0))
     _try_observe(task, env.sim)
     for action in (task.action_space.low, task.action_space.high):
-        before, _ = env.advance(action)
+        before, _ = env.step_sim(action)
         reward = _call("reward", task, env.sim, env.sim.ctrl, before)
         if not isinstance(reward, (bool, int, float, np.bool_, np.integer, np.floating)):
             raise TypeError(f"reward must give a number, got {type(reward).__name__}: {reward!r}")
@@ -486,17 +486,17 @@ def _compile(task: MujocoTask) -> Any:
     observe_task, reward_of_task, is_terminated = compiled
 
     @inline
-    def begin(env: Any, sim: Any, rng: Any) -> None:
+    def reset_sim(env: Any, sim: Any, rng: Any) -> None:
         reset_uniform(env.physics, sim, rng, env.reset_noise_scale)
 
     @inline
-    def sense(env: Any, sim: Any, observation: Any) -> None:
+    def observe_sim(env: Any, sim: Any, observation: Any) -> None:
         for k in range(observation.shape[0]):  # what is not written is NaN, and not what the last episode left there
             observation[k] = np.nan
         observe_task(env.constants, sim, observation)
 
     @inline
-    def advance(env: Any, sim: Any, action: Any) -> Any:
+    def step_sim(env: Any, sim: Any, action: Any) -> Any:
         before = sim.qpos.copy()
         simulate(sim, action, env.physics.frame_skip, contact_forces)
         # The action's copy in float64: 0.1 * a float32 is a float32 in NumPy and a float64 in Numba.
@@ -509,7 +509,7 @@ def _compile(task: MujocoTask) -> Any:
     # A class per task: it is by their types that Numba tells tasks apart. Its module says to the cache that it is not fastars' own.
     fields = ("physics", "constants", "reset_noise_scale")
     kind: Any = _new_class(f"MujocoTask{next(_numbers)}", fields, module="user")
-    register_simulated(kind, begin, sense, advance)
+    register_simulated(kind, reset_sim, observe_sim, step_sim)
     return kind(physics_of(task.model, task.frame_skip, 0), task.constants, task.reset_noise_scale)
 
 
