@@ -587,7 +587,7 @@ def test_registration_imports_nothing_heavy():
         "import gymnasium; assert 'numba' not in sys.modules; print(*(key for key in gymnasium.registry if '/' in key))"
     )
     outcome = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    ids = set(compiled_env_ids()) - set(compiled_env_ids("own"))  # of this process: other tests have registered them
+    ids = set(compiled_env_ids()) - set(compiled_env_ids("user"))  # of this process: other tests have registered them
     assert {f"fastars/{env_id.removeprefix('fastars/')}" for env_id in ids} <= set(outcome.stdout.split())
 
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from fastars._compiled.structs import SeedArray, Simulation
 from fastars._compiled.tuples import LANES
 from fastars._runtime.signals import HeldSignals
-from fastars.envs import CompiledEnv, SimulationError
+from fastars.envs.compiled import CompiledEnv
+from fastars.envs.errors import SimulationError
 from fastars.kernels.vector import ENDED, Steps, new_batch, observe_envs, reset_envs, seed_envs, step_envs
 
 BoolArray = npt.NDArray[np.bool_]
@@ -102,7 +103,8 @@ class SimulatedBatch:
         return self._batch.ended.copy()
 
     def _run(self, kernel: Any, *arguments: Any) -> None:
-        from fastars.envs.mujoco.capi import clock, failure, new_simulation
+        from fastars.envs.mujoco.capi import failure, new_simulation
+        from fastars.envs.mujoco.clock import clock
 
         with clock.stopped():
             for first in range(0, self._n, _CALL_ENVS):

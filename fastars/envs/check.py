@@ -14,7 +14,10 @@ import numpy as np
 from fastars._compiled.jit import may_vectorise, uncached
 from fastars._compiled.tuples import LANES
 from fastars._validate import positive_int
-from fastars.envs import CompiledEnv, UnsupportedEnvError, compiled_env, make
+from fastars.envs.compiled import CompiledEnv
+from fastars.envs.compiling import compiled_env
+from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.making import make
 from fastars.kernels import inspection
 
 

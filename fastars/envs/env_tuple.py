@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import numpy as np
 from gymnasium.spaces import Box
 
-from fastars.envs import CompiledEnv
+from fastars.envs.compiled import CompiledEnv
 from fastars.envs.gym import GymEnv
+from fastars.envs.rewards import unbounded_rewards
 
 
 class EnvTuple(NamedTuple):
@@ -56,7 +56,7 @@ class EnvTuple(NamedTuple):
     @property
     def reward_space(self) -> Box:
         """A Box (n_tasks,) without bounds."""
-        return Box(-np.inf, np.inf, (self.n_tasks,), np.float64)
+        return unbounded_rewards(self.n_tasks)
 
     @property
     def n_tasks(self) -> int:
@@ -74,7 +74,7 @@ class EnvTuple(NamedTuple):
         return self.envs[0].n_act
 
 
-def several_envs(envs: Iterable[CompiledEnv | GymEnv]) -> EnvTuple:
+def env_tuple(envs: Iterable[CompiledEnv | GymEnv]) -> EnvTuple:
     """Environments as tasks. Their names are their ids, with a number where two have the same.
 
     Raises

@@ -15,8 +15,11 @@ from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv, VectorWrapper
 
 from fastars._compiled.structs import RolloutSpec
-from fastars.envs import UnsupportedEnvError, checked_task_names, make, quiet, time_limit
+from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.making import make, quiet
+from fastars.envs.rewards import checked_task_names, unbounded_rewards
 from fastars.envs.spaces import UnsupportedSpaceError, action_form, flat_size, n_scores
+from fastars.envs.wrappers import time_limit
 
 DEFAULT_CAP = 10_000  # steps of an episode in an environment without a time limit; ten times the usual ones
 # What `gymnasium.make_vec` adds to the arguments of an environment.
@@ -169,7 +172,7 @@ def _rewards(env: Any, tasks: bool) -> tuple[Box | None, tuple[str, ...], bool]:
         shape, in_info = getattr(found, "shape", ()), False
     if len(shape) != 1 or shape[0] == 0:
         return None, (), False
-    space = found if isinstance(found, Box) and found.shape == shape else Box(-np.inf, np.inf, shape, np.float64)
+    space = found if isinstance(found, Box) and found.shape == shape else unbounded_rewards(shape[0])
     names = _attribute(env, "task_names")
     return space, checked_task_names(names if names is not None and len(names) == shape[0] else None, shape[0]), in_info
 

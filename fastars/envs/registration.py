@@ -3,8 +3,7 @@
 Gymnasium 1.0 gave up the entry points by which it used to find other packages' environments: `import fastars` has to do it.
 """
 
-from fastars.envs import compiled_env_ids
-from fastars.envs.multi import REGISTERED
+from fastars.envs.registry import MULTI, compiled_env_ids
 
 
 def register() -> None:
@@ -26,13 +25,13 @@ def register() -> None:
             max_episode_steps=spec.max_episode_steps,
             reward_threshold=spec.reward_threshold,
         )
-    for env_id, registered in REGISTERED.items():
+    for env_id, entry in MULTI.items():
         if env_id not in gymnasium.registry:
             gymnasium.register(
                 env_id,
-                entry_point=f"{registered.module}:{registered.name}",
+                entry_point=f"{entry.home.path}:{entry.home.name}",
                 vector_entry_point=f"fastars.envs.vector:{env_id}",
-                max_episode_steps=registered.max_episode_steps,
+                max_episode_steps=entry.max_episode_steps,
                 disable_env_checker=True,  # it wants rewards to be numbers
-                kwargs=registered.kwargs,
+                kwargs=entry.kwargs,
             )

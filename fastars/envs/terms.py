@@ -9,11 +9,12 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
-from gymnasium.spaces import Box
 from gymnasium.utils import RecordConstructorArgs
 
 from fastars._compiled.structs import FloatArray
-from fastars.envs import CompiledEnv, UnsupportedEnvError
+from fastars.envs.compiled import CompiledEnv
+from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.rewards import unbounded_rewards
 
 # What Gymnasium's MuJoCo environments call the terms of their rewards in a step's info, in its order. Those of Hopper-v4 and
 # Walker2d-v4 are not reported; of Humanoid-v4 and Ant-v4 only some are, in Ant-v4 not always the same.
@@ -82,7 +83,7 @@ class RewardTerms(gymnasium.Wrapper, RecordConstructorArgs):
         RecordConstructorArgs.__init__(self, terms=terms)
         super().__init__(env)
         self.terms = _known_terms(env) if terms is None else _checked_terms(terms)
-        self.reward_space, self.task_names = _reward_space(self.terms), _names(self.terms)
+        self.reward_space, self.task_names = unbounded_rewards(len(self.terms)), _names(self.terms)
         self.reward_dim = len(self.terms)
 
     def step(self, action: Any) -> tuple[Any, FloatArray, bool, bool, dict[str, Any]]:
@@ -116,7 +117,7 @@ def with_terms(compiled: CompiledEnv) -> CompiledEnv:
     from fastars.envs.mujoco.terms import Terms
 
     constants, spec, terms = Terms(compiled.constants), spec_with_terms(compiled.id), TERMS[compiled.id]
-    return compiled._replace(constants=constants, spec=spec, reward_space=_reward_space(terms), task_names=_names(terms))
+    return compiled._replace(constants=constants, spec=spec, reward_space=unbounded_rewards(len(terms)), task_names=_names(terms))
 
 
 def spec_with_terms(env_id: str) -> EnvSpec:
@@ -139,10 +140,6 @@ def _checked_terms(terms: Any) -> tuple[str, ...]:
     if len(terms) == 0 or len(set(terms)) < len(terms):
         raise ValueError(f"terms must be different keys of a step's info, at least one, got {terms!r}")
     return tuple(terms)
-
-
-def _reward_space(terms: tuple[str, ...]) -> Box:
-    return Box(-np.inf, np.inf, (len(terms),), np.float64)
 
 
 def _names(terms: tuple[str, ...]) -> tuple[str, ...]:

@@ -18,8 +18,11 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from fastars._compiled.structs import FloatArray, SeedArray
-from fastars.envs import CompiledEnv, compiled_env, compiled_env_ids, make
 from fastars.envs.batches import BoolArray, LaneBatch, SimulatedBatch
+from fastars.envs.compiled import CompiledEnv
+from fastars.envs.compiling import compiled_env
+from fastars.envs.making import make
+from fastars.envs.registry import compiled_env_ids
 from fastars.kernels.vector import Steps
 
 _NO_LIMIT = 2**62  # steps

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from fastars._compiled.blas import blas_is_fused
-from fastars.envs import UnsupportedEnvError
-from fastars.envs.mujoco.capi import mujoco
+from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.mujoco.library import mujoco
 from fastars.envs.mujoco.physics import Physics
 
 # Arguments of `gymnasium.make` that only show something.

@@ -14,8 +14,8 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from fastars._compiled.structs import FloatArray, SeedArray
-from fastars.envs import CompiledEnv
-from fastars.envs.multi import REGISTERED
+from fastars.envs.compiled import CompiledEnv
+from fastars.envs.registry import MULTI
 from fastars.kernels.single import first_state, next_state
 
 
@@ -79,7 +79,7 @@ class MultiEnv(gymnasium.Env):
     def compiled(self, env_id: str, max_steps: int) -> CompiledEnv:
         """The environment as the samplers see it; `env_id` is one of `REGISTERED`."""
         parameters = inspect.signature(type(self).__init__).parameters
-        usual = {name: parameters[name].default for name in self.kwargs} | REGISTERED[env_id].kwargs
+        usual = {name: parameters[name].default for name in self.kwargs} | MULTI[env_id].kwargs
         kwargs = {name: value for name, value in self.kwargs.items() if value != usual[name]}
         spaces = self.observation_space, self.action_space
         return CompiledEnv(
