@@ -17,15 +17,14 @@ from fastars.envs.changes import refuse_changes
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.errors import UnsupportedEnvError
 from fastars.envs.making import make
-from fastars.envs.mujoco.task import MujocoTask
-from fastars.envs.mujoco.task_env import TaskEnv
 from fastars.envs.registry import COMPILED, USER_ENVS, compiled_env_ids, compiled_id
 from fastars.envs.terms import RewardTerms, with_terms
-from fastars.envs.user_gym import UserEnv
 from fastars.envs.wrappers import layers, time_limit
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
+
+    from fastars.envs.mujoco.task import MujocoTask
 
 _ENTRY_POINTS = "gymnasium.envs.", "mo_gymnasium.envs.", "fastars.envs.multi."  # of the environments that are compiled
 
@@ -48,6 +47,8 @@ def compiled_env(env: str | gymnasium.Env | MujocoTask | CompiledEnv) -> Compile
     TypeError
         If `env` is none of these.
     """
+    from fastars.envs.mujoco.task import MujocoTask  # here, as it imports Numba
+
     if isinstance(env, CompiledEnv):
         return env
     if isinstance(env, MujocoTask):
@@ -81,6 +82,9 @@ def _made(env_id: str) -> gymnasium.Env:
 
 def _compiled(env: gymnasium.Env) -> CompiledEnv:
     """Return the compiled form of an environment, whose wrappers and attributes are not looked at."""
+    from fastars.envs.mujoco.task_env import TaskEnv  # here, as these import Numba
+    from fastars.envs.user_gym import UserEnv
+
     spec, unwrapped = env.spec, env.unwrapped
     is_by_user = isinstance(unwrapped, (TaskEnv, UserEnv))
     if spec is None or not (is_by_user or compiled_id(spec.id) in COMPILED):
