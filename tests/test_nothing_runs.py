@@ -49,7 +49,7 @@ ALLOWED = {
     ("envs/compiling.py", "importlib.import_module"): "our own table of environments",
     ("envs/resolve.py", "importlib.import_module"): "MODULE of a MODULE:ID that the user gave",
     ("weighting/__init__.py", "import_module"): "our own table of methods",
-    ("envs/check.py", "dispatcher.compile"): "Numba, on the user's function",
+    ("envs/vectorised.py", "dispatcher.compile"): "Numba, on the user's function",
     ("cli/doctor.py", "platform.system"): "the name of the operating system",
     ("_runtime/floats.py", "ctypes.CDLL"): "the C library of this process",
     ("envs/mujoco/library.py", "ctypes.CDLL"): "MuJoCo's library, from its package",

@@ -594,7 +594,7 @@ def test_registration_imports_nothing_heavy():
 @pytest.mark.parametrize("name", ["a_module_that_is_not_there", "json.tool"])
 def test_waiting_for_a_module_disturbs_no_import(name):
     program = (
-        "import sys; from fastars._on_import import when_imported\n"
+        "import sys; from fastars._imports import when_imported\n"
         f"seen = []; before = list(sys.meta_path); when_imported({name!r}, lambda: seen.append({name!r} in sys.modules))\n"
         "try:\n"
         f"    import {name}\n"
