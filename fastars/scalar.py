@@ -1,8 +1,8 @@
-"""What the functions of a compiled environment may call: the same bits in plain Python and in compiled code.
+"""Functions that a compiled environment may call, with the same bits in plain Python and in compiled code.
 
-`math.sin` and the methods of a NumPy generator are one or the other: a call of the C library keeps a loop over lanes from being
-vectorised, and Numba's generators are not NumPy's. These functions stand twice, as those of `_tuples` do: as plain Python, which
-takes a `numpy.random.Generator`, and as the `overload` that Numba compiles into the caller, which takes the kernels' `uint64[4]`.
+`math.sin` and the methods of a NumPy generator do not give that: a call of the C library keeps a loop over lanes from being
+vectorised, and Numba's generators are not NumPy's. Each function here has two forms: plain Python, which takes a
+`numpy.random.Generator`, and an `overload` that Numba compiles into the caller, which takes the kernels' `uint64[4]`.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ _tanh: Any = getattr(_trig.tanh, "py_func", _trig.tanh)
 
 
 def sincos(x: float) -> tuple[float, float]:
-    """Sine and cosine of an angle.
+    """Return the sine and cosine of an angle.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def sincos(x: float) -> tuple[float, float]:
     Returns
     -------
     (float, float)
-        Within 1 ulp of the exact values. The C library's, and NumPy's, differ in the last bit at about 4 % of angles.
+        Within 1 ulp of the exact values. The C library and NumPy differ from it in the last bit at about 4 % of angles.
     """
     with np.errstate(all="ignore"):
         sine, cosine = _sincos(float(x))
@@ -39,37 +39,37 @@ def sincos(x: float) -> tuple[float, float]:
 
 
 def tanh(x: float) -> float:
-    """Hyperbolic tangent, within 2.5 ulp of the exact value."""
+    """Return the hyperbolic tangent, within 2.5 ulp of the exact value."""
     with np.errstate(all="ignore"):
         return float(_tanh(np.float64(x)))
 
 
 def clip(x: float, low: float, high: float) -> float:
-    """The number, or the bound that it is beyond; NaN stays NaN."""
+    """Return the number clipped to [low, high]; NaN stays NaN."""
     return float(low if x < low else high if x > high else x)
 
 
 def uniform(rng: Any, low: float, high: float) -> float:
-    """A number from [low, high), the one that `Generator.uniform` draws."""
+    """Draw the number from [low, high) that `Generator.uniform` draws."""
     return float(low + (high - low) * rng.random()) if _is_generator(rng) else _rng.uniform(rng, low, high)
 
 
 def standard_normal(rng: Any) -> float:
-    """A number from N(0, 1), the one that `Generator.standard_normal` draws."""
+    """Draw the number from N(0, 1) that `Generator.standard_normal` draws."""
     return float(rng.standard_normal()) if _is_generator(rng) else _rng.standard_normal(rng)
 
 
 def integers(rng: Any, low: int, high: int) -> int:
-    """An integer from low to high - 1: `low + int(generator.random() * (high - low))`.
+    """Draw an integer from low to high - 1: `low + int(generator.random() * (high - low))`.
 
-    Differs from `Generator.integers`, which draws 32 bits and keeps the other half of the word for the next time.
+    `Generator.integers` differs: it draws 32 bits and keeps the other half of the word for its next call.
     """
     draw = rng.random() if _is_generator(rng) else _rng.next_double(rng)
     return int(low) + int(draw * (high - low))
 
 
 def _is_generator(rng: Any) -> bool:
-    """Whether `rng` is NumPy's, and not the array that kernels hand on where they run uncompiled (`NUMBA_DISABLE_JIT=1`)."""
+    """True for a generator of NumPy's; False for the array of kernels that run uncompiled (`NUMBA_DISABLE_JIT=1`)."""
     return not isinstance(rng, np.ndarray)
 
 

@@ -1,13 +1,13 @@
-"""The compiled environments under Gymnasium's ids `fastars/<id>`: Gymnasium's own once more, and those with vector rewards.
+"""Register the compiled environments in Gymnasium under the ids `fastars/<id>`.
 
-Gymnasium 1.0 gave up the entry points by which it used to find other packages' environments: `import fastars` has to do it.
+Gymnasium 1.0 no longer finds other packages' environments by entry points, so `import fastars` has to register them.
 """
 
 from fastars.envs.registry import MULTI, compiled_env_ids
 
 
 def register() -> None:
-    """Make the compiled environments known to Gymnasium, those that it does not know yet.
+    """Register the compiled environments that Gymnasium does not know yet.
 
     `gymnasium.make_vec("fastars/CartPole-v1", ...)` gives a `CompiledVectorEnv`; `gymnasium.make` and the other modes of `make_vec`
     give Gymnasium's own environment, whose steps are the same.

@@ -44,19 +44,19 @@ def reset_data(sim):
 
 @inline
 def forward(sim):
-    """Compute all that follows from positions and velocities, as Gymnasium's `set_state` does."""
+    """Compute everything that follows from positions and velocities, as Gymnasium's `set_state` does."""
     if mj_forward(sim.model, sim.data, 1, sim.frame.ctypes.data):
         sim.fault[0] = FAILED
 
 
 @inline
 def simulate(sim, action, frame_skip, with_contact_forces):
-    """`frame_skip` steps under `action`; `sim.fault` says if MuJoCo failed, or found the physics unstable."""
+    """Take `frame_skip` steps under `action`; `sim.fault` becomes FAILED or UNSTABLE if MuJoCo fails or finds bad numbers."""
     for k in range(action.shape[0]):
         sim.ctrl[k] = action[k]
     frame = sim.frame.ctypes.data
     failed = mj_step(sim.model, sim.data, frame_skip, frame)
-    if with_contact_forces and not failed:  # nothing but `cfrc_ext` and its like comes from it: Ant is 0.3 % faster without
+    if with_contact_forces and not failed:  # it only computes `cfrc_ext` and the like: Ant is 0.3 % faster without it
         failed = mj_rnePostConstraint(sim.model, sim.data, 1, frame)
     if failed:
         sim.fault[0] = FAILED

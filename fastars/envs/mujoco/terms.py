@@ -1,4 +1,4 @@
-"""An environment in MuJoCo whose reward is the vector of its terms, and not their total."""
+"""A MuJoCo environment whose reward is the vector of its terms instead of their total."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ from fastars._compiled.protocol import observe_sim, register_simulated, reset_si
 
 
 class Terms(NamedTuple):
-    """An environment that pays for several things, one by one."""
+    """An environment that gives each term of its reward as a reward of its own."""
 
     env: Any  # NamedTuple of its constants
 
