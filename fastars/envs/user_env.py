@@ -41,25 +41,25 @@ def register_env(
 ) -> CompiledEnv:
     """Make an environment of three scalar functions, which trains in compiled kernels and runs in plain Gymnasium.
 
-    The id is then known wherever one is asked for: `ARS("LinearPolicy", id)`, `evaluate_candidates(id, ...)`, `ARS.load(path)`, and
-    `gymnasium.make(id)`, which gives the same functions uncompiled, to look at and to debug in. `check_env(id)` holds the two
-    against each other.
+    All functions that take an id then know it: `ARS("LinearPolicy", id)`, `evaluate_candidates(id, ...)`, `ARS.load(path)`, and
+    `gymnasium.make(id)`, which runs the same functions uncompiled, for pictures and for debugging. `check_env(id)` compares the
+    two forms.
 
     Parameters
     ----------
     id : str
-        As Gymnasium's, such as `"Glider-v0"`. One of your own that is registered already is replaced.
+        An id of Gymnasium's form, such as `"Glider-v0"`. An environment that you registered under the same id is replaced.
     constants : NamedTuple
-        Numbers and bools, handed to the functions as `env`. Arguments of `gymnasium.make` by these names change them.
+        Numbers and bools, passed to the functions as `env`. Arguments of `gymnasium.make` by these names change them.
     reset : callable
-        `reset(env, rng)` gives the state in which an episode starts, a tuple of numbers. What is random is drawn by
+        `reset(env, rng)` returns the state in which an episode starts, a tuple of numbers. Random numbers are drawn by
         `fastars.scalar.uniform(rng, low, high)`, `standard_normal(rng)` and `integers(rng, low, high)`.
     observe : callable
-        `observe(env, state)` gives the observation, a tuple of numbers, which are rounded to float32.
+        `observe(env, state)` returns the observation, a tuple of numbers, which are rounded to float32.
     step : callable
-        `step(env, state, action)` gives `(state, reward, terminated)`: the next state, a number, and whether the episode ended, a
-        bool. `action` is an int for a Discrete space, and a tuple of floats for a Box, in the precision of the float32 action.
-        Instead of a number, the reward may be a tuple of them, one for each of several tasks.
+        `step(env, state, action)` returns `(state, reward, terminated)`: the next state, a number, and True if the episode ended.
+        `action` is an int for a Discrete space, and a tuple of floats for a Box, in the precision of the float32 action.
+        Instead of a number, the reward may be a tuple of numbers, one for each of several tasks.
     observation_space : gymnasium.spaces.Box
         float32, of one dimension.
     action_space : gymnasium.spaces.Discrete or gymnasium.spaces.Box
@@ -67,7 +67,7 @@ def register_env(
     max_episode_steps : int
         Time limit of an episode.
     reward_threshold : float, optional
-        What counts as solved, for Gymnasium's spec.
+        Mean return from which the environment counts as solved, for Gymnasium's spec.
     reward_space : gymnasium.spaces.Box, optional
         Bounds of several rewards, of shape (n_tasks,). Default: none.
     task_names : sequence of str, optional
@@ -81,22 +81,22 @@ def register_env(
     Raises
     ------
     TypeError
-        For constants, functions or spaces of another kind, or a function that gives something else than it should.
+        For constants, functions or spaces of another kind, or a function that returns another kind of value.
     ValueError
-        For an id that is taken, a number out of its range, a function that fails or gives a tuple of another length, a NaN, or
-        something else when it is called a second time.
+        For an id that is taken, a number out of its range, a function that fails, returns a tuple of another length or a NaN, or
+        returns another result when it is called again with the same arguments.
     UnsupportedEnvError
         For a function that Numba can't compile.
 
     Notes
     -----
     The functions should be made of arithmetic and selects (`a if c else b`): then LLVM computes several episodes per instruction.
-    `check_env` says whether it does. Sines come from `fastars.scalar.sincos`. What the functions call may be plain functions, too:
-    all of it is compiled together, without fastmath, and read as it stands at registration.
+    `check_env` reports if it does. Sines come from `fastars.scalar.sincos`. The functions may call plain functions, too: all
+    are compiled together, without fastmath, with the globals that they have at registration.
 
     Registering runs the functions in plain Python for two steps, then compiles them. The rollout kernel around them takes some
-    seconds when it is first used, and is found in the cache later on, in any process, until something changes that the functions
-    lead to. Where that can't be known, a line in the log says why, and every process compiles.
+    seconds when it is first used, and is found in the cache later on, in any process, until the functions change, or anything
+    that they use. If such changes can't be detected, a line in the log gives the reason, and every process compiles.
 
     Examples
     --------

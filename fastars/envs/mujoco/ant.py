@@ -19,14 +19,14 @@ class Ant(NamedTuple):
     ctrl_cost_weight: float = 0.5
     contact_cost_weight: float = 5e-4
     healthy_reward: float = 1.0
-    main_body: int = 1  # whose velocity is rewarded; version 4: the torso
+    main_body: int = 1  # the body whose velocity is rewarded; version 4: the torso
     terminate_when_unhealthy: bool = True
     healthy_z_range: tuple[float, float] = (0.2, 1.0)  # m
     contact_force_range: tuple[float, float] = (-1.0, 1.0)  # N and N m
     reset_noise_scale: float = 0.1
     exclude_current_positions_from_observation: bool = True
     include_cfrc_ext_in_observation: bool = True  # version 5
-    use_contact_forces: bool = False  # version 4: whether they are observed, and have a price
+    use_contact_forces: bool = False  # version 4: they are observed, and have a cost
 
 
 @inline
@@ -57,7 +57,7 @@ def observe_sim(env, sim, observation):
 
 @inline
 def is_healthy(env, sim):
-    """Whether the torso is within its range of heights, and the state finite."""
+    """True if the torso is within its range of heights, and the state is finite."""
     low, high = env.healthy_z_range
     return is_finite(sim.qpos) and is_finite(sim.qvel) and low <= sim.qpos[2] <= high
 

@@ -39,7 +39,7 @@ def observe_sim(env, sim, observation):
 
 @inline
 def is_healthy(env, sim):
-    """Whether the torso is high and upright enough, and all of the state but x and z within its range."""
+    """True if the torso is high and upright enough, and the state, without x and z, is within its range."""
     low, high = env.healthy_state_range
     healthy = True
     for k in range(2, sim.qpos.shape[0]):

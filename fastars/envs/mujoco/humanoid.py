@@ -36,7 +36,7 @@ def reset_sim(env, sim, rng):
 
 @inline
 def observe_sim(env, sim, observation):
-    """Version 4 observes the world (body 0) and the six forces on the free joint, too."""
+    """Write the observation; version 4 also observes the world (body 0) and the six forces on the free joint."""
     first = 2 if env.exclude_current_positions_from_observation else 0
     first_body, first_force = (0, 0) if env.physics.version == 4 else (1, 6)
     n = put(observation, 0, sim.qpos[first:], -np.inf, np.inf)
@@ -53,7 +53,7 @@ def observe_sim(env, sim, observation):
 
 @inline
 def mass_center_x(physics, sim):
-    """Where the centre of mass is, summed from the first body on, as `np.einsum` does."""
+    """Return the position of the centre of mass, summed from the first body on, as `np.einsum` does."""
     moment = 0.0
     for body in range(physics.body_mass.shape[0]):
         moment += physics.body_mass[body] * sim.xipos[body, 0]

@@ -15,7 +15,7 @@ class HumanoidStandup(NamedTuple):
     """Constants of HumanoidStandup."""
 
     physics: Physics
-    uph_cost_weight: float = 1.0  # without effect in Gymnasium, too
+    uph_cost_weight: float = 1.0  # has no effect, as in Gymnasium
     ctrl_cost_weight: float = 0.1
     impact_cost_weight: float = 0.5e-6
     impact_cost_range: tuple[float, float] = (-np.inf, 10.0)

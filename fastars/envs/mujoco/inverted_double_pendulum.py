@@ -15,7 +15,7 @@ class InvertedDoublePendulum(NamedTuple):
     physics: Physics
     healthy_reward: float = 10.0
     reset_noise_scale: float = 0.1
-    # Gymnasium's x**2 is the C library's pow, which is not always x * x; LLVM makes x * x of it where the exponent is a constant.
+    # Gymnasium's x**2 is the C library's pow, which is not always x * x; with a constant exponent, LLVM would turn it into x * x.
     two: float = 2.0
 
 
@@ -50,7 +50,7 @@ def reward_terms(env, sim, action):
     simulate(sim, action, env.physics.frame_skip, False)
     x, y = sim.site_xpos[0, 0], sim.site_xpos[0, 2]
     terminated = y <= 1.0
-    # Version 4 pays for the last step, too.
+    # Version 4 gives this reward in the last step, too.
     bonus = 0.0 if terminated and env.physics.version == 5 else env.healthy_reward
     far, fast = distance_penalty(env, x, y), velocity_penalty(env, sim.qvel[1], sim.qvel[2])
     return (bonus, -far, -fast), bonus - far - fast, terminated

@@ -33,7 +33,7 @@ def observe_sim(env, sim, observation):
 def reward_terms(env, sim, action):
     simulate(sim, action, env.physics.frame_skip, False)
     terminated = not (is_finite(sim.qpos) and is_finite(sim.qvel)) or abs(sim.qpos[1]) > 0.2
-    # Version 4 pays for the last step, too.
+    # Version 4 gives this reward in the last step, too.
     survive = 0.0 if terminated and env.physics.version == 5 else 1.0
     return (survive,), survive, terminated
 

@@ -25,7 +25,7 @@ class Pusher(NamedTuple):
 
 @inline
 def reset_sim(env, sim, rng):
-    """The last four positions are the object's and the goal's, which is at 0, 0."""
+    """Start an episode. The last four positions belong to the object and to the goal, which is at (0, 0)."""
     reset_data(sim)
     nq, nv = sim.qpos.shape[0], sim.qvel.shape[0]
     for k in range(nq):
@@ -40,7 +40,7 @@ def reset_sim(env, sim, rng):
 
 @inline
 def draw_object(physics, rng):
-    """A point that is not too near to the goal."""
+    """Draw a point that is not too near to the goal."""
     while True:
         x = uniform(rng, -0.3, 0.0)
         y = uniform(rng, -0.2, 0.2)

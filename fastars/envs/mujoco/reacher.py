@@ -37,7 +37,7 @@ def reset_sim(env, sim, rng):
 
 @inline
 def draw_goal(physics, rng):
-    """A point in the circle of radius 0.2."""
+    """Draw a point in the circle of radius 0.2."""
     while True:
         x = uniform(rng, -0.2, 0.2)
         y = uniform(rng, -0.2, 0.2)

@@ -49,25 +49,25 @@ class MujocoTask:
     observe : callable
         `observe(constants, sim, observation)` writes the observation into `observation`, float64 (n_obs,), all of it.
     reward : callable
-        `reward(constants, sim, action, before)` gives the reward of a step: `action` is what was applied, float64 (nu,), and
-        `before` the positions before the step, float64 (nq,).
+        `reward(constants, sim, action, before)` returns the reward of a step: `action` holds the applied controls, float64 (nu,),
+        and `before` the positions before the step, float64 (nq,).
     terminated : callable, optional
-        `terminated(constants, sim)` says whether the step ended the episode, a bool. Default: only the time limit does.
+        `terminated(constants, sim)` returns True if the step ended the episode. Default: only the time limit ends it.
     n_obs : int
         Entries of an observation.
     constants : tuple or NamedTuple, optional
-        Numbers, bools, arrays and tuples of them, handed to the functions. Arrays are copied, as float64, int64 or bool, and can't
-        be written to. Default: `()`.
+        Numbers, bools, arrays and tuples of these, passed to the functions. Arrays are copied, as float64, int64 or bool, and are
+        read-only. Default: `()`.
     frame_skip : int
-        MuJoCo's steps in one of the task's.
+        MuJoCo's steps in a step of the task.
     max_episode_steps : int
-        Time limit of an episode, in the task's steps.
+        Time limit of an episode, in steps of the task.
     reset_noise_scale : float
         Half the width of the noise in positions (m, rad) and velocities (m/s, rad/s) at the start.
     contact_forces : bool
         Compute `sim.cfrc_ext` after every step (`mj_rnePostConstraint`), which is 0 otherwise.
     name : str
-        An id as Gymnasium's, one that is not taken. Saved models carry it.
+        An id of Gymnasium's form that no environment has yet. Saved models carry it.
 
     Attributes
     ----------
@@ -75,38 +75,38 @@ class MujocoTask:
         Not to be changed: the kernels step it.
     observation_space, action_space : gymnasium.spaces.Box
     dt : float
-        Seconds in one of the task's steps.
+        Seconds in a step of the task.
     compiled : CompiledEnv
         The task as the samplers see it.
     spec : gymnasium.envs.registration.EnvSpec
-        What `gymnasium.make` makes it from.
+        Specification from which `gymnasium.make` makes it.
 
     Raises
     ------
     TypeError
-        For a function that is none, has other parameters, or gives something else than it should.
+        For an argument that is no function, a function with other parameters, or one that returns another kind of value.
     IndexError
-        If a function goes beyond an array.
+        If a function uses an index beyond an array.
     ValueError
-        For a model that MuJoCo can't compile or that has no control range, a number out of its range, or an observation that is not
-        written. `FileNotFoundError` if there is no such file.
+        For a model that MuJoCo can't compile or that has no control range, a number out of its range, or an observation of which
+        entries are not written. `FileNotFoundError` if there is no such file.
     UnsupportedEnvError
         For a function that Numba can't compile, or without the mujoco package.
 
     Warns
     -----
     UserWarning
-        With MuJoCo's words, where it warns about the model.
+        With MuJoCo's text, if MuJoCo warns about the model.
 
     Notes
     -----
     `sim` is a NamedTuple of views of an MjData's arrays under MuJoCo's names (`fastars._compiled.structs.Simulation`): qpos, qvel,
     act, ctrl, qacc, xpos, xquat, xipos, site_xpos, subtree_com, sensordata, cinert, cvel, cfrc_ext, qfrc_actuator, qfrc_constraint.
-    Anything else can be had as a sensor of the model.
+    Other quantities need a sensor in the model.
 
-    Making a task runs the functions in plain Python for two steps, then compiles them, which takes a second; what they read of
-    globals is fixed from then on. The rollout kernel around them is compiled when it is first used in a process (some 5 s), and not
-    cached, as its file could not tell when the functions change. It stays in memory as long as the process.
+    Making a task runs the functions in plain Python for two steps, then compiles them, which takes a second; the globals that
+    they read are fixed from then on. The rollout kernel around them is compiled when it is first used in a process (some 5 s). It
+    is not cached, as a file could not show that the functions changed, and stays in memory as long as the process.
 
     An index beyond an array is an IndexError in the kernels, too.
 
@@ -167,7 +167,7 @@ class MujocoTask:
 
     @property
     def dt(self) -> float:
-        """Seconds in one of the task's steps."""
+        """Seconds in a step of the task."""
         return self.definition.dt
 
     def make(self, **kwargs: Any) -> gymnasium.Env:

@@ -38,7 +38,7 @@ def observe_sim(env, sim, observation):
 
 @inline
 def is_healthy(env, sim):
-    """Whether the torso is high and upright enough."""
+    """True if the torso is high and upright enough."""
     z, angle = sim.qpos[1], sim.qpos[2]
     healthy = env.healthy_z_range[0] < z < env.healthy_z_range[1]
     return healthy & (env.healthy_angle_range[0] < angle < env.healthy_angle_range[1])
