@@ -125,7 +125,7 @@ class Vectorised:
     """Environments of Gymnasium side by side; a call takes `n_steps` steps of each. A reset is no step."""
 
     def __init__(self, env_id, mode, weights, n_steps):
-        from fastars.envs.mujoco.capi import collected_warnings
+        from fastars.envs.mujoco.messages import collected_warnings
 
         with collected_warnings():
             self.envs = gymnasium.make_vec(env_id, num_envs=THREADS, vectorization_mode=mode, max_episode_steps=limit(env_id))

@@ -29,12 +29,12 @@ _HOME = {
     "MujocoTask": "fastars.envs.mujoco.task",
     "RewardTerms": "fastars.envs.terms",
     "Rollouts": "fastars._compiled.structs",
-    "SimulationError": "fastars.envs",
-    "UnsupportedEnvError": "fastars.envs",
-    "WorkerError": "fastars.envs",
-    "EnvMismatchError": "fastars.envs.check",
+    "SimulationError": "fastars.envs.errors",
+    "UnsupportedEnvError": "fastars.envs.errors",
+    "WorkerError": "fastars.envs.errors",
+    "EnvMismatchError": "fastars.envs.comparison",
     "check_env": "fastars.envs.check",
-    "compiled_env_ids": "fastars.envs",
+    "compiled_env_ids": "fastars.envs.registry",
     "evaluate_candidates": "fastars.evaluation",
     "evaluate_policy": "fastars.evaluation",
     "register_env": "fastars.envs.user_env",
@@ -56,9 +56,11 @@ if TYPE_CHECKING:  # for editors and type checkers
     from fastars import callbacks, envs, exchange, kernels, logger, plot, reference, rllib, scalar, weighting
     from fastars._compiled.structs import Rollouts
     from fastars.ars import ARS, NonFiniteReturnsError
-    from fastars.envs import SimulationError, UnsupportedEnvError, WorkerError, compiled_env_ids
-    from fastars.envs.check import EnvMismatchError, check_env
+    from fastars.envs.check import check_env
+    from fastars.envs.comparison import EnvMismatchError
+    from fastars.envs.errors import SimulationError, UnsupportedEnvError, WorkerError
     from fastars.envs.mujoco.task import MujocoTask
+    from fastars.envs.registry import compiled_env_ids
     from fastars.envs.terms import RewardTerms
     from fastars.envs.user_env import register_env
     from fastars.evaluation import evaluate_candidates, evaluate_policy

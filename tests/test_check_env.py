@@ -16,7 +16,7 @@ from gymnasium.spaces import Box, Discrete
 
 import fastars
 from fastars import EnvMismatchError, UnsupportedEnvError, check_env, compiled_env_ids, register_env
-from fastars.envs import OWN
+from fastars.envs import USER_ENVS
 from fastars.scalar import sincos, uniform
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="holds compiled functions against uncompiled ones")
@@ -58,8 +58,8 @@ def slide(**changes):
 @pytest.fixture(autouse=True)
 def _forget():
     yield
-    for env_id in list(OWN):
-        del OWN[env_id]
+    for env_id in list(USER_ENVS):
+        del USER_ENVS[env_id]
         gymnasium.registry.pop(env_id, None)
 
 

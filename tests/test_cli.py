@@ -541,7 +541,7 @@ def test_eval_without_a_run_is_wrong_use(tmp_path, path):
 def test_envs_lists_the_compiled_environments_in_80_columns(tmp_path):
     result = run("envs", cwd=tmp_path)
     # But for those that other tests have registered in this process.
-    names = {env_id.removeprefix("fastars/") for env_id in fastars.compiled_env_ids()} - set(fastars.compiled_env_ids("own"))
+    names = {env_id.removeprefix("fastars/") for env_id in fastars.compiled_env_ids()} - set(fastars.compiled_env_ids("user"))
     assert [name for name in names if name not in result.stdout] == []
     assert re.search(r"CartPole-v1 +4 numbers +one of 2 +500 +475", result.stdout)
     assert re.search(r"Pendulum-v1 +3 numbers +one in \[-2, 2\] +200 +-", result.stdout)

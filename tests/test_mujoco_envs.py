@@ -193,12 +193,12 @@ def play(env, sim, seed, actions, observations, rewards, terminated, terms):
     """One episode under given actions, in the words of the rollout kernel."""
     rng = np.zeros(4, np.uint64)
     seed_generator(rng, seed)
-    begin(env, sim, rng)
-    sense(env, sim, observations[0])
+    reset_sim(env, sim, rng)
+    observe_sim(env, sim, observations[0])
     for t in range(len(actions)):
-        terms_of_step, rewards[t], terminated[t] = pay(env, sim, actions[t])
+        terms_of_step, rewards[t], terminated[t] = reward_terms(env, sim, actions[t])
         put(terms[t], 0, terms_of_step)
-        sense(env, sim, observations[t + 1])
+        observe_sim(env, sim, observations[t + 1])
 
 
 def played(compiled, sim, seed, actions):

@@ -19,7 +19,9 @@ import mujoco
 from fastars import ARS, SimulationError, UnsupportedEnvError, evaluate_candidates
 from fastars._compiled.structs import TERMINATED, TRUNCATED, UNSTABLE, LinearPolicy, Simulation, identity_filter
 from fastars.envs import compiled_env, make
-from fastars.envs.mujoco import capi
+from fastars.envs.mujoco import capi, library
+from fastars.envs.mujoco.clock import clock
+from fastars.envs.mujoco.messages import collected_warnings
 from fastars.samplers import make_sampler
 
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
@@ -129,7 +131,7 @@ def test_differs_from_gymnasium_an_unstable_episode_ends(wild_pendulum):
     """Gymnasium goes on, from the state into which MuJoCo has put the simulation without a word in `step`'s answer."""
     wild_pendulum.reset(seed=0)
     data = wild_pendulum.unwrapped.data
-    with capi.collected_warnings() as texts:
+    with collected_warnings() as texts:
         _, reward, terminated, truncated, _ = wild_pendulum.step(np.ones(1, np.float32))
     assert data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number >= 1
     assert texts
@@ -188,8 +190,8 @@ def test_mujocos_clock_goes_on_after_rollouts(cramped_hopper):
     with pytest.raises(SimulationError):
         evaluate_candidates(cramped_hopper, weights_for(cramped_hopper, 1), [7])
     assert timed_steps() > 0
-    with capi.clock.stopped():
-        with capi.clock.stopped():
+    with clock.stopped():
+        with clock.stopped():
             assert timed_steps() == 0
         assert timed_steps() == 0
     assert timed_steps() > 0
@@ -254,16 +256,16 @@ def test_fifty_iterations_leave_no_growth_of_memory():
     ("version", "allowed"), [("2.3.7", False), ("3.1.6", False), ("3.2.0", True), ("4.9.1", True), ("5.0.0", False)]
 )
 def test_version_of_mujoco_is_checked(monkeypatch, version, allowed):
-    monkeypatch.setattr(capi.importlib.metadata, "version", lambda package: version)
+    monkeypatch.setattr(library.importlib.metadata, "version", lambda package: version)
     if allowed:
-        assert capi._import_mujoco() is mujoco
+        assert library.import_mujoco() is mujoco
     else:
         text = f"mujoco {version} is not supported: install one from 3.2 to 4.x"
         with pytest.raises(UnsupportedEnvError, match=re.escape(text)):
-            capi._import_mujoco()
+            library.import_mujoco()
 
 
 def test_missing_mujoco_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mujoco", None)
     with pytest.raises(UnsupportedEnvError, match=r'need the mujoco package: pip install "fastars\[mujoco\]"'):
-        capi._import_mujoco()
+        library.import_mujoco()

@@ -341,7 +341,7 @@ def test_environment_is_one_of_gymnasiums(task):
 def test_action_space_is_the_range_of_the_controls():
     assert arm().action_space == gymnasium.spaces.Box(np.array([-3, -1], np.float32), np.array([3, 2], np.float32))
     with pytest.raises(ValueError, match=r"action must have shape \(2,\), got \(\)"):
-        arm().make().unwrapped.advance(0.5)
+        arm().make().unwrapped.step_sim(0.5)
 
 
 def test_names_of_the_simulation_are_mujocos(task):
@@ -660,13 +660,17 @@ WRONG = {
     ),
     "n_obs": ({"n_obs": 0}, ValueError, "n_obs must be an integer of at least 1, got 0"),
     "n_obs a float": ({"n_obs": 2.5}, ValueError, "n_obs must be an integer of at least 1, got 2.5"),
-    "n_obs a bool": ({"n_obs": True}, ValueError, "n_obs must be an integer of at least 1, got True"),
+    "n_obs a bool": ({"n_obs": True}, TypeError, "n_obs must be an integer of at least 1, got True"),
     "frame_skip": ({"frame_skip": -1}, ValueError, "frame_skip must be an integer of at least 1, got -1"),
     "max_episode_steps": ({"max_episode_steps": 0}, ValueError, "max_episode_steps must be an integer of at least 1, got 0"),
     "noise": ({"reset_noise_scale": -0.1}, ValueError, r"reset_noise_scale must be a finite number of at least 0, got -0\.1"),
     "noise NaN": ({"reset_noise_scale": math.nan}, ValueError, "reset_noise_scale must be a finite number of at least 0, got nan"),
-    "noise a text": ({"reset_noise_scale": "0.1"}, TypeError, "reset_noise_scale must be a number, got '0.1'"),
-    "contact_forces": ({"contact_forces": 1}, TypeError, "contact_forces must be True or False, got 1"),
+    "noise a text": (
+        {"reset_noise_scale": "0.1"},
+        TypeError,
+        r"MujocoTask\(\): reset_noise_scale must be a finite number of at least 0, got '0.1'",
+    ),
+    "contact_forces": ({"contact_forces": 2}, TypeError, "contact_forces must be True or False, got 2"),
     "constants a dict": ({"constants": {"a": 1}}, TypeError, r"constants must be a NamedTuple or a tuple, got \{'a': 1\}"),
     "constants with a list": ({"constants": (1, [2.0])}, TypeError, r"constants\.1 must be a number, .* got \[2\.0\]"),
     "constants with a text": (

@@ -26,7 +26,7 @@ from gymnasium.vector import AutoresetMode
 import fastars
 from fastars import ARS, NonFiniteReturnsError, kernels, reference
 from fastars._compiled.structs import NONFINITE, TERMINATED, Argmax, Choices, Clip, Signs, Squash, Unclipped
-from fastars.envs import OWN
+from fastars.envs import USER_ENVS
 from fastars.scalar import uniform
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="the environments are the same functions then")
@@ -80,11 +80,11 @@ SPECS = {env_id: gymnasium.spec(env_id) for env_id in OURS}
 @pytest.fixture(autouse=True, scope="module")
 def registered():
     """Under their ids while these tests run: those of own environments leave none behind."""
-    OWN.update(OURS)
+    USER_ENVS.update(OURS)
     gymnasium.registry.update(SPECS)
     yield
     for env_id in OURS:
-        del OWN[env_id], gymnasium.registry[env_id]
+        del USER_ENVS[env_id], gymnasium.registry[env_id]
 
 
 def spoiled(env_id, **constants):

@@ -22,7 +22,7 @@ import fastars
 from fastars import ARS, CheckpointError, UnsupportedEnvError, compiled_env_ids, evaluate_candidates, evaluate_policy, register_env
 from fastars._compiled.closure_digest import ClosureDigest
 from fastars._compiled.structs import TERMINATED, TRUNCATED
-from fastars.envs import OWN, compiled_env
+from fastars.envs import USER_ENVS, compiled_env
 from fastars.envs.vector import CompiledVectorEnv
 from fastars.kernels.inspection import first_step
 from fastars.scalar import clip, integers, sincos, standard_normal, tanh, uniform
@@ -138,7 +138,7 @@ def boat(**changes):
 def quadrotor():
     spec = importlib.util.spec_from_file_location("own_environment", ROOT / "examples" / "own_environment.py")
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
-    return OWN["QuadrotorHover-v0"]
+    return USER_ENVS["QuadrotorHover-v0"]
 
 
 ENVS = {"pole": pole, "boat": boat, "quadrotor": quadrotor}
@@ -152,8 +152,8 @@ def env(request):
 @pytest.fixture(autouse=True)
 def _forget():
     yield
-    for env_id in list(OWN):
-        del OWN[env_id]
+    for env_id in list(USER_ENVS):
+        del USER_ENVS[env_id]
         gymnasium.registry.pop(env_id, None)
 
 
@@ -407,7 +407,7 @@ def test_environment_is_one_of_gymnasiums(env):
 
 def test_registered_ids_are_listed_and_found():
     env = boat()
-    assert compiled_env_ids("own") == ["OwnBoat-v0"]
+    assert compiled_env_ids("user") == ["OwnBoat-v0"]
     assert set(compiled_env_ids()) == {
         "OwnBoat-v0",
         *(each for family in ("classic", "mujoco", "multi") for each in compiled_env_ids(family)),
@@ -512,7 +512,7 @@ def test_saved_model_is_loaded_where_its_id_is_registered(tmp_path):
     for loaded in (ARS.load(path), ARS.load(path, env=gymnasium.make("OwnBoat-v0", drag=0.5))):
         assert loaded.env_kwargs == model.env_kwargs
         assert loaded.evaluate(3).returns.tolist() == model.evaluate(3).returns.tolist()
-    del OWN["OwnBoat-v0"]
+    del USER_ENVS["OwnBoat-v0"]
     with pytest.raises(
         CheckpointError, match=rf"{path}: its environment 'OwnBoat-v0' can't be made: .*ARS\.load\(path, env=\.\.\.\)"
     ):
@@ -567,7 +567,7 @@ ERRORS = {
         "id must be one that no registered environment has, got 'Blackjack-v1'",
     ),
     "built-in id": ({"id": "CartPole-v1"}, ValueError, "id must be one that no"),
-    "id that is none": ({"id": "no id"}, ValueError, "id must be one such as 'MyTask-v0', got 'no id'"),
+    "id that is none": ({"id": "no id"}, ValueError, r"register_env\(\): id must be an id such as 'MyTask-v0', got 'no id'"),
     "constants": ({"constants": {"g": 1}}, TypeError, r"constants must be an instance of a NamedTuple, got \{'g': 1\}"),
     "class": ({"constants": Pole}, TypeError, "constants must be an instance of a NamedTuple"),
     "constant": ({"constants": Bad("x")}, TypeError, r"constants\.x must be a number or a bool, got 'x'"),
@@ -626,7 +626,7 @@ def test_what_is_wrong_is_told_at_registration(case):
     changes, kind, message = ERRORS[case]
     with pytest.raises(kind, match=message):
         pole(**changes)
-    assert not OWN
+    assert not USER_ENVS
     assert "OwnPole-v0" not in gymnasium.registry
 
 
@@ -634,7 +634,7 @@ def test_refused_registration_leaves_the_one_before():
     env = pole()
     with pytest.raises(TypeError):
         pole(step=3)
-    assert OWN["OwnPole-v0"] is env
+    assert USER_ENVS["OwnPole-v0"] is env
     assert gymnasium.make("OwnPole-v0").spec.max_episode_steps == 500
 
 

@@ -70,7 +70,9 @@ def test_wrong_terms_are_named(terms, kind, message):
 
 
 def test_unknown_terms_are_named():
-    with pytest.raises(ValueError, match=r"terms must be given as keys of a step's info: those of 'CartPole-v1' are not known"):
+    with pytest.raises(
+        ValueError, match=r"RewardTerms\(\): terms must be given as keys of a step's info: the terms of 'CartPole-v1' are not known"
+    ):
         RewardTerms(gymnasium.make("CartPole-v1"))
     env = RewardTerms(gymnasium.make("CartPole-v1"), ("reward_upright",))
     env.reset(seed=0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastars.envs import OWN
+from fastars.envs import USER_ENVS
 
 PATH = Path(__file__).parent.parent / "examples" / "experiments" / "rover.py"
 N_SEEDS = 5
@@ -18,7 +18,7 @@ def left():
     rover = runpy.run_path(str(PATH))
     rows = [rover["measure"](name, N_SEEDS, weighting=name) for name in ("fixed", "gradnorm", "std")]
     rows.append(rover["measure"]("best static", N_SEEDS, preference=[1.0, 1_000.0]))
-    OWN.pop("Rover-v0", None)
+    USER_ENVS.pop("Rover-v0", None)
     return {row["method"]: {"distance": np.mean(row["distance"]), "angle": np.mean(row["angle"])} for row in rows}
 
 

@@ -16,7 +16,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 import fastars
 from fastars import ARS, reference
 from fastars._compiled.structs import TERMINATED, TRUNCATED, Filter, LinearPolicy
-from fastars.envs import OWN, environment
+from fastars.envs import USER_ENVS, environment
 from fastars.samplers import make_sampler
 from fastars.samplers.gym import GymSampler
 from fastars.samplers.reference import ReferenceSampler
@@ -63,9 +63,9 @@ SPEC = gymnasium.spec("Ends-v0")
 @pytest.fixture(autouse=True, scope="module")
 def registered():
     """Under its id while these tests run: those of own environments leave none behind."""
-    OWN["Ends-v0"], gymnasium.registry["Ends-v0"] = OURS, SPEC
+    USER_ENVS["Ends-v0"], gymnasium.registry["Ends-v0"] = OURS, SPEC
     yield
-    del OWN["Ends-v0"], gymnasium.registry["Ends-v0"]
+    del USER_ENVS["Ends-v0"], gymnasium.registry["Ends-v0"]
 
 
 class Counting(gymnasium.Wrapper):

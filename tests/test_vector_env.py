@@ -587,14 +587,14 @@ def test_registration_imports_nothing_heavy():
         "import gymnasium; assert 'numba' not in sys.modules; print(*(key for key in gymnasium.registry if '/' in key))"
     )
     outcome = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    ids = set(compiled_env_ids()) - set(compiled_env_ids("own"))  # of this process: other tests have registered them
+    ids = set(compiled_env_ids()) - set(compiled_env_ids("user"))  # of this process: other tests have registered them
     assert {f"fastars/{env_id.removeprefix('fastars/')}" for env_id in ids} <= set(outcome.stdout.split())
 
 
 @pytest.mark.parametrize("name", ["a_module_that_is_not_there", "json.tool"])
 def test_waiting_for_a_module_disturbs_no_import(name):
     program = (
-        "import sys; from fastars._on_import import when_imported\n"
+        "import sys; from fastars._imports import when_imported\n"
         f"seen = []; before = list(sys.meta_path); when_imported({name!r}, lambda: seen.append({name!r} in sys.modules))\n"
         "try:\n"
         f"    import {name}\n"

@@ -28,7 +28,7 @@ from fastars._compiled.structs import (
     identity_filter,
 )
 from fastars._compiled.tuples import weigh
-from fastars.envs import OWN, environment
+from fastars.envs import USER_ENVS, environment
 from fastars.kernels import rollout
 from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import make_sampler
@@ -88,11 +88,11 @@ POLICIES = {"lanes": LinearPolicy(), "alone": MlpPolicy((3,))}  # a linear polic
 @pytest.fixture(autouse=True, scope="module")
 def registered():
     """Under their ids while these tests run: those of own environments leave none behind."""
-    OWN.update(OURS)
+    USER_ENVS.update(OURS)
     gymnasium.registry.update(SPECS)
     yield
     for env_id in OURS:
-        del OWN[env_id], gymnasium.registry[env_id]
+        del USER_ENVS[env_id], gymnasium.registry[env_id]
 
 
 def candidates(policy):

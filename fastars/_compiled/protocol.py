@@ -12,13 +12,13 @@ by `jit.inline`, so that the rollout kernel can run them in SIMD lanes.
 
 If a simulator holds the state (MuJoCo), there are no lanes. The functions then work in place on arrays, one episode at a time:
 
-    begin(env, sim, rng)                               puts the `Simulation` into an initial state
-    sense(env, sim, observation)                       writes the observation, float64
-    advance(env, sim, action) -> (reward, terminated)  `action` is an array of float32
+    reset_sim(env, sim, rng)                            puts the `Simulation` into an initial state
+    observe_sim(env, sim, observation)                  writes the observation, float64
+    step_sim(env, sim, action) -> (reward, terminated)  `action` is an array of float32
 
-One that pays for several things has a function that names them, from which `advance` follows:
+An environment whose reward is a sum of several terms has a function that returns the terms, too. `step_sim` is derived from it:
 
-    pay(env, sim, action) -> (terms, reward, terminated)   the terms are a tuple, their total is `reward`
+    reward_terms(env, sim, action) -> (terms, reward, terminated)   the terms are a tuple, their total is `reward`
 
 An environment of scalar functions can be stepped like that, too: `sim` is then an `Alone`, and `action` an array as `act` fills it.
 
@@ -50,10 +50,10 @@ class EnvFunctions(NamedTuple):
 class SimulatedFunctions(NamedTuple):
     """The three functions of an environment whose state is in a simulator."""
 
-    begin: Callable[..., Any]
-    sense: Callable[..., Any]
-    advance: Callable[..., Any]
-    pay: Callable[..., Any] | None = None
+    reset_sim: Callable[..., Any]
+    observe_sim: Callable[..., Any]
+    step_sim: Callable[..., Any]
+    reward_terms: Callable[..., Any] | None = None
 
 
 class Alone(NamedTuple):
@@ -78,15 +78,17 @@ def register_simulated(env_type: type, begin: Callable[..., Any], sense: Callabl
     _FUNCTIONS[env_type] = SimulatedFunctions(begin, sense, advance)
 
 
-def register_paying(env_type: type, begin: Callable[..., Any], sense: Callable[..., Any], pay: Callable[..., Any]) -> None:
-    """The same for one that tells the terms of its rewards."""
+def register_rewarded(
+    env_type: type, reset_sim: Callable[..., Any], observe_sim: Callable[..., Any], reward_terms: Callable[..., Any]
+) -> None:
+    """The same for an environment that also returns the terms of its reward; `step_sim` is derived from `reward_terms`."""
 
     @inline
-    def advance(env, sim, action):
-        _, reward, terminated = pay(env, sim, action)
+    def step_sim(env, sim, action):
+        _, reward, terminated = reward_terms(env, sim, action)
         return reward, terminated
 
-    _FUNCTIONS[env_type] = SimulatedFunctions(begin, sense, advance, pay)
+    _FUNCTIONS[env_type] = SimulatedFunctions(reset_sim, observe_sim, step_sim, reward_terms)
 
 
 def _functions_of(numba_type: Any) -> Any:
@@ -132,55 +134,55 @@ def _step(env, state, action):
         return lambda env, state, action: kernel(env, state, action)
 
 
-def begin(env, sim, rng):
+def reset_sim(env, sim, rng):
     """Put the simulation into an initial state, drawn from `rng`."""
-    _in_place(_FUNCTIONS[type(env)]).begin(env, sim, rng)
+    _in_place(_FUNCTIONS[type(env)]).reset_sim(env, sim, rng)
 
 
-@overload(begin, jit_options=INLINE)
-def _begin(env, sim, rng):
+@overload(reset_sim, jit_options=INLINE)
+def _reset_sim(env, sim, rng):
     functions = _in_place(_functions_of(env))
     if functions is not None:
-        kernel = functions.begin
+        kernel = functions.reset_sim
         return lambda env, sim, rng: kernel(env, sim, rng)
 
 
-def sense(env, sim, observation):
+def observe_sim(env, sim, observation):
     """Write the observation of the simulation's state."""
-    _in_place(_FUNCTIONS[type(env)]).sense(env, sim, observation)
+    _in_place(_FUNCTIONS[type(env)]).observe_sim(env, sim, observation)
 
 
-@overload(sense, jit_options=INLINE)
-def _sense(env, sim, observation):
+@overload(observe_sim, jit_options=INLINE)
+def _observe_sim(env, sim, observation):
     functions = _in_place(_functions_of(env))
     if functions is not None:
-        kernel = functions.sense
+        kernel = functions.observe_sim
         return lambda env, sim, observation: kernel(env, sim, observation)
 
 
-def advance(env, sim, action):
+def step_sim(env, sim, action):
     """One step: (reward, whether the episode terminated)."""
-    return _in_place(_FUNCTIONS[type(env)]).advance(env, sim, action)
+    return _in_place(_FUNCTIONS[type(env)]).step_sim(env, sim, action)
 
 
-@overload(advance, jit_options=INLINE)
-def _advance(env, sim, action):
+@overload(step_sim, jit_options=INLINE)
+def _step_sim(env, sim, action):
     functions = _in_place(_functions_of(env))
     if functions is not None:
-        kernel = functions.advance
+        kernel = functions.step_sim
         return lambda env, sim, action: kernel(env, sim, action)
 
 
-def pay(env, sim, action):
+def reward_terms(env, sim, action):
     """One step: (terms of the reward, the reward, whether the episode terminated)."""
-    return _FUNCTIONS[type(env)].pay(env, sim, action)
+    return _FUNCTIONS[type(env)].reward_terms(env, sim, action)
 
 
-@overload(pay, jit_options=INLINE)
-def _pay(env, sim, action):
+@overload(reward_terms, jit_options=INLINE)
+def _reward_terms(env, sim, action):
     functions = _functions_of(env)
     if functions is not None:
-        kernel = functions.pay
+        kernel = functions.reward_terms
         return lambda env, sim, action: kernel(env, sim, action)
 
 
@@ -202,17 +204,17 @@ def _scalars_of(action, like):
 
 
 @inline
-def _begin_alone(env, sim, rng):
+def _reset_alone(env, sim, rng):
     put(sim.state, 0, reset(env, rng))
 
 
 @inline
-def _sense_alone(env, sim, observation):
+def _observe_alone(env, sim, observation):
     put(observation, 0, observe(env, entries(sim.state, 0, sim.like_state)))
 
 
 @inline
-def _advance_alone(env, sim, action):
+def _step_alone(env, sim, action):
     state, reward, terminated = step(env, entries(sim.state, 0, sim.like_state), _scalars(action, sim.like_action))
     put(sim.state, 0, state)
     return reward, terminated

@@ -1,4 +1,4 @@
-"""Environments side by side, as `vector` steps them: in SIMD lanes, or each in a simulator of its own."""
+"""Batches of environments for `vector`: in SIMD lanes, or each in a simulator of its own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy.typing as npt
 from fastars._compiled.lanes import LANES
 from fastars._compiled.structs import SeedArray, Simulation
 from fastars._runtime.signals import HeldSignals
-from fastars.envs import CompiledEnv, SimulationError
+from fastars.envs.compiled import CompiledEnv
+from fastars.envs.errors import SimulationError
+from fastars.envs.vector_arguments import BoolArray
 from fastars.kernels.vector import ENDED, Steps, new_batch, observe_envs, reset_envs, seed_envs, step_envs
 
-BoolArray = npt.NDArray[np.bool_]
 _CALL_ENVS = 128  # simulations stepped by one kernel call, which Ctrl-C waits for: 40 ms of Humanoids
 
 
@@ -35,13 +36,13 @@ class LaneBatch:
         seed_envs(self._batch.generators, seeds, mask)
 
     def reset(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
-        """Begin an episode in the environments in `mask`, and write the observations of all."""
+        """Begin an episode in the environments in `mask`, and write the observations of all environments."""
         with HeldSignals():
             observe_envs(self._env, self._batch, observations)
             reset_envs(self._env, self._batch, mask, observations)
 
     def reset_ended(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
-        """The same where the observations of the others have been written."""
+        """Begin an episode in the environments in `mask`; the observations of the others are already written."""
         with HeldSignals():
             reset_envs(self._env, self._batch, mask, observations)
 
@@ -51,12 +52,12 @@ class LaneBatch:
             step_envs(self._env, self._batch, max_steps, actions.reshape(-1), self._like, out)
 
     def ended(self) -> BoolArray:
-        """Which environments' last step ended an episode."""
+        """Return a mask of the environments whose last step ended an episode."""
         return self._batch.counters[:, ENDED * LANES : (ENDED + 1) * LANES].ravel()[: self._n] != 0
 
 
 class SimulatedBatch:
-    """Environments with a simulation each. They can't be copied or pickled: MuJoCo's memory is theirs alone."""
+    """Environments with a simulation each. They can't be copied or pickled: MuJoCo holds their memory."""
 
     def __init__(self, compiled: CompiledEnv, n: int) -> None:
         from fastars.envs.mujoco.capi import new_simulation
@@ -78,7 +79,7 @@ class SimulatedBatch:
         seed_envs(self._batch.generators, seeds, mask)
 
     def reset(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
-        """Begin an episode in the environments in `mask`, and write the observations of all."""
+        """Begin an episode in the environments in `mask`, and write the observations of all environments."""
         from fastars.kernels.vector_simulated import reset_simulated
 
         self._run(reset_simulated, mask, observations)
@@ -98,11 +99,12 @@ class SimulatedBatch:
         self._run(step_simulated, max_steps, actions, out)
 
     def ended(self) -> BoolArray:
-        """Which environments' last step ended an episode."""
+        """Return a mask of the environments whose last step ended an episode."""
         return self._batch.ended.copy()
 
     def _run(self, kernel: Any, *arguments: Any) -> None:
-        from fastars.envs.mujoco.capi import clock, failure, new_simulation
+        from fastars.envs.mujoco.capi import failure, new_simulation
+        from fastars.envs.mujoco.clock import clock
 
         with clock.stopped():
             for first in range(0, self._n, _CALL_ENVS):
@@ -119,5 +121,5 @@ class SimulatedBatch:
 
 
 def _addresses(sim: Simulation) -> list[int]:
-    """Where the fields of a Simulation are."""
+    """Return the addresses of the fields of a Simulation."""
     return [value if isinstance(value, int) else value.ctypes.data for value in sim]

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-import numpy as np
 from gymnasium.spaces import Box
 
-from fastars.envs import CompiledEnv
+from fastars.envs.compiled import CompiledEnv
 from fastars.envs.gym import GymEnv
+from fastars.envs.rewards import unbounded_rewards
 
 
 class EnvTuple(NamedTuple):
     """Environments that one policy acts in, as the samplers see them."""
 
     envs: tuple[CompiledEnv | GymEnv, ...]
-    task_names: tuple[str, ...]  # one for each of them
+    task_names: tuple[str, ...]  # one for each environment
 
     @property
     def id(self) -> str:
-        """Their ids."""
+        """Ids of the environments, joined by "+"."""
         return "+".join(env.id for env in self.envs)
 
     @property
@@ -30,22 +30,22 @@ class EnvTuple(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why they have no compiled form as one environment."""
+        """Reason for which they have no compiled form as one environment."""
         return "several environments share the policy"
 
     @property
     def wrappers(self) -> tuple[str, ...]:
-        """Names of the wrappers around those in Python."""
+        """Names of the wrappers around the environments in Python."""
         return tuple(name for env in self.envs if isinstance(env, GymEnv) for name in env.wrappers)
 
     @property
     def max_steps(self) -> int:
-        """The longest of their time limits."""
+        """Longest time limit."""
         return max(env.max_steps for env in self.envs)
 
     @property
     def observation_space(self) -> Any:
-        """That of the first; those of the others may have other bounds."""
+        """Observation space of the first environment; the others may have other bounds."""
         return self.envs[0].observation_space
 
     @property
@@ -56,11 +56,11 @@ class EnvTuple(NamedTuple):
     @property
     def reward_space(self) -> Box:
         """A Box (n_tasks,) without bounds."""
-        return Box(-np.inf, np.inf, (self.n_tasks,), np.float64)
+        return unbounded_rewards(self.n_tasks)
 
     @property
     def n_tasks(self) -> int:
-        """How many there are."""
+        """Number of environments."""
         return len(self.envs)
 
     @property
@@ -74,13 +74,14 @@ class EnvTuple(NamedTuple):
         return self.envs[0].n_act
 
 
-def several_envs(envs: Iterable[CompiledEnv | GymEnv]) -> EnvTuple:
-    """Environments as tasks. Their names are their ids, with a number where two have the same.
+def env_tuple(envs: Iterable[CompiledEnv | GymEnv]) -> EnvTuple:
+    """Return environments as tasks. A task's name is its id, followed by a number if two have the same id.
 
     Raises
     ------
     ValueError
-        If there is none, if their spaces differ in more than the bounds of observations, or if one gives several rewards by itself.
+        If there is no environment, if spaces differ in more than the bounds of observations, or if an environment gives several
+        rewards itself.
     """
     envs = tuple(envs)
     if not envs:
@@ -103,7 +104,7 @@ def several_envs(envs: Iterable[CompiledEnv | GymEnv]) -> EnvTuple:
 
 
 def _are_alike(space: Any, other: Any) -> bool:
-    """Whether two spaces are the same but for the bounds of a Box, which no policy looks at."""
+    """True if two spaces are equal, apart from the bounds of a Box, which no policy uses."""
     if isinstance(space, Box) and isinstance(other, Box):
         return space.shape == other.shape and space.dtype == other.dtype
     return bool(space == other)

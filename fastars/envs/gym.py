@@ -1,4 +1,4 @@
-"""Environments that are stepped in Python: any that Gymnasium can make, or that somebody else did."""
+"""Environments that are stepped in Python: from Gymnasium, from a function of the user's, or given as an object."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv, VectorWrapper
 
 from fastars._compiled.structs import RolloutSpec
-from fastars.envs import UnsupportedEnvError, checked_task_names, make, quiet, time_limit
+from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.making import make, quiet
+from fastars.envs.rewards import checked_task_names, unbounded_rewards
 from fastars.envs.spaces import UnsupportedSpaceError, action_form, flat_size, n_scores
+from fastars.envs.wrappers import time_limit
 
 DEFAULT_CAP = 10_000  # steps of an episode in an environment without a time limit; ten times the usual ones
-# What `gymnasium.make_vec` adds to the arguments of an environment.
+# Arguments of `gymnasium.make_vec` that are not the environment's own.
 _OF_MAKE_VEC = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers", "max_episode_steps")
 
 
@@ -28,21 +31,21 @@ class GymEnv(NamedTuple):
 
     id: str
     kwargs: dict[str, Any]  # keyword arguments of `gymnasium.make`
-    make: Callable[[], gymnasium.Env] | None  # makes another one; None: there is only `env`
-    env: gymnasium.Env | VectorEnv | None  # the one that the user gave, who closes it
+    make: Callable[[], gymnasium.Env] | None  # makes another one; None: only `env` exists
+    env: gymnasium.Env | VectorEnv | None  # the user's object; the user closes it
     max_steps: int  # steps after which an episode ends at the latest
-    is_capped: bool  # whether they are our cap, for want of a time limit
+    is_capped: bool  # True: `max_steps` is our cap, as the environment has no time limit
     observation_space: Any  # of a single environment
     action_space: Any
-    reason: str  # why it isn't run in compiled kernels
-    wrappers: tuple[str, ...]  # names of those around it, but for the ones of `gymnasium.make`
-    reward_space: Any = None  # a Box (n_tasks,) where a step gives several rewards
-    task_names: tuple[str, ...] = ()  # one for each of them
-    in_info: bool = False  # whether they are info["vector_reward"], and not the reward itself
+    reason: str  # why it does not run in compiled kernels
+    wrappers: tuple[str, ...]  # names of the wrappers around it, except those that `gymnasium.make` adds
+    reward_space: Any = None  # a Box (n_tasks,), if a step gives several rewards
+    task_names: tuple[str, ...] = ()  # one for each of several rewards
+    in_info: bool = False  # True: the rewards are info["vector_reward"], and not the reward itself
 
     @property
     def n_tasks(self) -> int:
-        """Rewards of a step; 0 where the reward is a number."""
+        """Rewards of a step; 0 if the reward is a number."""
         return len(self.task_names)
 
     @property
@@ -56,17 +59,17 @@ class GymEnv(NamedTuple):
         return n_scores(self.action_space)
 
     def rollout_spec(self, policy: Any, clip_actions: bool = True, squash_output: bool = False) -> RolloutSpec:
-        """The task of `policy` in this environment, as the kernels take it; there is nothing of the environment in it."""
+        """Return what the kernels need of `policy` and the spaces; the environment itself is not in it."""
         kind, low, high = action_form(self.action_space, clip_actions, squash_output)
         return RolloutSpec(None, policy, kind, low, high, self.max_steps)
 
     def maker(self) -> Callable[[], gymnasium.Env]:
-        """A function that makes another such environment, here or in another process.
+        """Return a function that makes another such environment, here or in another process.
 
         Raises
         ------
         UnsupportedEnvError
-            If there is only the one that the user gave, and it can't be copied.
+            If the user gave an object that can't be copied.
         """
         if self.make is not None:
             return self.make
@@ -76,7 +79,7 @@ class GymEnv(NamedTuple):
             )
         try:
             return partial(_copy, self.id, cloudpickle.dumps(self.env))
-        except Exception as error:  # whatever an attribute of the environment raises when it is pickled
+        except Exception as error:  # any error that an attribute of the environment raises when it is pickled
             raise UnsupportedEnvError(
                 f"env {self.id!r} can't be copied for worker processes ({type(error).__name__}: {error}): give its id, or a "
                 "function that makes one"
@@ -84,27 +87,27 @@ class GymEnv(NamedTuple):
 
 
 def _copy(env_id: str, pickled: bytes) -> gymnasium.Env:
-    """The environment that was pickled, within this run: it is never read from a file."""
+    """Return a copy of an environment that was pickled in this run; nothing is read from a file."""
     with quiet(env_id):
         copied: gymnasium.Env = pickle.loads(pickled)
     return copied
 
 
 def gym_env(env: Any, reason: str, max_episode_steps: int | None = None, tasks: bool = False) -> GymEnv:
-    """The form of an environment that is stepped in Python.
+    """Return the form of an environment that is stepped in Python.
 
     Parameters
     ----------
     env : str, gymnasium.Env, gymnasium.vector.VectorEnv or callable
         A registered id (`module:Id` imports the module first), an environment, or a function without arguments that makes one.
     reason : str
-        Why it isn't run in compiled kernels.
+        Why it does not run in compiled kernels.
     max_episode_steps : int, optional
         Ends episodes after so many steps, if the environment does not end them before. Default: its time limit, or 10,000 where it
         has none.
     tasks : bool
-        Whether several rewards are looked for in `info["vector_reward"]`, too. They are the reward itself where a layer of the
-        environment has a `reward_space`, as mo-gymnasium's have; a first step shows it.
+        True: look for several rewards in `info["vector_reward"]`, too. Without it, only the reward itself can be several, if a
+        layer of the environment has a `reward_space`, as in mo-gymnasium; a first step shows it.
 
     Raises
     ------
@@ -133,7 +136,7 @@ def gym_env(env: Any, reason: str, max_episode_steps: int | None = None, tasks: 
 
 
 def most_steps(time_limit: int | None, max_episode_steps: int | None) -> int:
-    """Steps after which an episode ends at the latest, by the environment's time limit and by the setting."""
+    """Return the number of steps after which an episode ends at the latest, by the time limit and by the setting."""
     return min(time_limit or max_episode_steps or DEFAULT_CAP, max_episode_steps or time_limit or DEFAULT_CAP)
 
 
@@ -156,9 +159,9 @@ def _described(
 
 
 def _rewards(env: Any, tasks: bool) -> tuple[Box | None, tuple[str, ...], bool]:
-    """(space, names, whether they are in the info) of the rewards of a step; (None, (), False) where it gives a number.
+    """Return (space, names, True if they are in the info) of several rewards; (None, (), False) if the reward is a number.
 
-    A wrapper around what has a `reward_space` may have made a number of them, which only a step shows.
+    A wrapper outside of the layer with the `reward_space` may turn the rewards into a number, which only a step shows.
     """
     found = _attribute(env, "reward_space")
     if found is None and not tasks:
@@ -169,13 +172,13 @@ def _rewards(env: Any, tasks: bool) -> tuple[Box | None, tuple[str, ...], bool]:
         shape, in_info = getattr(found, "shape", ()), False
     if len(shape) != 1 or shape[0] == 0:
         return None, (), False
-    space = found if isinstance(found, Box) and found.shape == shape else Box(-np.inf, np.inf, shape, np.float64)
+    space = found if isinstance(found, Box) and found.shape == shape else unbounded_rewards(shape[0])
     names = _attribute(env, "task_names")
     return space, checked_task_names(names if names is not None and len(names) == shape[0] else None, shape[0]), in_info
 
 
 def _first_rewards(env: Any, tasks: bool) -> tuple[tuple[int, ...], bool]:
-    """(shape of the rewards that a first step of a single environment gives, whether they are in the info)."""
+    """Take a first step: (shape of the rewards of a single environment, True if they are in the info)."""
     space = copy.deepcopy(env.action_space)  # its own generator is not ours to use
     space.seed(0)
     env.reset(seed=0)
@@ -186,14 +189,14 @@ def _first_rewards(env: Any, tasks: bool) -> tuple[tuple[int, ...], bool]:
 
 
 def _attribute(env: Any, name: str) -> Any:
-    """The attribute of the outermost layer of an environment that has it; None if none does."""
+    """Return the attribute of the outermost layer of an environment that has it; None if none does."""
     while not hasattr(env, name) and isinstance(env, (gymnasium.Wrapper, VectorWrapper)):
         env = env.env
     return getattr(env, name, None)
 
 
 def _wrappers(env: Any) -> tuple[str, ...]:
-    """Names of the wrappers around an environment, but for those that `gymnasium.make` adds."""
+    """Return the names of the wrappers around an environment, except those that `gymnasium.make` adds."""
     names = []
     while isinstance(env, VectorWrapper):
         names.append(type(env).__name__)

@@ -1,14 +1,13 @@
-"""The compiled environments under Gymnasium's ids `fastars/<id>`: Gymnasium's own once more, and those with vector rewards.
+"""Register the compiled environments in Gymnasium under the ids `fastars/<id>`.
 
-Gymnasium 1.0 gave up the entry points by which it used to find other packages' environments: `import fastars` has to do it.
+Gymnasium 1.0 no longer finds other packages' environments by entry points, so `import fastars` has to register them.
 """
 
-from fastars.envs import compiled_env_ids
-from fastars.envs.multi import REGISTERED
+from fastars.envs.registry import MULTI, compiled_env_ids
 
 
 def register() -> None:
-    """Make the compiled environments known to Gymnasium, those that it does not know yet.
+    """Register the compiled environments that Gymnasium does not know yet.
 
     `gymnasium.make_vec("fastars/CartPole-v1", ...)` gives a `CompiledVectorEnv`; `gymnasium.make` and the other modes of `make_vec`
     give Gymnasium's own environment, whose steps are the same.
@@ -26,13 +25,13 @@ def register() -> None:
             max_episode_steps=spec.max_episode_steps,
             reward_threshold=spec.reward_threshold,
         )
-    for env_id, registered in REGISTERED.items():
+    for env_id, entry in MULTI.items():
         if env_id not in gymnasium.registry:
             gymnasium.register(
                 env_id,
-                entry_point=f"{registered.module}:{registered.name}",
+                entry_point=f"{entry.home.path}:{entry.home.name}",
                 vector_entry_point=f"fastars.envs.vector:{env_id}",
-                max_episode_steps=registered.max_episode_steps,
+                max_episode_steps=entry.max_episode_steps,
                 disable_env_checker=True,  # it wants rewards to be numbers
-                kwargs=registered.kwargs,
+                kwargs=entry.kwargs,
             )

@@ -26,16 +26,16 @@ _PARTS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
 class UnsupportedSpaceError(ValueError):
-    """A space that policies can't see or can't act in; the message names it and says what to wrap."""
+    """A space that policies can't see or can't act in; the message names it and the wrapper that helps."""
 
 
 def flat_size(space: spaces.Space) -> int:
-    """Entries of a flattened observation.
+    """Return the number of entries of a flattened observation.
 
     Raises
     ------
     UnsupportedSpaceError
-        For a space that is neither a Box, Discrete, MultiDiscrete, MultiBinary nor a Dict or Tuple of those, or that is empty.
+        For a space that is neither a Box, Discrete, MultiDiscrete, MultiBinary nor a Dict or Tuple of these, or that is empty.
     """
     _refuse_observations(space, space)
     size = spaces.flatdim(space)
@@ -58,7 +58,7 @@ def _refuse_observations(part: Any, space: Any) -> None:
 
 
 def flattener(space: spaces.Space) -> Callable[[Any], np.ndarray]:
-    """A function from one observation to its flat entries; it raises ValueError for one of another shape."""
+    """Return a function from an observation to its flat entries; it raises ValueError for another shape."""
     if isinstance(space, spaces.Box):
         shape, dtype = space.shape, space.dtype
 
@@ -98,7 +98,7 @@ def flattener(space: spaces.Space) -> Callable[[Any], np.ndarray]:
 
 
 def flat_batch(space: spaces.Space, observations: Any) -> FloatArray:
-    """A batch of observations, as `gymnasium.vector` stacks it, as rows of flat entries."""
+    """Return a batch of observations, as `gymnasium.vector` stacks it, as rows of flat entries."""
     if isinstance(space, spaces.Box):
         return np.asarray(observations, np.float64).reshape(len(observations), flat_size(space))
     flatten = flattener(space)
@@ -107,7 +107,7 @@ def flat_batch(space: spaces.Space, observations: Any) -> FloatArray:
 
 
 def unbatched(space: spaces.Space, observations: Any) -> Iterable[Any]:
-    """The single observations of a batch, as `gymnasium.vector` stacks them; `space` is that of a single one."""
+    """Return the single observations of a batch that `gymnasium.vector` stacked; `space` describes a single one."""
     if isinstance(space, (spaces.Dict, spaces.Tuple)):
         _, first = _first_part(space, observations)
         return iterate(batch_space(space, len(first)), observations)
@@ -115,7 +115,7 @@ def unbatched(space: spaces.Space, observations: Any) -> Iterable[Any]:
 
 
 def is_batch(space: spaces.Space, observation: Any) -> bool:
-    """Whether it is a batch of observations rather than one; ValueError if it is neither."""
+    """True for a batch of observations, False for a single one; ValueError if it is neither."""
     try:
         part, first = _first_part(space, observation)
     except (KeyError, IndexError, TypeError) as error:
@@ -129,7 +129,7 @@ def is_batch(space: spaces.Space, observation: Any) -> bool:
 
 
 def _first_part(space: Any, observation: Any) -> tuple[spaces.Space, Any]:
-    """The first part of a Dict or Tuple that is neither, and what an observation has there."""
+    """Return the first part of a Dict or Tuple that is neither of these, and the same part of an observation."""
     while isinstance(space, (spaces.Dict, spaces.Tuple)):
         key: Any = next(iter(space.spaces)) if isinstance(space, spaces.Dict) else 0
         space, observation = space[key], observation[key]
@@ -137,7 +137,7 @@ def _first_part(space: Any, observation: Any) -> tuple[spaces.Space, Any]:
 
 
 def n_scores(space: spaces.Space) -> int:
-    """Scores a policy must give for an action.
+    """Return the number of scores that a policy must give for an action.
 
     Raises
     ------
@@ -160,21 +160,21 @@ def n_scores(space: spaces.Space) -> int:
 
 
 def action_form(space: spaces.Space, clip: bool, squash: bool) -> tuple[Any, np.ndarray, np.ndarray]:
-    """(kind, low, high): how scores become actions, with the bounds of each score.
+    """Return (kind, low, high): the rule that turns scores into actions, with the bounds of each score.
 
     Parameters
     ----------
     space : gymnasium.Space
         An action space.
     clip : bool
-        Clip the actions of a Box, rather than leave what is out of bounds to the environment.
+        Clip the actions of a Box. If False, the environment gets actions beyond its bounds.
     squash : bool
         Put the actions of a Box between its bounds by a tanh. No other space is squashed.
 
     Raises
     ------
     UnsupportedSpaceError
-        For a Box without bounds that is to be squashed, and as `n_scores`.
+        For a Box without bounds if `squash` is True, and in the cases of `n_scores`.
     """
     n = n_scores(space)
     none = np.zeros(n, np.float32)
@@ -196,12 +196,12 @@ def action_form(space: spaces.Space, clip: bool, squash: bool) -> tuple[Any, np.
 
 
 def _score_dtype(space: spaces.Box) -> Any:
-    """The dtype that the scores of a Box are rounded to: float32, unless its own has more bits or is none of floats."""
+    """Return the dtype to which the scores of a Box are rounded: float32; float64 for a Box of integers or of float64."""
     return np.float32 if space.dtype in (np.float32, np.float16) else np.float64
 
 
 def action_rows(space: spaces.Space, n: int) -> np.ndarray:
-    """Room for n flat actions, as the kernels write them."""
+    """Return an array for n flat actions, as the kernels write them."""
     if isinstance(space, spaces.Discrete):
         return np.zeros((n, 1), np.int64)
     dtype: Any = _score_dtype(space) if isinstance(space, spaces.Box) else np.int64
@@ -209,7 +209,7 @@ def action_rows(space: spaces.Space, n: int) -> np.ndarray:
 
 
 def batched_actions(space: spaces.Space, rows: np.ndarray) -> np.ndarray:
-    """Flat actions (n, entries) as a batch in the form of the space, as `gymnasium.vector` takes it."""
+    """Return flat actions (n, entries) as a batch in the form of the space, as `gymnasium.vector` takes it."""
     if isinstance(space, spaces.Discrete):
         return rows[:, 0]
     rows = rows.reshape(len(rows), *(space.shape or ()))
@@ -221,7 +221,7 @@ def batched_actions(space: spaces.Space, rows: np.ndarray) -> np.ndarray:
 
 
 def _in_bounds(space: spaces.Box, rows: FloatArray) -> np.ndarray:
-    """Actions in the dtype of a Box: whole numbers are rounded, and nothing is rounded out of the bounds."""
+    """Return actions in the dtype of a Box: whole numbers are rounded, and no rounding leaves the bounds."""
     is_whole = space.dtype.kind != "f"
     with np.errstate(invalid="ignore", over="ignore"):  # a score beyond the dtype; it gets the bound
         actions = (np.rint(rows) if is_whole else rows).astype(space.dtype)

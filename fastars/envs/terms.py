@@ -1,4 +1,4 @@
-"""Rewards as vectors of their terms, where an environment reports these: forward, control, healthy, contact."""
+"""Vectors of reward terms (forward, control, healthy, contact) for environments that report them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
-from gymnasium.spaces import Box
 from gymnasium.utils import RecordConstructorArgs
 
 from fastars._compiled.structs import FloatArray
-from fastars.envs import CompiledEnv, UnsupportedEnvError
+from fastars._validate import user_facing
+from fastars.envs.compiled import CompiledEnv
+from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.rewards import unbounded_rewards
 
-# What Gymnasium's MuJoCo environments call the terms of their rewards in a step's info, in its order. Those of Hopper-v4 and
-# Walker2d-v4 are not reported; of Humanoid-v4 and Ant-v4 only some are, in Ant-v4 not always the same.
+# Names of reward terms in the info of a step of Gymnasium's MuJoCo environments, in its order. Hopper-v4 and Walker2d-v4 report no
+# terms; Humanoid-v4 and Ant-v4 report some of them, Ant-v4 not always the same.
 TERMS = {
     "Ant-v5": ("reward_forward", "reward_ctrl", "reward_contact", "reward_survive"),
     "HalfCheetah-v4": ("reward_run", "reward_ctrl"),
@@ -37,31 +39,31 @@ TERMS = {
 
 
 class RewardTerms(gymnasium.Wrapper, RecordConstructorArgs):
-    """Gives the terms of the reward in place of their total.
+    """Wrapper that gives the terms of the reward in place of their total.
 
-    Around an unchanged environment of `TERMS`, and with the terms that it has, it runs in compiled kernels.
+    It runs in compiled kernels around an unchanged environment of `TERMS`, with the terms that stand there.
 
     Parameters
     ----------
     env : gymnasium.Env
     terms : sequence of str, optional
-        Keys of a step's `info`, in the order of the vector. Default: those of Gymnasium's MuJoCo environments, by the id.
+        Keys of a step's `info`, in the order of the vector. Default: the terms of Gymnasium's MuJoCo environment with this id.
 
     Attributes
     ----------
     reward_space : gymnasium.spaces.Box
         (n_terms,), float64, without bounds.
     reward_dim : int
-        How many terms there are.
+        Number of terms.
     task_names : tuple of str
         Names of the terms, without `reward_`.
 
     Raises
     ------
     ValueError
-        Where `terms` are not given and the id does not tell them, or no term is given, or one twice.
+        If `terms` are not given and the environment is not in `TERMS`, if no term is given, or one is given twice.
     TypeError
-        For terms that are not names.
+        If a term is not a text.
 
     Notes
     -----
@@ -78,15 +80,16 @@ class RewardTerms(gymnasium.Wrapper, RecordConstructorArgs):
     (2,)
     """
 
+    @user_facing
     def __init__(self, env: gymnasium.Env, terms: Sequence[str] | None = None) -> None:
         RecordConstructorArgs.__init__(self, terms=terms)
         super().__init__(env)
         self.terms = _known_terms(env) if terms is None else _checked_terms(terms)
-        self.reward_space, self.task_names = _reward_space(self.terms), _names(self.terms)
+        self.reward_space, self.task_names = unbounded_rewards(len(self.terms)), _names(self.terms)
         self.reward_dim = len(self.terms)
 
     def step(self, action: Any) -> tuple[Any, FloatArray, bool, bool, dict[str, Any]]:
-        """One step of the environment, its reward float64 (n_terms,).
+        """Take a step; the reward is float64 (n_terms,).
 
         Raises
         ------
@@ -104,23 +107,23 @@ class RewardTerms(gymnasium.Wrapper, RecordConstructorArgs):
 
 
 def with_terms(compiled: CompiledEnv) -> CompiledEnv:
-    """An environment in MuJoCo with the terms of its reward in place of their total.
+    """Return an environment in MuJoCo with the terms of its reward in place of their total.
 
     Raises
     ------
     UnsupportedEnvError
-        If these are not compiled.
+        If the terms are not compiled.
     """
     if compiled.model is None or compiled.id not in TERMS:
         raise UnsupportedEnvError(f"env {compiled.id!r}: its reward is a number, and no terms of it are compiled")
     from fastars.envs.mujoco.terms import Terms
 
     constants, spec, terms = Terms(compiled.constants), spec_with_terms(compiled.id), TERMS[compiled.id]
-    return compiled._replace(constants=constants, spec=spec, reward_space=_reward_space(terms), task_names=_names(terms))
+    return compiled._replace(constants=constants, spec=spec, reward_space=unbounded_rewards(len(terms)), task_names=_names(terms))
 
 
 def spec_with_terms(env_id: str) -> EnvSpec:
-    """What `gymnasium.make` makes an environment of `TERMS` from, with `RewardTerms` around it."""
+    """Return the specification from which `gymnasium.make` makes an environment of `TERMS` with `RewardTerms` around it."""
     spec = copy.deepcopy(gymnasium.spec(env_id))
     spec.additional_wrappers = (WrapperSpec(RewardTerms.__name__, f"{__name__}:{RewardTerms.__name__}", {"terms": None}),)
     return spec
@@ -129,7 +132,7 @@ def spec_with_terms(env_id: str) -> EnvSpec:
 def _known_terms(env: gymnasium.Env) -> tuple[str, ...]:
     env_id = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
     if env_id not in TERMS:
-        raise ValueError(f"terms must be given as keys of a step's info: those of {env_id!r} are not known")
+        raise ValueError(f"terms must be given as keys of a step's info: the terms of {env_id!r} are not known")
     return TERMS[env_id]
 
 
@@ -139,10 +142,6 @@ def _checked_terms(terms: Any) -> tuple[str, ...]:
     if len(terms) == 0 or len(set(terms)) < len(terms):
         raise ValueError(f"terms must be different keys of a step's info, at least one, got {terms!r}")
     return tuple(terms)
-
-
-def _reward_space(terms: tuple[str, ...]) -> Box:
-    return Box(-np.inf, np.inf, (len(terms),), np.float64)
 
 
 def _names(terms: tuple[str, ...]) -> tuple[str, ...]:

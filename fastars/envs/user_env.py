@@ -1,4 +1,4 @@
-"""An environment of the user's own: three scalar functions and a NamedTuple of constants, compiled as those that come with fastars.
+"""Register a user's environment: three scalar functions and a NamedTuple of constants.
 
 The functions are compiled into the rollout kernel and run over SIMD lanes; uncompiled, they are a Gymnasium environment of the same
 id. An episode has the same bits in both, unless the functions call something that Numba and Python compute in different ways
@@ -11,23 +11,12 @@ give the class of the same name, and with it the kernels in the cache.
 
 from __future__ import annotations
 
-import collections
-import functools
-import hashlib
-import inspect
-import itertools
-import logging
-import math
-import operator
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from types import FunctionType
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import gymnasium
-import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box
 
 from fastars._compiled.closure_digest import ClosureDigest
 from fastars._compiled.jit import inline
@@ -66,6 +55,7 @@ class Definition:
     kind: Any  # class of the constants in kernels: it picks the compiled functions
 
 
+@user_facing
 def register_env(
     id: str,
     constants: Any,
@@ -82,25 +72,25 @@ def register_env(
 ) -> CompiledEnv:
     """Make an environment of three scalar functions, which trains in compiled kernels and runs in plain Gymnasium.
 
-    The id is then known wherever one is asked for: `ARS("LinearPolicy", id)`, `evaluate_candidates(id, ...)`, `ARS.load(path)`, and
-    `gymnasium.make(id)`, which gives the same functions uncompiled, to look at and to debug in. `check_env(id)` holds the two
-    against each other.
+    All functions that take an id then know it: `ARS("LinearPolicy", id)`, `evaluate_candidates(id, ...)`, `ARS.load(path)`, and
+    `gymnasium.make(id)`, which runs the same functions uncompiled, for pictures and for debugging. `check_env(id)` compares the
+    two forms.
 
     Parameters
     ----------
     id : str
-        As Gymnasium's, such as `"Glider-v0"`. One of your own that is registered already is replaced.
+        An id of Gymnasium's form, such as `"Glider-v0"`. An environment that you registered under the same id is replaced.
     constants : NamedTuple
-        Numbers and bools, handed to the functions as `env`. Arguments of `gymnasium.make` by these names change them.
+        Numbers and bools, passed to the functions as `env`. Arguments of `gymnasium.make` by these names change them.
     reset : callable
-        `reset(env, rng)` gives the state in which an episode starts, a tuple of numbers. What is random is drawn by
+        `reset(env, rng)` returns the state in which an episode starts, a tuple of numbers. Random numbers are drawn by
         `fastars.scalar.uniform(rng, low, high)`, `standard_normal(rng)` and `integers(rng, low, high)`.
     observe : callable
-        `observe(env, state)` gives the observation, a tuple of numbers, which are rounded to float32.
+        `observe(env, state)` returns the observation, a tuple of numbers, which are rounded to float32.
     step : callable
-        `step(env, state, action)` gives `(state, reward, terminated)`: the next state, a number, and whether the episode ended, a
-        bool. `action` is an int for a Discrete space, and a tuple of floats for a Box, in the precision of the float32 action.
-        Instead of a number, the reward may be a tuple of them, one for each of several tasks.
+        `step(env, state, action)` returns `(state, reward, terminated)`: the next state, a number, and True if the episode ended.
+        `action` is an int for a Discrete space, and a tuple of floats for a Box, in the precision of the float32 action.
+        Instead of a number, the reward may be a tuple of numbers, one for each of several tasks.
     observation_space : gymnasium.spaces.Box
         float32, of one dimension.
     action_space : gymnasium.spaces.Discrete or gymnasium.spaces.Box
@@ -108,7 +98,7 @@ def register_env(
     max_episode_steps : int
         Time limit of an episode.
     reward_threshold : float, optional
-        What counts as solved, for Gymnasium's spec.
+        Mean return from which the environment counts as solved, for Gymnasium's spec.
     reward_space : gymnasium.spaces.Box, optional
         Bounds of several rewards, of shape (n_tasks,). Default: none.
     task_names : sequence of str, optional
@@ -122,22 +112,22 @@ def register_env(
     Raises
     ------
     TypeError
-        For constants, functions or spaces of another kind, or a function that gives something else than it should.
+        For constants, functions or spaces of another kind, or a function that returns another kind of value.
     ValueError
-        For an id that is taken, a number out of its range, a function that fails or gives a tuple of another length, a NaN, or
-        something else when it is called a second time.
+        For an id that is taken, a number out of its range, a function that fails, returns a tuple of another length or a NaN, or
+        returns another result when it is called again with the same arguments.
     UnsupportedEnvError
         For a function that Numba can't compile.
 
     Notes
     -----
     The functions should be made of arithmetic and selects (`a if c else b`): then LLVM computes several episodes per instruction.
-    `check_env` says whether it does. Sines come from `fastars.scalar.sincos`. What the functions call may be plain functions, too:
-    all of it is compiled together, without fastmath, and read as it stands at registration.
+    `check_env` reports if it does. Sines come from `fastars.scalar.sincos`. The functions may call plain functions, too: all
+    are compiled together, without fastmath, with the globals that they have at registration.
 
     Registering runs the functions in plain Python for two steps, then compiles them. The rollout kernel around them takes some
-    seconds when it is first used, and is found in the cache later on, in any process, until something changes that the functions
-    lead to. Where that can't be known, a line in the log says why, and every process compiles.
+    seconds when it is first used, and is found in the cache later on, in any process, until the functions change, or anything
+    that they use. If such changes can't be detected, a line in the log gives the reason, and every process compiles.
 
     Examples
     --------
@@ -162,28 +152,36 @@ def register_env(
     >>> bool(model.evaluate(10).returns.mean() > -30)
     True
     """
-    _check_id(id)
-    functions = Functions(_function("reset", reset), _function("observe", observe), _function("step", step))
-    frozen = _frozen(constants)
-    _check_spaces(observation_space, action_space)
-    limit = _integer("max_episode_steps", max_episode_steps)
-    plain = Definition(id, frozen, functions, observation_space, action_space, None, (), None)
-    rewards = _rewards(_try(plain), reward_space, task_names)
-    definition = Definition(id, frozen, functions, observation_space, action_space, *rewards, _kind(plain))
-    _compile_now(definition)
+    check_new_id("id", id, may_replace=True)
+    given = {"reset": reset, "observe": observe, "step": step}
+    functions = UserFunctions(*(plain_function(name, function, PARAMETERS[name]) for name, function in given.items()))
+    frozen = frozen_constants(constants)
+    check_spaces(observation_space, action_space)
+    limit = positive_int("max_episode_steps", max_episode_steps)
+    plain = UserDefinition(id, frozen, functions, observation_space, action_space)
+    rewards = checked_rewards(count_rewards(plain), reward_space, task_names)
+    definition = replace(plain, reward_space=rewards[0], task_names=rewards[1], kind=kind_of(plain))
+    compile_step(definition)
+    _register_in_gymnasium(definition, limit, reward_threshold)
+    spaces = observation_space, action_space
+    USER_ENVS[id] = CompiledEnv(id, {}, definition.kind(*frozen), limit, *spaces, None, gymnasium.registry[id], *rewards)
+    return USER_ENVS[id]
 
-    def entry_point(**kwargs: Any) -> OwnEnv:  # no method: Gymnasium copies specs, and would copy the definition with it
-        return OwnEnv(definition, **kwargs)
 
-    gymnasium.registry.pop(id, None)
-    # The functions are checked above, so Gymnasium's checker isn't needed.
+def _register_in_gymnasium(definition: UserDefinition, max_episode_steps: int, reward_threshold: float | None) -> None:
+    """Let `gymnasium.make` and `gymnasium.make_vec` know the environment; one of the same id is replaced."""
+
+    def entry_point(**kwargs: Any) -> UserEnv:  # no method: Gymnasium copies specs, and would copy the definition with it
+        return UserEnv(definition, **kwargs)
+
+    gymnasium.registry.pop(definition.id, None)
     gymnasium.register(
-        id,
+        definition.id,
         entry_point,
         reward_threshold,
-        max_episode_steps=limit,
-        disable_env_checker=True,
-        vector_entry_point=f"fastars.envs.vector:{id}",
+        max_episode_steps=max_episode_steps,
+        disable_env_checker=True,  # the functions were tried already
+        vector_entry_point=f"fastars.envs.vector:{definition.id}",
     )
     spaces = observation_space, action_space
     OWN[id] = CompiledEnv(id, {}, definition.kind(*frozen), limit, *spaces, None, gymnasium.registry[id], *rewards)

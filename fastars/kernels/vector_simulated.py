@@ -13,7 +13,7 @@ from numba.core import types
 from numba.extending import intrinsic, overload
 
 from fastars._compiled.jit import INLINE, inline, kernel
-from fastars._compiled.protocol import advance, begin, sense
+from fastars._compiled.protocol import observe_sim, reset_sim, step_sim
 from fastars._compiled.structs import FAILED, Simulation
 from fastars._compiled.tuples import put, rewards_of
 
@@ -38,7 +38,7 @@ def reset_simulated(env, batch, mask, observations, begin_at, end_at):
         sim = simulation(batch, i)
         if mask[i]:
             begin_episode(env, batch, sim, i)
-        sense(env, sim, observations[i])
+        observe_sim(env, sim, observations[i])
         if sim.fault[0] == FAILED:
             return i
     return -1
@@ -60,12 +60,12 @@ def step_simulated(env, batch, max_steps, actions, out, begin_at, end_at):
             rewards[i * n_rewards : (i + 1) * n_rewards] = 0.0
             out.terminations[i], out.truncations[i] = False, False
         else:
-            reward, out.terminations[i] = advance(env, sim, actions[i])
+            reward, out.terminations[i] = step_sim(env, sim, actions[i])
             put(rewards, i * n_rewards, rewards_of(reward))
             batch.lengths[i] += 1
             out.truncations[i] = batch.lengths[i] >= max_steps
             batch.ended[i] = out.terminations[i] or out.truncations[i]
-        sense(env, sim, out.observations[i])
+        observe_sim(env, sim, out.observations[i])
         if sim.fault[0] == FAILED:
             return i
     return -1
@@ -74,7 +74,7 @@ def step_simulated(env, batch, max_steps, actions, out, begin_at, end_at):
 @inline
 def begin_episode(env, batch, sim, i):
     """Put environment i into an initial state."""
-    begin(env, sim, batch.generators[i])
+    reset_sim(env, sim, batch.generators[i])
     batch.lengths[i] = 0
     batch.ended[i] = False
 

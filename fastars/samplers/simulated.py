@@ -12,7 +12,8 @@ from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals
 from fastars._runtime.threads import LONG_SECONDS, for_blocks
 from fastars.envs import CompiledEnv, SimulationError
-from fastars.envs.mujoco.capi import clock, failure, new_simulation
+from fastars.envs.mujoco.capi import failure, new_simulation
+from fastars.envs.mujoco.clock import clock
 from fastars.kernels.rollout_single import roll_out_simulated
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.kernel_inputs import with_reward_weights

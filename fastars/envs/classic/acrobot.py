@@ -27,7 +27,7 @@ class Acrobot(NamedTuple):
     torque: float = 1.0  # N m
 
     def gymnasium(self) -> tuple[str, dict[str, Any]]:
-        """Id and keyword arguments that make the same environment in Gymnasium."""
+        """Return the id and keyword arguments that make the same environment in Gymnasium."""
         return "Acrobot-v1", {}
 
 
@@ -50,7 +50,7 @@ def observe(env, state):
 
 @inline
 def _derivative(state, torque):
-    """Time derivative of (theta1, theta2, dtheta1, dtheta2): equations of the book, section 11.3."""
+    """Return the time derivative of (theta1, theta2, dtheta1, dtheta2): equations of the book, section 11.3."""
     theta1, theta2, dtheta1, dtheta2 = state
     sine2, cosine2 = sincos(theta2)
     _, lean12 = sincos(theta1 + theta2 - math.pi / 2.0)
@@ -66,19 +66,19 @@ def _derivative(state, torque):
 
 @inline
 def _moved(state, time, k):
-    """The state after moving along k for a time."""
+    """Return the state after moving along k for a time."""
     return state[0] + time * k[0], state[1] + time * k[1], state[2] + time * k[2], state[3] + time * k[3]
 
 
 @inline
 def _blend(y, k1, k2, k3, k4):
-    """One entry of the Runge-Kutta step."""
+    """Return one entry of the Runge-Kutta step."""
     return y + DT / 6.0 * (k1 + 2 * k2 + 2 * k3 + k4)
 
 
 @inline
 def _wrap(angle):
-    """The angle in [-pi, pi], turn by turn as Gymnasium does it. One step moves it by at most four turns (60,000 random states)."""
+    """Return the angle in [-pi, pi], turn by turn as in Gymnasium. A step moves it by at most four turns (60,000 random states)."""
     return _unwind(_unwind(_unwind(_unwind(_unwind(angle)))))
 
 

@@ -26,7 +26,7 @@ class CartPole(NamedTuple):
     tau: float = 0.02  # s
 
     def gymnasium(self) -> tuple[str, dict[str, Any]]:
-        """Id and keyword arguments that make the same environment in Gymnasium."""
+        """Return the id and keyword arguments that make the same environment in Gymnasium."""
         return "CartPole-v1", {"sutton_barto_reward": self.sutton_barto_reward}
 
 

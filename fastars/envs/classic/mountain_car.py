@@ -20,7 +20,7 @@ class MountainCar(NamedTuple):
     goal_velocity: float = 0.0  # least speed at the goal, per step
 
     def gymnasium(self) -> tuple[str, dict[str, Any]]:
-        """Id and keyword arguments that make the same environment in Gymnasium."""
+        """Return the id and keyword arguments that make the same environment in Gymnasium."""
         return "MountainCar-v0", {"goal_velocity": self.goal_velocity}
 
 
@@ -37,7 +37,7 @@ def observe(env, state):
 
 @inline
 def move(env, state, action):
-    """One step without its reward: (next state, whether the goal is reached)."""
+    """Take a step, without its reward: (next state, True if the goal is reached)."""
     position, velocity = state
     _, cosine = sincos(3.0 * position)
     velocity = velocity + (np.float64(action - 1) * FORCE + cosine * -GRAVITY)

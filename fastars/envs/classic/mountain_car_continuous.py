@@ -26,7 +26,7 @@ class MountainCarContinuous(NamedTuple):
     goal_velocity: float = 0.0  # least speed at the goal, per step
 
     def gymnasium(self) -> tuple[str, dict[str, Any]]:
-        """Id and keyword arguments that make the same environment in Gymnasium."""
+        """Return the id and keyword arguments that make the same environment in Gymnasium."""
         return "MountainCarContinuous-v0", {"goal_velocity": self.goal_velocity}
 
 
@@ -43,7 +43,7 @@ def observe(env, state):
 
 @inline
 def move(env, state, action):
-    """One step without its reward: (next state, whether the goal is reached)."""
+    """Take a step, without its reward: (next state, True if the goal is reached)."""
     position, velocity, is_first = state
     fresh = is_first == 1.0
     # Gymnasium clips by Python's min and max: a clipped force is a Python float, and its sum with gravity is then rounded once.

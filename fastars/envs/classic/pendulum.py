@@ -26,13 +26,13 @@ class Pendulum(NamedTuple):
     g: float = 10.0  # m/s^2
 
     def gymnasium(self) -> tuple[str, dict[str, Any]]:
-        """Id and keyword arguments that make the same environment in Gymnasium."""
+        """Return the id and keyword arguments that make the same environment in Gymnasium."""
         return "Pendulum-v1", {"g": self.g}
 
 
 @inline
 def angle_normalize(theta):
-    """((theta + pi) % (2 pi)) - pi with Python's modulo, exactly: `fmod` is exact, and so is this for up to 1024 turns."""
+    """Return ((theta + pi) % (2 pi)) - pi with Python's modulo, exactly: `fmod` is exact, and so is this for up to 1024 turns."""
     shifted = theta + math.pi
     size = abs(shifted)
     turns = np.floor(size / _TURN)
@@ -57,7 +57,7 @@ def observe(env, state):
 
 @inline
 def swing(env, state, action):
-    """One step without its reward: (angle before it, in [-pi, pi), torque as float32, next state)."""
+    """Take a step, without its reward: (angle before it, in [-pi, pi), torque as float32, next state)."""
     theta, theta_dot = state
     torque = action[0]
     torque = -MAX_TORQUE if torque < -MAX_TORQUE else torque

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_paying
+from fastars._compiled.protocol import register_rewarded
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, clipped, put, reset_normal, square_sum, survival_reward
 from fastars.kernels.rollout_single import is_finite
@@ -19,18 +19,18 @@ class Ant(NamedTuple):
     ctrl_cost_weight: float = 0.5
     contact_cost_weight: float = 5e-4
     healthy_reward: float = 1.0
-    main_body: int = 1  # whose velocity is rewarded; version 4: the torso
+    main_body: int = 1  # the body whose velocity is rewarded; version 4: the torso
     terminate_when_unhealthy: bool = True
     healthy_z_range: tuple[float, float] = (0.2, 1.0)  # m
     contact_force_range: tuple[float, float] = (-1.0, 1.0)  # N and N m
     reset_noise_scale: float = 0.1
     exclude_current_positions_from_observation: bool = True
     include_cfrc_ext_in_observation: bool = True  # version 5
-    use_contact_forces: bool = False  # version 4: whether they are observed, and have a price
+    use_contact_forces: bool = False  # version 4: they are observed, and have a cost
 
 
 @inline
-def begin(env, sim, rng):
+def reset_sim(env, sim, rng):
     reset_normal(env.physics, sim, rng, env.reset_noise_scale)
 
 
@@ -45,7 +45,7 @@ def prices_contact_forces(env):
 
 
 @inline
-def sense(env, sim, observation):
+def observe_sim(env, sim, observation):
     first = 2 if env.exclude_current_positions_from_observation else 0
     n = put(observation, 0, sim.qpos[first:], -np.inf, np.inf)
     n = put(observation, n, sim.qvel, -np.inf, np.inf)
@@ -57,7 +57,7 @@ def sense(env, sim, observation):
 
 @inline
 def is_healthy(env, sim):
-    """Whether the torso is within its range of heights, and the state finite."""
+    """True if the torso is within its range of heights, and the state is finite."""
     low, high = env.healthy_z_range
     return is_finite(sim.qpos) and is_finite(sim.qvel) and low <= sim.qpos[2] <= high
 
@@ -71,7 +71,7 @@ def contact_cost(env, sim):
 
 
 @inline
-def pay(env, sim, action):
+def reward_terms(env, sim, action):
     x = sim.xpos[env.main_body, 0]
     simulate(sim, action, env.physics.frame_skip, observes_contact_forces(env) or prices_contact_forces(env))
     velocity = (sim.xpos[env.main_body, 0] - x) / env.physics.dt
@@ -83,4 +83,4 @@ def pay(env, sim, action):
     return (forward, -np.float64(control), -contact, survive), reward, env.terminate_when_unhealthy and not healthy
 
 
-register_paying(Ant, begin, sense, pay)
+register_rewarded(Ant, reset_sim, observe_sim, reward_terms)

@@ -1,4 +1,4 @@
-"""From an environment of Gymnasium's to the constants of ours: what it was made with, read from the environment itself."""
+"""Read the constants of a compiled MuJoCo environment from Gymnasium's environment."""
 
 import inspect
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from fastars._compiled.blas import blas_is_fused
-from fastars.envs import UnsupportedEnvError
-from fastars.envs.mujoco.capi import mujoco
+from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.mujoco.library import mujoco
 from fastars.envs.mujoco.physics import Physics
 
-# Arguments of `gymnasium.make` that only show something.
+# Arguments of `gymnasium.make` that change pictures only.
 COSMETIC = {
     "render_mode",
     "width",
@@ -21,12 +21,12 @@ COSMETIC = {
     "max_geom",
     "visual_options",
 }
-# Fields that are bodies: their names where no argument of Gymnasium's tells them.
+# Fields that are bodies, with their names in models for which Gymnasium has no argument.
 _BODIES = {"main_body": "torso", **{name: name for name in ("fingertip", "target", "tips_arm", "object", "goal")}}
 
 
 def physics_of(model: Any, frame_skip: int, version: int) -> Physics:
-    """Constants of an MjModel, and of how it is stepped."""
+    """Return the constants of an MjModel and of its steps."""
     return Physics(
         init_qpos=model.qpos0.copy(),
         init_qvel=np.zeros(model.nv),
@@ -41,7 +41,7 @@ def physics_of(model: Any, frame_skip: int, version: int) -> Physics:
 
 
 def constants_of(constants_type: Any, env: Any, kwargs: dict[str, Any]) -> Any:
-    """The NamedTuple of constants for Gymnasium's unwrapped environment `env`, which was made with `kwargs`.
+    """Return the NamedTuple of constants for Gymnasium's unwrapped environment `env`, which was made with `kwargs`.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def _check(env_id: str, name: str, value: Any, default: Any) -> None:
 
 
 def is_same_model(model: Any, other: Any) -> bool:
-    """Whether two MjModels hold the same bytes."""
+    """True if two MjModels hold the same bytes."""
     return _bytes_of(model) == _bytes_of(other)
 
 

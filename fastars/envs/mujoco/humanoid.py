@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_paying
+from fastars._compiled.protocol import register_rewarded
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, between, put, reset_uniform, square_sum, survival_reward
 
@@ -30,13 +30,13 @@ class Humanoid(NamedTuple):
 
 
 @inline
-def begin(env, sim, rng):
+def reset_sim(env, sim, rng):
     reset_uniform(env.physics, sim, rng, env.reset_noise_scale)
 
 
 @inline
-def sense(env, sim, observation):
-    """Version 4 observes the world (body 0) and the six forces on the free joint, too."""
+def observe_sim(env, sim, observation):
+    """Write the observation; version 4 also observes the world (body 0) and the six forces on the free joint."""
     first = 2 if env.exclude_current_positions_from_observation else 0
     first_body, first_force = (0, 0) if env.physics.version == 4 else (1, 6)
     n = put(observation, 0, sim.qpos[first:], -np.inf, np.inf)
@@ -53,7 +53,7 @@ def sense(env, sim, observation):
 
 @inline
 def mass_center_x(physics, sim):
-    """Where the centre of mass is, summed from the first body on, as `np.einsum` does."""
+    """Return the position of the centre of mass, summed from the first body on, as `np.einsum` does."""
     moment = 0.0
     for body in range(physics.body_mass.shape[0]):
         moment += physics.body_mass[body] * sim.xipos[body, 0]
@@ -69,7 +69,7 @@ def contact_cost(env, sim):
 
 
 @inline
-def pay(env, sim, action):
+def reward_terms(env, sim, action):
     x = mass_center_x(env.physics, sim)
     simulate(sim, action, env.physics.frame_skip, env.include_cfrc_ext_in_observation or env.contact_cost_weight != 0.0)
     velocity = (mass_center_x(env.physics, sim) - x) / env.physics.dt
@@ -81,4 +81,4 @@ def pay(env, sim, action):
     return (survive, forward, -control, -contact), reward, env.terminate_when_unhealthy and not healthy
 
 
-register_paying(Humanoid, begin, sense, pay)
+register_rewarded(Humanoid, reset_sim, observe_sim, reward_terms)

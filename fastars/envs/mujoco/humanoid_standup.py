@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_paying
+from fastars._compiled.protocol import register_rewarded
 from fastars.envs.mujoco.capi import simulate
-from fastars.envs.mujoco.humanoid import begin, sense
+from fastars.envs.mujoco.humanoid import observe_sim, reset_sim
 from fastars.envs.mujoco.physics import Physics, between, square_sum
 
 
@@ -15,7 +15,7 @@ class HumanoidStandup(NamedTuple):
     """Constants of HumanoidStandup."""
 
     physics: Physics
-    uph_cost_weight: float = 1.0  # without effect in Gymnasium, too
+    uph_cost_weight: float = 1.0  # has no effect, as in Gymnasium
     ctrl_cost_weight: float = 0.1
     impact_cost_weight: float = 0.5e-6
     impact_cost_range: tuple[float, float] = (-np.inf, 10.0)
@@ -28,7 +28,7 @@ class HumanoidStandup(NamedTuple):
 
 
 @inline
-def pay(env, sim, action):
+def reward_terms(env, sim, action):
     simulate(sim, action, env.physics.frame_skip, env.include_cfrc_ext_in_observation or env.impact_cost_weight != 0.0)
     low, high = env.impact_cost_range
     impact_cost = between(env.impact_cost_weight * square_sum(sim.cfrc_ext.ravel()), low, high)
@@ -37,4 +37,4 @@ def pay(env, sim, action):
     return (up, -control_cost, -impact_cost), up - control_cost - impact_cost + 1.0, False
 
 
-register_paying(HumanoidStandup, begin, sense, pay)
+register_rewarded(HumanoidStandup, reset_sim, observe_sim, reward_terms)

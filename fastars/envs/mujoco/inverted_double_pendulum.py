@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_paying
+from fastars._compiled.protocol import register_rewarded
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, put, reset_normal
 
@@ -15,17 +15,17 @@ class InvertedDoublePendulum(NamedTuple):
     physics: Physics
     healthy_reward: float = 10.0
     reset_noise_scale: float = 0.1
-    # Gymnasium's x**2 is the C library's pow, which is not always x * x; LLVM makes x * x of it where the exponent is a constant.
+    # Gymnasium's x**2 is the C library's pow, which is not always x * x; with a constant exponent, LLVM would turn it into x * x.
     two: float = 2.0
 
 
 @inline
-def begin(env, sim, rng):
+def reset_sim(env, sim, rng):
     reset_normal(env.physics, sim, rng, env.reset_noise_scale)
 
 
 @inline
-def sense(env, sim, observation):
+def observe_sim(env, sim, observation):
     n_angles = sim.qpos.shape[0] - 1
     observation[0] = sim.qpos[0]
     for k in range(1, n_angles + 1):
@@ -46,14 +46,14 @@ def velocity_penalty(env, v1, v2):
 
 
 @inline
-def pay(env, sim, action):
+def reward_terms(env, sim, action):
     simulate(sim, action, env.physics.frame_skip, False)
     x, y = sim.site_xpos[0, 0], sim.site_xpos[0, 2]
     terminated = y <= 1.0
-    # Version 4 pays for the last step, too.
+    # Version 4 gives this reward in the last step, too.
     bonus = 0.0 if terminated and env.physics.version == 5 else env.healthy_reward
     far, fast = distance_penalty(env, x, y), velocity_penalty(env, sim.qvel[1], sim.qvel[2])
     return (bonus, -far, -fast), bonus - far - fast, terminated
 
 
-register_paying(InvertedDoublePendulum, begin, sense, pay)
+register_rewarded(InvertedDoublePendulum, reset_sim, observe_sim, reward_terms)

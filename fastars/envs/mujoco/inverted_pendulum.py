@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_paying
+from fastars._compiled.protocol import register_rewarded
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, put, reset_uniform
 from fastars.kernels.rollout_single import is_finite
@@ -19,23 +19,23 @@ class InvertedPendulum(NamedTuple):
 
 
 @inline
-def begin(env, sim, rng):
+def reset_sim(env, sim, rng):
     reset_uniform(env.physics, sim, rng, env.reset_noise_scale)
 
 
 @inline
-def sense(env, sim, observation):
+def observe_sim(env, sim, observation):
     n = put(observation, 0, sim.qpos, -np.inf, np.inf)
     put(observation, n, sim.qvel, -np.inf, np.inf)
 
 
 @inline
-def pay(env, sim, action):
+def reward_terms(env, sim, action):
     simulate(sim, action, env.physics.frame_skip, False)
     terminated = not (is_finite(sim.qpos) and is_finite(sim.qvel)) or abs(sim.qpos[1]) > 0.2
-    # Version 4 pays for the last step, too.
+    # Version 4 gives this reward in the last step, too.
     survive = 0.0 if terminated and env.physics.version == 5 else 1.0
     return (survive,), survive, terminated
 
 
-register_paying(InvertedPendulum, begin, sense, pay)
+register_rewarded(InvertedPendulum, reset_sim, observe_sim, reward_terms)

@@ -1,7 +1,7 @@
-"""What MuJoCo environments share: constants, resets, and sums in the order of operations of NumPy and its BLAS.
+"""Constants, resets and sums of MuJoCo environments, in the order of operations of NumPy and its BLAS.
 
-Gymnasium computes rewards with NumPy, whose sums are not from the first entry to the last, and with a BLAS that may round once
-where two operations round twice. Rewards have Gymnasium's bits only if the same is done here.
+Gymnasium computes rewards with NumPy, which does not add from the first entry to the last, and with a BLAS that may round once
+where two operations round twice. The functions here do the same, so rewards have Gymnasium's bits.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from fastars.envs.mujoco.capi import forward, reset_data
 
 
 class Physics(NamedTuple):
-    """Constants of the model and of how it is stepped."""
+    """Constants of the model and of its steps."""
 
     init_qpos: FloatArray  # (nq,)
     init_qvel: FloatArray  # (nv,)
@@ -26,12 +26,12 @@ class Physics(NamedTuple):
     frame_skip: int  # MuJoCo's steps in one of the environment's
     dt: float  # s, timestep * frame_skip
     version: int  # of the environment: 4 or 5
-    is_fused: bool  # whether NumPy's BLAS rounds a * b + c once
+    is_fused: bool  # True: NumPy's BLAS rounds a * b + c once
 
 
 @inline
 def norm(x, y, z, is_fused):
-    """Euclidean norm of a vector in the order of `np.linalg.norm`: the root of a BLAS product."""
+    """Return the Euclidean norm of a vector in the order of `np.linalg.norm`: the root of a BLAS product."""
     if is_fused:
         return np.sqrt(fma(z, z, fma(y, y, x * x)))
     return np.sqrt(x * x + y * y + z * z)
@@ -39,21 +39,21 @@ def norm(x, y, z, is_fused):
 
 @inline
 def distance(sim, body, other, physics):
-    """How far two bodies are from each other, m."""
+    """Return the distance of two bodies, m."""
     a, b = sim.xpos[body], sim.xpos[other]
     return norm(a[0] - b[0], a[1] - b[1], a[2] - b[2], physics.is_fused)
 
 
 @kernel
 def square_sum(values):
-    """The sum of the squares of `values` (n,), in their type and in the order of `np.sum(np.square(values))`.
+    """Return the sum of the squares of `values` (n,), in their type and in the order of `np.sum(np.square(values))`.
 
     NumPy adds pairwise: up to 128 numbers as `_block_square_sum` does, more in two halves of which the first is a multiple of 8.
     """
     first, n, depth = 0, values.shape[0], 0
     firsts, sizes, sums = np.empty(64, np.int64), np.empty(64, np.int64), np.empty(64, values.dtype)
     while True:
-        while n > 128:  # down to the first block; what is right of it waits, with size 0 once its sum is that of the left half
+        while n > 128:  # down to the first block; right halves wait, with size 0 once `sums` has the left half
             half = n // 2 - n // 2 % 8
             firsts[depth], sizes[depth] = first + half, n - half
             depth, n = depth + 1, half
@@ -69,7 +69,7 @@ def square_sum(values):
 
 @kernel
 def _block_square_sum(values, first, n):
-    """Up to 128 squares: less than 8 one after the other, more in 8 interleaved sums."""
+    """Add up to 128 squares: fewer than 8 one after the other, more in 8 interleaved sums."""
     if n < 8:
         total = values[first] * values[first]
         for k in range(first + 1, first + n):
@@ -89,7 +89,7 @@ def _block_square_sum(values, first, n):
 
 @inline
 def reset_uniform(physics, sim, rng, scale):
-    """Positions and velocities from U(-scale, scale) around the model's own."""
+    """Draw positions and velocities from U(-scale, scale) around the model's own."""
     reset_data(sim)
     for k in range(sim.qpos.shape[0]):
         sim.qpos[k] = physics.init_qpos[k] + uniform(rng, -scale, scale)
@@ -100,7 +100,7 @@ def reset_uniform(physics, sim, rng, scale):
 
 @inline
 def reset_normal(physics, sim, rng, scale):
-    """Positions from U(-scale, scale), velocities from scale * N(0, 1), around the model's own."""
+    """Draw positions from U(-scale, scale), velocities from scale * N(0, 1), around the model's own."""
     reset_data(sim)
     for k in range(sim.qpos.shape[0]):
         sim.qpos[k] = physics.init_qpos[k] + uniform(rng, -scale, scale)
@@ -111,21 +111,21 @@ def reset_normal(physics, sim, rng, scale):
 
 @inline
 def survival_reward(env, healthy):
-    """What is paid for being healthy; version 4 pays for the unhealthy last step, too."""
+    """Return the reward for being healthy; version 4 also gives it in the unhealthy last step."""
     is_paid = healthy or (env.physics.version == 4 and env.terminate_when_unhealthy)
     return env.healthy_reward * is_paid
 
 
 @inline
 def between(x, low, high):
-    """`x` clipped to [low, high]; NaN stays NaN."""
+    """Return `x` clipped to [low, high]; NaN stays NaN."""
     x = low if x < low else x
     return high if x > high else x
 
 
 @inline
 def put(out, start, values, low, high):
-    """Write `values`, clipped to [low, high], to `out` from `start` on; where the next ones go."""
+    """Write `values`, clipped to [low, high], to `out` from `start` on; return the index after them."""
     for k in range(values.shape[0]):
         out[start + k] = between(values[k], low, high)
     return start + values.shape[0]
@@ -133,7 +133,7 @@ def put(out, start, values, low, high):
 
 @inline
 def clipped(values, low, high):
-    """A copy of `values`, clipped to [low, high]."""
+    """Return a copy of `values`, clipped to [low, high]."""
     out = np.empty(values.shape[0])
     put(out, 0, values, low, high)
     return out

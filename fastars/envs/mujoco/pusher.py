@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_paying
+from fastars._compiled.protocol import register_rewarded
 from fastars._compiled.rng import uniform
 from fastars.envs.mujoco.capi import forward, reset_data, simulate
 from fastars.envs.mujoco.physics import Physics, distance, norm, put, square_sum
@@ -24,8 +24,8 @@ class Pusher(NamedTuple):
 
 
 @inline
-def begin(env, sim, rng):
-    """The last four positions are the object's and the goal's, which is at 0, 0."""
+def reset_sim(env, sim, rng):
+    """Start an episode. The last four positions belong to the object and to the goal, which is at (0, 0)."""
     reset_data(sim)
     nq, nv = sim.qpos.shape[0], sim.qvel.shape[0]
     for k in range(nq):
@@ -40,7 +40,7 @@ def begin(env, sim, rng):
 
 @inline
 def draw_object(physics, rng):
-    """A point that is not too near to the goal."""
+    """Draw a point that is not too near to the goal."""
     while True:
         x = uniform(rng, -0.3, 0.0)
         y = uniform(rng, -0.2, 0.2)
@@ -49,7 +49,7 @@ def draw_object(physics, rng):
 
 
 @inline
-def sense(env, sim, observation):
+def observe_sim(env, sim, observation):
     n = put(observation, 0, sim.qpos[:7], -np.inf, np.inf)
     n = put(observation, n, sim.qvel[:7], -np.inf, np.inf)
     n = put(observation, n, sim.xpos[env.tips_arm], -np.inf, np.inf)
@@ -58,7 +58,7 @@ def sense(env, sim, observation):
 
 
 @inline
-def pay(env, sim, action):
+def reward_terms(env, sim, action):
     simulate(sim, action, env.physics.frame_skip, False)
     near = -distance(sim, env.object, env.tips_arm, env.physics) * env.reward_near_weight
     far = -distance(sim, env.object, env.goal, env.physics) * env.reward_dist_weight
@@ -66,4 +66,4 @@ def pay(env, sim, action):
     return (far, -np.float64(cost), near), far - cost + near, False
 
 
-register_paying(Pusher, begin, sense, pay)
+register_rewarded(Pusher, reset_sim, observe_sim, reward_terms)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_paying
+from fastars._compiled.protocol import register_rewarded
 from fastars._compiled.rng import uniform
 from fastars.envs.mujoco.capi import forward, reset_data, simulate
 from fastars.envs.mujoco.physics import Physics, distance, norm, put, square_sum
@@ -23,7 +23,7 @@ class Reacher(NamedTuple):
 
 
 @inline
-def begin(env, sim, rng):
+def reset_sim(env, sim, rng):
     reset_data(sim)
     nq, nv = sim.qpos.shape[0], sim.qvel.shape[0]
     for k in range(nq):
@@ -37,7 +37,7 @@ def begin(env, sim, rng):
 
 @inline
 def draw_goal(physics, rng):
-    """A point in the circle of radius 0.2."""
+    """Draw a point in the circle of radius 0.2."""
     while True:
         x = uniform(rng, -0.2, 0.2)
         y = uniform(rng, -0.2, 0.2)
@@ -46,7 +46,7 @@ def draw_goal(physics, rng):
 
 
 @inline
-def sense(env, sim, observation):
+def observe_sim(env, sim, observation):
     for k in range(2):
         observation[k], observation[2 + k] = math.cos(sim.qpos[k]), math.sin(sim.qpos[k])
     n = put(observation, 4, sim.qpos[2:], -np.inf, np.inf)
@@ -56,7 +56,7 @@ def sense(env, sim, observation):
 
 
 @inline
-def pay(env, sim, action):
+def reward_terms(env, sim, action):
     distance_before = distance(sim, env.fingertip, env.target, env.physics)
     simulate(sim, action, env.physics.frame_skip, False)
     distance_after = distance(sim, env.fingertip, env.target, env.physics)
@@ -65,4 +65,4 @@ def pay(env, sim, action):
     return (far, -np.float64(cost)), far - cost, False
 
 
-register_paying(Reacher, begin, sense, pay)
+register_rewarded(Reacher, reset_sim, observe_sim, reward_terms)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_paying
+from fastars._compiled.protocol import register_rewarded
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, put, reset_uniform, square_sum
 
@@ -21,19 +21,19 @@ class Swimmer(NamedTuple):
 
 
 @inline
-def begin(env, sim, rng):
+def reset_sim(env, sim, rng):
     reset_uniform(env.physics, sim, rng, env.reset_noise_scale)
 
 
 @inline
-def sense(env, sim, observation):
+def observe_sim(env, sim, observation):
     first = 2 if env.exclude_current_positions_from_observation else 0
     n = put(observation, 0, sim.qpos[first:], -np.inf, np.inf)
     put(observation, n, sim.qvel, -np.inf, np.inf)
 
 
 @inline
-def pay(env, sim, action):
+def reward_terms(env, sim, action):
     x = sim.qpos[0]
     simulate(sim, action, env.physics.frame_skip, False)
     velocity = (sim.qpos[0] - x) / env.physics.dt
@@ -42,4 +42,4 @@ def pay(env, sim, action):
     return (forward, -np.float64(cost)), forward - cost, False
 
 
-register_paying(Swimmer, begin, sense, pay)
+register_rewarded(Swimmer, reset_sim, observe_sim, reward_terms)

@@ -1,31 +1,31 @@
-"""An environment in MuJoCo whose reward is the vector of its terms, and not their total."""
+"""A MuJoCo environment whose reward is the vector of its terms instead of their total."""
 
 from typing import Any, NamedTuple
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import begin, pay, register_simulated, sense
+from fastars._compiled.protocol import observe_sim, register_simulated, reset_sim, reward_terms
 
 
 class Terms(NamedTuple):
-    """An environment that pays for several things, one by one."""
+    """An environment that gives each term of its reward as a reward of its own."""
 
     env: Any  # NamedTuple of its constants
 
 
 @inline
-def begin_env(env, sim, rng):
-    begin(env.env, sim, rng)
+def reset_wrapped(env, sim, rng):
+    reset_sim(env.env, sim, rng)
 
 
 @inline
-def sense_env(env, sim, observation):
-    sense(env.env, sim, observation)
+def observe_wrapped(env, sim, observation):
+    observe_sim(env.env, sim, observation)
 
 
 @inline
-def advance(env, sim, action):
-    terms, _, terminated = pay(env.env, sim, action)
+def step_sim(env, sim, action):
+    terms, _, terminated = reward_terms(env.env, sim, action)
     return terms, terminated
 
 
-register_simulated(Terms, begin_env, sense_env, advance)
+register_simulated(Terms, reset_wrapped, observe_wrapped, step_sim)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_paying
+from fastars._compiled.protocol import register_rewarded
 from fastars.envs.mujoco.capi import simulate
 from fastars.envs.mujoco.physics import Physics, put, reset_uniform, square_sum, survival_reward
 
@@ -25,12 +25,12 @@ class Walker2d(NamedTuple):
 
 
 @inline
-def begin(env, sim, rng):
+def reset_sim(env, sim, rng):
     reset_uniform(env.physics, sim, rng, env.reset_noise_scale)
 
 
 @inline
-def sense(env, sim, observation):
+def observe_sim(env, sim, observation):
     first = 1 if env.exclude_current_positions_from_observation else 0
     n = put(observation, 0, sim.qpos[first:], -np.inf, np.inf)
     put(observation, n, sim.qvel, -10.0, 10.0)
@@ -38,14 +38,14 @@ def sense(env, sim, observation):
 
 @inline
 def is_healthy(env, sim):
-    """Whether the torso is high and upright enough."""
+    """True if the torso is high and upright enough."""
     z, angle = sim.qpos[1], sim.qpos[2]
     healthy = env.healthy_z_range[0] < z < env.healthy_z_range[1]
     return healthy & (env.healthy_angle_range[0] < angle < env.healthy_angle_range[1])
 
 
 @inline
-def pay(env, sim, action):
+def reward_terms(env, sim, action):
     x = sim.qpos[0]
     simulate(sim, action, env.physics.frame_skip, False)
     velocity = (sim.qpos[0] - x) / env.physics.dt
@@ -55,4 +55,4 @@ def pay(env, sim, action):
     return (forward, -np.float64(cost), survive), forward + survive - cost, env.terminate_when_unhealthy and not healthy
 
 
-register_paying(Walker2d, begin, sense, pay)
+register_rewarded(Walker2d, reset_sim, observe_sim, reward_terms)

@@ -11,13 +11,14 @@ from gymnasium.spaces import Box, Discrete
 
 from fastars._compiled.jit import inline
 from fastars._compiled.protocol import register_functions
-from fastars.envs.multi.base import MultiEnv, box32, flag
+from fastars._validate import boolean
+from fastars.envs.multi.base import MultiEnv, box32
 
 N_ROWS = 11
 ROCK = -10.0
 MAPS = ("convex", "concave", "mirrored")
 _WIDTHS = (11, 11, 20)
-# Of each column the row in which the water ends, and what is there: a treasure or rock. Rock is below.
+# For each column, the row in which the water ends, and the value found there: a treasure or rock. Below is rock.
 _ONE_SIDE = (1, 2, 3, 4, 4, 4, 7, 7, 9, 10, N_ROWS)
 _CONVEX = (0.7, 8.2, 11.5, 14.0, 15.1, 16.1, 19.6, 20.3, 22.4, 23.7, ROCK)
 _CONCAVE = (1.0, 2.0, 3.0, 5.0, 8.0, 16.0, 24.0, 50.0, 74.0, 124.0, ROCK)
@@ -35,11 +36,11 @@ class DeepSeaTreasure(NamedTuple):
     map: int = 0  # index of `MAPS`
     n_columns: int = 11
     start: float = 0.0  # column
-    float_state: bool = False  # whether a tenth of the position is observed
+    float_state: bool = False  # True: a tenth of the position is observed
 
 
 class DeepSeaTreasureEnv(MultiEnv):
-    """A submarine that looks for treasures, the deeper the better, and the later.
+    """A submarine that looks for treasures: deeper ones are worth more, and take more time to reach.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ class DeepSeaTreasureEnv(MultiEnv):
 
     def __init__(self, render_mode: str | None = None, dst_map: Any = "convex", float_state: bool = False) -> None:
         name = _map_name(dst_map)
-        index, float_state = MAPS.index(name), flag("float_state", float_state)
+        index, float_state = MAPS.index(name), boolean("float_state", float_state)
         width = _WIDTHS[index]
         positions = box32([0.0, 0.0], [1.0, 1.0]) if float_state else Box(0, width, (2,), np.int32)
         super().__init__(
@@ -66,7 +67,7 @@ class DeepSeaTreasureEnv(MultiEnv):
 
 
 def sea_map(name: str) -> np.ndarray:
-    """A map (11, 11) or (11, 20) as mo-gymnasium has it: 0 is water, -10 rock, and all else a treasure."""
+    """Return a map, (11, 11) or (11, 20), as mo-gymnasium has it: 0 is water, -10 rock, any other value a treasure."""
     index = MAPS.index(name)
     rows, bottom, found = np.arange(N_ROWS)[:, None], _BOTTOM[index], _FOUND[index]
     return np.where(rows < bottom, 0.0, np.where(rows == bottom, found, ROCK))[:, : _WIDTHS[index]]
@@ -96,7 +97,7 @@ def observe(env: Any, state: Any) -> Any:
 
 @inline
 def step(env: Any, state: Any, action: Any) -> Any:
-    """Up, down, left and right are 0 to 3. The submarine stays where it would leave the sea."""
+    """Up, down, left and right are 0 to 3. A move that would leave the sea has no effect."""
     row = np.int64(state[0]) + (1 if action == 1 else 0) - (1 if action == 0 else 0)
     column = np.int64(state[1]) + (1 if action == 3 else 0) - (1 if action == 2 else 0)
     inside = (row >= 0) & (row < N_ROWS) & (column >= 0) & (column < env.n_columns)

@@ -1,4 +1,4 @@
-"""mo-mountaincar-v0, exact to mo-gymnasium's `MOMountainCar`: MountainCar-v0 that pays for time and moves, or for speed.
+"""mo-mountaincar-v0, exact to mo-gymnasium's `MOMountainCar`: MountainCar-v0 with rewards for time, moves and speed.
 
 Its variants -3d, -timemove and -timespeed are the same with other arguments.
 """
@@ -13,29 +13,30 @@ from gymnasium.spaces import Discrete
 from fastars._compiled.jit import inline
 from fastars._compiled.protocol import register_functions
 from fastars._compiled.tuples import leading
+from fastars._validate import boolean, number
 from fastars.envs.classic import mountain_car
-from fastars.envs.multi.base import MultiEnv, box32, flag, number
+from fastars.envs.multi.base import MultiEnv, box32
 
 
 class MultiMountainCar(NamedTuple):
-    """Constants of mo-mountaincar. What is in the tuples is of no account: kernels are compiled by their lengths."""
+    """Constants of mo-mountaincar. Values in the tuples are ignored: their lengths select the specialization."""
 
     goal_velocity: float = 0.0  # least speed at the goal, per step
-    penalties: tuple[float, ...] = (0.0, 0.0)  # of moves: backward and forward, or both in one, or none
-    speeds: tuple[float, ...] = ()  # one, if speed is paid for
+    penalties: tuple[float, ...] = (0.0, 0.0)  # of moves: for backward and forward, or one for both, or none
+    speeds: tuple[float, ...] = ()  # one entry, if the reward has one for speed
 
 
 class MountainCarEnv(MultiEnv):
-    """A car between two hills, in mo-gymnasium's words.
+    """A car between two hills, with the arguments of mo-gymnasium.
 
     Parameters
     ----------
     add_speed_objective : bool
-        Pay for speed, as the last entry.
+        Add a reward for speed, as the last entry.
     remove_move_penalty : bool
         Moves cost nothing.
     merge_move_penalty : bool
-        Moves cost the same whichever way they go.
+        One entry for all moves, in place of one for each direction.
     goal_velocity : float
         Least speed at the goal, per step.
     """
@@ -49,9 +50,9 @@ class MountainCarEnv(MultiEnv):
         goal_velocity: float = 0.0,
     ) -> None:
         kwargs: dict[str, Any] = {
-            "add_speed_objective": flag("add_speed_objective", add_speed_objective),
-            "remove_move_penalty": flag("remove_move_penalty", remove_move_penalty),
-            "merge_move_penalty": flag("merge_move_penalty", merge_move_penalty),
+            "add_speed_objective": boolean("add_speed_objective", add_speed_objective),
+            "remove_move_penalty": boolean("remove_move_penalty", remove_move_penalty),
+            "merge_move_penalty": boolean("merge_move_penalty", merge_move_penalty),
             "goal_velocity": number("goal_velocity", goal_velocity),
         }
         moves = () if remove_move_penalty else ("move",) if merge_move_penalty else ("reverse", "forward")

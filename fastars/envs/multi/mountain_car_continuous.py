@@ -8,8 +8,9 @@ import numpy as np
 
 from fastars._compiled.jit import inline
 from fastars._compiled.protocol import register_functions
+from fastars._validate import number
 from fastars.envs.classic import mountain_car_continuous
-from fastars.envs.multi.base import MultiEnv, box32, number
+from fastars.envs.multi.base import MultiEnv, box32
 
 
 class MultiMountainCarContinuous(NamedTuple):
@@ -19,7 +20,7 @@ class MultiMountainCarContinuous(NamedTuple):
 
 
 class MountainCarContinuousEnv(MultiEnv):
-    """A car between two hills, with an engine that can be throttled.
+    """A car between two hills, whose engine pushes with any force between two bounds.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ class MountainCarContinuousEnv(MultiEnv):
 @inline
 def step(env: Any, state: Any, action: Any) -> Any:
     after, terminated = mountain_car_continuous.move(env, state, action)
-    force = np.float64(action[0])  # as it was asked for: beyond the bounds, it costs more and moves no more
+    force = np.float64(action[0])  # the force in the action: beyond the bounds it costs more, and pushes no harder
     fuel = -np.float64(np.float32(force * force))
     return after, (0.0 if terminated else -1.0, fuel), terminated
 

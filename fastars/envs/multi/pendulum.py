@@ -12,8 +12,9 @@ from gymnasium.spaces import Box
 
 from fastars._compiled.jit import inline
 from fastars._compiled.protocol import register_functions
+from fastars._validate import number
 from fastars.envs.classic import pendulum
-from fastars.envs.multi.base import MultiEnv, box32, number
+from fastars.envs.multi.base import MultiEnv, box32
 
 
 class MultiPendulum(NamedTuple):

@@ -1,10 +1,10 @@
-"""water-reservoir-v0, exact to mo-gymnasium's `DamEnv` (Castelletti, Pianosi & Restelli 2012), but that it has its time limit from
-`gymnasium.make`, and no argument for it.
+"""water-reservoir-v0, exact to mo-gymnasium's `DamEnv` (Castelletti, Pianosi & Restelli 2012), except that its time limit comes
+from `gymnasium.make`, and not from an argument of its own.
 
 The inflow is drawn in every step from the generator that drew the initial level, so the generator is part of the state: its four
 words, in halves of 32 bits, which a float64 holds exactly.
 
-mo-gymnasium computes in float32, but for the sum of level and inflow, and so is it here.
+All is computed in float32 but the sum of level and inflow, as in mo-gymnasium.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from fastars._compiled.jit import inline
 from fastars._compiled.protocol import register_functions
 from fastars._compiled.rng import next_uint64, standard_normal
 from fastars._compiled.tuples import leading
-from fastars.envs.multi.base import MultiEnv, box32, flag, integer
+from fastars._validate import boolean, integer
+from fastars.envs.multi.base import MultiEnv, box32
 
 _F, _U = np.float32, np.uint64
 _WORD, _32 = _U(0xFFFFFFFF), _U(32)
 WATER_DEMAND = _F(50.0)
 FLOOD_UPSTREAM, FLOOD_DOWNSTREAM = _F(50.0), _F(30.0)  # levels and releases beyond them do damage
-MAX_CAPACITY = _F(100.0)  # what is above has to be released
+MAX_CAPACITY = _F(100.0)  # water above this level has to be released
 INFLOW_MEAN, INFLOW_STD = 40.0, 10.0
 POWER_DEMAND = _F(4.36)
 WEIGHT, PER_HOUR = _F(9.81 * 1000.0), _F(3.6e6)  # of a unit of water, N; J in a kWh
@@ -33,7 +34,7 @@ N_WHOLE_LEVELS = 160  # or, where the bounds of actions are enforced by a penalt
 
 
 class WaterReservoir(NamedTuple):
-    """Constants of water-reservoir. What is in the tuple is of no account: kernels are compiled by its length."""
+    """Constants of water-reservoir. Values in the tuple are ignored: its length selects the specialization."""
 
     objectives: tuple[float, ...] = (0.0, 0.0)
     penalize: bool = False
@@ -48,9 +49,9 @@ class WaterReservoirEnv(MultiEnv):
     nO : int
         Entries of the reward: 2, 3 or 4.
     penalize : bool
-        Whether to pay for the part of an action that is out of bounds.
+        Put a penalty on the part of an action that is out of bounds.
     normalized_action : bool
-        Whether 0 stands for the least that can be released and 1 for the most.
+        Let 0 stand for the least that can be released and 1 for the most.
     """
 
     def __init__(
@@ -62,23 +63,24 @@ class WaterReservoirEnv(MultiEnv):
     ) -> None:
         kwargs: dict[str, Any] = {
             "nO": integer("nO", nO, 2, 4),
-            "penalize": flag("penalize", penalize),
-            "normalized_action": flag("normalized_action", normalized_action),
+            "penalize": boolean("penalize", penalize),
+            "normalized_action": boolean("normalized_action", normalized_action),
         }
+        n_rewards = kwargs["nO"]
         super().__init__(
-            WaterReservoir((0.0,) * kwargs["nO"], kwargs["penalize"], kwargs["normalized_action"]),
+            WaterReservoir((0.0,) * n_rewards, kwargs["penalize"], kwargs["normalized_action"]),
             kwargs,
             box32([0.0], [np.inf]),
             box32([0.0], [1.0 if normalized_action else np.inf]),
-            box32([-np.inf] * nO, [0.0] * nO),
-            ("flood_upstream", "water_deficit", "power_deficit", "flood_downstream")[:nO],
+            box32([-np.inf] * n_rewards, [0.0] * n_rewards),
+            ("flood_upstream", "water_deficit", "power_deficit", "flood_downstream")[:n_rewards],
             render_mode=render_mode,
         )
 
 
 @inline
 def draw_below(n: Any, rng: Any) -> Any:
-    """An index below n, as `Generator.integers` draws its first one: 32 bits scaled (Lemire 2019), the lower half first."""
+    """Draw an index below n, as `Generator.integers` draws its first one: 32 bits scaled (Lemire 2019), the lower half first."""
     least = (_U(2**32) - _U(n)) % _U(n)
     while rng[3] != _U(0):  # kernels that ask for the length of a state give zeros, which would be drawn for ever
         bits = next_uint64(rng)
@@ -121,7 +123,7 @@ def observe(env: Any, state: Any) -> Any:
 
 @inline
 def positive(x: Any) -> Any:
-    """The number, or 0 in place of a negative one; NaN stays NaN."""
+    """Return the number, or 0 in place of a negative one; NaN stays NaN."""
     return _F(0.0) if x < _F(0.0) else x
 
 

@@ -1,0 +1,13 @@
+"""Errors about environments: one that has no compiled form, a simulator that failed, worker processes that could not run one."""
+
+
+class UnsupportedEnvError(ValueError):
+    """The environment can't run in compiled kernels; the message gives the reason and the name of the environment."""
+
+
+class SimulationError(RuntimeError):
+    """A simulator failed; the message ends with the simulator's own text."""
+
+
+class WorkerError(RuntimeError):
+    """Worker processes could not do their work: one could not make its environment, or they were killed again and again."""
