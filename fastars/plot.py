@@ -21,7 +21,7 @@ import numpy as np
 from fastars._compiled.structs import FloatArray
 from fastars._imports import need
 from fastars.files.tables import number, read_arrays, read_columns, read_toml
-from fastars.logger.monitor import start_of as monitor_start
+from fastars.logger.monitor import start_time as monitor_start
 
 RETURN = "rollout/ep_rew_mean"
 _STEPS, _SECONDS = "time/total_timesteps", "time/time_elapsed"
@@ -121,7 +121,7 @@ def _episodes(folder: Path, window: int) -> tuple[FloatArray, FloatArray, FloatA
     """Mean returns of the last `window` episodes, of all monitor files in the order of time."""
     rows = []
     for path in sorted(folder.glob("*monitor.csv")):
-        start = monitor_start(path, begins="r,l,t")
+        start = monitor_start(path, columns="r,l,t")
         if start is None:
             raise ValueError(f"{path} is damaged: it does not begin as a file of Monitor does")
         cells = read_columns(path, ("r", "l", "t"), skip=1)
