@@ -247,8 +247,8 @@ def test_a_full_disk_leaves_whole_rows_and_two_warnings_and_rows_go_on_with_spac
 
 
 _UNKNOWN = (
-    r"^Logger\(\): a format of the log must be one of 'stdout', 'log', 'csv', 'json', 'tensorboard' or an object with a method write, "
-    r"got 'tensorbord'; did you mean 'tensorboard'\?$"
+    r"^Logger\(\): a format of the log must be one of 'stdout', 'log', 'csv', 'json', 'tensorboard' or an object with a method "
+    r"write, got 'tensorbord'; did you mean 'tensorboard'\?$"
 )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastars._validate import positive_int
 from fastars.callbacks.base import BaseCallback, saving
-from fastars.files.folder import keep_newest
+from fastars.files.checkpoint_names import keep_newest
 
 
 class CheckpointCallback(BaseCallback):

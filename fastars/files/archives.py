@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from fastars.files.checkpoint import JSON_STRING, CheckpointError, brief, name_of
+from fastars.files.errors import CheckpointError, brief, name_of
+from fastars.files.json_text import without_strings
 
 MAX_BYTES = 1 << 24  # of a file, and of what is in it: a linear policy for Atari's screens has 7 MB in float32, 15 in float64
 MAX_NUMBERS = 1 << 21  # of a policy: as float64 they have 16 MiB, whatever they have in the file
@@ -161,7 +162,7 @@ def json_object(data: bytes) -> dict[str, Any]:
     if len(data) > _MAX_TEXT:
         raise ValueError(f"a JSON text of {len(data)} bytes; allowed are {_MAX_TEXT}")
     text = data.decode("utf-8")  # json would guess other encodings, whose texts look different byte by byte
-    bare = JSON_STRING.sub(b"", data)
+    bare = without_strings(data)
     if sum(bare.count(mark) for mark in (b",", b"[", b"{")) > _MAX_VALUES:
         raise ValueError(f"a JSON text of more than {_MAX_VALUES} values")
     found = json.loads(text)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fastars.files.archives import Archive, content, plain_array
-from fastars.files.checkpoint import brief
+from fastars.files.errors import brief
 
 _MAX_ARRAYS = 1 << 28  # bytes
 _MAX_TOML = 1 << 16

@@ -50,7 +50,7 @@ class TensorBoardOutput:
         self._summary = need("tensorboardX.summary", "tensorboard", purpose)
         self._protocol = need("tensorboardX.proto.event_pb2", "tensorboard", purpose)
         writer = need("tensorboardX.event_file_writer", "tensorboard", purpose).EventsWriter
-        # The name has the time in seconds: without the suffix, a second call of `learn` in the same second overwrites the first file.
+        # The name has the time in seconds: without the suffix, a second call of `learn` in that second overwrites the file.
         self._events = writer(str(folder / "events"), f".{time.time_ns()}")
         self._next_flush, self._is_closed = 0.0, False
 

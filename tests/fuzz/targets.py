@@ -13,6 +13,7 @@ import json
 import tempfile
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from fastars.cli.plan import read_config, read_plan
 from fastars.cli.run_log import cut_monitor, cut_progress
 from fastars.exchange import sb3
 from fastars.exchange.pickles import numpy_array, numpy_objects, read_pickle
-from fastars.files import checkpoint
+from fastars.files import checkpoint, stored_zip
 from fastars.files.archives import Archive, reading
 from fastars.files.tables import read_arrays
 
@@ -49,16 +50,16 @@ def forged(text, arrays):
     members = {"manifest.json": text}
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
-        members[f"{name}.npy"] = checkpoint._npy_header(array.dtype.str, arrays[name].shape) + array.tobytes()
-    parts = [checkpoint._Member(name, checkpoint.zlib.crc32(content), len(content)) for name, content in members.items()]
-    bodies = [checkpoint._local_header(part) + members[part.name] for part in parts]
-    return b"".join([*bodies, checkpoint._directory(parts)])
+        members[f"{name}.npy"] = checkpoint.npy_header(array.dtype.str, arrays[name].shape) + array.tobytes()
+    parts = [stored_zip.Member(name, zlib.crc32(content), len(content)) for name, content in members.items()]
+    bodies = [stored_zip.local_header(part) + members[part.name] for part in parts]
+    return b"".join([*bodies, stored_zip.directory(parts)])
 
 
 def entries_of(arrays):
     found = {}
     for name, array in arrays.items():
-        content = checkpoint._npy_header(array.dtype.str, array.shape) + array.tobytes()
+        content = checkpoint.npy_header(array.dtype.str, array.shape) + array.tobytes()
         found[name] = {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": hashlib.sha256(content).hexdigest()}
     return found
 
