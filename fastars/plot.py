@@ -20,7 +20,7 @@ import numpy as np
 
 from fastars._compiled.structs import FloatArray
 from fastars._imports import need
-from fastars.files.tables import number, read_arrays, read_columns, read_toml
+from fastars.files.tables import parse_number, read_arrays, read_columns, read_toml
 from fastars.logger.monitor import start_time as monitor_start
 
 RETURN = "rollout/ep_rew_mean"
@@ -113,7 +113,7 @@ def _columns(path: Path, name: str) -> tuple[FloatArray, FloatArray, FloatArray]
     names = (_STEPS, _SECONDS, name)
     rows = read_columns(path, names, optional=[_SECONDS])
     kept = [row for row in rows if row[0] and row[2]]
-    steps, seconds, values = (np.array([number(path, row[k]) for row in kept]) for k in range(len(names)))
+    steps, seconds, values = (np.array([parse_number(path, row[k]) for row in kept]) for k in range(len(names)))
     return steps, seconds, values
 
 
@@ -125,7 +125,7 @@ def _episodes(folder: Path, window: int) -> tuple[FloatArray, FloatArray, FloatA
         if start is None:
             raise ValueError(f"{path} is damaged: it does not begin as a file of Monitor does")
         cells = read_columns(path, ("r", "l", "t"), skip=1)
-        rows += [(start + number(path, t), number(path, r), number(path, length)) for r, length, t in cells]
+        rows += [(start + parse_number(path, t), parse_number(path, r), parse_number(path, length)) for r, length, t in cells]
     if not rows:
         raise FileNotFoundError(f"{folder} has neither a progress.csv nor episodes in a monitor.csv")
     rows.sort(key=lambda row: row[0])

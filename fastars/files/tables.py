@@ -1,7 +1,7 @@
-"""The files of a run folder as they are read back: a damaged one is named, and none is believed to be larger than it is.
+"""Read the files of a run folder, within limits; an error names the damaged file.
 
-Tables and settings are text without a checksum: a digit that changed into another digit is not seen. Arrays are under the CRC of
-their zip.
+Tables and settings are text without a checksum: a digit that changed into another digit is not noticed. Arrays are under the CRC
+of their zip.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from fastars.files.errors import brief
 _MAX_ARRAYS = 1 << 28  # bytes
 _MAX_TOML = 1 << 16
 _MAX_LINE = 1 << 20  # characters
-_MAX_DOTS = 32  # of a key: tomllib needs the square of their number, 58 s for 32,000
+_MAX_DOTS = 32  # of a key: tomllib's time grows with the square of their number, to 58 s for 32,000
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|' + r"'[^'\n]*'")
 _PIECE = re.compile(r"[,=\n{}\[\]]")
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz` file as `np.savez` writes it, of numbers or text.
+    """Return the arrays of numbers or text in an `.npz` file that `np.savez` wrote.
 
     Raises
     ------
@@ -44,14 +44,14 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A table of settings.
+    """Return the settings in a TOML file.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is damaged, or larger than one that a run writes.
+        If it is damaged, or larger than any that a run writes.
     """
     with _damage(path):
         text = content(path, _MAX_TOML).decode("utf-8")
@@ -63,7 +63,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def read_rows(path: Path) -> Iterator[list[str]]:
-    """The rows of a table, its header first; half a row at its end, which a process that was killed leaves, is none.
+    """Yield the rows of a table, its header first, without a half row at its end, which a killed process leaves.
 
     Raises
     ------
@@ -80,9 +80,18 @@ def read_rows(path: Path) -> Iterator[list[str]]:
 
 
 def read_columns(path: Path, names: Sequence[str], skip: int = 0, optional: Sequence[str] = ()) -> list[tuple[str, ...]]:
-    """Cells of the named columns, row by row, of a table whose header is its first line, or comes after `skip` lines.
+    """Return the cells of named columns, row by row.
 
-    Those of an optional column that is not there are empty.
+    Parameters
+    ----------
+    path : Path
+        A table in CSV.
+    names : sequence of str
+        The columns.
+    skip : int
+        Number of lines before the header.
+    optional : sequence of str
+        Columns that may be missing: their cells are then empty.
 
     Raises
     ------
@@ -109,8 +118,8 @@ def read_columns(path: Path, names: Sequence[str], skip: int = 0, optional: Sequ
     return columns
 
 
-def number(path: Path, cell: str) -> float:
-    """The number in a cell of a table; NaN for an empty one."""
+def parse_number(path: Path, cell: str) -> float:
+    """Return the number in a cell of a table; NaN for an empty cell."""
     try:
         return float(cell or "nan")
     except ValueError:
@@ -128,7 +137,7 @@ def _lines(file: Any) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _damage(path: Path) -> Iterator[None]:
-    """Whatever is wrong with a file is a ValueError that names it."""
+    """Raise a ValueError that names the file for any error about its content."""
     try:
         yield
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, csv.Error) as error:
