@@ -183,6 +183,7 @@ READER = """if True:
     from pathlib import Path
     import fastars
     from fastars import exchange, plot
+    from fastars.plot.runs import read_settings
 
     warnings.simplefilter("ignore")
     metrics, folder, names = json.loads(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
@@ -194,7 +195,7 @@ READER = """if True:
         path = folder / name
         if path.is_dir():
             (file,) = [each for each in metrics if (path / each).exists()] if (path / "hostile").exists() else ["evaluations.npz"]
-            return plot._described(path) if file == "config.toml" else plot.read_run(path, metrics[file])
+            return read_settings(path) if file == "config.toml" else plot.read_run(path, metrics[file])
         exchange.is_foreign(path)
         return exchange.read(path)
 
