@@ -262,7 +262,7 @@ def test_hostile_files_run_nothing_and_end_in_one_error_within_a_second_and_64_m
     faults = {}
     for name, (kind, message, seconds, events, peak) in found.items():
         is_run, is_harmless = ":" in name, name in ("good", *HARMLESS)
-        expected = "loaded" if is_harmless else ("ValueError", "FileNotFoundError") if is_run else "CheckpointError"
+        expected = "loaded" if is_harmless else ("DamagedFileError", "FileNotFoundError") if is_run else "CheckpointError"
         checks = {
             f"{kind}: {message[:200]}": kind == expected or (is_run and kind in expected),
             "its message does not name the file": is_harmless or message.startswith(str(folder / name)),

@@ -1,4 +1,4 @@
-"""The error about a file that can't be read, and the texts in its message."""
+"""Errors about files that can't be read, and the texts in their messages."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ _MAX_MESSAGE = 600  # characters of an error about a file, which may contain a m
 
 class CheckpointError(ValueError):
     """The error for a file that this version can't read; the message names the file and the fault."""
+
+
+class DamagedFileError(ValueError):
+    """The error for a damaged file in a run folder; the message names the file and the fault."""
 
 
 def brief(error: Any) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fastars.files.archives import Archive, content, plain_array
-from fastars.files.errors import brief
+from fastars.files.errors import DamagedFileError, brief
 
 _MAX_ARRAYS = 1 << 28  # bytes
 _MAX_TOML = 1 << 16
@@ -34,7 +34,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     ------
     FileNotFoundError
         If there is no such file.
-    ValueError
+    DamagedFileError
         If it is damaged, or compressed.
     """
     with _damage(path):
@@ -50,7 +50,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     ------
     FileNotFoundError
         If there is no such file.
-    ValueError
+    DamagedFileError
         If it is damaged, or larger than any that a run writes.
     """
     with _damage(path):
@@ -69,7 +69,7 @@ def read_rows(path: Path) -> Iterator[list[str]]:
     ------
     FileNotFoundError
         If there is no such file.
-    ValueError
+    DamagedFileError
         If it is damaged.
     """
     with _damage(path):
@@ -97,8 +97,10 @@ def read_columns(path: Path, names: Sequence[str], skip: int = 0, optional: Sequ
     ------
     FileNotFoundError
         If there is no such file.
+    DamagedFileError
+        If it is damaged.
     ValueError
-        If it is damaged, or has no such column.
+        If it has no such column.
     """
     rows = read_rows(path)
     for _ in range(skip):
@@ -112,7 +114,7 @@ def read_columns(path: Path, names: Sequence[str], skip: int = 0, optional: Sequ
     columns = []
     for number, row in enumerate(rows, start=skip + 2):
         if len(row) not in (0, len(header)):
-            raise ValueError(f"{path} is damaged: row {number} has {len(row)} cells, its header {len(header)}")
+            raise DamagedFileError(f"{path} is damaged: row {number} has {len(row)} cells, its header {len(header)}")
         if row:
             columns.append(tuple((*row, "")[place] for place in places))
     return columns
@@ -123,7 +125,7 @@ def parse_number(path: Path, cell: str) -> float:
     try:
         return float(cell or "nan")
     except ValueError:
-        raise ValueError(f"{path} is damaged: {cell[:40]!r} where a number is expected") from None
+        raise DamagedFileError(f"{path} is damaged: {cell[:40]!r} where a number is expected") from None
 
 
 def _lines(file: Any) -> Iterator[str]:
@@ -137,8 +139,8 @@ def _lines(file: Any) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _damage(path: Path) -> Iterator[None]:
-    """Raise a ValueError that names the file for any error about its content."""
+    """Raise a `DamagedFileError` that names the file for any error about its content."""
     try:
         yield
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, csv.Error) as error:
-        raise ValueError(f"{path} is damaged: {brief(error)}") from error
+        raise DamagedFileError(f"{path} is damaged: {brief(error)}") from error

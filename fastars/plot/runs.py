@@ -11,6 +11,7 @@ import numpy as np
 
 from fastars._compiled.structs import FloatArray
 from fastars._validate import positive_int, user_facing
+from fastars.files.errors import DamagedFileError
 from fastars.files.tables import parse_number, read_arrays, read_columns, read_toml
 from fastars.logger.monitor import start_time
 
@@ -80,10 +81,10 @@ def read_evaluations(folder: Path) -> Series:
     arrays = read_arrays(path)
     for name, n_axes in (("timesteps", 1), ("results", 2)):
         if name not in arrays or arrays[name].ndim != n_axes or arrays[name].dtype.kind not in "fiu":
-            raise ValueError(f"{path} is damaged: it has no {name} with {n_axes} axes")
+            raise DamagedFileError(f"{path} is damaged: it has no {name} with {n_axes} axes")
     steps, results = arrays["timesteps"].astype(float), arrays["results"].astype(float)
     if len(steps) != len(results) or results.shape[1] == 0:
-        raise ValueError(f"{path} is damaged: {len(steps)} timesteps, results of shape {results.shape}")
+        raise DamagedFileError(f"{path} is damaged: {len(steps)} timesteps, results of shape {results.shape}")
     progress = folder / "progress.csv"
     seconds = np.full(len(steps), np.nan)
     if progress.is_file():
@@ -109,7 +110,7 @@ def read_episodes(folder: Path, window: int) -> Series:
     for path in sorted(folder.glob("*monitor.csv")):
         start = start_time(path, columns="r,l,t")
         if start is None:
-            raise ValueError(f"{path} is damaged: it does not begin like a file of Monitor")
+            raise DamagedFileError(f"{path} is damaged: it does not begin like a file of Monitor")
         cells = read_columns(path, ("r", "l", "t"), skip=1)
         rows += [(start + parse_number(path, t), parse_number(path, r), parse_number(path, length)) for r, length, t in cells]
     if not rows:
@@ -129,7 +130,7 @@ def read_settings(folder: Path) -> tuple[str, int | None, dict[str, Any]]:
     config = read_toml(path)
     tables = [config.get(table, {}) for table in ("env", "run", "settings")]
     if not all(isinstance(table, dict) for table in tables) or not isinstance(tables[1].get("seed", 0), int):
-        raise ValueError(f"{path} is damaged: [env], [run] and [settings] must be tables, and seed an integer")
+        raise DamagedFileError(f"{path} is damaged: [env], [run] and [settings] must be tables, and seed an integer")
     env, run, settings = tables
     env_id = str(env.get("id", folder.resolve().name))
     of_run = {name: run.get(name) for name in ("preset", "backend")}
