@@ -111,7 +111,7 @@ def _path_with_suffix(path: Path) -> Path:
 
 
 def encode(manifest: Mapping[str, Any], arrays: Mapping[str, npt.ArrayLike]) -> list[bytes | memoryview]:
-    """Return the bytes of a checkpoint in parts; the arguments are those of `save`."""
+    """Return the bytes of a checkpoint in parts; for the arguments see `save`."""
     entries, contents = {}, {}
     for name in sorted(arrays):
         array = np.asarray(arrays[name])

@@ -31,7 +31,7 @@ class CsvOutput:
         self._columns = set(self._header)
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        """Write one row; the arguments are those of `Output.write`."""
+        """Write one row; for its arguments see `Output.write`."""
         row = text_values(key_values, key_excluded, "csv")
         if not row.keys() <= self._columns:
             self._grow([*self._header, *sorted(row.keys() - self._columns)])

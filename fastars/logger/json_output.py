@@ -28,7 +28,7 @@ class JsonOutput:
         self._names: dict[str, str] = {}
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        """Write one row; the arguments are those of `Output.write`."""
+        """Write one row; for its arguments see `Output.write`."""
         texts, members = number_texts(key_values), []
         for key, value in text_values(key_values, key_excluded, "json").items():
             if key not in self._names:

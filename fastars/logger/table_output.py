@@ -14,7 +14,7 @@ class TerminalOutput:
     """Prints rows as tables and messages as lines; a program without a stdout prints nothing."""
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        """Print one row; the arguments are those of `Output.write`."""
+        """Print one row; for its arguments see `Output.write`."""
         table = _table(text_values(key_values, key_excluded, "stdout"))
         if table and sys.stdout is not None:
             print(table, end="", flush=True)
@@ -40,7 +40,7 @@ class TextFileOutput:
         self._lines = LineWriter(path, append)
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        """Write one row; the arguments are those of `Output.write`."""
+        """Write one row; for its arguments see `Output.write`."""
         self._lines.write(_table(text_values(key_values, key_excluded, "log")))
 
     def write_sequence(self, texts: list[str]) -> None:

@@ -55,7 +55,7 @@ class TensorBoardOutput:
         self._next_flush, self._is_closed = 0.0, False
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        """Write one row; the arguments are those of `Output.write`."""
+        """Write one row; for its arguments see `Output.write`."""
         summary = self._summary.Summary()
         values = summary.value
         for key, value in key_values.items():
