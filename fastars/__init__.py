@@ -24,7 +24,7 @@ _HOME = {
     "ARS": "fastars.ars",
     "AsyncEval": "fastars.sb3.vec_env",
     "NonFiniteReturnsError": "fastars.ars",
-    "CheckpointError": "fastars.files.checkpoint",
+    "CheckpointError": "fastars.files.errors",
     "latest_checkpoint": "fastars.files.folder",
     "MujocoTask": "fastars.envs.mujoco.task",
     "RewardTerms": "fastars.envs.terms",
@@ -64,7 +64,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from fastars.envs.terms import RewardTerms
     from fastars.envs.user_env import register_env
     from fastars.evaluation import evaluate_candidates, evaluate_policy
-    from fastars.files.checkpoint import CheckpointError
+    from fastars.files.errors import CheckpointError
     from fastars.files.folder import latest_checkpoint
     from fastars.sb3.vec_env import AsyncEval
 

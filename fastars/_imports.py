@@ -9,12 +9,21 @@ from typing import Any
 
 
 def need(name: str, extra: str, what: str = "this") -> Any:
-    """The module of an optional package.
+    """Import and return a module of an optional package.
+
+    Parameters
+    ----------
+    name : str
+        The module.
+    extra : str
+        The extra of fastars that installs the package.
+    what : str
+        The purpose, as the subject of the error message.
 
     Raises
     ------
     ImportError
-        If it is missing; the message says which extra of fastars brings it.
+        If the package is missing; the message names the extra.
     """
     try:
         return import_module(name)
@@ -25,7 +34,7 @@ def need(name: str, extra: str, what: str = "this") -> Any:
 
 
 def when_imported(name: str, action: Callable[[], None]) -> None:
-    """Call `action` now if the module `name` is there, else as soon as somebody has imported it; `name` itself is not imported."""
+    """Call `action` now if the module `name` is imported already, else right after its import. This function does not import it."""
     if name in sys.modules:
         action()
     else:
@@ -33,7 +42,7 @@ def when_imported(name: str, action: Callable[[], None]) -> None:
 
 
 class _Watch:
-    """A finder that lets the others find the module it waits for."""
+    """A finder that finds nothing itself: it lets the other finders find one module, and acts after its import."""
 
     def __init__(self, name: str, action: Callable[[], None]) -> None:
         self._name, self._action = name, action

@@ -231,8 +231,50 @@ def test_evaluation_takes_any_form_of_an_environment(wrap, tmp_path):
     assert np.max(callback.evaluations_length) <= 9
 
 
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: CheckpointCallback(0, "x"), ValueError, "CheckpointCallback(): save_freq must be an integer of at least 1, got 0"),
+        (lambda: CheckpointCallback(1, "x", save_vecnormalize="yes"), TypeError, "CheckpointCallback(): save_vecnormalize must be"),
+        (lambda: EvalCallback(eval_freq="often"), TypeError, "EvalCallback(): eval_freq must be an integer, got 'often'"),
+        (lambda: EveryNTimesteps(0, None), ValueError, "EveryNTimesteps(): n_steps must be"),
+        (lambda: LogEveryNTimesteps(-1), ValueError, "LogEveryNTimesteps(): n_steps must be"),
+        (lambda: StopTrainingOnMaxEpisodes(1.5), ValueError, "StopTrainingOnMaxEpisodes(): max_episodes must be"),
+        (lambda: StopTrainingOnNoModelImprovement(-1), ValueError, "StopTrainingOnNoModelImprovement(): max_no_improvement_evals"),
+        (lambda: StopTrainingOnRewardThreshold(np.nan), ValueError, "StopTrainingOnRewardThreshold(): reward_threshold must be"),
+    ],
+)
+def test_a_wrong_argument_is_an_error_of_the_constructor(make, error, message):
+    with pytest.raises(error) as caught:
+        make()
+    assert str(caught.value).startswith(message)
+
+
+def test_a_threshold_of_infinity_and_a_frequency_of_0_are_allowed():
+    stop = StopTrainingOnRewardThreshold(np.inf)
+    evaluation = EvalCallback(callback_on_new_best=stop, eval_freq=0, verbose=0)
+    model = small().learn(300, callback=evaluation)
+    assert (model.iteration > 1, evaluation.evaluations_timesteps, stop.reward_threshold) == (True, [], np.inf)
+
+
+def test_every_callback_of_a_list_is_closed_also_after_an_error():
+    closed = []
+
+    class Closing(BaseCallback):
+        def _on_step(self):
+            raise RuntimeError("no")
+
+        def close(self):
+            closed.append(self)
+
+    first, second = Closing(), Closing()
+    with pytest.raises(RuntimeError, match="no"):
+        small().learn(300, callback=[first, [second]])
+    assert closed == [first, second]
+
+
 def test_evaluation_in_another_task_is_refused():
-    with pytest.raises(ValueError, match="eval_env Pendulum-v1 has other spaces than CartPole-v1"):
+    with pytest.raises(ValueError, match="eval_env must have the spaces of CartPole-v1, got Pendulum-v1"):
         small().learn(1, callback=EvalCallback("Pendulum-v1"))
 
 
@@ -269,7 +311,7 @@ def test_no_improvement_stops():
 
 @pytest.mark.parametrize("stop", [StopTrainingOnRewardThreshold(3), StopTrainingOnNoModelImprovement(3)])
 def test_stops_by_evaluation_need_one(stop):
-    with pytest.raises(ValueError, match="must be given to an EvalCallback"):
+    with pytest.raises(ValueError, match="must be an argument of an EvalCallback"):
         small().learn(1, callback=stop)
 
 

@@ -29,8 +29,9 @@ from hypothesis import strategies as st
 from fastars import ARS
 from fastars.envs import make
 from fastars.files import atomic as _atomic
-from fastars.files import checkpoint
-from fastars.files.checkpoint import CheckpointError, load, save, sweep_temporaries
+from fastars.files import checkpoint, stored_zip
+from fastars.files.atomic import sweep_temporaries
+from fastars.files.checkpoint import CheckpointError, load, save
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, limits and links of POSIX")
 
@@ -97,7 +98,7 @@ plain = st.recursive(
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(state=st.dictionaries(keys, plain, max_size=4))
 def test_plain_data_comes_back_with_nan_infinities_and_minus_zero(tmp_path_factory, state):
-    parts = checkpoint._encode(state, {})  # without the fsync
+    parts = checkpoint.encode(state, {})  # without the fsync
     path = tmp_path_factory.getbasetemp() / "plain.zip"
     path.write_bytes(b"".join(parts))
     back, _ = load(path)
@@ -254,7 +255,8 @@ def test_only_regular_files_are_replaced_or_read(tmp_path):
 
 SAVER = """if True:
     import sys, numpy as np
-    from fastars.files.checkpoint import save, sweep_temporaries
+    from fastars.files.atomic import sweep_temporaries
+    from fastars.files.checkpoint import save
     sweep_temporaries(sys.argv[1])
     step = int(sys.argv[2])
     while True:
@@ -342,7 +344,7 @@ endless.append(endless)
 def test_what_the_format_does_not_hold_is_refused_before_anything_is_written(tmp_path, monkeypatch, state, arrays, message):
     save(tmp_path / "a.zip", STATE, {})
     before = (tmp_path / "a.zip").read_bytes()
-    monkeypatch.setattr(checkpoint, "MAX_BYTES", 500_000 if "bytes" in message else checkpoint.MAX_BYTES)
+    monkeypatch.setattr(stored_zip, "MAX_BYTES", 500_000 if "bytes" in message else stored_zip.MAX_BYTES)
     with pytest.raises((TypeError, ValueError), match=message):
         save(tmp_path / "a.zip", state, arrays)
     assert (tmp_path / "a.zip").read_bytes() == before

@@ -8,7 +8,7 @@ import pytest
 
 from fastars import ARS, CheckpointError, latest_checkpoint
 from fastars.callbacks import CheckpointCallback
-from fastars.files.folder import checkpoints
+from fastars.files.checkpoint_names import checkpoints
 
 
 @pytest.fixture
@@ -34,11 +34,11 @@ def test_of_a_run_folder_the_model_itself_is_the_newest(model, tmp_path):
 def test_damaged_ones_are_said_and_passed_over(model, tmp_path):
     save(model, tmp_path, "a_10_steps.zip", "a_20_steps.zip", "a_30_steps.zip")
     (tmp_path / "a_30_steps.zip").write_bytes(b"PK")
-    with pytest.warns(RuntimeWarning, match=r"a_30_steps\.zip: no zip directory .*; the one before it is taken"):
+    with pytest.warns(RuntimeWarning, match=r"a_30_steps\.zip: no zip directory .*; the checkpoint before it is taken"):
         assert latest_checkpoint(tmp_path) == tmp_path / "a_20_steps.zip"
 
 
-@pytest.mark.filterwarnings("ignore:.*the one before it is taken")
+@pytest.mark.filterwarnings("ignore:.*the checkpoint before it is taken")
 def test_none_and_none_whole_are_told_apart(model, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"has no model\.zip and no <name>_<steps>_steps\.zip"):
         latest_checkpoint(tmp_path)

@@ -17,8 +17,8 @@ from test_cli import COMMAND, ENVIRONMENT, only_error, run
 import fastars
 from fastars import ARS
 from fastars.cli import commands, main
-from fastars.files import checkpoint
-from fastars.files.folder import checkpoints
+from fastars.files import manifest
+from fastars.files.checkpoint_names import checkpoints
 
 OPTIONS = ("CartPole-v1", "--seed", "5", "--n-threads", "1", "--n-delta", "4", "--variant", "V2")
 OPTIONS += ("--learning-rate", "0.001", "--total-timesteps", "40000")
@@ -181,7 +181,7 @@ def test_of_damaged_files_the_newest_whole_one_is_taken(tmp_path, never_stopped,
     said = capsys.readouterr()
     assert "model.zip: no zip directory at its end: it was cut short" in said.err
     assert f"{newest.name}: no zip directory at its end" in said.err
-    assert said.err.count("; the one before it is taken\n") == 2
+    assert said.err.count("; the checkpoint before it is taken\n") == 2
     assert f"from {older.name}\n" in said.out
     assert_same_run(folder, never_stopped)
 
@@ -238,7 +238,7 @@ def test_a_model_of_a_newer_version_is_named(tmp_path, never_stopped, monkeypatc
     for path in folder.glob("model_*.zip"):
         path.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "SCHEMA", checkpoint.SCHEMA + 1)
+        patch.setattr(manifest, "SCHEMA", manifest.SCHEMA + 1)
         ARS("LinearPolicy", "CartPole-v1", seed=0).save(folder / "model.zip")
     assert main(["resume", str(folder)]) == 1
     assert "written by a newer fastars (schema 2; this one reads 1): upgrade fastars" in capsys.readouterr().err

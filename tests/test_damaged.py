@@ -18,10 +18,11 @@ from test_checkpoint import bits
 from test_checkpoint import edited as edited_bytes
 
 import fastars
-from fastars import ARS, exchange, plot
+from fastars import ARS, exchange
 from fastars.cli import main
 from fastars.files import checkpoint
 from fastars.files.tables import read_arrays
+from fastars.plot.runs import read_evaluations
 from fastars.replay import read_episode
 from fastars.training import presets
 
@@ -96,7 +97,7 @@ def test_arrays(tmp_path, tally):
 
     def read(path):
         arrays = read_arrays(path)
-        values = plot._evaluations(path.parent)
+        values = read_evaluations(path.parent)
         return bits({name: arrays[name] for name in ("timesteps", "results", "ep_lengths")}), [value.tobytes() for value in values]
 
     expected, contents = read(path), damaged(path.read_bytes(), tally.of(fast=500, full=10_000), "arrays")

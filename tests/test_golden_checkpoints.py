@@ -13,7 +13,7 @@ import faulty_envs
 import pytest
 
 from fastars import ARS, CheckpointError
-from fastars.files import checkpoint
+from fastars.files import manifest
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 HASHES = json.loads((GOLDEN / "hashes.json").read_text())
@@ -32,12 +32,12 @@ def test_a_golden_run_goes_on(schema, name):
 
 
 def test_there_are_golden_files_of_every_schema():
-    assert sorted(HASHES) == [f"schema_{number}" for number in range(1, checkpoint.SCHEMA + 1)]
-    assert sorted(HASHES[f"schema_{checkpoint.SCHEMA}"]) == sorted(RUNS)
+    assert sorted(HASHES) == [f"schema_{number}" for number in range(1, manifest.SCHEMA + 1)]
+    assert sorted(HASHES[f"schema_{manifest.SCHEMA}"]) == sorted(RUNS)
 
 
 def test_a_schema_of_the_future_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "SCHEMA", checkpoint.SCHEMA + 1)
+    monkeypatch.setattr(manifest, "SCHEMA", manifest.SCHEMA + 1)
     ARS("LinearPolicy", "CartPole-v1", seed=0).save(tmp_path / "model.zip")
     monkeypatch.undo()
     with pytest.raises(

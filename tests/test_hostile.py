@@ -183,6 +183,7 @@ READER = """if True:
     from pathlib import Path
     import fastars
     from fastars import exchange, plot
+    from fastars.plot.runs import read_settings
 
     warnings.simplefilter("ignore")
     metrics, folder, names = json.loads(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
@@ -194,7 +195,7 @@ READER = """if True:
         path = folder / name
         if path.is_dir():
             (file,) = [each for each in metrics if (path / each).exists()] if (path / "hostile").exists() else ["evaluations.npz"]
-            return plot._described(path) if file == "config.toml" else plot.read_run(path, metrics[file])
+            return read_settings(path) if file == "config.toml" else plot.read_run(path, metrics[file])
         exchange.is_foreign(path)
         return exchange.read(path)
 
@@ -261,7 +262,7 @@ def test_hostile_files_run_nothing_and_end_in_one_error_within_a_second_and_64_m
     faults = {}
     for name, (kind, message, seconds, events, peak) in found.items():
         is_run, is_harmless = ":" in name, name in ("good", *HARMLESS)
-        expected = "loaded" if is_harmless else ("ValueError", "FileNotFoundError") if is_run else "CheckpointError"
+        expected = "loaded" if is_harmless else ("DamagedFileError", "FileNotFoundError") if is_run else "CheckpointError"
         checks = {
             f"{kind}: {message[:200]}": kind == expected or (is_run and kind in expected),
             "its message does not name the file": is_harmless or message.startswith(str(folder / name)),

@@ -26,7 +26,7 @@ from test_cli import COMMAND, ENVIRONMENT
 from fastars import ARS, latest_checkpoint
 from fastars.callbacks import CheckpointCallback, EvalCallback
 from fastars.files import atomic as _atomic
-from fastars.files.folder import checkpoints
+from fastars.files.checkpoint_names import checkpoints
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills processes")
 HERE = Path(__file__).parent

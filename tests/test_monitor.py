@@ -60,7 +60,7 @@ def test_a_full_disk_is_a_warning_and_no_half_row(tmp_path, monkeypatch):
     def full(self, text):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("fastars.logger.Lines.write", full)
+    monkeypatch.setattr("fastars.files.lines.LineWriter.write", full)
     with pytest.warns(RuntimeWarning, match=r"rows of .*monitor\.csv are lost, training goes on: no space"):
         writer.write(np.array([1.0]), np.array([2]))
     writer.write(np.array([1.0]), np.array([2]))  # and is not said again

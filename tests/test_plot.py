@@ -114,10 +114,26 @@ def test_runs_that_do_not_overlap_hold_their_ends():
 def test_curves_by_time():
     (curve,) = learning_curves([run([0, 10], seconds=[0, 2])], x="time")
     assert curve.x.tolist() == [0, 2]
-    with pytest.raises(ValueError, match="run does not say how long"):
+    with pytest.raises(ValueError, match=r"learning_curves\(\): run has no times of training: x must be 'steps', got 'time'"):
         learning_curves([run([0, 10], seconds=[np.nan, np.nan])], x="time")
-    with pytest.raises(ValueError, match="has 1 points; a curve takes 2"):
+    with pytest.raises(ValueError, match="has 1 points; a curve needs at least 2"):
         learning_curves([run([0, np.nan])])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"x": "step"}, "x must be one of 'steps', 'time', got 'step'; did you mean 'steps'?"),
+        ({"average": "median"}, "average must be one of 'iqm', 'mean', got 'median'"),
+        ({"n_points": 0}, "n_points must be an integer of at least 1, got 0"),
+        ({"confidence": 95}, "confidence must be a finite number above 0 and below 1, got 95"),
+        ({"n_resamples": 0}, "n_resamples must be an integer of at least 1, got 0"),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments, message):
+    with pytest.raises(ValueError) as caught:
+        learning_curves([run([0, 10])], **arguments)
+    assert str(caught.value).startswith(f"learning_curves(): {message}")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""Callbacks: what is done between the iterations of a run. Names, arguments and attributes are those of stable-baselines3.
+"""Callbacks: code that runs between the iterations of a run. Names, arguments and attributes are as in stable-baselines3.
 
-Theirs work with `ARS.learn` as well, and ours inside of theirs. An iteration runs in compiled code, so `on_step` is called once for
-all of its steps; where it returns False, training stops there.
+`ARS.learn` takes callbacks of stable-baselines3 as well, and lists and events of either package can hold callbacks of the other. An
+iteration runs in compiled code, so `on_step` is called once for all of its steps; training stops when it returns False.
 
-Callbacks of stable-baselines3 count calls, one for each step of the environment, and act where the count is a multiple of
+Callbacks of stable-baselines3 count calls, one for each step of the environment, and act when the count is a multiple of
 `save_freq`, `eval_freq`, `check_freq` and the like. `step` keeps that meaning: a callback sees the last multiple that an iteration
-passed, and acts at most once in it.
+passed, and acts at most once per iteration.
 """
 
 from fastars.callbacks.base import BaseCallback, CallbackList, ConvertCallback, EventCallback

@@ -1,4 +1,4 @@
-"""A callback, several of them as one, and callbacks that call others."""
+"""Base classes of callbacks: one callback, a list of callbacks, and callbacks that call another callback."""
 
 from __future__ import annotations
 
@@ -9,34 +9,37 @@ from typing import Any
 
 import numpy as np
 
+from fastars._validate import user_facing
+
 
 class BaseCallback:
-    """A callback; a class of your own overrides `_on_step`, and others of the methods with an underscore.
+    """A callback that does nothing. A class of your own overrides `_on_step`, and other methods that begin with an underscore.
 
     Parameters
     ----------
     verbose : int
-        0: silent. 1: what happens is printed.
+        0 prints nothing, 1 prints each action.
 
     Attributes
     ----------
     model : ARS
         The model that trains.
     n_calls : int
-        Steps of the environment so far, of a vector environment those of all its environments at once.
+        Number of environment steps so far; a step of a vector environment, in all of its environments at once, counts as one.
     num_timesteps : int
         `model.num_timesteps`.
     locals : dict
-        Of `ARS.learn`: "self", "total_timesteps", and of the last iteration "iteration", "rollouts", and for each of its episodes
-        "rewards" (the return), "dones" (True) and "infos" (`{"episode": {"r": return, "l": length, "t": 0}}`).
+        Local variables of `ARS.learn`: "self" and "total_timesteps"; "iteration" and "rollouts" of the last iteration; and for each
+        of its episodes "rewards" (the return), "dones" (True) and "infos" (`{"episode": {"r": return, "l": length, "t": 0}}`).
     globals : dict
-        Of the module of `ARS`.
+        Global variables of the module of `ARS`.
     parent : BaseCallback or None
-        The callback that triggers this one.
+        The callback that calls this one.
     """
 
     model: Any
 
+    @user_facing
     def __init__(self, verbose: int = 0) -> None:
         self.verbose = verbose
         self.n_calls = self.num_timesteps = 0
@@ -51,47 +54,50 @@ class BaseCallback:
 
     @property
     def logger(self) -> Any:
-        """`model.logger`; what is recorded there becomes part of the row of this iteration."""
+        """`model.logger`; values recorded there become part of the row of this iteration."""
         return self.model.logger
 
     def init_callback(self, model: Any) -> None:
-        """Get to know the model."""
+        """Take the model that trains."""
         self.model = model
         self._init_callback()
 
     def on_training_start(self, locals_: dict[str, Any], globals_: dict[str, Any]) -> None:
-        """Training begins."""
+        """Act before training begins."""
         self.locals, self.globals = locals_, globals_
         self.num_timesteps = self.model.num_timesteps
         self._on_training_start()
 
     def on_rollout_start(self) -> None:
-        """An iteration begins."""
+        """Act before an iteration."""
         self._on_rollout_start()
 
     def update_locals(self, locals_: dict[str, Any]) -> None:
-        """There are new local variables."""
+        """Take the new values of local variables."""
         self.locals.update(locals_)
         self.update_child_locals(locals_)
 
     def update_child_locals(self, locals_: dict[str, Any]) -> None:
-        """Pass new local variables on to the callbacks that this one calls."""
+        """Pass the new values of local variables to the callbacks that this one calls."""
         for child in self._children():
             child.update_locals(locals_)
 
     def on_step(self) -> bool:
-        """An iteration has been run, or the event that this callback is for has happened; False stops training."""
+        """Act after the steps of an iteration, or after the event that this callback waits for; False stops training."""
         self.n_calls += 1
         self.num_timesteps = self.model.num_timesteps
         return self._on_step()
 
     def on_rollout_end(self) -> None:
-        """An iteration ends."""
+        """Act at the end of an iteration."""
         self._on_rollout_end()
 
     def on_training_end(self) -> None:
-        """Training is done."""
+        """Act after training."""
         self._on_training_end()
+
+    def close(self) -> None:
+        """Release the terminal and files. `ARS.learn` calls this last, also after an error."""
 
     def _children(self) -> Sequence[Any]:
         return ()
@@ -111,8 +117,9 @@ class BaseCallback:
 
 
 class ConvertCallback(BaseCallback):
-    """A function `callback(locals, globals)` as a callback; returning False stops training."""
+    """A function `callback(locals, globals)` as a callback; training stops when it returns False."""
 
+    @user_facing
     def __init__(self, callback: Callable[[dict[str, Any], dict[str, Any]], bool | None], verbose: int = 0) -> None:
         super().__init__(verbose)
         self.callback = callback
@@ -122,8 +129,9 @@ class ConvertCallback(BaseCallback):
 
 
 class CallbackList(BaseCallback):
-    """Several callbacks, called one after the other; training stops if one of them says so."""
+    """Several callbacks, called in their order; training stops after the call in which one of them returns False."""
 
+    @user_facing
     def __init__(self, callbacks: Sequence[Any]) -> None:
         super().__init__()
         self.callbacks = list(callbacks)
@@ -145,7 +153,7 @@ class CallbackList(BaseCallback):
             callback.on_rollout_start()
 
     def _on_step(self) -> bool:
-        answers = [callback.on_step() for callback in self.callbacks]  # all are called
+        answers = [callback.on_step() for callback in self.callbacks]  # before `all`, so that every callback is called
         return all(goes_on(answer) for answer in answers)
 
     def _on_rollout_end(self) -> None:
@@ -158,8 +166,9 @@ class CallbackList(BaseCallback):
 
 
 class EventCallback(BaseCallback):
-    """Calls another callback when something happens, which a derived class says by `_on_event`."""
+    """Calls another callback at an event. A derived class decides when, and calls `_on_event`."""
 
+    @user_facing
     def __init__(self, callback: Any = None, verbose: int = 0) -> None:
         super().__init__(verbose)
         self.callback = callback
@@ -170,7 +179,7 @@ class EventCallback(BaseCallback):
         return () if self.callback is None else (self.callback,)
 
     def init_callback(self, model: Any) -> None:
-        """Get to know the model."""
+        """Take the model that trains."""
         super().init_callback(model)
         for child in self._children():
             child.init_callback(model)
@@ -184,13 +193,13 @@ class EventCallback(BaseCallback):
 
 
 def goes_on(answer: Any) -> bool:
-    """Whether training goes on after what a callback returned: False stops it, also NumPy's, which comparing means gives."""
+    """Return True unless a callback returned False, Python's or NumPy's (the result of comparing two means)."""
     return not isinstance(answer, (bool, np.bool_)) or bool(answer)
 
 
 @contextlib.contextmanager
 def saving(what: str) -> Iterator[None]:
-    """While a file is written. A disk that is full or fails loses the file, never the run, and is warned of every time."""
+    """Warn about an OSError while a file is written, and continue: a full or failing disk loses the file, never the run."""
     try:
         yield
     except OSError as error:

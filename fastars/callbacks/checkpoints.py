@@ -1,24 +1,40 @@
-"""Models saved during a run."""
+"""Save models during a run."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from fastars._validate import positive_int
+from fastars._validate import boolean, positive_int, user_facing
 from fastars.callbacks.base import BaseCallback, saving
-from fastars.files.folder import keep_newest
+from fastars.files.checkpoint_names import keep_newest
 
 
 class CheckpointCallback(BaseCallback):
     """Saves the model every `save_freq` steps, as `<save_path>/<name_prefix>_<steps>_steps.zip`.
 
-    Each file is whole: one that a crash or a full disk interrupts is not there; a full disk is warned of, and training goes on.
-    `fastars.latest_checkpoint(save_path)` finds the newest file. With `keep_checkpoints`, only so many are kept, the newest; the
-    best policy is `EvalCallback`'s to keep. `save_vecnormalize` also saves the `VecNormalize` around the environment,
-    `save_replay_buffer` is without effect.
+    Each file is written whole or not at all. A full disk is a warning, and training goes on. `fastars.latest_checkpoint(save_path)`
+    finds the newest file.
+
+    Parameters
+    ----------
+    save_freq : int
+        Environment steps between two files.
+    save_path : str or PathLike
+        Folder of the files. A missing folder is made.
+    name_prefix : str
+        Beginning of the files' names.
+    save_replay_buffer : bool
+        Without effect: ARS has no replay buffer.
+    save_vecnormalize : bool
+        True also saves the `VecNormalize` around the environment.
+    verbose : int
+        1 prints the name of each file.
+    keep_checkpoints : int, optional
+        Number of files to keep, the newest ones. Default: all. `EvalCallback` keeps the best policy.
     """
 
+    @user_facing
     def __init__(
         self,
         save_freq: int,
@@ -33,7 +49,8 @@ class CheckpointCallback(BaseCallback):
         super().__init__(verbose)
         self.save_freq = positive_int("save_freq", save_freq)
         self.keep_checkpoints = None if keep_checkpoints is None else positive_int("keep_checkpoints", keep_checkpoints)
-        self.save_path, self.name_prefix, self.save_vecnormalize = Path(save_path), name_prefix, save_vecnormalize
+        self.save_path, self.name_prefix = Path(save_path), name_prefix
+        self.save_vecnormalize = boolean("save_vecnormalize", save_vecnormalize)
 
     def _init_callback(self) -> None:
         self.save_path.mkdir(parents=True, exist_ok=True)
@@ -46,7 +63,7 @@ class CheckpointCallback(BaseCallback):
         return True
 
     def _save(self, path: Path) -> None:
-        """Write the checkpoint, then remove those that are too old."""
+        """Write the checkpoint, then remove the oldest ones."""
         self.model.save(path)
         normalizer = self.model.get_vec_normalize_env()
         if self.save_vecnormalize and normalizer is not None:

@@ -1,4 +1,4 @@
-"""The policy evaluated during a run, and the best one kept."""
+"""Evaluate the policy during a run, and keep the best one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-from fastars._validate import positive_int
+from fastars._validate import integer, positive_int, user_facing
 from fastars.callbacks.base import EventCallback, goes_on, saving
 from fastars.envs import environment
 from fastars.files.atomic import save_arrays
@@ -20,32 +20,42 @@ from fastars.training.seeds import evaluation_seeds
 
 
 class EvalCallback(EventCallback):
-    """Evaluates the policy every `eval_freq` steps and keeps the best one. The log has it at once, also where `log_interval` leaves
-    out the row of this iteration.
+    """Evaluates the policy every `eval_freq` steps and keeps the best one.
+
+    The result is in the log at once, also if `log_interval` leaves out the row of this iteration.
 
     Parameters
     ----------
     eval_env : optional
-        As `ARS` takes an environment; in compiled kernels if it can be. Default: the environment of training.
-    callback_on_new_best, callback_after_eval : BaseCallback, optional
-        Called after an evaluation that was better than all before, and after each; False stops training.
+        An environment in any form that `ARS` takes. It runs in compiled kernels if possible. Default: the environment of training.
+    callback_on_new_best : BaseCallback, optional
+        Called after an evaluation that is better than all before; training stops when it returns False.
+    callback_after_eval : BaseCallback, optional
+        Called after each evaluation; training stops when it returns False.
     n_eval_episodes : int
-        Episodes of an evaluation, the same at each.
+        Number of episodes per evaluation. Every evaluation runs the same episodes.
     eval_freq : int
-        Steps between evaluations; 0: never.
+        Environment steps between two evaluations; 0 or less evaluates never.
     log_path : str, optional
         Folder for `evaluations.npz` with arrays "timesteps" (n,), "results" and "ep_lengths" (n, n_eval_episodes).
     best_model_save_path : str, optional
         Folder for `best_model.zip`.
+    verbose : int
+        1 prints the result of each evaluation.
     deterministic, render, warn
-        Without effect: the actions of a policy of ARS are not drawn, and rollouts are not shown.
+        Without effect: a policy of ARS is deterministic, and rollouts are not shown.
 
     Attributes
     ----------
     last_mean_reward, best_mean_reward : float
-    evaluations_timesteps, evaluations_results, evaluations_length : list
+        Mean return of the last evaluation and of the best one.
+    evaluations_timesteps : list of int
+        Environment steps before each evaluation.
+    evaluations_results, evaluations_length : list of list
+        Returns and lengths of the episodes of each evaluation.
     """
 
+    @user_facing
     def __init__(
         self,
         eval_env: Any = None,
@@ -65,7 +75,8 @@ class EvalCallback(EventCallback):
         if callback_on_new_best is not None:
             callback_on_new_best.parent = self
         self.eval_env = eval_env
-        self.n_eval_episodes, self.eval_freq = positive_int("n_eval_episodes", n_eval_episodes), int(eval_freq)
+        self.n_eval_episodes = positive_int("n_eval_episodes", n_eval_episodes)
+        self.eval_freq = integer("eval_freq", eval_freq)
         self.log_path = None if log_path is None else Path(log_path) / "evaluations.npz"
         self.best_model_save_path = None if best_model_save_path is None else Path(best_model_save_path)
         self.last_mean_reward = self.best_mean_reward = -np.inf
@@ -78,7 +89,7 @@ class EvalCallback(EventCallback):
         return [child for child in (self.callback_on_new_best, self.callback) if child is not None]
 
     def _init_callback(self) -> None:
-        self._sampler = None if self.eval_env is None else _sampler_of(self.model, self.eval_env)
+        self._sampler = None if self.eval_env is None else _eval_sampler(self.model, self.eval_env)
         for folder in (self.best_model_save_path, None if self.log_path is None else self.log_path.parent):
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -86,8 +97,8 @@ class EvalCallback(EventCallback):
     def _on_step(self) -> bool:
         if self.eval_freq < 1 or self.n_calls % self.eval_freq:
             return True
-        rollouts = _evaluated(self.model, self._sampler, self.n_eval_episodes)
-        is_best = self._note(rollouts.returns, rollouts.lengths)
+        rollouts = _evaluate(self.model, self._sampler, self.n_eval_episodes)
+        is_best = self._keep(rollouts.returns, rollouts.lengths)
         called = [self.callback]
         if is_best:
             self.best_mean_reward = self.last_mean_reward
@@ -98,8 +109,8 @@ class EvalCallback(EventCallback):
             called.insert(0, self.callback_on_new_best)
         return all(goes_on(callback.on_step()) for callback in called if callback is not None)
 
-    def _note(self, returns: FloatArray, lengths: np.ndarray) -> bool:
-        """Put an evaluation into the attributes, the file and the log; whether it is the best so far."""
+    def _keep(self, returns: FloatArray, lengths: np.ndarray) -> bool:
+        """Put an evaluation into the attributes, the file and the log. Return True if it is the best so far."""
         self.last_mean_reward = float(returns.mean())
         self.evaluations_timesteps.append(self.num_timesteps)
         self.evaluations_results.append(returns.tolist())
@@ -122,7 +133,7 @@ class EvalCallback(EventCallback):
         return is_best
 
     def _write_row(self) -> None:
-        """A row of its own, unless that of the iteration follows at once."""
+        """Write a row for the evaluation, unless the row of the iteration follows at once."""
         interval = self.locals.get("log_interval")
         if not interval or self.model.iteration % interval:
             self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
@@ -139,8 +150,8 @@ def _sampler_of(model: Any, env: Any) -> Any:
     return make_sampler(found, model.policy.structure, config.clip_actions, config.squash_output, model.n_threads)
 
 
-def _evaluated(model: Any, sampler: Any, n_episodes: int) -> Any:
-    """Episodes of the policy itself, the same ones each time."""
+def _evaluate(model: Any, sampler: Any, n_episodes: int) -> Any:
+    """Run episodes of the unperturbed policy, the same ones each time."""
     if sampler is None:
         return model.evaluate(n_episodes)
     seeds = evaluation_seeds(model.seed, n_episodes)

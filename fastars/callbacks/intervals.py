@@ -1,16 +1,25 @@
-"""What is done every so many steps."""
+"""Act at intervals of environment steps."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from fastars._validate import positive_int
+from fastars._validate import positive_int, user_facing
 from fastars.callbacks.base import ConvertCallback, EventCallback
 
 
 class EveryNTimesteps(EventCallback):
-    """Triggers a callback every `n_steps` steps of the environment."""
+    """Calls a callback every `n_steps` environment steps.
 
+    Parameters
+    ----------
+    n_steps : int
+        Environment steps between two calls.
+    callback : BaseCallback
+        The callback.
+    """
+
+    @user_facing
     def __init__(self, n_steps: int, callback: Any) -> None:
         super().__init__(callback)
         self.n_steps = positive_int("n_steps", n_steps)
@@ -24,7 +33,14 @@ class EveryNTimesteps(EventCallback):
 
 
 class LogEveryNTimesteps(EveryNTimesteps):
-    """Writes a row of the log every `n_steps` steps of the environment; `learn(log_interval=None)` writes no others."""
+    """Writes a row of the log every `n_steps` environment steps. With `learn(log_interval=None)` there are no other rows.
 
+    Parameters
+    ----------
+    n_steps : int
+        Environment steps between two rows.
+    """
+
+    @user_facing
     def __init__(self, n_steps: int) -> None:
         super().__init__(n_steps, ConvertCallback(lambda *_: self.model.dump_logs()))

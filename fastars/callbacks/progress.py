@@ -1,4 +1,4 @@
-"""Progress on a terminal."""
+"""Show progress on a terminal."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ class ProgressBarCallback(BaseCallback):
         self.close()
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Stop the bar and give the terminal back."""
         if self._bar is not None:
             self._bar.stop()

@@ -1,4 +1,4 @@
-"""How training calls what a user gave as a callback."""
+"""Make a callback of an argument of the user, and call it as training does."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ _METHODS = "init_callback", "on_training_start", "on_rollout_start", "update_loc
 
 
 def make_callback(callback: Any, progress_bar: bool = False) -> Any:
-    """A callback of whatever `ARS.learn` takes as one: a callback, a function, a list of these, or None.
+    """Return one callback for the argument `callback` of `ARS.learn`.
+
+    Parameters
+    ----------
+    callback : callback, callable, list of these, or None
+        Any object with the methods of `BaseCallback` is a callback: the class of stable-baselines3 is not imported here.
+    progress_bar : bool
+        True adds a `ProgressBarCallback`.
 
     Raises
     ------
     TypeError
-        If it is none of them.
+        If `callback` is something else.
     """
     if callback is None:
         made: Any = CallbackList([])
@@ -35,10 +42,17 @@ def make_callback(callback: Any, progress_bar: bool = False) -> Any:
 
 
 def step(callback: Any, n_steps: int) -> bool:
-    """Let a callback see `n_steps` steps of the environment, in one call of its `on_step`; False if it says so.
+    """Call `on_step` of a callback once for `n_steps` environment steps; return False if training must stop.
 
     `n_calls` grows by `n_steps`. During the call it is the last multiple of the callback's own frequency (an attribute whose name
     ends with "freq") among these steps, if there is one.
+
+    Parameters
+    ----------
+    callback : callback
+        A callback that `make_callback` returned.
+    n_steps : int
+        Number of environment steps since the last call.
     """
     n_steps = max(n_steps, 1)
     counts = [(each, each.n_calls) for each in _counting(callback)]
@@ -53,14 +67,14 @@ def step(callback: Any, n_steps: int) -> bool:
 
 
 def close(callback: Any) -> None:
-    """Let a callback leave the terminal and its files as they should be, however training ended."""
+    """Close a callback and the callbacks in its lists, after training or an error. Classes of stable-baselines3 have no `close`."""
     for each in _counting(callback):
         if isinstance(each, BaseCallback):
-            getattr(each, "close", lambda: None)()
+            each.close()
 
 
 def _counting(callback: Any) -> Iterator[Any]:
-    """A callback if it counts its calls, and those in it if it is a list of them: the others are called by events, not by steps."""
+    """Yield a callback if it counts its calls, and the callbacks in it if it is a list. Events, not steps, call all others."""
     if hasattr(callback, "n_calls"):
         yield callback
     for each in getattr(callback, "callbacks", ()):
@@ -68,5 +82,6 @@ def _counting(callback: Any) -> Iterator[Any]:
 
 
 def _frequencies(callback: Any) -> list[int]:
+    """Return the values of all attributes whose names end with "freq"."""
     values = (value for name, value in getattr(callback, "__dict__", {}).items() if name.endswith("freq"))
     return [int(value) for value in values if isinstance(value, (int, np.integer)) and value > 0]

@@ -1,21 +1,31 @@
-"""When training stops before its last step."""
+"""Stop training before its last step."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from fastars._validate import positive_int
+from fastars._validate import integer, number, positive_int, user_facing
 from fastars.callbacks.base import BaseCallback
 
 
 class StopTrainingOnRewardThreshold(BaseCallback):
-    """Stops once the best mean return of the `EvalCallback` that calls it has reached `reward_threshold`."""
+    """Stops training when the best mean return of the `EvalCallback` that calls it has reached a threshold.
 
+    Parameters
+    ----------
+    reward_threshold : float
+        The threshold; infinity stops never.
+    verbose : int
+        1 prints why training stops.
+    """
+
+    @user_facing
     def __init__(self, reward_threshold: float, verbose: int = 0) -> None:
         super().__init__(verbose)
-        self.reward_threshold = float(reward_threshold)
+        self.reward_threshold = math.inf if reward_threshold == math.inf else number("reward_threshold", reward_threshold)
 
     def _on_step(self) -> bool:
         best = _parent(self).best_mean_reward
@@ -27,11 +37,23 @@ class StopTrainingOnRewardThreshold(BaseCallback):
 
 
 class StopTrainingOnNoModelImprovement(BaseCallback):
-    """Stops after more than `max_no_improvement_evals` evaluations in a row without a new best one, the first `min_evals` aside."""
+    """Stops training after too many evaluations in a row without a new best one; an `EvalCallback` calls it after each evaluation.
 
+    Parameters
+    ----------
+    max_no_improvement_evals : int
+        Number of evaluations in a row without a new best one that are allowed.
+    min_evals : int
+        Number of evaluations at the beginning that are not counted.
+    verbose : int
+        1 prints why training stops.
+    """
+
+    @user_facing
     def __init__(self, max_no_improvement_evals: int, min_evals: int = 0, verbose: int = 0) -> None:
         super().__init__(verbose)
-        self.max_no_improvement_evals, self.min_evals = max_no_improvement_evals, min_evals
+        self.max_no_improvement_evals = integer("max_no_improvement_evals", max_no_improvement_evals, 0)
+        self.min_evals = integer("min_evals", min_evals, 0)
         self.last_best_mean_reward = -np.inf
         self.no_improvement_evals = 0
 
@@ -48,8 +70,17 @@ class StopTrainingOnNoModelImprovement(BaseCallback):
 
 
 class StopTrainingOnMaxEpisodes(BaseCallback):
-    """Stops after `max_episodes` episodes, times the environments of a vector environment."""
+    """Stops training after a number of episodes.
 
+    Parameters
+    ----------
+    max_episodes : int
+        Number of episodes; for a vector environment, in the mean over its environments.
+    verbose : int
+        1 prints why training stops.
+    """
+
+    @user_facing
     def __init__(self, max_episodes: int, verbose: int = 0) -> None:
         super().__init__(verbose)
         self.max_episodes = positive_int("max_episodes", max_episodes)
@@ -66,5 +97,5 @@ class StopTrainingOnMaxEpisodes(BaseCallback):
 
 def _parent(callback: BaseCallback) -> Any:
     if callback.parent is None:
-        raise ValueError(f"{type(callback).__name__} must be given to an EvalCallback, which calls it")
+        raise ValueError(f"{type(callback).__name__} must be an argument of an EvalCallback, which calls it")
     return callback.parent

@@ -60,7 +60,7 @@ class Resume:
 
     def _resume(self, config: dict[str, Any], plan: Plan, env: Any) -> int:
         from fastars.cli.training import Run
-        from fastars.files.checkpoint import sweep_temporaries
+        from fastars.files.atomic import sweep_temporaries
         from fastars.files.folder import latest_checkpoint
 
         folder = self.run_folder

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastars.cli import WrongUseError
-from fastars.files.folder import MODEL, checkpoints, keep_newest
+from fastars.files.checkpoint_names import MODEL, checkpoints, keep_newest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

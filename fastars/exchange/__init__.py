@@ -19,7 +19,7 @@ from typing import Any
 from fastars.exchange import arrays, onnx, original, sb3
 from fastars.exchange.trained import TrainedPolicy, to_model
 from fastars.files.archives import Archive, content, reading
-from fastars.files.checkpoint import CheckpointError, name_of
+from fastars.files.errors import CheckpointError, name_of
 
 __all__ = ["TrainedPolicy", "arrays", "is_foreign", "onnx", "original", "read", "sb3", "to_model"]
 

@@ -1,1 +1,1 @@
-"""Bytes on disk: written as a whole, read with limits. Nothing here knows a model."""
+"""Bytes on disk: files written as a whole and read within limits. This room knows no model."""

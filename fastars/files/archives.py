@@ -1,4 +1,4 @@
-"""Zip files of others, read with limits that are looked at before anything is unpacked."""
+"""Read zip files that other programs wrote, within limits that are checked before anything is unpacked."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from fastars.files.checkpoint import JSON_STRING, CheckpointError, brief, name_of
+from fastars.files.errors import CheckpointError, brief, name_of
+from fastars.files.json_text import without_strings
 
-MAX_BYTES = 1 << 24  # of a file, and of what is in it: a linear policy for Atari's screens has 7 MB in float32, 15 in float64
-MAX_NUMBERS = 1 << 21  # of a policy: as float64 they have 16 MiB, whatever they have in the file
-MAX_OBS = 1 << 18  # of an observation
+MAX_BYTES = 1 << 24  # of a file, and of its content: a linear policy for Atari's screens has 7 MB in float32, 15 MB in float64
+MAX_NUMBERS = 1 << 21  # of a policy: 16 MiB as float64, in whatever dtype the file has them
+MAX_OBS = 1 << 18  # numbers of an observation
 _MAX_TEXT = 1 << 22  # of a JSON text, in bytes
 _MAX_VALUES = 100_000  # of a JSON text: 4 million empty lists take 250 MB
 _MAX_MEMBERS = 256
-_MAX_HEADER = 2048  # bytes of that of an array
-# NumPy's own reader takes the header for Python, which is more than numbers and text need, and raises what Python's parser does.
+_MAX_HEADER = 2048  # bytes of an array's header
+# NumPy's own reader parses the header as Python: more than numbers and text need, and with the errors of Python's parser.
 _NPY_STARTS = {b"\1\0": 10, b"\2\0": 12}
 _NPY_HEADER = re.compile(
     rb"\{'descr': '([<>|=]?[fiub][1248]|[<>|=]?U[1-9]\d{0,7}|\|O|O)', 'fortran_order': (True|False), "
@@ -37,7 +38,14 @@ _ENTRY = b"PK\1\2"  # stands before each entry of a zip's directory
 
 
 def content(path: Any, most: int = MAX_BYTES) -> bytes:
-    """The bytes of a file, a path or one that is open, of which there may be `most`.
+    """Return the bytes of a file.
+
+    Parameters
+    ----------
+    path : str, PathLike or binary file
+        An open file is read from its start.
+    most : int
+        The number of bytes that it may have.
 
     Raises
     ------
@@ -51,7 +59,7 @@ def content(path: Any, most: int = MAX_BYTES) -> bytes:
         if (path := Path(path)).exists() and not path.is_file():  # opening a pipe would wait for a writer
             raise ValueError("not a regular file")
         with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size  # a read of `most` bytes would take this memory for the smallest file
+            size = os.fstat(file.fileno()).st_size  # `file.read(most)` would allocate `most` bytes for the smallest file
             data = file.read(min(size, most) + 1)
     if len(data) > most:
         raise ValueError(f"more than the {most} bytes allowed")
@@ -60,27 +68,34 @@ def content(path: Any, most: int = MAX_BYTES) -> bytes:
 
 @contextlib.contextmanager
 def reading(path: Any, what: str = "no file of a policy that this version can read") -> Iterator[None]:
-    """Whatever does not fit is the file's fault: a `CheckpointError` that names it."""
+    """Raise a `CheckpointError` that names the file for any error about its content."""
     try:
         yield
     except CheckpointError:
         raise
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
-        told = f"it lacks {error}" if isinstance(error, KeyError) else brief(error) or type(error).__name__
-        raise CheckpointError(f"{name_of(path)}: {what}: {told}") from error
+        fault = f"it lacks {error}" if isinstance(error, KeyError) else brief(error) or type(error).__name__
+        raise CheckpointError(f"{name_of(path)}: {what}: {fault}") from error
 
 
 class Archive:
-    """The members of a zip, read one by one; together they may have `most` bytes.
+    """The members of a zip, read one by one.
+
+    Parameters
+    ----------
+    data : bytes
+        The zip.
+    most : int
+        The number of bytes that its members may have together.
 
     Raises
     ------
     ValueError
-        If it is no zip, or one with too many members, too large ones, or two of one name.
+        If it is no zip, or has too many members, too large members, or two members of one name.
     """
 
     def __init__(self, data: bytes, most: int = MAX_BYTES) -> None:
-        if (n_entries := data.count(_ENTRY)) > _MAX_MEMBERS:  # those of zips inside are counted too
+        if (n_entries := data.count(_ENTRY)) > _MAX_MEMBERS:  # also counts the members of zips inside this zip
             raise ValueError(f"a zip of {n_entries} members; allowed are {_MAX_MEMBERS}")
         with _unzipping():
             self._zip = zipfile.ZipFile(io.BytesIO(data))
@@ -96,10 +111,18 @@ class Archive:
         return list(self._members)
 
     def read(self, name: str) -> bytes:
-        """The bytes of a member; KeyError if there is none of this name."""
+        """Return the bytes of a member.
+
+        Raises
+        ------
+        KeyError
+            If there is no member of this name.
+        ValueError
+            If the member is damaged, or compressed by another method than deflate.
+        """
         info = self._members[name]
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"{name} is compressed in a way that policies are not")
+            raise ValueError(f"{name} is compressed by another method than deflate")
         with _unzipping(), self._zip.open(info) as file:
             data = file.read(info.file_size + 1)
         if len(data) != info.file_size:
@@ -109,7 +132,7 @@ class Archive:
 
 @contextlib.contextmanager
 def _unzipping() -> Iterator[None]:
-    """What Python's zip reader raises for damaged files, as ValueError."""
+    """Raise a ValueError for every error that Python's zip reader raises for damaged files."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
@@ -117,12 +140,12 @@ def _unzipping() -> Iterator[None]:
 
 
 def npy(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool, memoryview]:
-    """(dtype, shape, whether columns come first, data) of the bytes of a `.npy` file.
+    """Return (dtype, shape, is_fortran, data) of the bytes of a `.npy` file.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If it is no such file.
     """
     if not data.startswith(b"\x93NUMPY") or (start := _NPY_STARTS.get(data[6:8])) is None or len(data) < start:
         raise ValueError("no array in NumPy's format, version 1.0 or 2.0")
@@ -130,39 +153,39 @@ def npy(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool, memoryview]:
     match = _NPY_HEADER.fullmatch(data, start, start + min(n_header, _MAX_HEADER))
     if match is None or n_header > _MAX_HEADER:
         raise ValueError("an array with a header that NumPy does not write")
-    dtype, fortran, lengths = np.dtype(match[1].decode("ascii")), match[2] == b"True", _LENGTH.findall(match[3])
-    return dtype, tuple(map(int, lengths)), fortran, memoryview(data)[start + n_header :]
+    dtype, is_fortran, lengths = np.dtype(match[1].decode("ascii")), match[2] == b"True", _LENGTH.findall(match[3])
+    return dtype, tuple(map(int, lengths)), is_fortran, memoryview(data)[start + n_header :]
 
 
 def plain_array(data: bytes) -> np.ndarray:
-    """The array of the bytes of a `.npy` file: of numbers or text, never of objects.
+    """Return the array in the bytes of a `.npy` file: numbers or text, never objects.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If it is no such array.
     """
-    dtype, shape, fortran, values = npy(data)
+    dtype, shape, is_fortran, values = npy(data)
     if dtype.kind not in "fiubU" or dtype.itemsize == 0:
         raise ValueError(f"an array of {dtype}; allowed are numbers and text")
     if min(shape, default=0) < 0 or len(values) != math.prod(shape) * dtype.itemsize:
         raise ValueError(f"an array of {len(values)} bytes, which are not {dtype} of shape {shape}")
-    return np.frombuffer(values, dtype).reshape(shape, order="F" if fortran else "C").copy()
+    return np.frombuffer(values, dtype).reshape(shape, order="F" if is_fortran else "C").copy()
 
 
 def json_object(data: bytes) -> dict[str, Any]:
-    """The object of a JSON text.
+    """Return the object in a JSON text.
 
     Raises
     ------
     ValueError, RecursionError
-        If it is none, or one of more values than a file of a policy has.
+        If it is no object, is nested too deeply, or has more values than the file of a policy has.
     """
     if len(data) > _MAX_TEXT:
         raise ValueError(f"a JSON text of {len(data)} bytes; allowed are {_MAX_TEXT}")
-    text = data.decode("utf-8")  # json would guess other encodings, whose texts look different byte by byte
-    bare = JSON_STRING.sub(b"", data)
-    if sum(bare.count(mark) for mark in (b",", b"[", b"{")) > _MAX_VALUES:
+    text = data.decode("utf-8")  # json would guess other encodings, in which the marks below have other bytes
+    marks = without_strings(data)
+    if sum(marks.count(mark) for mark in (b",", b"[", b"{")) > _MAX_VALUES:
         raise ValueError(f"a JSON text of more than {_MAX_VALUES} values")
     found = json.loads(text)
     if type(found) is not dict:

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole: a reader, or the next start after a kill, sees the old content or the new, never a part."""
+"""Replace files as a whole: a reader, or the next start after a kill, sees the old content or the new content, never a part."""
 
 import contextlib
 import io
@@ -18,7 +18,7 @@ _TEMPORARY = re.compile(r"\.fastars-\d+-[0-9a-f]{16}\.tmp")
 
 
 def write_atomically(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview]) -> None:
-    """Replace a file, or make it.
+    """Write a file as a whole: replace an existing file or make a new one.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def write_atomically(path: str | os.PathLike[str], parts: Iterable[bytes | memor
     Raises
     ------
     OSError
-        A file that was there before is untouched, and no temporary file is left.
+        If the file can't be written: an existing file is unchanged, and no temporary file is left.
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():  # root could rename a file over /dev/null
@@ -39,37 +39,37 @@ def write_atomically(path: str | os.PathLike[str], parts: Iterable[bytes | memor
     temporary = path.parent / f".fastars-{os.getpid()}-{os.urandom(8).hex()}.tmp"
     try:
         with open(temporary, "xb") as file:
-            with contextlib.suppress(OSError):  # a file system without locks: its temporary files are not swept
+            with contextlib.suppress(OSError):  # a file system without locks: `sweep_temporaries` leaves its files
                 _lock(file)
             for part in parts:
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
             if sys.platform == "win32":
-                file.close()  # no open file is renamed there; elsewhere the lock is held until the temporary name is gone
+                file.close()  # Windows renames no open file; elsewhere the lock is held until the temporary name is gone
             os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    with contextlib.suppress(OSError):  # some network file systems refuse it; the new file is whole and in place
+    with contextlib.suppress(OSError):  # some network file systems refuse this; the new file is whole and in place
         _sync_folder(path.parent)
 
 
 def save_arrays(path: str | os.PathLike[str], **arrays: Any) -> None:
-    """Replace a `.npz` file, or make it; OSError as `write_atomically` raises it."""
+    """Write arrays to a `.npz` file as a whole; errors are as in `write_atomically`."""
     content = io.BytesIO()
     np.savez(content, **arrays)
     write_atomically(path, [content.getbuffer()])
 
 
 def sweep_temporaries(folder: str | os.PathLike[str]) -> int:
-    """Remove the temporary files that killed processes left in a folder. One that is being written is locked, and stays.
+    """Remove the temporary files that killed processes left in a folder. A file that is being written is locked and stays.
 
     Returns
     -------
     int
-        Number of files removed: 0 also if there is no such folder.
+        Number of removed files; 0 also if there is no such folder.
     """
     try:
         names = [name for name in os.listdir(folder) if _TEMPORARY.fullmatch(name)]
@@ -92,7 +92,7 @@ def _remove_stale(path: Path) -> bool:
 
 
 def _lock(file: BinaryIO) -> None:
-    """Lock a file until it is closed or its process dies. A pid says less: it is used again, and is 1 in every container."""
+    """Lock a file until it is closed or its process dies. A pid would not do: pids are reused, and are 1 in every container."""
     if sys.platform != "win32":
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

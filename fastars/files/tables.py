@@ -1,7 +1,7 @@
-"""The files of a run folder as they are read back: a damaged one is named, and none is believed to be larger than it is.
+"""Read the files of a run folder, within limits; an error names the damaged file.
 
-Tables and settings are text without a checksum: a digit that changed into another digit is not seen. Arrays are under the CRC of
-their zip.
+Tables and settings are text without a checksum: a digit that changed into another digit is not noticed. Arrays are under the CRC
+of their zip.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from typing import Any
 import numpy as np
 
 from fastars.files.archives import Archive, content, plain_array
-from fastars.files.checkpoint import brief
+from fastars.files.errors import DamagedFileError, brief
 
 _MAX_ARRAYS = 1 << 28  # bytes
 _MAX_TOML = 1 << 16
 _MAX_LINE = 1 << 20  # characters
-_MAX_DOTS = 32  # of a key: tomllib needs the square of their number, 58 s for 32,000
+_MAX_DOTS = 32  # of a key: tomllib's time grows with the square of their number, to 58 s for 32,000
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|' + r"'[^'\n]*'")
 _PIECE = re.compile(r"[,=\n{}\[\]]")
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz` file as `np.savez` writes it, of numbers or text.
+    """Return the arrays of numbers or text in an `.npz` file that `np.savez` wrote.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
-    ValueError
+    DamagedFileError
         If it is damaged, or compressed.
     """
     with _damage(path):
@@ -44,14 +44,14 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A table of settings.
+    """Return the settings in a TOML file.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
-    ValueError
-        If it is damaged, or larger than one that a run writes.
+    DamagedFileError
+        If it is damaged, or larger than any that a run writes.
     """
     with _damage(path):
         text = content(path, _MAX_TOML).decode("utf-8")
@@ -63,13 +63,13 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def read_rows(path: Path) -> Iterator[list[str]]:
-    """The rows of a table, its header first; half a row at its end, which a process that was killed leaves, is none.
+    """Yield the rows of a table, its header first, without a half row at its end, which a killed process leaves.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
-    ValueError
+    DamagedFileError
         If it is damaged.
     """
     with _damage(path):
@@ -80,16 +80,27 @@ def read_rows(path: Path) -> Iterator[list[str]]:
 
 
 def read_columns(path: Path, names: Sequence[str], skip: int = 0, optional: Sequence[str] = ()) -> list[tuple[str, ...]]:
-    """Cells of the named columns, row by row, of a table whose header is its first line, or comes after `skip` lines.
+    """Return the cells of named columns, row by row.
 
-    Those of an optional column that is not there are empty.
+    Parameters
+    ----------
+    path : Path
+        A table in CSV.
+    names : sequence of str
+        The columns.
+    skip : int
+        Number of lines before the header.
+    optional : sequence of str
+        Columns that may be missing: their cells are then empty.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
+    DamagedFileError
+        If it is damaged.
     ValueError
-        If it is damaged, or has no such column.
+        If it has no such column.
     """
     rows = read_rows(path)
     for _ in range(skip):
@@ -103,18 +114,18 @@ def read_columns(path: Path, names: Sequence[str], skip: int = 0, optional: Sequ
     columns = []
     for number, row in enumerate(rows, start=skip + 2):
         if len(row) not in (0, len(header)):
-            raise ValueError(f"{path} is damaged: row {number} has {len(row)} cells, its header {len(header)}")
+            raise DamagedFileError(f"{path} is damaged: row {number} has {len(row)} cells, its header {len(header)}")
         if row:
             columns.append(tuple((*row, "")[place] for place in places))
     return columns
 
 
-def number(path: Path, cell: str) -> float:
-    """The number in a cell of a table; NaN for an empty one."""
+def parse_number(path: Path, cell: str) -> float:
+    """Return the number in a cell of a table; NaN for an empty cell."""
     try:
         return float(cell or "nan")
     except ValueError:
-        raise ValueError(f"{path} is damaged: {cell[:40]!r} where a number is expected") from None
+        raise DamagedFileError(f"{path} is damaged: {cell[:40]!r} where a number is expected") from None
 
 
 def _lines(file: Any) -> Iterator[str]:
@@ -128,8 +139,8 @@ def _lines(file: Any) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _damage(path: Path) -> Iterator[None]:
-    """Whatever is wrong with a file is a ValueError that names it."""
+    """Raise a `DamagedFileError` that names the file for any error about its content."""
     try:
         yield
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, csv.Error) as error:
-        raise ValueError(f"{path} is damaged: {brief(error)}") from error
+        raise DamagedFileError(f"{path} is damaged: {brief(error)}") from error

@@ -1,4 +1,4 @@
-"""Files of episodes: a row of return, length and time for each, in the format of stable-baselines3's `Monitor`."""
+"""Files of episodes in the format of stable-baselines3's `Monitor`: one row per episode, with return, length and time."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from fastars._compiled.structs import FloatArray
-from fastars.logger import Lines
+from fastars.files.lines import LineWriter
 
 _MAX_HEADER = 1 << 16  # characters
 
 
 class EpisodeWriter:
-    """Writes a `*.monitor.csv`: `#{"t_start": ..., "env_id": ...}`, then `r,l,t` and a row per episode.
+    """Writes a `*.monitor.csv`: a line `#{"t_start": ..., "env_id": ...}`, then `r,l,t`, then a row per episode.
 
-    A process that is killed leaves whole rows, or half of one that is cut off when the file is gone on with. A full disk loses
-    rows, never the run: it is warned of once.
+    A killed process leaves whole rows and at most one half row, which is removed when a later process appends to the file. A full
+    disk loses rows, never the run: the writer warns once.
 
     Parameters
     ----------
     path : str or PathLike
-        The file; its folder is made.
+        The file. A missing folder is made.
     env_id : str
         Id of the environment.
     append : bool
-        Go on with the file of an earlier run; its clock goes on, too.
+        True continues the file of an earlier run: its rows stay, and times count from its start. False begins a new file.
 
     Raises
     ------
@@ -40,14 +40,22 @@ class EpisodeWriter:
     def __init__(self, path: str | os.PathLike[str], env_id: str, append: bool = False) -> None:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        start = start_of(path) if append else None
-        self._lines, self._has_failed = Lines(path, start is not None), False
+        start = start_time(path) if append else None
+        self._lines, self._has_failed = LineWriter(path, start is not None), False
         self._start = time.time() if start is None else start
         if start is None:
             self._lines.write(f"#{json.dumps({'t_start': self._start, 'env_id': env_id})}\nr,l,t\n")
 
     def write(self, returns: FloatArray, lengths: Any) -> None:
-        """Add a row for each episode, with the time since the start in seconds."""
+        """Add one row per episode, with the time since the start of the file in seconds.
+
+        Parameters
+        ----------
+        returns : ndarray of float64, shape (m,)
+            Returns of the episodes.
+        lengths : ndarray of int64, shape (m,)
+            Lengths of the episodes in steps.
+        """
         seconds = f"{time.time() - self._start:.6f}"
         rows = zip(returns.tolist(), lengths.tolist(), strict=True)
         try:
@@ -62,17 +70,22 @@ class EpisodeWriter:
         self._lines.close()
 
 
-def start_of(path: Path, begins: str = "r,l,t\n") -> float | None:
-    """When the clock of a file started, in seconds since 1970; None if there is no file with a whole header.
+def start_time(path: Path, columns: str = "r,l,t\n") -> float | None:
+    """Return the time at which a monitor file starts, in seconds since 1970, or None if there is no file with a whole header.
 
-    The line of its columns begins with `begins`.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    columns : str
+        The text with which the second line begins.
     """
     if not path.is_file():  # opening a pipe would wait for a writer
         return None
     try:
         with open(path, encoding="utf-8") as file:
-            header, columns = file.readline(_MAX_HEADER), file.readline(_MAX_HEADER)
+            header, second_line = file.readline(_MAX_HEADER), file.readline(_MAX_HEADER)
         start = float(json.loads(header.removeprefix("#"))["t_start"])
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    return start if columns.startswith(begins) and math.isfinite(start) else None
+    return start if second_line.startswith(columns) and math.isfinite(start) else None

@@ -14,7 +14,7 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 from faulty_envs import Line  # noqa: E402
 
 from fastars import ARS  # noqa: E402
-from fastars.files.checkpoint import SCHEMA  # noqa: E402
+from fastars.files.manifest import SCHEMA  # noqa: E402
 
 HERE = Path(__file__).parent / "golden"
 RUNS = {

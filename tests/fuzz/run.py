@@ -21,6 +21,8 @@ BUILD = Path(__file__).parents[2] / "build" / "fuzz"
 _INSTRUMENTED = (
     *(
         "fastars.files.checkpoint",
+        "fastars.files.manifest",
+        "fastars.files.stored_zip",
         "fastars.exchange",
         "fastars.files.tables",
         "fastars.training.model_file",

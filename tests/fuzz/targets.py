@@ -13,19 +13,21 @@ import json
 import tempfile
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
-from fastars import ARS, CheckpointError, exchange, plot, replay
+from fastars import ARS, CheckpointError, exchange, replay
 from fastars.cli import WrongUseError
 from fastars.cli.plan import read_config, read_plan
 from fastars.cli.run_log import cut_monitor, cut_progress
 from fastars.exchange import sb3
 from fastars.exchange.pickles import numpy_array, numpy_objects, read_pickle
-from fastars.files import checkpoint
+from fastars.files import checkpoint, stored_zip
 from fastars.files.archives import Archive, reading
 from fastars.files.tables import read_arrays
+from fastars.plot.runs import read_column, read_episodes, read_evaluations, read_settings
 
 CORPUS = Path(__file__).parent / "corpus"
 DATA = Path(__file__).parent.parent / "data"
@@ -49,16 +51,16 @@ def forged(text, arrays):
     members = {"manifest.json": text}
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
-        members[f"{name}.npy"] = checkpoint._npy_header(array.dtype.str, arrays[name].shape) + array.tobytes()
-    parts = [checkpoint._Member(name, checkpoint.zlib.crc32(content), len(content)) for name, content in members.items()]
-    bodies = [checkpoint._local_header(part) + members[part.name] for part in parts]
-    return b"".join([*bodies, checkpoint._directory(parts)])
+        members[f"{name}.npy"] = checkpoint.npy_header(array.dtype.str, arrays[name].shape) + array.tobytes()
+    parts = [stored_zip.Member(name, zlib.crc32(content), len(content)) for name, content in members.items()]
+    bodies = [stored_zip.local_header(part) + members[part.name] for part in parts]
+    return b"".join([*bodies, stored_zip.directory(parts)])
 
 
 def entries_of(arrays):
     found = {}
     for name, array in arrays.items():
-        content = checkpoint._npy_header(array.dtype.str, array.shape) + array.tobytes()
+        content = checkpoint.npy_header(array.dtype.str, array.shape) + array.tobytes()
         found[name] = {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": hashlib.sha256(content).hexdigest()}
     return found
 
@@ -193,7 +195,7 @@ def config(data):
     try:
         read_plan(folder(), read_config(folder()))
     finally:
-        plot._described(folder())
+        read_settings(folder())
 
 
 @expects(ValueError)
@@ -201,7 +203,7 @@ def progress(data):
     path = folder() / "progress.csv"
     path.write_bytes(data)
     try:
-        plot._columns(path, "rollout/ep_rew_mean")
+        read_column(path, "rollout/ep_rew_mean")
     finally:
         cut_progress(path, 10_000, 0)
 
@@ -212,7 +214,7 @@ def monitor(data):
     of_monitors.mkdir(exist_ok=True)
     (of_monitors / "0.monitor.csv").write_bytes(data)
     try:
-        plot._episodes(of_monitors, 100)
+        read_episodes(of_monitors, 100)
     finally:
         cut_monitor(of_monitors / "0.monitor.csv", 10)
 
@@ -223,6 +225,6 @@ def evaluations(data):
     path.write_bytes(data)
     (folder() / "progress.csv").unlink(missing_ok=True)
     try:
-        plot._evaluations(folder())
+        read_evaluations(folder())
     finally:
         read_arrays(path)
