@@ -35,7 +35,8 @@ from fastars.samplers import make_sampler
 from fastars.samplers.noise_table import NoiseTable
 from fastars.samplers.reference import ReferenceSampler
 from fastars.sb3.model import SB3Model
-from fastars.sb3.vec_env import EnvInput, EpisodeInfos, unwrap_env
+from fastars.sb3.monitor import EpisodeInfos
+from fastars.sb3.vec_env import EnvInput, unwrap_env
 from fastars.training import model_file
 from fastars.training.config import Config, Schedule, make_config
 from fastars.training.diagnostics import Diagnosis, estimate_gradients
@@ -256,7 +257,7 @@ class ARS(SB3Model):
             print(f"{self._env.id} runs {self.sampler.description}")
         self._start()
         self.policy.trainer = weakref.ref(self)
-        self._start_workers()
+        self.start_workers()
 
     def _take_env(self, given: EnvInput, env: Any) -> None:
         """Run in another environment with the same spaces."""
@@ -266,7 +267,7 @@ class ARS(SB3Model):
         self._given, self._env = given, env
         try:
             self.sampler = self._sampler()
-            self._start_workers()
+            self.start_workers()
         except BaseException:
             self._given, self._env, self.sampler = before
             raise
@@ -418,7 +419,7 @@ class ARS(SB3Model):
         total_timesteps = positive_int("total_timesteps", total_timesteps)
         watcher = make_callback(callback, progress_bar)
         if async_eval is not None:
-            self._take_workers(async_eval)
+            self.take_workers(async_eval)
         if reset_num_timesteps:
             self.num_timesteps = 0
         else:

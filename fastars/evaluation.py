@@ -15,7 +15,8 @@ from fastars._validate import positive_int, seed_array, task_weights
 from fastars.envs import environment, make
 from fastars.kernels.policy import n_weights
 from fastars.samplers import make_sampler
-from fastars.sb3.vec_env import TrainingEnv, is_monitored, is_vec_env
+from fastars.sb3.training_env import TrainingEnv
+from fastars.sb3.vec_env import is_monitored, is_vec_env
 from fastars.training.config import Config
 from fastars.training.policy import policy_settings, structure_of
 

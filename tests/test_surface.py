@@ -10,7 +10,7 @@ import pytest
 
 from fastars import ARS, AsyncEval, evaluate_policy
 from fastars.sb3.model import ParameterMismatchError
-from fastars.sb3.vec_env import TrainingEnv
+from fastars.sb3.training_env import TrainingEnv
 
 
 def small(policy="LinearPolicy", env="CartPole-v1", **settings):

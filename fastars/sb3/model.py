@@ -25,7 +25,8 @@ from fastars.files import checkpoint
 from fastars.kernels.policy import layer_sizes
 from fastars.logger import Logger, configure, tb_log_folder
 from fastars.sb3.attributes import SB3Attributes
-from fastars.sb3.vec_env import EnvInput, training_env, unwrap_env
+from fastars.sb3.training_env import training_env
+from fastars.sb3.vec_env import EnvInput, unwrap_env
 from fastars.training.model_file import weights_in
 from fastars.training.update import filter_of
 
@@ -74,7 +75,7 @@ class SB3Model(SB3Attributes):
         """The environment, as a vector environment in the sense of stable-baselines3.
 
         The one that was given, if it is one; otherwise a single environment in a `DummyVecEnv`, where the program has imported
-        stable_baselines3, or in a `fastars.sb3.vec_env.TrainingEnv` with the same methods. Rollouts don't run in it.
+        stable_baselines3, or in a `fastars.sb3.training_env.TrainingEnv` with the same methods. Rollouts don't run in it.
         """
         if self._given.vec_env is not None:
             return self._given.vec_env
@@ -243,7 +244,7 @@ class SB3Model(SB3Attributes):
         folder = tb_log_folder(self.tensorboard_log, tb_log_name, reset_num_timesteps)
         self._logger = configure(folder, [*(["stdout"] if self.verbose else []), "tensorboard"])
 
-    def _take_workers(self, async_eval: Any) -> None:
+    def take_workers(self, async_eval: Any) -> None:
         """Run an environment in Python in as many processes as an `AsyncEval` has."""
         n_workers = len(getattr(async_eval, "remotes", ())) or positive_int("async_eval.n_workers", async_eval.n_workers)
         if not isinstance(self._env, CompiledEnv) and n_workers != self.n_workers:
@@ -254,7 +255,7 @@ class SB3Model(SB3Attributes):
                 self.n_workers = before
                 raise
 
-    def _start_workers(self, wait: bool = False) -> None:
+    def start_workers(self, wait: bool = False) -> None:
         """Start the processes of an environment in Python, if it has some: they get ready while this one does other things."""
         if hasattr(self.sampler, "start"):
             self.sampler.start(wait)
