@@ -167,7 +167,7 @@ def _episode(agent: _Agent, env: Any, seed: int | None, most: float, weights: Fl
 def _episodes_of_vec_env(agent: _Agent, env: Any, n_episodes: int, seed: int | None, warn: bool) -> list[tuple[float, int]]:
     """Run episodes of a vector environment. Returns (return, length) of each, in the order in which they end.
 
-    The number of episodes of each environment is fixed before the first step. Otherwise short episodes would be more likely to count.
+    The number of episodes of each environment is fixed before the first step: otherwise short episodes would count more often.
     """
     watched = is_monitored(env)
     if warn and not watched and not isinstance(env, TrainingEnv):
@@ -255,8 +255,8 @@ def evaluate_candidates(
     if matrix.ndim != 2 or matrix.shape[1] != wanted:
         raise ValueError(f"weights must have shape (n, {wanted}) for {policy} in {found.id}, got {matrix.shape}")
     if not np.isfinite(matrix).all():
-        row = int(np.argmin(np.isfinite(matrix).all(axis=1)))
-        raise ValueError(f"weights must be finite, got {matrix[row]} in row {row}")
+        row, column = np.argwhere(~np.isfinite(matrix))[0]
+        raise ValueError(f"weights must be finite, got {matrix[row, column]} in row {row}")
     if n_threads is not None:
         n_threads = positive_int("n_threads", n_threads)
     n_workers = positive_int("n_workers", n_workers)

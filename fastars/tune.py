@@ -109,7 +109,10 @@ def _arguments(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _changeable(arguments: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that a trial changes in a run: its arguments, and settings that follow from them, as `n_top` from `n_delta`."""
+    """Return the settings that a trial changes in a run: its arguments, and the settings that follow from them.
+
+    `n_top`, for example, follows from `n_delta`.
+    """
     given = {name: value for name, value in arguments.items() if value is not None or name not in own}
     of_run = {"seed", "weighting"} - given.keys()  # a seed that was not given comes from the checkpoint
     if isinstance(given.get("weighting"), str):
