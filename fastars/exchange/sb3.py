@@ -30,6 +30,7 @@ _CONSTANT = re.compile(r"ConstantSchedule\(val=([^()]+)\)")
 _STORAGES = {Name("torch", "FloatStorage"): "f4", Name("torch", "DoubleStorage"): "f8"}
 _LAYER = re.compile(r"action_net\.(?:(\d{1,4})\.)?(weight|bias)")  # before 1.7 the layer of a linear policy had no number
 _INTEGERS = ("n_delta", "n_top", "n_eval_episodes")
+_PACKAGES = ("sb3_contrib", "torch", "stable_baselines3.common.vec_env")  # that `write` needs
 _BESIDE = ("vecnormalize.pkl", "vec_normalize.pkl")
 
 
@@ -219,21 +220,38 @@ def write(model: Any, path: Any) -> Path | None:
     ValueError
         If the action space is neither a Box nor Discrete: ARS of stable-baselines3-contrib has no other policies.
     """
-    sb3_contrib = need("sb3_contrib", "compat", "writing a file of stable-baselines3-contrib")
-    torch = need("torch", "compat", "writing a file of stable-baselines3-contrib")
-    vec_env = need("stable_baselines3.common.vec_env", "compat", "writing a file of stable-baselines3-contrib")
-    trained, config = trained_of(model), model.config
+    sb3_contrib, torch, vec_env = (need(name, "compat", "writing a file of stable-baselines3-contrib") for name in _PACKAGES)
     if type(model.action_space).__name__ not in ("Box", "Discrete"):
         raise ValueError(
             f"model has the action space {model.action_space}, for which stable-baselines3-contrib's ARS has no policy: it must be "
             "a Box or Discrete"
         )
+    trained = trained_of(model)
+    envs = vec_env.DummyVecEnv([lambda: _Spaces(model.observation_space, model.action_space)])
+    written = _sb3_model(sb3_contrib.ARS, torch.nn, envs, trained, model.config)
+    path, content = Path(path), io.BytesIO()
+    path = path if path.suffix else path.with_name(f"{path.name}.zip")
+    written.save(content)
+    write_atomically(path, [content.getvalue()])
+    if trained.mean is None or trained.std is None:
+        return None
+    epsilon, shape = model.config.filter_var_epsilon, model.observation_space.shape
+    normalizer = vec_env.VecNormalize(envs, norm_reward=False, clip_obs=trained.clip_observations, epsilon=epsilon)
+    normalizer.obs_rms.mean = trained.mean.reshape(shape)
+    normalizer.obs_rms.var = (trained.std**2 - epsilon).reshape(shape)
+    normalizer.obs_rms.count = float(trained.count or 0)
+    beside = path.with_name(f"{path.stem}_vecnormalize.pkl")
+    normalizer.save(str(beside))
+    return beside
+
+
+def _sb3_model(model_class: Any, nn: Any, envs: Any, trained: TrainedPolicy, config: Any) -> Any:
+    """Make a model of stable-baselines3-contrib with a trained policy and the hyperparameters of a model of fastars."""
     kwargs = dict(trained.policy_kwargs)
     if trained.policy == "MlpPolicy":
-        activation = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}[kwargs["activation_fn"]]
+        activation = {"relu": nn.ReLU, "tanh": nn.Tanh}[kwargs["activation_fn"]]
         kwargs |= {"activation_fn": activation, "net_arch": list(kwargs["net_arch"])}
-    envs = vec_env.DummyVecEnv([lambda: _Spaces(model.observation_space, model.action_space)])
-    theirs = sb3_contrib.ARS(  # without the seed: it would seed the generators of the whole program
+    model = model_class(  # without the seed, which would seed the generators of the whole program
         trained.policy,
         envs,
         policy_kwargs=kwargs,
@@ -245,24 +263,10 @@ def write(model: Any, path: Any) -> Path | None:
         alive_bonus_offset=config.alive_bonus_offset,
         n_eval_episodes=config.n_eval_episodes,
     )
-    theirs.seed, theirs.num_timesteps = config.seed, trained.num_timesteps
-    theirs.policy.load_from_vector(trained.weights)
-    theirs.weights = torch.nn.utils.parameters_to_vector(theirs.policy.parameters()).detach()
-    path, content = Path(path), io.BytesIO()
-    path = path if path.suffix else path.with_name(f"{path.name}.zip")
-    theirs.save(content)
-    write_atomically(path, [content.getvalue()])
-    if trained.mean is None or trained.std is None:
-        return None
-    normalizer = vec_env.VecNormalize(
-        envs, norm_reward=False, clip_obs=trained.clip_observations, epsilon=config.filter_var_epsilon
-    )
-    normalizer.obs_rms.mean = trained.mean.reshape(model.observation_space.shape)
-    normalizer.obs_rms.var = (trained.std**2 - config.filter_var_epsilon).reshape(model.observation_space.shape)
-    normalizer.obs_rms.count = float(trained.count or 0)
-    beside = path.with_name(f"{path.stem}_vecnormalize.pkl")
-    normalizer.save(str(beside))
-    return beside
+    model.seed, model.num_timesteps = config.seed, trained.num_timesteps
+    model.policy.load_from_vector(trained.weights)
+    model.weights = nn.utils.parameters_to_vector(model.policy.parameters()).detach()
+    return model
 
 
 class _Spaces(gymnasium.Env[Any, Any]):

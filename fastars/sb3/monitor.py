@@ -1,4 +1,4 @@
-"""The `Monitor` wrappers of stable-baselines3: find their files, write rows into them, and give infos like theirs."""
+"""The `Monitor` wrappers of stable-baselines3: find their files, write rows into these, and make infos as they do."""
 
 from __future__ import annotations
 
