@@ -172,6 +172,30 @@ def test_a_refused_setting_changes_nothing():
     assert settings.noise_stdev == 0.02
 
 
+def test_a_config_builds_the_class_that_it_was_made_with():
+    class Mine(ARS):
+        pass
+
+    settings = ARSConfig(Mine).update_from_dict(config().to_dict())
+    assert type(settings.copy().build()) is Mine
+    assert type(Mine.get_default_config().update_from_dict(config().to_dict()).build()) is Mine
+    assert type(config().build()) is ARS
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: ARSConfig().training(eval_prob=2.0).environment("CartPole-v1").build(), r"ARSConfig\.build\(\)"),
+        (lambda: ARSConfig().training(model=3), r"ARSConfig\.training\(\)"),
+        (lambda: ARS({"model": 3}), r"ARS\(\)"),
+        (lambda: compute_ranks([[1]]), r"compute_ranks\(\)"),
+    ],
+)
+def test_errors_begin_with_the_function_that_was_called(call, name):
+    with pytest.raises((TypeError, ValueError), match=f"^{name}: "):
+        call()
+
+
 # --- The algorithm
 
 
