@@ -22,7 +22,7 @@ from fastars._version import __version__
 
 _HOME = {
     "ARS": "fastars.ars",
-    "AsyncEval": "fastars.sb3.vec_env",
+    "AsyncEval": "fastars.sb3.async_eval",
     "NonFiniteReturnsError": "fastars.ars",
     "CheckpointError": "fastars.files.errors",
     "latest_checkpoint": "fastars.files.folder",
@@ -66,7 +66,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from fastars.evaluation import evaluate_candidates, evaluate_policy
     from fastars.files.errors import CheckpointError
     from fastars.files.folder import latest_checkpoint
-    from fastars.sb3.vec_env import AsyncEval
+    from fastars.sb3.async_eval import AsyncEval
 
 
 def __getattr__(name: str) -> Any:

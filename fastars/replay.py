@@ -1,6 +1,6 @@
-"""One episode of a run again, in this process, from a file that names its seed and holds its policy: `python -m fastars.replay`.
+"""Replay one episode of a run in this process, from a file with its seed and its policy: `python -m fastars.replay FILE`.
 
-An environment that raised raises again, from its own code: `python -m pdb -m fastars.replay FILE` stops there.
+An environment that raised an error raises it again, from its own code: `python -m pdb -m fastars.replay FILE` stops there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import Filter
+from fastars._validate import user_facing
 from fastars.envs import make
 from fastars.envs.gym import GymEnv, gym_env
 from fastars.envs.spaces import flattener
@@ -26,28 +27,29 @@ from fastars.training.policy import FixedValues, Policy, policy_structure, zero_
 from fastars.training.stored_env import named, registered
 
 
+@user_facing
 def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
-    """Run the episode of a file.
+    """Run the episode in a file.
 
     Parameters
     ----------
     path : str or path
         A file that a run wrote when an environment failed.
     env : str, gymnasium.Env or callable, optional
-        The environment, an id of it (`module:Id` imports the module), or a function that makes it. The id of the file is made with
-        the arguments in the file. Default: that id, if it is registered with these arguments.
+        The environment, its id (`module:Id` imports the module), or a function that makes it. If the id is the id in the file, the
+        environment is made with the arguments in the file. Default: this id, if it is registered with these arguments.
 
     Returns
     -------
     (float, int)
-        Return, of several rewards the sum of all, and length.
+        Return and length of the episode; several rewards are summed.
 
     Raises
     ------
     fastars.CheckpointError
         If the file holds no episode that fits this version and the environment.
     Exception
-        Whatever the environment raises.
+        Any error that the environment raises.
     """
     env_id, kwargs, config, seed, max_steps, _, arrays = read_episode(path)
     given = _given(env, env_id, kwargs, max_steps) if env is not None else _of_file(path, env_id, kwargs, max_steps)
@@ -66,19 +68,19 @@ def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
 
 
 class Episode(NamedTuple):
-    """What a file says of an episode, all of it checked but for what depends on the environment."""
+    """The content of a file of an episode, checked except for the shapes that depend on the environment."""
 
     env_id: Any
     env_kwargs: dict[str, Any]
     config: Config
     seed: int
     max_steps: int
-    place: dict[str, Any]
-    arrays: dict[str, np.ndarray]  # weights, and mean and scale of the filter
+    place: dict[str, Any]  # the iteration and the candidate that the episode belongs to, and its seed
+    arrays: dict[str, np.ndarray]  # "weights" of the policy, "mean" and "scale" of the filter
 
 
 def read_episode(path: str | os.PathLike[str]) -> Episode:
-    """What is in a file that a run wrote when an environment failed; CheckpointError if it is none."""
+    """Read a file that a run wrote when an environment failed; raise a CheckpointError for any other file."""
     manifest, arrays = checkpoint.load(path)
     if manifest.get("kind") != "episode":
         raise checkpoint.CheckpointError(f"{os.fspath(path)}: not the file of an episode")
@@ -95,7 +97,7 @@ def read_episode(path: str | os.PathLike[str]) -> Episode:
 
 
 def _of_file(path: str | os.PathLike[str], env_id: Any, kwargs: Mapping[str, Any], max_steps: int) -> Any:
-    """The environment that a file names."""
+    """Return a function that makes the environment in a file."""
     try:
         return registered(env_id, kwargs, max_steps)
     except (TypeError, ValueError) as error:
@@ -105,9 +107,9 @@ def _of_file(path: str | os.PathLike[str], env_id: Any, kwargs: Mapping[str, Any
 
 
 def _given(env: Any, env_id: Any, kwargs: Mapping[str, Any], max_steps: int) -> Any:
-    """The environment that the user named: `module:function` is that function, any other text an id.
+    """Return the environment that the user named: `module:function` is a function, any other text is an id.
 
-    If that is the id in the file, it gets the arguments in the file.
+    If the id is the id in the file, the environment gets the arguments in the file.
     """
     if isinstance(env, str) and ":" in env:
         module, _, name = env.rpartition(":")
@@ -129,10 +131,10 @@ def _policy(env: GymEnv, config: Config, arrays: Mapping[str, np.ndarray]) -> Po
 
 
 def main() -> None:
-    """Replay the file that the command line names."""
+    """Replay the file that the command line names, and print return and length."""
     parser = argparse.ArgumentParser(prog="python -m fastars.replay", description="Run an episode in which an environment failed.")
     parser.add_argument("file")
-    parser.add_argument("env", nargs="?", help="its environment: an id, MODULE:ID, or MODULE:FUNCTION that makes it")
+    parser.add_argument("env", nargs="?", help="the environment: an id, MODULE:ID, or MODULE:FUNCTION that makes it")
     arguments = parser.parse_args()
     sys.path.insert(0, os.getcwd())
     try:
@@ -141,7 +143,7 @@ def main() -> None:
         total, length = replay(arguments.file, arguments.env)
     except checkpoint.CheckpointError as error:
         sys.exit(f"error: {error}")
-    print(f"it came to an end: return {total:g}, {length} steps")
+    print(f"the episode ended without an error: return {total:g}, {length} steps")
 
 
 if __name__ == "__main__":

@@ -76,13 +76,13 @@ def same(left, right):
 
 @pytest.mark.parametrize("name", ["linear", "bias", "mlp", "tanh"])
 def test_a_policy_of_stable_baselines3_acts_as_there(name):
-    model = exchange.to_model(exchange.read(theirs(name), trust=True), ENVS[name])
+    model = exchange.to_model(exchange.read(theirs(name), trust=True), ENVS[name], model_class=ARS)
     actions, _ = model.predict(ACTIONS[f"{name}_observations"])
     assert np.allclose(actions, ACTIONS[f"{name}_actions"], rtol=0, atol=1e-6)  # they compute in float32
 
 
 def test_hyperparameters_and_counters_come_along():
-    model = exchange.to_model(exchange.read(theirs("bias")), "CartPole-v1", n_threads=1)
+    model = exchange.to_model(exchange.read(theirs("bias")), "CartPole-v1", n_threads=1, model_class=ARS)
     config = model.config
     assert (config.n_delta, config.n_top, config.delta_std, config.learning_rate, config.seed) == (3, 2, 0.3, 0.1, 1)
     assert (config.divide_by_n_top, config.return_ddof) == (True, 1)  # as theirs takes a step
@@ -90,7 +90,7 @@ def test_hyperparameters_and_counters_come_along():
 
 
 def test_an_imported_policy_trains_on():
-    model = exchange.to_model(exchange.read(theirs("bias")), "CartPole-v1", n_threads=1, noise_size=1 << 16)
+    model = exchange.to_model(exchange.read(theirs("bias")), "CartPole-v1", n_threads=1, noise_size=1 << 16, model_class=ARS)
     before, n_steps = model.theta.copy(), model.num_timesteps
     model.learn(100, reset_num_timesteps=False)
     assert model.num_timesteps > n_steps
@@ -100,8 +100,8 @@ def test_an_imported_policy_trains_on():
 def test_files_from_before_1_7_are_read_and_say_what_they_lack():
     old = exchange.read(theirs("old"))
     with pytest.warns(UserWarning, match=r"delta_std can't be read from the file: it is 0.05 unless delta_std=... is given"):
-        exchange.to_model(old, "CartPole-v1")
-    assert exchange.to_model(old, "CartPole-v1", delta_std=0.3).config.delta_std == 0.3  # which is no warning
+        exchange.to_model(old, "CartPole-v1", model_class=ARS)
+    assert exchange.to_model(old, "CartPole-v1", delta_std=0.3, model_class=ARS).config.delta_std == 0.3  # which is no warning
     new = exchange.read(theirs("bias"))
     assert np.array_equal(old.weights, new.weights)
     assert (old.policy, old.policy_kwargs) == (new.policy, new.policy_kwargs)
@@ -113,8 +113,8 @@ def test_the_statistics_beside_are_read_with_trust_only():
     untrusted = exchange.read(theirs("linear"))
     assert (untrusted.mean, untrusted.unread) == (None, pickled)
     with pytest.warns(UserWarning, match="sb3_linear_vecnormalize.pkl is not read: .* trust=True"):
-        exchange.to_model(untrusted, "Pendulum-v1")
-    with pytest.raises(ValueError, match="vec_normalize is a pickle: it is read with trust=True only"):
+        exchange.to_model(untrusted, "Pendulum-v1", model_class=ARS)
+    with pytest.raises(ValueError, match="vec_normalize is a pickle, which is read with trust=True only"):
         exchange.read(theirs("linear"), vec_normalize=pickled)
     trained = exchange.read(theirs("linear"), trust=True)
     assert same(trained, exchange.read(theirs("linear"), trust=True, vec_normalize=pickled))
@@ -124,7 +124,7 @@ def test_the_statistics_beside_are_read_with_trust_only():
 
 def test_the_filter_is_the_one_of_their_statistics():
     trained = exchange.read(theirs("linear"), trust=True)
-    model = exchange.to_model(trained, "Pendulum-v1")
+    model = exchange.to_model(trained, "Pendulum-v1", model_class=ARS)
     assert np.array_equal(model.policy.filter.mean, trained.mean)
     assert np.allclose(model.policy.filter.scale, 1.0 / trained.std, rtol=1e-14, atol=0)
     assert model.policy.filter.clip == 10.0
@@ -221,7 +221,7 @@ def test_files_of_the_original_are_read(tmp_path, protocol):
     assert np.array_equal(trained.weights, WEIGHTS.ravel())
     assert np.array_equal(trained.mean, MEAN)
     assert np.array_equal(trained.std, STD)
-    model = exchange.to_model(trained, "CartPole-v1")
+    model = exchange.to_model(trained, "CartPole-v1", model_class=ARS)
     scores = ((OBSERVATIONS.astype(float) - MEAN) / STD) @ WEIGHTS.T
     assert np.array_equal(model.predict(OBSERVATIONS)[0], scores.argmax(axis=1))
 
@@ -244,20 +244,20 @@ def test_columns_first_and_float32_are_read(tmp_path):
 def test_the_numbers_0_and_1_are_no_filter(tmp_path):
     trained = exchange.read(original_file(tmp_path / "a.npz", WEIGHTS, 0, 1))
     assert trained.mean is None
-    assert not exchange.to_model(trained, "CartPole-v1").config.normalize_observations
+    assert not exchange.to_model(trained, "CartPole-v1", model_class=ARS).config.normalize_observations
 
 
 def test_an_observation_that_never_varied_counts_nothing(tmp_path):
     trained = exchange.read(original_file(tmp_path / "a.npz", WEIGHTS, MEAN, np.array([1.0, 1e-8, np.inf, 2.0])))
     assert np.array_equal(trained.std, [1.0, np.inf, np.inf, 2.0])
-    model = exchange.to_model(trained, "CartPole-v1")
+    model = exchange.to_model(trained, "CartPole-v1", model_class=ARS)
     assert np.allclose(model.policy.filter.scale, [1.0, 0.0, 0.0, 0.5], rtol=1e-14, atol=0)
 
 
 def test_a_policy_for_other_observations_says_which(tmp_path):
     trained = exchange.read(original_file(tmp_path / "a.npz", WEIGHTS, MEAN, STD))
     with pytest.raises(CheckpointError, match="takes 4 observations and gives 2 outputs; Pendulum-v1 has 3 and takes 1"):
-        exchange.to_model(trained, "Pendulum-v1")
+        exchange.to_model(trained, "Pendulum-v1", model_class=ARS)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_without_an_environment_one_is_named_that_fits(tmp_path, n_obs, n_act, e
     trained = exchange.read(original_file(tmp_path / "a.npz", np.ones((n_act, n_obs)), np.zeros(n_obs), np.ones(n_obs)))
     message = f"takes {n_obs} observations and gives {n_act} outputs: give env=..., such as env='{env_id}'"
     with pytest.raises(CheckpointError, match=re.escape(message)):
-        exchange.to_model(trained)
+        exchange.to_model(trained, model_class=ARS)
 
 
 def test_their_file_asks_for_an_environment():
@@ -282,7 +282,7 @@ def test_what_the_original_reads_is_written(tmp_path, normalised):
     weights, mean, std = np.load(tmp_path / "lin_policy_plus.npz", allow_pickle=True)["arr_0"]
     scores = ((OBSERVATIONS - mean) / std) @ weights.T  # as its run_policy.py has it
     assert np.array_equal(scores.argmax(axis=1), model.predict(OBSERVATIONS)[0])
-    back = exchange.to_model(exchange.read(tmp_path / "lin_policy_plus.npz"), "CartPole-v1")
+    back = exchange.to_model(exchange.read(tmp_path / "lin_policy_plus.npz"), "CartPole-v1", model_class=ARS)
     assert np.array_equal(back.theta, model.theta)
     assert np.allclose(back.policy.filter.scale, model.policy.filter.scale, rtol=1e-13, atol=0)
 
@@ -290,7 +290,7 @@ def test_what_the_original_reads_is_written(tmp_path, normalised):
 @pytest.mark.parametrize("settings", [{"policy": "MlpPolicy"}, {"policy_kwargs": {"with_bias": True}}])
 def test_what_the_original_cannot_hold_is_refused(tmp_path, settings):
     model = ARS(settings.pop("policy", "LinearPolicy"), "CartPole-v1", **settings)
-    with pytest.raises(ValueError, match="linear policies without bias and squash_output only"):
+    with pytest.raises(ValueError, match="must have a linear policy without bias and squash_output"):
         original.write(model, tmp_path / "a.npz")
     assert not (tmp_path / "a.npz").exists()
 
@@ -315,7 +315,7 @@ VARIETIES = [
 def test_plain_arrays_come_back(tmp_path, settings):
     model = small(**settings)
     arrays.write(model, tmp_path / "policy.npz")
-    back = exchange.to_model(exchange.read(tmp_path / "policy.npz"))
+    back = exchange.to_model(exchange.read(tmp_path / "policy.npz"), model_class=ARS)
     assert (back.env_id, back.num_timesteps, back.config.policy) == ("CartPole-v1", model.num_timesteps, model.config.policy)
     assert np.array_equal(back.theta, model.theta)
     assert np.allclose(back.policy.filter.scale, model.policy.filter.scale, rtol=1e-13, atol=0)
@@ -530,7 +530,7 @@ def test_random_edits_under_right_checksums_raise_nothing_but_checkpoint_errors(
     ("members", "told"),
     [
         ({f"{k}.npy": b"" for k in range(300)}, "a zip of 300 members; allowed are 256"),
-        ({"readme.txt": b"hello"}, "no file of stable-baselines3-contrib, of the original ARS or of plain arrays"),
+        ({"readme.txt": b"hello"}, "not a file of stable-baselines3-contrib, of the original ARS or of plain arrays"),
         ({"manifest.json": b"{}"}, "it is a model of fastars, which ARS.load reads"),
         ({"data": b"[" * 100_000, "policy.pth": b""}, "maximum recursion depth|nested"),
         ({"data": b'{"n_delta": 1}', "policy.pth": b"PK"}, "its zip is damaged"),

@@ -52,7 +52,11 @@ def test_trust_takes_the_statistics_beside(tmp_path, capsys):
             1,
             "takes 4 observations and gives 2 outputs; Pendulum-v1 has 3 and takes 1",
         ),
-        ([str(DATA / "sb3_actions.npz"), "--env", "CartPole-v1"], 1, "no file of stable-baselines3-contrib, of the original ARS"),
+        (
+            [str(DATA / "sb3_actions.npz"), "--env", "CartPole-v1"],
+            1,
+            "not a file of stable-baselines3-contrib, of the original ARS",
+        ),
     ],
 )
 def test_what_can_not_be_imported_is_said_in_one_line(tmp_path, monkeypatch, capsys, arguments, code, told):

@@ -1,4 +1,4 @@
-"""RLlib's surface: configs, results and helpers; with Ray Tune: test_rllib_peers.py."""
+"""RLlib's configs, results and functions; with Ray Tune: test_rllib_peers.py."""
 
 import math
 import shutil
@@ -111,18 +111,30 @@ def test_a_copy_has_settings_of_its_own():
     [
         (lambda c: c.rollouts(num_rollout_workers=0), ValueError, "`num_rollout_workers` must be > 0 for ARS, got 0"),
         (lambda c: c.resources(num_gpus=2), ValueError, "`num_gpus` > 1 is not supported for ARS, got 2"),
-        (lambda c: c.training(eval_prob=1.0), ValueError, "eval_prob must be at least 0 and below 1, got 1.0"),
+        (lambda c: c.training(eval_prob=1.0), ValueError, "eval_prob must be a finite number of at least 0 and below 1, got 1.0"),
         (lambda c: c.rollouts(num_rollout_workers=1.5), ValueError, "num_rollout_workers must be an integer.*got 1.5"),
-        (lambda c: c.rollouts(num_rollout_workers=None), ValueError, "num_rollout_workers must be a number, got None"),
-        (lambda c: c.training(eval_prob="0.1"), ValueError, "eval_prob must be a number, got '0.1'"),
+        (lambda c: c.rollouts(num_rollout_workers=None), TypeError, "num_rollout_workers must be a finite number, got None"),
+        (
+            lambda c: c.training(eval_prob="0.1"),
+            TypeError,
+            "eval_prob must be a finite number of at least 0 and below 1, got '0.1'",
+        ),
         (lambda c: c.training(num_rollouts=math.nan), ValueError, "num_rollouts must be an integer of at least 1, got nan"),
-        (lambda c: c.training(model=None), ValueError, "model must be a dict, got None"),
+        (lambda c: c.training(model=None), TypeError, "model must be a dict, got None"),
         (lambda c: c.training(num_rollouts=0), ValueError, "num_rollouts must be an integer of at least 1, got 0"),
         (lambda c: c.training(report_length=1.5), ValueError, "report_length must be an integer of at least 1, got 1.5"),
         (lambda c: c.training(action_noise_std=0.1), ValueError, "action_noise_std must be 0.*got 0.1"),
-        (lambda c: c.rollouts(observation_filter="Mean"), ValueError, "observation_filter must be 'MeanStdFilter' or 'NoFilter'"),
+        (
+            lambda c: c.rollouts(observation_filter="Mean"),
+            ValueError,
+            "observation_filter must be one of 'MeanStdFilter', 'NoFilter', got 'Mean'",
+        ),
         (lambda c: c.environment(None), ValueError, "env must be given"),
-        (lambda c: c.training(stepsize=1), TypeError, r"training\(\) has no argument 'stepsize'; it has action_noise_std"),
+        (
+            lambda c: c.training(stepsize=1),
+            TypeError,
+            r"ARSConfig\.training\(\) got an unexpected .* 'stepsize'; did you mean 'sgd_stepsize'",
+        ),
         (lambda c: c.environment("CartPole-v1", {}), TypeError, r"environment\(\) takes one argument by position, got 2"),
         (lambda c: c.training(model={"fcnet_hidden": []}), ValueError, "model has no setting 'fcnet_hidden'"),
         (lambda c: c.update_from_dict({"num_rollout": 3}), ValueError, "ARS has no setting 'num_rollout'"),
@@ -158,6 +170,30 @@ def test_a_refused_setting_changes_nothing():
     with pytest.raises(ValueError, match="no setting"):
         settings.update_from_dict({"noise_stdev": 7.0, "nois": 1})
     assert settings.noise_stdev == 0.02
+
+
+def test_a_config_builds_the_class_that_it_was_made_with():
+    class Mine(ARS):
+        pass
+
+    settings = ARSConfig(Mine).update_from_dict(config().to_dict())
+    assert type(settings.copy().build()) is Mine
+    assert type(Mine.get_default_config().update_from_dict(config().to_dict()).build()) is Mine
+    assert type(config().build()) is ARS
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: ARSConfig().training(eval_prob=2.0).environment("CartPole-v1").build(), r"ARSConfig\.build\(\)"),
+        (lambda: ARSConfig().training(model=3), r"ARSConfig\.training\(\)"),
+        (lambda: ARS({"model": 3}), r"ARS\(\)"),
+        (lambda: compute_ranks([[1]]), r"compute_ranks\(\)"),
+    ],
+)
+def test_errors_begin_with_the_function_that_was_called(call, name):
+    with pytest.raises((TypeError, ValueError), match=f"^{name}: "):
+        call()
 
 
 # --- The algorithm
@@ -211,8 +247,8 @@ def test_reward_is_the_mean_of_the_last_iterations_that_evaluated():
     means = []
     for _ in range(4):
         algorithm.train()
-        means.append(algorithm._rewards[-1])
-    assert algorithm.train()["episode_reward_mean"] == pytest.approx(np.mean([means[-1], algorithm._rewards[-1]]))
+        means.append(algorithm._counts.rewards[-1])
+    assert algorithm.train()["episode_reward_mean"] == pytest.approx(np.mean([means[-1], algorithm._counts.rewards[-1]]))
 
 
 def test_evaluating_changes_no_bit_of_training():
@@ -282,7 +318,7 @@ def test_restore_refuses_another_filter_and_damaged_counts(tmp_path):
     first = config().build()
     path = first.save(tmp_path)
     unfiltered = config().rollouts(observation_filter="NoFilter").build()
-    with pytest.raises(ValueError, match="observation_filter must be that of the run, got 'NoFilter'"):
+    with pytest.raises(ValueError, match="observation_filter must be the filter of the run, got 'NoFilter'"):
         unfiltered.restore(path)
     fastars.files.checkpoint.save(tmp_path / "checkpoint_000000" / "algorithm.zip", {"kind": "rllib", "iteration": 0}, {})
     before = first.model
@@ -412,8 +448,8 @@ def test_batched_weighted_sum_of_nothing():
 @pytest.mark.parametrize(
     ("weights", "vectors", "batch_size", "message"),
     [
-        ([1.0, 2.0], [[1.0]], 5, "must be as many, got 2 and 1"),
-        ([1.0], [[1.0], [2.0]], 1, "must be as many, got 1 and 2"),
+        ([1.0, 2.0], [[1.0]], 5, "must have equal length, got 2 and 1"),
+        ([1.0], [[1.0], [2.0]], 1, "must have equal length, got 1 and 2"),
         ([1.0, 1.0], [[1.0], [2.0, 3.0]], 5, "vecs must have shape"),
         ([1.0, 1.0], [[1.0], [2.0, 3.0]], 1, "vecs must have shape"),
         ([1.0], [[1.0]], 0, "batch_size must be an integer of at least 1, got 0"),
@@ -432,7 +468,7 @@ def test_noise_has_rllibs_numbers():
 
 def test_noise_in_blocks_is_noise_at_once(monkeypatch):
     whole = create_shared_noise(10)
-    monkeypatch.setattr("fastars.rllib.helpers._BLOCK", 4)
+    monkeypatch.setattr("fastars.rllib.noise_table._BLOCK", 4)
     assert np.array_equal(create_shared_noise(10), whole)
 
 
@@ -443,7 +479,7 @@ def test_noise_table_gives_views():
     assert np.shares_memory(view, noise)
     assert np.array_equal(view, noise[index : index + 7])
     assert {table.sample_index(48) for _ in range(200)} == {0, 1, 2}
-    with pytest.raises(ValueError, match="i must be from 0 to 43"):
+    with pytest.raises(ValueError, match="i must be an integer from 0 to 43"):
         table.get(44, 7)
     with pytest.raises(TypeError, match="float32"):
         SharedNoiseTable(np.zeros(3))

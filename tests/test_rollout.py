@@ -262,7 +262,7 @@ def test_every_block_runs_once():
     [
         (np.zeros((3, 7)), [0, 1, 2], r"weights must have shape \(n, 8\).*\(3, 7\)"),
         (np.zeros(8), [0], r"weights must have shape \(n, 8\)"),
-        (np.full((3, 8), np.nan), [0, 1, 2], "weights must be finite, row 0"),
+        (np.full((3, 8), np.nan), [0, 1, 2], "weights must be finite, got nan in row 0"),
         (np.zeros((3, 8)), [0, 1], r"seeds must have shape \(3,\)"),
         (np.zeros((3, 8)), [0, 1, -2], "seeds must be integers from 0"),
         (np.zeros((3, 8)), [0.0, 1.0, 2.0], "seeds must be integers from 0"),

@@ -304,7 +304,7 @@ def test_vec_normalize_of_dict_observations_says_what_to_do_instead():
             return {"cart": observation}
 
     env = DummyVecEnv([lambda: Parts(gymnasium.make("CartPole-v1"))])
-    with pytest.raises(fastars.UnsupportedEnvError, match="leave it out and give normalize_observations=True"):
+    with pytest.raises(fastars.UnsupportedEnvError, match="leave the wrapper out and give normalize_observations=True"):
         small(env=VecNormalize(env, norm_reward=False))
     model = small(env=env, normalize_observations=True).learn(50)
     assert model.state.moments[0] == model.num_timesteps

@@ -325,3 +325,41 @@ def test_policies_predict_as_models_do():
         actions, state = model.policy.predict(observations, "memory", None, True)
         assert np.array_equal(actions, model.predict(observations)[0])
         assert state == "memory"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: AsyncEval(3), r"^AsyncEval\(\): envs_fn must be a sequence"),
+        (lambda: evaluate_policy(None, 3), r"^evaluate_policy\(\): env must be an environment id"),
+        (
+            lambda: evaluate_policy(None, "CartPole-v1", seed=1.5),
+            r"^evaluate_policy\(\): seed must be an integer of at least 0, got 1.5",
+        ),
+        (lambda: evaluate_candidates("CartPole-v1", [1.0], [0]), r"^evaluate_candidates\(\): weights must have shape \(n, 8\)"),
+        (lambda: exchange.read("a.zip", vec_normalize="b.pkl"), r"^read\(\): vec_normalize is a pickle"),
+    ],
+)
+def test_errors_begin_with_the_function_that_was_called(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+def test_a_threshold_of_several_rewards_is_an_assertion_error():
+    with pytest.raises(AssertionError, match=r"below threshold: \[.*\] < 1000.00"):
+        evaluate_policy(Still(), Two(), 1, reward_threshold=1000.0, max_episode_steps=3)
+
+
+class Still:
+    def predict(self, observation, state=None, deterministic=True):
+        return np.zeros(1), None
+
+
+class Two(gymnasium.Env):
+    observation_space = action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1), {}
+
+    def step(self, action):
+        return np.zeros(1), np.array([1.0, 2.0]), False, False, {}

@@ -35,6 +35,7 @@ class Import:
     def run(self) -> int:
         """Import; the exit code."""
         from fastars import exchange
+        from fastars.ars import ARS
 
         if not self.file.is_file():
             raise WrongUseError(f"there is no file {self.file}")
@@ -43,7 +44,7 @@ class Import:
         trained = exchange.read(self.file, trust=self.trust)
         if self.env is None and trained.env_id is None:
             raise WrongUseError(f"{self.file} does not say which environment it is for: give --env, such as --env HalfCheetah-v5")
-        model = exchange.to_model(trained, None if self.env is None else environment(self.env, {}))
+        model = exchange.to_model(trained, None if self.env is None else environment(self.env, {}), model_class=ARS)
         model.save(self.out)
         print(f"{self.out}: {_described(trained)}, for {model.env_id}. Replay it with: fastars eval {self.out}")
         return 0

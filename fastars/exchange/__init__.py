@@ -1,13 +1,13 @@
-"""Trained policies in other people's files.
+"""Trained policies in the files of other programs.
 
 | file | read | written |
 |---|---|---|
-| ARS of stable-baselines3-contrib, and its `VecNormalize` | `read` | `sb3.write`, through stable-baselines3-contrib |
+| ARS of stable-baselines3-contrib, and its `VecNormalize` | `read` | `sb3.write`, which needs stable-baselines3-contrib |
 | `lin_policy_plus.npz` of the original ARS | `read` | `original.write` |
 | plain NumPy arrays | `read` | `arrays.write` |
 | ONNX | | `onnx.write` |
 
-Nothing in a file is executed: pickles are read as data (`pickles`), and zips with limits (`archives`).
+Nothing in a file is executed: pickles are read as data (`pickles`), and zips with limits (`fastars.files.archives`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from fastars._validate import user_facing
 from fastars.exchange import arrays, onnx, original, sb3
 from fastars.exchange.trained import TrainedPolicy, to_model
 from fastars.files.archives import Archive, content, reading
@@ -24,19 +25,22 @@ from fastars.files.errors import CheckpointError, name_of
 __all__ = ["TrainedPolicy", "arrays", "is_foreign", "onnx", "original", "read", "sb3", "to_model"]
 
 
+@user_facing
 def read(path: Any, trust: bool = False, vec_normalize: Any = None) -> TrainedPolicy:
-    """The policy in a file: of stable-baselines3-contrib's ARS, of the original ARS, or of plain arrays. Its content says which.
+    """Read a trained policy from a file of stable-baselines3-contrib's ARS, of the original ARS, or of plain arrays.
+
+    The content of the file decides which of these it is.
 
     Parameters
     ----------
     path : str, PathLike or binary file
-        The file. Without a suffix, and if there is no such file, the one with `.zip` is read.
+        The file. If a path has no suffix and does not exist, the file with `.zip` is read.
     trust : bool
-        Read also the pickle of a `VecNormalize`: `vec_normalize`, or else one that is beside the file under a usual name
-        (`<name>_vecnormalize.pkl`, `vecnormalize.pkl`, or as a `CheckpointCallback` names it). Nothing in it is executed, but it
-        has no checksum, and its numbers decide what the policy does.
+        Also read the pickle of a `VecNormalize`: `vec_normalize`, or a file beside the first one under a usual name
+        (`<name>_vecnormalize.pkl`, `vecnormalize.pkl`, or the name that a `CheckpointCallback` gives it). Nothing in it is
+        executed, but it has no checksum, and its numbers change the actions of the policy.
     vec_normalize : str, PathLike or binary file, optional
-        That pickle.
+        The pickle of the `VecNormalize`.
 
     Returns
     -------
@@ -45,30 +49,34 @@ def read(path: Any, trust: bool = False, vec_normalize: Any = None) -> TrainedPo
     Raises
     ------
     fastars.CheckpointError
-        If it is no such file, damaged, or larger than a policy can be.
+        If the file is of another kind, damaged, or larger than a policy can be.
     FileNotFoundError
         If there is no such file.
     ValueError
-        For `vec_normalize` without `trust`.
+        If `vec_normalize` is given without `trust`.
     """
     if vec_normalize is not None and not trust:
-        raise ValueError("vec_normalize is a pickle: it is read with trust=True only")
+        raise ValueError("vec_normalize is a pickle, which is read with trust=True only")
     if not hasattr(path, "read"):
         path = _existing(Path(path))
     with reading(path):
         archive = Archive(content(path))
-        if sb3.is_one(archive.names):
-            return _of_sb3(path, archive, trust, vec_normalize)
-        if arrays.is_one(archive.names):
+        if sb3.matches(archive.names):
+            return _read_sb3(path, archive, trust, vec_normalize)
+        if arrays.matches(archive.names):
             return arrays.read(archive)
-        if original.is_one(archive.names):
+        if original.matches(archive.names):
             return original.read(archive)
-    hint = ": it is a model of fastars, which ARS.load reads" if "manifest.json" in archive.names else ""
-    raise CheckpointError(f"{name_of(path)}: no file of stable-baselines3-contrib, of the original ARS or of plain arrays{hint}")
+    hint = "; it is a model of fastars, which ARS.load reads" if "manifest.json" in archive.names else ""
+    raise CheckpointError(f"{name_of(path)}: not a file of stable-baselines3-contrib, of the original ARS or of plain arrays{hint}")
 
 
+@user_facing
 def is_foreign(path: Any) -> bool:
-    """Whether it is a file that `read` knows. A model of fastars, which may be larger, is told by its first member alone."""
+    """Return True for a file that `read` can read.
+
+    A model of fastars may be larger than the limits of `read`. It is recognised by the first member of its zip alone.
+    """
     if not hasattr(path, "read"):
         path = _existing(Path(path))
         if not path.is_file():
@@ -79,11 +87,11 @@ def is_foreign(path: Any) -> bool:
         names = Archive(content(path)).names
     except ValueError:
         return False
-    return any(kind.is_one(names) for kind in (sb3, arrays, original))
+    return any(kind.matches(names) for kind in (sb3, arrays, original))
 
 
 def _first_member(path: Any) -> str:
-    """The name with which a zip begins; nothing if it is none."""
+    """Return the name of the first member of a zip; an empty string if the file is no zip."""
     with contextlib.nullcontext(path) if hasattr(path, "read") else open(path, "rb") as file:
         file.seek(0)
         head = file.read(4 + 22 + 4 + 64)
@@ -92,11 +100,13 @@ def _first_member(path: Any) -> str:
 
 
 def _existing(path: Path) -> Path:
+    """Return the path, or the path with `.zip` if only that file exists."""
     suffixed = path.with_name(f"{path.name}.zip")
     return suffixed if not path.suffix and not path.is_file() and suffixed.is_file() else path
 
 
-def _of_sb3(path: Any, archive: Archive, trust: bool, vec_normalize: Any) -> TrainedPolicy:
+def _read_sb3(path: Any, archive: Archive, trust: bool, vec_normalize: Any) -> TrainedPolicy:
+    """Read a file of stable-baselines3-contrib; without trust, the policy only names the file of its `VecNormalize`."""
     beside = sb3.statistics_beside(path) if isinstance(path, Path) and vec_normalize is None else vec_normalize
     if beside is None or trust:
         return sb3.read(archive, None if beside is None else content(beside))

@@ -1,16 +1,16 @@
-"""Policies as plain arrays in NumPy's `.npz`, for whoever wants to run one in a few lines of any language. No pickle is in it.
+"""Policies as plain arrays in NumPy's `.npz`, without pickles, to run them with a few lines of any language.
 
-| name | what |
+| name | content |
 |---|---|
-| `README` | how to compute an action, as text |
+| `README` | a text that explains how to compute an action |
 | `W0`, `b0`, `W1`, ... | weights (outputs, inputs) and biases (outputs,) of the layers, float64 |
 | `obs_mean`, `obs_std`, `obs_clip` | the policy sees clip((observation - obs_mean) / obs_std, -obs_clip, obs_clip) |
-| `activation` | what is between layers: "relu" or "tanh" |
+| `activation` | the function between layers: "relu" or "tanh" |
 | `action` | "box", "discrete", "multidiscrete" or "multibinary" |
-| `low`, `high` | of a Box, in its shape and dtype: bounds that actions are clipped to, or squashed between |
-| `start`, `sizes` | of choices: the first of them, and of a MultiDiscrete how many scores belong to each |
-| `squash_output` | whether they are squashed |
-| `clip_actions`, `with_bias`, `normalized`, `obs_count`, `policy`, `preset`, `env_id`, `num_timesteps` | what `read` asks for |
+| `low`, `high` | bounds of a Box, in its shape and dtype: actions are clipped to them, or squashed between them |
+| `start`, `sizes` | of discrete actions: the first action, and for a MultiDiscrete the number of scores of each action |
+| `squash_output` | True if actions are squashed |
+| `clip_actions`, `with_bias`, `normalized`, `obs_count`, `policy`, `preset`, `env_id`, `num_timesteps` | needed by `read` |
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from fastars._compiled.structs import Argmax, Choices, Signs, Unclipped
+from fastars._validate import user_facing
 from fastars.envs.spaces import action_form
 from fastars.exchange.trained import TrainedPolicy, layers_of_policy, normalisation, policy_of_layers, trained_of
 from fastars.files.archives import MAX_NUMBERS, MAX_OBS, Archive, plain_array
@@ -37,11 +38,12 @@ action "multidiscrete": x is cut into pieces of these sizes; each as "discrete".
 _ACTIONS = {Argmax: "discrete", Choices: "multidiscrete", Signs: "multibinary"}
 
 
-def is_one(names: list[str]) -> bool:
-    """Whether a zip with members of these names is a file of plain arrays."""
+def matches(names: list[str]) -> bool:
+    """Return True if a zip with members of these names is a file of plain arrays."""
     return "README.npy" in names and "W0.npy" in names
 
 
+@user_facing
 def write(model: Any, path: Any) -> None:
     """Write a model's policy as plain arrays.
 
@@ -50,12 +52,12 @@ def write(model: Any, path: Any) -> None:
     model : fastars.ARS
         A model.
     path : str or PathLike
-        The file, replaced as a whole.
+        The file. An existing file is replaced in one step.
 
     Raises
     ------
     ValueError
-        For actions that are a Box of whole numbers.
+        If the action space is a Box of whole numbers.
     """
     trained, config = trained_of(model), model.config
     sizes = [trained.n_obs, *config.net_arch, trained.n_act]
@@ -84,7 +86,7 @@ def write(model: Any, path: Any) -> None:
 
 
 def _action(space: Any, clip: bool, squash: bool) -> dict[str, Any]:
-    """How outputs become an action of a space."""
+    """Return the arrays that describe how outputs become an action of a space."""
     refuse_whole_numbers(space)
     form, low, high = action_form(space, clip, squash)
     if isinstance(form, (Argmax, Choices, Signs)):
@@ -100,18 +102,20 @@ def _action(space: Any, clip: bool, squash: bool) -> dict[str, Any]:
 
 
 def refuse_whole_numbers(space: Any) -> None:
-    """Raise for a Box of whole numbers: rounding is not in these formats."""
+    """Raise a ValueError for a Box of whole numbers: these formats can't round."""
     if type(space).__name__ == "Box" and space.dtype.kind != "f":
-        raise ValueError(f"actions of {space} are rounded to whole numbers, which this format does not hold")
+        raise ValueError(
+            f"model has the action space {space}, whose actions are rounded to whole numbers; this format can't hold that"
+        )
 
 
 def read(archive: Archive) -> TrainedPolicy:
-    """The policy in a file of plain arrays.
+    """Read the policy in a file of plain arrays.
 
     Raises
     ------
     ValueError, KeyError, TypeError
-        If it is none.
+        If the file holds no policy.
     """
     arrays = {name.removesuffix(".npy"): plain_array(archive.read(name)) for name in archive.names}
     if (n_numbers := sum(array.size for array in arrays.values())) > MAX_NUMBERS + 4 * MAX_OBS:

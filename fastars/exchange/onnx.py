@@ -1,6 +1,6 @@
-"""Policies as ONNX, for runtimes that know nothing of Python: from observations to actions, normalised and clipped as in training.
+"""Write policies as ONNX graphs, from observations to actions, for runtimes without Python.
 
-The graph computes in float64, as the kernels do; only the order of sums can differ.
+The graph normalises and clips as in training. It computes in float64, like the kernels; only the order of sums can differ.
 """
 
 from __future__ import annotations
@@ -11,31 +11,35 @@ import numpy as np
 
 from fastars._compiled.structs import Argmax, Choices, Signs, Squash, Unclipped
 from fastars._imports import need
+from fastars._validate import user_facing
 from fastars.envs.spaces import action_form
 from fastars.exchange.arrays import refuse_whole_numbers
-from fastars.exchange.trained import layers_of_policy, trained_of
+from fastars.exchange.trained import TrainedPolicy, layers_of_policy, trained_of
 from fastars.files.atomic import write_atomically
 
-_OPSET, _IR = 17, 8  # of 2022: what every runtime since then reads
+_OPSET, _IR = 17, 8  # of 2022; every later runtime reads them
 
 
+@user_facing
 def write(model: Any, path: Any) -> None:
-    """Write a model's policy as an ONNX graph with the input "observation" and the output "action", both with a batch axis first.
+    """Write a model's policy as an ONNX graph.
+
+    Its input is "observation", its output "action"; the first axis of both is the batch.
 
     Parameters
     ----------
     model : fastars.ARS
-        A model. Observations of a Box are taken in its dtype and shape; of other spaces flat, as float64, in the order of
-        `gymnasium.spaces.flatten`.
+        A model. The graph takes observations of a Box in the dtype and shape of the Box, and observations of other spaces as flat
+        float64, in the order of `gymnasium.spaces.flatten`.
     path : str or PathLike
-        The file, replaced as a whole.
+        The file. An existing file is replaced in one step.
 
     Raises
     ------
     ImportError
         Without the package onnx.
     ValueError
-        For actions that are a Box of whole numbers.
+        If the action space is a Box of whole numbers.
     """
     onnx = need("onnx", "onnx", "writing ONNX")
     refuse_whole_numbers(model.action_space)
@@ -57,7 +61,7 @@ def write(model: Any, path: Any) -> None:
 
 
 class _Graph:
-    """A graph in the making, in which each node takes what the one before it gave."""
+    """A graph under construction; each node takes the output of the node before it."""
 
     def __init__(self, onnx: Any) -> None:
         self.nodes: list[Any] = []
@@ -66,39 +70,39 @@ class _Graph:
         self._onnx = onnx
 
     def dtype(self, dtype: Any) -> int:
-        """ONNX's number of a dtype of NumPy."""
+        """Return the number that ONNX has for a dtype of NumPy."""
         return int(self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def constant(self, value: Any) -> str:
-        """The name of an array that is kept in the graph."""
+        """Add an array to the graph. Returns its name."""
         name = f"constant_{len(self.constants)}"
         self.constants.append(self._onnx.numpy_helper.from_array(np.asarray(value), name))
         return name
 
     def add(self, kind: str, *others: Any, output: str | None = None, source: str | None = None, **attributes: Any) -> str:
-        """Add a node that takes the last output, and `others` as constants; its output is then the last."""
+        """Add a node that takes the last output, and `others` as constants. Returns the name of its output, now the last one."""
         inputs = [source or self.last, *(self.constant(other) for other in others)]
         self.last = output or f"{kind}_{len(self.nodes)}"
         self.nodes.append(self._onnx.helper.make_node(kind, inputs, [self.last], **attributes))
         return self.last
 
     def join(self, names: list[str]) -> None:
-        """Put outputs beside each other."""
+        """Add a node that concatenates outputs along axis 1."""
         self.last = "joined"
         self.nodes.append(self._onnx.helper.make_node("Concat", names, [self.last], axis=1))
 
 
 def _input(onnx: Any, space: Any, n_obs: int) -> Any:
-    """The input: observations of a space."""
+    """Return the description of the graph's input: observations of a space."""
     is_box = type(space).__name__ == "Box"
     dtype, shape = (space.dtype, space.shape) if is_box else (np.dtype(np.float64), (n_obs,))
     number = onnx.helper.np_dtype_to_tensor_dtype(dtype)
     return onnx.helper.make_tensor_value_info("observation", number, ["n", *shape])
 
 
-def _scores(graph: _Graph, model: Any) -> None:
-    """What a policy gives for an observation."""
-    trained, config = trained_of(model), model.config
+def _scores(graph: _Graph, model: Any, trained: TrainedPolicy) -> None:
+    """Add the nodes from an observation to the outputs of the last layer."""
+    config = model.config
     graph.add("Cast", to=graph.dtype(np.float64))
     graph.add("Flatten", axis=1)
     if trained.mean is not None:
@@ -114,7 +118,7 @@ def _scores(graph: _Graph, model: Any) -> None:
 
 
 def _actions(graph: _Graph, model: Any) -> None:
-    """Actions of a space from what the policy gives."""
+    """Add the nodes from the outputs of the last layer to actions of the action space."""
     space, config = model.action_space, model.config
     form, low, high = action_form(space, config.clip_actions, config.squash_output)
     if isinstance(form, Argmax):
@@ -140,7 +144,7 @@ def _actions(graph: _Graph, model: Any) -> None:
 
 
 def _choices(graph: _Graph, form: Choices) -> None:
-    """The index of the largest score of each piece."""
+    """Add nodes that choose the index of the largest score for each of several actions."""
     scores, end, chosen = graph.last, 0, []
     for size in form.sizes:
         start, end = end, end + int(size)

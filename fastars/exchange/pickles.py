@@ -1,8 +1,8 @@
-"""What a pickle describes, as plain data: nothing that it names is imported, and nothing that it asks for is called.
+"""Read pickles as plain data: no name in a pickle is imported, and no function is called.
 
-A pickle is a program for a small stack machine. Here it runs on a machine that has no way to reach Python: where the real one would
-import a function or a class there is a `Name`, and where it would call one, a `Made` with the arguments. What these stand for is
-decided by who reads them, from a list of names that are known.
+A pickle is a program for a small stack machine. The machine in this module can't reach Python. Where Python's machine would import
+a function or a class, it puts a `Name`; where Python's would call a function, it puts a `Made` with the arguments. The callers of
+`read_pickle` know a short list of names, and refuse all others.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric
 
 
 class Name(NamedTuple):
-    """A function or a class, by its name alone."""
+    """The name of a function or a class, which is not imported."""
 
     module: str
     name: str
 
 
 class Stored(NamedTuple):
-    """What is kept outside of the pickle, under this id."""
+    """A value that is kept outside of the pickle, under this id."""
 
     id: Any
 
 
 class Made:
-    """What calling `what` with `arguments` would have made, and what would have been put into it."""
+    """An object that calling `what` with `arguments` would make, with the state and items that it would get."""
 
     def __init__(self, what: Any, arguments: Any) -> None:
         self.what, self.arguments = what, arguments
@@ -43,12 +43,12 @@ class Made:
         self.items: dict[Any, Any] = {}
 
     def is_a(self, *names: Name) -> bool:
-        """Whether it is made by one of these."""
+        """Return True if one of these functions or classes would make the object."""
         return type(self.what) is Name and self.what in names
 
 
 def read_pickle(data: bytes) -> Any:
-    """The tree of a pickle: numbers, texts, lists, tuples, dicts, `Name`, `Stored` and `Made`.
+    """Return the content of a pickle as a tree of numbers, texts, lists, tuples, dicts, `Name`, `Stored` and `Made`.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def read_pickle(data: bytes) -> Any:
     Raises
     ------
     ValueError
-        If it is damaged, or needs what such files don't.
+        If the pickle is damaged, or has instructions that such files don't need.
     """
     machine = _Machine()
     for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
@@ -77,7 +77,7 @@ def read_pickle(data: bytes) -> Any:
 
 
 class _Machine:
-    """A stack, the stacks below the marks that are set, and what was memorised."""
+    """A stack machine: the stack, the stacks below the marks, and the memo."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -174,12 +174,12 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
 
 
 def numpy_array(tree: Any, most: int = MAX_OBS) -> np.ndarray:
-    """An array of float64, of so many numbers at most, from what a pickle says of a NumPy array, a NumPy scalar or a number.
+    """Return the float64 array for the tree of a NumPy array, a NumPy scalar or a number, with at most `most` entries.
 
     Raises
     ------
     ValueError
-        If it is none of these, or says other sizes than its data have.
+        If the tree is none of these, or if its shape does not fit its data.
     """
     if type(tree) in (int, float):
         return np.array(float(tree))
@@ -196,12 +196,12 @@ def numpy_array(tree: Any, most: int = MAX_OBS) -> np.ndarray:
 
 
 def numpy_objects(tree: Any) -> list[Any]:
-    """The entries of a NumPy array of objects, as trees.
+    """Return the entries of a NumPy array of objects, as trees.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If the tree is no such array.
     """
     if not is_array(tree) or tree.what.name != "_reconstruct" or type(tree.state) is not tuple or len(tree.state) != 5:
         raise ValueError("a pickle that is no array of objects")
@@ -212,13 +212,13 @@ def numpy_objects(tree: Any) -> list[Any]:
 
 
 def is_array(tree: Any) -> bool:
-    """Whether it is a NumPy array."""
+    """Return True for the tree of a NumPy array."""
     kinds = [Name(module, name) for module in _NUMPY for name in ("_reconstruct", "_frombuffer")]
     return type(tree) is Made and tree.is_a(*kinds)
 
 
 def _described(tree: Any) -> tuple[Any, Any, bool, Any]:
-    """(dtype, shape, whether columns come first, data) of an array or a scalar."""
+    """Return (dtype, shape, True for Fortran order, data) of an array or a scalar."""
     if is_array(tree) and tree.what.name == "_reconstruct":
         _, shape, dtype, fortran, data = tree.state
         return dtype, shape, fortran is True, data
@@ -246,7 +246,7 @@ def _dtype(tree: Any) -> np.dtype[Any]:
 
 
 def _bytes(tree: Any) -> bytes:
-    """Bytes; also as Python 2 wrote them, and as protocol 2 does: a text whose characters are the bytes."""
+    """Return bytes. Python 2, and protocol 2 of Python 3, write them as a text whose characters are the bytes."""
     if type(tree) is Made and tree.is_a(Name("_codecs", "encode")) and tree.arguments[1:] == ("latin1",):
         (tree, _) = tree.arguments
     return tree.encode("latin-1") if type(tree) is str else bytes(memoryview(tree))

@@ -1,8 +1,7 @@
-"""ARS files of stable-baselines3-contrib, read without it and without PyTorch; and policies written so that it loads them.
+"""Read ARS files of stable-baselines3-contrib without that package and without PyTorch, and write files that it loads.
 
-A file is a zip of `data`, a JSON text whose values are also kept as pickles (these are not looked at: what is needed is in the
-text), and of `policy.pth`, PyTorch's own zip of a pickle and raw numbers. The statistics of a `VecNormalize` are in a pickle beside
-it.
+A file is a zip with two members. `data` is a JSON text; it also has pickles of its values, which are not read. `policy.pth` is a
+zip of PyTorch with a pickle and raw numbers. The statistics of a `VecNormalize` are in a pickle beside the file.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import gymnasium
 import numpy as np
 
 from fastars._imports import need
+from fastars._validate import user_facing
 from fastars.exchange.pickles import Made, Name, Stored, numpy_array, read_pickle
 from fastars.exchange.trained import TrainedPolicy, normalisation, policy_of_layers, trained_of
 from fastars.files.archives import MAX_NUMBERS, Archive, json_object
@@ -30,22 +30,22 @@ _CONSTANT = re.compile(r"ConstantSchedule\(val=([^()]+)\)")
 _STORAGES = {Name("torch", "FloatStorage"): "f4", Name("torch", "DoubleStorage"): "f8"}
 _LAYER = re.compile(r"action_net\.(?:(\d{1,4})\.)?(weight|bias)")  # before 1.7 the layer of a linear policy had no number
 _INTEGERS = ("n_delta", "n_top", "n_eval_episodes")
+_PACKAGES = ("sb3_contrib", "torch", "stable_baselines3.common.vec_env")  # that `write` needs
 _BESIDE = ("vecnormalize.pkl", "vec_normalize.pkl")
 
 
-def is_one(names: list[str]) -> bool:
-    """Whether a zip with members of these names is a file of stable-baselines3."""
+def matches(names: list[str]) -> bool:
+    """Return True if a zip with members of these names is a file of stable-baselines3."""
     return "data" in names and "policy.pth" in names
 
 
 def read(archive: Archive, statistics: bytes | None = None) -> TrainedPolicy:
-    """The policy in a file of stable-baselines3-contrib's ARS, and the statistics in the pickle of a `VecNormalize`, if that is
-    given.
+    """Read the policy in a file of stable-baselines3-contrib's ARS, and the statistics in the pickle of a `VecNormalize`, if given.
 
     Raises
     ------
     ValueError, KeyError, TypeError
-        If it is none.
+        If the file holds no policy of ARS.
     """
     data = json_object(archive.read("data"))
     if "n_delta" not in data:
@@ -70,7 +70,7 @@ def read(archive: Archive, statistics: bytes | None = None) -> TrainedPolicy:
 
 
 def _layers(archive: Archive) -> list[tuple[np.ndarray, np.ndarray | None]]:
-    """The pairs (W, b) of a state dict in PyTorch's format."""
+    """Return the pairs (W, b) of the layers of a state dict in PyTorch's format."""
     folder = next((name.removesuffix("data.pkl") for name in archive.names if re.fullmatch(r"[^/]+/data\.pkl", name)), None)
     if folder is None:
         raise ValueError("its policy.pth has no data.pkl: it is not of PyTorch 1.6 or later")
@@ -92,7 +92,7 @@ def _layers(archive: Archive) -> list[tuple[np.ndarray, np.ndarray | None]]:
 
 
 def _tensor(tree: Any, archive: Archive, folder: str, order: str) -> np.ndarray:
-    """A tensor: a view of a storage, which is a member of the archive."""
+    """Return a tensor, which is a view of a storage; the storage is a member of the archive."""
     if type(tree) is Made and tree.is_a(Name("torch._utils", "_rebuild_parameter")):
         tree = tree.arguments[0]
     if type(tree) is not Made or not tree.is_a(Name("torch._utils", "_rebuild_tensor_v2")):
@@ -117,7 +117,7 @@ def _tensor(tree: Any, archive: Archive, folder: str, order: str) -> np.ndarray:
 
 
 def _policy_class(data: Mapping[str, Any]) -> str:
-    """The policy's name here, from the printed form of its class."""
+    """Return the name of the policy in fastars, from the printed form of its class."""
     printed = data["policy_class"]
     match = _CONSTRUCTOR.match(str(printed.get("__init__"))) if isinstance(printed, Mapping) else None
     name = match[1] if match else str(printed)[:40]
@@ -127,7 +127,7 @@ def _policy_class(data: Mapping[str, Any]) -> str:
 
 
 def _policy_kwargs(data: Mapping[str, Any], kind: str, with_bias: bool, hidden: list[int]) -> dict[str, Any]:
-    """Keyword arguments of the policy: what its weights don't say is in the text."""
+    """Return the keyword arguments of the policy. The text has the arguments that the weights don't show."""
     given = data.get("policy_kwargs") or {}
     squash = str(given.get("squash_output", kind == "MlpPolicy")) == "True"
     if kind == "LinearPolicy":
@@ -140,7 +140,7 @@ def _policy_kwargs(data: Mapping[str, Any], kind: str, with_bias: bool, hidden: 
 
 
 def _config(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The hyperparameters that can be read."""
+    """Return the hyperparameters that can be read."""
     config: dict[str, Any] = {name: _count(data, name) for name in _INTEGERS if name in data}
     config["zero_policy"] = data.get("zero_policy") is not False
     config["alive_bonus_offset"] = _number(data.get("alive_bonus_offset", 0.0)) or 0.0
@@ -158,7 +158,7 @@ def _count(data: Mapping[str, Any], name: str) -> int:
 
 
 def _number(value: Any) -> float | None:
-    """A number, or the one that a constant schedule prints; None for any other schedule."""
+    """Return a number, or the value of a constant schedule; None for any other schedule."""
     if isinstance(value, Mapping):
         match = _CONSTANT.fullmatch(str(value.get("value_schedule"))[:80])
         return None if match is None else _number(float(match[1]))
@@ -168,7 +168,7 @@ def _number(value: Any) -> float | None:
 
 
 def _normalised(trained: TrainedPolicy, tree: Any) -> TrainedPolicy:
-    """A policy with the statistics of a `VecNormalize`."""
+    """Return the policy with the statistics of a `VecNormalize`."""
     if type(tree) is not Made or type(tree.what) is not Name or tree.what.name != "VecNormalize" or type(tree.state) is not dict:
         raise ValueError("the pickle beside it is no VecNormalize")
     if tree.state.get("norm_obs", True) is False:
@@ -189,46 +189,69 @@ def _normalised(trained: TrainedPolicy, tree: Any) -> TrainedPolicy:
 
 
 def statistics_beside(path: Path) -> Path | None:
-    """The file of a `VecNormalize` where scripts, rl-zoo and `CheckpointCallback` put it; None: there is none."""
+    """Return the file of a `VecNormalize` where scripts, rl-zoo and `CheckpointCallback` put it; None if there is none."""
     stem = path.stem
     names = [f"{stem}_vecnormalize.pkl", re.sub(r"_(\d+_steps)$", r"_vecnormalize_\1", stem) + ".pkl", *_BESIDE]
     return next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
 
 
+@user_facing
 def write(model: Any, path: Any) -> Path | None:
-    """Write a model's policy to a file that `sb3_contrib.ARS.load` reads; its weights are then float32, rounded to about 7 digits.
+    """Write a model's policy to a file that `sb3_contrib.ARS.load` reads.
+
+    The weights in the file are float32, rounded to about 7 digits.
 
     Parameters
     ----------
     model : fastars.ARS
         A model.
     path : str or PathLike
-        The file; without a suffix it gets `.zip`.
+        The file. A path without a suffix gets `.zip`.
 
     Returns
     -------
     Path or None
-        The file beside it that holds the statistics of observations, for `VecNormalize.load`; None where they are not normalised.
+        A second file with the statistics of observations, for `VecNormalize.load`; None if observations are not normalised.
 
     Raises
     ------
     ImportError
         Without stable-baselines3-contrib.
     ValueError
-        If it has no such policy: its ARS knows Box and Discrete action spaces.
+        If the action space is neither a Box nor Discrete: ARS of stable-baselines3-contrib has no other policies.
     """
-    sb3_contrib = need("sb3_contrib", "compat", "writing a file of stable-baselines3-contrib")
-    torch = need("torch", "compat", "writing a file of stable-baselines3-contrib")
-    vec_env = need("stable_baselines3.common.vec_env", "compat", "writing a file of stable-baselines3-contrib")
-    trained, config = trained_of(model), model.config
+    sb3_contrib, torch, vec_env = (need(name, "compat", "writing a file of stable-baselines3-contrib") for name in _PACKAGES)
     if type(model.action_space).__name__ not in ("Box", "Discrete"):
-        raise ValueError(f"stable-baselines3-contrib's ARS has no policy for the action space {model.action_space}")
+        raise ValueError(
+            f"model has the action space {model.action_space}, for which stable-baselines3-contrib's ARS has no policy: it must be "
+            "a Box or Discrete"
+        )
+    trained = trained_of(model)
+    envs = vec_env.DummyVecEnv([lambda: _Spaces(model.observation_space, model.action_space)])
+    written = _sb3_model(sb3_contrib.ARS, torch.nn, envs, trained, model.config)
+    path, content = Path(path), io.BytesIO()
+    path = path if path.suffix else path.with_name(f"{path.name}.zip")
+    written.save(content)
+    write_atomically(path, [content.getvalue()])
+    if trained.mean is None or trained.std is None:
+        return None
+    epsilon, shape = model.config.filter_var_epsilon, model.observation_space.shape
+    normalizer = vec_env.VecNormalize(envs, norm_reward=False, clip_obs=trained.clip_observations, epsilon=epsilon)
+    normalizer.obs_rms.mean = trained.mean.reshape(shape)
+    normalizer.obs_rms.var = (trained.std**2 - epsilon).reshape(shape)
+    normalizer.obs_rms.count = float(trained.count or 0)
+    beside = path.with_name(f"{path.stem}_vecnormalize.pkl")
+    normalizer.save(str(beside))
+    return beside
+
+
+def _sb3_model(model_class: Any, nn: Any, envs: Any, trained: TrainedPolicy, config: Any) -> Any:
+    """Make a model of stable-baselines3-contrib with a trained policy and the hyperparameters of a model of fastars."""
     kwargs = dict(trained.policy_kwargs)
     if trained.policy == "MlpPolicy":
-        activation = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}[kwargs["activation_fn"]]
+        activation = {"relu": nn.ReLU, "tanh": nn.Tanh}[kwargs["activation_fn"]]
         kwargs |= {"activation_fn": activation, "net_arch": list(kwargs["net_arch"])}
-    envs = vec_env.DummyVecEnv([lambda: _Spaces(model.observation_space, model.action_space)])
-    theirs = sb3_contrib.ARS(  # without the seed: it would seed the generators of the whole program
+    model = model_class(  # without the seed, which would seed the generators of the whole program
         trained.policy,
         envs,
         policy_kwargs=kwargs,
@@ -240,28 +263,14 @@ def write(model: Any, path: Any) -> Path | None:
         alive_bonus_offset=config.alive_bonus_offset,
         n_eval_episodes=config.n_eval_episodes,
     )
-    theirs.seed, theirs.num_timesteps = config.seed, trained.num_timesteps
-    theirs.policy.load_from_vector(trained.weights)
-    theirs.weights = torch.nn.utils.parameters_to_vector(theirs.policy.parameters()).detach()
-    path, content = Path(path), io.BytesIO()
-    path = path if path.suffix else path.with_name(f"{path.name}.zip")
-    theirs.save(content)
-    write_atomically(path, [content.getvalue()])
-    if trained.mean is None or trained.std is None:
-        return None
-    normalizer = vec_env.VecNormalize(
-        envs, norm_reward=False, clip_obs=trained.clip_observations, epsilon=config.filter_var_epsilon
-    )
-    normalizer.obs_rms.mean = trained.mean.reshape(model.observation_space.shape)
-    normalizer.obs_rms.var = (trained.std**2 - config.filter_var_epsilon).reshape(model.observation_space.shape)
-    normalizer.obs_rms.count = float(trained.count or 0)
-    beside = path.with_name(f"{path.stem}_vecnormalize.pkl")
-    normalizer.save(str(beside))
-    return beside
+    model.seed, model.num_timesteps = config.seed, trained.num_timesteps
+    model.policy.load_from_vector(trained.weights)
+    model.weights = nn.utils.parameters_to_vector(model.policy.parameters()).detach()
+    return model
 
 
 class _Spaces(gymnasium.Env[Any, Any]):
-    """An environment that has spaces and nothing else."""
+    """An environment that has spaces only."""
 
     def __init__(self, observation_space: Any, action_space: Any) -> None:
         self.observation_space, self.action_space = observation_space, action_space

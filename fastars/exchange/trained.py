@@ -1,4 +1,4 @@
-"""A trained policy apart from any file, and the model of fastars that it becomes."""
+"""Trained policies independent of any file format, and their conversion from and to models of fastars."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-import fastars
 from fastars._compiled.structs import FloatArray
+from fastars._validate import user_facing
 from fastars.envs import compiled_env, compiled_env_ids
 from fastars.files.checkpoint import CheckpointError
 from fastars.training.state import ObsMoments
 
-# Observations that a filter of unknown age stands for. Runs of the original take millions of steps; with so many, the filter of a
-# policy that is trained on moves slowly, and the policy still fits it.
+# Number of observations of a filter whose file does not say it. Runs of the original take millions of steps. With so many, the
+# filter moves slowly when training goes on, and the policy still fits it.
 _COUNT = 1_000_000
-_TINY = 1e-7  # the original lets an observation with a deviation below it count nothing
+_TINY = 1e-7  # the original ignores an observation with a smaller deviation
 
 
 class TrainedPolicy(NamedTuple):
-    """A trained policy as a file describes it.
+    """A trained policy, with all that its file says about it.
 
     Attributes
     ----------
@@ -35,30 +35,30 @@ class TrainedPolicy(NamedTuple):
         Entries of an observation, and of the policy's output.
     policy : {"LinearPolicy", "MlpPolicy"}
     policy_kwargs : dict
-        As `fastars.ARS` takes them.
+        Arguments of the policy for `fastars.ARS`.
     source : str
-        What wrote the file: "sb3", "original" or "npz".
+        The kind of file: "sb3", "original" or "npz".
     mean, std : ndarray of float64, shape (n_obs,), or None
-        The policy sees (observation - mean) / std; None where observations are not normalised. An infinite `std` is that of an
-        observation that counts nothing.
+        The policy gets (observation - mean) / std; None if observations are not normalised. An entry of the observation with an
+        infinite `std` is ignored.
     count : int or None
-        Observations that these were estimated from; None where the file does not say.
+        Number of observations from which `mean` and `std` were estimated; None if the file does not say it.
     clip_observations : float
-        Normalised observations are clipped to +- this; infinity: they are not.
+        Normalised observations are clipped to +- this value; infinity means no clipping.
     clip_actions : bool
-        Whether actions are clipped to the bounds of their space.
+        True if actions are clipped to the bounds of their space.
     squash_output : bool
-        Whether actions are put between these bounds by a tanh.
+        True if a tanh puts actions between these bounds.
     env_id : str or None
-        The environment, where the file names it.
+        Id of the environment; None if the file does not name it.
     num_timesteps : int
-        Steps of training, 0 where the file does not say.
+        Steps of training; 0 if the file does not say it.
     preset : str
-        Whose ARS trained it (`fastars.training.config.PRESETS`).
+        The implementation of ARS that trained the policy, as a preset (`fastars.training.config.PRESETS`).
     config : dict
-        Hyperparameters in the file, as `fastars.ARS` takes them.
+        Hyperparameters in the file, as arguments of `fastars.ARS`.
     unread : Path or None
-        A file of statistics that observations were probably normalised with, which was not read for want of trust.
+        A file of statistics that was not read because `trust` was False; observations were probably normalised with them.
     """
 
     weights: FloatArray
@@ -81,12 +81,12 @@ class TrainedPolicy(NamedTuple):
 
 
 def policy_of_layers(layers: list[tuple[np.ndarray, np.ndarray | None]]) -> tuple[FloatArray, list[int], bool]:
-    """(flat weights, entries from layer to layer, whether there are biases) of pairs (W, b) of a policy's layers.
+    """Join the pairs (W, b) of a policy's layers. Returns (flat weights, sizes of the layers, True if there are biases).
 
     Raises
     ------
     ValueError
-        If they do not follow each other, or are not finite.
+        If the shapes of the layers do not fit each other, or weights are not finite.
     """
     if not layers:
         raise ValueError("a policy without layers")
@@ -108,8 +108,9 @@ def policy_of_layers(layers: list[tuple[np.ndarray, np.ndarray | None]]) -> tupl
 
 
 def layers_of_policy(weights: FloatArray, sizes: list[int], with_bias: bool) -> list[tuple[FloatArray, FloatArray | None]]:
-    """The pairs (W, b) that flat weights stand for; `sizes` are the entries of the observation, of each hidden layer and of the
-    output.
+    """Cut flat weights into the pairs (W, b) of the layers.
+
+    `sizes` has the number of entries of the observation, of each hidden layer and of the output.
     """
     layers, start = [], 0
     for n_in, n_out in itertools.pairwise(sizes):
@@ -122,12 +123,12 @@ def layers_of_policy(weights: FloatArray, sizes: list[int], with_bias: bool) -> 
 
 
 def normalisation(mean: np.ndarray, std: np.ndarray, n_obs: int) -> tuple[FloatArray, FloatArray]:
-    """Mean and deviation of observations as `TrainedPolicy` has them.
+    """Return mean and deviation of observations in the form that `TrainedPolicy` has.
 
     Raises
     ------
     ValueError
-        If their shape is not (n_obs,), or their values make no filter.
+        If their shape is not (n_obs,), or their values can't be used in a filter.
     """
     mean, std = np.ravel(mean).astype(np.float64), np.ravel(std).astype(np.float64)
     if mean.shape != (n_obs,) or std.shape != (n_obs,):
@@ -137,19 +138,20 @@ def normalisation(mean: np.ndarray, std: np.ndarray, n_obs: int) -> tuple[FloatA
     return mean, std
 
 
-def to_model(trained: TrainedPolicy, env: Any = None, model_class: Any = None, **settings: Any) -> Any:
-    """A model that has a trained policy, acts as it did, and can be trained on.
+@user_facing
+def to_model(trained: TrainedPolicy, env: Any = None, *, model_class: Any, **settings: Any) -> Any:
+    """Make a model that has a trained policy, acts like it, and can be trained further.
 
     Parameters
     ----------
     trained : TrainedPolicy
         From `read`.
     env : str, gymnasium.Env, callable, ..., optional
-        As `fastars.ARS` takes it; default: the id in the file, if it has one.
-    model_class : type, optional
-        Default `fastars.ARS`.
+        As for `fastars.ARS`. Default: the id in the file, if it has one.
+    model_class : type
+        `fastars.ARS`, or a class derived from it.
     **settings
-        Arguments of its constructor other than those of the file.
+        Arguments of its constructor, instead of the arguments in the file.
 
     Returns
     -------
@@ -158,7 +160,7 @@ def to_model(trained: TrainedPolicy, env: Any = None, model_class: Any = None, *
     Raises
     ------
     fastars.CheckpointError
-        If the policy takes other observations, or gives other actions, than those of the environment; or if it has to be given.
+        If observations or actions of the policy do not fit the environment, or if `env` has to be given.
     ValueError, TypeError
         For settings that `fastars.ARS` refuses.
     """
@@ -172,7 +174,7 @@ def to_model(trained: TrainedPolicy, env: Any = None, model_class: Any = None, *
     if trained.mean is not None:
         given |= {"normalize_observations": True, "clip_observations": trained.clip_observations}
     given |= {"policy_kwargs": trained.policy_kwargs, **settings}
-    model = (model_class or fastars.ARS)(trained.policy, env, **given)
+    model = model_class(trained.policy, env, **given)
     _refuse_other_shapes(trained, model)
     _warn_of_missing(trained, model, settings)
     model.policy.load_from_vector(trained.weights)
@@ -183,14 +185,14 @@ def to_model(trained: TrainedPolicy, env: Any = None, model_class: Any = None, *
 
 
 def _registered(env_id: str) -> str:
-    """The id in a file, if it is of an environment that is registered: one such as `module:Id` would import the module."""
+    """Return the id in a file if it is registered. Making `module:Id` would import the module, so such ids are refused."""
     if env_id not in gymnasium.registry and env_id not in compiled_env_ids():
         raise CheckpointError(f"its environment {env_id!r} is not registered here: give env=...")
     return env_id
 
 
 def _like(trained: TrainedPolicy) -> str:
-    """The id of an environment that a policy fits, of those which are looked up in no time."""
+    """Return the id of an environment whose sizes fit the policy, for an error. Only fast look-ups are tried."""
     envs = map(compiled_env, reversed(compiled_env_ids("classic")))  # of two versions the newer one
     return next((env.id for env in envs if (env.n_obs, env.n_act) == (trained.n_obs, trained.n_act)), "HalfCheetah-v5")
 
@@ -208,14 +210,14 @@ def _refuse_other_shapes(trained: TrainedPolicy, model: Any) -> None:
 
 
 def _warn_of_missing(trained: TrainedPolicy, model: Any, settings: Mapping[str, Any]) -> None:
-    """Say what a model does not have from its file, and from nowhere else."""
+    """Warn about settings and statistics that the model has neither from its file nor from the user."""
     if trained.unread is not None and not model.config.normalize_observations:
         told = "its statistics normalise observations with trust=True only (--trust on the command line)"
-        warnings.warn(f"{trained.unread} is not read: {told}", stacklevel=3)
+        warnings.warn(f"{trained.unread} is not read: {told}", stacklevel=4)
     if trained.source == "sb3":
         for name in sorted({"learning_rate", "delta_std"} - trained.config.keys() - settings.keys()):
             value = getattr(model.config, name)
-            warnings.warn(f"{name} can't be read from the file: it is {value} unless {name}=... is given", stacklevel=3)
+            warnings.warn(f"{name} can't be read from the file: it is {value} unless {name}=... is given", stacklevel=4)
 
 
 def _moments(trained: TrainedPolicy, config: Any) -> ObsMoments:
