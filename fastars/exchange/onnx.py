@@ -44,8 +44,9 @@ def write(model: Any, path: Any) -> None:
     onnx = need("onnx", "onnx", "writing ONNX")
     refuse_whole_numbers(model.action_space)
     graph = _Graph(onnx)
-    source = _input(onnx, model.observation_space, model.run.env.n_obs)
-    _scores(graph, model)
+    trained = trained_of(model)
+    source = _input(onnx, model.observation_space, trained.n_obs)
+    _scores(graph, model, trained)
     _actions(graph, model)
     target = onnx.helper.make_tensor_value_info(
         "action", graph.dtype(model.action_space.dtype), ["n", *(model.action_space.shape or ())]

@@ -17,7 +17,7 @@ from fastars.files.checkpoint import CheckpointError
 from fastars.rllib.checkpoint import MODEL, Counts, SavedFolder, folder_of, path_in, read_config, read_counts, write_counts
 from fastars.rllib.config import ARSConfig
 from fastars.rllib.policy import POLICY_ID, Policy
-from fastars.training.stored_env import named
+from fastars.rllib.results import Spent, evaluation_result, train_result
 
 _CHANGEABLE = ("learning_rate", "delta_std", "n_delta", "n_top", "alive_bonus_offset")  # of a run that `restore` continues
 _STREAM = 0x52  # of episodes that evaluate, apart from the episodes of training

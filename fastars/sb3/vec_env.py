@@ -80,37 +80,13 @@ def is_monitored(vec_env: Any) -> bool:
 
     Wrappers outside of the monitor may change rewards and ends of episodes. A `TrainingEnv` has no such wrappers and no monitor.
     """
-
-    def __init__(
-        self, envs_fn: Sequence[Any], train_policy: Any = None, start_method: str | None = None, n_eval_episodes: int = 1
-    ) -> None:
-        self.n_workers = len(envs_fn)
-        self._trainer = getattr(train_policy, "trainer", lambda: None)
-        if (model := self._trainer()) is not None:
-            model.take_workers(self)
-
-    def seed(self, seed: int | None = None) -> list[None]:
-        """Wait for the processes; the seed is without effect, as the model's own decides.
-
-        Raises
-        ------
-        WorkerError
-            If one of them can't make its environment.
-        """
-        if (model := self._trainer()) is not None:
-            model.start_workers(wait=True)
-        return [None] * self.n_workers
-
-    def close(self) -> None:
-        """Nothing to close: `ARS.close` ends the processes."""
-
-
-def training_env(env: gymnasium.Env) -> Any:
-    """An environment as stable-baselines3's `model.get_env()` gives it: in a `DummyVecEnv` of theirs if the program has imported
-    that, otherwise in a `TrainingEnv`.
-    """
-    if f"{_PACKAGE}.common.vec_env" not in sys.modules:
-        return TrainingEnv(env)
+    inner = vec_env
+    while is_sb3(inner, "VecEnvWrapper"):
+        if is_sb3(inner, "VecMonitor"):
+            return True
+        inner = inner.venv
+    if isinstance(inner, TrainingEnv):
+        return False
     from stable_baselines3.common.monitor import Monitor
 
     return bool(inner.env_is_wrapped(Monitor)[0])
