@@ -73,9 +73,12 @@ def _curve(row: Row) -> str:
     return f"{row['policy']}, {row['n_delta']:,} directions, episodes {row['episodes']}, actors of {row['n_threads']}"
 
 
-def _on_cores(row: Row, n_cores: int) -> str:
-    found = dict(zip(row["n_cores"], row["seconds"], strict=True))[n_cores]
-    return f"{seconds(found)} ({ratio(row['alone_s'] / found)})"
+def _cores(n_cores: int) -> Column:
+    def cell(row: Row) -> str:
+        found = dict(zip(row["n_cores"], row["seconds"], strict=True))[n_cores]
+        return f"{seconds(found)} ({ratio(row['alone_s'] / found)})"
+
+    return Column(f"{n_cores:,} cores", cell)
 
 
 RAY_SCALING: Page = (
@@ -96,7 +99,7 @@ RAY_SCALING: Page = (
         lambda rows: [
             Column("the model: an iteration of Humanoid-v5 (times as fast)", _curve),
             Column("one core, no Ray", "alone_s", seconds),
-            *[Column(f"{n:,} cores", lambda row, n=n: _on_cores(row, n)) for n in rows[0]["n_cores"] if n in _N_CORES],
+            *[_cores(n) for n in rows[0]["n_cores"] if n in _N_CORES],
         ],
         kind="curve",
     ),

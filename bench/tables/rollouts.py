@@ -25,6 +25,11 @@ def _competitors(row: Row) -> dict[str, str]:
     return {ours: rate(value)} | {name: f"{rate(other)} ({ratio(value / other)})" for name, other in others}
 
 
+def _cell(name: str) -> Column:
+    """Return the column of a competitor or an environment; a dash stands where there is no cell."""
+    return Column(name, lambda line: line.get(name, "-"))
+
+
 def _transposed(rows: Rows) -> list[dict[str, str]]:
     """Return a line for each competitor, with a cell for each environment."""
     lines: dict[str, dict[str, str]] = {}
@@ -38,7 +43,7 @@ def _transposed(rows: Rows) -> list[dict[str, str]]:
 
 def _env_columns(rows: Rows) -> list[Column]:
     envs = [row["env"] for row in rows if row["kind"] == "rates"]
-    return [Column(_in_turn, "name"), *[Column(env, lambda line, env=env: line.get(env, "-")) for env in envs]]
+    return [Column(_in_turn, "name"), *map(_cell, envs)]
 
 
 def _by_hand(rows: Rows) -> list[Row]:
@@ -77,11 +82,10 @@ OWN_ENV: Page = (
 
 def _vector_columns(rows: Rows) -> list[Column]:
     names = list(dict.fromkeys(name for row in rows for name in row["steps_per_s"]))
-    cells = [Column(name, lambda row, name=name: _competitors(row).get(name, "-")) for name in names]
-    return [Column(_in_turn, "env"), Column("environments", "environments", whole), *cells]
+    return [Column(_in_turn, "env"), Column("environments", "environments", whole), *map(_cell, names)]
 
 
-VECTOR: Page = (Table(_vector_columns),)
+VECTOR: Page = (Table(_vector_columns, lines=lambda rows: [row | _competitors(row) for row in rows]),)
 
 
 def _training_lines(rows: Rows) -> list[Row]:
@@ -170,7 +174,7 @@ def _simulators(rows: Rows) -> list[dict[str, str]]:
 
 def _simulator_columns(rows: Rows) -> list[Column]:
     names = dict.fromkeys(name for line in _simulators(rows) for name in line if name != "env")
-    return [Column(_in_turn, "env"), *[Column(name, lambda line, name=name: line.get(name, "-")) for name in names]]
+    return [Column(_in_turn, "env"), *map(_cell, names)]
 
 
 MUJOCO: Page = (
