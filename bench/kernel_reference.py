@@ -1,4 +1,4 @@
-"""What docs/kernels.md says about each public kernel, read off the kernels themselves.
+"""Write the reference of all public kernels on docs/kernels.md from the kernels themselves.
 
 Signature, types and shapes come from the function and its docstring, threads from how it is compiled, times from
 `results/kernels.json`, and the sizes they belong to from the arguments that the table of cases makes.
@@ -30,7 +30,7 @@ class Entry(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """What the page says about a kernel."""
+    """Description of a kernel on the page."""
 
     name: str
     module: str
@@ -42,7 +42,7 @@ class Reference(NamedTuple):
 
 
 def references() -> list[Reference]:
-    """All public kernels, module after module."""
+    """Return all public kernels, module after module."""
     from fastars import kernels
 
     found = [getattr(kernels, name) for name in kernels.__all__]
@@ -50,7 +50,7 @@ def references() -> list[Reference]:
 
 
 def named_tuples() -> str:
-    """The NamedTuples that kernels take and give: their fields, and the first line of what they say."""
+    """Return a table of the NamedTuples that kernels take and give: fields, and first line of the docstring."""
     from fastars import kernels
 
     rows = []
@@ -63,7 +63,7 @@ def named_tuples() -> str:
 
 
 def reference(kernel: Any) -> Reference:
-    """What a kernel says about itself."""
+    """Return the description of a kernel from its signature and docstring."""
     function = _python_function(kernel)
     sections = _sections(inspect.getdoc(function) or "")
     summary = " ".join(sections[""].split("\n\n")[0].split())
@@ -83,7 +83,7 @@ def reference(kernel: Any) -> Reference:
 
 
 def runs_on_threads(kernel: Any) -> bool:
-    """Whether a kernel, or one that it calls, is compiled with `parallel=True`."""
+    """True if a kernel, or a kernel that it calls, is compiled with `parallel=True`."""
     if getattr(kernel, "targetoptions", {}).get("parallel"):
         return True
     function = _python_function(kernel)
@@ -92,7 +92,7 @@ def runs_on_threads(kernel: Any) -> bool:
 
 
 def sizes(kernel: Reference, args: tuple[Any, ...]) -> dict[str, int]:
-    """What the symbols in the shapes of a kernel's arguments stand for in a call."""
+    """Return the numbers that the symbols in the shapes of the arguments have in a call."""
     values = dict(zip(kernel.arguments, args, strict=True))
     bound: dict[str, int] = {}
     for entry in kernel.takes:
@@ -109,7 +109,7 @@ def sizes(kernel: Reference, args: tuple[Any, ...]) -> dict[str, int]:
 
 
 def in_words(name: str, size: str) -> str:
-    """The sizes of the arguments with which a kernel was timed."""
+    """Return the sizes of the arguments with which a kernel was timed, as text."""
     from fastars import kernels
 
     bound = sizes(reference(getattr(kernels, name)), _cases()[name].make(size))
@@ -117,7 +117,7 @@ def in_words(name: str, size: str) -> str:
 
 
 def kernel_reference(rows: list[dict[str, Any]]) -> str:
-    """The page's part on the kernels: a section for each module, in it a table for each kernel."""
+    """Return a section for each module of kernels, with a table for each kernel."""
     seconds = {(row["kernel"], row["size"]): row["kernel_s"] for row in rows}
     parts, module = [], ""
     for kernel in references():
@@ -173,13 +173,13 @@ def _bind(symbols: str, shape: tuple[int, ...]) -> dict[str, int]:
 
 
 def _sections(doc: str) -> dict[str, str]:
-    """Parts of a numpydoc docstring by their titles; what stands before them under ""."""
+    """Return the parts of a numpydoc docstring by title. The text before the first title has the title ""."""
     pieces = re.split(r"^(\w+)\n-+\n", doc, flags=re.M)
     return {"": pieces[0].strip()} | {title: text.rstrip() for title, text in zip(pieces[1::2], pieces[2::2], strict=True)}
 
 
 def _entries(section: str) -> list[Entry]:
-    """Arguments are `names : type` or names alone, results `names : type` or a type alone; what they mean stands indented below."""
+    """Read entries. Arguments are `names : type` or names, results `names : type` or a type; indented text describes them."""
     entries: list[Entry] = []
     for line in section.splitlines():
         if line.startswith(" ") and entries:
@@ -192,7 +192,7 @@ def _entries(section: str) -> list[Entry]:
 
 
 def _taken_over(entry: Entry, function: Any) -> list[Entry]:
-    """The entries that "a, b" with the text "As for `kernel`" stands for."""
+    """Return the entries of another kernel for "a, b" with the text "As for `kernel`"."""
     match = re.search(r"As for `(\w+)`", entry.text)
     if match is None:
         return [entry]

@@ -46,7 +46,7 @@ def main():
 
 
 def train(env_id, settings, steps, seed, goal):
-    """The learning curve of one seed."""
+    """Return the learning curve of one seed."""
     from fastars import ARS
     from fastars.cli.run_folder import snapshot
 
