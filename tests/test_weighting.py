@@ -428,8 +428,8 @@ def test_an_error_names_the_function_that_was_called(call, message):
 
 @pytest.mark.parametrize("weighting", ["gradnorm", lambda gram, losses: losses])
 def test_an_unknown_argument_is_named_with_a_near_one(weighting):
-    with pytest.raises(TypeError, match=r"\(\) got an unexpected keyword argument 'freez'; did you mean 'freeze'\?"):
-        make_method(weighting, 2, freez=True)
+    with pytest.raises(TypeError, match=r"\(\) got an unexpected keyword argument 'normalise'; did you mean 'normalize'\?"):
+        make_method(weighting, 2, normalise="sum")
 
 
 @pytest.mark.parametrize(
