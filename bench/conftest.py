@@ -1,4 +1,4 @@
-"""Fixtures of the benchmarks: `race` times competitors in turn, `record` keeps a row for a result file."""
+"""Fixtures of the benchmarks. `race` times competitors in turn, `record` keeps a row for a result file."""
 
 import json
 import statistics
@@ -95,13 +95,13 @@ def race(benchmark, quick):
 
 
 def _calls_per_sample(function):
-    """Calls that take `_MIN_SAMPLE` together. Also the warm-up: the first call compiles."""
+    """Return the number of calls that take `_MIN_SAMPLE` together. This is also the warm-up: the first call compiles."""
     function()
     return max(1, int(_MIN_SAMPLE / max(_sample(function, 1), 1e-9)))
 
 
 def _sample(function, n_calls):
-    """Seconds per call."""
+    """Return the seconds per call."""
     start = time.perf_counter()
     _repeat(function, n_calls)
     return (time.perf_counter() - start) / n_calls

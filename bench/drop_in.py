@@ -1,4 +1,4 @@
-"""A script for stable-baselines3-contrib's ARS, whose import may be swapped: `python -m bench.drop_in fastars CartPole-v1`.
+"""A script for ARS of stable-baselines3-contrib or of fastars; the imports differ: `python -m bench.drop_in fastars CartPole-v1`.
 
 What `test_drop_in.py` times, in one process or as a process of its own.
 """
@@ -22,7 +22,7 @@ BUSY_SECONDS = 20e-6
 
 
 class Busy(gymnasium.Env):
-    """Episodes of 200 steps that compute for 20 us each, and do nothing else."""
+    """An environment with episodes of 200 steps. Each step keeps the CPU busy for 20 us."""
 
     observation_space = gymnasium.spaces.Box(-1.0, 1.0, (8,))
     action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
@@ -68,7 +68,7 @@ def script(package, env_id, mode, n_delta, n_eval_episodes, seed, workers=None):
 
 
 def bare_steps(env_id, n_steps):
-    """Seconds per step of nothing but the environment, the same action again and again."""
+    """Return the seconds per step of the environment alone, which gets the same action in every step."""
     env = gymnasium.make(env_id)
     action, _ = env.action_space.sample(), env.reset(seed=0)
     start = time.perf_counter()
@@ -80,7 +80,7 @@ def bare_steps(env_id, n_steps):
 
 
 def one_torch_thread():
-    """Products this small are faster on one thread."""
+    """Let torch use one thread, on which products this small are faster."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 

@@ -29,7 +29,7 @@ def main():
 
 
 def write(path, rows, machine=None):
-    """A result file, one line per row; of this machine, now, if no other is given."""
+    """Write a result file with one line per row. It names this machine and this day, if no other is given."""
     lines = ",\n".join(json.dumps(row) for row in rows)
     head = f'{{"table": "{path.stem}", "machine": {json.dumps(machine or machine_info())}, "rows": [\n'
     path.write_text(f"{head}{lines}\n]}}\n", encoding="utf-8")

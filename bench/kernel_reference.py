@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench import formatting
+
 _SIZES = ("small", "medium", "large")
 _SYMBOLS = re.compile(r"shape \((?P<shape>[^)]*)\)")
 _FIELD_SHAPE = re.compile(r"^    (?P<name>\w+): .*# \((?P<shape>[^)]*)\)", re.M)
@@ -128,13 +130,11 @@ def kernel_reference(rows: list[dict[str, Any]]) -> str:
 
 
 def _section(kernel: Reference, seconds: dict[str, float]) -> str:
-    from bench.tables import seconds as duration
-
     head = f"#### {kernel.name}\n\n`{kernel.name}({', '.join(kernel.arguments)})`\n\n{kernel.summary}"
     lines = [_row(_code(entry.names), entry) for entry in kernel.takes]
     lines += [_row(f"*returns* {_code(entry.names)}".strip(), entry) for entry in kernel.gives]
     threads = "`prange`, on Numba's threads" if kernel.is_parallel else "serial"
-    times = [f"{duration(value)} ({in_words(kernel.name, size)})" for size, value in seconds.items()]
+    times = [f"{formatting.seconds(value)} ({in_words(kernel.name, size)})" for size, value in seconds.items()]
     lines.append(f"| *runs* | {threads} | {'; '.join(times) or 'not measured yet'} |")
     return "\n".join([head, "", "| | | |", "|---|---|---|", *lines])
 

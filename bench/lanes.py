@@ -1,4 +1,4 @@
-"""What the machine could do at most: lane loops with nothing in them but the physics and the policy.
+"""Upper limits of this machine: loops over lanes that contain the physics and the policy, and nothing else.
 
 `cartpole_returns` is written for its one task by hand. `bare_steps` runs the environment's own `step` and `observe`, so its figure
 is the limit of that arithmetic: what the rollout kernel loses against it, it loses to seeds, refilled lanes, filter and status.
@@ -24,7 +24,7 @@ _X_LIMIT, _THETA_LIMIT = 2.4, 12 * math.pi / 180
 
 @njit(**_INLINE)
 def _turn(theta):
-    """Sine and cosine to an ulp or two, for any angle a CartPole gets to in 500 steps."""
+    """Return sine and cosine to an ulp or two, for any angle that a CartPole reaches in 500 steps."""
     k = np.rint(theta * (2 / math.pi))
     r = (theta - k * 1.5707963267341256) - k * 6.077100506506192e-11
     z = r * r
@@ -70,7 +70,7 @@ def _any(alive):
 
 @njit(**_KERNEL)
 def cartpole_returns(weights, initial_states, n_steps, returns):
-    """Returns (LANES,) of one block of CartPole episodes, for weights (8, LANES) and initial states (4, LANES)."""
+    """Run a block of CartPole episodes. weights is (8, LANES), initial states (4, LANES); gives returns (LANES,)."""
     state, alive = initial_states.copy(), np.ones(LANES)
     returns[:] = 0.0
     for _ in range(n_steps):

@@ -47,7 +47,7 @@ def main():
 
 
 def train(env_id, settings, steps, seed, goal):
-    """The learning curve of one seed."""
+    """Return the learning curve of one seed."""
     from fastars import ARS
 
     model = ARS("LinearPolicy", env_id, seed=seed, n_threads=THREADS, **settings)

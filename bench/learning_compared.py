@@ -1,4 +1,4 @@
-"""Does fastars learn as well as stable-baselines3-contrib? `python -m bench.learning_compared`, some hours of one CPU for theirs.
+"""Compare learning with stable-baselines3-contrib: `python -m bench.learning_compared`, some hours of one CPU for its runs.
 
 The published settings of rl-zoo for ARS, ten seeds each, with theirs and with fastars (`preset="sb3"`): the mean return of the
 trained policy over 100 episodes of plain Gymnasium, normalised by the statistics of training, and a 95 % bootstrap interval of the
@@ -70,7 +70,7 @@ def main():
 
 
 def train(which):
-    """The mean return of the policy that one run ends with."""
+    """Return the mean return of the last policy of a run."""
     env_id, steps, side, seed = which
     settings = dict(RUNS[env_id, steps])
     policy, normalize = settings.pop("policy"), settings.pop("normalize")
@@ -104,7 +104,7 @@ def _with_theirs(env_id, policy, normalize, seed, steps, settings):
 
 
 def _evaluated(model, env_id, seen):
-    """Returns of a model in plain Gymnasium, which acts on what `seen` makes of an observation."""
+    """Return the returns of a model in plain Gymnasium. The function `seen` prepares each observation."""
     from fastars import evaluate_policy
 
     class Seeing:
@@ -115,7 +115,7 @@ def _evaluated(model, env_id, seen):
 
 
 def rows(runs):
-    """A row per environment, number of steps and side: mean over seeds, and its 95 % bootstrap interval."""
+    """Return a row for each environment, number of steps and side: mean over seeds, and its 95 % bootstrap interval."""
     found = []
     for (env_id, steps), settings in RUNS.items():
         for side in ("fastars", "sb3-contrib"):
@@ -128,7 +128,7 @@ def rows(runs):
 
 
 def interval(returns):
-    """The 95 % interval of the mean by the percentiles of resampled means."""
+    """Return the 95 % interval of the mean, from percentiles of resampled means."""
     resampled = np.random.default_rng(0).choice(returns, (N_RESAMPLES, len(returns))).mean(axis=1)
     low, high = np.percentile(resampled, [2.5, 97.5])
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""The machine a benchmark ran on, as result files name it."""
+"""Describe the machine of a benchmark for its result file, and confine the process to some CPUs."""
 
 import datetime
 import importlib.metadata
@@ -23,7 +23,7 @@ def take_two_cpus() -> None:
 
 
 def machine_info() -> dict[str, Any]:
-    """CPU, versions, threads and date. No host or user name."""
+    """Return CPU, versions, threads and date, but no name of a host or user."""
     return {
         "date": datetime.date.today().isoformat(),
         "cpu": _cpu_model(),

@@ -1,4 +1,4 @@
-"""Other people's environments and trainers, where they are installed. Each function says why not by `pytest.skip`."""
+"""Environments and trainers of other packages. A function skips the test, with the reason, if its package is not installed."""
 
 import importlib
 
@@ -9,7 +9,7 @@ BATCH = 1024  # environments side by side, for the libraries that work so
 
 
 def optional(module):
-    """The module, or a skipped test that says why not."""
+    """Return the module, or skip the test with the reason."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -17,7 +17,7 @@ def optional(module):
 
 
 def linear_policy(task, weights):
-    """A function from observations (n, n_obs) to the actions of n linear policies without bias, weights (n, n_act * n_obs)."""
+    """Return a function from observations (n, n_obs) to actions of n linear policies without bias, weights (n, n_act * n_obs)."""
     matrix = weights.reshape(len(weights), len(task.low), -1)
     discrete = type(task.actions).__name__ == "Argmax"
 
@@ -29,7 +29,7 @@ def linear_policy(task, weights):
 
 
 def envpool_steps(env_id, task, weights, n_steps, threads):
-    """A function that takes `n_steps` steps of `BATCH` environments of EnvPool."""
+    """Return a function that takes `n_steps` steps of `BATCH` environments of EnvPool."""
     envpool = optional("envpool")
     if env_id not in envpool.list_all_envs():
         pytest.skip(f"EnvPool has no {env_id}")
@@ -38,7 +38,7 @@ def envpool_steps(env_id, task, weights, n_steps, threads):
 
 
 def gymnasium_vector_steps(env_id, task, weights, n_steps):
-    """A function that takes `n_steps` steps of `BATCH` environments of Gymnasium's own vectorised form, where there is one."""
+    """Return a function that takes `n_steps` steps of `BATCH` environments in Gymnasium's own vectorised form, if it has one."""
     import gymnasium
 
     if gymnasium.spec(env_id).vector_entry_point is None:
@@ -59,7 +59,7 @@ def _vector_steps(envs, act, n_steps):
 
 
 def gymnax_steps(env_id, task, weights, n_steps):
-    """A function that takes `n_steps` steps of `BATCH` environments of gymnax, all of it in one compiled JAX program."""
+    """Return a function that takes `n_steps` steps of `BATCH` environments of gymnax, in one compiled JAX program."""
     gymnax, jax = optional("gymnax"), optional("jax")
     if env_id not in gymnax.registered_envs:
         pytest.skip(f"gymnax has no {env_id}")

@@ -1,4 +1,4 @@
-"""What the preset "tuned" reaches: `python -m bench.presets [ENV ...]`, about an hour on two CPUs for all of them.
+"""Measure the returns that the preset "tuned" reaches: `python -m bench.presets [ENV ...]`, about an hour on two CPUs for all.
 
 Each of five seeds trains as `fastars train ENV` does, for the same steps: the policy is evaluated 25 times on the way, and the best
 one is kept. At the end the best and the last policy are evaluated on 100 fresh episodes. All of it, seeds that failed too, is in
@@ -56,7 +56,7 @@ def main():
 
 
 def measured(env_id):
-    """The runs of one environment."""
+    """Train all seeds of one environment."""
     import gymnasium
 
     from fastars.training import presets
@@ -69,7 +69,7 @@ def measured(env_id):
 
 
 def train(env_id, total, seed):
-    """The run of one seed."""
+    """Train one seed."""
     from fastars import ARS
     from fastars.cli.run_folder import Record
     from fastars.envs import compiled_env_ids
@@ -105,7 +105,7 @@ def write_results(rows):
 
 
 def summarised(row):
-    """Mean and deviation over the seeds."""
+    """Return mean and deviation over the seeds."""
     best, last = ([run[name] for run in row["runs"]] for name in ("best_return", "last_return"))
     return {
         "best_return_mean": round(statistics.fmean(best), 2),

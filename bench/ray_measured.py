@@ -1,6 +1,6 @@
-"""Iterations of real Ray clusters on this machine, and what their parts cost: what `bench.ray_scaling` puts into the model.
+"""Measure iterations of real Ray clusters on this machine, and the cost of their parts, for the model of `bench.ray_scaling`.
 
-An environment that sleeps makes actors that take next to no CPU, so that two CPUs can have sixteen of them. All nodes are on this
+Actors of an environment that sleeps use almost no CPU, so that sixteen of them fit on two CPUs. All nodes are on this
 machine: bytes between them go through memory, not through a network.
 """
 
@@ -21,7 +21,7 @@ LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for the address of the machine's n
 
 
 class Sleep(gymnasium.Env):
-    """One step an episode, which sleeps for a time that follows from the seed; its reward is that time."""
+    """An environment with one step per episode. The step sleeps for a time that follows from the seed, and pays that time."""
 
     action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
 
@@ -41,7 +41,7 @@ class Sleep(gymnasium.Env):
 
 @contextlib.contextmanager
 def nodes(*cpus):
-    """A Ray cluster of nodes with so many CPUs, or so it believes; this process is on the first."""
+    """A Ray cluster whose nodes claim these numbers of CPUs. This process is on the first node."""
     import ray
     from ray.cluster_utils import Cluster
 
@@ -59,7 +59,7 @@ def nodes(*cpus):
 
 
 class Sampled:
-    """A model's sampler on Ray, whose actors can become more: what its evaluations of sleeping environments take."""
+    """A model's sampler on Ray to which actors can be added. It times evaluations of sleeping environments."""
 
     def __init__(self, model):
         self.model, self.sampler, self.seeds = model, model.sampler, np.random.default_rng(0)
@@ -72,7 +72,7 @@ class Sampled:
         self.sampler._send = counting
 
     def grow(self, n_actors):
-        """Until so many actors are ready and warm."""
+        """Wait until this number of actors is ready and warm."""
         self.sampler._actors._n_wanted = n_actors
         while len(self.sampler._actors.ready) < n_actors:
             self.evaluate(n_actors)
@@ -80,7 +80,7 @@ class Sampled:
             self.evaluate(4 * n_actors)
 
     def evaluate(self, n_episodes):
-        """(seconds, seconds of this thread's CPU, returns) of an evaluation."""
+        """Return (seconds, CPU seconds of this thread, returns) of an evaluation."""
         seeds = self.seeds.integers(0, 2**32, n_episodes, np.uint64)
         self.n_tasks = 0
         start, cpu = time.perf_counter(), time.thread_time()
@@ -90,7 +90,7 @@ class Sampled:
 
 @contextlib.contextmanager
 def on_ray(env, n_actors=1, **settings):
-    """A model on Ray whose actors are ready."""
+    """Make a model on Ray whose actors are ready."""
     more = {"policy": "LinearPolicy", "env": env, "seed": 0, "variant": "V2", "sampler": "ray", "n_workers": n_actors, **settings}
     with contextlib.closing(ARS(**more)) as model:
         sampled = Sampled(model)
@@ -99,7 +99,7 @@ def on_ray(env, n_actors=1, **settings):
 
 
 def driver(sampled, rounds=7):
-    """(seconds of the driver's thread for an evaluation, for a task), from evaluations of one task and of many."""
+    """Return seconds of the driver's thread for (an evaluation, a task), from evaluations of one task and of many."""
     found = [(sampled.evaluate(n)[1], sampled.n_tasks) for n in (1, 64) for _ in range(rounds)]
     few, many = found[:rounds], found[rounds:]
     (cpu, n_tasks), (more_cpu, more_tasks) = (np.median(part, axis=0) for part in (few, many))
@@ -108,7 +108,7 @@ def driver(sampled, rounds=7):
 
 
 def one_actor(sampled, begin, task, n_episodes=64, rounds=15):
-    """(seconds of an actor for an episode that sleeps besides its sleep, of a message there or back), from one actor."""
+    """Return seconds of (an actor per sleeping episode besides its sleep, a message there or back), from one actor."""
     wall, _, seconds = sampled.evaluate(n_episodes)
     work = max((wall - begin - task - seconds.sum()) / n_episodes, 0.0)
     single = [sampled.evaluate(1) for _ in range(rounds)]
@@ -117,12 +117,12 @@ def one_actor(sampled, begin, task, n_episodes=64, rounds=15):
 
 
 def small_task(sampled, rounds=101):
-    """Seconds of an evaluation of one episode."""
+    """Return the seconds of an evaluation of one episode."""
     return statistics.median(sampled.evaluate(1)[0] for _ in range(rounds))
 
 
 def cpus(env_id, n_threads, n_episodes=64):
-    """How many times as fast as one thread so many of this process are: what their CPUs count together."""
+    """Return the speed of this number of threads of this process, as a multiple of the speed of one thread."""
     seconds = {}
     for n in (1, n_threads):
         model, times = ARS("LinearPolicy", env_id, seed=0, n_threads=n), []
@@ -135,7 +135,7 @@ def cpus(env_id, n_threads, n_episodes=64):
 
 
 def look():
-    """Seconds of a call of `ray.wait` for each reference that is in it."""
+    """Return the seconds of a call of `ray.wait` per reference in the call."""
     import ray
 
     @ray.remote(num_cpus=1)
@@ -159,7 +159,7 @@ def look():
 
 
 def unpacking(n_obs=348, n_episodes=64):
-    """Seconds of the driver for an episode in a result: to read it, and to write it where it belongs."""
+    """Return the seconds of the driver to read an episode of a result and to store it."""
     import ray
 
     times = {}
@@ -179,7 +179,7 @@ def unpacking(n_obs=348, n_episodes=64):
 
 
 def fetching(n_bytes=64 << 20):
-    """(seconds of another node until it has a small object of this one, bytes per second of a large one)."""
+    """Return (seconds until another node has a small object of this one, bytes per second of a large object)."""
     import ray
 
     @ray.remote(num_cpus=1)
@@ -211,7 +211,7 @@ def fetching(n_bytes=64 << 20):
 
 
 def humanoid(policy="LinearPolicy", n_episodes=8, **settings):
-    """(seconds of a step of Humanoid-v5 on one thread, seconds to make a candidate), by episodes of the first policy."""
+    """Return (seconds of a step of Humanoid-v5 on one thread, seconds to make a candidate), from episodes of the first policy."""
     model = ARS(policy, "Humanoid-v5", seed=0, n_delta=1, n_threads=1, **settings)
     model.evaluate(n_episodes, seed=0)
     start = time.perf_counter()
@@ -226,7 +226,7 @@ def humanoid(policy="LinearPolicy", n_episodes=8, **settings):
 
 
 def lengths(n_delta=230):
-    """Steps of the episodes of Humanoid-v5's first iteration, with the paper's settings."""
+    """Return the lengths of the episodes of Humanoid-v5's first iteration, with the paper's settings."""
     with contextlib.closing(ARS("LinearPolicy", "Humanoid-v5", seed=0, preset="tuned", n_delta=n_delta, n_top=n_delta)) as model:
         found, evaluate = [], model.sampler.evaluate
 
@@ -240,7 +240,7 @@ def lengths(n_delta=230):
 
 
 class Nothing:
-    """A sampler whose episodes have been run: what is left of an iteration is the update."""
+    """A sampler that returns recorded episodes, so that an iteration takes the time of its update."""
 
     def __init__(self, n_obs, steps):
         self.n_obs, self.steps, self.random = n_obs, steps, np.random.default_rng(0)
@@ -260,7 +260,7 @@ class Nothing:
 
 
 def update(n_delta, policy="LinearPolicy", **settings):
-    """(seconds of an iteration of Humanoid-v5 without its episodes, number of weights)."""
+    """Return (seconds of an iteration of Humanoid-v5 without its episodes, number of weights)."""
     with contextlib.closing(ARS(policy, "Humanoid-v5", seed=0, variant="V2", n_delta=n_delta, **settings)) as model:
         model.sampler, times = Nothing(348, 100), []
         for _ in range(7):

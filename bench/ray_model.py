@@ -16,7 +16,7 @@ AHEAD = 2  # tasks that an actor has at a time
 
 
 class Costs(NamedTuple):
-    """Seconds of the parts of an iteration, or bytes per second."""
+    """Costs of the parts of an iteration, in seconds, and a bandwidth in bytes per second."""
 
     begin: float = 0.0  # of the driver, before its first task
     send: float = 0.0  # of the driver, for a task
@@ -31,7 +31,7 @@ class Costs(NamedTuple):
 
 
 class Cluster(NamedTuple):
-    """What there is to run episodes."""
+    """The actors and nodes that run episodes."""
 
     n_actors: int
     n_threads: int = 1  # of an actor
@@ -40,7 +40,7 @@ class Cluster(NamedTuple):
 
 
 class Iteration(NamedTuple):
-    """Seconds of an iteration."""
+    """Times of an iteration, in seconds."""
 
     total: float
     dealt: float  # when the last task was sent
@@ -49,7 +49,7 @@ class Iteration(NamedTuple):
 
 
 def iteration(episodes: np.ndarray, cluster: Cluster, costs: Costs, n_bytes: float = 0.0) -> Iteration:
-    """An iteration whose episodes take so many seconds each, in their order, and whose theta and filter have `n_bytes`."""
+    """Return the times of an iteration from the seconds of its episodes, in order, and the bytes of theta and filter."""
     slower = max(cluster.n_actors * cluster.n_threads / cluster.n_cpus, 1.0)
     each = slower * float(np.mean(episodes))  # as the sampler has found it in the iterations before
     free, results = _arrivals(len(episodes), cluster, costs, n_bytes), []
@@ -74,14 +74,14 @@ def iteration(episodes: np.ndarray, cluster: Cluster, costs: Costs, n_bytes: flo
 
 
 def _arrivals(n_episodes: int, cluster: Cluster, costs: Costs, n_bytes: float) -> list[float]:
-    """When theta is where an actor is: one node sends it to all others that have tasks, which share its bandwidth."""
+    """Return the time at which an actor has theta. One node sends it to all others with tasks, which share its bandwidth."""
     n_nodes = min(cluster.n_nodes, -(-n_episodes // cluster.n_threads))
     sent = costs.fetch + n_nodes * n_bytes / costs.bandwidth if cluster.n_nodes > 1 else 0.0
     return [costs.begin + sent] * cluster.n_actors
 
 
 def makespan(episodes: np.ndarray, n_threads: int) -> float:
-    """Seconds until all episodes are done, each begun in its order by the first thread that is free."""
+    """Return the seconds until all episodes are done. The first free thread begins the next one."""
     if n_threads == 1:
         return float(np.sum(episodes))
     threads = [0.0] * min(n_threads, len(episodes))

@@ -46,7 +46,7 @@ def main():
 
 
 def measure():
-    """What the parts take, and clusters beside what the model says of them."""
+    """Measure the parts, and compare clusters with the model."""
     costs, rows = Costs(), []
     with measured.nodes(16):
         costs = costs._replace(look=measured.look(), episode=measured.unpacking())
@@ -80,7 +80,7 @@ def check(what, sampled, cluster, costs, work=0.0, each=None):
 
 
 def several_nodes(costs, work):
-    """Eight sleeping actors on four nodes."""
+    """Compare eight sleeping actors on four nodes with the model."""
     with measured.nodes(2, 2, 2, 2), measured.on_ray(functools.partial(measured.Sleep, MEAN, SPREAD), 8) as sampled:
         return [check("sleeping", sampled, Cluster(8, n_nodes=4), costs, work)]
 
@@ -101,7 +101,7 @@ def busy(costs):
 
 
 def humanoids():
-    """What Humanoid-v5 takes on one thread, and an iteration's update, with a linear policy and with a million weights."""
+    """Measure Humanoid-v5 on one thread, and an iteration's update, with a linear policy and with a million weights."""
     rows = [{"kind": "lengths", "lengths": measured.lengths()}]
     for name, settings in (("linear", {}), ("1 M weights", MILLION)):
         step, candidate = measured.humanoid(**settings)
@@ -117,7 +117,7 @@ def humanoids():
 
 
 def curves(rows):
-    """Iterations by number of cores."""
+    """Compute iterations by number of cores."""
     (found,) = [row for row in rows if row["kind"] == "costs"]
     costs = Costs(**{name: found[name] for name in Costs._fields})
     policies = {row["name"]: row for row in rows if row["kind"] == "policy"}
@@ -139,7 +139,7 @@ def curves(rows):
 
 
 def curve(costs, policy, n_delta, n_threads, steps):
-    """An iteration whose episodes have so many steps, on 1 to 10,000 cores, in actors of so many."""
+    """Compute an iteration with episodes of these lengths on 1 to 10,000 cores, for actors with this number of threads."""
     episodes = steps * policy["step_s"] + policy["candidate_s"]
     end = policy["end_s"] + n_delta * policy["end_per_direction_s"]
     costs = costs._replace(end=end, bandwidth=min(costs.bandwidth, NETWORK))
@@ -152,7 +152,7 @@ def curve(costs, policy, n_delta, n_threads, steps):
 
 
 def plot(rows, path):
-    """Left: clusters here beside the model. Right: the model to 10,000 cores."""
+    """Draw measured clusters beside the model (left) and the model up to 10,000 cores (right)."""
     import matplotlib.pyplot as plt
 
     figure, (here, beyond) = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
@@ -171,7 +171,7 @@ def plot(rows, path):
 
 
 def plot_checks(axes, rows):
-    """What was measured, by what the model says; each point with its number of actors."""
+    """Draw measured times over the times of the model, each point with its number of actors."""
     for k, what in enumerate(dict.fromkeys(row["what"] for row in rows)):  # 0 sleeps, 1 doesn't
         of = [row for row in rows if row["what"] == what]
         points = [(row["predicted_s"], row["measured_s"]) for row in of]

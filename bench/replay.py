@@ -1,4 +1,4 @@
-"""What MuJoCo could do at most: loops with nothing in them but `mj_step`, fed with the controls of episodes that were run before.
+"""Upper limits of MuJoCo: loops that contain `mj_step` and nothing else, with the controls of recorded episodes.
 
 No policy, observation, reward, guard against errors or look at warnings. `bare` is such a loop of ours; `with_rollout` and
 `with_batch` are the ones that come with MuJoCo.
@@ -26,7 +26,7 @@ _contact_forces = types.ExternalFunction("mj_rnePostConstraint", _signature)
 
 
 class Episodes(NamedTuple):
-    """Recorded episodes, one after the other: steps `edges[i]` to `edges[i + 1]` are those of episode i."""
+    """Recorded episodes, one after the other. Steps `edges[i]` to `edges[i + 1]` belong to episode i."""
 
     model: mujoco.MjModel
     n_frames: int  # `mj_step`s in a step
@@ -48,7 +48,7 @@ class Episodes(NamedTuple):
 
 
 def record_episodes(env, weights, seeds):
-    """The episodes of linear policies, run in Gymnasium."""
+    """Record the episodes of linear policies in Gymnasium."""
     unwrapped, low, high = env.unwrapped, env.action_space.low, env.action_space.high
     data, starts, steps, edges, returns = unwrapped.data, [], [], [0], []
     for row, seed in zip(weights, seeds, strict=True):
@@ -68,7 +68,7 @@ def record_episodes(env, weights, seeds):
 
 
 def of_one_length(episodes):
-    """The episodes that last at least as long as the median one, cut to its length."""
+    """Return the episodes that last at least as long as the median one, cut to its length."""
     length = int(np.median(episodes.lengths))
     kept = np.flatnonzero(episodes.lengths >= length)
     steps = (episodes.edges[kept, np.newaxis] + np.arange(length)).ravel()
@@ -102,7 +102,7 @@ def _replay(model, data, episodes, qpos, qvel, ctrl, first, last, with_contact_f
 
 
 def bare(episodes, n_threads, with_contact_forces=False, with_clock=True):
-    """A function that replays the episodes and returns their last positions.
+    """Return a function that replays the episodes and returns their last positions.
 
     If wanted, with `mj_rnePostConstraint` once a step, or with MuJoCo's clock taken away meanwhile.
     """
@@ -131,7 +131,7 @@ def bare(episodes, n_threads, with_contact_forces=False, with_clock=True):
 
 
 def with_rollout(episodes, n_threads):
-    """The same by `mujoco.rollout`, for episodes of one length; its own choice of chunks."""
+    """Return the same for `mujoco.rollout`, which chooses its own chunks. All episodes have one length."""
     from mujoco import rollout
 
     states, controls, n_frames = _starts_and_controls(episodes, mujoco.mjtState.mjSTATE_FULLPHYSICS)
@@ -146,7 +146,7 @@ def with_rollout(episodes, n_threads):
 
 
 def with_batch(episodes, n_threads):
-    """The same by `mujoco.batch`, which MuJoCo has from 4.0 on."""
+    """Return the same for `mujoco.batch`, which MuJoCo has from 4.0 on."""
     from mujoco import batch
 
     states, controls, n_frames = _starts_and_controls(episodes, mujoco.mjtState.mjSTATE_INTEGRATION)
@@ -161,7 +161,7 @@ def with_batch(episodes, n_threads):
 
 
 def _starts_and_controls(episodes, parts):
-    """States to start from (n, size), the controls of every frame (n, n_frames, nu), and the number of frames."""
+    """Return first states (n, size), the controls of every frame (n, n_frames, nu), and the number of frames."""
     data, states = mujoco.MjData(episodes.model), np.empty((len(episodes.qpos), mujoco.mj_stateSize(episodes.model, parts)))
     for state, qpos, qvel, warmstart in zip(states, episodes.qpos, episodes.qvel, episodes.warmstart, strict=True):
         mujoco.mj_resetData(episodes.model, data)

@@ -30,7 +30,7 @@ ROUNDS = 3
 
 
 class Case(NamedTuple):
-    """A script: `aim` times as fast as theirs, which takes 10 to 60 s for its steps."""
+    """A script. Its steps take stable-baselines3-contrib 10 to 60 s, and fastars should be `aim` times as fast."""
 
     env_id: str
     n_delta: int
@@ -56,7 +56,7 @@ SHELL = CASES[3]
 
 
 class Lasting:
-    """Workers of theirs that `learn` does not end."""
+    """Worker processes of stable-baselines3-contrib, which live longer than a call of `learn`."""
 
     def __init__(self, workers):
         self.workers = workers
@@ -69,7 +69,7 @@ class Lasting:
 
 
 class Script:
-    """Runs of a script with one package; workers of theirs start once, those of fastars with each model."""
+    """Runs of a script with one package. stable-baselines3-contrib starts workers once, fastars with each model."""
 
     def __init__(self, package, env_id, mode, n_delta, n_eval_episodes):
         self.arguments = package, env_id, mode, n_delta, n_eval_episodes
@@ -85,7 +85,7 @@ class Script:
             self.workers.workers.close()
 
     def first_iteration(self, seed):
-        """A model after it, what its `learn` takes, the count that a step of its adds, seconds and environment steps."""
+        """Return the model, its keywords for `learn`, the count that a step adds, seconds and environment steps."""
         start = time.perf_counter()
         model, keywords, n_envs = script(*self.arguments, seed=seed, workers=self.workers)
         if keywords and self.workers is None:
@@ -98,7 +98,7 @@ class Script:
         return model, keywords, counted, *timed(model, 1, counted, keywords)
 
     def run(self, seed, steps):
-        """The first iteration, then `learn(steps)`."""
+        """Run the first iteration, then `learn(steps)`."""
         model, keywords, counted, first_s, first_steps = self.first_iteration(seed)
         later_s, later_steps = timed(model, steps, counted, keywords)
         self.runs.append({"first_s": first_s, "first_steps": first_steps, "later_s": later_s, "later_steps": later_steps})
@@ -106,7 +106,7 @@ class Script:
 
 
 def timed(model, steps, counted, keywords):
-    """Seconds of `learn`, and its environment steps."""
+    """Return the seconds of `learn`, and its environment steps."""
     start = time.perf_counter()
     model.learn(steps * counted, **keywords)
     return time.perf_counter() - start, model.num_timesteps // counted
@@ -114,7 +114,7 @@ def timed(model, steps, counted, keywords):
 
 @pytest.mark.parametrize("env_id", IN_PYTHON)
 def test_bare_environment(env_id, record, quick):
-    """What nobody can be faster than where the environment runs in Python: its steps alone, in as many processes."""
+    """Time the steps of an environment in Python alone, in as many processes: no trainer can be faster."""
     if env_id == "LunarLander-v3":
         optional("Box2D")
     with multiprocessing.get_context("spawn").Pool(THREADS) as pool:
@@ -128,7 +128,7 @@ def test_bare_environment(env_id, record, quick):
 
 
 def test_whole_process(record, quick, tmp_path):
-    """As the shell sees it: imports, kernels from the cache, `learn`."""
+    """Time a whole process: imports, kernels from the cache, `learn`."""
     optional("sb3_contrib")
     case = SHELL._replace(steps=2_000) if quick else SHELL
     arguments = [case.env_id, "--n-delta", str(case.n_delta), "--total-timesteps", str(case.steps)]
@@ -147,7 +147,7 @@ def test_whole_process(record, quick, tmp_path):
 
 
 def rates_of_theirs(case):
-    """Environment steps per second of its first iteration, by how it runs."""
+    """Return environment steps per second of the first iteration, by mode."""
     # One episode keeps one environment busy: where theirs has more of them, it lets the others run in vain.
     modes = (HERE, WORKERS) if case.n_eval_episodes == 1 else (HERE, VECTOR, WORKERS, VECTOR_WORKERS)
     rates = {}

@@ -1,4 +1,4 @@
-"""Kernels in other people's code: a call from Python and from compiled code, and threads of one's own."""
+"""Kernels in a user's code: a call from Python, a call from compiled code, and the user's own threads."""
 
 import threading
 
@@ -16,7 +16,7 @@ BY_NAME = {case.name: case for case in CASES}
 
 
 def in_compiled_code(kernel):
-    """A compiled loop of `N_CALLS` calls."""
+    """Return a compiled loop of `N_CALLS` calls."""
 
     @numba.njit
     def loop(args):
@@ -35,7 +35,7 @@ def test_call(name, race, record):
 
 
 def test_threads(race, record, quick):
-    """The halves of a noise table: numbers to compute, and hardly any memory to wait for."""
+    """Fill the halves of a noise table, which needs much arithmetic and little memory bandwidth."""
     n_blocks = 2 if quick else 2_048
     halves = np.empty((THREADS, n_blocks * kernels.NOISE_BLOCK), np.float32)
 

@@ -1,4 +1,4 @@
-"""Environments that are stepped in Python: beside a bare loop, in two workers, and beside stable-baselines3-contrib's ARS."""
+"""Environments in Python: beside a bare loop, in two workers, and beside ARS of stable-baselines3-contrib."""
 
 import functools
 import time
@@ -19,7 +19,7 @@ OURS, WORKERS, BARE = "fastars, this process", f"fastars, {THREADS} workers", "b
 
 
 class Busy(gymnasium.Wrapper):
-    """CartPole-v1 whose steps take some microseconds of the CPU besides its own."""
+    """CartPole-v1 with steps that use some extra microseconds of the CPU."""
 
     def __init__(self, microseconds):
         super().__init__(gymnasium.make("CartPole-v1"))
@@ -33,7 +33,7 @@ class Busy(gymnasium.Wrapper):
 
 
 def candidates(env_id, env, n):
-    """Linear policies and seeds; CartPole's keep the pole up for most of the time."""
+    """Return linear policies and seeds. Policies of CartPole keep the pole up for most of the time."""
     draw = np.random.default_rng(0)
     weights = 0.3 * draw.standard_normal((n, env.n_act * env.n_obs))
     if env_id == "CartPole-v1":
@@ -42,7 +42,7 @@ def candidates(env_id, env, n):
 
 
 def bare_loop(made, weights, seeds):
-    """Returns and lengths of a plain loop, the policy a product of NumPy arrays."""
+    """Return returns and lengths of episodes in a plain loop with a policy in NumPy."""
     space = made.action_space
     is_discrete = isinstance(space, gymnasium.spaces.Discrete)
     one_hot = np.eye(made.observation_space.n) if isinstance(made.observation_space, gymnasium.spaces.Discrete) else None
@@ -63,7 +63,7 @@ def bare_loop(made, weights, seeds):
 
 @pytest.mark.parametrize("env_id", ENVS)
 def test_bare_loop(env_id, race, record, quick):
-    """What the sampler costs: both step what `gymnasium.make` makes, with its wrappers."""
+    """Measure the cost of the sampler. Both sides step the result of `gymnasium.make`, with its wrappers."""
     env = environment(env_id, compiled=False)
     weights, seeds = candidates(env_id, env, 4 if quick else 40)
     if env_id == "HalfCheetah-v5":
@@ -92,7 +92,7 @@ def test_bare_loop(env_id, race, record, quick):
 
 @pytest.mark.parametrize("microseconds", [0, 50, 200, 1_000])
 def test_two_workers(microseconds, race, record, quick):
-    """Two worker processes beside this one process, by how long a step takes."""
+    """Compare two worker processes with this process, for steps of several durations."""
     env = environment(functools.partial(Busy, microseconds), max_episode_steps=100)
     weights, seeds = candidates("CartPole-v1", env, 4 if quick else 32)
     filter = identity_filter(env.n_obs)
@@ -116,7 +116,7 @@ def test_two_workers(microseconds, race, record, quick):
 
 @pytest.mark.filterwarnings("ignore")  # theirs, from any line of theirs
 def test_training_beside_sb3_contrib(race, record, quick):
-    """Env steps per second of `learn` on the same environment, in this process alone; evaluations and logs as they come."""
+    """Compare `learn` on one environment in this process, with each trainer's own evaluations and logs."""
     theirs = optional("sb3_contrib").ARS
     budget = 2_000 if quick else 20_000
     n_steps = {}

@@ -1,4 +1,4 @@
-"""What writing a row of the log takes, by the kinds of files that it goes into."""
+"""Time to write a row of the log, by the kinds of its files."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Env steps per second with networks as policies, on CartPole: the kernel, the limit of its layers' arithmetic, its twin."""
+"""Env steps per second on CartPole with networks: the kernel, the limit of the layers' arithmetic, the twin."""
 
 import itertools
 
@@ -20,7 +20,7 @@ KERNEL, ONE_THREAD, TWIN, LIMIT = f"fastars, {THREADS} threads", "fastars, 1 thr
 
 
 def networks(policy, n):
-    """Weights (n, n_weights) and seeds. Two units of each hidden layer pass on a linear policy that keeps the pole up."""
+    """Return weights (n, n_weights) and seeds. Two units of each hidden layer pass on a linear policy that keeps the pole up."""
     draw = np.random.default_rng(0)
     sizes, layers = layer_sizes(policy, ENV.n_obs, ENV.n_act), []
     for n_in, n_out in itertools.pairwise(sizes):
@@ -36,7 +36,7 @@ def networks(policy, n):
 
 
 def flops(policy):
-    """Products and sums of the layers, two per weight. What activations, filter and physics take comes on top."""
+    """Return the products and sums of the layers, two per weight, without activations, filter and physics."""
     sizes = layer_sizes(policy, ENV.n_obs, ENV.n_act)
     return 2 * sum(n_in * n_out for n_in, n_out in itertools.pairwise(sizes))
 

@@ -1,6 +1,6 @@
-"""Env steps per second in MuJoCo: the kernels, the limit that `mj_step` sets, Gymnasium, MuJoCo's rollouts, EnvPool, training.
+"""Env steps per second in MuJoCo: kernels, the limit set by `mj_step`, Gymnasium, MuJoCo's rollouts, EnvPool, training.
 
-Whoever takes part writes a MUJOCO_LOG.TXT, if it does, into a temporary folder.
+A competitor that writes a MUJOCO_LOG.TXT writes it into a temporary folder.
 """
 
 import functools
@@ -49,7 +49,7 @@ def _in_temporary_folder(tmp_path, monkeypatch):
 
 
 def made(env_id):
-    """The environment with the time limit of its episodes here."""
+    """Return the environment with the time limit of these benchmarks."""
     return make(env_id, max_episode_steps=limit(env_id))
 
 
@@ -58,7 +58,7 @@ def limit(env_id):
 
 
 def candidates(env_id, quick):
-    """Linear policies (n, n_weights) and seeds."""
+    """Return linear policies (n, n_weights) and seeds."""
     n, scale, _ = WORK[env_id.rpartition("-")[0]]
     env, draw = compiled_env(env_id), np.random.default_rng(0)
     weights = scale * draw.standard_normal((n, env.n_act * env.n_obs))
@@ -69,7 +69,7 @@ def candidates(env_id, quick):
 
 @functools.cache
 def recorded(env_id, quick):
-    """Policies and seeds, their episodes in Gymnasium, and the number of steps; the episodes are those of the kernels."""
+    """Return policies, seeds, their episodes in Gymnasium and the number of steps. The kernels must run the same episodes."""
     weights, seeds = candidates(env_id, quick)
     env = made(env_id)
     episodes = replay.record_episodes(env, weights, seeds)
@@ -109,7 +109,7 @@ def test_against_bare_steps(env_id, race, record, quick):
 
 
 def gymnasium_loop(env, weights, seeds):
-    """A plain loop, the policy a product of NumPy arrays; the steps it took."""
+    """Run episodes in a plain loop with a policy in NumPy. Return the number of steps."""
     low, high, n_steps = env.action_space.low, env.action_space.high, 0
     for row, seed in zip(weights, seeds, strict=True):
         matrix = row.reshape(len(low), -1)
@@ -122,7 +122,7 @@ def gymnasium_loop(env, weights, seeds):
 
 
 class Vectorised:
-    """Environments of Gymnasium side by side; a call takes `n_steps` steps of each. A reset is no step."""
+    """Environments of Gymnasium side by side. A call takes `n_steps` steps of each; a reset does not count as a step."""
 
     def __init__(self, env_id, mode, weights, n_steps):
         from fastars.envs.mujoco.messages import collected_warnings
@@ -166,7 +166,7 @@ def test_against_gymnasium(env_id, race, record, quick):
 @pytest.mark.parametrize("env_id", ENVS)
 @pytest.mark.parametrize("module", ["rollout", "batch"])
 def test_against_mujoco(env_id, module, race, record, quick):
-    """They want episodes of one length."""
+    """Time MuJoCo's own rollouts, which need episodes of one length."""
     optional(f"mujoco.{module}")
     env, weights, seeds, episodes, n_steps = recorded(env_id, quick)
     even = replay.of_one_length(episodes)
@@ -179,7 +179,7 @@ def test_against_mujoco(env_id, module, race, record, quick):
 
 
 class Pool:
-    """`n_envs` environments in EnvPool, whose actions are computed for `n_waited` of them at a time. A reset is no step.
+    """`n_envs` environments in EnvPool. Actions are computed for `n_waited` of them at a time; a reset does not count as a step.
 
     It has as many environments as we have episodes, or a fraction of that, so that its calls go through whole episodes: the first
     steps of one may take half as long as the others.
@@ -236,7 +236,7 @@ def test_against_envpool(env_id, race, record, quick):
 
 @pytest.mark.filterwarnings("ignore")
 def test_training_against_sb3_contrib(race, record, quick):
-    """One iteration of either, with 16 episodes of 1,000 steps."""
+    """Time one iteration of each trainer, with 16 episodes of 1,000 steps."""
     ars, vec_env = optional("sb3_contrib").ARS, optional("sb3_contrib.common.vec_env")
     make_vec_env = optional("stable_baselines3.common.env_util").make_vec_env
 

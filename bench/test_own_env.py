@@ -62,7 +62,7 @@ def observe_swing(env, state):
 
 
 def step_swing(env, state, action):
-    """Pendulum with an angle that is wrapped by one floor, and a torque in float64."""
+    """Pendulum with an angle that one floor wraps, and a torque in float64."""
     theta, theta_dot = state
     torque = clip(action[0], -2.0, 2.0)
     turns = math.floor((theta + math.pi) / (2 * math.pi))
@@ -74,7 +74,7 @@ def step_swing(env, state, action):
 
 
 def own(env_id):
-    """Register the user's form of a built-in environment; its id."""
+    """Register the user's form of a built-in environment, and return its id."""
     spec = gymnasium.spec(env_id)
     if env_id == "CartPole-v1":
         functions, spaces = (Pole(), reset_pole, observe_pole, step_pole), (Box(-np.inf, np.inf, (4,)), Discrete(2))

@@ -1,4 +1,4 @@
-"""Two Ray actors of a CPU each beside two threads or worker processes without Ray; and an iteration of next to no work."""
+"""Two Ray actors with a CPU each, beside two threads or worker processes without Ray; and an iteration of almost no work."""
 
 import contextlib
 import functools
@@ -29,7 +29,7 @@ def cluster():
 
 @contextlib.contextmanager
 def both(env, **settings):
-    """The same model in this process and on Ray, all of its actors there; iterations of either are the same work."""
+    """Make the same model in this process and on Ray, with all actors ready. Iterations of both do the same work."""
     more = {"policy": "LinearPolicy", "env": env, "seed": 0, "learning_rate": 0.0, **settings}
     local = {"n_threads": THREADS, "n_workers": None if isinstance(env, str) else THREADS}
     with (
@@ -67,7 +67,7 @@ def test_two_actors_beside_two_of_this_machine(env, n_delta, race, record, quick
 
 
 def test_an_iteration_of_next_to_no_work(race, record):
-    """CartPole-v1 with 2 directions takes 0.1 ms of episodes: what is left is what Ray and the driver take."""
+    """Measure the cost of Ray and the driver: episodes of CartPole-v1 with 2 directions take only 0.1 ms."""
     with both("CartPole-v1", n_delta=THREADS) as competitors:
         seconds = race(competitors, budget=5.0)
     record(kind="overhead", env="CartPole-v1", n_delta=THREADS, seconds=seconds, target=0.015)

@@ -21,7 +21,7 @@ KERNEL, ONE_THREAD = f"fastars, {THREADS} threads", "fastars, 1 thread"
 
 
 def candidates(env_id, n):
-    """Linear policies (n, n_weights) and seeds; CartPole's keep the pole up for about 425 of 500 steps, as in late training."""
+    """Return linear policies (n, n_weights) and seeds. On CartPole they last for about 425 of 500 steps, as in late training."""
     env, draw = compiled_env(env_id), np.random.default_rng(0)
     weights = 0.3 * draw.standard_normal((n, env.n_act * env.n_obs))
     if env_id == "CartPole-v1":
@@ -30,7 +30,7 @@ def candidates(env_id, n):
 
 
 def gymnasium_loop(env_id, weights, seeds):
-    """Returns and lengths of a plain loop, the policy a product of NumPy arrays."""
+    """Return returns and lengths of episodes in a plain loop with a policy in NumPy."""
     env = gymnasium.make(env_id)
     discrete = isinstance(env.action_space, gymnasium.spaces.Discrete)
     returns, lengths = [], []
@@ -50,7 +50,7 @@ def gymnasium_loop(env_id, weights, seeds):
 
 
 def bare_loop(env_id, weights, seeds, n_steps, n_threads):
-    """A function that steps every lane n_steps times, and the number of env steps it takes."""
+    """Return a function that steps every lane n_steps times, and its number of env steps."""
     env = compiled_env(env_id)
     task, n_blocks = env.rollout_spec(LinearPolicy(True)), len(weights) // LANES
     policies = padded_weights(weights, env.rollout_spec(LinearPolicy())).reshape(n_blocks, LANES, -1)
@@ -117,7 +117,7 @@ def test_prior_art(env_id, peer, race, record, quick):
 
 
 def test_cartpole_against_hand_written_lanes(race, record, quick):
-    """The public function, from seeds to returns, against a loop that gets its initial states and transposed weights for free."""
+    """Compare the public function with a loop that gets its initial states and transposed weights for free."""
     n = 512 if quick else N_CANDIDATES
     weights, seeds = candidates("CartPole-v1", n)
     blocks = np.ascontiguousarray(weights.reshape(-1, LANES, 8).transpose(0, 2, 1))

@@ -21,7 +21,7 @@ HAS_MUJOCO = importlib.util.find_spec("mujoco") is not None
 
 
 def process_seconds(arguments, cache):
-    """Seconds from the start of a Python process to its first line of output, or to its end if it prints nothing."""
+    """Return the seconds from the start of a Python process to its first line of output, or to its end if it prints nothing."""
     environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
     environment["FASTARS_CACHE_DIR"] = str(cache)
     start = time.perf_counter()

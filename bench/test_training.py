@@ -1,4 +1,4 @@
-"""Training on CartPole-v1: time and env steps to a mean return of 475, throughput of `learn`, and the rest of an iteration."""
+"""Training on CartPole-v1: time to a mean return of 475, throughput of `learn`, an iteration outside rollouts, a short run."""
 
 import itertools
 import statistics
@@ -17,7 +17,7 @@ _STEP_LIMIT = 200_000
 
 
 class Runs:
-    """Training runs with seeds 0, 1, 2 ..., one per call; a subclass trains. The evaluation after every iteration is timed too."""
+    """Training runs with seeds 0, 1, 2 ..., one per call; a subclass trains. Evaluations after each iteration are timed too."""
 
     def __init__(self):
         self.seeds = itertools.count()
@@ -33,7 +33,7 @@ class Runs:
         raise NotImplementedError
 
     def summary(self, seconds):
-        """A row; counts over all runs, the warm-up's too: they are the same on any machine."""
+        """Return a row. Its counts include the warm-up, because they are the same on any machine."""
         return {
             "seconds": seconds,
             "runs": len(self.steps),
@@ -57,7 +57,7 @@ class Fastars(Runs):
 
 
 class StableBaselines(Runs):
-    """stable-baselines3-contrib's ARS with its defaults, evaluated in our kernels: that costs it about 1 ms an iteration."""
+    """ARS of stable-baselines3-contrib with its defaults, evaluated by fastars, which costs about 1 ms an iteration."""
 
     def __init__(self):
         super().__init__()
@@ -65,7 +65,7 @@ class StableBaselines(Runs):
         self.callback = optional("stable_baselines3.common.callbacks").BaseCallback
 
     def train(self, seed):
-        class Solved(Exception):  # noqa: N818 - an answer, not an error: False from a callback does not stop this trainer
+        class Solved(Exception):  # noqa: N818 - a signal, not an error: False from a callback does not stop this trainer
             pass
 
         class StopWhenSolved(self.callback):
@@ -96,7 +96,7 @@ def test_time_to_475(race, record):
     record(kind="time to 475", trainer="fastars", **runs.summary(seconds["fastars"]))
 
 
-@pytest.mark.filterwarnings("ignore")  # theirs, from any line of theirs
+@pytest.mark.filterwarnings("ignore")  # of the other package
 def test_time_to_475_against_sb3_contrib(race, record):
     runs = {"fastars": Fastars(), "stable-baselines3-contrib": StableBaselines()}
     seconds = race(runs, budget=25.0)
@@ -105,7 +105,7 @@ def test_time_to_475_against_sb3_contrib(race, record):
 
 
 def test_learn_against_evaluation(race, record, quick):
-    """Steps per second of `learn` where rollouts dominate; the candidates are about equally long-lived."""
+    """Measure `learn` where rollouts take most of the time. The candidates of both sides live for about as long."""
     model = ARS("LinearPolicy", ENV, n_delta=1024, seed=0, n_threads=THREADS).learn(10_000_000)
     same = model.ask()
     seeds = np.random.default_rng(1).integers(0, 2**32, len(same), np.uint64)
@@ -128,7 +128,7 @@ def test_learn_against_evaluation(race, record, quick):
 
 
 class TimedSampler:
-    """A sampler that notes how long each evaluation took."""
+    """A sampler that records the duration of each evaluation."""
 
     def __init__(self, sampler):
         self.sampler, self.seconds = sampler, []
@@ -175,3 +175,16 @@ def test_iteration_outside_rollouts(variant, race, record, quick):
         outside_s=float(np.median(outside)),
         outside_p90_s=float(np.quantile(outside, 0.9)),
     )
+
+
+def test_short_run(race, record, quick):
+    """Measure a whole run of 8 directions with compiled kernels: constructor and `learn`, without a log."""
+    n_steps, ends = 2_000 if quick else 50_000, []
+
+    def run():
+        model = ARS("LinearPolicy", ENV, n_delta=8, seed=0, n_threads=THREADS).learn(n_steps, log_interval=0)
+        ends.append((model.num_timesteps, model.iteration))
+
+    seconds = race({"run": run}, budget=2.0)
+    ((steps, iterations),) = set(ends)  # all rounds do the same work
+    record(kind="short run", n_delta=8, iterations=iterations, steps=steps, seconds=seconds["run"])

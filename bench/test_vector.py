@@ -20,7 +20,7 @@ OURS, SYNC, VECTORISED, ENVPOOL = "fastars", "Gymnasium, sync", "Gymnasium, vect
 
 
 def make(name, env_id, n):
-    """One of the competitors, or None where it has no such environment."""
+    """Return a competitor, or None if it has no such environment."""
     if name == OURS:
         return gymnasium.make_vec(f"fastars/{env_id}", n)
     if name == SYNC:
@@ -37,7 +37,7 @@ def make(name, env_id, n):
 
 
 def stepper(envs, actions):
-    """A function that takes one step of all environments."""
+    """Return a function that takes one step of all environments."""
     envs.reset()
     turn = [0]
 

@@ -17,7 +17,7 @@ SHAPES = {"large": (256, 500_000), "small": (16, 8)}
 
 @njit(nogil=True, fastmath={"reassoc"})  # a sum in any order vectorises
 def read_slices(noise, indices, n_weights):
-    """Read every number of the slices, and do nothing with it but what keeps LLVM from leaving it out."""
+    """Read every number of the slices, and add them up so that LLVM can't remove the loop."""
     total = np.float32(0.0)
     for index in indices:
         delta = noise[index : index + n_weights]
@@ -27,7 +27,7 @@ def read_slices(noise, indices, n_weights):
 
 
 def stack_and_dot(weights, noise, indices, n_weights, batch_size=500):
-    """The way of RLlib's ARS: slices in groups, each group stacked by np.asarray, then one product in float32."""
+    """Compute the sum like RLlib's ARS: slices in groups, each stacked by np.asarray, then one product in float32."""
     total = np.zeros(n_weights, np.float32)
     for start in range(0, len(indices), batch_size):
         group = [noise[index : index + n_weights] for index in indices[start : start + batch_size]]
@@ -52,7 +52,7 @@ def test_weighted_sum(shape, race, record, quick, noise):
         kernels.weighted_sum(weights, noise, indices, out)
 
     def on_threads():
-        """As the trainer calls it: a serial kernel, the columns shared out among Python threads."""
+        """Compute the sum like the trainer: a serial kernel on pieces of the columns, on Python threads."""
         n_pieces = -(-n_weights // SUM_COLUMNS)
         edges = [k * n_weights // n_pieces for k in range(n_pieces + 1)]
         for_blocks(

@@ -1,4 +1,4 @@
-"""Task weighting: Gram matrices beside plain reading, solvers beside TorchJD's on the same Gram matrix, and what an update costs.
+"""Task weighting: Gram matrices beside plain reading, solvers beside TorchJD's on the same Gram matrix, and costs of an update.
 
 Where TorchJD, or a solver that it needs, is missing, its rows stay as the result file has them.
 """
@@ -34,7 +34,7 @@ UPDATES = {
 
 @njit(nogil=True, fastmath={"reassoc"})  # a sum in any order vectorises
 def read(numbers):
-    """Read every number, and do nothing with it but what keeps LLVM from leaving it out."""
+    """Read every number, and add them up so that LLVM can't remove the loop."""
     total = numbers.dtype.type(0.0)
     for k in range(numbers.shape[0]):
         total += numbers[k]
@@ -42,7 +42,7 @@ def read(numbers):
 
 
 def kept(**key):
-    """The row of the result file with these entries, if there is one."""
+    """Return the row of the result file with these entries, or None."""
     path = RESULTS / "weighting.json"
     rows = json.loads(path.read_text())["rows"] if path.exists() else []
     return next((row for row in rows if all(row.get(name) == value for name, value in key.items())), None)
@@ -68,7 +68,7 @@ def test_gram(shape, dtype, race, record, quick):
 
 
 def solvers(gram):
-    """By method: our kernel on a Gram matrix, TorchJD's class and its arguments, and how far apart the weights may be."""
+    """Return for each method: a call of the kernel, TorchJD's class and its arguments, and a tolerance for the weights."""
     n_tasks = len(gram)
     mean = np.full(n_tasks, 1.0 / n_tasks)
     order = np.array([np.random.default_rng(i).permutation(n_tasks) for i in range(n_tasks)])
@@ -86,7 +86,7 @@ def solvers(gram):
 
 
 def torchjds(name, arguments, jacobian):
-    """A call of TorchJD's, or None where that can't be made: CAGrad and Nash-MTL need cvxpy."""
+    """Return a call of TorchJD, or None if it can't be made: CAGrad and Nash-MTL need cvxpy."""
     try:
         torch, peer = importlib.import_module("torch"), importlib.import_module("torchjd.aggregation")
         made = getattr(peer, name)(*arguments)
@@ -124,7 +124,7 @@ def test_update(name, race, record):
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "MountainCar-v0", "Acrobot-v1"])
 def test_balancing(env_id, race, record):
-    """What four tasks cost an iteration of ARS: gradients, Gram matrix and GradNorm; then all rows of the log with them."""
+    """Measure the cost of four tasks in an iteration of ARS: gradients, Gram matrix, GradNorm; then all rows of the log too."""
     model = ARS("MlpPolicy", env_id, n_delta=64, policy_kwargs={"net_arch": [96, 96]}, seed=0).learn(1)
     names, n_weights = ("a", "b", "c", "d"), model.n_weights
     sums = kernels.square_sums(model.noise)

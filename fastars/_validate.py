@@ -25,22 +25,32 @@ _PACKAGE = __name__.partition(".")[0]
 def user_facing(function: _Function) -> _Function:
     """Let errors about arguments begin with the name of the public function that the user called.
 
-    Only a call from outside the package names itself: `ARS.load` calls `ARS()`, and its error still begins with `ARS.load()`. An
-    error that comes from the user's own code, or from another package, passes unchanged.
+    Only a call from outside the package names itself: `ARS.load` calls `ARS()`, and its error still begins with `ARS.load()`. A
+    method is named with the class of its instance, which may be a subclass of the class that defines it. An error that comes from
+    the user's own code, or from another package, passes unchanged.
     """
-    name = function.__qualname__.removesuffix(".__init__") + "()"
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        if _is_ours(sys._getframe(1)):
-            return function(*args, **kwargs)
         try:
             return function(*args, **kwargs)
         except (TypeError, ValueError) as error:
-            _prefix(error, name)
+            if not _is_ours(sys._getframe(1)):
+                _prefix(error, _called_name(function, args))
             raise
 
     return cast(_Function, checked)
+
+
+def _called_name(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
+    """Return the name of a function with parentheses; a method has its class before it, a constructor is its class."""
+    path, _, name = function.__qualname__.rpartition(".")
+    owner = path.rpartition(".")[2]
+    first = args[0] if args else None
+    cls = first if isinstance(first, type) else type(first)
+    if any(base.__name__ == owner for base in cls.__mro__):
+        owner = cls.__name__
+    return ".".join(part for part in (owner, name) if part and part != "__init__") + "()"
 
 
 def _is_ours(frame: Any) -> bool:

@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.learning_compared import RUNS, SEEDS  # noqa: E402
 from bench.learning_compared import rows as compared_rows  # noqa: E402
+from bench.tables.engine import Column, Pivot, Table, render  # noqa: E402
 
 RESULTS = sorted((ROOT / "bench" / "results").glob("*.json"))
 
@@ -28,6 +29,25 @@ def run_tables(*arguments):
 def test_tables_in_the_documents_are_those_of_the_result_files():
     outcome = run_tables("--check")
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
+ROWS = [{"kind": "a", "name": "x", "size": 1}, {"kind": "b", "name": "y", "size": 2}, {"kind": "a", "name": "z", "size": 3}]
+SIZES = (Column("name", "name"), Column(lambda rows: f"{len(rows)} rows", lambda row: 2 * row["size"], lambda size: f"{size} m"))
+
+
+def test_a_declared_table_has_a_line_for_each_row_of_its_kind():
+    assert render((Table(SIZES, kind="a"),), ROWS) == "| name | 2 rows |\n| --- | ---: |\n| x | 2 m |\n| z | 6 m |"
+
+
+def test_each_row_may_have_a_table_of_its_own_and_none_without_rows():
+    page = (Table(SIZES, kind="a", each=True), Table(SIZES, kind="none"))
+    assert render(page, ROWS) == "\n\n".join(f"| name | 1 rows |\n| --- | ---: |\n| {cells} |" for cells in ("x | 2 m", "z | 6 m"))
+
+
+def test_a_cell_of_a_pivot_that_no_row_fills_is_marked():
+    pivot = Pivot("by kind", line="kind", column="name", cell=lambda row: str(row["size"]))
+    lines = ["| by kind | x | z | y |", "| --- | ---: | ---: | ---: |", "| a | 1 | 3 | - |", "| b | - | - | 2 |"]
+    assert render((pivot,), ROWS) == "\n".join(lines)
 
 
 def test_every_result_file_makes_a_table():

@@ -314,13 +314,16 @@ def test_info_says_how_far_the_balance_is():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"alpha": -0.5}, "alpha must be a number of at least 0, got -0.5"),
-        ({"alpha": np.nan}, "alpha must be a number of at least 0, got nan"),
+        ({"alpha": -0.5}, "alpha must be a finite number of at least 0, got -0.5"),
+        ({"alpha": np.nan}, "alpha must be a finite number of at least 0, got nan"),
         ({"update": "adam"}, "update must be one of 'log', 'closed', 'paper', 'softmax', got 'adam'"),
-        ({"learning_rate": -1.0}, "learning_rate must be a number of at least 0, got -1.0"),
-        ({"min_weight": 1.0}, "min_weight must be a number of at least 0 and below 1, got 1.0"),
+        ({"learning_rate": -1.0}, "learning_rate must be a finite number of at least 0, got -1.0"),
+        ({"min_weight": 1.0}, "min_weight must be a finite number of at least 0 and below 1, got 1.0"),
         ({"initial_losses": "mean"}, "initial_losses must be 'first' or an entry per task, got 'mean'"),
-        ({"initial_losses": [1.0, 0.0]}, "initial_losses must be positive numbers or 'first'"),
+        (
+            {"initial_losses": [1.0, 0.0]},
+            "each entry of initial_losses that is not 'first' must be a finite number above 0, got 0.0",
+        ),
         ({"initial_losses": [1.0, 1.0, 1.0]}, "initial_losses must have 2 entries, one per task"),
         ({"initial_losses_decay": 1.5}, "initial_losses_decay must be at most 1, got 1.5"),
     ],
@@ -338,8 +341,8 @@ def test_arguments_out_of_range_are_named(arguments, message):
         ({"norms": [1.0, np.inf]}, "norms must be finite, got inf for task 'b'"),
         ({"norms": [1.0, -1.0]}, "norms must be at least 0, got -1 for task 'b'"),
         ({"norms": [1.0, 1.0, 1.0]}, "norms must have 2 entries, one per task, got 3"),
-        ({"losses": None}, r"GradNorm.step needs losses="),
-        ({"norms": None}, r"GradNorm.step needs norms= \(or gram= or grads=\)"),
+        ({"losses": None}, r"GradNorm needs losses="),
+        ({"norms": None}, r"GradNorm needs norms= \(or gram= or grads=\)"),
     ],
 )
 @pytest.mark.parametrize("n_before", [0, 3])
@@ -384,7 +387,7 @@ def test_a_step_that_updates_nothing_needs_nothing():
     method.step(norms=[1.0, 3.0])
     assert not method.is_due
     assert method.step().tolist() == method.step().tolist() == [1.5, 0.5]
-    with pytest.raises(ValueError, match=r"GradNorm\.step needs norms="):
+    with pytest.raises(ValueError, match=r"GradNorm\.step\(\): GradNorm needs norms="):
         method.step()
 
 

@@ -290,7 +290,7 @@ def test_a_file_of_several_tasks_is_refused_for_a_scalar_reward(tmp_path):
         (
             PENDULUM,
             {"weighting": "gradnorm", "weighting_kwargs": {"alpha": -1.0}},
-            "alpha must be a number of at least 0, got -1.0",
+            "alpha must be a finite number of at least 0, got -1.0",
         ),
     ],
 )

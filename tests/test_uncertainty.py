@@ -117,9 +117,9 @@ def test_softmax_of_small_losses_does_not_overflow():
         (lambda: UncertaintyWeighting(2, "poisson"), "kind must be one of 'regression', 'classification', 'laplace', 'liebel'"),
         (lambda: UncertaintyWeighting(2, ["laplace"]), "kind must have 2 entries, one per task"),
         (lambda: UncertaintyWeighting(2, update="newton"), "update must be one of 'adam', 'sgd', 'closed', got 'newton'"),
-        (lambda: UncertaintyWeighting(2, learning_rate=-0.1), "learning_rate must be a number of at least 0, got -0.1"),
+        (lambda: UncertaintyWeighting(2, learning_rate=-0.1), "learning_rate must be a finite number of at least 0, got -0.1"),
         (lambda: UncertaintyWeighting(2, initial_log_variance=-np.inf), "initial_log_variance must be a finite number, got -inf"),
-        (lambda: UWSO(2, temperature=0.0), "temperature must be a number above 0, got 0.0"),
+        (lambda: UWSO(2, temperature=0.0), "temperature must be a finite number above 0, got 0.0"),
     ],
 )
 def test_arguments_out_of_range_are_named(make, message):

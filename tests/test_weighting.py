@@ -24,7 +24,7 @@ from fastars.weighting import (
     Uniform,
     make_method,
 )
-from fastars.weighting.method import Step
+from fastars.weighting.step import Step
 
 PAGE = (Path(__file__).parent.parent / "docs" / "weighting.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -119,7 +119,7 @@ def test_norms_that_are_given_go_before_those_of_the_gram_matrix():
         ({"norms": ["a", "b"]}, "norms must be numbers"),
         ({"norms": [1.0]}, "norms must have 2 entries, one per task, got 1"),
         ({"norms": [1.0, 1.0], "losses": [1.0]}, "losses must have 2 entries, one per task, got 1"),
-        ({"losses": [1.0, 1.0]}, r"GradNorm.step needs norms= \(or gram= or grads=\)"),
+        ({"losses": [1.0, 1.0]}, r"^GradNorm\.step\(\): GradNorm needs norms= \(or gram= or grads=\)"),
     ],
 )
 def test_what_a_step_can_not_use_is_named(given, message):
@@ -137,7 +137,7 @@ def test_lengths_must_agree_where_the_number_of_tasks_is_not_known():
 
 
 def test_a_method_that_needs_nothing_has_to_know_how_many_tasks_there_are():
-    with pytest.raises(ValueError, match=r"Uniform\.step needs to be told of the tasks: n_tasks is not known"):
+    with pytest.raises(ValueError, match=r"^Uniform\.step\(\): n_tasks must be known at the first step"):
         Uniform().step()
     with pytest.raises(ValueError, match="Uniform has no weights before its first step: n_tasks is not known"):
         _ = Uniform().weights
@@ -205,12 +205,16 @@ def test_mask_and_freeze_may_be_given_to_every_method(name):
     [
         ({"mask": [True]}, r"mask must be True for at least one of 2 tasks, got .*True"),
         ({"mask": [False, False]}, "mask must be True for at least one of 2 tasks"),
-        ({"freeze": 1}, "freeze must be True or False, got 1"),
     ],
 )
 def test_mask_and_freeze_must_fit(arguments, message):
     with pytest.raises(ValueError, match=message):
         GradNorm(2, **arguments)
+
+
+def test_freeze_must_be_true_or_false():
+    with pytest.raises(TypeError, match="freeze must be True or False, got 'yes'"):
+        GradNorm(2, freeze="yes")
 
 
 def test_a_mask_of_all_tasks_is_none():
@@ -333,8 +337,8 @@ def test_fixed_weights_are_those_given():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"constants": [1.0, np.inf]}, "constants must be finite numbers, one per task"),
-        ({"constants": []}, "constants must be finite numbers, one per task"),
+        ({"constants": [1.0, np.inf]}, "each entry of constants must be a finite number, got inf"),
+        ({"constants": []}, r"constants must have an entry per task, got \[\]"),
         ({"constants": [1.0], "n_tasks": 2}, "constants must have 2 entries, one per task"),
     ],
 )
@@ -404,6 +408,42 @@ def test_a_method_that_fits_is_given_back_with_the_tasks_names():
 def test_what_is_no_method_is_named(weighting, error, message):
     with pytest.raises(error, match=message):
         make_method(weighting, 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Uniform(2, normalize="max"), r"^Uniform\(\): normalize must be"),
+        (lambda: GradNorm(2, update_every=0), r"^GradNorm\(\): update_every must be"),
+        (lambda: Doubling(2, update_every=0), r"^Doubling\(\): update_every must be"),
+        (lambda: Doubling(2).step(losses=[1.0]), r"^Doubling\.step\(\): losses must have 2 entries"),
+        (lambda: Uniform(2).load_state_dict({}), r"^Uniform\.load_state_dict\(\): the state has no 'method'"),
+        (lambda: make_method("gradnorm", 2, update_every=0), r"^make_method\(\): update_every must be"),
+    ],
+)
+def test_an_error_names_the_function_that_was_called(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("weighting", ["gradnorm", lambda gram, losses: losses])
+def test_an_unknown_argument_is_named_with_a_near_one(weighting):
+    with pytest.raises(TypeError, match=r"\(\) got an unexpected keyword argument 'normalise'; did you mean 'normalize'\?"):
+        make_method(weighting, 2, normalise="sum")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Fixed(constants=3.0), "constants must have an entry per task, got 3.0"),
+        (lambda: Fixed(constants=["a"]), "each entry of constants must be a finite number, got 'a'"),
+        (lambda: GradNorm(2, alpha="a"), "alpha must be a finite number of at least 0, got 'a'"),
+        (lambda: GradNorm("2"), "n_tasks must be an integer of at least 1, got '2'"),
+    ],
+)
+def test_arguments_of_another_kind_are_type_errors(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
 
 
 def test_every_method_is_found_by_the_name_it_has():

@@ -133,14 +133,14 @@ def test_a_small_mu_gives_all_weight_to_the_worst_task():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: DynamicWeightAverage(2, temperature=0.0), "temperature must be a number above 0, got 0.0"),
+        (lambda: DynamicWeightAverage(2, temperature=0.0), "temperature must be a finite number above 0, got 0.0"),
         (lambda: RandomWeighting(2, seed=-1), "seed must be an integer of at least 0, got -1"),
-        (lambda: FAMO(2, learning_rate=-1.0), "learning_rate must be a number of at least 0, got -1.0"),
-        (lambda: FAMO(2, decay=np.inf), "decay must be a number of at least 0, got inf"),
+        (lambda: FAMO(2, learning_rate=-1.0), "learning_rate must be a finite number of at least 0, got -1.0"),
+        (lambda: FAMO(2, decay=np.inf), "decay must be a finite number of at least 0, got inf"),
         (lambda: FAMO(2, [1.0]), "lower_bounds must have 2 entries, one per task"),
-        (lambda: FAMO(2, [1.0, np.nan]), "lower_bounds must be finite numbers, one per task"),
-        (lambda: STCH(2, mu=0.0), "mu must be a number above 0, got 0.0"),
-        (lambda: STCH(2, preference=[1.0, 0.0]), "preference must be a number above 0, got 0.0"),
+        (lambda: FAMO(2, [1.0, np.nan]), "each entry of lower_bounds must be a finite number, got nan"),
+        (lambda: STCH(2, mu=0.0), "mu must be a finite number above 0, got 0.0"),
+        (lambda: STCH(2, preference=[1.0, 0.0]), "each entry of preference must be a finite number above 0, got 0.0"),
         (lambda: STCH(2, reference=[1.0]), "reference must have 2 entries, one per task"),
     ],
 )

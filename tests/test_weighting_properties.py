@@ -161,7 +161,7 @@ def test_input_that_is_not_finite_changes_nothing(name, bad):
 
 @EVERY
 def test_an_unknown_normalisation_is_refused(name):
-    with pytest.raises(ValueError, match="normalize must be 'sum', 'mean' or None, got 'max'"):
+    with pytest.raises(ValueError, match="normalize must be one of 'sum', 'mean', None, got 'max'"):
         make_method(name, 3, normalize="max")
 
 
@@ -274,11 +274,11 @@ def test_a_gram_matrix_has_to_be_symmetric_where_tasks_take_part(name):
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("cagrad", {"c": -0.1}, "c must be a number of at least 0, got -0.1"),
-        ("fairgrad", {"alpha": 0.0}, "alpha must be a number of at least 0.1 and below 100, got 0.0"),
+        ("cagrad", {"c": -0.1}, "c must be a finite number of at least 0, got -0.1"),
+        ("fairgrad", {"alpha": 0.0}, "alpha must be a finite number of at least 0.1 and below 100, got 0.0"),
         ("pcgrad", {"seed": -1}, "seed must be an integer of at least 0, got -1"),
-        ("upgrad", {"preference": [1.0, -1.0]}, "preference must be numbers of at least 0, not all of them 0"),
-        ("dualproj", {"preference": [0.0, 0.0]}, "preference must be numbers of at least 0, not all of them 0"),
+        ("upgrad", {"preference": [1.0, -1.0]}, "each entry of preference must be a finite number of at least 0, got -1.0"),
+        ("dualproj", {"preference": [0.0, 0.0]}, "preference must have an entry above 0, got"),
         ("dualproj", {"preference": [1.0, 1.0, 1.0]}, "preference must have 2 entries, one per task"),
     ],
 )

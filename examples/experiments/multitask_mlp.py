@@ -1,4 +1,4 @@
-"""The regression tasks of the GradNorm paper as it trains them: a network with shared layers, by backpropagation, in NumPy.
+"""Train the regression tasks of the GradNorm paper like the paper: a network with shared layers, by backpropagation, in NumPy.
 
 f_i(x) = sigma_i tanh((B + eps_i) x) with x of 250 and f_i of 100 numbers (Chen et al. 2018): four shared layers of 100
 rectified units, an affine head per task, squared errors. The gradients of the last shared layer are balanced. The paper doesn't
@@ -22,7 +22,7 @@ N_IN, N_HIDDEN, N_LAYERS, N_OUT, N_BATCH = 250, 100, 4, 100, 100
 
 
 def network(rng, n_tasks):
-    """Weights of the shared layers, their biases, then those of all heads side by side."""
+    """Return weights of the shared layers, their biases, and weights and biases of all heads side by side."""
     widths = [N_IN, *[N_HIDDEN] * N_LAYERS]
     layers = [rng.normal(size=(a, b)) * np.sqrt(2 / a) for a, b in pairwise(widths)]
     heads = rng.normal(size=(n_tasks, N_HIDDEN, N_OUT)) / np.sqrt(N_HIDDEN)
@@ -30,7 +30,7 @@ def network(rng, n_tasks):
 
 
 def forward(parameters, inputs):
-    """The activations of the shared layers, the inputs first, and the outputs of the heads (T, batch, outputs)."""
+    """Return the activations of the shared layers, inputs first, and the outputs of the heads (T, batch, outputs)."""
     activations = [inputs]
     for layer, bias in zip(parameters[:N_LAYERS], parameters[N_LAYERS:-2], strict=True):
         activations.append(np.maximum(activations[-1] @ layer + bias, 0))
@@ -38,7 +38,7 @@ def forward(parameters, inputs):
 
 
 def backward(parameters, activations, errors, method):
-    """Losses (T,) and the gradients of the sum of weighted losses, of one backward pass below the heads."""
+    """Return losses (T,) and the gradients of the weighted sum of losses, from one backward pass below the heads."""
     n_tasks, last = len(errors), activations[-1]
     losses, slopes = np.square(errors).mean(axis=(1, 2)), 2 * errors / errors[0].size
     hidden = (slopes @ parameters[-2].transpose(0, 2, 1)) * (last > 0)  # (T, batch, hidden): what each task sends down
@@ -57,7 +57,7 @@ def losses_on(parameters, inputs, maps, scales):
 
 
 def train(n_tasks, method, seed, n_iterations):
-    """What is left of each task's loss on inputs that were never trained on, every 50 iterations: L_i(t) / L_i(0)."""
+    """Return L_i(t) / L_i(0) of each task on inputs that were not used for training, every 50 iterations."""
     rng = np.random.default_rng(seed)
     scales = np.reshape(SCALES[n_tasks], (-1, 1, 1)).astype(float)
     maps = rng.normal(scale=10, size=(N_IN, N_OUT)) + rng.normal(scale=3.5, size=(n_tasks, N_IN, N_OUT))

@@ -1,4 +1,4 @@
-"""The regression tasks of the GradNorm paper, trained without derivatives: tasks of very different size share parameters.
+"""Train the regression tasks of the GradNorm paper without derivatives: tasks of very different size share parameters.
 
 Chen et al. 2018 regress f_i(x) = sigma_i tanh((B + eps_i) x): tasks that resemble each other, apart from their sizes sigma_i.
 Here task i has 30 measurements sigma_i tanh((b + eps_i) . x), and all tasks share 30 parameters theta, which stand for b.
@@ -38,13 +38,13 @@ def regression(seed, scales):
 
 
 def losses(tasks, thetas):
-    """Mean squared errors (n, T) of n parameter vectors (n, d)."""
+    """Return mean squared errors (n, T) of n parameter vectors (n, d)."""
     predictions = np.tanh(thetas @ tasks.inputs.reshape(-1, N_PARAMETERS).T).reshape(len(thetas), *tasks.targets.shape)
     return tasks.scales**2 * np.square(predictions - tasks.targets).mean(axis=2)
 
 
 def train(tasks, method, seed, n_iterations=600):
-    """What is left of each task's loss, L_i(t) / L_i(0), every 10 iterations, and the mean weights of the second half, (T,).
+    """Return L_i(t) / L_i(0) of each task, every 10 iterations, and the mean weights of the second half, (T,).
 
     In the first half GradNorm's weights are on their way from 1, which at 1 : 10,000 outweighs the mean of all that follow.
     """
@@ -66,7 +66,7 @@ def train(tasks, method, seed, n_iterations=600):
 
 
 def methods(n_tasks):
-    """What makes the methods that are compared, by name; every training starts with a new one."""
+    """Return functions that make the compared methods, by name. Every training starts with a new method."""
     made = {
         "equal weights": partial(make_method, "uniform", n_tasks),
         "uncertainty": partial(make_method, "uncertainty", n_tasks),
@@ -80,7 +80,7 @@ def methods(n_tasks):
 
 
 def measure(n_tasks, name, n_seeds=6, n_iterations=600):
-    """One method on a number of tasks: what is left of the losses, summed over tasks; means of all seeds."""
+    """Train one method on a number of tasks. Return the remaining losses, summed over tasks, and means of all seeds."""
     curves, weights = [], []
     for seed in range(n_seeds):
         curve, mean_weights = train(regression(seed, SCALES[n_tasks]), methods(n_tasks)[name](), seed, n_iterations)

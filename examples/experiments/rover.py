@@ -1,4 +1,4 @@
-"""Two rewards in units of their own, metres and radians: what equal weights make of them, and what balancing does.
+"""Compare equal weights and balancing on two rewards in different units, metres and radians.
 
 A rover drives to a place up to 5 m away, and is to keep its camera, which each metre turns by 0.02 rad, on a target up to 0.1 rad
 aside. One reward is minus the squared distance in m^2, the other minus the squared angle in rad^2, some thousand times smaller.
@@ -67,14 +67,14 @@ register_env(
 
 
 def train(seed, n_timesteps=600_000, **weighting):
-    """Root mean squares over the steps of 200 episodes after training: of the distance in m, of the angle in rad."""
+    """Return root mean squares of distance (m) and angle (rad) over the steps of 200 episodes after training."""
     model = ARS("LinearPolicy", "Rover-v0", n_delta=8, normalize_observations=True, seed=seed, **weighting)
     model.learn(n_timesteps)
     return np.sqrt(-model.evaluate(200).task_returns.mean(axis=0) / N_STEPS).tolist()
 
 
 def measure(name, n_seeds=10, n_timesteps=600_000, **weighting):
-    """One way to weigh, with several seeds."""
+    """Train one weighting with several seeds."""
     left = np.array([train(seed, n_timesteps, **weighting) for seed in range(n_seeds)])
     return {"method": name, "distance": left[:, 0].tolist(), "angle": left[:, 1].tolist()}
 

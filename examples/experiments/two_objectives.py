@@ -1,4 +1,4 @@
-"""Two objectives of different size in the plane: which methods reach the Pareto front, and where on it?
+"""Compare methods on two objectives of different size in the plane: do they reach the Pareto front, and at which points?
 
 The problem of CAGrad (Liu et al. 2021) as Nash-MTL has it (Navon et al. 2022, section 6.1): two valleys of log|...| above the line
 x_2 = 0, two parabolas below it, and a first loss that is ten times smaller. All points between the parabolas' minima are Pareto
@@ -22,7 +22,7 @@ LEAST = 5e-6  # of the argument of a logarithm
 
 
 def valley(z, slope_1, slope_2):
-    """log|z| + 6 and its slopes, of an argument z with these slopes."""
+    """Return log|z| + 6 and its slopes, for an argument z with these slopes."""
     return (log(abs(z)) + 6, slope_1 / z, slope_2 / z) if abs(z) > LEAST else (log(LEAST) + 6, 0.0, 0.0)
 
 
@@ -31,7 +31,7 @@ def parabola(x, y, centre):
 
 
 def objectives(x, y, scale=SCALE):
-    """Losses (2,) and their gradients (2, 2) in a point of the plane."""
+    """Return losses (2,) and their gradients (2, 2) in a point of the plane."""
     bend, half = tanh(y), tanh(y / 2)
     above, above_slope = (half, (1 - half**2) / 2) if y >= 0 else (0.0, 0.0)
     below, below_slope = (-half, -(1 - half**2) / 2) if y <= 0 else (0.0, 0.0)
@@ -46,12 +46,12 @@ def objectives(x, y, scale=SCALE):
 
 
 def method(name):
-    """A new one; GradNorm with alpha = 0, which looks at gradients alone."""
+    """Return a new method. GradNorm has alpha = 0, with which it needs gradients only."""
     return GradNorm(2, alpha=0.0) if name == "GradNorm" else make_method("uniform" if name == "equal weights" else name, 2)
 
 
 def descend(name, start, n_steps=6000, rate=0.01, scale=SCALE):
-    """The points on the way (n_steps + 1, 2): Adam on the weighted losses."""
+    """Return the points (n_steps + 1, 2) of Adam on the weighted losses."""
     weighting, (x, y) = method(name), start
     m_1 = m_2 = v_1 = v_2 = 0.0
     path = [(x, y)]
@@ -68,12 +68,12 @@ def descend(name, start, n_steps=6000, rate=0.01, scale=SCALE):
 
 
 def on_front(point):
-    """Whether a point is between the minima of the parabolas. The factor tanh bends the front: x_2 is -8 to -8.45 on it."""
+    """True if a point is between the minima of the parabolas. The factor tanh bends the front: x_2 is -8 to -8.45 on it."""
     return bool(abs(point[0]) <= 7.1 and abs(point[1] + 8.1) < 0.6)
 
 
 def measure(name, n_steps=6000):
-    """One method from all starts: the paths (every 60th point), and which of them ended on the front."""
+    """Run one method from all starts. Return the paths (every 60th point), and True for each path that ends on the front."""
     paths = [descend(name, start, n_steps) for start in STARTS]
     ends = [path[-1] for path in paths]
     return {

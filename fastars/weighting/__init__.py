@@ -1,17 +1,19 @@
 """Weights for several losses, rewards or gradients: GradNorm, uncertainty weighting and others, on arrays of any framework.
 
-Every method is a class with one way to use it,
+Every method is a class, and all are used in one way:
 
     weights = method.step(losses=..., norms=... | grads=... | gram=..., stds=...)
 
-of which `method.needs` says what it looks at. Nothing here knows of ARS, or of an environment. A method is a file, and a line in
-the table below. The arithmetic is in `fastars.kernels`, with twins in `fastars.reference`.
+`method.needs` names the arguments that a method needs. Nothing here knows ARS, or an environment. A method is a class in a file of
+this package, and a line in the table below. The arithmetic is in `fastars.kernels`, with twins in `fastars.reference`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Class by the name that `ARS(weighting=...)` takes, and its module.
+from fastars._validate import known_names, one_of, user_facing
+
+# Class and module of a method, by the name that `ARS(weighting=...)` takes.
 _HOME = {
     "uniform": ("Uniform", "fixed"),
     "fixed": ("Fixed", "fixed"),
@@ -53,24 +55,31 @@ if TYPE_CHECKING:  # for editors and type checkers
     from fastars.weighting.uncertainty import UWSO, UncertaintyWeighting
 
 
+@user_facing
 def make_method(weighting: Any, n_tasks: int | None = None, names: Any = None, **arguments: Any) -> Any:
-    """A weighting method.
+    """Return a weighting method.
 
     Parameters
     ----------
     weighting : str, Method or callable
-        A name of `METHODS`; a method, which is given back if it fits; or a function of (gram, losses) that gives weights.
-    n_tasks, names
-        Of the tasks.
+        A name of `METHODS`; a method, which is returned itself if it fits; or a function of (gram, losses) that gives weights.
+    n_tasks : int, optional
+        T, the number of tasks. Default: the number of entries in the first step.
+    names : sequence of str, shape (T,), optional
+        Names of the tasks.
     **arguments
-        Of the method's constructor, where it is named.
+        Arguments of the method's constructor, if `weighting` is a name or a function.
+
+    Returns
+    -------
+    Method
 
     Raises
     ------
     ValueError
-        For an unknown name, or a method of another number of tasks.
+        For an unknown name, a method of another number of tasks, or an argument that is out of range.
     TypeError
-        If `weighting` is none of these.
+        If `weighting` is none of these, or the constructor has no such argument.
     """
     from fastars.weighting.fixed import Custom
     from fastars.weighting.method import Method
@@ -84,11 +93,12 @@ def make_method(weighting: Any, n_tasks: int | None = None, names: Any = None, *
         weighting.names = weighting.names or (None if names is None else tuple(names))
         return weighting
     if isinstance(weighting, str):
-        if weighting not in METHODS:
-            raise ValueError(f"weighting must be one of {', '.join(map(repr, METHODS))}, got {weighting!r}")
-        name, module = _HOME[weighting]
-        return getattr(import_module(f"{__name__}.{module}"), name)(n_tasks, names=names, **arguments)
+        name, module = _HOME[one_of("weighting", weighting, METHODS)]
+        method: type[Method] = getattr(import_module(f"{__name__}.{module}"), name)
+        known_names(f"{name}()", arguments, method.parameters())
+        return method(n_tasks, names=names, **arguments)
     if callable(weighting) and not isinstance(weighting, type):
+        known_names("Custom()", arguments, Method.parameters())
         return Custom(weighting, n_tasks, names=names, **arguments)
     raise TypeError(f"weighting must be a name, a method (not its class) or a function, got {weighting!r}")
 

@@ -1,4 +1,4 @@
-"""Weights of a fair deal among the tasks: Nash-MTL and FairGrad."""
+"""Weights of a fair bargain between the tasks: Nash-MTL and FairGrad."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import numpy as np
 
 from fastars import kernels
 from fastars._compiled.structs import FloatArray
+from fastars._validate import number, user_facing
 from fastars.weighting.gram_method import GramMethod
-from fastars.weighting.method import Common, number
+from fastars.weighting.method import Common
 
 
 class NashMTL(GramMethod):
     """The Nash bargaining solution, G w = 1 / w (Navon et al. 2022, arXiv 2202.01017), solved to rounding.
 
     No task gets worse to first order. The weights are positive (0 for a task without a gradient), and the combined gradient has the
-    squared norm T: small gradients mean large weights. The direction does not depend on the tasks' scales. Takes the arguments of
-    `Method`.
+    squared norm T, so small gradients have large weights. The direction does not depend on the tasks' scales. Takes the arguments
+    of `Method`.
     """
 
     name = "nash-mtl"
@@ -28,7 +29,7 @@ class NashMTL(GramMethod):
 
 
 class FairGrad(GramMethod):
-    """An alpha-fair deal, G w = w^(-1/alpha) (Ban & Ji 2024, arXiv 2402.15638), solved to rounding.
+    """An alpha-fair bargain, G w = w^(-1/alpha) (Ban & Ji 2024, arXiv 2402.15638), solved to rounding.
 
     No task gets worse to first order. The weights are positive (0 for a task without a gradient); their sum is not fixed.
 
@@ -37,12 +38,13 @@ class FairGrad(GramMethod):
     n_tasks, **common
         As for `Method`: names, normalize, update_every, mask, freeze.
     alpha : float
-        From 0.1 to below 100. 1 is Nash-MTL; a larger one does more for the worst task, a small one comes near equal weights.
+        From 0.1 to below 100. 1 is Nash-MTL. A larger value does more for the worst task; a small value gives nearly equal weights.
     """
 
     name = "fairgrad"
     unit_sum = False
 
+    @user_facing
     def __init__(
         self,
         n_tasks: int | None = None,

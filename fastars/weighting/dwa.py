@@ -7,34 +7,37 @@ from typing import Any, Unpack
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-from fastars.weighting.method import Common, Inputs, Method, State, Step, number, placed, total
+from fastars._validate import number, user_facing
+from fastars.weighting.method import Common, Method
 from fastars.weighting.softmax import softmax
+from fastars.weighting.step import Inputs, State, Step, placed, total
 
 
 class DynamicWeightAverage(Method):
     """Larger weights for losses that fall slowly: w(t) = T softmax(L(t - 1) / L(t - 2) / temperature), and ones at first.
 
-    A step is an epoch in the paper, with the mean losses of the epoch; those of single batches are mostly noise. A step returns
-    w(t), which does not depend on its own losses, and `weights` are w(t + 1). They sum to T.
+    In the paper a step is an epoch, and its losses are means over the epoch; losses of single batches are mostly noise. A step
+    returns w(t), which does not depend on its own losses, and `weights` are w(t + 1). They sum to T.
 
     Parameters
     ----------
     n_tasks, **common
         As for `Method`: names, normalize, update_every, mask, freeze.
     temperature : float
-        Above 0. Large ones make the weights equal; the paper has 2.
+        Above 0. Large values make the weights equal. The paper uses 2.
     """
 
     name = "dwa"
     positive_losses = True
 
+    @user_facing
     def __init__(
         self,
         n_tasks: int | None = None,
         temperature: float = 2.0,
         **common: Unpack[Common],
     ) -> None:
-        self.temperature = number("temperature", temperature, 0.0, open_below=True)
+        self.temperature = number("temperature", temperature, above=0.0)
         super().__init__(n_tasks, **common)
 
     @property
@@ -43,7 +46,7 @@ class DynamicWeightAverage(Method):
         return ("losses",)
 
     def _first(self, n_tasks: int) -> tuple[FloatArray, State]:
-        return np.ones(n_tasks), {"losses": np.full(n_tasks, np.nan)}  # until they are known
+        return np.ones(n_tasks), {"losses": np.full(n_tasks, np.nan)}  # NaN until the loss is known
 
     def _next(self, weights: FloatArray, state: State, inputs: Inputs) -> Step:
         losses: Any = inputs.losses

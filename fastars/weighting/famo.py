@@ -8,9 +8,12 @@ from typing import Any, Unpack
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
+from fastars._validate import number, user_facing
 from fastars.weighting.adam import adam, first_moments
-from fastars.weighting.method import Common, Inputs, Method, State, Step, number, placed
+from fastars.weighting.method import Common, Method
+from fastars.weighting.per_task import number_of_tasks, task_numbers
 from fastars.weighting.softmax import softmax
+from fastars.weighting.step import Inputs, State, Step, placed
 
 _EPSILON = 1e-8  # as in the authors' code: a loss may reach its lower bound
 
@@ -18,25 +21,26 @@ _EPSILON = 1e-8  # as in the authors' code: a loss may reach its lower bound
 class FAMO(Method):
     """Fast adaptive multitask optimization: w_i proportional to z_i / (L_i - b_i), z = softmax(xi).
 
-    xi is learned from what the last step did, delta = log(L - b) before it less log(L - b) after it, by Adam on the gradient
-    z * (delta - z . delta) + decay xi: a task that improved much loses weight. In the paper the losses before and after a step are
-    those of one batch. Here a step sees the losses once, and they are both those after the last step and those before the next one:
-    the same where the loss is that of all the data, and with batches one evaluation less, but more noise.
+    xi is learned from the effect of the last step, delta = log(L - b) before it minus log(L - b) after it, by Adam on the gradient
+    z * (delta - z . delta) + decay xi: a task that improved much loses weight. The paper evaluates one batch before and after a
+    step. Here a step gets the losses once, and they count as the losses after the last step and before the next one. If the loss
+    is computed on all data, this is the same; with batches it saves one evaluation, and is noisier.
 
-    A step returns weights that its own losses are part of. They sum to 1.
+    The weights that a step returns depend on its own losses. They sum to 1.
 
     Parameters
     ----------
     n_tasks, **common
         As for `Method`: names, normalize, update_every, mask, freeze.
     lower_bounds : sequence of float, shape (T,), optional
-        b: values that the losses can't go below. Default: zeros.
+        b, the least possible losses. Default: zeros.
     learning_rate, decay : float
-        Of xi. The paper's values are the defaults; the authors' code has a decay of 1e-5.
+        Of xi, at least 0. The defaults are the paper's; the authors' code has a decay of 1e-5.
     """
 
     name = "famo"
 
+    @user_facing
     def __init__(
         self,
         n_tasks: int | None = None,
@@ -46,16 +50,10 @@ class FAMO(Method):
         decay: float = 1e-3,
         **common: Unpack[Common],
     ) -> None:
-        self.lower_bounds = None if lower_bounds is None else tuple(float(bound) for bound in lower_bounds)
-        if self.lower_bounds is not None and not np.isfinite(self.lower_bounds).all():
-            raise ValueError(f"lower_bounds must be finite numbers, one per task, got {lower_bounds!r}")
+        self.lower_bounds = task_numbers("lower_bounds", lower_bounds)
         self.learning_rate = number("learning_rate", learning_rate, 0.0)
         self.decay = number("decay", decay, 0.0)
-        if n_tasks is None and self.lower_bounds is not None:
-            n_tasks = len(self.lower_bounds)
-        super().__init__(n_tasks, **common)
-        if self.lower_bounds is not None and len(self.lower_bounds) != self.n_tasks:
-            raise ValueError(f"lower_bounds must have {self.n_tasks} entries, one per task, got {lower_bounds!r}")
+        super().__init__(number_of_tasks(n_tasks, lower_bounds=self.lower_bounds), **common)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -70,7 +68,7 @@ class FAMO(Method):
         losses, tasks = self._above_bounds(inputs), inputs.tasks
         xi = state["xi"][tasks]
         delta = np.log(state["losses"][tasks]) - np.log(losses[tasks])
-        known = ~np.isnan(delta)  # all but in the first step, or where a task takes part again
+        known = ~np.isnan(delta)  # False in the first step, and for a task that takes part again
         if known.any():
             delta = np.where(known, delta, 0.0)
             z = softmax(xi)
@@ -83,9 +81,10 @@ class FAMO(Method):
         return Step(following, following, state, {"xi": state["xi"], "delta": placed(np.zeros(len(weights)), tasks, delta)})
 
     def _above_bounds(self, inputs: Inputs) -> FloatArray:
-        """Losses less their lower bounds."""
+        """Return the losses minus their lower bounds."""
         losses: Any = inputs.losses
         bounds = np.zeros(len(losses)) if self.lower_bounds is None else np.array(self.lower_bounds)
         for i in np.flatnonzero((losses < bounds) & inputs.mask):
-            raise ValueError(f"losses must be at least {bounds[i]:g}, the lower bound, got {losses[i]:g} for {self._task(i)}")
+            label = inputs.task_label(i)
+            raise ValueError(f"losses must be at least {bounds[i]:g}, the lower bound, got {losses[i]:g} for {label}")
         return losses - bounds + _EPSILON

@@ -1,4 +1,4 @@
-"""Weights that need no gradients: constant ones, those of the returns' deviations, and those of a function of one's own."""
+"""Simple weights: constants, inverse standard deviations of the returns, and the result of a user's function."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any, Unpack
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-from fastars.weighting.method import Common, Inputs, Method, State, Step, placed, total
+from fastars._validate import user_facing
+from fastars.weighting.method import Common, Method
+from fastars.weighting.per_task import number_of_tasks, task_numbers
+from fastars.weighting.step import Inputs, State, Step, placed, total
 
-_LEAST_STD = 1e-8  # of the largest: a return that is constant would have a weight without bound
+_LEAST_STD = 1e-8  # of the largest: without it, a constant return would have an unbounded weight
 
 
 class Uniform(Method):
-    """Every task weighs 1. Takes no arguments but those of `Method`."""
+    """A weight of 1 for every task. Takes the arguments of `Method`."""
 
     name = "uniform"
 
@@ -28,7 +31,7 @@ class Uniform(Method):
 
 
 class Fixed(Method):
-    """The weights that are given.
+    """Constant weights.
 
     Parameters
     ----------
@@ -40,20 +43,15 @@ class Fixed(Method):
 
     name = "fixed"
 
+    @user_facing
     def __init__(
         self,
         n_tasks: int | None = None,
         constants: Sequence[float] | None = None,
         **common: Unpack[Common],
     ) -> None:
-        self.constants = None if constants is None else tuple(float(constant) for constant in constants)
-        if self.constants is not None and not (self.constants and np.isfinite(self.constants).all()):
-            raise ValueError(f"constants must be finite numbers, one per task, got {constants!r}")
-        if n_tasks is None and self.constants is not None:
-            n_tasks = len(self.constants)
-        super().__init__(n_tasks, **common)
-        if self.constants is not None and len(self.constants) != self.n_tasks:
-            raise ValueError(f"constants must have {self.n_tasks} entries, one per task, got {constants!r}")
+        self.constants = task_numbers("constants", constants)
+        super().__init__(number_of_tasks(n_tasks, constants=self.constants), **common)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -70,9 +68,9 @@ class Fixed(Method):
 class StandardDeviation(Method):
     """Each task divided by the standard deviation of its returns: w_i proportional to 1 / sigma_i.
 
-    In ARS, where returns are nearly linear in the policy's weights, sigma_i is the exploration noise times the norm of the task's
-    gradient, and this is GradNorm with alpha = 0 at its fixed point. The weights sum to T: those of masked tasks stay, the others
-    share the rest. Takes the arguments of `Method`.
+    In ARS returns are nearly linear in the policy's weights. Then sigma_i is the exploration noise times the norm of the task's
+    gradient, and these weights are the fixed point of GradNorm with alpha = 0. They sum to T: masked tasks keep their weights, and
+    the others share the rest. Takes the arguments of `Method`.
     """
 
     name = "std"
@@ -94,19 +92,20 @@ class StandardDeviation(Method):
 
 
 class Custom(Method):
-    """What a function gives.
+    """Weights that a function of the user computes.
 
     Parameters
     ----------
     function : callable
-        `function(gram, losses)` of the Gram matrix (T, T) and the losses (T,) - in ARS, the returns - gives T finite weights.
+        `function(gram, losses)` gets the Gram matrix (T, T) and the losses (T,), in ARS the returns, and gives T finite weights.
     n_tasks, **common
         As for `Method`: names, normalize, update_every, mask, freeze.
     """
 
     name = "custom"
-    errors = None  # a function's warnings are its caller's
+    errors = None  # the user sees warnings of their function
 
+    @user_facing
     def __init__(
         self,
         function: Callable[[FloatArray, FloatArray], Any],
@@ -124,7 +123,7 @@ class Custom(Method):
         return ("losses", "gram")
 
     def arguments(self) -> dict[str, Any]:
-        """Those that are plain data: without the function."""
+        """Return the arguments that are plain data: all but the function."""
         return {name: value for name, value in super().arguments().items() if name != "function"}
 
     def _next(self, weights: FloatArray, state: State, inputs: Inputs) -> Step:

@@ -1,4 +1,4 @@
-"""GradNorm: weights that bring the norms of all tasks' weighted gradients to a common size (Chen et al. 2018, arXiv 1711.02257)."""
+"""GradNorm: weights that bring the norms of all tasks' weighted gradients to one size (Chen et al. 2018, arXiv 1711.02257)."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ import numpy as np
 
 from fastars import kernels
 from fastars._compiled.structs import FloatArray
+from fastars._validate import number, one_of, user_facing
 from fastars.weighting.adam import adam, first_moments
-from fastars.weighting.method import Common, Inputs, Method, State, Step, number, placed, total
+from fastars.weighting.inputs import check_at_least
+from fastars.weighting.method import Common, Method
+from fastars.weighting.per_task import number_of_tasks
+from fastars.weighting.step import Inputs, State, Step, placed, total
 
 UPDATES = ("log", "closed", "paper", "softmax")
 _LEARNING_RATES = {"log": 0.1, "closed": 1.0, "paper": 0.025, "softmax": 0.025}
-_LEAST_NORM = 1e-8  # of the largest: a task without a gradient would take all the weight, so it takes no part
-_LEAST_RATIO = 1e-8  # of the largest loss ratio: a task that is done has a target of zero, and zero has no logarithm
+_LEAST_NORM = 1e-8  # of the largest: without it, a task without a gradient would take all the weight
+_LEAST_RATIO = 1e-8  # of the largest loss ratio: a finished task has a target of zero, and zero has no logarithm
 
 
 class GradNorm(Method):
-    """GradNorm, by the norms of the tasks' gradients alone.
+    """GradNorm, from the norms of the tasks' gradients.
 
-    Each weighted gradient's norm G_i = w_i |grad L_i| is pulled towards mean(G) r_i^alpha, where r_i is the task's loss ratio
-    L_i / L_i(0) over the mean of all: tasks that learn slowly get larger gradients. With alpha = 0 losses don't matter, and all
-    norms become equal. A step returns w(t), and `weights` are w(t + 1), as in the paper's Algorithm 1.
+    Each weighted gradient's norm G_i = w_i |grad L_i| is pulled towards mean(G) r_i^alpha. r_i is the task's loss ratio
+    L_i / L_i(0) divided by the mean of all tasks: tasks that learn slowly get larger gradients. With alpha = 0 losses don't matter,
+    and all norms become equal. A step returns w(t), and `weights` are w(t + 1), as in the paper's Algorithm 1.
 
     The weights sum to T. A task that is masked, or whose norm is below 1e-8 of the largest, keeps its weight, and the others share
-    what is left of T.
+    the rest of T.
 
     Parameters
     ----------
@@ -37,21 +41,22 @@ class GradNorm(Method):
     alpha : float
         At least 0. The paper uses 0.12 for its toy and 1.5 for NYUv2, and finds gains for almost any value below 3.
     update : {"log", "closed", "paper", "softmax"}
-        "log": a step in the logarithms of the weights, which has the fixed point "closed" and resolves any ratio of weights.
+        "log": a step in the logarithms of the weights; it has the fixed point "closed" and resolves any ratio of weights.
         "closed": w_i proportional to r_i^alpha / |grad L_i|, at once. "paper": Adam on the weights. "softmax": Adam on v with
-        w = T softmax(v), as LibMTL does it. Adam hardly moves where gradients are below its epsilon, 1e-8.
+        w = T softmax(v), as in LibMTL. Adam hardly moves if gradients are below its epsilon, 1e-8.
     learning_rate : float, optional
-        Default: 0.1 for "log", 0.025 (the paper's) for "paper" and "softmax"; without effect for "closed".
+        Default: 0.1 for "log", 0.025 (the paper's value) for "paper" and "softmax". "closed" ignores it.
     min_weight : float
-        No weight is smaller. The default holds none back: norms of tasks that take part differ by 1e8 at most.
+        Least weight. The default bounds nothing: norms of tasks that take part differ by 1e8 at most.
     initial_losses : "first" or sequence, optional
-        L(0): of each task a positive number (log(C) for a cross-entropy of C classes), or "first" for the loss of its first step.
+        L(0): for each task a positive number (log(C) for a cross-entropy of C classes), or "first" for the loss of its first step.
     initial_losses_decay : float
-        1: L(0) stays as it is. Below 1: it follows the losses, L(0) <- decay L(0) + (1 - decay) L.
+        1: L(0) is constant. From 0 to below 1: it follows the losses, L(0) <- decay L(0) + (1 - decay) L.
     """
 
     name = "gradnorm"
 
+    @user_facing
     def __init__(
         self,
         n_tasks: int | None = None,
@@ -65,37 +70,34 @@ class GradNorm(Method):
         **common: Unpack[Common],
     ) -> None:
         self.alpha = number("alpha", alpha, 0.0)
-        if update not in UPDATES:
-            raise ValueError(f"update must be one of {', '.join(map(repr, UPDATES))}, got {update!r}")
-        self.update = update
+        self.update = one_of("update", update, UPDATES)
         self.learning_rate = None if learning_rate is None else number("learning_rate", learning_rate, 0.0)
         self.min_weight = number("min_weight", min_weight, 0.0, 1.0)
         self.initial_losses = _initial_losses(initial_losses)
         self.initial_losses_decay = number("initial_losses_decay", initial_losses_decay, 0.0)
         if self.initial_losses_decay > 1.0:
             raise ValueError(f"initial_losses_decay must be at most 1, got {initial_losses_decay!r}")
-        if n_tasks is None and self.initial_losses != "first":
-            n_tasks = len(self.initial_losses)
-        super().__init__(n_tasks, **common)
-        if self.n_tasks is not None and self.initial_losses != "first" and len(self.initial_losses) != self.n_tasks:
-            raise ValueError(f"initial_losses must have {self.n_tasks} entries, one per task, got {initial_losses!r}")
+        per_task = None if isinstance(self.initial_losses, str) else self.initial_losses
+        super().__init__(number_of_tasks(n_tasks, initial_losses=per_task), **common)
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Losses only count where alpha is not 0."""
+        """Norms; and losses, unless alpha is 0."""
         return ("norms",) if self.alpha == 0.0 else ("losses", "norms")
 
     def _first(self, n_tasks: int) -> tuple[FloatArray, State]:
-        initial = np.full(n_tasks, np.nan)  # until it is known
+        initial = np.full(n_tasks, np.nan)  # NaN until the loss is known
         if not isinstance(self.initial_losses, str):
             initial = np.array([np.nan if loss == "first" else loss for loss in self.initial_losses], np.float64)
         return np.ones(n_tasks), {"initial": initial, "logits": np.zeros(n_tasks), **first_moments(n_tasks)}
 
     def _next(self, weights: FloatArray, state: State, inputs: Inputs) -> Step:
         norms: Any = inputs.norms
-        told = norms[inputs.tasks].tolist()  # of few tasks, a list has its largest entry sooner than an array
-        largest = max(told)
-        if min(told) <= _LEAST_NORM * largest and largest > 0.0:
+        if self.alpha != 0.0 and inputs.losses is not None:
+            check_at_least("losses", inputs.losses, 0.0, "at least 0 for GradNorm", inputs)
+        listed = norms[inputs.tasks].tolist()  # the largest entry of a short list is found faster than with NumPy
+        largest = max(listed)
+        if min(listed) <= _LEAST_NORM * largest and largest > 0.0:
             present = inputs.mask & (norms > _LEAST_NORM * largest)
             inputs = inputs._replace(mask=present, tasks=np.flatnonzero(present))
         tasks = inputs.tasks
@@ -108,19 +110,18 @@ class GradNorm(Method):
         return Step(weights, placed(weights, tasks, bounded), {**state, **learned, "initial": initial}, info)
 
     def _ratios(self, initial: FloatArray, inputs: Inputs) -> tuple[FloatArray, FloatArray]:
-        """L(0) after this step, and the loss ratios."""
+        """Return (L(0) after this step, loss ratios)."""
         if self.alpha == 0.0 or inputs.losses is None:
             return initial, np.ones(len(initial))
         losses, tasks = inputs.losses, inputs.tasks
-        self._at_least("losses", losses, 0.0, "at least 0 for GradNorm")
         if any(map(math.isnan, initial.tolist())):
-            initial = self._begun(initial, losses, inputs.mask)
+            initial = _first_losses(initial, losses, inputs)
         ratios = losses / initial
-        told = ratios[tasks].tolist()
-        largest = max(told)
+        listed = ratios[tasks].tolist()
+        largest = max(listed)
         if largest == 0.0:
             ratios = np.ones(len(ratios))
-        elif min(told) < _LEAST_RATIO * largest:
+        elif min(listed) < _LEAST_RATIO * largest:
             ratios = np.maximum(ratios, _LEAST_RATIO * largest)
         if self.initial_losses_decay < 1.0:
             initial = placed(
@@ -128,17 +129,10 @@ class GradNorm(Method):
             )
         return initial, ratios
 
-    def _begun(self, initial: FloatArray, losses: FloatArray, mask: np.ndarray) -> FloatArray:
-        """L(0) with the losses of those tasks that take part for the first time."""
-        new = np.isnan(initial) & mask
-        for i in np.flatnonzero(new & (losses == 0.0)):
-            raise ValueError(f"the first loss must be positive for GradNorm, got 0 for {self._task(i)}: give initial_losses")
-        return np.where(new, losses, initial)
-
     def _updated(
         self, weights: FloatArray, norms: FloatArray, ratios: FloatArray, tasks: Any, state: State
     ) -> tuple[FloatArray, State]:
-        """(weights of the tasks that take part before they are bounded, what changes of the state)."""
+        """Return (unbounded weights of the tasks that take part, changed entries of the state)."""
         rate = _LEARNING_RATES[self.update] if self.learning_rate is None else self.learning_rate
         if self.update == "closed":
             return kernels.gradnorm_closed(norms, ratios, self.alpha), {}
@@ -153,6 +147,14 @@ class GradNorm(Method):
         logits = placed(logits, tasks, logits[tasks] - down)
         proposed, _ = kernels.gradnorm_softmax(logits[tasks], norms, ratios, self.alpha)
         return proposed, {**moments, "logits": logits}
+
+
+def _first_losses(initial: FloatArray, losses: FloatArray, inputs: Inputs) -> FloatArray:
+    """Return L(0) with the losses of tasks that take part for the first time."""
+    new = np.isnan(initial) & inputs.mask
+    for i in np.flatnonzero(new & (losses == 0.0)):
+        raise ValueError(f"the first loss must be positive for GradNorm, got 0 for {inputs.task_label(i)}: give initial_losses")
+    return np.where(new, losses, initial)
 
 
 def _info(weights: FloatArray, norms: FloatArray, ratios: FloatArray, alpha: float, mask: np.ndarray) -> dict[str, Any]:
@@ -170,13 +172,10 @@ def _info(weights: FloatArray, norms: FloatArray, ratios: FloatArray, alpha: flo
 
 
 def _initial_losses(losses: Any) -> Any:
-    """The word, or a tuple of positive numbers and the word."""
+    """Return "first", or a tuple with a positive number or "first" for each task."""
     if isinstance(losses, str):
         if losses != "first":
             raise ValueError(f"initial_losses must be 'first' or an entry per task, got {losses!r}")
         return losses
-    entries = tuple(loss if isinstance(loss, str) else float(loss) for loss in losses)
-    for loss in entries:
-        if loss != "first" and not (not isinstance(loss, str) and 0.0 < loss < np.inf):
-            raise ValueError(f"initial_losses must be positive numbers or 'first', got {losses!r}")
-    return entries
+    each = "each entry of initial_losses that is not 'first'"
+    return tuple(loss if isinstance(loss, str) and loss == "first" else number(each, loss, above=0.0) for loss in losses)

@@ -1,4 +1,4 @@
-"""What the methods that look at nothing but the products of the tasks' gradients have in common."""
+"""Base classes of methods that look at the inner products of the tasks' gradients, and at nothing else."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from typing import Any, ClassVar, Unpack
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-from fastars.weighting.method import Common, Inputs, Method, State, Step
+from fastars._validate import user_facing
+from fastars.weighting.method import Common, Method
+from fastars.weighting.per_task import number_of_tasks, task_numbers
+from fastars.weighting.step import Inputs, State, Step
 
-_ASYMMETRY = 1e-6  # of the largest entry: what a product in float32 may have
+_ASYMMETRY = 1e-6  # of the largest entry: a product in float32 may have as much
 
 
 class GramMethod(Method):
-    """Weights as a function of the Gram matrix of the tasks that take part: what a step returns, `weights` are until the next.
+    """Weights as a function of the Gram matrix of the tasks that take part.
 
-    The Gram matrix may be a debiased one. Where that is indefinite, `fastars.kernels.positive_gram` replaces it.
+    A step uses the Gram matrix that it gets, and `weights` are its result until the next step. The Gram matrix may be a debiased
+    one. If it is indefinite, `fastars.kernels.positive_gram` replaces it.
     """
 
-    unit_sum: ClassVar[bool] = True  # whether weights are 1/T before the first step, not 1
+    unit_sum: ClassVar[bool] = True  # True if the weights before the first step are 1/T, not 1
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -44,32 +48,28 @@ class GramMethod(Method):
         return Step(following, following, state, {"norms": inputs.norms, "rates": rates})
 
     def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
-        """Weights of `tasks`, which have this Gram matrix."""
+        """Return the weights of `tasks`, which have this Gram matrix."""
         raise NotImplementedError
 
 
 class PreferenceMethod(GramMethod):
-    """A method of the Gram matrix that starts from a preferred combination."""
+    """A method of the Gram matrix that starts from a preferred combination of the gradients."""
 
+    @user_facing
     def __init__(
         self,
         n_tasks: int | None = None,
         preference: Sequence[float] | None = None,
         **common: Unpack[Common],
     ) -> None:
-        self.preference = None if preference is None else tuple(float(part) for part in preference)
-        if self.preference is not None:
-            parts = np.array(self.preference)
-            if not (np.isfinite(parts).all() and (parts >= 0.0).all() and parts.any()):
-                raise ValueError(f"preference must be numbers of at least 0, not all of them 0, got {preference!r}")
-            n_tasks = len(parts) if n_tasks is None else n_tasks
-        super().__init__(n_tasks, **common)
-        if self.preference is not None and len(self.preference) != self.n_tasks:
-            raise ValueError(f"preference must have {self.n_tasks} entries, one per task, got {preference!r}")
+        self.preference = task_numbers("preference", preference, 0.0)
+        if self.preference and not any(self.preference):
+            raise ValueError(f"preference must have an entry above 0, got {preference!r}")
+        super().__init__(number_of_tasks(n_tasks, preference=self.preference), **common)
 
     def _first(self, n_tasks: int) -> tuple[FloatArray, State]:
         return (np.full(n_tasks, 1.0 / n_tasks) if self.preference is None else np.array(self.preference)), {}
 
     def _preferred(self, tasks: np.ndarray) -> FloatArray:
-        """The preference of the tasks that take part."""
+        """Return the preference of the tasks that take part."""
         return np.full(len(tasks), 1.0 / len(tasks)) if self.preference is None else np.array(self.preference)[tasks]

@@ -8,15 +8,16 @@ import numpy as np
 
 from fastars import kernels
 from fastars._compiled.structs import FloatArray
+from fastars._validate import number, user_facing
 from fastars.weighting.gram_method import GramMethod, PreferenceMethod
-from fastars.weighting.method import Common, number
+from fastars.weighting.method import Common
 
 
 class MGDA(GramMethod):
     """The shortest convex combination of the gradients (Desideri 2012; Sener & Koltun 2018, arXiv 1810.04650), exactly.
 
-    No task gets worse to first order: (Gw)_i >= w'Gw. Tasks with small gradients get most of the weight, and one with none gets all
-    of it: mask such tasks. The weights are at least 0 and sum to 1. Takes the arguments of `Method`.
+    No task gets worse to first order: (Gw)_i >= w'Gw. Tasks with small gradients get most of the weight, and a task without a
+    gradient gets all of it: mask such tasks. The weights are at least 0 and sum to 1. Takes the arguments of `Method`.
     """
 
     name = "mgda"
@@ -35,12 +36,13 @@ class CAGrad(GramMethod):
     n_tasks, **common
         As for `Method`: names, normalize, update_every, mask, freeze.
     c : float
-        How far the direction may be from the mean gradient, as a part of that gradient's norm. 0 is the mean gradient; large
-        values come near MGDA's direction, and the paper's are below 1.
+        Largest distance of the direction from the mean gradient, in norms of the mean gradient. 0 is the mean gradient; large
+        values come near MGDA's direction. The paper uses values below 1.
     """
 
     name = "cagrad"
 
+    @user_facing
     def __init__(
         self,
         n_tasks: int | None = None,

@@ -7,12 +7,14 @@ from typing import Unpack
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-from fastars.weighting.method import Common, Inputs, Method, State, Step, count, placed
+from fastars._validate import integer, user_facing
+from fastars.weighting.method import Common, Method
 from fastars.weighting.softmax import softmax
+from fastars.weighting.step import Inputs, State, Step, placed
 
 
 class RandomWeighting(Method):
-    """New weights in every step, w = softmax of independent normal numbers: what every other method should be better than.
+    """New weights in every step, the softmax of independent normal numbers: a baseline that other methods should beat.
 
     The weights are drawn from the seed and the number of the step, and sum to 1.
 
@@ -26,13 +28,14 @@ class RandomWeighting(Method):
 
     name = "random"
 
+    @user_facing
     def __init__(
         self,
         n_tasks: int | None = None,
         seed: int = 0,
         **common: Unpack[Common],
     ) -> None:
-        self.seed = count("seed", seed, 0)
+        self.seed = integer("seed", seed, 0)
         super().__init__(n_tasks, **common)
 
     @property

@@ -8,6 +8,6 @@ from fastars._compiled.structs import FloatArray
 
 
 def softmax(scores: FloatArray) -> FloatArray:
-    """exp(score) / sum of exp(scores), without overflow."""
+    """Return exp(score) / sum of exp(scores) for each score, without overflow."""
     shares: FloatArray = np.exp(scores - scores.max())
     return shares / shares.sum()

@@ -12,8 +12,8 @@ from fastars.weighting.gram_method import GramMethod
 class IMTLG(GramMethod):
     """The combination with equal projections on all gradients (Liu et al. 2021, "Towards impartial multi-task learning", IMTL-G).
 
-    Its direction does not depend on the tasks' scales. With two tasks it is GradNorm's fixed point for alpha = 0; with more,
-    weights may be negative. They sum to 1, or are all 0 where gradients cancel each other. Takes the arguments of `Method`.
+    Its direction does not depend on the tasks' scales. With two tasks it is GradNorm's fixed point for alpha = 0; with more tasks,
+    weights may be negative. They sum to 1, or are all 0 if the gradients cancel each other. Takes the arguments of `Method`.
     """
 
     name = "imtl-g"
@@ -23,9 +23,9 @@ class IMTLG(GramMethod):
 
 
 class AlignedMTL(GramMethod):
-    """The mean gradient after all principal components were made as long as the shortest (Senushkin et al. 2023, arXiv 2305.19000).
+    """The mean gradient after all principal components are scaled to one length (Senushkin et al. 2023, arXiv 2305.19000).
 
-    The sum of the weights is not fixed. Takes the arguments of `Method`.
+    That length is the length of the shortest component. The sum of the weights is not fixed. Takes the arguments of `Method`.
     """
 
     name = "aligned-mtl"

@@ -8,31 +8,35 @@ from typing import Any, Unpack
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-from fastars.weighting.method import Common, Inputs, Method, State, Step, number, placed
+from fastars._validate import number, user_facing
+from fastars.weighting.method import Common, Method
+from fastars.weighting.per_task import number_of_tasks, task_numbers
 from fastars.weighting.softmax import softmax
+from fastars.weighting.step import Inputs, State, Step, placed
 
 
 class STCH(Method):
     """Most of the weight for the worst task: the gradient of a smooth maximum, mu log sum_i exp(p_i (L_i - z_i) / mu).
 
     w_i = p_i softmax(p (L - z) / mu)_i. Every Pareto-optimal point, on a front of any shape, is the optimum of some preference p.
-    The losses should be of one scale. A step returns the weights of its own losses. They sum to 1/T with the default preference,
-    and otherwise their sum is not fixed.
+    The losses should be of one scale. A step returns the weights of its own losses. With the default preference they sum to 1/T;
+    with another one their sum is not fixed.
 
     Parameters
     ----------
     n_tasks, **common
         As for `Method`: names, normalize, update_every, mask, freeze.
     mu : float
-        Above 0: the smaller, the nearer to the maximum. The paper has values from 0.01 to 1.
+        Above 0. The smaller it is, the closer the smooth maximum is to the maximum. The paper uses values from 0.01 to 1.
     preference : sequence of float, shape (T,), optional
         p, positive. Default: 1/T.
     reference : sequence of float, shape (T,), optional
-        z: losses that can't be reached, or just so. Default: zeros.
+        z, losses that are at most the best possible ones. Default: zeros.
     """
 
     name = "stch"
 
+    @user_facing
     def __init__(
         self,
         n_tasks: int | None = None,
@@ -42,15 +46,10 @@ class STCH(Method):
         reference: Sequence[float] | None = None,
         **common: Unpack[Common],
     ) -> None:
-        self.mu = number("mu", mu, 0.0, open_below=True)
-        self.preference = None if preference is None else tuple(number("preference", p, 0.0, open_below=True) for p in preference)
-        self.reference = None if reference is None else tuple(number("reference", z, -np.inf) for z in reference)
-        for given in (self.preference, self.reference):
-            n_tasks = len(given) if n_tasks is None and given is not None else n_tasks
-        super().__init__(n_tasks, **common)
-        for name, given in (("preference", self.preference), ("reference", self.reference)):
-            if given is not None and len(given) != self.n_tasks:
-                raise ValueError(f"{name} must have {self.n_tasks} entries, one per task, got {list(given)}")
+        self.mu = number("mu", mu, above=0.0)
+        self.preference = task_numbers("preference", preference, above=0.0)
+        self.reference = task_numbers("reference", reference)
+        super().__init__(number_of_tasks(n_tasks, preference=self.preference, reference=self.reference), **common)
 
     @property
     def needs(self) -> tuple[str, ...]:

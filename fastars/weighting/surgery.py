@@ -1,4 +1,4 @@
-"""Weights of gradients from which what conflicts was cut out: PCGrad."""
+"""Weights that cut the conflicting parts out of the gradients: PCGrad."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import numpy as np
 
 from fastars import kernels
 from fastars._compiled.structs import FloatArray
+from fastars._validate import integer, user_facing
 from fastars.weighting.gram_method import GramMethod
-from fastars.weighting.method import Common, count
+from fastars.weighting.method import Common
 
 
 class PCGrad(GramMethod):
-    """The sum of the gradients projected onto the normal planes of those it conflicts with (Yu et al. 2020, arXiv 2001.06782).
+    """The sum of the gradients, each without its conflicting parts (Yu et al. 2020, arXiv 2001.06782).
 
-    The weights are at least 1. With three tasks or more they depend on the order in which tasks meet: it is drawn anew in every
+    Each gradient is projected onto the normal planes of the gradients that it conflicts with.
+
+    The weights are at least 1. With three tasks or more they depend on the order of the projections, which is drawn anew in every
     step, from the seed and the number of the step.
 
     Parameters
@@ -29,13 +32,14 @@ class PCGrad(GramMethod):
     name = "pcgrad"
     unit_sum = False
 
+    @user_facing
     def __init__(
         self,
         n_tasks: int | None = None,
         seed: int = 0,
         **common: Unpack[Common],
     ) -> None:
-        self.seed = count("seed", seed, 0)
+        self.seed = integer("seed", seed, 0)
         super().__init__(n_tasks, **common)
 
     def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:

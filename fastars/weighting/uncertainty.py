@@ -1,4 +1,4 @@
-"""Weights from the tasks' uncertainty (Kendall, Gal & Cipolla 2018, arXiv 1705.07115), and two forms that came after it."""
+"""Weights from the tasks' uncertainty (Kendall, Gal & Cipolla 2018, arXiv 1705.07115), and two later forms."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any, Unpack
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
+from fastars._validate import number, one_of, user_facing
 from fastars.weighting.adam import adam, first_moments
-from fastars.weighting.method import Common, Inputs, Method, State, Step, number, placed
+from fastars.weighting.method import Common, Method
+from fastars.weighting.per_task import number_of_tasks
 from fastars.weighting.softmax import softmax
+from fastars.weighting.step import Inputs, State, Step, placed
 
 # A task's term is factor exp(-s) L + slope s: (factor, slope). The slope of "liebel" is not constant: log(1 + exp(s)).
 _TERMS = {"regression": (0.5, 0.5), "classification": (1.0, 0.5), "laplace": (1.0, 1.0), "liebel": (0.5, np.nan)}
@@ -19,9 +22,9 @@ _LEARNING_RATES = {"adam": 0.025, "sgd": 0.025, "closed": 0.0}
 
 
 class UncertaintyWeighting(Method):
-    """Each loss divided by a variance that is learned with it, at the price of the variance's logarithm.
+    """Each loss divided by a variance that is learned beside it; the variance's logarithm is added to the total loss.
 
-    With s = log sigma^2, a task's term of the total loss is, and its weight at the s for which that is least:
+    With s = log sigma^2, each task adds a term to the total loss. Its stationary weight is the weight at the s with the least term:
 
     ================  ====================================  =====================================
     kind              term                                  stationary weight
@@ -32,28 +35,30 @@ class UncertaintyWeighting(Method):
     "liebel"          L exp(-s) / 2 + log(1 + exp(s))       2 / (L + sqrt(L^2 + 8 L))
     ================  ====================================  =====================================
 
-    L is a mean of squared errors, a cross-entropy, a mean of absolute errors (Laplace's distribution). "liebel" (Liebel & Koerner
-    2018, arXiv 1805.06334) is a regression whose total is never negative; that of the others may be, which is no error. A step
-    returns the weights that it begins with, and `weights` are those after s was learned. The sum of the weights is not fixed.
+    L is a mean of squared errors ("regression", "liebel"), a cross-entropy ("classification"), or a mean of absolute errors
+    ("laplace", for Laplace's distribution). With "liebel" (Liebel & Koerner 2018, arXiv 1805.06334) the total is never negative;
+    with the others it may be, which is no error. A step returns the weights with which it begins, and `weights` holds the weights
+    after s was learned. The sum of the weights is not fixed.
 
     Parameters
     ----------
     n_tasks, **common
         As for `Method`: names, normalize, update_every, mask, freeze.
     kind : str or sequence of str, shape (T,)
-        Of all tasks or of each.
+        A kind of the table, for all tasks or for each.
     update : {"adam", "sgd", "closed"}
-        How s is learned: by Adam or by plain steps down the gradient, or by taking the s that is stationary for this step's losses,
-        whose weights the step returns.
+        Rule that learns s: Adam, plain steps down the gradient, or "closed", which takes the stationary s for the losses of this
+        step; the step then returns its weights.
     learning_rate : float, optional
         Default: 0.025; without effect for "closed".
     initial_log_variance : float
-        s at the start. LibMTL has -0.5.
+        s at the start. LibMTL uses -0.5.
     """
 
     name = "uncertainty"
     positive_losses = True
 
+    @user_facing
     def __init__(
         self,
         n_tasks: int | None = None,
@@ -65,20 +70,13 @@ class UncertaintyWeighting(Method):
         **common: Unpack[Common],
     ) -> None:
         self.kind = kind if isinstance(kind, str) else tuple(kind)
-        kinds = (self.kind,) if isinstance(self.kind, str) else self.kind
-        for of_task in kinds:
-            if of_task not in _TERMS:
-                raise ValueError(f"kind must be one of {', '.join(map(repr, _TERMS))}, or one per task, got {kind!r}")
-        if update not in _LEARNING_RATES:
-            raise ValueError(f"update must be one of {', '.join(map(repr, _LEARNING_RATES))}, got {update!r}")
-        self.update = update
+        per_task = None if isinstance(self.kind, str) else self.kind
+        for of_task in per_task or (kind,):
+            one_of("kind", of_task, _TERMS)
+        self.update = one_of("update", update, _LEARNING_RATES)
         self.learning_rate = None if learning_rate is None else number("learning_rate", learning_rate, 0.0)
-        self.initial_log_variance = number("initial_log_variance", initial_log_variance, -np.inf)
-        if n_tasks is None and not isinstance(self.kind, str):
-            n_tasks = len(self.kind)
-        super().__init__(n_tasks, **common)
-        if not isinstance(self.kind, str) and len(self.kind) != self.n_tasks:
-            raise ValueError(f"kind must have {self.n_tasks} entries, one per task, got {kind!r}")
+        self.initial_log_variance = number("initial_log_variance", initial_log_variance)
+        super().__init__(number_of_tasks(n_tasks, kind=per_task), **common)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -107,7 +105,7 @@ class UncertaintyWeighting(Method):
         return Step(used, following, state, partial(self._info, s_used, losses, inputs.mask))
 
     def _terms(self, n_tasks: int) -> tuple[FloatArray, FloatArray]:
-        """Factors and slopes, (T,) each."""
+        """Return factors and slopes, (T,) each."""
         kinds = (self.kind,) * n_tasks if isinstance(self.kind, str) else self.kind
         terms = np.array([_TERMS[kind] for kind in kinds])
         return terms[:, 0], terms[:, 1]
@@ -121,27 +119,28 @@ class UncertaintyWeighting(Method):
 class UWSO(Method):
     """Uncertainty weighting by a softmax (Kirchdorfer et al. 2024, arXiv 2408.07985): w = softmax(1 / (temperature L)).
 
-    1 / L are the weights of uncertainty weighting at its optimum, with nothing left to learn; the softmax keeps them bounded. A
-    step returns the weights of its own losses. They sum to 1.
+    1 / L are the weights of uncertainty weighting at its optimum, so nothing is learned; the softmax bounds them. A step returns
+    the weights of its own losses. They sum to 1.
 
     Parameters
     ----------
     n_tasks, **common
         As for `Method`: names, normalize, update_every, mask, freeze.
     temperature : float
-        Above 0. Large ones make the weights equal; the paper tunes it.
+        Above 0. Large values make the weights equal. The paper tunes it.
     """
 
     name = "uw-so"
     positive_losses = True
 
+    @user_facing
     def __init__(
         self,
         n_tasks: int | None = None,
         temperature: float = 1.0,
         **common: Unpack[Common],
     ) -> None:
-        self.temperature = number("temperature", temperature, 0.0, open_below=True)
+        self.temperature = number("temperature", temperature, above=0.0)
         super().__init__(n_tasks, **common)
 
     @property
@@ -159,11 +158,11 @@ class UWSO(Method):
 
 
 def _slopes_at(s: FloatArray, slopes: FloatArray) -> FloatArray:
-    """d/ds of the terms that don't hold the loss; that of log(1 + exp(s)) where the slope is NaN."""
+    """Return d/ds of the terms without the loss; a slope of NaN stands for log(1 + exp(s))."""
     return np.where(np.isnan(slopes), 1.0 / (1.0 + np.exp(-s)), slopes)
 
 
 def _stationary(losses: FloatArray, factors: FloatArray, slopes: FloatArray) -> FloatArray:
-    """The log variances at which the terms are least; for "liebel" a root of 2 x^2 - L x - L = 0."""
+    """Return the log variances with the least terms; for "liebel" the logarithm of a root of 2 x^2 - L x - L = 0."""
     liebel = (losses + np.sqrt(losses * losses + 8.0 * losses)) / 4.0
     return np.log(np.where(np.isnan(slopes), liebel, factors * losses / slopes))

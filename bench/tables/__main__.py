@@ -1,0 +1,85 @@
+"""Write the benchmark tables between the marks of README.md and docs/*.md."""
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from bench.kernel_reference import kernel_reference, named_tuples
+from bench.tables import experiments, kernels, ray, rollouts, scripts, training
+from bench.tables.engine import Page, render
+
+ROOT = Path(__file__).parents[2]
+RESULTS = Path(__file__).parents[1] / "results"
+_BLOCK = re.compile(r"(?P<open>^[ \t]*<!-- bench:(?P<name>[\w-]+) -->[ \t]*$).*?(?P<close>^[ \t]*<!-- /bench -->)", re.M | re.S)
+
+# Mark of a table, which is also the name of its result file: its page.
+PAGES: dict[str, Page] = {
+    **kernels.PAGES,
+    **rollouts.PAGES,
+    **training.PAGES,
+    **scripts.PAGES,
+    **ray.PAGES,
+    **experiments.PAGES,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.tables", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a table differs from its result file")
+    parser.add_argument("--show", action="store_true", help="print all tables instead")
+    args = parser.parse_args()
+    made = tables()
+    if args.show:
+        print("\n\n".join(f"## {name}\n\n{table}" for name, table in made.items()))
+        return 0
+    stale = [path for path in documents() if update(path, made, write=not args.check)]
+    for path in stale:
+        print(f"{path.relative_to(ROOT)}: {'stale tables' if args.check else 'tables written'}")
+    return 1 if args.check and stale else 0
+
+
+def documents() -> list[Path]:
+    """Return the files that may have marks."""
+    return [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))) if path.exists()]
+
+
+def update(path: Path, made: dict[str, str], write: bool) -> bool:
+    """Put the tables between the marks of a file. Return True if that changes it. A mark without a result file is an error."""
+
+    def fill(match: re.Match[str]) -> str:
+        if match["name"] not in made:
+            raise SystemExit(f"{path.name}: no result file for bench:{match['name']}; there are {', '.join(made) or 'none'}")
+        return f"{match['open']}\n{made[match['name']]}\n{match['close']}"
+
+    before = path.read_text(encoding="utf-8")
+    after = _BLOCK.sub(fill, before)
+    if write and after != before:
+        path.write_text(after, encoding="utf-8")
+    return after != before
+
+
+def tables() -> dict[str, str]:
+    """Return the Markdown of every table that has a result file, by the name of its mark."""
+    made = {"named-tuples": named_tuples()}
+    for name, page in PAGES.items():
+        path = RESULTS / f"{name.replace('-', '_')}.json"
+        if path.exists():
+            result = json.loads(path.read_text(encoding="utf-8"))
+            made[name] = f"{render(page, result['rows'])}\n\n{_caption(result['machine'])}"
+            if name == "kernels":
+                made["kernel-reference"] = f"{kernel_reference(result['rows'])}\n\nTimes: {_caption(result['machine'])}"
+            if name == "drop-in":
+                made["drop-in-short"] = render(scripts.DROP_IN_SHORT, result["rows"])
+    return made
+
+
+def _caption(machine: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    where = f"{machine['cpu']}, {machine['threads']} CPUs, {machine['system']}"
+    return f"{where}, Python {machine['python']}, {versions}; {machine['date']}."
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,152 @@
+"""Tables of whole training runs: time to a goal, an iteration, start-up, logs, learning, presets."""
+
+from statistics import mean, median, pstdev
+
+from bench.formatting import rate, ratio, seconds, whole
+from bench.tables.engine import Column, Page, Row, Rows, Table
+
+
+def _trainers(rows: Rows) -> list[Row]:
+    """Return a line for each trainer. A competitor also has its time as a multiple of the time of fastars in the same race."""
+    solved = {row["trainer"]: row for row in rows if row["kind"] == "time to 475"}
+    against: dict[str, Row] = next((row["rows"] for row in rows if row["kind"] == "time to 475 against"), {})
+    lines = [{**row, "name": name, "in_turn": ""} for name, row in solved.items()]
+    for name, row in against.items():
+        if name not in solved:
+            lines.append({**row, "name": name, "in_turn": ratio(row["seconds"] / against["fastars"]["seconds"])})
+    return lines
+
+
+def _throughput(rows: Rows) -> list[Row]:
+    rates = rows[0]["steps_per_s"]
+    learn = next(iter(rates.values()))
+    return [{"name": name, "rate": value, "part": learn / value} for name, value in rates.items()]
+
+
+TRAINING: Page = (
+    Table(
+        (
+            Column("CartPole-v1 to a mean of 475 over 100 episodes, default settings", "name"),
+            Column("median time", "seconds", seconds),
+            Column("of fastars in turn", "in_turn"),
+            Column("median env steps", "steps", whole),
+            Column("most", "most_steps", whole),
+            Column("runs", "runs"),
+            Column("not in 200,000 steps", "unfinished"),
+        ),
+        lines=_trainers,
+    ),
+    Table(
+        (
+            Column("CartPole-v1", "name"),
+            Column("env steps/s", "rate", rate),
+            Column(lambda rows: f"{next(iter(rows[0]['steps_per_s']))}: of this", "part", ratio),
+        ),
+        kind="throughput",
+        each=True,
+        lines=_throughput,
+    ),
+    Table(
+        (
+            Column("one iteration on CartPole-v1, median", lambda row: f"{row['variant']}, n_delta={row['n_delta']}"),
+            Column("whole", "whole_s", seconds),
+            Column("outside rollouts", "outside_s", seconds),
+            Column("90 % of them below", "outside_p90_s", seconds),
+        ),
+        kind="iteration",
+    ),
+    Table(
+        (
+            Column("a short run on CartPole-v1, constructor and `learn`", lambda row: f"n_delta={row['n_delta']}"),
+            Column("iterations", "iterations", whole),
+            Column("env steps", "steps", whole),
+            Column("time", "seconds", seconds),
+        ),
+        kind="short run",
+    ),
+)
+
+STARTUP: Page = (Table((Column("process, from its start", "what"), Column("time", "seconds", seconds))),)
+
+
+def _written(row: Row) -> str:
+    if row["kind"] == "row":
+        return f"a row of {row['n_keys']} values: {', '.join(row['files'])}"
+    return "an episode in a monitor file"
+
+
+LOGGING: Page = (
+    Table(
+        (
+            Column("what is written", _written),
+            Column("time", lambda row: row["seconds"] if row["kind"] == "row" else 1.0 / row["rows_per_s"], seconds),
+            Column("aim", lambda row: seconds(row["aim"]) if row["kind"] == "row" else ""),
+        )
+    ),
+)
+
+
+def _steps_to_goal(steps: int | None) -> str:
+    return f"{steps:,}" if steps else "never"
+
+
+def _runs_that_reach(rows: Rows) -> str:
+    (row,) = rows
+    reached = sum(curve["best"] >= row["goal"] for curve in row["seeds"])
+    return f"{row['run']}: {reached} of {len(row['seeds'])} seeds reach {row['goal']:,}"
+
+
+LEARNING: Page = (
+    Table(
+        (
+            Column(_runs_that_reach, lambda curve: f"seed {curve['seed']}"),
+            Column("best evaluation", "best", whole),
+            Column(
+                "that policy, 100 fresh episodes",
+                lambda curve: f"{curve['best_over_100_episodes']:,.0f} +- {curve['std_over_100_episodes']:,.0f}",
+            ),
+            Column(
+                lambda rows: f"steps to {rows[0]['goal']:,}", "solved_at_steps", lambda steps: f"{steps:,}" if steps else "never"
+            ),
+            Column("steps", "steps", whole),
+            Column("training", lambda curve: f"{curve['train_s']:.0f} s"),
+        ),
+        each=True,
+        lines=lambda rows: rows[0]["seeds"],
+    ),
+)
+
+
+def _over_seeds(row: Row, name: str) -> str:
+    values = [run[name] for run in row["runs"]]
+    return f"{mean(values):,.1f} +- {pstdev(values):,.1f}"
+
+
+def _seeds_that_reach(row: Row) -> str:
+    if row["threshold"] is None:
+        return ""
+    return f"{sum(run['best_return'] >= row['threshold'] for run in row['runs'])} of {len(row['runs'])}"
+
+
+PRESETS: Page = (
+    Table(
+        (
+            Column(lambda rows: f'`preset="tuned"`, {len(rows[0]["runs"])} seeds', "env"),
+            Column("steps", "total_timesteps", whole),
+            Column("best policy", lambda row: _over_seeds(row, "best_return")),
+            Column("last policy", lambda row: _over_seeds(row, "last_return")),
+            Column("threshold", "threshold", lambda value: "-" if value is None else f"{value:g}"),
+            Column("seeds that reach it", _seeds_that_reach),
+            Column("training", lambda row: median(run["seconds"] for run in row["runs"]), seconds),
+        )
+    ),
+)
+
+
+PAGES: dict[str, Page] = {
+    "training": TRAINING,
+    "startup": STARTUP,
+    "logging": LOGGING,
+    "learning": LEARNING,
+    "presets": PRESETS,
+}

@@ -1,0 +1,56 @@
+"""The values that a step of a weighting method takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastars._compiled.structs import FloatArray
+
+State = dict[str, Any]
+
+
+class Inputs(NamedTuple):
+    """Checked inputs of a step. An entry is None if the caller did not give it, or gave nothing that it follows from."""
+
+    losses: FloatArray | None  # (T,)
+    norms: FloatArray | None  # (T,), of the gradients
+    gram: FloatArray | None  # (T, T), of the gradients
+    stds: FloatArray | None  # (T,)
+    mask: np.ndarray  # (T,), True for tasks that take part: at least one
+    tasks: Any  # index of the tasks that take part: a slice if all do, which makes no copy
+    names: tuple[str, ...] | None  # (T,)
+
+    def task_label(self, i: Any) -> str:
+        """Return the name of a task for an error message."""
+        return task_label(self.names, i)
+
+
+class Step(NamedTuple):
+    """Result of a step."""
+
+    weights: FloatArray  # (T,), used by this step
+    next_weights: FloatArray  # (T,), the next step begins with them; entries of masked tasks are ignored
+    state: State  # of the method
+    info: dict[str, Any] | Callable[[], dict[str, Any]]  # a function is called when the user reads `Method.info`
+
+
+def task_label(names: tuple[str, ...] | None, i: Any) -> str:
+    """Return the name of a task for an error message, or its number if it has none."""
+    return f"task {int(i)}" if names is None else f"task {names[i]!r}"
+
+
+def placed(values: np.ndarray, tasks: Any, new: np.ndarray) -> np.ndarray:
+    """Return a copy of `values` (one per task) in which the entries of `tasks` are `new`."""
+    copy = values.copy()
+    copy[tasks] = new
+    return copy
+
+
+def total(weights: FloatArray, inputs: Inputs) -> float:
+    """Return the sum that the weights of the unmasked tasks need, for all weights to sum to T."""
+    if isinstance(inputs.tasks, slice):
+        return float(len(weights))
+    return float(len(weights) - weights[~inputs.mask].sum())
