@@ -353,7 +353,7 @@ def test_task_diagnostics_of_one_direction_or_none_are_undefined(backend):
             assert np.isnan(getattr(result, name)).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 999), n=st.integers(1, 9), n_tasks=st.integers(1, 4), power=st.integers(-100, 100), gap=st.booleans())
 def test_figures_are_finite_or_nan_and_keep_their_scale(seed, n, n_tasks, power, gap):
     draw = np.random.default_rng(seed)

@@ -99,9 +99,10 @@ def test_a_run_killed_at_random_moments_is_the_one_never_stopped(tmp_path, tally
     tally(f"{kind}: of these, killed while a file was written", strays, of=killed)
 
 
+@pytest.mark.timing
 @pytest.mark.promise(13)
 @pytest.mark.parametrize("kind", RUNS)
-def test_a_run_of_the_command_stopped_by_signals_says_so_and_loses_nothing(tmp_path, tally, kind):
+def test_a_run_of_the_command_stopped_by_signals_says_so_and_loses_nothing(tmp_path, tally, limit, kind):
     n_signals, draw, slowest = tally.of(2, 15), random.Random(2), 0.0
     whole = [*COMMAND, *train("whole", kind, n_signals)]
     subprocess.run(whole, cwd=tmp_path, env=PATH, check=True, capture_output=True, timeout=300)
@@ -112,7 +113,7 @@ def test_a_run_of_the_command_stopped_by_signals_says_so_and_loses_nothing(tmp_p
         assert found == code, number
         assert n_rows(tmp_path / "run") == iteration(tmp_path / "run", kind)  # the model has all that the log has
         slowest = max(slowest, seconds)
-    assert slowest < (1.0 if tally.is_full else 3.0)  # other tests run beside the few of every change
+    assert slowest < limit(1.0)
     subprocess.run([*COMMAND, *resume("run", kind)], cwd=tmp_path, env=PATH, check=True, capture_output=True, timeout=300)
     assert content(tmp_path / "run") == content(tmp_path / "whole")
     tally(f"{kind}: signals to the command: checkpoint, exit code, no process left", n_signals, of=n_signals)
