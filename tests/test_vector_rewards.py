@@ -543,7 +543,8 @@ def test_gymnasiums_checker_says_nothing_of_several_rewards(mo):
     env.reset(seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        env.step(0)
+        _, reward, *_ = env.step(0)
+    assert np.shape(reward) == (3,)
 
 
 # --- Evaluation
