@@ -44,8 +44,8 @@ def limit(request):
     """A function of a bound in seconds: the bound for this machine at this moment.
 
     A busy machine gets more time, by twice the part that it adds to a loop, before or after the measurement: what is measured waits
-    for several processes one after the other. (With 8 runnable processes on 2 CPUs the loop took 3.4 times as long, and the end of a
-    command with two workers 3.5 s in place of 0.7 s.) With `--full`, whose times are published, the bound stays as it is.
+    for several processes one after the other. (With 8 runnable processes on 2 CPUs the loop took 3.4 times as long, and the end of
+    a command with two workers 3.5 s in place of 0.7 s.) With `--full`, whose times are published, the bound stays as it is.
     """
     before = slowdown()
     return lambda seconds: seconds * (1.0 if request.config.getoption("full") else 2.0 * max(before, slowdown()) - 1.0)
