@@ -845,7 +845,7 @@ def test_foreign_file_is_a_clear_error(tmp_path):
     (tmp_path / "text.zip").write_text("hello")
     with pytest.raises(fastars.CheckpointError, match=r"text\.zip"):
         ARS.load(tmp_path / "text.zip")
-    with pytest.raises(FileNotFoundError, match="missing.zip"):
+    with pytest.raises(FileNotFoundError, match=r"missing\.zip"):
         ARS.load(tmp_path / "missing.zip")
 
 

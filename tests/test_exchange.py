@@ -572,7 +572,7 @@ def test_an_array_of_a_million_millions_is_refused():
 def test_what_is_no_regular_file_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="not a regular file"):
         exchange.read(tmp_path)
-    with pytest.raises(FileNotFoundError, match="none.zip"):
+    with pytest.raises(FileNotFoundError, match=r"none\.zip"):
         exchange.read(tmp_path / "none.zip")
 
 
