@@ -64,14 +64,14 @@ def pytest_addoption(parser):
 
 
 class Tally:
-    """What a test that injects faults counted. The test is marked with `promise(row)`, a row of docs/promises.md."""
+    """Counts of a test that injects faults. The test is marked with `promise(row)`, a row of docs/promises.md."""
 
     def __init__(self, request):
         self._request, self._row = request, request.node.get_closest_marker("promise").args[0]
         self.is_full = request.config.getoption("full")
 
     def of(self, fast, full):
-        """How often a fault is injected: `full` times for the committed counts, `fast` times for every change."""
+        """Return the number of faults to inject: `full` for the published counts, `fast` for every change."""
         return full if self.is_full else fast
 
     def __call__(self, what, count, of=None, unit=""):

@@ -49,7 +49,7 @@ def bits(arrays):
 
 
 def same(left, right):
-    """Whether two pairs of (manifest, arrays) are equal to the bit, NaN included."""
+    """Return True if two pairs of (manifest, arrays) are equal to the bit, NaN included."""
     return repr(left[0]) == repr(right[0]) and bits(left[1]) == bits(right[1])
 
 
@@ -627,7 +627,7 @@ def flat(item):
 
 
 class Payload:
-    """What a pickle can do to its reader."""
+    """An object whose pickle runs a command in the process that reads it."""
 
     def __reduce__(self):
         return os.system, ("exit 3",)

@@ -1,4 +1,4 @@
-"""What an iteration says about itself: the figures, their rows in the log, and the statistics that they promise."""
+"""Diagnostics of an iteration: the figures, their rows in the log, and their statistical properties."""
 
 import importlib
 import itertools
@@ -165,7 +165,7 @@ def test_diagnostics_have_the_published_formulas(backend):
 
 @BACKENDS
 def test_diagnostics_of_a_linear_return_without_noise(backend):
-    """What the formulas promise there, on average: efficiency 1, n_eff_dirs 0.64 N, parity_ratio 0, sigma_ratio 1."""
+    """Averages that follow from the formulas: efficiency 1, n_eff_dirs 0.64 N, parity_ratio 0, sigma_ratio 1."""
     draw = np.random.default_rng(2)
     n, d, sigma = 200, 50, 0.1
     results = []

@@ -66,7 +66,7 @@ def unzipped(data):
 
 
 def same(left, right):
-    """Whether two trained policies are equal to the bit."""
+    """Return True if two trained policies are equal to the bit."""
     return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in zip(left, right, strict=True))
 
 

@@ -187,7 +187,7 @@ def report(n):
 
 
 def run(code, layer="omp"):
-    """What a new process prints; one that was trained in, threads and all, is no place for a fork of pytest."""
+    """Return the output of a new process: pytest itself must not fork after it has trained on threads."""
     path = os.pathsep.join(
         [str(Path(fastars.__file__).parent.parent), str(Path(__file__).parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     )

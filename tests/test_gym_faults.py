@@ -57,20 +57,20 @@ def evaluate(sampler, n=N):
 
 
 def expected(n=N):
-    """What all episodes give where nothing goes wrong."""
+    """Return the rollouts of all episodes if nothing goes wrong."""
     env = environment(faulty_envs.Line)
     return evaluate(GymSampler(env, env.rollout_spec(LinearPolicy())), n)
 
 
 def same(ours, theirs, but=()):
-    """Whether all episodes gave the same, except for some."""
+    """Assert that all episodes gave the same, except for those in `but`."""
     good = np.setdiff1d(np.arange(len(ours.returns)), but)
     for a, b in zip((*ours[:3], *ours.moments), (*theirs[:3], *theirs.moments), strict=True):
         np.testing.assert_array_equal(a[good], b[good])
 
 
 def is_alive(pid):
-    """Whether a process runs, and is not a dead one that nobody waited for."""
+    """Return True if a process runs: a dead one that nobody waited for does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

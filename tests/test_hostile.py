@@ -225,7 +225,7 @@ READER = """if True:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """What became of each file: (error, its message, seconds of CPU time, events of the audit hook, bytes of memory)."""
+    """Return the outcome of each file: (error, its message, seconds of CPU time, events of the audit hook, bytes of memory)."""
     folder = tmp_path_factory.mktemp("hostile")
     (folder / "good").write_bytes((CORPUS / "foreign" / "arrays.npz").read_bytes())
     files = {**foreign(), **HARMLESS}

@@ -154,7 +154,7 @@ def iteration(folder, kind):
 
 
 def wait_for(condition, process):
-    """What `condition` gives as soon as that is not false."""
+    """Wait until `condition()` is true, and return its value."""
     deadline = time.monotonic() + 120
     while not (value := condition()):
         assert process.poll() is None, process.returncode

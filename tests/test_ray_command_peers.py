@@ -92,7 +92,7 @@ def begun(address, folder, *command):
 
 
 def all_gone(seconds):
-    """Whether no actor is left after so many seconds."""
+    """Return True if no actor is left after so many seconds."""
     deadline = time.monotonic() + seconds
     while actors() and time.monotonic() < deadline:
         time.sleep(0.05)

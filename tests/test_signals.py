@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 
 
 class Signalled(BaseException):
-    """What the handlers of these tests raise."""
+    """The exception that the handlers of these tests raise."""
 
 
 @contextlib.contextmanager

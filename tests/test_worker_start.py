@@ -66,7 +66,7 @@ def wait_for(condition):
 
 
 def is_alive(pid):
-    """Whether a process runs, and is not a dead one that nobody waited for."""
+    """Return True if a process runs: a dead one that nobody waited for does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
