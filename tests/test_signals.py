@@ -162,7 +162,7 @@ def test_a_long_call_is_left_to_itself():
         in_block.set()
         with HeldSignals():  # as a kernel is called
             may_end.wait(30)
-        ends.append(block)
+            ends.append(block)
 
     may_end = threading.Event()
 
