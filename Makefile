@@ -5,13 +5,13 @@ MINUTES ?= 30
 .PHONY: help test fast slow trust soak fuzz lint types bench bench-quick tables docs
 
 help:
-	@echo 'make test         the test suite'
+	@echo 'make test         the test suite, one test after the other (README.md has the line that runs it in parallel)'
 	@echo 'make fast         the same up to the first failure, the failures of last time first'
 	@echo 'make slow         the tests that take minutes'
 	@echo 'make trust        the tests that break things, with their full counts (an hour), and the table made from them'
 	@echo 'make soak         30 minutes of training, evaluating, saving and restarting: what is held must not grow'
 	@echo 'make fuzz         30 minutes of damaged and hostile files for every reader; needs fastars[fuzz]'
-	@echo 'make lint         ruff, codespell, import contracts'
+	@echo 'make lint         ruff, codespell, the rules of the house (tests/house_rules.py), import contracts'
 	@echo 'make types        mypy'
 	@echo 'make bench        all benchmarks, their result files, and the tables made from them'
 	@echo 'make bench-quick  do the benchmarks run? Small sizes, nothing written'
@@ -41,6 +41,7 @@ lint:
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m codespell_lib
+	$(PYTHON) tests/house_rules.py
 	lint-imports
 
 types:

@@ -58,7 +58,7 @@ class Case:
 
     @staticmethod
     def call(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """What the function returns; for one that writes to its last argument, that argument."""
+        """Return the result of the function, or its last argument if it writes to that."""
         result = function(*args)
         return args[-1] if result is None else result
 

@@ -1,16 +1,54 @@
-"""Set-up of the tests, and the counts of those that break things on purpose."""
+"""Set-up of all tests: settings of Hypothesis, tests that look at a clock, and counts of injected faults."""
 
 import gc
 import json
 import signal
+import time
 from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
-# A shell that starts a process in the background has it, and all that it starts, ignore Ctrl-C.
+# A shell makes a process that it starts in the background ignore Ctrl-C, and the children of that process inherit this.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Every run draws other examples. A failure is printed with the line `@reproduce_failure(...)` that draws its example again.
+# No check of Hypothesis looks at a clock: a busy machine fails no test.
+settings.register_profile(
+    "fastars", derandomize=False, print_blob=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("fastars")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Skip tests that look at a clock in the workers of pytest-xdist: the other workers would slow them down."""
+    if hasattr(config, "workerinput"):
+        skip = pytest.mark.skip(reason="looks at a clock, runs alone: python -m pytest -m timing")
+        for item in items:
+            if item.get_closest_marker("timing"):
+                item.add_marker(skip)
+
+
+def slowdown(cpu_seconds=0.1):
+    """Return the elapsed time of a loop divided by its CPU time: 1 on an idle machine, more where other processes run."""
+    start, end = time.perf_counter(), time.thread_time() + cpu_seconds
+    while time.thread_time() < end:
+        pass
+    return max((time.perf_counter() - start) / cpu_seconds, 1.0)
+
+
+@pytest.fixture
+def limit(request):
+    """A function of a bound in seconds: the bound for this machine at this moment.
+
+    A busy machine gets more time, by twice the part that it adds to a loop, before or after the measurement: what is measured waits
+    for several processes one after the other. (With 8 runnable processes on 2 CPUs the loop took 3.4 times as long, and the end of
+    a command with two workers 3.5 s in place of 0.7 s.) With `--full`, whose times are published, the bound stays as it is.
+    """
+    before = slowdown()
+    return lambda seconds: seconds * (1.0 if request.config.getoption("full") else 2.0 * max(before, slowdown()) - 1.0)
 
 
 @pytest.fixture(autouse=numba.config.DISABLE_JIT)
@@ -26,14 +64,14 @@ def pytest_addoption(parser):
 
 
 class Tally:
-    """What a test that injects faults counted. The test is marked with `promise(row)`, a row of docs/promises.md."""
+    """Counts of a test that injects faults. The test is marked with `promise(row)`, a row of docs/promises.md."""
 
     def __init__(self, request):
         self._request, self._row = request, request.node.get_closest_marker("promise").args[0]
         self.is_full = request.config.getoption("full")
 
     def of(self, fast, full):
-        """How often a fault is injected: `full` times for the committed counts, `fast` times for every change."""
+        """Return the number of faults to inject: `full` for the published counts, `fast` for every change."""
         return full if self.is_full else fast
 
     def __call__(self, what, count, of=None, unit=""):

@@ -210,7 +210,7 @@ class Hangs(Line):
             time.sleep(1000)
 
     def _has_raised(self):
-        """Whether an environment of this process has."""
+        """Return True if an environment of this process has."""
         return (self.folder / f"raised {os.getpid()}").exists()
 
     def reset(self, *, seed=None, options=None):

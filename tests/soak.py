@@ -1,4 +1,4 @@
-"""What a session of many runs takes of the machine over time: `python tests/soak.py --minutes 30` prints a JSON object per sample.
+"""Measure what a long session of runs takes of a machine: `python tests/soak.py --minutes 30` prints a JSON object per sample.
 
 A round does what users do in hours: it trains on with checkpoints and evaluations, kills a worker process, makes models and drops
 them, in the kernels, in MuJoCo and in Python, with several rewards, saved, loaded and logged. `--leak N` keeps N bytes more with
@@ -29,8 +29,10 @@ _SHM = Path("/dev/shm")
 
 
 def sample(start, n_rounds):
-    """What this process holds now; memory in KiB: RSS as the kernel counts it, and what the C library has given out, which has none
-    of the gaps in between. Blocks are Python's own.
+    """Return counts of the resources that this process holds now.
+
+    Memory is in KiB: RSS as the kernel counts it, and the bytes that the C library has given out, without the gaps between them.
+    Blocks are Python's own.
     """
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -103,6 +103,7 @@ def test_tables_name_environments_that_there_are():
 
 
 def test_results_are_of_the_steps_that_a_run_takes():
+    assert presets.results()
     for env_id, found in presets.results().items():
         assert found["total_timesteps"] == presets.timesteps(env_id)
         assert env_id in compiled_env_ids()

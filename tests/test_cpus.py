@@ -1,4 +1,4 @@
-"""How many threads a process takes by itself: its affinity, the quota of its container, and what it is told.
+"""Default number of threads: from the affinity, the quota of the container, and environment variables.
 
 Broken on purpose: only the group itself looked at -> the tests of containers red; the largest quota taken -> the nested one red;
 rounded down -> the one of 1.5 red.

@@ -38,13 +38,13 @@ def damaged(content, n_edits, name):
 
 
 def names(path, error):
-    """Whether an error names the file."""
+    """Return True if an error names the file."""
     assert str(path) in str(error)
     return True
 
 
 def counted(read, expected, path, contents, errors):
-    """How many of these contents are refused; AssertionError for one that is read as something else."""
+    """Return how many of these contents are refused. AssertionError if one is read as something else."""
     n_refused = 0
     for content in contents:
         path.write_bytes(content)

@@ -63,7 +63,7 @@ def test_returns_at_the_edges_leave_theta_finite_and_warn_of_nothing(tally):
 
 @pytest.mark.promise(19)
 def test_returns_of_tasks_at_the_edges_leave_theta_and_weights_finite(tally):
-    """Where the weighted sum of two leaves the range of float64, the pair is dropped."""
+    """A pair is dropped if the weighted sum of its two task returns leaves the range of float64."""
     pairs = [np.stack(pair, axis=1) for pair in itertools.product(RETURNS.values(), repeat=2)]
     for method, backend in itertools.product(METHODS, ("numba", "numpy")):
         model, thetas = told(pairs, "fastars/mo-mountaincar-timespeed-v0", weighting=method, backend=backend)

@@ -1,4 +1,4 @@
-"""What an iteration says about itself: the figures, their rows in the log, and the statistics that they promise."""
+"""Diagnostics of an iteration: the figures, their rows in the log, and their statistical properties."""
 
 import importlib
 import itertools
@@ -166,7 +166,7 @@ def test_diagnostics_have_the_published_formulas(backend):
 
 @BACKENDS
 def test_diagnostics_of_a_linear_return_without_noise(backend):
-    """What the formulas promise there, on average: efficiency 1, n_eff_dirs 0.64 N, parity_ratio 0, sigma_ratio 1."""
+    """Averages that follow from the formulas: efficiency 1, n_eff_dirs 0.64 N, parity_ratio 0, sigma_ratio 1."""
     draw = np.random.default_rng(2)
     n, d, sigma = 200, 50, 0.1
     results = []
@@ -354,7 +354,7 @@ def test_task_diagnostics_of_one_direction_or_none_are_undefined(backend):
             assert np.isnan(getattr(result, name)).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 999), n=st.integers(1, 9), n_tasks=st.integers(1, 4), power=st.integers(-100, 100), gap=st.booleans())
 def test_figures_are_finite_or_nan_and_keep_their_scale(seed, n, n_tasks, power, gap):
     draw = np.random.default_rng(seed)

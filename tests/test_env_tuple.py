@@ -2,7 +2,9 @@
 
 import contextlib
 import functools
+import itertools
 import re
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -215,9 +217,27 @@ def test_no_environment_and_environments_of_several_rewards_are_refused():
         environment(["Pendulum-v1", 3])
 
 
+def children():
+    """Return the ids of this process's child processes that run."""
+    listed = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
+    return set(itertools.chain(*listed))
+
+
+@pytest.mark.skipif(not Path("/proc/thread-self/children").exists(), reason="finds worker processes in /proc")
 def test_several_environments_can_be_evaluated_again_after_close():
-    sampler = make_sampler(environment([LIGHT, Spinner]), POLICY)
-    first = sampler.evaluate(CANDIDATES, FILTER, SEEDS, False)
+    before = children()
+    sampler = make_sampler(environment([LIGHT, Spinner]), POLICY, n_workers=2)
+    first = sampler.evaluate(CANDIDATES, FILTER, SEEDS, True)
+    workers = children() - before
+    assert len(workers) == 4  # two for each environment
     sampler.close()
-    np.testing.assert_array_equal(sampler.evaluate(CANDIDATES, FILTER, SEEDS, False).returns, first.returns)
+    assert children() == before
+    again = sampler.evaluate(CANDIDATES, FILTER, SEEDS, True)
+    for ours, theirs in zip(
+        (*again[:3], again.task_returns, *again.moments), (*first[:3], first.task_returns, *first.moments), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    assert len(children() - before - workers) == 4
+    assert sampler.n_restarts == 0  # these are new workers, not replaced ones
     sampler.close()
+    assert children() == before

@@ -67,7 +67,7 @@ def unzipped(data):
 
 
 def same(left, right):
-    """Whether two trained policies are equal to the bit."""
+    """Return True if two trained policies are equal to the bit."""
     return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in zip(left, right, strict=True))
 
 
@@ -572,7 +572,7 @@ def test_an_array_of_a_million_millions_is_refused():
 def test_what_is_no_regular_file_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="not a regular file"):
         exchange.read(tmp_path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"none\.zip"):
         exchange.read(tmp_path / "none.zip")
 
 

@@ -55,20 +55,20 @@ def evaluate(sampler, n=N):
 
 
 def expected(n=N):
-    """What all episodes give where nothing goes wrong."""
+    """Return the rollouts of all episodes if nothing goes wrong."""
     env = environment(faulty_envs.Line)
     return evaluate(GymSampler(env, env.rollout_spec(LinearPolicy())), n)
 
 
 def same(ours, theirs, but=()):
-    """Assert that all episodes gave the same, except for some."""
+    """Assert that all episodes gave the same, except for those in `but`."""
     good = np.setdiff1d(np.arange(len(ours.returns)), but)
     for a, b in zip((*ours[:3], *ours.moments), (*theirs[:3], *theirs.moments), strict=True):
         np.testing.assert_array_equal(a[good], b[good])
 
 
 def is_alive(pid):
-    """Whether a process runs, and is not a dead one that nobody waited for."""
+    """Return True if a process runs: a dead one that nobody waited for does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -208,15 +208,16 @@ def since(marker):
     return time.time() - marker.stat().st_mtime
 
 
+@pytest.mark.timing
 @pytest.mark.promise(10)
 @pytest.mark.parametrize("fault", HANGS + SILENT, ids=lambda fault: fault.__name__)
-def test_a_worker_that_hangs_is_replaced_in_time(fault, sampler_of, tmp_path, tally):
+def test_a_worker_that_hangs_is_replaced_in_time(fault, sampler_of, tmp_path, tally, limit):
     sampler = sampler_of(faulty_envs.make(fault, once=tmp_path), 2, env_timeout=0.5)
     times = []
     sampler.on_failure = lambda failure: times.append((since(tmp_path / "0"), failure))
     same(evaluate(sampler), expected())
     ((seconds, failure),) = times
-    assert 0.4 <= seconds < 0.5 + 2.0
+    assert 0.4 <= seconds < 0.5 + limit(2.0)
     assert failure[:4] == (0, 0, 1, False)
     assert "no step for 0.5 s (env_timeout)" in failure.text
     assert (f"in {fault.__name__}" in failure.text) == (fault in HANGS)  # where it hung
@@ -224,35 +225,38 @@ def test_a_worker_that_hangs_is_replaced_in_time(fault, sampler_of, tmp_path, ta
     tally(f"replaced after a timeout of 0.5 s, {fault.__name__}", round(seconds, 2), unit="s")
 
 
+@pytest.mark.timing
 @pytest.mark.promise(10)
 @pytest.mark.parametrize("where", ["reset", "close", "constructor again"])
-def test_hanging_elsewhere_is_found_as_in_a_step(where, sampler_of, tmp_path, tally):
+def test_hanging_elsewhere_is_found_as_in_a_step(where, sampler_of, tmp_path, tally, limit):
     sampler = sampler_of(partial(faulty_envs.Hangs, where, tmp_path), 2, env_timeout=0.5)
     times = []
     sampler.on_failure = lambda failure: times.append(((tmp_path / "hung").exists() and since(tmp_path / "hung"), failure))
     rollouts = evaluate(sampler)
     same(rollouts, expected(), but=[] if where == "reset" else [0])
     ((seconds, failure),) = [(at, failure) for at, failure in times if "no step for 0.5 s" in failure.text]
-    assert 0.4 <= seconds < 0.5 + 2.0
+    assert 0.4 <= seconds < 0.5 + limit(2.0)
     assert failure.episode == 0
     assert sampler.n_restarts == 1
     tally(f"replaced after a timeout of 0.5 s, in {where}", round(seconds, 2), unit="s")
 
 
+@pytest.mark.timing
 @pytest.mark.promise(10)
-def test_a_worker_that_hangs_before_it_is_ready_is_replaced(sampler_of, tmp_path, monkeypatch, tally):
-    monkeypatch.setattr(process, "START_SECONDS", 6.0)
+def test_a_worker_that_hangs_before_it_is_ready_is_replaced(sampler_of, tmp_path, monkeypatch, tally, limit):
+    monkeypatch.setattr(pool, "_START_SECONDS", 6.0)
     sampler = sampler_of(partial(faulty_envs.Hangs, "constructor", tmp_path), 2)
     while sampler.n_restarts == 0:  # the other worker runs all of it
         same(evaluate(sampler), expected())
     seconds = since(tmp_path / "hung")
-    assert seconds < 6.0 + 2.0
+    assert seconds < 6.0 + limit(2.0)
     assert sampler.failures == []
     tally("replaced after 6 s without being ready", round(seconds, 2), unit="s")
 
 
+@pytest.mark.timing
 @pytest.mark.promise(10)
-def test_a_close_that_hangs_is_not_waited_for(sampler_of, tally):
+def test_a_close_that_hangs_is_not_waited_for(sampler_of, tally, limit):
     sampler = sampler_of(faulty_envs.NeverCloses, 2)
     evaluate(sampler)
     pids = [worker.process.pid for worker in workers(sampler)]
@@ -260,13 +264,14 @@ def test_a_close_that_hangs_is_not_waited_for(sampler_of, tally):
     sampler.close()
     seconds = time.monotonic() - start
     assert not any(map(is_alive, pids))
-    assert 1.0 < seconds < 4.0
+    assert 1.0 < seconds < limit(4.0)
     tally("workers that never close ended", round(seconds, 2), unit="s")
 
 
+@pytest.mark.timing
 @pytest.mark.promise(11)
 @pytest.mark.parametrize("env", [faulty_envs.Line, faulty_envs.Wide])
-def test_a_worker_that_was_stopped_while_idle_is_replaced(env, sampler_of, tally):
+def test_a_worker_that_was_stopped_while_idle_is_replaced(env, sampler_of, tally, limit):
     """A message to it must not be waited for, of which it reads no more than the system keeps for it."""
     sampler = sampler_of(env, 2, env_timeout=0.5)
     n_obs = sampler.env.n_obs
@@ -283,7 +288,7 @@ def test_a_worker_that_was_stopped_while_idle_is_replaced(env, sampler_of, tally
     while not end.is_set():
         same(sampler.evaluate(*arguments), before)
     seconds = times[0] - start
-    assert 0.4 < seconds < 0.5 + 2.0
+    assert 0.4 < seconds < 0.5 + limit(2.0)
     assert (sampler.n_restarts, sampler.failures) == (1, [])
     tally(f"replaced after it was stopped, {env.__name__}", round(seconds, 2), unit="s")
 
@@ -303,6 +308,7 @@ def test_what_a_process_can_survive_changes_no_bit(fault, n_workers, sampler_of,
     tally(f"episodes unharmed, {fault.__name__}, n_workers={n_workers}", 5, of=5)
 
 
+@pytest.mark.timing
 def test_a_slow_step_that_others_follow_is_no_hang(sampler_of):
     sampler = sampler_of(faulty_envs.Slow, 2, env_timeout=0.1, envs_per_worker=6)
     start = time.monotonic()
@@ -349,8 +355,9 @@ def seconds_to_recover(sampler):
     return max(3.0, 2.0 * (time.monotonic() - start))
 
 
+@pytest.mark.timing
 @pytest.mark.promise(11)
-def test_twenty_random_kills_change_no_bit(sampler_of, tally):
+def test_twenty_random_kills_change_no_bit(sampler_of, tally, limit):
     reference, sampler, n = expected(), sampler_of(faulty_envs.Slow, 4), tally.of(fast=10, full=200)
     draw, times, seconds = random.Random(0), [], []
 
@@ -358,7 +365,7 @@ def test_twenty_random_kills_change_no_bit(sampler_of, tally):
         draw.choice(list(workers(sampler))).process.send_signal(draw.choice([signal.SIGKILL, signal.SIGTERM]))
         times.append(time.monotonic())
 
-    limit = seconds_to_recover(sampler)
+    allowed = seconds_to_recover(sampler)
     for k in range(n):
         timer = threading.Timer(draw.uniform(0.0, 0.1), kill)
         timer.start()
@@ -368,16 +375,17 @@ def test_twenty_random_kills_change_no_bit(sampler_of, tally):
         timer.join()
     assert sampler.failures == []
     assert sampler.n_restarts == len(times) == n
-    assert max(seconds) < limit
+    assert max(seconds) < limit(allowed)
     tally("random kills of 4 workers that changed no bit", n, of=n)
     tally("slowest evaluation after a kill", round(max(seconds), 2), unit="s")
 
 
+@pytest.mark.timing
 @pytest.mark.promise(11)
-def test_killed_workers_are_replaced_within_three_seconds(sampler_of, tally):
+def test_killed_workers_are_replaced_within_three_seconds(sampler_of, tally, limit):
     """All of them at once."""
     sampler, n, seconds = sampler_of(faulty_envs.Slow, 4), tally.of(fast=1, full=20), []
-    limit = seconds_to_recover(sampler)
+    allowed = seconds_to_recover(sampler)
     for _ in range(n):
         victims = list(workers(sampler))
         for worker in victims:
@@ -386,7 +394,7 @@ def test_killed_workers_are_replaced_within_three_seconds(sampler_of, tally):
         same(evaluate(sampler), expected())
         seconds.append(time.monotonic() - start)
         assert sampler.n_restarts == before + len(victims)
-    assert max(seconds) < limit
+    assert max(seconds) < limit(allowed)
     tally("times that all workers were killed", n, of=n)
     tally("slowest recovery", round(max(seconds), 2), unit="s")
 
@@ -512,7 +520,9 @@ def test_idle_workers_close_their_environments(sampler_of, tmp_path):
 def test_the_terminals_interrupts_do_not_reach_workers(sampler_of):
     sampler = sampler_of(faulty_envs.Line, 2)
     evaluate(sampler)
-    assert all(os.getsid(worker.process.pid) == worker.process.pid for worker in workers(sampler))
+    pids = [worker.process.pid for worker in workers(sampler)]
+    assert len(pids) == 2
+    assert [os.getsid(pid) for pid in pids] == pids
 
 
 def test_a_closed_sampler_can_be_used_again(sampler_of):
@@ -566,8 +576,8 @@ def test_no_worker_outlives_its_parent(fault, busy, sent):
         assert len(pids) == 2
         assert all(map(is_alive, pids))
         run.send_signal(sent)
-        run.wait(5)
-        deadline = time.monotonic() + 1.0
+        run.wait(60)
+        deadline = time.monotonic() + 20.0  # they would sleep for 1000 s
         while any(map(is_alive, pids)) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not any(map(is_alive, pids))

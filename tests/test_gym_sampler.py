@@ -45,7 +45,7 @@ def case(env, policy=LinearPolicy(), n=6, per_candidate=2, scale=0.5, seed=0):  
 
 
 def evaluated(env, policy=LinearPolicy(), n_workers=1, envs_per_worker=None, **settings):  # noqa: B008
-    """Rollouts of the sampler for the candidates of `case`."""
+    """Return the rollouts of the candidates of `case`."""
     sampler = GymSampler(env, env.rollout_spec(policy), n_workers, envs_per_worker=envs_per_worker)
     try:
         return sampler.evaluate(*case(env, policy, **settings), True, on_failure=lambda failure: pytest.fail(failure.text))

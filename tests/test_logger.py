@@ -261,7 +261,7 @@ def test_unknown_formats_and_files_without_a_folder_are_refused(tmp_path):
 
 def test_a_folder_that_can_not_be_made_is_an_error_at_once(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError):
+    with pytest.raises(NotADirectoryError, match="folder"):
         Logger(tmp_path / "file" / "folder")
 
 

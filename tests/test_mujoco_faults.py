@@ -1,4 +1,4 @@
-"""What goes wrong inside MuJoCo: fatal errors, instability, missing packages. Nothing of it ends the process or is lost."""
+"""Faults inside MuJoCo: fatal errors, instability, missing packages. None ends the process, and none is lost."""
 
 import gc
 import hashlib

@@ -204,7 +204,7 @@ def test_raise_ends_the_run_where_the_first_bad_reward_is(way, env_id):
 
 
 class Seen(NamedTuple):
-    """What a run saw before bad observations, all of its episodes together."""
+    """Moments of all observations of a run before the bad ones."""
 
     count: int
     mean: np.ndarray

@@ -1,4 +1,4 @@
-"""What could run code from a file stands in no module of the package, but in the places named here, each with its reason.
+"""No module of the package has a call that could run code from a file, but for the places listed here with their reasons.
 
 Seen red: by a `pickle.load` that came into samplers/worker.py, until it was named; test_the_search_finds has what else it finds.
 """
@@ -69,7 +69,7 @@ def called(node):
 
 
 def suspicious(tree):
-    """What in a module could run code that it was not written with."""
+    """Yield the calls and imports of a module that could run code from a file."""
     for node in ast.walk(tree):
         is_unpickler = isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in UNPICKLES
         if is_unpickler and (names := {alias.name for alias in node.names} & (LOADS | {"Unpickler"})):

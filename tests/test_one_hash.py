@@ -35,7 +35,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="worker processes nee
 
 
 class Task(NamedTuple):
-    """What is trained, and the ways to run it: of each, the values for every change and those for `make trust`."""
+    """A training run and the ways to run it: of each, the values for every change and those for `make trust`."""
 
     env: Any
     settings: dict[str, Any]

@@ -55,7 +55,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux" or os.uname().machine !=
 
 
 def found_on(cpu, env_ids):
-    """What a process finds that may use no more than this CPU has."""
+    """Return the results of a process that may use only the instructions of this CPU."""
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT), *env_ids]
     done = subprocess.run(command, env={**os.environ, **cpu}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

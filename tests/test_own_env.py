@@ -632,7 +632,7 @@ def test_what_is_wrong_is_told_at_registration(case):
 
 def test_refused_registration_leaves_the_one_before():
     env = pole()
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="step"):
         pole(step=3)
     assert USER_ENVS["OwnPole-v0"] is env
     assert gymnasium.make("OwnPole-v0").spec.max_episode_steps == 500

@@ -230,7 +230,7 @@ def test_nan_score_is_a_nan_action(backend, kind):
 
 @kernel
 def fill_chosen(actions, scores, low, high, out):
-    """What a lane's tuple of scores stands for."""
+    """Write the action that the scores of each lane stand for."""
     for row in range(scores.shape[0]):
         action = choose(actions, (scores[row, 0], scores[row, 1], scores[row, 2], scores[row, 3]), low, high)
         for k, value in enumerate(action):

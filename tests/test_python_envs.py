@@ -438,7 +438,7 @@ def test_what_an_id_does_not_stand_for_is_not_called_by_it(env, tmp_path):
 def test_a_damaged_file_of_an_episode_is_refused(name, value, tmp_path):
     manifest, arrays = checkpoint.load(kept_failure("Late-v0", tmp_path)[0])
     checkpoint.save(tmp_path / "file.zip", {**manifest, name: value}, arrays)
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError, match=r"file\.zip"):
         replay(tmp_path / "file.zip")
 
 

@@ -1,4 +1,4 @@
-"""How many actors are started, and what is said where there is no place: with the nodes of a cluster made up.
+"""Number of actors that are started, and errors if no node has room for one, on a simulated cluster.
 
 Broken on purpose -> red: places counted over the cluster, or on dead nodes, too (`as_many`, `a_cpu_that`); nodes that went not
 waited for, or without end, or the time not begun anew by another evaluation (`nodes_that_went`, `leave_no_cpu`); actors that find
@@ -19,7 +19,7 @@ from fastars.samplers.ray.actor import Here, versions  # noqa: E402
 
 
 class MadeUp:
-    """What `Actors` calls of Ray, on nodes with so many CPUs, or that had so many (negative) and are dead."""
+    """The functions of Ray that `Actors` calls, for nodes with these numbers of CPUs; a negative number is a dead node."""
 
     exceptions = ray.exceptions
 

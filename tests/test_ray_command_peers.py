@@ -92,13 +92,14 @@ def begun(address, folder, *command):
 
 
 def all_gone(seconds):
-    """Whether no actor is left after so many seconds."""
+    """Return True if no actor is left after so many seconds."""
     deadline = time.monotonic() + seconds
     while actors() and time.monotonic() < deadline:
         time.sleep(0.05)
     return not actors()
 
 
+@pytest.mark.timing
 @pytest.mark.promise(13)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
 def test_a_run_on_ray_that_is_stopped_by_a_signal_is_saved_and_leaves_no_actor(two_cpus, tmp_path, tally, number, code):

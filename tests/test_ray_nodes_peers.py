@@ -57,6 +57,7 @@ sys.meta_path.insert(0, Missing())
 """
 
 
+@pytest.mark.timing
 def test_a_node_with_another_fastars_is_said_at_once(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(OLDER)
     said = pytest.raises(WorkerError, match="could not start: is this fastars on every node")

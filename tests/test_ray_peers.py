@@ -226,7 +226,7 @@ def test_a_failing_episode_is_told_with_its_place_and_its_pair_dropped(two_nodes
 
 
 def told_of(record):
-    """What failed, without the file that repeats it."""
+    """Return the log message of a failure, without the file that repeats it."""
     return record.getMessage().partition(";")[0]
 
 

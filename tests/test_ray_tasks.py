@@ -1,4 +1,4 @@
-"""How the episodes of an evaluation are dealt to actors: worked out by hand, without Ray.
+"""Distribution of the episodes of an evaluation to actors: worked out by hand, without Ray.
 
 Broken on purpose -> red: tasks not rounded to threads, seconds per episode instead of per thread (`tasks_take`, `seconds_of`); a
 part that begins within a pair sent without its offset (`parts_are`); episodes put back although they have a result (`put_back`).

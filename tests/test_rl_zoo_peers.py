@@ -1,6 +1,7 @@
 """rl_zoo3 with fastars as its ARS: training, going on, tuning."""
 
 import argparse
+import csv
 
 import numpy as np
 import pytest
@@ -43,10 +44,16 @@ def test_rl_zoo_trains_and_continues_with_it(zoo, tmp_path):
     assert not np.array_equal(again.theta, model.theta)
 
 
-def test_rl_zoo_tunes_it(zoo):
-    manager = zoo(optimize_hyperparameters=True, n_trials=1, n_evaluations=1, sampler="random", pruner="none", n_timesteps=500)
+def test_rl_zoo_tunes_it(zoo, tmp_path):
+    manager = zoo(optimize_hyperparameters=True, n_trials=2, n_evaluations=1, sampler="random", pruner="none", n_timesteps=500)
     manager.setup_experiment()
     manager.hyperparameters_optimization()
+    (report,) = (tmp_path / "ars").glob("report_CartPole-v1_*.csv")
+    with open(report, newline="") as file:
+        trials = list(csv.DictReader(file))
+    assert [trial["state"] for trial in trials] == ["COMPLETE"] * 2
+    assert all(8.0 <= float(trial["value"]) <= 500.0 for trial in trials)  # CartPole's returns
+    assert len({trial["params_delta_std"] for trial in trials}) == 2
 
 
 def test_a_search_of_rl_zoo_goes_on_after_numbers_that_are_not_finite(zoo, monkeypatch, capsys):

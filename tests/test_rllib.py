@@ -165,7 +165,7 @@ def test_wrong_settings_are_refused_by_name(change, error, message):
 
 def test_a_refused_setting_changes_nothing():
     settings = config()
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="nois"):
         settings.training(noise_stdev=7.0, nois=1)
     with pytest.raises(ValueError, match="no setting"):
         settings.update_from_dict({"noise_stdev": 7.0, "nois": 1})
@@ -340,7 +340,7 @@ def test_restore_of_another_run_changes_nothing(tmp_path):
     first.model.save(path / "model.zip")
     with pytest.raises(fastars.CheckpointError, match="not of the same iteration"):
         algorithm.restore(path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="none"):
         algorithm.restore(tmp_path / "none")
     assert np.array_equal(algorithm.model.theta, theta)
 

@@ -104,7 +104,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory):
-    """What the script printed and the files it wrote, with theirs and with ours."""
+    """The output and the files of the script, with theirs and with ours."""
     found = {}
     for module in ("sb3_contrib", "fastars"):
         folder = tmp_path_factory.mktemp(module)

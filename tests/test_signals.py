@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals")
 
 
 class Signalled(BaseException):
-    """What the handlers of these tests raise."""
+    """The exception that the handlers of these tests raise."""
 
 
 @contextlib.contextmanager
@@ -118,10 +118,11 @@ def digest(model):
     return hashlib.sha256(model.theta.tobytes() + model.policy.filter.mean.tobytes()).hexdigest()
 
 
+@pytest.mark.timing
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # Python opened it when the handler raised, and closes it
 @pytest.mark.promise(13)
 @pytest.mark.parametrize("kind", KINDS)
-def test_signals_at_random_moments_lose_nothing(kind, tmp_path, tally, no_gc_callbacks):
+def test_signals_at_random_moments_lose_nothing(kind, tmp_path, tally, limit, no_gc_callbacks):
     n, draw, stages, slowest = tally.of(fast=2 if kind == "in workers" else 6, full=30), random.Random(7), Counter(), 0.0
     path = tmp_path / "model.zip"
     model = made(kind)
@@ -146,7 +147,7 @@ def test_signals_at_random_moments_lose_nothing(kind, tmp_path, tally, no_gc_cal
     assert digest(model) == digest(undisturbed)
     model.close()
     undisturbed.close()
-    assert slowest < 1.0
+    assert slowest < limit(1.0)
     # Signals fell into several of them; where a step of an environment takes 20 us, all but one or two in a hundred are rollouts.
     assert len(stages) > 1 or n < 30 or "in" in kind.split(), stages
     tally(f"signals, {kind}: after them it went on to the same bits", n_signals, of=n)
@@ -160,8 +161,8 @@ def test_a_long_call_is_left_to_itself():
     def run(block):
         in_block.set()
         with HeldSignals():  # as a kernel is called
-            may_end.wait(3)
-        ends.append(block)
+            may_end.wait(30)
+            ends.append(block)
 
     may_end = threading.Event()
 
@@ -171,11 +172,10 @@ def test_a_long_call_is_left_to_itself():
 
     sender = threading.Thread(target=signal_in_a_block)
     sender.start()
-    start = time.perf_counter()
     with handlers(), pytest.raises(Signalled):
         for_blocks(run, 100, 1, aside=True)
-    assert time.perf_counter() - start < 1.0
-    assert ends == []
+    assert in_block.is_set()
+    assert ends == []  # the exception came before the first block was done
     may_end.set()
     sender.join()
 
@@ -233,9 +233,10 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.timing
 @pytest.mark.promise(13)
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
-def test_ctrl_c_does_not_wait_for_a_compilation(tmp_path, tally):
+def test_ctrl_c_does_not_wait_for_a_compilation(tmp_path, tally, limit):
     """A first run compiles for 10 s and more; it is then that one sees a mistake and presses Ctrl-C."""
     n, draw, slowest = tally.of(fast=2, full=10), random.Random(5), 0.0
     for number in range(n):
@@ -256,8 +257,8 @@ def test_ctrl_c_does_not_wait_for_a_compilation(tmp_path, tally):
         if more:
             assert int(more[0]) >= 1
         else:
-            assert left - sent < (2.0 if tally.is_full else 10.0)  # the process, beside other tests
-    assert slowest < 1.0
+            assert left - sent < (2.0 if tally.is_full else 10.0)  # the process
+    assert slowest < limit(1.0)
     tally("Ctrl-C during a compilation", n, of=n)
     tally("slowest KeyboardInterrupt of them", round(slowest, 3), unit="s")
 
@@ -278,9 +279,9 @@ def test_ctrl_c_reaches_the_main_thread_while_another_learns():
     thread.start()
     learns.wait()
     with handlers():
-        was_interrupted, _, seconds = interrupted(thread.join, 0.05, signal.SIGINT)
+        was_interrupted, *_ = interrupted(thread.join, 0.05, signal.SIGINT)
     assert was_interrupted
-    assert seconds < 1.0
+    assert not ended.is_set()  # the other thread still learns, and would for ever
     may_end.set()
     assert ended.wait(20)
     assert found == [model]

@@ -1,4 +1,4 @@
-"""What training for hours takes of a machine: no more than after the first minutes.
+"""Training for hours takes no more memory, files and processes than after the first minutes.
 
 Broken on purpose: worker processes that are not let go of when they are replaced (descriptors), threads that stay behind (threads),
 temporary files that are copied instead of renamed (temporaries) -> test_a_session_takes_no_more_after_a_while red. A leak of 1 KiB

@@ -235,14 +235,36 @@ def test_a_task_without_a_gradient(backend, name):
     np.testing.assert_allclose(SOLVERS[name](backend, gram), expected.get(name, (0.5, 0.5)), rtol=1e-12)
 
 
+# Two gradients on one line: (1, -1), (1, -2) and (1, 1) times a unit vector. The weights are worked out by hand, without the
+# regularisation of dual_proj and upgrad. Opposed gradients have no solution of Nash-MTL's and FairGrad's equations: there it is the
+# ratio of the weights that lets the gradients cancel.
+LINES = [(1.0, -1.0), (1.0, -2.0), (1.0, 1.0)]
+ON_LINES = {
+    "mgda": [(1 / 2, 1 / 2), (2 / 3, 1 / 3), (1.0, 0.0)],
+    "imtl_g": [(0.0, 0.0), (0.0, 0.0), (1 / 2, 1 / 2)],
+    "pcgrad": [(2.0, 2.0), (3.0, 3 / 2), (1.0, 1.0)],
+    "cagrad": [(1 / 2, 1 / 2), (3 / 4, 1 / 2), (1.0, 1 / 2)],
+    "aligned_mtl": [(0.0, 0.0), (-1 / 10, 1 / 5), (1 / 2, 1 / 2)],
+    "nash_mtl": [(1 / 2, 1 / 2), (2 / 3, 1 / 3), (2 ** (-1 / 2), 2 ** (-1 / 2))],
+    "fairgrad": [(1 / 2, 1 / 2), (2 / 3, 1 / 3), (2 ** (-2 / 3), 2 ** (-2 / 3))],
+    "dual_proj": [(1 / 2, 1 / 2), (1.0, 1 / 2), (1 / 2, 1 / 2)],
+    "upgrad": [(1.0, 1.0), (3 / 2, 3 / 4), (1 / 2, 1 / 2)],
+}
+
+
 @ALL
-@pytest.mark.parametrize("gram", [[[1.0, -1.0], [-1.0, 1.0]], [[1.0, -2.0], [-2.0, 4.0]], [[1.0, 1.0], [1.0, 1.0]]])
-def test_gradients_of_one_line(name, gram):
+@BACKENDS
+@pytest.mark.parametrize("line", range(3), ids=["opposed", "opposed and longer", "equal"])
+def test_gradients_of_one_line(backend, name, line):
+    gradients = np.array(LINES[line])
+    power = {"nash_mtl": -1.0, "fairgrad": -4.0 / 3.0}.get(name, 0.0)
     for scale in SCALES:
-        weights = SOLVERS[name](kernels, np.array(gram) * scale**2)
-        assert np.isfinite(weights).all()
-        if name not in ("imtl_g", "aligned_mtl"):
-            assert weights.min() >= 0.0
+        weights = SOLVERS[name](backend, np.outer(gradients, gradients) * scale**2) / scale**power
+        if power and line < 2:
+            assert weights.min() > 1e6
+            weights = weights / weights.sum()
+        tolerance = 1e-3 if name in ("dual_proj", "upgrad") else 1e-9
+        np.testing.assert_allclose(weights, ON_LINES[name][line], rtol=tolerance, atol=1e-12)
 
 
 @ALL

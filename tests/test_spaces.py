@@ -73,7 +73,7 @@ observation_spaces = st.recursive(
 )
 
 
-@settings(max_examples=N_EXAMPLES, deadline=None)
+@settings(max_examples=N_EXAMPLES)
 @given(observation_spaces, st.integers(0, 2**32 - 1))
 def test_flattening_is_gymnasiums(space, seed):
     space.seed(seed)
@@ -84,7 +84,7 @@ def test_flattening_is_gymnasiums(space, seed):
         np.testing.assert_array_equal(flatten(observation), spaces.flatten(space, observation))
 
 
-@settings(max_examples=N_EXAMPLES, deadline=None)
+@settings(max_examples=N_EXAMPLES)
 @given(observation_spaces, st.integers(1, 3), st.integers(0, 2**32 - 1))
 def test_a_batch_is_told_from_one_observation_and_flattened_row_by_row(space, n, seed):
     space.seed(seed)
@@ -97,13 +97,13 @@ def test_a_batch_is_told_from_one_observation_and_flattened_row_by_row(space, n,
     np.testing.assert_array_equal(flat_batch(space, batch), np.array(expected, np.float64))
 
 
-@settings(max_examples=N_EXAMPLES, deadline=None)
+@settings(max_examples=N_EXAMPLES)
 @given(parts, st.sampled_from([1e-3, 1.0, 1e3, 1e30]), st.integers(0, 2**32 - 1))
 def test_clipped_actions_are_in_the_space(space, scale, seed):
     check_actions(space, *action_form(space, True, False), scale, seed)
 
 
-@settings(max_examples=N_EXAMPLES, deadline=None)
+@settings(max_examples=N_EXAMPLES)
 @given(boxes(bounded=True), st.sampled_from([1e-3, 1.0, 1e3, 1e30]), st.integers(0, 2**32 - 1))
 def test_squashed_actions_are_in_the_space(space, scale, seed):
     check_actions(space, *action_form(space, True, True), scale, seed)

@@ -1,4 +1,4 @@
-"""What scripts for stable-baselines3 call on a model, without stable-baselines3; with it: test_sb3_peers.py."""
+"""Methods that scripts for stable-baselines3 call on a model, without stable-baselines3 (with it: test_sb3_peers.py)."""
 
 import io
 import sys

@@ -78,7 +78,7 @@ class Terminal:
 
     @property
     def text(self):
-        """What the screen shows."""
+        """The text that the screen shows."""
         return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
 
 

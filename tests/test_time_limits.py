@@ -1,4 +1,4 @@
-"""Where episodes end: the same returns, lengths and observations as in a plain loop, however and by whom they are run.
+"""Ends of episodes: the same returns, lengths and observations as in a plain loop, with every sampler.
 
 Broken on purpose: no cap in vector environments, or none side by side -> test_episodes_end_as_in_a_plain_loop red there.
 """
@@ -79,7 +79,7 @@ class Counting(gymnasium.Wrapper):
 
 
 class TruncatesItself(gymnasium.Wrapper):
-    """Where an episode terminates in its last step, both are true, as with Gymnasium's `TimeLimit`."""
+    """If an episode terminates in its last step, both are true, as with Gymnasium's `TimeLimit`."""
 
     def reset(self, **kwargs):
         self.n = 0

@@ -127,7 +127,7 @@ def looped(env, policy, reward_weights=None):
 
 
 def same(ours: Rollouts, theirs: Rollouts):
-    """Whether all bits are the same, but for the moments, which are of another order."""
+    """Assert that all bits are the same, but for the moments, which are summed in another order."""
     for name in ("returns", "lengths", "status", "task_returns"):
         np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
 
@@ -542,7 +542,8 @@ def test_gymnasiums_checker_says_nothing_of_several_rewards(mo):
     env.reset(seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        env.step(0)
+        _, reward, *_ = env.step(0)
+    assert np.shape(reward) == (3,)
 
 
 # --- Evaluation

@@ -88,7 +88,7 @@ def test_on_a_terminal_nothing_is_cut_off(trained, tmp_path):
 
 
 def is_refused(folder, capsys):
-    """What is said of a folder that does not tell the truth."""
+    """Assert that `fastars verify` refuses a folder, and return its output."""
     assert main(["verify", str(folder), *ALL]) == 1
     return capsys.readouterr().out
 

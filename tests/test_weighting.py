@@ -1,4 +1,4 @@
-"""What weighting methods have in common: what a step takes, what it leaves behind, and what stays as it was when it fails."""
+"""Common behaviour of weighting methods: arguments and state of a step, and the state after a failed one."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""What holds for every registered weighting method, those to come included."""
+"""Properties of every registered weighting method, future ones included."""
 
 import numpy as np
 import pytest

@@ -25,7 +25,7 @@ def evaluated(sampler):
 
 
 def same(ours, theirs, but=()):
-    """Assert that all episodes gave the same, except for some."""
+    """Assert that all episodes gave the same, except for those in `but`."""
     good = np.setdiff1d(np.arange(N), but)
     for a, b in zip((*ours[:3], *ours.moments), (*theirs[:3], *theirs.moments), strict=True):
         np.testing.assert_array_equal(a[good], b[good])
@@ -33,7 +33,7 @@ def same(ours, theirs, but=()):
 
 @pytest.fixture
 def given(monkeypatch):
-    """For each batch that a worker was given, True if it was busy."""
+    """A list that gets a bool for each batch that a worker is given: True if the worker was busy."""
     seen = []
     give = WorkerProcess.give
 

@@ -1,4 +1,4 @@
-"""What is fuzzed: a function of bytes for every reader of fastars. It returns, or raises the error that its reader promises.
+"""Targets of the fuzzer: a function of bytes for every reader of fastars. It returns, or raises the error that its reader promises.
 
 Where a checksum stands before what is of interest, the bytes are put inside of it: `manifest` and `model` are under a right sha256,
 `sb3_text`, `sb3_pickle`, `original` and `array` under a right CRC.
