@@ -29,7 +29,8 @@ from fastars.logger import Logger
 from fastars.logger.monitor import EpisodeWriter
 from fastars.sb3.attributes import LearnCall
 from fastars.sb3.model import SB3Model
-from fastars.sb3.vec_env import EpisodeInfos, unwrap_env
+from fastars.sb3.monitor import EpisodeInfos
+from fastars.sb3.vec_env import unwrap_env
 from fastars.training import model_file
 from fastars.training.config import Schedule
 from fastars.training.failures import FailureLog

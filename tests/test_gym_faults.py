@@ -27,7 +27,7 @@ from watched_samplers import watched
 
 from fastars._compiled.structs import FAILED, NONFINITE, TERMINATED, LinearPolicy, identity_filter
 from fastars.envs import UnsupportedEnvError, WorkerError, environment
-from fastars.samplers import pool, process
+from fastars.samplers import pool
 from fastars.samplers.gym import GymSampler
 
 N = 12  # episodes; the seed of each is its index

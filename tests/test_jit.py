@@ -215,8 +215,8 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def indices():
-    """Return (result, loader, file) of a kernel that this process has neither loaded nor compiled."""
-    fresh = _jit.kernel(kernels.sample_indices.py_func)
+    """What a kernel that this process has neither loaded nor compiled computes, and the file of it."""
+    fresh = jit.kernel(kernels.sample_indices.py_func)
     found = str(fresh(np.uint64(5), 7, 3, 1000, 10).tolist())
     (signature,) = fresh.signatures
     return (

@@ -18,8 +18,8 @@ import gymnasium
 
 from fastars import ARS, UnsupportedEnvError, compiled_env_ids, evaluate_candidates, evaluate_policy
 from fastars._compiled.blas import blas_is_fused
-from fastars._compiled.kernel_cache import cache_directory
-from fastars._compiled.protocol import begin, pay, sense
+from fastars._compiled.jit import cache_directory
+from fastars._compiled.protocol import observe_sim, reset_sim, reward_terms
 from fastars._compiled.rng import seed_generator
 from fastars._compiled.structs import TERMINATED, TRUNCATED
 from fastars._compiled.tuples import put
@@ -141,7 +141,7 @@ def changed_file(env_id, folder):
 
 
 class Episode(NamedTuple):
-    """An episode of a plain loop over Gymnasium's environment."""
+    """What a plain Gymnasium loop saw."""
 
     seed: int
     observations: np.ndarray  # (n + 1, n_obs)
@@ -238,7 +238,7 @@ def assert_episodes_equal(env, n_episodes, n_steps):
 
 
 def shows(env, episodes):
-    """Return True if an episode differs from the one in the environment `env`."""
+    """Whether an episode is another one than in the environment `env`."""
     compiled = compiled_env(env)
     if episodes[0].observations.shape[1] != compiled.n_obs:
         return True
@@ -448,8 +448,8 @@ def test_training_episodes_can_be_replayed_in_gymnasium(env_id, monkeypatch, rol
     model.learn(1)
     evaluate, calls = model.sampler.evaluate, []
 
-    def watched(weights, filter, seeds, track, reward_weights):
-        rollouts = evaluate(weights, filter, seeds, track, reward_weights)
+    def watched(weights, filter, seeds, *args):
+        rollouts = evaluate(weights, filter, seeds, *args)
         calls.append((weights.copy(), filter, seeds, rollouts))
         return rollouts
 

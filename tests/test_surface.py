@@ -8,9 +8,9 @@ import gymnasium
 import numpy as np
 import pytest
 
-from fastars import ARS, AsyncEval, evaluate_policy
+from fastars import ARS, AsyncEval, evaluate_candidates, evaluate_policy, exchange
 from fastars.sb3.parameters import ParameterMismatchError
-from fastars.sb3.vec_env import TrainingEnv
+from fastars.sb3.training_env import TrainingEnv
 
 
 def small(policy="LinearPolicy", env="CartPole-v1", **settings):

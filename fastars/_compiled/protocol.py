@@ -220,4 +220,4 @@ def _step_alone(env, sim, action):
     return reward, terminated
 
 
-_ALONE = SimulatedFunctions(_begin_alone, _sense_alone, _advance_alone)
+_ALONE = SimulatedFunctions(_reset_alone, _observe_alone, _step_alone)

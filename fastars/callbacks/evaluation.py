@@ -140,12 +140,12 @@ class EvalCallback(EventCallback):
             self.logger.dump(self.num_timesteps)
 
 
-def _sampler_of(model: Any, env: Any) -> Any:
-    """What evaluates the policy of a model in another environment."""
+def _eval_sampler(model: Any, env: Any) -> Any:
+    """Return a sampler that runs the policy of a model in another environment."""
     own = model.run.env
     found = environment(unwrap_env(env).env, tasks=bool(own.task_names))
     if (found.n_obs, found.n_act) != (own.n_obs, own.n_act):
-        raise ValueError(f"eval_env {found.id} has other spaces than {model.env_id}")
+        raise ValueError(f"eval_env must have the spaces of {model.env_id}, got {found.id}")
     config = model.config
     return make_sampler(found, model.policy.structure, config.clip_actions, config.squash_output, model.n_threads)
 

@@ -8,15 +8,14 @@ from typing import Any
 
 import gymnasium
 
-from fastars._compiled.jit import may_vectorise, uncached
-from fastars._compiled.lanes import LANES
-from fastars._validate import positive_int
-from fastars.envs import CompiledEnv, UnsupportedEnvError, compiled_env, make
-from fastars.kernels import inspection
-
-
-class EnvMismatchError(ValueError):
-    """A compiled environment and its reference differ; the message says in which episode, step and field, and by how much."""
+from fastars._compiled.jit import may_vectorise
+from fastars._validate import integer, number, positive_int, user_facing
+from fastars.envs.comparison import Comparison, compare_spaces
+from fastars.envs.compiled import CompiledEnv
+from fastars.envs.compiling import compiled_env
+from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.making import make
+from fastars.envs.vectorised import calls_in_lanes
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Discrete
 
-from fastars._compiled.closure_digest import Capture
+from fastars._compiled.closure_digest import ClosureDigest
 from fastars._compiled.jit import inline
 from fastars._compiled.protocol import register_functions
 from fastars._compiled.tuples import rewards64, to_float32, to_float64
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 def kind_of(definition: UserDefinition) -> Any:
     """Return the class of constants that picks the functions in kernels; functions of the same content share it."""
-    capture = Capture(definition.functions._asdict())
+    capture = ClosureDigest(definition.functions._asdict())
     is_discrete = isinstance(definition.action_space, Discrete)
     fields = definition.constants._fields
     title = re.sub(r"\W", "_", type(definition.constants).__name__)
@@ -115,7 +115,7 @@ def compile_step(definition: UserDefinition) -> None:
 
 def _explained(definition: UserDefinition, constants: Any, action: Any, error: Exception) -> UnsupportedEnvError:
     """Return an error that names the function at fault and carries Numba's text."""
-    functions = Capture(definition.functions._asdict()).compiled
+    functions = ClosureDigest(definition.functions._asdict()).compiled
     state = to_float64(definition.functions.reset(definition.constants, np.random.default_rng(0)))
     arguments = {"reset": (np.ones(4, np.uint64),), "observe": (state,), "step": (state, action)}
     at_fault = "reset, observe and step"

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastars._compiled.actions import act, empty_action
 from fastars._compiled.jit import inline, kernel
-from fastars._compiled.protocol import Alone, advance, begin, reset, sense
+from fastars._compiled.protocol import Alone, observe_sim, reset, reset_sim, step_sim
 from fastars._compiled.rng import seed_generator
 from fastars._compiled.structs import FAILED, NONFINITE, RUNNING, TERMINATED, TRUNCATED
 from fastars._compiled.tuples import plus, put, weigh, zeros
@@ -77,8 +77,8 @@ def run_episode(spec, sim, filter, room, out, episode):
     # Taken out of the tuple once: each access counts references by atomic operations, which costs 100 ns per step.
     rng, weights, low, high, observation, x, scratch, scores, action, first, sums, squares = room
     n_obs, track = observation.shape[0], out.moments.count.shape[0] > 0
-    begin(spec.env, sim, rng)
-    sense(spec.env, sim, observation)
+    reset_sim(spec.env, sim, rng)
+    observe_sim(spec.env, sim, observation)
     for j in range(n_obs):
         first[j], sums[j], squares[j] = observation[j], 0.0, 0.0
     total, length, status = 0.0, 0, sim.fault[0]
@@ -92,8 +92,8 @@ def run_episode(spec, sim, filter, room, out, episode):
         fill_filtered(observation, filter, x)
         fill_scores(spec.policy, weights, x, scratch, scores)
         act(spec.actions, scores, low, high, action)
-        reward, terminated = advance(spec.env, sim, action)
-        sense(spec.env, sim, observation)
+        reward, terminated = step_sim(spec.env, sim, action)
+        observe_sim(spec.env, sim, observation)
         weighted = weigh(reward, spec.reward_weights, spec.is_fused)
         totals = plus(totals, reward)
         total += weighted

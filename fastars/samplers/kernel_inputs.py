@@ -8,7 +8,7 @@ import numpy as np
 
 from fastars._compiled.structs import FloatArray, RolloutSpec
 from fastars._validate import task_weights
-from fastars.kernels.policy import n_padding
+from fastars.kernels.policy_layout import n_padding
 
 
 def padded_weights(weights: FloatArray, spec: RolloutSpec) -> FloatArray:

@@ -12,7 +12,7 @@ from fastars._compiled.structs import Filter, FloatArray, Moments, RolloutSpec, 
 from fastars._runtime.signals import HeldSignals
 from fastars.envs.spaces import action_rows
 from fastars.kernels.batch_actions import IDLE, Lanes, begin_episode, end_episode, tick
-from fastars.kernels.policy import arranged_size, n_weights, scratch_size
+from fastars.kernels.policy_layout import arranged_size, n_weights, scratch_size
 
 
 def new_lanes(spec: RolloutSpec, n_obs: int, action_space: Any, n: int) -> Lanes:

@@ -19,7 +19,8 @@ from fastars.envs.env_tuple import EnvTuple
 from fastars.logger import Logger, configure, tb_log_folder
 from fastars.sb3.attributes import SB3Attributes
 from fastars.sb3.parameters import named_weights, weights_with
-from fastars.sb3.vec_env import EnvInput, training_env, unwrap_env
+from fastars.sb3.training_env import training_env
+from fastars.sb3.vec_env import EnvInput, unwrap_env
 from fastars.training.failures import FailureLog
 from fastars.training.run import Execution
 from fastars.training.runner import refuse_other_env

@@ -11,7 +11,7 @@ import numpy as np
 from fastars import exchange
 from fastars._compiled.structs import FloatArray
 from fastars.files import checkpoint
-from fastars.kernels.policy import layer_sizes
+from fastars.kernels.policy_layout import layer_sizes
 from fastars.training.model_file import weights_in
 from fastars.training.run import Run
 

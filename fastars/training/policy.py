@@ -18,7 +18,7 @@ from fastars.envs import CompiledEnv
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
 from fastars.envs.spaces import action_form, action_rows, batched_actions, flat_batch, flattener, is_batch
-from fastars.kernels.policy import layer_sizes, n_weights
+from fastars.kernels.policy_layout import layer_sizes, n_weights
 from fastars.training.backends import BACKENDS
 from fastars.training.config import ACTIVATIONS, POLICY_KWARGS, Config
 

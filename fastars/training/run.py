@@ -14,7 +14,7 @@ from fastars._validate import one_of, positive_int, positive_seconds
 from fastars.envs import CompiledEnv, UnsupportedEnvError
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
-from fastars.kernels.policy import n_weights
+from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import Sampler, make_sampler
 from fastars.samplers.noise_table import NoiseTable
 from fastars.samplers.reference import ReferenceSampler
