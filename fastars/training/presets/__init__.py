@@ -1,7 +1,8 @@
 """Hyperparameters by environment, as tables in TOML beside this file.
 
-`paper.toml` has the settings that the paper reports, `tuned.toml` settings found by trials, and `results.toml` the returns that `tuned`
-reached: written by `python -m bench.presets`, never by hand. An environment is named without its version. They are read when they are first asked for.
+`paper.toml` has the settings that the paper reports, `tuned.toml` settings found by trials, and `results.toml` the returns that
+`tuned` reached: written by `python -m bench.presets`, never by hand. An environment is named without its version. The files are
+read at their first use.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ _TIMESTEPS = 1_000_000  # where nothing was tried
 
 
 def environments(preset: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return the table of a preset: by environment `rows` (a list of settings), and `total_timesteps` and `source` where they are known.
+    """Return the table of a preset: by environment `rows` (a list of settings), and where known `total_timesteps` and `source`.
+
     Empty for a preset that is the same for every environment.
     """
     return _table(preset) if preset in _FILES else {}
