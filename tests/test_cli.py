@@ -35,7 +35,7 @@ from fastars.cli.run_folder import next_run_folder
 from fastars.cli.settings import PRESETS as PRESETS_TEXT
 from fastars.cli.settings import Preset, Settings, Variant
 from fastars.cli.toml import toml
-from fastars.cli.training import Run, warm_up
+from fastars.cli.training import TrainingRun, warm_up
 from fastars.training.config import PRESETS, VARIANTS, Config
 
 ROOT = Path(fastars.__file__).parents[1]
@@ -569,7 +569,7 @@ def test_envs_lists_the_compiled_environments_in_80_columns(tmp_path):
         (["train", "CartPole-v1", "--n-threads", "0"], "n_threads must be an integer of at least 1"),
         (
             ["train", "CartPole-v1", "--total-timesteps", "0"],
-            "total_timesteps must be an integer of at least 1 and below",
+            "total_timesteps must be an integer from 1 to 2**63 - 1",
         ),
         (["train", "CartPole-v1", "--seed", "-1"], "seed must be an integer from 0 to 2**64 - 1"),
     ],
@@ -709,16 +709,16 @@ def test_the_same_method_of_another_object_is_interrupted():
 class SignalledInUpdate(ARS):
     """A run that is interrupted in the middle of its third update."""
 
-    def _update(self, *args, **kwargs):
+    def _commit(self, *args, **kwargs):
         if self.iteration == 2:
             signal.raise_signal(signal.SIGINT)
-        super()._update(*args, **kwargs)
+        super()._commit(*args, **kwargs)
 
 
 def test_a_signal_during_an_update_stops_after_it(tmp_path):
     model = SignalledInUpdate("LinearPolicy", "CartPole-v1", seed=0, n_threads=1)
     with pytest.raises(Interrupted) as interrupt:
-        Run(model, tmp_path, Plan(total_timesteps=100_000, eval_freq=10_000, eval_episodes=2)).run()
+        TrainingRun(model, tmp_path, Plan(total_timesteps=100_000, eval_freq=10_000, eval_episodes=2)).run()
     assert interrupt.value.exit_code == 130
     assert ARS.load(tmp_path / "model.zip").iteration == 3
 

@@ -209,7 +209,11 @@ def test_damaged_evaluations_are_said_and_the_run_goes_on(tmp_path, never_stoppe
         (lambda folder: (folder / "config.toml").write_text("[run"), 1, "config.toml is damaged: "),
         (lambda folder: (folder / "config.toml").write_bytes(b"\xff"), 1, "config.toml is damaged: "),
         (lambda folder: (folder / "config.toml").write_text("schema = 1"), 1, "it lacks one of the tables [env], [run]"),
-        (lambda folder: edit(folder, "eval_freq = 7000", 'eval_freq = "often"'), 1, "eval_freq must be an integer of at least 1"),
+        (
+            lambda folder: edit(folder, "eval_freq = 7000", 'eval_freq = "often"'),
+            1,
+            "eval_freq must be an integer from 1 to 2**63 - 1",
+        ),
         (lambda folder: edit(folder, "eval_freq = 7000", ""), 1, "config.toml is damaged: "),
         (lambda folder: edit(folder, "schema = 1", "schema = 2"), 1, "was written by a newer fastars (schema 2; this one reads 1)"),
         (lambda folder: edit(folder, "schema = 1", 'schema = "x"'), 1, "schema must be an integer of at least 1, got 'x'"),
