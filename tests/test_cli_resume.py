@@ -15,7 +15,7 @@ from broken_envs import Walk
 from test_cli import COMMAND, ENVIRONMENT, only_error, run
 
 import fastars
-from fastars import ARS
+from fastars import ARS, ars
 from fastars.cli import commands, main
 from fastars.files import manifest
 from fastars.files.checkpoint_names import checkpoints
@@ -290,16 +290,18 @@ def test_an_environment_in_python_is_named_again_and_gives_the_same(tmp_path):
 
 def test_every_event_of_stopping_is_at_a_row_of_the_log(tmp_path, monkeypatch):
     """A signal at any moment of an iteration leaves a log with a row for each iteration of the model."""
-    for moment in ("_directions", "_candidates", "_update", "_write_episodes", "dump_logs"):
-        folder, method = tmp_path / moment, getattr(ARS, moment)
+    functions, methods = ("ask", "make_candidates", "roll_out", "iterate"), ("_commit", "_write_episodes", "dump_logs")
+    for moment in (*functions, *methods):
+        owner = ars if moment in functions else ARS
+        folder, original = tmp_path / moment, getattr(owner, moment)
 
-        def signalled(self, *args, method=method, **kwargs):
-            if self.iteration == 3:
+        def signalled(*args, original=original, is_method=owner is ARS, **kwargs):
+            if (args[0].iteration if is_method else args[1].counters.iteration) == 3:
                 signal.raise_signal(signal.SIGINT)
-            return method(self, *args, **kwargs)
+            return original(*args, **kwargs)
 
         with monkeypatch.context() as patch:
-            patch.setattr(ARS, moment, signalled)
+            patch.setattr(owner, moment, signalled)
             assert main(["train", *OPTIONS, *OFTEN, "--run-folder", str(folder)]) == 130
         iteration = ARS.load(folder / "model.zip").iteration
         assert iteration in (3, 4)
