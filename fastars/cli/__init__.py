@@ -3,34 +3,22 @@
 Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted, 143 terminated. `--help` imports neither Numba nor Gymnasium.
 """
 
-import contextlib
 import os
 import re
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, TextIO
 
 from fastars._version import __version__
+from fastars.cli.errors import WrongUseError
+from fastars.cli.interrupts import Interrupted
 
-__all__ = ["WrongUseError", "main", "wrong_use"]
+__all__ = ["WrongUseError", "main"]
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Gymnasium colours its warnings, in files and pipes too
-
-
-class WrongUseError(Exception):
-    """The arguments of the command are wrong; exit code 2."""
-
-
-@contextlib.contextmanager
-def wrong_use() -> Iterator[None]:
-    """Context that turns each TypeError and ValueError, which refuse an argument, into a `WrongUseError`."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        raise WrongUseError(str(error)) from error
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -56,7 +44,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt as interrupt:
         _print_error("interrupted" if not interrupt.args else str(interrupt.args[0]))
-        return int(getattr(interrupt, "exit_code", 130))
+        return interrupt.exit_code if isinstance(interrupt, Interrupted) else 130
     except Exception as error:
         if with_traceback:
             traceback.print_exc()

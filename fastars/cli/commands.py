@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from fastars._imports import need
-from fastars.cli import wrong_use
 from fastars.cli.doctor import Doctor, Warmup
-from fastars.cli.environment import environment, named, parse_kwargs
+from fastars.cli.environment import env_options, environment, parse_kwargs
+from fastars.cli.errors import wrong_use
 from fastars.cli.exchange import Export, Import
-from fastars.cli.loading import Trainee, replay
-from fastars.cli.original import translated
+from fastars.cli.loading import ReplayOptions, replay
+from fastars.cli.original import translate
 from fastars.cli.plan import Plan
 from fastars.cli.plotting import Plot
 from fastars.cli.ray import Ray, connect
@@ -97,7 +97,7 @@ class Train:
         from fastars.cli.training import TrainingRun
 
         with in_use(folder):
-            TrainingRun(model, folder, plan, named(model, self.env, self.env_kwargs), self.progress).run()
+            TrainingRun(model, folder, plan, env_options(model, self.env, self.env_kwargs), self.progress).run()
         return 0
 
     def _plan(self, most_steps: int) -> Plan:
@@ -125,6 +125,8 @@ class Train:
 
     def _model(self) -> ARS:
         kwargs = parse_kwargs(item for items in self.env_kwargs for item in items)
+        import gymnasium
+
         from fastars.ars import ARS
         from fastars.envs import compiled_env_ids
 
@@ -135,13 +137,13 @@ class Train:
         is_either = self.ray is None and self.n_workers == self.n_threads and self.env in compiled_env_ids()
         settings |= {"n_threads": self.n_threads, "n_workers": None if is_either else self.n_workers, **connect(self.ray)}
         model = ARS(env=env, seed=self.seed, backend=self.backend, **settings)
-        if hasattr(env, "close"):
+        if isinstance(env, gymnasium.Env):
             env.close()
         return model
 
 
 @dataclass(frozen=True, kw_only=True)
-class Eval(Trainee):
+class Eval(ReplayOptions):
     """Replay a trained policy in plain Gymnasium."""
 
     n_eval_episodes: int = 10
@@ -209,6 +211,6 @@ def parse(arguments: Sequence[str]) -> Any:
     """Return the sub-command with its options. For --help, and for wrong arguments (exit code 2), tyro ends the process."""
     description = (
         "Augmented Random Search in compiled kernels. Begin with `fastars train CartPole-v1`. "
-        "Besides, --version prints the version, and --traceback where an error came from."
+        "--version prints the version. --traceback shows where an error came from."
     )
-    return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fastars", description=description, args=translated(arguments))
+    return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fastars", description=description, args=translate(arguments))

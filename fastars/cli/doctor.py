@@ -151,7 +151,7 @@ class Warmup:
     def run(self) -> int:
         """Compile the kernels and return the exit code."""
         from fastars._compiled.kernel_cache import cache_directory
-        from fastars.cli import WrongUseError
+        from fastars.cli.errors import WrongUseError
         from fastars.envs import compiled_env_ids
 
         names = self.envs or tuple(name for name in compiled_env_ids("classic") if name != "CartPole-v0")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fastars.cli import WrongUseError
+from fastars.cli.errors import WrongUseError
 
 if TYPE_CHECKING:
     import gymnasium
@@ -47,13 +47,13 @@ def changed_kwargs(env_id: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in kwargs.items() if name not in registered or registered[name] != value}
 
 
-def described(env_id: str, kwargs: Mapping[str, Any]) -> str:
+def describe_env(env_id: str, kwargs: Mapping[str, Any]) -> str:
     """Describe an environment: its id, and the keyword arguments that differ from the registered ones."""
     changed = changed_kwargs(env_id, kwargs)
     return f"{env_id} with {kwargs_text(changed)}" if changed else env_id
 
 
-def named(model: ARS, env: str, env_kwargs: Iterable[tuple[str, ...]]) -> list[str]:
+def env_options(model: ARS, env: str, env_kwargs: Iterable[tuple[str, ...]]) -> list[str]:
     """Return the arguments with which `fastars eval` finds the environment of a model: --env and --env-kwargs if it needs them.
 
     It needs them for a module to import, and for keyword arguments that the model file does not hold.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from fastars.cli import WrongUseError
 from fastars.cli.environment import environment
+from fastars.cli.errors import WrongUseError
 from fastars.cli.run_folder import model_file
 
 if TYPE_CHECKING:

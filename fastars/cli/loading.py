@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
-from fastars.cli import WrongUseError, wrong_use
-from fastars.cli.environment import described, environment, parse_kwargs
+from fastars.cli.environment import describe_env, environment, parse_kwargs
+from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.report import print_evaluation
 from fastars.cli.run_folder import model_file
 from fastars.cli.settings import option
@@ -32,7 +32,7 @@ class Trained(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trainee:
+class ReplayOptions:
     """Options that choose a policy, its environment and the episodes to replay."""
 
     run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -87,4 +87,4 @@ def replay(trained: Trained, n_episodes: int, seed: int, how: str) -> None:
         returns, lengths = evaluate_policy(model, env, n_episodes, return_episode_rewards=True, seed=seed, reward_weights=weights)
     finally:
         env.close()
-    print_evaluation(described(model.env_id, model.env_kwargs), seed, returns, lengths, f"{path}, {how}")
+    print_evaluation(describe_env(model.env_id, model.env_kwargs), seed, returns, lengths, f"{path}, {how}")

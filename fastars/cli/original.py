@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastars.cli import WrongUseError
+from fastars.cli.errors import WrongUseError
 
 if TYPE_CHECKING:
     from fastars.ars import ARS
@@ -32,7 +32,7 @@ _DELTAS_USED = 8  # the original's default
 _NUMBER = re.compile(r"[0-9]{1,19}")
 
 
-def translated(arguments: Sequence[str]) -> list[str]:
+def translate(arguments: Sequence[str]) -> list[str]:
     """Translate the original's flags (`--n_directions`, `-nd`) among the arguments of `fastars train` into options of fastars.
 
     Raises

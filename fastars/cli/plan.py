@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastars.cli import WrongUseError
+from fastars.cli.errors import WrongUseError
 
 CONFIG = "config.toml"
 SCHEMA = 1  # version of the run folder's format

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fastars.cli import WrongUseError, wrong_use
+from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.settings import option
 
 _NAMES = {"eval": "mean return of evaluations", "train": "mean return of training episodes"}

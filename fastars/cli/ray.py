@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastars._imports import need
-from fastars.cli import WrongUseError
+from fastars.cli.errors import WrongUseError
 from fastars.cli.settings import option
 
 Ray = Annotated[tuple[str, ...] | None, option("[ADDRESS]", "they run here")]

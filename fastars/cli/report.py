@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastars.cli.environment import described
+from fastars.cli.environment import describe_env
 from fastars.training import presets
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def print_training(
     time_spent: tuple[int, float],
     episodes: str,
     folder: Path,
-    named: Sequence[str],
+    env_options: Sequence[str],
 ) -> None:
     """Print the result of a run: a row per policy, facts about the training, and the command that replays the best policy.
 
@@ -70,7 +70,7 @@ def print_training(
         The episodes of the evaluation, in words.
     folder : Path
         The run folder.
-    named : sequence of str
+    env_options : sequence of str
         Arguments that `fastars eval` needs to find the environment.
     """
     out, config = console(), model.config
@@ -85,7 +85,7 @@ def print_training(
     speed = f"{duration(seconds)} ({count(new / seconds)} steps/s)" if new else "an earlier part of the run"
     best_return = max(float(rollouts.returns.mean()) for _, rollouts in policies.values())
     facts = {
-        "environment": described(model.env_id, model.env_kwargs) + _verdict(best_return, threshold),
+        "environment": describe_env(model.env_id, model.env_kwargs) + _verdict(best_return, threshold),
         "algorithm": f"ARS {config.variant} with {top}{_counted(config.n_delta, 'direction')}, seed {model.seed}",
         "rollouts": model.sampler.description,
         "training": f"{model.num_timesteps:,} steps{resumed} in {speed}, {iterations}",
@@ -98,7 +98,7 @@ def print_training(
         out.print(f" {name:<11}  ", style="dim", end="")
         out.print(fact, soft_wrap=True)
     out.print("\n Replay it in plain Gymnasium:  ", end="")
-    command = ["fastars", "eval", str(folder), *named]
+    command = ["fastars", "eval", str(folder), *env_options]
     out.print(shlex.join(command), style="bold", soft_wrap=True)
 
 
@@ -187,9 +187,11 @@ def _summary(rollouts: Rollouts) -> list[str]:
 
 def _space(space: Any) -> str:
     """Describe a Gymnasium space in words."""
+    from gymnasium.spaces import Discrete
+
     if space is None:
         return "-"
-    if hasattr(space, "n"):
+    if isinstance(space, Discrete):
         return f"one of {space.n}"
     n, low, high = math.prod(space.shape), float(space.low.min()), float(space.high.max())
     if n > 1:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from fastars.cli import WrongUseError
-from fastars.cli.environment import environment, named, parse_kwargs
+from fastars.cli.environment import env_options, environment, parse_kwargs
+from fastars.cli.errors import WrongUseError
 from fastars.cli.plan import CONFIG, Plan, read_config, read_plan
 from fastars.cli.ray import Ray, connect
 from fastars.cli.report import count
@@ -70,7 +70,7 @@ class Resume:
         path = latest_checkpoint(folder, "model")
         model = _load(path, env, settings)
         plan = self._changed(plan, model)
-        run = TrainingRun(model, folder, plan, named(model, self.env or "", self.env_kwargs), self.progress)
+        run = TrainingRun(model, folder, plan, env_options(model, self.env or "", self.env_kwargs), self.progress)
         run.restore(_load_best(folder, env, here))  # the actors of the run have all CPUs of a cluster
         if run.is_finished:
             print(f"{folder} is finished: {model.num_timesteps:,} steps. A larger --total-timesteps goes on with it.", flush=True)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastars.cli import WrongUseError
+from fastars.cli.errors import WrongUseError
 from fastars.files.checkpoint_names import MODEL, checkpoints, keep_newest
 
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ class Settings:
     zero_policy: Annotated[bool | None, option(BOOL, "True")] = None
     """Start from zero weights."""
     alive_bonus_offset: Annotated[float | None, option("FLOAT", "0")] = None
-    """Added to the training return for every step."""
+    """Number added to the training return for every step."""
     optimizer: Annotated[Literal["sgd", "adam"] | None, option("{sgd,adam}", "sgd")] = None
     """Optimizer that takes the step."""
     momentum: Annotated[float | None, option("FLOAT", "0")] = None
@@ -66,7 +66,7 @@ class Settings:
     fitness_shaping: Annotated[Shaping | None, option("{none,centered_ranks,sign}", "none")] = None
     """Use ranks or signs instead of returns."""
     common_random_numbers: Annotated[bool | None, option(BOOL, "False")] = None
-    """Both signs of a direction start from the same states."""
+    """Let both signs of a direction start from the same states."""
     on_nonfinite: Annotated[Literal["drop", "penalize", "raise"] | None, option("{drop,penalize,raise}", "drop")] = None
     """For a NaN or infinite return: drop its pair, count it as the worst return, or end the run."""
     noise_size: Annotated[int | None, option("INT", "4194304")] = None

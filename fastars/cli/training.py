@@ -48,7 +48,7 @@ class TrainingRun:
     folder : Path
         An empty folder, or the folder of the run to resume.
     plan : Plan
-    named : sequence of str
+    env_options : sequence of str
         Arguments that `fastars eval` and `fastars resume` need to find the environment.
     is_shown : bool
         True to show progress.
@@ -62,8 +62,8 @@ class TrainingRun:
         Time of training, without evaluations and files.
     """
 
-    def __init__(self, model: ARS, folder: Path, plan: Plan, named: Sequence[str] = (), is_shown: bool = True) -> None:
-        self.model, self.folder, self.plan, self.named, self._is_shown = model, folder, plan, named, is_shown
+    def __init__(self, model: ARS, folder: Path, plan: Plan, env_options: Sequence[str] = (), is_shown: bool = True) -> None:
+        self.model, self.folder, self.plan, self.env_options, self._is_shown = model, folder, plan, env_options, is_shown
         self.record = Record(folder, plan.eval_episodes)
         self.checkpoints = Checkpoints(folder, plan.save_freq, plan.keep_checkpoints)
         self.seconds = 0.0
@@ -113,7 +113,7 @@ class TrainingRun:
                 self.record.save(self.model)
                 log.close(self.model)
         if self._interrupts.exit_code:
-            resume = shlex.join(["fastars", "resume", str(self.folder), *self.named])
+            resume = shlex.join(["fastars", "resume", str(self.folder), *self.env_options])
             raise Interrupted(
                 f"interrupted after {self.model.num_timesteps:,} steps; the policy is in {self.folder / MODEL}. To go on: {resume}",
                 self._interrupts.exit_code,
@@ -222,7 +222,7 @@ class TrainingRun:
         is_weighted = self.model.objectives is not None and (self.model.objectives.utility != 1.0).any()
         threshold = None if changed or is_weighted else gymnasium.spec(self.model.env_id).reward_threshold
         time_spent = self._began_at, self.seconds
-        print_training(self.model, evaluated, threshold, time_spent, episodes, self.folder, self.named)
+        print_training(self.model, evaluated, threshold, time_spent, episodes, self.folder, self.env_options)
 
 
 class _IterationCalls(BaseCallback):

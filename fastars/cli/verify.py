@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
-from fastars.cli import WrongUseError, wrong_use
+from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.plan import read_config
 from fastars.cli.report import console, empty_table
 from fastars.cli.run_folder import MODEL

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastars._imports import need
-from fastars.cli import WrongUseError
-from fastars.cli.loading import Trainee, replay
+from fastars.cli.errors import WrongUseError
+from fastars.cli.loading import ReplayOptions, replay
 from fastars.cli.settings import option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Enjoy(Trainee):
+class Enjoy(ReplayOptions):
     """Watch a trained policy in a window."""
 
     def run(self) -> int:
@@ -32,7 +32,7 @@ class Enjoy(Trainee):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Video(Trainee):
+class Video(ReplayOptions):
     """Record a trained policy as a video, one file per episode."""
 
     out: Annotated[Path | None, option("PATH", "videos in the run folder")] = None
