@@ -197,7 +197,7 @@ def test_damaged_evaluations_are_said_and_the_run_goes_on(tmp_path, never_stoppe
     assert main(["resume", str(folder), "--total-timesteps", "50000", "--no-progress"]) == 0
     said = capsys.readouterr().err
     assert "evaluations.npz is damaged, the evaluations in it are lost: " in said
-    assert "the best policy is the best from here on" in said
+    assert "the run keeps the best policy from here on" in said
     np.testing.assert_array_equal(ARS.load(folder / "model.zip").theta.shape, (8,))
 
 

@@ -32,10 +32,7 @@ if TYPE_CHECKING:
     from fastars.ars import ARS
 
 _N_EVALUATIONS = 25  # per run, without --eval-freq
-_EVAL_EPISODES, _MUJOCO_EVAL_EPISODES = (
-    100,
-    20,
-)  # 25 evaluations of 100 episodes of 1,000 steps take more steps than most runs train
+_EVAL_EPISODES, _MUJOCO_EVAL_EPISODES = 100, 20  # 25 times 100 episodes of 1,000 steps exceed most trainings
 
 
 @dataclass(frozen=True, kw_only=True)

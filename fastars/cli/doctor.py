@@ -113,7 +113,7 @@ def _cache() -> dict[str, Any]:
     directory = cache_directory()
     if directory is None:
         named = os.environ.get("FASTARS_CACHE_DIR", "~/.cache/fastars")
-        problem = f"kernels are not kept: {named} can't be written, or others than you may write it; every start compiles them anew"
+        problem = f"kernels are not kept: {named} can't be written, or other users can write to it; every start compiles them anew"
         return {"problem": problem}
     files = [path.stat().st_size for path in Path(directory).glob("*.kernel")]
     return {"directory": directory, "kernels": len(files), "megabytes": round(sum(files) / 1e6, 1)}

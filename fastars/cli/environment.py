@@ -88,9 +88,8 @@ def environment(env_id: str, kwargs: Mapping[str, Any]) -> Any:
         module, _, name = env_id.rpartition(":")
         if module:
             importlib.import_module(module)
-        return (
-            partial(make, name, **kwargs) if name in gymnasium.registry else env_id
-        )  # an unknown id: `ARS` refuses it with near names
+        # An unknown id is returned as it was given: `ARS` refuses it with near names.
+        return partial(make, name, **kwargs) if name in gymnasium.registry else env_id
     with contextlib.closing(make(env_id)) as plain:
         _refuse(env_id, inspect.signature(type(plain.unwrapped).__init__).parameters, kwargs)
     try:

@@ -71,7 +71,7 @@ class Resume:
         model = _load(path, env, settings)
         plan = self._changed(plan, model)
         run = TrainingRun(model, folder, plan, env_options(model, self.env or "", self.env_kwargs), self.progress)
-        run.restore(_load_best(folder, env, here))  # the actors of the run have all CPUs of a cluster
+        run.restore(_load_best(folder, env, here))  # evaluated here: the actors of the run hold all CPUs of a cluster
         if run.is_finished:
             print(f"{folder} is finished: {model.num_timesteps:,} steps. A larger --total-timesteps goes on with it.", flush=True)
             return 0
@@ -113,7 +113,7 @@ def _load_best(folder: Path, env: Any, settings: Mapping[str, Any]) -> ARS | Non
             warnings.simplefilter("ignore")  # the loading of the model has given the same warnings
             return _load(path, env, settings)
     except (CheckpointError, OSError) as error:
-        warnings.warn(f"{error}; the best policy is the best from here on", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"{error}; the run keeps the best policy from here on", RuntimeWarning, stacklevel=2)
         return None
 
 

@@ -69,7 +69,8 @@ class TrainingRun:
         self.seconds = 0.0
         self._seconds_apart = 0.0  # evaluations and files during the training
         self._began_at = 0  # steps that earlier parts of the run did
-        self._next_evaluation, self._next_save = 0, 0.0  # steps: the policy after the first iteration is evaluated; seconds
+        self._next_evaluation = 0  # steps; the policy after the first iteration is evaluated, too
+        self._next_save = 0.0  # on the clock of time.perf_counter
         atomic = model.learn, self.record.evaluate, self.record.save
         self._interrupts = Interrupts(*atomic, interruptible=(make_candidates, roll_out, model.evaluate))
 
