@@ -150,7 +150,7 @@ def print_environments(specs: Mapping[str, tuple[Any, Any, Any]], missing: str |
     if missing is not None:
         console().print(f" {missing}", soft_wrap=True)
     console().print(
-        " `fastars envs --presets` lists suitable settings, and the returns that they reach.", soft_wrap=True
+        " `fastars envs --presets` lists suitable settings and their measured returns.", soft_wrap=True
     )
 
 
