@@ -2,7 +2,8 @@
 
 Each of five seeds trains as `fastars train ENV` does, for the same steps: the policy is evaluated 25 times on the way, and the best
 one is kept. At the end the best and the last policy are evaluated on 100 fresh episodes. All of it, seeds that failed too, is in
-`results/presets.json`; means and deviations over the seeds go into `fastars/training/presets/results.toml`, which the package reads.
+`results/presets.json`; means and deviations over the seeds go into `fastars/training/presets/results.toml`, which the package
+reads.
 """
 
 import argparse
