@@ -5,7 +5,7 @@ The map of the package, from the top down. A module imports only from rows below
 - `cli`: the command `fastars`.
 - `rllib`, `tune`: RLlib's `ARSConfig` and `ARS`; `ARS` for Ray Tune.
 - `ars`: the class `ARS`, the face of a training run.
-- `callbacks`, `evaluation`, `plot`: code that runs between iterations, `evaluate_policy` and `evaluate_candidates`, learning curves.
+- `callbacks`, `evaluation`, `plot`: code between iterations; `evaluate_policy` and `evaluate_candidates`, learning curves.
 - `sb3`: names and objects of stable-baselines3.
 - `exchange`, `replay`: policies in the files of other programs; one episode of a run again.
 - `training`: a run as a value (`State`), and an iteration as a function of it (`iterate`); settings, presets, model files.
