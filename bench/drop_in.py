@@ -43,7 +43,7 @@ gymnasium.register("Busy-v0", entry_point="bench.drop_in:Busy", max_episode_step
 
 
 def script(package, env_id, mode, n_delta, n_eval_episodes, seed, workers=None):
-    """What a user's script does before `learn`: a model, the keywords of `learn`, and how many environments are side by side.
+    """Return the parts of a script before `learn`: a model, the keywords of `learn`, and the number of environments side by side.
 
     All of it is as stable-baselines3-contrib documents it, and the same for either package, which `ARS` and `AsyncEval` come from.
     Workers that run already may be given.

@@ -1,4 +1,4 @@
-"""How a run on Ray scales past this machine: `python -m bench.ray_scaling`, about ten minutes on two CPUs.
+"""Scaling of a run on Ray past this machine: `python -m bench.ray_scaling`, about ten minutes on two CPUs.
 
 The parts of an iteration are measured, put together by a model (`bench.ray_model`), held against clusters on this machine, and
 drawn to 10,000 cores. All of it goes to `results/ray_scaling.json`, the picture to `docs/images/ray_scaling.png`.

@@ -58,19 +58,19 @@ _LOG = logging.getLogger("fastars")
 class ARS(SB3Model):
     """Augmented Random Search (Mania, Guy & Recht 2018, arXiv 1803.07055), with rollouts in compiled kernels.
 
-    Names and defaults are those of stable-baselines3-contrib's ARS. All that is random is a pure function of `seed` and the
-    iteration: a run gives the same bits for any number of threads and however it is split by `save` and `load`, and each of its
-    episodes can be replayed in plain Gymnasium from its seed.
+    Names and defaults are the same as in stable-baselines3-contrib's ARS. All that is random is a pure function of `seed` and the
+    iteration: a run gives the same bits for any number of threads and any split by `save` and `load`, and each of its episodes can
+    be replayed in plain Gymnasium from its seed.
 
     Parameters
     ----------
     policy : {"LinearPolicy", "MlpPolicy"} or class
         A class of stable-baselines3-contrib stands for its name.
     env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable or VecEnv of stable-baselines3
-        An id, an environment, or a function that makes one. It runs in compiled kernels if it is one of those that
-        `fastars.compiled_env_ids()` lists, unchanged; otherwise in Python. `model.sampler` says which, and why. Of a VecEnv, the
-        environments inside; a `VecNormalize` around them decides how observations are normalised, keeps the statistics of the run,
-        and `predict` then takes what comes out of it.
+        An id, an environment, or a function that makes one. It runs in compiled kernels if `fastars.compiled_env_ids()` lists it
+        and nothing in it was changed; otherwise in Python. `model.sampler` tells which, and the reason. Of a VecEnv, the environments
+        inside are used. A `VecNormalize` around them decides how observations are normalised and keeps the statistics of the run;
+        `predict` then takes normalised observations.
     n_delta : int
         Directions per iteration, each tried with both signs.
     n_top : int, optional
@@ -84,49 +84,48 @@ class ARS(SB3Model):
     n_eval_episodes : int
         Episodes per candidate.
     policy_kwargs : dict, optional
-        Of a LinearPolicy: `with_bias` (default False), `squash_output` (False). Of an MlpPolicy: `net_arch` (default [64, 64]),
+        For a LinearPolicy: `with_bias` (default False), `squash_output` (False). For an MlpPolicy: `net_arch` (default [64, 64]),
         `activation_fn` ("relu"; or "tanh", or torch's classes of these names), `with_bias` (True), `squash_output` (True).
     seed : int, optional
         Default: drawn from the operating system, and kept in `model.seed`.
     verbose : int
         1: a table of the log on the terminal.
     stats_window_size : int
-        Episodes that the logged mean return and length are of: the last ones, or all of an iteration if they are more.
+        Episodes in the logged means of return and length: the last ones, or all of an iteration if they are more.
     tensorboard_log : str, optional
-        Folder for TensorBoard; each `learn` logs to one of its own in it. Needs `fastars[tensorboard]`.
+        Folder for TensorBoard, in which each call of `learn` makes a folder. Needs `fastars[tensorboard]`.
     device, _init_setup_model
         Accepted for scripts written for stable-baselines3-contrib, without effect: the kernels run on the CPU.
     preset : {"fastars", "tuned", "paper", "modestyachts", "rllib", "sb3"}, optional
-        Whose choices to follow where the published implementations differ (`fastars.training.config`). "tuned" and "paper" also
+        The choices to follow where the published implementations differ (`fastars.training.config`). "tuned" and "paper" also
         set the hyperparameters of environments that they know: the ones `fastars train` uses, and the ones the paper reports.
     variant : {"V1", "V1-t", "V2", "V2-t"}, optional
-        The paper's names: V2 normalises observations, "-t" uses the top directions only. A preset's hyperparameters are of a
-        variant; where it has none of this one, it sets its choices only.
+        Names in the paper: V2 normalises observations, "-t" uses the top directions only. The hyperparameters of a preset belong to
+        a variant; without any for this variant, the preset sets its choices only.
     normalize_observations : bool, optional
     backend : {"numba", "numpy"}
-        The compiled kernels, or the NumPy reference with a Gymnasium loop (of an environment that is compiled).
+        The compiled kernels, or the NumPy reference with a Gymnasium loop (for a compiled environment).
     n_threads : int, optional
-        Of compiled environments. Default: the CPUs this process may use, by its affinity, the quota of its container,
+        Threads of compiled environments. Default: the CPUs that this process may use, by its affinity, the quota of its container,
         `OMP_NUM_THREADS` and `NUMBA_NUM_THREADS`; on Ray, 1, and this is the number of CPUs of an actor.
     n_workers : int, optional
-        Processes that step environments in Python; 1 is this process. Default: those of a `SubprocVecEnv`, otherwise 1. They start
-        with the model, which waits for none of them. On Ray, actors, as many as fit by default.
+        Processes that step environments in Python; 1 is this process. Default: as many as a given `SubprocVecEnv` has, otherwise 1.
+        They start with the model, which does not wait for them. On Ray: actors, by default as many as fit.
     env_timeout : float, optional
-        Seconds after which a step of an environment in a worker process is taken to hang; None: never.
+        Seconds after which a step of an environment in a worker process counts as hung; None: never.
     monitor_dir : str, optional
         Folder for `0.monitor.csv`, with return and length of every episode of training.
     compiled : bool, optional
         True: run in compiled kernels or raise. False: run in Python, even if it could be compiled.
     sampler : {"local", "ray"}
-        Where episodes run: on this machine, or in actors of a Ray cluster, with the same results (`docs/ray.md`). Needs
+        The place of the episodes: this machine, or actors of a Ray cluster, with the same results (`docs/ray.md`). Needs
         `fastars[ray]`.
     weighting : str, fastars.weighting.Method or callable, optional
-        How the tasks of a vector reward are weighted: "fixed" (by `preference`, or 1 each: the default), "std", "gradnorm" or
-        another name of `fastars.weighting.METHODS`; a method, of which `model.objectives.method` is then a copy of the model's own;
-        or a function of the tasks' Gram matrix (T, T) and mean returns (T,) that gives weights (T,).
+        The weighting of the tasks of a vector reward: "fixed" (by `preference`, or 1 each: the default), "std", "gradnorm" or
+        another name in `fastars.weighting.METHODS`; a method, which is copied (`model.objectives.method` is the copy); or a function of the
+        tasks' Gram matrix (T, T) and mean returns (T,) that returns weights (T,).
     preference : sequence of float, optional
-        What each task is worth to you. Balancing takes away the scales that rewards come with; the balanced weights are multiplied
-        by this.
+        Worth of each task to you. Balancing takes away the scales of the rewards; the balanced weights are multiplied by this.
     utopia : sequence of float, optional
         A return of each task that can't be surpassed, for methods that use losses (`fastars.training.objectives`).
     **settings
@@ -178,30 +177,38 @@ class ARS(SB3Model):
     ) -> None:
         if device not in ("cpu", "auto"):
             warn_user(f"device={device!r} has no effect: kernels run on the CPU")
-        hyperparameters = {
-            **{"n_delta": n_delta, "n_top": n_top, "learning_rate": learning_rate, "delta_std": delta_std},
-            **{"zero_policy": zero_policy, "alive_bonus_offset": alive_bonus_offset, "n_eval_episodes": n_eval_episodes},
-            **{"policy_kwargs": policy_kwargs, "normalize_observations": normalize_observations},
-            **{"preset": preset, "variant": variant, "seed": drawn_seed() if seed is None else seed},
-            **{"weighting": weighting, "preference": preference, "utopia": utopia},
+        arguments = settings | {
+            "n_delta": n_delta,
+            "n_top": n_top,
+            "learning_rate": learning_rate,
+            "delta_std": delta_std,
+            "zero_policy": zero_policy,
+            "alive_bonus_offset": alive_bonus_offset,
+            "n_eval_episodes": n_eval_episodes,
+            "policy_kwargs": policy_kwargs,
+            "seed": drawn_seed() if seed is None else seed,
+            "preset": preset,
+            "variant": variant,
+            "normalize_observations": normalize_observations,
+            "weighting": weighting,
+            "preference": preference,
+            "utopia": utopia,
         }
         execution = Execution(backend, sampler, compiled, n_threads, n_workers, env_timeout)
         given = unwrap_env(env)
-        arguments = {**settings, **hyperparameters}
         self.run = make_run(policy, given.env, execution, arguments, given.normalizer, given.n_processes, stats_window_size)
         self._env_input, self._training_env = given, None
         self._hold(make_first_state(self.run, weighting))
-        self.record = {}
         self._asked: Asked | None = None
-        self._call = LearnCall()
+        self._call, self.record = LearnCall(), {}
         self._failures = FailureLog(given.env, self.run.env)
+        self._begin_log(verbose, tensorboard_log, monitor_dir)
+        self.start_workers()
+
+    def _begin_log(self, verbose: int, tensorboard_log: str | None, monitor_dir: str | os.PathLike[str] | None) -> None:
         self.verbose, self.tensorboard_log = verbose, tensorboard_log
         self._logger, self._has_own_logger = Logger(formats=("stdout",) if verbose else ()), False
         self._episode_file = None if monitor_dir is None else EpisodeWriter(Path(monitor_dir) / "0.monitor.csv", self.env_id)
-        self._announce()
-        self.start_workers()
-
-    def _announce(self) -> None:
         _LOG.info("%s runs %s", self.env_id, self.sampler.description)
         if self.verbose:
             print(f"{self.env_id} runs {self.sampler.description}")
@@ -263,7 +270,7 @@ class ARS(SB3Model):
         total_timesteps : int
             Steps of training episodes; the iteration that reaches it is finished.
         callback : callback, callable or list of these, optional
-            Of `fastars.callbacks` or of stable-baselines3; or a function `callback(locals, globals)`, with the model in
+            From `fastars.callbacks` or stable-baselines3; or a function `callback(locals, globals)`, with the model in
             `locals["self"]`. Called once per iteration, after its update; False stops training.
         log_interval : int, optional
             Iterations between rows of the log; None: no rows.
@@ -272,8 +279,8 @@ class ARS(SB3Model):
         reset_num_timesteps : bool
             Count from zero. False continues a loaded or stopped run towards `total_timesteps` more steps.
         async_eval : AsyncEval, optional
-            Of fastars or of stable-baselines3-contrib: says in how many processes an environment in Python runs from now on. The
-            rollouts are those of fastars.
+            From fastars or stable-baselines3-contrib. Its number of processes is used for an environment in Python from now on; the
+            rollouts are made by fastars.
         progress_bar : bool
             Show progress, speed and the time left. Needs `fastars[cli]`.
 
@@ -316,30 +323,31 @@ class ARS(SB3Model):
         """Run one iteration, the callbacks and the log. False if a callback stops training."""
         self._call = self._call._replace(progress_remaining=1.0 - self.num_timesteps / self._call.total_timesteps)
         watcher.on_rollout_start()
-        before = self.num_timesteps
+        run, state = self.run, self.state
         with HeldSignals(), IeeeFloats():
-            asked = ask(self.run, self.state, self._call.progress_remaining)
-            candidates = make_candidates(self.run, self.state, asked)
-        on_failure = self._failures.listener(self.run, self.state, candidates, asked.seeds, self._log_folder)
-        rollouts = roll_out(self.run, self.state, asked, candidates, on_failure)
-        self._tell(asked, rollouts)
+            asked = ask(run, state, self._call.progress_remaining)
+            candidates = make_candidates(run, state, asked)
+        on_failure = self._failures.listener(run, state, candidates, asked.seeds, self._log_folder)
+        rollouts = roll_out(run, state, asked, candidates, on_failure)
+        self._commit(state, asked, rollouts)
         self._write_episodes(rollouts)
         watcher.update_locals(_episodes(self.iteration, rollouts))
-        goes_on = step(watcher, (self.num_timesteps - before) // self.n_envs)
+        goes_on = step(watcher, (self.num_timesteps - state.counters.num_timesteps) // self.n_envs)
         watcher.on_rollout_end()
         if log_interval and self.iteration % log_interval == 0:
             self.dump_logs()
         return goes_on
 
-    def _tell(self, asked: Asked, rollouts: Rollouts, n_steps: int | None = None) -> None:
+    def _commit(self, state: State, asked: Asked, rollouts: Rollouts, n_steps: int | None = None) -> None:
+        """Go on to the state after an iteration. An error, or a signal, leaves the run at the state before."""
         with HeldSignals(), IeeeFloats():
-            self.state, self.record = iterate(self.run, self.state, asked, rollouts, n_steps)
+            self.state, self.record = iterate(self.run, state, asked, rollouts, n_steps)
             if self._env_input.normalizer is not None and self.run.updates_obs_stats:
                 self._env_input.normalizer.follow(self.state.moments)
         refuse_empty_iterations(self.state)
 
     def ask(self) -> FloatArray:
-        """The candidates of the next iteration, for a loop of your own.
+        """Return the candidates of the next iteration, for a loop of your own.
 
         Returns
         -------
@@ -349,7 +357,7 @@ class ARS(SB3Model):
         Raises
         ------
         ValueError
-            If observations are normalised: returns alone don't tell what was observed.
+            If observations are normalised: returns do not tell the observations.
         """
         if self.config.normalize_observations:
             raise ValueError("ask() and tell() need normalize_observations=False: returns do not tell the observations")
@@ -366,10 +374,10 @@ class ARS(SB3Model):
         Parameters
         ----------
         returns : array_like of float, shape (2 * n_delta,), or (2 * n_delta, n_tasks) for several tasks
-            In the order of the candidates, with all that should count in them: `alive_bonus_offset` is not added. What a NaN or
-            infinite return does, `on_nonfinite` says.
+            In the order of the candidates. Nothing is added to them, so `alive_bonus_offset` has no effect. `on_nonfinite` decides
+            about a NaN or infinite return.
         n_steps : int
-            Environment steps they took, for the counters.
+            Environment steps of all candidates together, for the counters.
 
         Raises
         ------
@@ -378,9 +386,9 @@ class ARS(SB3Model):
         ValueError
             If the number of returns is wrong; `tell` can then be called again.
         """
-        asked, tasks = self._asked, self.objectives
-        if asked is None or asked.iteration != self.iteration:
+        if self._asked is None or self._asked.iteration != self.iteration:
             raise RuntimeError("tell() needs the candidates of this iteration: call ask() first")
+        tasks = self.objectives
         n_steps = integer("n_steps", n_steps, 0)
         n_candidates = 2 * self.config.n_delta
         values = np.array(returns, dtype=np.float64)
@@ -395,8 +403,8 @@ class ARS(SB3Model):
                 raise ValueError(f"returns must have shape ({n_candidates}, {tasks.n_tasks}), got {values.shape}")
             with np.errstate(over="ignore", invalid="ignore"):
                 rollouts = rollouts._replace(returns=values @ tasks.weights, task_returns=values)
-        self._asked = None
-        self._tell(asked, rollouts, n_steps)
+        asked, self._asked = self._asked, None
+        self._commit(self.state, asked, rollouts, n_steps)
 
     # --- Use
 
@@ -404,20 +412,21 @@ class ARS(SB3Model):
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
-        """(action, state) for one observation or a batch; the same actions that the rollout kernels take. See `Policy.predict`."""
+        """Return (action, state) for one observation or a batch; the same actions as in rollouts. See `Policy.predict`."""
         return self.policy.predict(observation, state, episode_start, deterministic)
 
     @user_facing
     def evaluate(self, n_eval_episodes: int = 100, seed: int | None = None) -> Rollouts:
-        """Returns of the policy itself, without noise, filter updates or alive bonus; those of several tasks are weighted by the
-        preference, and `task_returns` has each.
+        """Evaluate the policy itself, without noise, filter updates or alive bonus.
+
+        Returns of several tasks are weighted by the preference; `task_returns` has them one by one.
 
         Parameters
         ----------
         n_eval_episodes : int
             Episodes.
         seed : int, optional
-            Episode i starts as `env.reset(seed=seed + i)`. Default: seeds apart from those of training, the same at every call.
+            Episode i starts as `env.reset(seed=seed + i)`. Default: seeds that training does not use, the same at every call.
 
         Returns
         -------
@@ -452,7 +461,7 @@ class ARS(SB3Model):
         path : str, path or binary file
             A path without a suffix gets `.zip`.
         exclude, include
-            Accepted for scripts written for stable-baselines3: a file holds what the run needs, neither more nor less.
+            Accepted for scripts written for stable-baselines3, without effect: a file holds exactly what the run needs.
         """
         model_file.save(path, self.run, self.state)
 
@@ -469,18 +478,18 @@ class ARS(SB3Model):
         trust: bool = False,
         **settings: Any,
     ) -> ARS:
-        """A model from a file that `save` wrote, or that stable-baselines3-contrib's ARS did. Nothing in the file is executed.
+        """Return a model from a file of `save`, or of stable-baselines3-contrib's ARS. Nothing in the file is executed.
 
         Parameters
         ----------
         path : str, path or binary file
             The file.
         env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable or VecEnv of stable-baselines3, optional
-            Default: the environment the file names. It has to be given where an id doesn't stand for it: one with wrappers, with
-            attributes that were changed, or in Python with other arguments than those that are registered; and for a file of
-            stable-baselines3-contrib, which does not name its own.
+            Default: the environment that the file names. It has to be given where an id does not describe it: with wrappers, with
+            changed attributes, or in Python with other arguments than the registered ones; and for a file of
+            stable-baselines3-contrib, which names no environment.
         custom_objects : dict, optional
-            Its "learning_rate" (or "lr_schedule") and "delta_std" (or "delta_std_schedule") are used as if they were given by name.
+            Its "learning_rate" (or "lr_schedule") and "delta_std" (or "delta_std_schedule") are used like arguments of these names.
         device, force_reset
             Without effect.
         trust : bool
@@ -494,9 +503,9 @@ class ARS(SB3Model):
         Raises
         ------
         fastars.CheckpointError
-            If it is no file of a model, damaged, or of a newer version, or if its environment has to be given.
+            If the file holds no model, is damaged or from a newer version, or if its environment has to be given.
         ValueError, TypeError
-            For a policy other than the one in the file, or a setting that can't be changed.
+            For another policy than in the file, or a setting that can't be changed.
         """
         if print_system_info:
             print(f"Python {platform.python_version()}, fastars {__version__}, NumPy {np.__version__}")

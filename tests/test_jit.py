@@ -87,7 +87,7 @@ def filled(tmp_path_factory):
 
 
 def hits_after_touching(name, filled):
-    """How often the kernel is found in the cache after an edit of a file of the package that changes nothing."""
+    """Count the cache hits of the kernel after an edit of a file of the package that changes nothing."""
     root, cache = filled
     path = root / "fastars" / name
     before = path.read_bytes()
@@ -215,7 +215,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def indices():
-    """What a kernel that this process has neither loaded nor compiled computes, and the file of it."""
+    """Return (result, loader, file) of a kernel that this process has neither loaded nor compiled."""
     fresh = jit.kernel(kernels.sample_indices.py_func)
     found = str(fresh(np.uint64(5), 7, 3, 1000, 10).tolist())
     (signature,) = fresh.signatures

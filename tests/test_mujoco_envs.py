@@ -141,7 +141,7 @@ def changed_file(env_id, folder):
 
 
 class Episode(NamedTuple):
-    """What a plain Gymnasium loop saw."""
+    """Return the observations, rewards and ends of a plain Gymnasium loop."""
 
     seed: int
     observations: np.ndarray  # (n + 1, n_obs)
@@ -238,7 +238,7 @@ def assert_episodes_equal(env, n_episodes, n_steps):
 
 
 def shows(env, episodes):
-    """Whether an episode is another one than in the environment `env`."""
+    """Return True if an episode differs from the episode in the environment `env`."""
     compiled = compiled_env(env)
     if episodes[0].observations.shape[1] != compiled.n_obs:
         return True

@@ -230,7 +230,7 @@ def _moments(trained: TrainedPolicy, config: Any) -> ObsMoments:
 
 
 def trained_of(model: Any) -> TrainedPolicy:
-    """What a model of fastars has learned."""
+    """Return the trained policy of a model of fastars."""
     policy, config, env = model.policy, model.config, model.run.env
     kwargs = config.arguments()["policy_kwargs"]
     mean = std = None

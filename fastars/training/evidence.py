@@ -1,4 +1,4 @@
-"""What the iterations of a run have shown about its tasks: decaying averages, and tasks without a measurable gradient.
+"""Evidence about the tasks of a run: decaying averages, and tasks without a measurable gradient.
 
 Symbols: T tasks, N directions, d weights of the policy; J_i the mean return of task i, g_i the estimate of its gradient, and M the
 Gram matrix of these gradients without the bias that N random directions in d dimensions bring (`kernels.debiased_gram`).

@@ -1,7 +1,8 @@
 """Hyperparameters by environment, as tables in TOML beside this file.
 
-`paper.toml` has what the paper reports, `tuned.toml` what was found by trying, and `results.toml` what `tuned` reached: written by
-`python -m bench.presets`, never by hand. An environment is named without its version. They are read when they are first asked for.
+`paper.toml` has the settings that the paper reports, `tuned.toml` settings found by trials, and `results.toml` the returns that
+`tuned` reached: written by `python -m bench.presets`, never by hand. An environment is named without its version. The files are
+read at their first use.
 """
 
 from __future__ import annotations
@@ -20,30 +21,31 @@ _TIMESTEPS = 1_000_000  # where nothing was tried
 
 
 def environments(preset: str) -> Mapping[str, Mapping[str, Any]]:
-    """The table of a preset: by environment `rows` (a list of settings), and `total_timesteps` and `source` where they are told.
+    """Return the table of a preset: by environment `rows` (a list of settings), and where known `total_timesteps` and `source`.
+
     Empty for a preset that is the same for every environment.
     """
     return _table(preset) if preset in _FILES else {}
 
 
 def rows(preset: str, env_id: str) -> tuple[dict[str, Any], ...]:
-    """The hyperparameters that a preset has for an environment; of several rows, each is of another variant."""
+    """Return the hyperparameters of a preset for an environment, a row for each variant."""
     found = environments(preset).get(task_name(env_id), {}).get("rows", ())
     return tuple(dict(row) for row in found)
 
 
 def timesteps(env_id: str) -> int:
-    """Environment steps of a training run that suit an environment."""
+    """Return a number of environment steps that suits training in an environment."""
     return int(environments("tuned").get(task_name(env_id), {}).get("total_timesteps", _TIMESTEPS))
 
 
 def results() -> Mapping[str, Mapping[str, Any]]:
-    """What `tuned` was measured to reach, by the id of the environment."""
+    """Return the measured returns of `tuned`, by the id of the environment."""
     return _table("results")
 
 
 def task_name(env_id: str) -> str:
-    """The id of an environment without its version."""
+    """Return the id of an environment without its version."""
     return re.sub(r"-v\d+$", "", env_id)
 
 
