@@ -13,17 +13,18 @@ import operator
 import sys
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _PACKAGE = __name__.partition(".")[0]
 
 
 def user_facing(function: _Function) -> _Function:
-    """Let errors about arguments begin with the name of the public function that the user called.
+    """Start messages about arguments with the name of the public function that the user called.
 
     Only a call from outside the package names itself: `ARS.load` calls `ARS()`, and its error still begins with `ARS.load()`. A
     method is named with the class of its instance, which may be a subclass of the class that defines it. An error that comes from
@@ -73,17 +74,17 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _is_ours(frame):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level - 1 if level > 2 else 2)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
     """Return the value as an int from `least` to `most`; whole floats such as 1e5 count, bools do not."""
-    whole = value.is_integer() if isinstance(value, (float, np.floating)) else None
+    whole = value.is_integer() if _is_float(value) else None
     try:
         converted = int(value) if whole else operator.index(value)
     except TypeError:
         converted = None
-    if isinstance(value, (bool, np.bool_)) or (converted is None and whole is None):
+    if _is_bool(value) or (converted is None and whole is None):
         raise TypeError(f"{name} must be an integer{_range(least, most)}, got {value!r}")
     if converted is None or (least is not None and converted < least) or (most is not None and converted > most):
         raise ValueError(f"{name} must be an integer{_range(least, most)}, got {value!r}")
@@ -102,6 +103,16 @@ def _limit(most: int) -> str:
     return f"2**{n_bits} - 1" if n_bits > 30 and most == 2**n_bits - 1 else str(most)
 
 
+def _is_bool(value: Any) -> bool:
+    """Return True for a bool, NumPy's too; by its name, as the command checks its options before it imports NumPy."""
+    return isinstance(value, bool) or (type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"))
+
+
+def _is_float(value: Any) -> bool:
+    """Return True for a float, NumPy's too."""
+    return isinstance(value, float) or (type(value).__module__ == "numpy" and type(value).__name__.startswith("float"))
+
+
 def positive_int(name: str, value: Any) -> int:
     """Return the value as an int of at least 1."""
     return integer(name, value, 1)
@@ -110,8 +121,8 @@ def positive_int(name: str, value: Any) -> int:
 def number(name: str, value: Any, least: float = -math.inf, below: float = math.inf, *, above: float = -math.inf) -> float:
     """Return the value as a finite float with `least` <= value < `below` and value > `above`."""
     try:
-        converted = math.nan if isinstance(value, (bool, np.bool_, str, bytes)) else float(value)
-        is_number = not isinstance(value, (bool, np.bool_, str, bytes))
+        is_number = not _is_bool(value) and not isinstance(value, (str, bytes))
+        converted = float(value) if is_number else math.nan
     except (TypeError, ValueError):
         is_number = False
     bounds = (("of at least", least), ("above", above), ("below", below))
@@ -134,7 +145,7 @@ def positive_seconds(name: str, value: Any) -> float:
 
 def boolean(name: str, value: Any) -> bool:
     """Return the value as a bool; 0 and 1 count."""
-    if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
+    if not (_is_bool(value) or isinstance(value, int)) or value not in (0, 1):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 
@@ -161,19 +172,10 @@ def known_names(function: str, given: Iterable[str], allowed: Iterable[str]) -> 
             raise TypeError(f"{function} got an unexpected keyword argument {name!r}{did_you_mean(name, choices)}")
 
 
-def finite_array(name: str, values: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """Return the values as a finite float64 array of this shape."""
-    try:
-        array = np.array(values, np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be numbers of shape {shape}, got {values!r}") from None
-    if array.shape != shape or not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite numbers of shape {shape}, got {values!r}")
-    return array
-
-
 def seed_array(seeds: Any, n: int) -> npt.NDArray[np.uint64]:
     """Return the seeds of n episodes as uint64, shape (n,)."""
+    import numpy as np
+
     values = np.asarray(seeds, dtype=object) if isinstance(seeds, (list, tuple)) else np.asarray(seeds)
     if values.shape != (n,):
         raise ValueError(f"seeds must have shape ({n},), one per candidate, got {values.shape}")
@@ -185,6 +187,8 @@ def seed_array(seeds: Any, n: int) -> npt.NDArray[np.uint64]:
 
 def task_weights(values: Any, n_tasks: int) -> npt.NDArray[np.float64]:
     """Return the weights of n rewards as finite float64, shape (n_tasks,); None means 1 each."""
+    import numpy as np
+
     if values is None:
         return np.ones(n_tasks)
     if n_tasks == 0:

@@ -68,9 +68,9 @@ class ARS(SB3Model):
         A class of stable-baselines3-contrib stands for its name.
     env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable or VecEnv of stable-baselines3
         An id, an environment, or a function that makes one. It runs in compiled kernels if `fastars.compiled_env_ids()` lists it
-        and nothing in it was changed; otherwise in Python. `model.sampler` tells which, and the reason. Of a VecEnv, the environments
-        inside are used. A `VecNormalize` around them decides how observations are normalised and keeps the statistics of the run;
-        `predict` then takes normalised observations.
+        and nothing in it was changed; otherwise in Python. `model.sampler` tells which, and the reason. Of a VecEnv, the
+        environments inside are used. A `VecNormalize` around them decides how observations are normalised and keeps the statistics
+        of the run; `predict` then takes normalised observations.
     n_delta : int
         Directions per iteration, each tried with both signs.
     n_top : int, optional
@@ -122,8 +122,8 @@ class ARS(SB3Model):
         `fastars[ray]`.
     weighting : str, fastars.weighting.Method or callable, optional
         The weighting of the tasks of a vector reward: "fixed" (by `preference`, or 1 each: the default), "std", "gradnorm" or
-        another name in `fastars.weighting.METHODS`; a method, which is copied (`model.objectives.method` is the copy); or a function of the
-        tasks' Gram matrix (T, T) and mean returns (T,) that returns weights (T,).
+        another name in `fastars.weighting.METHODS`; a method, which is copied (`model.objectives.method` is the
+        copy); or a function of the tasks' Gram matrix (T, T) and mean returns (T,) that returns weights (T,).
     preference : sequence of float, optional
         Worth of each task to you. Balancing takes away the scales of the rewards; the balanced weights are multiplied by this.
     utopia : sequence of float, optional
@@ -199,7 +199,7 @@ class ARS(SB3Model):
         self.run = make_run(policy, given.env, execution, arguments, given.normalizer, given.n_processes, stats_window_size)
         self._env_input, self._training_env = given, None
         self._hold(make_first_state(self.run, weighting))
-        self._asked: Asked | None = None
+        self._asked: tuple[FloatArray, Asked] | None = None
         self._call, self.record = LearnCall(), {}
         self._failures = FailureLog(given.env, self.run.env)
         self._begin_log(verbose, tensorboard_log, monitor_dir)
@@ -216,13 +216,13 @@ class ARS(SB3Model):
     # --- The run
 
     def _hold(self, state: State) -> None:
-        """Begin to hold a state, together with a policy that shows its weights."""
+        """Set the state, and make the policy that reads its weights from it."""
         self._current = CurrentState(self.backend, self.config, state)
         self.policy = Policy(self.run.env, self.config, self._current, self.backend, self._env_input.normalizer is not None)
         self.policy.trainer = weakref.ref(self)
 
     def __copy__(self) -> ARS:
-        """Return a model that stays at the state of now while this one trains on."""
+        """Return a model with the present state. It shares sampler and log with this one; training one does not move the other."""
         copied = type(self).__new__(type(self))
         vars(copied).update(vars(self))
         copied._hold(self.state)
@@ -243,11 +243,14 @@ class ARS(SB3Model):
 
     @state.setter
     def state(self, state: State) -> None:
+        moved = state.moments is not self._current.state.moments
         self._current.state = state
+        if moved and self._env_input.normalizer is not None:
+            self._env_input.normalizer.follow(state.moments)
 
     def restore(self, state: State) -> None:
-        """Go on from a state of this run, and share its observation statistics with a `VecNormalize` around the environment."""
-        self.state = state
+        """Go on from the state in a file. A `VecNormalize` that has seen observations keeps its statistics."""
+        self._current.state = state
         self._share_statistics()
 
     # --- Training
@@ -305,11 +308,11 @@ class ARS(SB3Model):
         self._configure_logger(tb_log_name, reset_num_timesteps)
         self._call = LearnCall(self.num_timesteps, time.perf_counter(), total_timesteps, self._call.progress_remaining)
         watcher.init_callback(self)
-        # And not locals(), in which the callback would hold itself, and with it the model and its noise table.
+        # Not locals(): they hold the callback itself, a circle that would keep the noise table alive.
         shown = {"self": self, "total_timesteps": total_timesteps, "log_interval": log_interval, "tb_log_name": tb_log_name}
         watcher.on_training_start(shown, globals())
         try:
-            while self.num_timesteps < total_timesteps and self._iterate(watcher, log_interval):
+            while self.num_timesteps < total_timesteps and self._iterate(watcher, total_timesteps, log_interval):
                 pass
         finally:
             close(watcher)
@@ -319,9 +322,9 @@ class ARS(SB3Model):
         watcher.on_training_end()
         return self
 
-    def _iterate(self, watcher: Any, log_interval: int | None) -> bool:
+    def _iterate(self, watcher: Any, total_timesteps: int, log_interval: int | None) -> bool:
         """Run one iteration, the callbacks and the log. False if a callback stops training."""
-        self._call = self._call._replace(progress_remaining=1.0 - self.num_timesteps / self._call.total_timesteps)
+        self._call = self._call._replace(progress_remaining=1.0 - self.num_timesteps / total_timesteps)
         watcher.on_rollout_start()
         run, state = self.run, self.state
         with HeldSignals(), IeeeFloats():
@@ -339,11 +342,13 @@ class ARS(SB3Model):
         return goes_on
 
     def _commit(self, state: State, asked: Asked, rollouts: Rollouts, n_steps: int | None = None) -> None:
-        """Go on to the state after an iteration. An error, or a signal, leaves the run at the state before."""
+        """Go on to the state after an iteration. An error leaves the run at the state before, with failures counted."""
         with HeldSignals(), IeeeFloats():
-            self.state, self.record = iterate(self.run, state, asked, rollouts, n_steps)
-            if self._env_input.normalizer is not None and self.run.updates_obs_stats:
-                self._env_input.normalizer.follow(self.state.moments)
+            try:
+                self.state, self.record = iterate(self.run, state, asked, rollouts, n_steps)
+            except Exception:
+                self.state = state.with_failures(rollouts.n_failures, rollouts.n_restarts)
+                raise
         refuse_empty_iterations(self.state)
 
     def ask(self) -> FloatArray:
@@ -360,11 +365,11 @@ class ARS(SB3Model):
             If observations are normalised: returns do not tell the observations.
         """
         if self.config.normalize_observations:
-            raise ValueError("ask() and tell() need normalize_observations=False: returns do not tell the observations")
+            raise ValueError("ask() and tell() need normalize_observations=False: the filter gets no observations")
         with HeldSignals(), IeeeFloats():
             asked = ask(self.run, self.state, self._call.progress_remaining)
             candidates = perturbed_thetas(self.run, self.state, asked)
-        self._asked = asked
+        self._asked = self.theta, asked
         return candidates
 
     @user_facing
@@ -386,8 +391,11 @@ class ARS(SB3Model):
         ValueError
             If the number of returns is wrong; `tell` can then be called again.
         """
-        if self._asked is None or self._asked.iteration != self.iteration:
+        if self._asked is None or self._asked[1].iteration != self.iteration:
             raise RuntimeError("tell() needs the candidates of this iteration: call ask() first")
+        theta, asked = self._asked
+        if asked.seed != self.seed or not np.array_equal(theta, self.theta):
+            raise RuntimeError("tell() needs the seed and the weights that ask() made the candidates from: call ask() again")
         tasks = self.objectives
         n_steps = integer("n_steps", n_steps, 0)
         n_candidates = 2 * self.config.n_delta
@@ -403,7 +411,7 @@ class ARS(SB3Model):
                 raise ValueError(f"returns must have shape ({n_candidates}, {tasks.n_tasks}), got {values.shape}")
             with np.errstate(over="ignore", invalid="ignore"):
                 rollouts = rollouts._replace(returns=values @ tasks.weights, task_returns=values)
-        asked, self._asked = self._asked, None
+        self._asked = None
         self._commit(self.state, asked, rollouts, n_steps)
 
     # --- Use

@@ -69,7 +69,7 @@ class Walk:
 
     def function(self, function):
         """Follow a function's globals and closure, and those of the functions defined in it."""
-        self.add(function.__module__, function.__code__)
+        self.add(function.__module__ or "", function.__code__)  # "": a function that a program made of text
         for cell in function.__closure__ or ():
             self.value(cell.cell_contents)
         for name in names(function.__code__):

@@ -5,6 +5,7 @@ import csv
 import importlib.metadata
 import importlib.util
 import io
+import itertools
 import math
 import os
 import re
@@ -25,6 +26,7 @@ from hypothesis import strategies as st
 
 import fastars
 from fastars import ARS, evaluate_policy
+from fastars._validate import user_facing
 from fastars.cli import WrongUseError, commands, main
 from fastars.cli.environment import parse_kwargs
 from fastars.cli.interrupts import Interrupted, Interrupts
@@ -35,7 +37,7 @@ from fastars.cli.run_folder import next_run_folder
 from fastars.cli.settings import PRESETS as PRESETS_TEXT
 from fastars.cli.settings import Preset, Settings, Variant
 from fastars.cli.toml import toml
-from fastars.cli.training import Run, warm_up
+from fastars.cli.training import TrainingRun, warm_up
 from fastars.training.config import PRESETS, VARIANTS, Config
 
 ROOT = Path(fastars.__file__).parents[1]
@@ -569,7 +571,7 @@ def test_envs_lists_the_compiled_environments_in_80_columns(tmp_path):
         (["train", "CartPole-v1", "--n-threads", "0"], "n_threads must be an integer of at least 1"),
         (
             ["train", "CartPole-v1", "--total-timesteps", "0"],
-            "total_timesteps must be an integer of at least 1 and below",
+            "total_timesteps must be an integer from 1 to 2**63 - 1",
         ),
         (["train", "CartPole-v1", "--seed", "-1"], "seed must be an integer from 0 to 2**64 - 1"),
     ],
@@ -706,19 +708,60 @@ def test_the_same_method_of_another_object_is_interrupted():
     assert not work.is_whole
 
 
+class Decorated:
+    """An atomic method and the interruptible one that it calls, both behind the decorator of public methods."""
+
+    @user_facing
+    def whole(self):
+        self.part()
+
+    @user_facing
+    def part(self):
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the signal was held back")
+
+
+def test_a_signal_in_an_interruptible_part_is_heard_at_once():
+    work = Decorated()
+    with Interrupts(work.whole, interruptible=(work.part,)), pytest.raises(Interrupted):
+        work.whole()
+    with Interrupts(work.whole, interruptible=(Decorated().part,)) as interrupts, pytest.raises(pytest.fail.Exception):
+        work.whole()
+    assert interrupts.exit_code == 130
+
+
+def test_a_signal_during_the_rollouts_of_an_iteration_stops_it_at_once(tmp_path, monkeypatch):
+    model = ARS("LinearPolicy", "CartPole-v1", seed=0, n_threads=1)
+    kind = type(model.sampler)
+    original, n_calls = kind.evaluate, itertools.count()
+
+    def evaluate(*args):
+        rollouts = original(*args)
+        if sys._getframe(1).f_code.co_name == "roll_out" and next(n_calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+            pytest.fail("the signal was held back")
+        return rollouts
+
+    monkeypatch.setattr("fastars.cli.training.warm_up", lambda model: None)
+    monkeypatch.setattr(kind, "evaluate", evaluate)
+    with pytest.raises(Interrupted, match="interrupted after"):
+        TrainingRun(model, tmp_path, Plan(total_timesteps=100_000, eval_freq=10_000, eval_episodes=2)).run()
+    assert ARS.load(tmp_path / "model.zip").iteration == 2
+
+
 class SignalledInUpdate(ARS):
     """A run that is interrupted in the middle of its third update."""
 
-    def _update(self, *args, **kwargs):
+    def _commit(self, *args, **kwargs):
         if self.iteration == 2:
             signal.raise_signal(signal.SIGINT)
-        super()._update(*args, **kwargs)
+        super()._commit(*args, **kwargs)
 
 
 def test_a_signal_during_an_update_stops_after_it(tmp_path):
     model = SignalledInUpdate("LinearPolicy", "CartPole-v1", seed=0, n_threads=1)
     with pytest.raises(Interrupted) as interrupt:
-        Run(model, tmp_path, Plan(total_timesteps=100_000, eval_freq=10_000, eval_episodes=2)).run()
+        TrainingRun(model, tmp_path, Plan(total_timesteps=100_000, eval_freq=10_000, eval_episodes=2)).run()
     assert interrupt.value.exit_code == 130
     assert ARS.load(tmp_path / "model.zip").iteration == 3
 

@@ -85,7 +85,9 @@ def test_what_is_wrong_is_said_and_is_exit_code_1(monkeypatch, capsys):
 def test_a_cache_that_is_not_kept_is_a_problem(monkeypatch):
     monkeypatch.setattr("fastars._compiled.kernel_cache.cache_directory", lambda: None)
     monkeypatch.setenv("FASTARS_CACHE_DIR", "/everybodys")
-    assert doctor._cache()["problem"].startswith("kernels are not kept: /everybodys can't be written, or others than you may")
+    assert doctor._cache()["problem"].startswith(
+        "kernels are not kept: /everybodys can't be written, or other users can write to it"
+    )
     monkeypatch.setattr(selfcheck, "_CHECKS", {})
     assert doctor.examine()["problems"] == [doctor._cache()["problem"]]
 

@@ -11,7 +11,7 @@ from test_cli import ROOT
 
 from fastars import ARS, exchange
 from fastars.cli import WrongUseError, commands, main, original
-from fastars.cli.original import translated
+from fastars.cli.original import translate
 
 THEIRS = ["train", "--preset", "modestyachts", "--env_name", "CartPole-v1"]
 
@@ -41,7 +41,7 @@ THEIRS = ["train", "--preset", "modestyachts", "--env_name", "CartPole-v1"]
     ],
 )
 def test_the_originals_flags_are_ours(theirs, ours):
-    command, env, *rest = translated([*THEIRS, *theirs.split()])
+    command, env, *rest = translate([*THEIRS, *theirs.split()])
     assert (command, env) == ("train", "CartPole-v1")
     assert rest[:2] == ["--preset", "modestyachts"]
     assert rest[2:] == ours
@@ -49,9 +49,9 @@ def test_the_originals_flags_are_ours(theirs, ours):
 
 def test_what_is_ours_is_left_alone():
     arguments = ["train", "CartPole-v1", "--n_directions", "4"]
-    assert translated(arguments) == arguments  # and refused: without the preset there is no such flag
+    assert translate(arguments) == arguments  # and refused: without the preset there is no such flag
     arguments = ["train", "CartPole-v1", "--preset", "modestyachts", "--n-delta", "4", "--n-workers", "2"]
-    assert translated(arguments) == arguments
+    assert translate(arguments) == arguments
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_is_ours_is_left_alone():
 )
 def test_what_has_no_meaning_here_is_wrong_use(flags, message, capsys):
     with pytest.raises(WrongUseError, match=message):
-        translated([*THEIRS, *flags.split()])
+        translate([*THEIRS, *flags.split()])
     assert main([*THEIRS, *flags.split()]) == 2
     assert message in capsys.readouterr().err
 

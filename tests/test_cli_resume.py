@@ -15,7 +15,7 @@ from broken_envs import Walk
 from test_cli import COMMAND, ENVIRONMENT, only_error, run
 
 import fastars
-from fastars import ARS
+from fastars import ARS, ars
 from fastars.cli import commands, main
 from fastars.files import manifest
 from fastars.files.checkpoint_names import checkpoints
@@ -197,7 +197,7 @@ def test_damaged_evaluations_are_said_and_the_run_goes_on(tmp_path, never_stoppe
     assert main(["resume", str(folder), "--total-timesteps", "50000", "--no-progress"]) == 0
     said = capsys.readouterr().err
     assert "evaluations.npz is damaged, the evaluations in it are lost: " in said
-    assert "the best policy is the best from here on" in said
+    assert "the run keeps the best policy from here on" in said
     np.testing.assert_array_equal(ARS.load(folder / "model.zip").theta.shape, (8,))
 
 
@@ -209,7 +209,11 @@ def test_damaged_evaluations_are_said_and_the_run_goes_on(tmp_path, never_stoppe
         (lambda folder: (folder / "config.toml").write_text("[run"), 1, "config.toml is damaged: "),
         (lambda folder: (folder / "config.toml").write_bytes(b"\xff"), 1, "config.toml is damaged: "),
         (lambda folder: (folder / "config.toml").write_text("schema = 1"), 1, "it lacks one of the tables [env], [run]"),
-        (lambda folder: edit(folder, "eval_freq = 7000", 'eval_freq = "often"'), 1, "eval_freq must be an integer of at least 1"),
+        (
+            lambda folder: edit(folder, "eval_freq = 7000", 'eval_freq = "often"'),
+            1,
+            "eval_freq must be an integer from 1 to 2**63 - 1",
+        ),
         (lambda folder: edit(folder, "eval_freq = 7000", ""), 1, "config.toml is damaged: "),
         (lambda folder: edit(folder, "schema = 1", "schema = 2"), 1, "was written by a newer fastars (schema 2; this one reads 1)"),
         (lambda folder: edit(folder, "schema = 1", 'schema = "x"'), 1, "schema must be an integer of at least 1, got 'x'"),
@@ -286,16 +290,18 @@ def test_an_environment_in_python_is_named_again_and_gives_the_same(tmp_path):
 
 def test_every_event_of_stopping_is_at_a_row_of_the_log(tmp_path, monkeypatch):
     """A signal at any moment of an iteration leaves a log with a row for each iteration of the model."""
-    for moment in ("_directions", "_candidates", "_update", "_write_episodes", "dump_logs"):
-        folder, method = tmp_path / moment, getattr(ARS, moment)
+    functions, methods = ("ask", "make_candidates", "roll_out", "iterate"), ("_commit", "_write_episodes", "dump_logs")
+    for moment in (*functions, *methods):
+        owner = ars if moment in functions else ARS
+        folder, original = tmp_path / moment, getattr(owner, moment)
 
-        def signalled(self, *args, method=method, **kwargs):
-            if self.iteration == 3:
+        def signalled(*args, original=original, is_method=owner is ARS, **kwargs):
+            if (args[0].iteration if is_method else args[1].counters.iteration) == 3:
                 signal.raise_signal(signal.SIGINT)
-            return method(self, *args, **kwargs)
+            return original(*args, **kwargs)
 
         with monkeypatch.context() as patch:
-            patch.setattr(ARS, moment, signalled)
+            patch.setattr(owner, moment, signalled)
             assert main(["train", *OPTIONS, *OFTEN, "--run-folder", str(folder)]) == 130
         iteration = ARS.load(folder / "model.zip").iteration
         assert iteration in (3, 4)

@@ -34,7 +34,7 @@ def test_tasks_are_weighted_reported_and_replayed(tmp_path):
 def test_a_scalar_reward_has_nothing_to_weigh(tmp_path):
     result = run("train", "CartPole-v1", "--weighting", "gradnorm", cwd=tmp_path)
     assert result.returncode == 2
-    assert "weighting needs an environment with a vector reward; that of CartPole-v1 is a scalar, got 'gradnorm'" in result.stderr
+    assert "weighting needs a vector reward; the reward of CartPole-v1 is a scalar, got 'gradnorm'" in result.stderr
 
 
 def test_an_unknown_weighting_is_wrong_use(tmp_path):

@@ -238,6 +238,6 @@ def test_several_environments_can_be_evaluated_again_after_close():
     ):
         np.testing.assert_array_equal(ours, theirs)
     assert len(children() - before - workers) == 4
-    assert sampler.n_restarts == 0  # these are new workers, not replaced ones
+    assert again.n_restarts == 0  # these are new workers, not replaced ones
     sampler.close()
     assert children() == before

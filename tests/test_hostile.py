@@ -368,7 +368,7 @@ def test_no_module_that_a_file_names_is_imported(planted, reader, tmp_path, tall
         ({"config": {"net_arch": [10**9]}}, "layers|no hidden layers"),
         ({"config": {"policy": "MlpPolicy", "net_arch": [10**9, 10**9]}}, "no policy of layers from 4, 1000000000, 1000000000 on"),
         ({"config": {"noise_size": 3}}, "noise_size must be at least the 8 weights"),
-        ({"config": {"seed": 2**64}}, r"seed must be an integer from 0 to 2\*\*64 - 1"),
+        ({"config": {"seed": 2**64}}, "seed must be below"),
         ({"config": {"clip_actions": "yes"}}, "clip_actions must be no text"),
         ({"config": {"weighting": "nonsense"}}, "weighting must be one of"),
         ({"config": {"weighting": "gradnorm"}}, "scalar"),

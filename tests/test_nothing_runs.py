@@ -35,7 +35,7 @@ LOADS = {"load", "loads", "full_load", "unsafe_load", "load_all", "read_pickle",
 # (file, what is called): why it may be.
 ALLOWED = {
     (
-        "_compiled/jit.py",
+        "_compiled/kernel_cache.py",
         "pickle.loads",
     ): "compiled kernels, from a directory and a file that only this user can write, after their digest",
     ("samplers/worker.py", "pickle.load"): "the order of the parent process, through a pipe",

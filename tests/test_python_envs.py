@@ -54,7 +54,7 @@ def trained(env, n_iterations=4, **settings):
 def same(a, b):
     np.testing.assert_array_equal(a.theta, b.theta)
     assert (a.num_timesteps, a.num_episodes, a.dropped_pairs) == (b.num_timesteps, b.num_episodes, b.dropped_pairs)
-    for ours, theirs in zip(a._moments, b._moments, strict=True):
+    for ours, theirs in zip(a.state.moments, b.state.moments, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 

@@ -499,7 +499,7 @@ def test_monitors_inside_of_each_other_have_the_same_episodes(tmp_path):
 
 
 OF_MODEL = (
-    "_current_progress_remaining _custom_logger _logger _n_updates _num_timesteps_at_start _stats_window_size "
+    "_current_progress_remaining _custom_logger _logger _n_updates _num_timesteps_at_start "
     "_total_timesteps _vec_normalize_env alive_bonus_offset delta_std_schedule device ep_info_buffer learning_rate "
     "lr_schedule n_delta n_envs n_params n_top num_timesteps policy policy_class policy_kwargs pop_size seed start_time "
     "tensorboard_log use_sde verbose weights zero_policy"

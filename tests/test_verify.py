@@ -15,7 +15,7 @@ from test_cli import COMMAND, run
 
 from fastars import ARS
 from fastars.cli import WrongUseError, commands, main, verify
-from fastars.cli import recorded_episodes as claims
+from fastars.cli.recorded_episodes import Episode, RecordedEpisodes
 from fastars.files import checkpoint
 from fastars.files.atomic import save_arrays
 
@@ -171,18 +171,16 @@ def test_a_folder_with_nothing_to_replay_is_an_error(copied, capsys):
 
 
 def test_an_episode_that_failed_in_the_run_is_not_drawn():
-    told = [claims.Episode(total, 3) for total in (1.0, math.nan, 2.0)]
-    found = [claims.RecordedEpisodes("", "", None, None, None, None, told, [], 0.0)] * 2
-    drawn = verify.sample(found, 10, np.random.default_rng(0))
+    results = [Episode(total, 3) for total in (1.0, math.nan, 2.0)]
+    recorded = [RecordedEpisodes("", "", None, None, None, None, results, [], 0.0)] * 2
+    drawn = verify.sample(recorded, 10, np.random.default_rng(0))
     assert sorted(i for _, i in drawn) == [0, 0, 2, 2]
 
 
 def test_every_policy_has_its_share_of_the_sample():
-    told = {"a": 9, "b": 2, "c": 50}
-    found = [
-        claims.RecordedEpisodes(name, "", None, None, None, None, [claims.Episode(1.0, 1)] * n, [], 0.0) for name, n in told.items()
-    ]
-    drawn = verify.sample(found, 12, np.random.default_rng(0))
+    counts = {"a": 9, "b": 2, "c": 50}
+    recorded = [RecordedEpisodes(name, "", None, None, None, None, [Episode(1.0, 1)] * n, [], 0.0) for name, n in counts.items()]
+    drawn = verify.sample(recorded, 12, np.random.default_rng(0))
     assert [sum(each.policy == name for each, _ in drawn) for name in "abc"] == [5, 2, 5]
     assert len({(each.policy, i) for each, i in drawn}) == 12
 

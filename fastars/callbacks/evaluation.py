@@ -88,7 +88,13 @@ class EvalCallback(EventCallback):
     def _children(self) -> Sequence[Any]:
         return [child for child in (self.callback_on_new_best, self.callback) if child is not None]
 
+    def close(self) -> None:
+        """End worker processes of the evaluation environment."""
+        if self._sampler is not None:
+            self._sampler.close()
+
     def _init_callback(self) -> None:
+        self.close()
         self._sampler = None if self.eval_env is None else _eval_sampler(self.model, self.eval_env)
         for folder in (self.best_model_save_path, None if self.log_path is None else self.log_path.parent):
             if folder is not None:

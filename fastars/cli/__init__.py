@@ -1,4 +1,4 @@
-"""The command `fastars`: its exit codes and its errors. What the sub-commands do is in `commands`.
+"""The command `fastars`: its exit codes and its errors. The sub-commands are in `commands`.
 
 Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted, 143 terminated. `--help` imports neither Numba nor Gymnasium.
 """
@@ -13,23 +13,21 @@ from importlib import import_module
 from typing import Any, TextIO
 
 from fastars._version import __version__
+from fastars.cli.errors import WrongUseError
+from fastars.cli.interrupts import Interrupted
 
 __all__ = ["WrongUseError", "main"]
 
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Gymnasium colours its warnings, also where nobody can see colours
-
-
-class WrongUseError(Exception):
-    """The command was given something it can't do; exit code 2."""
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Gymnasium colours its warnings, in files and pipes too
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code.
+    """Run the command and return its exit code.
 
     Parameters
     ----------
     args : sequence of str, optional
-        Default: those of the process.
+        Default: the arguments of the process.
     """
     arguments = list(sys.argv[1:] if args is None else args)
     with_traceback = "--traceback" in arguments or os.environ.get("FASTARS_TRACEBACK", "0") not in ("", "0")
@@ -39,18 +37,18 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f"fastars {__version__}", flush=True)
             return 0
         with warnings.catch_warnings():
-            warnings.showwarning = _say_warning
+            warnings.showwarning = _print_warning
             return _run(arguments)
-    except BrokenPipeError:  # whoever read the output has gone, as `fastars envs | head -1` does
+    except BrokenPipeError:  # the reader of the output has gone, as in `fastars envs | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt as interrupt:
-        _say("interrupted" if not interrupt.args else str(interrupt.args[0]))
-        return int(getattr(interrupt, "exit_code", 130))
+        _print_error("interrupted" if not interrupt.args else str(interrupt.args[0]))
+        return interrupt.exit_code if isinstance(interrupt, Interrupted) else 130
     except Exception as error:
         if with_traceback:
             traceback.print_exc()
-        _say(f"error: {_in_one_line(error)}")
+        _print_error(f"error: {_in_one_line(error)}")
         return 2 if isinstance(error, WrongUseError) or _names_an_extra(error) else 1
 
 
@@ -68,7 +66,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _in_one_line(error: Exception) -> str:
-    """What went wrong, for a user; of an error that fastars did not expect, also how to see where."""
+    """Return the message of an error in one line. An error that fastars did not expect also says how to get a traceback."""
     text = " ".join(str(error).split())
     if text and (isinstance(error, (WrongUseError, ValueError, OSError)) or _names_an_extra(error)):
         return text
@@ -76,16 +74,16 @@ def _in_one_line(error: Exception) -> str:
 
 
 def _names_an_extra(error: Exception) -> bool:
-    """Whether what is missing is an optional package: to ask for what needs it is wrong use."""
+    """Return True if an optional package is missing. To ask for something that needs it is wrong use."""
     return isinstance(error, ImportError) and 'pip install "fastars[' in str(error)
 
 
-def _say(text: str) -> None:
+def _print_error(text: str) -> None:
     print(f"fastars: {text}", file=sys.stderr, flush=True)
 
 
-def _say_warning(
+def _print_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: Any = None
 ) -> None:
     text = _COLOURS.sub("", str(message)).removeprefix("WARN: ")
-    _say(f"warning: {text}")
+    _print_error(f"warning: {text}")

@@ -1,4 +1,4 @@
-"""`fastars doctor`: what fastars runs on, and whether it computes what it should; `fastars warmup`: kernels compiled ahead."""
+"""`fastars doctor` and `fastars warmup`: check the installation, and compile kernels ahead of time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import tyro
 from fastars.cli.report import console, duration
 
 _PACKAGES = ("numba", "llvmlite", "numpy", "gymnasium", "mujoco")
-# What each extra brings, by the names of the modules.
+# The modules that each extra installs.
 _EXTRAS = {
     "cli": ("tyro", "rich"),
     "mujoco": ("mujoco", "imageio"),
@@ -30,13 +30,13 @@ _EXTRAS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor:
-    """Say what fastars runs on, and check that kernels compute what their twins and Gymnasium do. Exit code 1 if not."""
+    """Report on the machine, and check that kernels give the results of their NumPy twins and of Gymnasium. Exit code 1 if not."""
 
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """As JSON, for a report of a bug. No name of a host or a user is in it, but for the path of the cache."""
+    """Print JSON, for a bug report. It names no host and no user, except in the path of the cache."""
 
     def run(self) -> int:
-        """Look at all of it; the exit code."""
+        """Print the report and return the exit code."""
         found = examine()
         if self.json:
             print(json.dumps(found, indent=1), flush=True)
@@ -46,7 +46,7 @@ class Doctor:
 
 
 def examine() -> dict[str, Any]:
-    """All that the doctor says."""
+    """Run the checks and return the whole report."""
     from fastars._runtime.signals import run_in_thread
     from fastars._version import __version__
     from fastars.cli.progress import compiling
@@ -78,7 +78,7 @@ def examine() -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError, version  # 10 ms that `--help` has no use for
+    from importlib.metadata import PackageNotFoundError, version  # it takes 10 ms, which `--help` can save
 
     try:
         return version(package)
@@ -87,13 +87,13 @@ def _version(package: str) -> str | None:
 
 
 def _extra(extra: str, modules: tuple[str, ...]) -> str:
-    """Whether an extra is installed, or what installs it."""
+    """Return "installed", or the command that installs an extra."""
     missing = [name for name in modules if find_spec(name) is None]
     return f'{", ".join(missing)} missing: pip install "fastars[{extra}]"' if missing else "installed"
 
 
 def _threads() -> dict[str, Any]:
-    """CPUs that this process may use, and what limits it besides."""
+    """Return the CPUs that this process may use, and the limits of its environment and its control group."""
     from fastars._compiled.jit import numba
     from fastars._runtime.cpus import allowed_cpus, available_cpus, cpu_quota, thread_limits
 
@@ -113,7 +113,7 @@ def _cache() -> dict[str, Any]:
     directory = cache_directory()
     if directory is None:
         named = os.environ.get("FASTARS_CACHE_DIR", "~/.cache/fastars")
-        problem = f"kernels are not kept: {named} can't be written, or others than you may write it; every start compiles them anew"
+        problem = f"kernels are not kept: {named} can't be written, or other users can write to it; every start compiles them anew"
         return {"problem": problem}
     files = [path.stat().st_size for path in Path(directory).glob("*.kernel")]
     return {"directory": directory, "kernels": len(files), "megabytes": round(sum(files) / 1e6, 1)}
@@ -143,15 +143,15 @@ def _print(found: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Warmup:
-    """Compile the kernels of environments for this processor, and keep them, so that no training waits for them."""
+    """Compile the kernels of environments for this processor and keep them, so that training need not wait for them."""
 
     envs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[ENV ...]")] = ()
-    """Ids of compiled environments; by default, those of classic control. `fastars envs` lists them all."""
+    """Ids of compiled environments; by default, the environments of classic control. `fastars envs` lists all."""
 
     def run(self) -> int:
-        """Compile; the exit code."""
+        """Compile the kernels and return the exit code."""
         from fastars._compiled.kernel_cache import cache_directory
-        from fastars.cli import WrongUseError
+        from fastars.cli.errors import WrongUseError
         from fastars.envs import compiled_env_ids
 
         names = self.envs or tuple(name for name in compiled_env_ids("classic") if name != "CartPole-v0")

@@ -1,4 +1,4 @@
-"""The environment that `--env-kwargs` asks for."""
+"""Make the environment that ENV and `--env-kwargs` ask for, and describe it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fastars.cli import WrongUseError
+from fastars.cli.errors import WrongUseError
 
 if TYPE_CHECKING:
     import gymnasium
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def parse_kwargs(items: Iterable[str]) -> dict[str, Any]:
-    """Keyword arguments from texts such as `g=9.8`: values are Python literals, with `inf` as one of them, or else texts."""
+    """Parse texts such as `g=9.8` into keyword arguments. A value is a Python literal or `inf`; anything else is a text."""
     kwargs: dict[str, Any] = {}
     for item in items:
         name, equals, text = item.partition("=")
@@ -34,12 +34,12 @@ def parse_kwargs(items: Iterable[str]) -> dict[str, Any]:
 
 
 def kwargs_text(kwargs: Mapping[str, Any]) -> str:
-    """Keyword arguments as they are written in Python."""
+    """Write keyword arguments as in Python."""
     return ", ".join(f"{name}={value!r}" for name, value in kwargs.items())
 
 
 def changed_kwargs(env_id: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the keyword arguments of an environment that its id alone does not stand for."""
+    """Return the keyword arguments that differ from the registered ones of an environment."""
     import gymnasium
 
     spec = gymnasium.spec(env_id)
@@ -47,14 +47,17 @@ def changed_kwargs(env_id: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in kwargs.items() if name not in registered or registered[name] != value}
 
 
-def described(env_id: str, kwargs: Mapping[str, Any]) -> str:
-    """An environment in words: its id, and what it was made with if that is more."""
+def describe_env(env_id: str, kwargs: Mapping[str, Any]) -> str:
+    """Describe an environment: its id, and the keyword arguments that differ from the registered ones."""
     changed = changed_kwargs(env_id, kwargs)
     return f"{env_id} with {kwargs_text(changed)}" if changed else env_id
 
 
-def named(model: ARS, env: str, env_kwargs: Iterable[tuple[str, ...]]) -> list[str]:
-    """What `fastars eval` must be told of an environment: a module to import, and arguments that it takes from no file."""
+def env_options(model: ARS, env: str, env_kwargs: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return the arguments with which `fastars eval` finds the environment of a model: --env and --env-kwargs if it needs them.
+
+    It needs them for a module to import, and for keyword arguments that the model file does not hold.
+    """
     items = [item for items in env_kwargs for item in items]
     if ":" not in env and (model.is_compiled or not items):
         return []
@@ -62,14 +65,17 @@ def named(model: ARS, env: str, env_kwargs: Iterable[tuple[str, ...]]) -> list[s
 
 
 def environment(env_id: str, kwargs: Mapping[str, Any]) -> Any:
-    """An environment made with these keyword arguments, and tried in Gymnasium; without any, its id.
+    """Make an environment with keyword arguments and try it in Gymnasium.
 
-    One that is not compiled is a function that makes it.
+    Returns
+    -------
+    gymnasium.Env, callable or str
+        The id if there are no keyword arguments; a function that makes the environment if it is not compiled.
 
     Raises
     ------
     WrongUseError
-        If Gymnasium or the kernels refuse them.
+        If Gymnasium or the kernels refuse the keyword arguments.
     """
     import gymnasium
 
@@ -82,7 +88,8 @@ def environment(env_id: str, kwargs: Mapping[str, Any]) -> Any:
         module, _, name = env_id.rpartition(":")
         if module:
             importlib.import_module(module)
-        return partial(make, name, **kwargs) if name in gymnasium.registry else env_id  # which is refused by name
+        # An unknown id is returned as it was given: `ARS` refuses it with near names.
+        return partial(make, name, **kwargs) if name in gymnasium.registry else env_id
     with contextlib.closing(make(env_id)) as plain:
         _refuse(env_id, inspect.signature(type(plain.unwrapped).__init__).parameters, kwargs)
     try:
@@ -91,7 +98,7 @@ def environment(env_id: str, kwargs: Mapping[str, Any]) -> Any:
         _try(env)
     except UnsupportedEnvError:
         raise
-    except Exception as error:  # whatever a wrong value leads to: TypeError, OSError, ZeroDivisionError, MuJoCo's own, ...
+    except Exception as error:  # wrong values lead to TypeError, OSError, ZeroDivisionError, errors of MuJoCo, ...
         is_name = isinstance(error, OSError) and not str(kwargs.get("xml_file")).startswith((".", "/", "~"))
         hint = " (for a file of your own, begin with ./ or /)" if is_name else ""
         raise WrongUseError(f"{env_id} can't be made with {kwargs_text(kwargs)}: {error}{hint}") from error
@@ -111,8 +118,9 @@ class _Infinity(ast.NodeTransformer):
 
 
 def _refuse(env_id: str, parameters: Mapping[str, inspect.Parameter], kwargs: Mapping[str, Any]) -> None:
-    """Raise for an argument that the environment does not have, and for a text where a number, a bool or a range is meant: to
-    Gymnasium, `false` is as true as any text.
+    """Raise for an argument that the environment does not have, and for a text in place of a number, a bool or a range.
+
+    Gymnasium accepts such a text: to it, `false` is as true as any text.
     """
     named = [name for name, parameter in parameters.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
     known = [name for name in (*named, "max_episode_steps") if name not in ("self", "render_mode", "default_camera_config")]
@@ -125,7 +133,7 @@ def _refuse(env_id: str, parameters: Mapping[str, inspect.Parameter], kwargs: Ma
 
 
 def _try(env: gymnasium.Env) -> None:
-    """One step in Gymnasium: some arguments are looked at only there."""
+    """Take one step in Gymnasium, because some arguments are checked only there."""
     from fastars.envs import quiet
 
     with warnings.catch_warnings(), quiet(env.spec.id if env.spec else None):

@@ -1,4 +1,4 @@
-"""`fastars import` and `fastars export`: policies from other people's files, and into them."""
+"""`fastars import` and `fastars export`: read and write policies in the file formats of other programs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from fastars.cli import WrongUseError
 from fastars.cli.environment import environment
+from fastars.cli.errors import WrongUseError
 from fastars.cli.run_folder import model_file
 
 if TYPE_CHECKING:
@@ -21,19 +21,19 @@ _SOURCES = {"sb3": "stable-baselines3-contrib", "original": "the original ARS", 
 
 @dataclass(frozen=True, kw_only=True)
 class Import:
-    """Make a model of a policy that stable-baselines3-contrib's ARS or the original ARS trained, or of plain arrays."""
+    """Make a model from a policy of stable-baselines3-contrib's ARS or of the original ARS, or from plain arrays."""
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-    """Such as model.zip or lin_policy_plus.npz; its content says what it is. Nothing in it is executed."""
+    """A file such as model.zip or lin_policy_plus.npz. Its format is found from its content; nothing in it is executed."""
     env: Annotated[str | None, tyro.conf.arg(metavar="ENV", help_behavior_hint="(default: the one that FILE names)")] = None
-    """Id of the environment. Files of plain arrays name it, others don't."""
+    """Id of the environment. Only files of plain arrays name it."""
     out: Path = Path("model.zip")
-    """Where the model is written; a file that is there stays, and is an error."""
+    """The model file to write. An existing file is an error and stays as it is."""
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Take the statistics of the VecNormalize beside FILE (vecnormalize.pkl) too."""
+    """Also take the statistics of the VecNormalize beside FILE (vecnormalize.pkl)."""
 
     def run(self) -> int:
-        """Import; the exit code."""
+        """Write the model and return the exit code."""
         from fastars import exchange
         from fastars.ars import ARS
 
@@ -51,7 +51,7 @@ class Import:
 
 
 def _described(trained: TrainedPolicy) -> str:
-    """A policy in some words."""
+    """Describe a policy in a few words."""
     filtered = "unfiltered" if trained.mean is None else "normalised"
     trained_for = f", trained for {trained.num_timesteps:,} steps" if trained.num_timesteps else ""
     return f"{trained.policy} of {_SOURCES[trained.source]} on {trained.n_obs} {filtered} observations{trained_for}"
@@ -59,21 +59,21 @@ def _described(trained: TrainedPolicy) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Write the policy of a run to a file that other programs read."""
+    """Write the policy of a run to a file that other programs can read."""
 
     run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run folder, or the file of a model."""
+    """A run folder, or a model file."""
     to: Literal["npz", "onnx", "sb3", "original"]
-    """Plain NumPy arrays; ONNX; stable-baselines3-contrib's ARS; lin_policy_plus.npz of the original ARS."""
+    """Plain NumPy arrays, ONNX, a model of stable-baselines3-contrib's ARS, or lin_policy_plus.npz of the original ARS."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: policy.* beside the model)")] = None
-    """Where it is written; a file that is there is replaced."""
+    """The file to write. An existing file is replaced."""
     env: Annotated[str | None, tyro.conf.arg(metavar="ENV", help_behavior_hint="(default: the one of RUN)")] = None
-    """Id of the environment, for one that is registered only by MODULE:ID."""
+    """Id of the environment, if it is registered only by MODULE:ID."""
     last: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """The last policy of the run, not the best one."""
+    """Take the last policy of the run, not the best one."""
 
     def run(self) -> int:
-        """Export; the exit code."""
+        """Write the file and return the exit code."""
         path = model_file(self.run_path, self.last)
         out = self.out or path.with_name(_OUT[self.to])
         if out.exists() and out.samefile(path):
@@ -91,7 +91,7 @@ class Export:
 
 
 def _write(to: str, model: Any, out: Path) -> Path | None:
-    """Write a policy; the second file, if there is one."""
+    """Write a policy in a format; return the path of the second file if the format has one."""
     from fastars.exchange import arrays, onnx, original, sb3
 
     if to == "sb3":

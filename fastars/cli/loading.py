@@ -1,4 +1,4 @@
-"""A trained policy and its environment in Gymnasium, of a run folder or of the file of a model."""
+"""Load a trained policy from a run folder or a model file, together with its environment in Gymnasium."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
-from fastars.cli import WrongUseError
-from fastars.cli.environment import described, environment, parse_kwargs
+from fastars.cli.environment import describe_env, environment, parse_kwargs
+from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.report import print_evaluation
 from fastars.cli.run_folder import model_file
 from fastars.cli.settings import option
@@ -23,44 +23,46 @@ if TYPE_CHECKING:
 
 
 class Trained(NamedTuple):
-    """A policy, ready to be watched."""
+    """A trained policy, and the environment to replay it in."""
 
     model: ARS
     env: gymnasium.Env
-    path: Path  # of the model
-    reward_weights: Any  # of several rewards; None where there is one
+    path: Path  # the model file
+    reward_weights: Any  # weights of the tasks of a vector reward; None if the reward is a number
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trainee:
-    """Which policy, in which environment, in which episodes."""
+class ReplayOptions:
+    """Options that choose a policy, its environment and the episodes to replay."""
 
     run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run folder, or the file of a model."""
+    """A run folder, or a model file."""
     n_eval_episodes: int = 1
-    """Episodes."""
+    """Number of episodes."""
     seed: int = 0
-    """Episode i starts from env.reset(seed=seed + i). By default the same episodes as those of the final evaluation in training."""
+    """Episode i starts from env.reset(seed=seed + i). By default the episodes are those of training's final evaluation."""
     env: Annotated[str | None, option("ENV", "the one of RUN")] = None
-    """Id of the environment, for one that is registered only by MODULE:ID."""
+    """Id of the environment, if it is registered only by MODULE:ID."""
     env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
-    """Its arguments, with --env: those of a RUN in an environment that is not compiled have to be repeated."""
+    """Arguments of gymnasium.make, together with --env. Repeat them if the environment of RUN is not compiled."""
     last: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """The last policy of the run, not the best one."""
+    """Take the last policy of the run, not the best one."""
 
-    def loaded(self, render_mode: str | None = None) -> Trained:
-        """The policy and a new environment; WrongUseError for options that contradict each other."""
-        if self.n_eval_episodes < 1:
-            raise WrongUseError(f"n_eval_episodes must be an integer of at least 1, got {self.n_eval_episodes}")
-        if not 0 <= self.seed < 2**63:
-            raise WrongUseError(f"seed must be an integer from 0 to 2**63 - 1, got {self.seed}")
+    def load(self, render_mode: str | None = None) -> Trained:
+        """Load the policy and make its environment; WrongUseError if the options are wrong or contradict each other."""
+        from fastars._validate import integer, positive_int  # it imports NumPy, and `--help` imports this module
+
+        with wrong_use():
+            positive_int("n_eval_episodes", self.n_eval_episodes)
+            integer("seed", self.seed, 0, 2**63 - 1)
         if self.env_kwargs and self.env is None:
             raise WrongUseError("--env-kwargs needs --env")
-        return loaded(self.run_path, self.last, self.env, (item for items in self.env_kwargs for item in items), render_mode)
+        kwargs = (item for items in self.env_kwargs for item in items)
+        return load_trained(self.run_path, self.last, self.env, kwargs, render_mode)
 
 
-def loaded(run: Path, last: bool, env_id: str | None, env_kwargs: Iterable[str], render_mode: str | None) -> Trained:
-    """The model of a run, and its environment made anew, with the terms of its reward apart where the run had them so."""
+def load_trained(run: Path, last: bool, env_id: str | None, env_kwargs: Iterable[str], render_mode: str | None) -> Trained:
+    """Load the model of a run and make its environment anew, with a vector of reward terms if the run was trained on one."""
     path, kwargs = model_file(run, last), parse_kwargs(env_kwargs)
     from fastars.ars import ARS
     from fastars.envs import make
@@ -68,7 +70,7 @@ def loaded(run: Path, last: bool, env_id: str | None, env_kwargs: Iterable[str],
 
     model = ARS.load(path, env=None if env_id is None else environment(env_id, kwargs))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said on loading
+        warnings.simplefilter("ignore")  # the loading of the model has given the same warnings
         env = make(env_id or model.env_id, **model.env_kwargs, **({} if render_mode is None else {"render_mode": render_mode}))
     weights = None if model.objectives is None else model.objectives.utility
     if weights is not None and not hasattr(env.unwrapped, "reward_space"):
@@ -85,4 +87,4 @@ def replay(trained: Trained, n_episodes: int, seed: int, how: str) -> None:
         returns, lengths = evaluate_policy(model, env, n_episodes, return_episode_rewards=True, seed=seed, reward_weights=weights)
     finally:
         env.close()
-    print_evaluation(described(model.env_id, model.env_kwargs), seed, returns, lengths, f"{path}, {how}")
+    print_evaluation(describe_env(model.env_id, model.env_kwargs), seed, returns, lengths, f"{path}, {how}")

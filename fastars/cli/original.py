@@ -1,4 +1,4 @@
-"""The original's command line and files, of modestyachts/ARS: `fastars train --preset modestyachts`."""
+"""Command line and files of the original ARS (modestyachts/ARS), for `fastars train --preset modestyachts`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastars.cli import WrongUseError
+from fastars.cli.errors import WrongUseError
 
 if TYPE_CHECKING:
     from fastars.ars import ARS
@@ -28,17 +28,17 @@ _SHORT = {
     "-e": "--n_workers",
     "-r": "--rollout_length",
 }
-_DELTAS_USED = 8  # unless it is told
+_DELTAS_USED = 8  # the original's default
 _NUMBER = re.compile(r"[0-9]{1,19}")
 
 
-def translated(arguments: Sequence[str]) -> list[str]:
-    """The arguments of `fastars train` with the original's flags, written as there (`--n_directions`, `-nd`), turned into ours.
+def translate(arguments: Sequence[str]) -> list[str]:
+    """Translate the original's flags (`--n_directions`, `-nd`) among the arguments of `fastars train` into options of fastars.
 
     Raises
     ------
     WrongUseError
-        For a flag without a value, or a value that has no meaning here.
+        If a flag has no value, or a value that fastars does not support.
     """
     if not _is_original(arguments):
         return list(arguments)
@@ -57,7 +57,7 @@ def _is_original(arguments: Sequence[str]) -> bool:
 
 
 def _flags(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The original's flags by their long names, and the other arguments."""
+    """Return the original's flags by their long names, and the other arguments."""
     flags: dict[str, str] = {}
     rest: list[str] = []
     remaining = iter(arguments)
@@ -113,16 +113,17 @@ _TRANSLATIONS: dict[str, Callable[[str], list[str]]] = {
 
 
 class OriginalFiles:
-    """`params.json`, `log.txt` and `lin_policy_plus.npz` in a run folder, as the original writes them.
+    """The files `params.json`, `log.txt` and `lin_policy_plus.npz` of a run, in the formats of the original.
 
     Parameters
     ----------
     folder : Path
     model : ARS
-        With `goes_on`, rows after its iteration are cut off: they come again.
     plan : Plan
+    goes_on : bool
+        True to keep the rows of an earlier part of the run, up to the iteration of the model; later rows come again.
     seconds : float
-        Of earlier parts of the run.
+        Time that earlier parts of the run took.
     """
 
     def __init__(self, folder: Path, model: ARS, plan: Plan, goes_on: bool, seconds: float) -> None:
@@ -134,7 +135,7 @@ class OriginalFiles:
         self._write(self._log, "".join(f"{row}\n" for row in ("\t".join(_COLUMNS), *rows)))
 
     def after_iteration(self, model: ARS) -> None:
-        """Every tenth iteration, a row of the log about the policy itself, and the policy."""
+        """Every tenth iteration, evaluate the unperturbed policy, write a row of the log, and save the policy."""
         if model.iteration % _INTERVAL or model.iteration <= self._logged:
             return
         returns = model.evaluate(_N_EPISODES).returns
@@ -146,7 +147,7 @@ class OriginalFiles:
         self.save(model)
 
     def save(self, model: ARS) -> None:
-        """Write the policy, if it is one that the original knows."""
+        """Write the policy, unless the original does not know its kind."""
         if model.config.policy != "LinearPolicy" or model.config.with_bias or model.config.squash_output:
             return
         from fastars.exchange.original import write
@@ -154,7 +155,7 @@ class OriginalFiles:
         write(model, self._policy)
 
     def _rows(self, iteration: int) -> list[str]:
-        """The whole rows of the log up to an iteration."""
+        """Return the complete rows of the log up to an iteration."""
         if not self._log.is_file():
             return []
         lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")[1:-1]
@@ -171,7 +172,7 @@ class OriginalFiles:
 
 
 def params(model: ARS, plan: Plan, folder: Path) -> dict[str, Any]:
-    """The settings of a run by the original's names."""
+    """Return the settings of a run under the original's names."""
     config = model.config
     return {
         "env_name": model.env_id,

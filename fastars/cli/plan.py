@@ -1,4 +1,4 @@
-"""What a run does besides training its model: how long, how often it is evaluated and saved, what it writes."""
+"""The plan of a run: its length, its evaluations, its checkpoints and its files."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastars.cli import WrongUseError
+from fastars.cli.errors import WrongUseError
 
 CONFIG = "config.toml"
-SCHEMA = 1  # of a run folder
+SCHEMA = 1  # version of the run folder's format
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What `config.toml` has under [run], so that `fastars resume` goes on by it.
+    """The plan of a run, kept in `config.toml` under [run] so that `fastars resume` can follow it.
 
     Attributes
     ----------
     total_timesteps : int
         Environment steps of training.
     iterations : int or None
-        Iterations after which training ends, if the steps don't end it before.
+        Iterations after which training ends, unless `total_timesteps` ends it earlier.
     eval_freq, eval_episodes : int
-        Steps between evaluations, and episodes of each and of the final one.
+        Steps between evaluations, and episodes of each evaluation and of the final one.
     log_interval : int
         Iterations between rows of the log.
     save_freq : int or None
-        Steps between checkpoints that are kept.
+        Steps between checkpoints; None: no checkpoints.
     keep_checkpoints : int
-        How many of them; the older ones are removed.
+        Number of checkpoints that are kept; older ones are removed.
     monitor, tensorboard : bool
-        Whether every episode is a row of `0.monitor.csv`, and every row of the log an event.
+        True: every episode is a row of `0.monitor.csv`; every row of the log is an event for TensorBoard.
 
     Raises
     ------
-    ValueError, TypeError
-        Naming what is wrong.
+    TypeError
+        If a value is of the wrong kind.
+    ValueError
+        If an integer is below 1 or above 2**63 - 1.
     """
 
     total_timesteps: int
@@ -52,44 +54,45 @@ class Plan:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
+        from fastars._validate import boolean, integer  # it imports NumPy, and `--help` imports this module
+
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+            name, value = field.name, getattr(self, field.name)
             if value is None and "None" in str(field.type):
                 continue
-            if field.type == "bool":
-                if not isinstance(value, bool):
-                    raise TypeError(f"{field.name} must be true or false, got {value!r}")
-            elif not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**63:
-                raise ValueError(f"{field.name} must be an integer of at least 1 and below 2**63, got {value!r}")
+            checked = boolean(name, value) if field.type == "bool" else integer(name, value, 1, 2**63 - 1)
+            object.__setattr__(self, name, checked)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Plan:
-        """The plan in a `config.toml`; what it does not say is as it was before it was said there."""
+        """Return the plan in a `config.toml`. Files of older versions lack some of the values: these are the defaults."""
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in config["run"].items() if name in names})
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The `config.toml` of a run folder.
+    """Read the `config.toml` of a run folder.
 
     Raises
     ------
     WrongUseError
-        If this is no run folder.
+        If the folder is no run folder.
     ValueError
-        If the file is damaged, or of a newer version.
+        If the file is damaged, or a newer version of fastars wrote it.
     """
     path = folder / CONFIG
     if not folder.exists():
         raise WrongUseError(f"there is no run folder {folder}")
     if not path.is_file():
         raise WrongUseError(f"{folder} is no run folder: it has no {CONFIG}")
-    from fastars.files.tables import read_toml  # it imports NumPy, which --help does without
+    from fastars._validate import positive_int  # these two import NumPy, and `--help` imports this module
+    from fastars.files.tables import read_toml
 
     config = read_toml(path)
-    schema = config.get("schema", 1)
-    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
-        raise ValueError(f"{path} is damaged: schema must be an integer of at least 1, got {schema!r}")
+    try:
+        schema = positive_int("schema", config.get("schema", 1))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
     if schema > SCHEMA:
         raise ValueError(f"{folder} was written by a newer fastars (schema {schema}; this one reads {SCHEMA}): upgrade fastars")
     if not all(isinstance(config.get(table), dict) for table in ("env", "run", "settings")):
@@ -98,7 +101,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_plan(folder: Path, config: Mapping[str, Any]) -> Plan:
-    """The plan of a run folder, of which this is the config."""
+    """Return the plan in the config of a run folder; ValueError if it is damaged."""
     try:
         return Plan.from_config(config)
     except (ValueError, TypeError) as error:

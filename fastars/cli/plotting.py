@@ -1,4 +1,4 @@
-"""`fastars plot`: learning curves of one or many runs, in a file."""
+"""`fastars plot`: draw learning curves of one or many runs into a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fastars.cli import WrongUseError
+from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.settings import option
 
 _NAMES = {"eval": "mean return of evaluations", "train": "mean return of training episodes"}
@@ -16,31 +16,32 @@ _NAMES = {"eval": "mean return of evaluations", "train": "mean return of trainin
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """Draw learning curves: runs that differ only in their seed as one, with a 95 % band."""
+    """Draw learning curves. Runs that differ only in their seed become one curve with a 95 % band."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
-    """Run folders, of stable-baselines3 too."""
+    """Run folders, also of stable-baselines3."""
     out: Annotated[Path | None, option("FILE", "learning_curve.png in the first RUN")] = None
-    """The picture: .png, .svg or .pdf."""
+    """The picture to write: .png, .svg or .pdf."""
     x: Literal["steps", "time"] = "steps"
-    """Environment steps, or seconds of training."""
+    """Horizontal axis: environment steps, or seconds of training."""
     metric: Annotated[str, option("NAME", "eval")] = "eval"
     """eval, train, or a column of progress.csv such as train/grad_norm."""
     window: int = 100
-    """Episodes of a mean, where monitor files are all there is."""
+    """Episodes that a mean is taken over, if a run has nothing but monitor files."""
     average: Literal["iqm", "mean"] = "iqm"
-    """Over seeds: the interquartile mean, or the mean."""
+    """Average over seeds: the interquartile mean, or the mean."""
     title: Annotated[str | None, option("TEXT", "what was run")] = None
-    """Above the picture."""
+    """Title of the picture."""
 
     def run(self) -> int:
-        """Draw; the exit code."""
+        """Draw the curves and return the exit code."""
+        from fastars._validate import positive_int
         from fastars.plot import plot_runs, read_run
 
         if not self.runs:
             raise WrongUseError("fastars plot takes run folders, such as runs/CartPole-v1_1")
-        if self.window < 1:
-            raise WrongUseError(f"window must be an integer of at least 1, got {self.window}")
+        with wrong_use():
+            positive_int("window", self.window)
         out = self.out or self.runs[0] / "learning_curve.png"
         if out.suffix not in (".png", ".svg", ".pdf"):
             raise WrongUseError(f"--out must end with .png, .svg or .pdf, got {out}")

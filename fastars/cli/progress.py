@@ -1,4 +1,4 @@
-"""What a run says while it goes on, on stderr: a bar on a terminal, a line every 10 s elsewhere."""
+"""Progress of a run on stderr: a bar on a terminal, otherwise a line every 10 s."""
 
 from __future__ import annotations
 
@@ -19,19 +19,28 @@ _COMPILING = "Compiling the kernels for this processor, which happens once"
 
 
 class Progress:
-    """Steps done, steps per second of training, best return and time left, shown at most every `interval` seconds.
+    """Computes steps per second of training and the time left, and shows them at most every `interval` seconds.
 
-    `update` is called after every iteration, which may take 100 us, so it looks at the clock before it does anything else.
+    `update` is called after every iteration, which may take 100 us. So it first looks at the clock, and usually returns at once.
+
+    Parameters
+    ----------
+    show : callable
+        Called with steps, fraction of the run, steps per second, best return and seconds left.
+    interval : float
+        Seconds.
+    done : (int, float)
+        Steps that earlier parts of the run did, and their fraction of the run.
     """
 
     def __init__(self, show: Callable[[int, float, float, float, float], None], interval: float, done: tuple[int, float]) -> None:
         self._show = show
-        self._done = done  # before it: steps, and their share of the run
+        self._done = done
         self._interval = interval
         self._start = self._shown = time.perf_counter()
 
     def update(self, steps: int, fraction: float, best_return: float, apart: float = 0.0) -> None:
-        """Show where the run is, if it is time to. `fraction`: of it done; `apart`: seconds spent on evaluations and files."""
+        """Show the progress if `interval` has passed. `apart` is the time in seconds that evaluations and files have taken."""
         now = time.perf_counter()
         if now - self._shown < self._interval:
             return
@@ -40,13 +49,13 @@ class Progress:
             return
         self._shown = now
         seconds = now - self._start
-        left = (1.0 - fraction) * seconds / new_fraction  # with evaluations, which go on as before
+        left = (1.0 - fraction) * seconds / new_fraction  # includes the evaluations to come
         self._show(steps, fraction, new_steps / max(seconds - apart, 1e-9), best_return, left)
 
 
 @contextlib.contextmanager
 def progress(console: Console, total: int, done: tuple[int, float] = (0, 0.0), is_shown: bool = True) -> Iterator[Progress]:
-    """The progress of a run of `total` steps, on a terminal or not; `done` before are steps, and their share of it."""
+    """Context with the progress of a run of `total` steps. `done`: steps of earlier parts, and their fraction of the run."""
     if not (is_shown and console.is_terminal):
         yield Progress(_line(total), 10.0 if is_shown else math.inf, done)
         return
@@ -56,7 +65,7 @@ def progress(console: Console, total: int, done: tuple[int, float] = (0, 0.0), i
 
     class Bar(WholeBar):
         def get_renderable(self) -> Constrain:
-            """Room for the ^C that a terminal echoes: behind a full line it would begin another, and the bar would stay."""
+            """Leave room for the ^C that a terminal echoes: after a full line it would begin a new line, and the bar would stay."""
             return Constrain(super().get_renderable(), console.width - 3)
 
     columns = BarColumn(bar_width=20), TaskProgressColumn(), TextColumn("{task.fields[state]}")
@@ -85,9 +94,9 @@ def _state(done: str, rate: float, best_return: float, left: float) -> str:
 
 @contextlib.contextmanager
 def compiling(console: Console) -> Iterator[None]:
-    """Say that kernels are being compiled in this context, once they really are: usually they come from the cache.
+    """Context that prints a message as soon as Numba compiles in it. Usually the kernels come from the cache, without a message.
 
-    A thread looks at what the others do. It costs nothing to the kernels, and nothing but the truth is said.
+    A thread looks at the stacks of the other threads. This costs the kernels nothing, and needs no guess about the cache.
     """
     done, start, found = threading.Event(), time.perf_counter(), threading.Event()
 
@@ -115,7 +124,7 @@ def compiling(console: Console) -> Iterator[None]:
 
 
 def _is_compiling() -> bool:
-    """Whether a thread of this process is inside Numba's compiler."""
+    """Return True if a thread of this process is inside Numba's compiler."""
     for frame in sys._current_frames().values():
         walk = frame
         while walk is not None:

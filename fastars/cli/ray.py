@@ -1,23 +1,28 @@
-"""`--ray`: episodes run in actors of a Ray cluster."""
+"""The option `--ray`: run episodes in actors of a Ray cluster."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 from fastars._imports import need
-from fastars.cli import WrongUseError
+from fastars.cli.errors import WrongUseError
 from fastars.cli.settings import option
 
 Ray = Annotated[tuple[str, ...] | None, option("[ADDRESS]", "they run here")]
 
 
 def connect(ray: tuple[str, ...] | None) -> dict[str, Any]:
-    """Connect to the cluster that `--ray` names, if it was given; the arguments of `ARS` that say where episodes run.
+    """Connect to the cluster that `--ray` names and return the arguments of `ARS` for it; none if `--ray` was not given.
 
     Parameters
     ----------
     ray : tuple of str, optional
-        An address, or none: that of `RAY_ADDRESS`, or else a cluster of one's own on this machine.
+        The address. Empty: the address in `RAY_ADDRESS`, or else a new cluster on this machine.
+
+    Raises
+    ------
+    WrongUseError
+        If there is no such cluster, or the address is wrong.
     """
     if ray is None:
         return {}

@@ -1,4 +1,4 @@
-"""What the command prints on stdout."""
+"""Tables and texts that the command prints on stdout."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastars.cli.environment import described
+from fastars.cli.environment import describe_env
 from fastars.training import presets
-from fastars.training.config import Config
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def count(n: float) -> str:
-    """A number in three digits: 950, 12.3 k, 4.56 M."""
+    """Write a number with three digits: 950, 12.3 k, 4.56 M."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if n >= 0.9995 * size:
             return f"{f'{n / size:#.3g}'.rstrip('.')} {letter}"
@@ -29,7 +28,7 @@ def count(n: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as 0.02 s, 12 s, 3:04 or 2:03:04."""
+    """Write seconds as 0.02 s, 12 s, 3:04 or 2:03:04."""
     if seconds < 9.95:
         return f"{seconds:.2g} s"
     whole = round(seconds)
@@ -40,7 +39,7 @@ def duration(seconds: float) -> str:
 
 
 def console(stderr: bool = False) -> Console:
-    """Where things are printed, as wide as the terminal, or 80 columns."""
+    """Return a console on stdout or stderr, as wide as the terminal; without a terminal, 80 columns wide."""
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
@@ -53,12 +52,26 @@ def print_training(
     time_spent: tuple[int, float],
     episodes: str,
     folder: Path,
-    named: Sequence[str],
+    env_options: Sequence[str],
 ) -> None:
-    """The result of a run: a row per policy with the rollouts it was evaluated in, what was done, and what to type next.
+    """Print the result of a run: a row per policy, facts about the training, and the command that replays the best policy.
 
-    `time_spent`: steps that an earlier part of the run did, and seconds of this one. `named` is what `fastars eval` must be told of
-    the environment.
+    Parameters
+    ----------
+    model : ARS
+        The model after training.
+    policies : mapping of str to (ARS, Rollouts)
+        Each policy by its name, with the rollouts of its evaluation.
+    threshold : float or None
+        Return from which the environment counts as solved.
+    time_spent : (int, float)
+        Steps of the earlier parts of the run, and seconds of this part.
+    episodes : str
+        The episodes of the evaluation, in words.
+    folder : Path
+        The run folder.
+    env_options : sequence of str
+        Arguments that `fastars eval` needs to find the environment.
     """
     out, config = console(), model.config
     table = empty_table("policy", "after steps>", "return>", "std>", "min>", "max>", "episode length>")
@@ -72,7 +85,7 @@ def print_training(
     speed = f"{duration(seconds)} ({count(new / seconds)} steps/s)" if new else "an earlier part of the run"
     best_return = max(float(rollouts.returns.mean()) for _, rollouts in policies.values())
     facts = {
-        "environment": described(model.env_id, model.env_kwargs) + _verdict(best_return, threshold),
+        "environment": describe_env(model.env_id, model.env_kwargs) + _verdict(best_return, threshold),
         "algorithm": f"ARS {config.variant} with {top}{_counted(config.n_delta, 'direction')}, seed {model.seed}",
         "rollouts": model.sampler.description,
         "training": f"{model.num_timesteps:,} steps{resumed} in {speed}, {iterations}",
@@ -85,7 +98,7 @@ def print_training(
         out.print(f" {name:<11}  ", style="dim", end="")
         out.print(fact, soft_wrap=True)
     out.print("\n Replay it in plain Gymnasium:  ", end="")
-    command = ["fastars", "eval", str(folder), *named]
+    command = ["fastars", "eval", str(folder), *env_options]
     out.print(shlex.join(command), style="bold", soft_wrap=True)
 
 
@@ -94,7 +107,7 @@ def _counted(n: int, what: str) -> str:
 
 
 def _tasks(model: ARS, policies: Mapping[str, tuple[ARS, Rollouts]]) -> dict[str, str]:
-    """Mean returns of the tasks of a vector reward, and how they were weighted at last."""
+    """Describe the tasks of a vector reward: mean returns, and the last weights."""
     if model.objectives is None:
         return {}
     names, weights = model.objectives.names, model.objectives.weights
@@ -113,7 +126,7 @@ def _tasks(model: ARS, policies: Mapping[str, tuple[ARS, Rollouts]]) -> dict[str
 
 
 def print_evaluation(env: str, seed: int, returns: Sequence[float], lengths: Sequence[int], source: str) -> None:
-    """A row for each of the first ten episodes, and mean and deviation of all."""
+    """Print a row for each of the first ten episodes, and mean and standard deviation of all."""
     out, n = console(), len(returns)
     table = empty_table("reset seed>", "return>", "episode length>")
     for i in range(min(n, 10)):
@@ -128,7 +141,7 @@ def print_evaluation(env: str, seed: int, returns: Sequence[float], lengths: Seq
 
 
 def print_environments(specs: Mapping[str, tuple[Any, Any, Any]], missing: str | None) -> None:
-    """A row per environment: its spec, its observation and action space. Where these are None, `missing` says what to install."""
+    """Print a row per environment: (spec, observation space, action space). If spaces are None, `missing` says what to install."""
     table = empty_table("environment", "observation", "action", "steps>", "solved at>")
     for env_id, (spec, observation_space, action_space) in specs.items():
         threshold = "-" if spec.reward_threshold is None else f"{spec.reward_threshold:g}"
@@ -136,11 +149,15 @@ def print_environments(specs: Mapping[str, tuple[Any, Any, Any]], missing: str |
     console().print(table)
     if missing is not None:
         console().print(f" {missing}", soft_wrap=True)
-    console().print(" `fastars envs --presets` has the settings that suit them, and what these reach.", soft_wrap=True)
+    console().print(
+        " `fastars envs --presets` lists the settings that suit them, and the returns that these reach.", soft_wrap=True
+    )
 
 
 def print_presets() -> None:
-    """A row per environment: the settings of the preset "tuned", and what they reached where somebody measured it."""
+    """Print a row per environment: the settings of the preset "tuned", and the measured return if there is one."""
+    from fastars.training.config import Config  # it imports NumPy, and `--help` imports this module
+
     table = empty_table("environment", "steps>", "best return>", "ARS", "top>", "step>", "noise>")
     by_task = {presets.task_name(env_id): found for env_id, found in presets.results().items()}
     for name, suited in presets.environments("tuned").items():
@@ -169,10 +186,12 @@ def _summary(rollouts: Rollouts) -> list[str]:
 
 
 def _space(space: Any) -> str:
-    """A Gymnasium space in words."""
+    """Describe a Gymnasium space in words."""
+    from gymnasium.spaces import Discrete
+
     if space is None:
         return "-"
-    if hasattr(space, "n"):
+    if isinstance(space, Discrete):
         return f"one of {space.n}"
     n, low, high = math.prod(space.shape), float(space.low.min()), float(space.high.max())
     if n > 1:
@@ -181,7 +200,7 @@ def _space(space: Any) -> str:
 
 
 def empty_table(*columns: str) -> Table:
-    """An empty table; `>` after the name of a column aligns it to the right."""
+    """Return an empty table. A `>` after the name of a column aligns the column to the right."""
     from rich import box
     from rich.table import Table
 

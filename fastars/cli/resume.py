@@ -1,4 +1,4 @@
-"""`fastars resume`: a run goes on as if it had never been stopped."""
+"""`fastars resume`: continue a run as if it had never been stopped."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from fastars.cli import WrongUseError
-from fastars.cli.environment import environment, named, parse_kwargs
+from fastars.cli.environment import env_options, environment, parse_kwargs
+from fastars.cli.errors import WrongUseError
 from fastars.cli.plan import CONFIG, Plan, read_config, read_plan
 from fastars.cli.ray import Ray, connect
 from fastars.cli.report import count
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Resume:
-    """Go on with a run that was stopped, in whatever way, or train a finished one further."""
+    """Continue a run that was stopped in any way, or train a finished one further."""
 
     run_folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The folder of the run. It gets the same policies, evaluations and rows of the log as a run that was never stopped."""
+    """The folder of the run. It gets the same policies, evaluations and log rows as a run that was never stopped."""
     total_timesteps: Annotated[int | None, option("INT", "as the run was begun")] = None
-    """Environment steps of training, those done among them."""
+    """Environment steps of training, including the steps done before."""
     iterations: Annotated[int | None, option("INT", "as the run was begun; with --total-timesteps, no limit")] = None
-    """Iterations of training, those done among them."""
+    """Iterations of training, including the iterations done before."""
     n_threads: Annotated[int | None, option("INT", "all CPUs")] = None
     """Threads of the rollouts; the result does not depend on it."""
     n_workers: Annotated[int | None, option("INT", "as the run was begun")] = None
-    """Processes that step an environment in Python; nor on this."""
+    """Processes that step an environment in Python; the result does not depend on it."""
     ray: Ray = None
-    """Run episodes on Ray, as with `fastars train`, wherever they ran before."""
+    """Run episodes on Ray, as with `fastars train`, wherever earlier episodes ran."""
     env: Annotated[str | None, option("ENV", "the one of RUN")] = None
-    """Id of the environment, for one that is registered only by MODULE:ID."""
+    """Id of the environment, if it is registered only by MODULE:ID."""
     env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
-    """Its arguments, with --env: those of a RUN in an environment that is not compiled have to be repeated."""
+    """Arguments of gymnasium.make, together with --env. Repeat them if the environment of RUN is not compiled."""
     progress: bool = True
     """Show progress, as `fastars train` does."""
 
     def run(self) -> int:
-        """Go on; the exit code."""
+        """Resume the run and return the exit code."""
         folder = self.run_folder
         config = read_config(folder)
         plan = read_plan(folder, config)
@@ -59,7 +59,7 @@ class Resume:
             return self._resume(config, plan, None if self.env is None else environment(self.env, kwargs))
 
     def _resume(self, config: dict[str, Any], plan: Plan, env: Any) -> int:
-        from fastars.cli.training import Run
+        from fastars.cli.training import TrainingRun
         from fastars.files.atomic import sweep_temporaries
         from fastars.files.folder import latest_checkpoint
 
@@ -68,10 +68,10 @@ class Resume:
         here = {"n_threads": self.n_threads, "n_workers": self.n_workers or config["run"].get("n_workers", 1)}
         settings = here if self.ray is None else here | {"n_workers": self.n_workers} | connect(self.ray)
         path = latest_checkpoint(folder, "model")
-        model = _loaded(path, env, settings)
+        model = _load(path, env, settings)
         plan = self._changed(plan, model)
-        run = Run(model, folder, plan, named(model, self.env or "", self.env_kwargs), self.progress)
-        run.restore(_best(folder, env, here))  # the actors of the run have all CPUs of a cluster
+        run = TrainingRun(model, folder, plan, env_options(model, self.env or "", self.env_kwargs), self.progress)
+        run.restore(_load_best(folder, env, here))  # evaluated here: the actors of the run hold all CPUs of a cluster
         if run.is_finished:
             print(f"{folder} is finished: {model.num_timesteps:,} steps. A larger --total-timesteps goes on with it.", flush=True)
             return 0
@@ -81,7 +81,7 @@ class Resume:
         return 0
 
     def _changed(self, plan: Plan, model: ARS) -> Plan:
-        """The plan with another end, if one is asked for."""
+        """Return the plan with the end that the options ask for; WrongUseError if the run is already beyond it."""
         if self.total_timesteps is None and self.iterations is None:
             return plan
         total, steps, iterations = self.total_timesteps, model.num_timesteps, self.iterations
@@ -95,14 +95,14 @@ class Resume:
         return dataclasses.replace(plan, total_timesteps=total, iterations=iterations)
 
 
-def _loaded(path: Path, env: Any, settings: Mapping[str, Any]) -> ARS:
+def _load(path: Path, env: Any, settings: Mapping[str, Any]) -> ARS:
     from fastars.ars import ARS
 
     return ARS.load(path, env=env, **settings)
 
 
-def _best(folder: Path, env: Any, settings: Mapping[str, Any]) -> ARS | None:
-    """The best policy that the run has found, if any."""
+def _load_best(folder: Path, env: Any, settings: Mapping[str, Any]) -> ARS | None:
+    """Load the best policy that the run has found; None if there is none or its file is damaged."""
     from fastars.files.checkpoint import CheckpointError
 
     path = folder / BEST_MODEL
@@ -110,15 +110,15 @@ def _best(folder: Path, env: Any, settings: Mapping[str, Any]) -> ARS | None:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # said when the model was loaded
-            return _loaded(path, env, settings)
+            warnings.simplefilter("ignore")  # the loading of the model has given the same warnings
+            return _load(path, env, settings)
     except (CheckpointError, OSError) as error:
-        warnings.warn(f"{error}; the best policy is the best from here on", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"{error}; the run keeps the best policy from here on", RuntimeWarning, stacklevel=2)
         return None
 
 
 def _rewrite(folder: Path, config: dict[str, Any], plan: Plan) -> None:
-    """Put another plan into `config.toml`; nothing is touched if it is the same."""
+    """Put another plan into `config.toml`; leave the file alone if the plan is the same."""
     from fastars.files.atomic import write_atomically
 
     planned = {name: value for name, value in dataclasses.asdict(plan).items() if value is not None}

@@ -1,4 +1,4 @@
-"""The folder of a run: `progress.csv`, `model.zip`, `best_model.zip`, `evaluations.npz`, checkpoints."""
+"""The folder of a run: its lock, `model.zip`, `best_model.zip`, `evaluations.npz` and checkpoints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastars.cli import WrongUseError
+from fastars.cli.errors import WrongUseError
 from fastars.files.checkpoint_names import MODEL, checkpoints, keep_newest
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ def refuse_used_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def in_use(folder: Path) -> Iterator[None]:
-    """Hold a run folder, which ends with the process at the latest.
+    """Context that locks a run folder. The lock ends with the process at the latest.
 
     Raises
     ------
     WrongUseError
-        If another process holds it: two would write into the same files.
+        If another process holds the lock: both would write into the same files.
     """
     if sys.platform == "win32":
         yield
@@ -78,7 +78,7 @@ def next_run_folder(log_dir: Path, env_id: str) -> Path:
 
 
 def model_file(run: Path, last: bool) -> Path:
-    """The file of the model that `run`, a run folder or a file, stands for: the best one, or the last one."""
+    """Return the model file of a run folder, the best or the last one; a file stands for itself."""
     if not run.exists():
         raise WrongUseError(f"there is no run folder or model file {run}")
     if not run.is_dir():
@@ -90,9 +90,9 @@ def model_file(run: Path, last: bool) -> Path:
 
 
 class Record:
-    """The policy evaluated from time to time during a run, the best one kept, and both in the run folder.
+    """Evaluations of a run, and the best policy that they found; writes them and the model into the run folder.
 
-    ARS steps don't shrink near an optimum, so a policy once found is lost again; hence the best one is kept.
+    The steps of ARS don't shrink near an optimum, so the run loses good policies again; hence the best one is kept.
     """
 
     def __init__(self, folder: Path, n_episodes: int) -> None:
@@ -103,7 +103,7 @@ class Record:
         self._evaluations: list[tuple[int, NDArray[Any], NDArray[Any]]] = []  # steps of training, returns, lengths
 
     def evaluate(self, model: ARS) -> None:
-        """Evaluate the policy on the same episodes every time. Of equals the later one is best: it had the more steps to settle."""
+        """Evaluate the policy, always on the same episodes. Of equals, the later one is best: it had more steps to settle."""
         rollouts = model.evaluate(self._n_episodes)
         mean = float(finished(rollouts).returns.mean())
         self._evaluations.append((model.num_timesteps, rollouts.returns, rollouts.lengths))
@@ -120,9 +120,9 @@ class Record:
         return self._evaluations[-1][0] if self._evaluations else -1
 
     def save(self, model: ARS) -> None:
-        """Write all that is known of the run so far. Each file is replaced as a whole.
+        """Write the best policy, the evaluations and the model. Each file is replaced as a whole.
 
-        The model is the last: a process killed in between leaves evaluations that are ahead of the model, never behind it.
+        The model comes last: if the process is killed in between, the evaluations are ahead of the model, never behind it.
         """
         if self.best is not None:
             self.best.save(self.folder / BEST_MODEL)
@@ -132,7 +132,7 @@ class Record:
         model.save(self.folder / MODEL)
 
     def restore(self, model: ARS, best: ARS | None) -> None:
-        """Go on with the evaluations of an earlier part of the run, up to those of `model`, and with the best policy it found."""
+        """Restore the evaluations of an earlier part of the run, up to the steps of `model`, and the best policy."""
         from fastars.files.tables import read_arrays
 
         path = self.folder / EVALUATIONS
@@ -144,16 +144,16 @@ class Record:
                 for steps, returns, lengths in zip(*columns, strict=True)
                 if steps <= model.num_timesteps and returns.shape == lengths.shape == (self._n_episodes,)
             ]
-        except FileNotFoundError:  # stopped before the first
+        except FileNotFoundError:  # the run was stopped before the first evaluation
             pass
         except (OSError, ValueError, KeyError, TypeError) as error:
             warnings.warn(f"{path} is damaged, the evaluations in it are lost: {error}", RuntimeWarning, stacklevel=2)
-        if best is not None:  # of a process killed while it saved, it is ahead of the evaluations; so its return is found anew
+        if best is not None:  # it may be ahead of the evaluations, if the process was killed while saving: evaluate it again
             self.best, self.best_return = best, float(finished(best.evaluate(self._n_episodes)).returns.mean())
 
 
 class Checkpoints:
-    """Copies of the model from time to time, `model_<steps>_steps.zip`, of which the newest are kept."""
+    """Copies of the model every `save_freq` steps, `model_<steps>_steps.zip`. The newest `n_kept` stay."""
 
     def __init__(self, folder: Path, save_freq: int | None, n_kept: int) -> None:
         self.folder, self.n_kept = folder, n_kept
@@ -161,25 +161,25 @@ class Checkpoints:
         self._next: float = self._save_freq
 
     def restore(self, steps: int) -> None:
-        """Go on after so many steps: the next checkpoint is due by the newest one before, which may be overdue."""
+        """Plan the next checkpoint of a resumed run after the newest one up to `steps`. It may be due at once."""
         self._pass_over(max((at for at, _ in checkpoints(self.folder, "model") if at <= steps), default=0))
 
     def _pass_over(self, steps: int) -> None:
         self._next = math.inf if self._save_freq == math.inf else (steps // self._save_freq + 1) * self._save_freq
 
     def is_due(self, steps: int) -> bool:
-        """Whether it is time for one."""
+        """Return True if a checkpoint is due after so many steps."""
         return steps >= self._next
 
     def save(self, model: ARS) -> None:
-        """Write a checkpoint, then remove those that are too old."""
+        """Write a checkpoint, then remove the ones that are too old."""
         model.save(self.folder / f"model_{model.num_timesteps}_steps.zip")
         self._pass_over(model.num_timesteps)
         keep_newest(self.folder, self.n_kept, "model")
 
 
 def save_arrays(path: Path, **arrays: Any) -> None:
-    """Write an `.npz` file as a whole."""
+    """Write an `.npz` file, replacing an old one as a whole."""
     import numpy as np
 
     from fastars.files.atomic import write_atomically
@@ -191,7 +191,10 @@ def save_arrays(path: Path, **arrays: Any) -> None:
 
 
 def finished(rollouts: Rollouts) -> Rollouts:
-    """The rollouts without episodes in which an environment in Python failed, unless all did. A NaN of the policy's own stays."""
+    """Return the rollouts without episodes in which an environment in Python failed; all if all failed.
+
+    A NaN return that comes from the policy stays.
+    """
     from fastars._compiled.structs import FAILED
 
     kept = rollouts.status != FAILED

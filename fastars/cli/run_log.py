@@ -1,4 +1,4 @@
-"""What a run writes while it goes on: `progress.csv`; if asked for, monitor files, events for TensorBoard, the original's files."""
+"""The log of a run: `progress.csv` and, if asked for, a monitor file, events for TensorBoard and the original's files."""
 
 from __future__ import annotations
 
@@ -25,8 +25,16 @@ PROGRESS, MONITOR = "progress.csv", "0.monitor.csv"
 
 
 class RunLog:
-    """The log of a run. With `evaluated_at`, the steps of its last evaluation, it goes on with that of an earlier part: rows beyond
-    the state of `model` are cut off, and seconds count on.
+    """The files that a run writes a row into after each iteration or episode.
+
+    Parameters
+    ----------
+    folder : Path
+    plan : Plan
+    model : ARS
+    evaluated_at : int, optional
+        For a resumed run, the steps of its last evaluation. The log then continues the files of the earlier part: rows beyond the
+        state of `model` are cut off, and the seconds count on.
     """
 
     def __init__(self, folder: Path, plan: Plan, model: ARS, evaluated_at: int | None = None) -> None:
@@ -46,21 +54,21 @@ class RunLog:
             self._monitor = EpisodeWriter(folder / MONITOR, model.env_id, append=goes_on)
 
     def write_episodes(self, rollouts: Rollouts) -> None:
-        """A row for each episode of an iteration."""
+        """Write a row for each episode of an iteration."""
         if self._monitor is not None:
             self._monitor.write(rollouts.returns, rollouts.lengths)
 
     def after_iteration(self, model: ARS) -> None:
-        """What the original logs of the policy itself, from time to time."""
+        """Write the original's row about the unperturbed policy, if it is due."""
         if self._original is None:
             return
         try:
             self._original.after_iteration(model)
-        except OSError as error:  # a full disk, as for the other rows of the log
+        except OSError as error:  # a full disk does not stop training: the same holds for the other rows of the log
             warnings.warn(f"a row of log.txt is lost, training goes on: {error}", RuntimeWarning, stacklevel=2)
 
     def close(self, model: ARS) -> None:
-        """Write what is left to be written, and close the files."""
+        """Write the policy for the original, and close the files."""
         if self._original is not None:
             self._original.save(model)
         self.logger.close()
@@ -69,7 +77,7 @@ class RunLog:
 
 
 class _Continued(Logger):
-    """A log whose seconds count on from an earlier part of the run."""
+    """A logger whose seconds count on from an earlier part of the run."""
 
     def __init__(self, seconds: float, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -80,14 +88,14 @@ class _Continued(Logger):
 
 
 def cut_progress(path: Path, steps: int, evaluated_at: int) -> float:
-    """Cut off the rows beyond so many steps, which a resumed run writes again; the seconds that the last row left says.
+    """Cut off the rows beyond so many steps, which a resumed run writes again; return the seconds in the last row that stays.
 
-    An evaluation of just these steps stays only if it is known, i.e. if it is the one at `evaluated_at`.
+    The row of an evaluation at exactly these steps stays only if the run knows this evaluation: `evaluated_at` equals `steps`.
     """
     header, *rows = _whole_lines(path) or [[]]
     seconds, kept = 0.0, []
     for row in rows:
-        if len(row) != len(header):  # a damaged one
+        if len(row) != len(header):  # a damaged row
             continue
         named = dict(zip(header, row, strict=False))
         is_evaluation = bool(named.get("eval/mean_reward"))
@@ -104,7 +112,10 @@ def cut_progress(path: Path, steps: int, evaluated_at: int) -> float:
 
 
 def purge_events(folder: Path, steps: int) -> None:
-    """Let TensorBoard pass over the events beyond so many steps: their files can't be cut. It reads files in the order of names."""
+    """Write an event that lets TensorBoard ignore all events beyond so many steps, because event files can't be cut.
+
+    TensorBoard reads files in the order of their names.
+    """
     protocol = need("tensorboardX.proto.event_pb2", "tensorboard", "a log for TensorBoard")
     writer = need("tensorboardX.event_file_writer", "tensorboard").EventsWriter(str(folder / "events"), f".{time.time_ns()}")
     start = protocol.SessionLog(status=protocol.SessionLog.START)
@@ -120,7 +131,7 @@ def cut_monitor(path: Path, n_episodes: int) -> None:
 
 
 def _whole_lines(path: Path) -> list[list[str]]:
-    """The rows of a table; half a line at its end, which a killed process leaves, is none."""
+    """Read the rows of a CSV file, without an incomplete line at its end, which a killed process can leave."""
     if not _is_regular(path):
         return []
     text = path.read_bytes()
@@ -132,7 +143,7 @@ def _whole_lines(path: Path) -> list[list[str]]:
 
 
 def _is_regular(path: Path) -> bool:
-    """Whether there is such a file; ValueError for a pipe, which would be waited for."""
+    """Return True if there is such a file; ValueError if it is a pipe, which would block the reader."""
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is not a regular file")
     return path.exists()

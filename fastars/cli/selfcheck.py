@@ -1,4 +1,4 @@
-"""A handful of checks that kernels compute here what their twins and Gymnasium do; the tests of the package have them all."""
+"""A few quick checks that kernels give the results of their twins and of Gymnasium. The test suite of the package has more."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SEED = np.uint64(7)
 
 
 def self_checks() -> dict[str, str]:
-    """What each check found: "ok", or what is wrong."""
+    """Run the checks and return for each "ok" or a description of the fault."""
     return {name: _outcome(check) for name, check in _CHECKS.items()}
 
 
@@ -28,7 +28,7 @@ def _outcome(check: Callable[[], bool]) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return "ok" if check() else "the results differ"
-    except Exception as error:  # whatever a broken installation leads to
+    except Exception as error:  # a broken installation can lead to any error
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
@@ -37,25 +37,25 @@ def _noise() -> bool:
 
 
 def _directions() -> tuple[np.ndarray, np.ndarray]:
-    """A noise table, and 16 indices of directions of 1,000 weights in it."""
+    """Return a noise table, and the indices in it of 16 directions of 1,000 weights."""
     return reference.noise_table(_SEED, 50_000), reference.sample_indices(_SEED, 3, 16, 50_000, 1_000)
 
 
 def _perturb() -> bool:
     noise, indices = _directions()
-    return _equal_bits(lambda ops: ops.perturb(np.linspace(-1.0, 1.0, 1_000), 0.05, noise, indices))
+    return _equal_bits(lambda backend: backend.perturb(np.linspace(-1.0, 1.0, 1_000), 0.05, noise, indices))
 
 
 def _weighted_sum() -> bool:
     noise, indices = _directions()
-    return _equal_bits(lambda ops: ops.weighted_sums(np.linspace(-1.0, 1.0, 16), noise, indices, 1_000))
+    return _equal_bits(lambda backend: backend.weighted_sums(np.linspace(-1.0, 1.0, 16), noise, indices, 1_000))
 
 
 def _filter() -> bool:
     values = reference.noise_table(_SEED, 60).astype(np.float64).reshape(2, 3, 10)
     episodes = Moments(np.array([5, 9, 4]), values[0], values[1] ** 2)
-    merged = [ops.merge_moments(0, np.zeros(10), np.zeros(10), episodes) for ops in (kernels, reference)]
-    scaled = [ops.filter_from_moments(*merged[1], 1, 0.0, 0.0, 1e-7) for ops in (kernels, reference)]
+    merged = [backend.merge_moments(0, np.zeros(10), np.zeros(10), episodes) for backend in (kernels, reference)]
+    scaled = [backend.filter_from_moments(*merged[1], 1, 0.0, 0.0, 1e-7) for backend in (kernels, reference)]
     return all(np.allclose(ours, twin, rtol=1e-14) for pair in (merged, scaled) for ours, twin in zip(*pair, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""The options of the command that are settings of the package."""
+"""Options of the command that are settings of `ARS`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastars.cli.original import PRESET
 
 
 def option(metavar: str, default: str) -> Any:
-    """An option whose help says in words what holds where it is not given."""
+    """Return an option whose help describes its default in words."""
     return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
 
 
@@ -25,69 +25,69 @@ Shaping = Literal["none", "centered_ranks", "sign"]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Those not given are the preset's, or else the defaults shown."""
+    """Settings that are not given come from the preset, or else are the defaults shown."""
 
     n_delta: Annotated[int | None, option("INT", "8")] = None
-    """Directions per iteration, each tried with both signs."""
+    """Directions per iteration; each is tried with both signs."""
     n_top: Annotated[int | None, option("INT", "n_delta")] = None
     """Directions used for the step."""
     learning_rate: Annotated[float | None, option("FLOAT", "0.02")] = None
-    """Size of a step."""
+    """Step size."""
     delta_std: Annotated[float | None, option("FLOAT", "0.05")] = None
-    """Exploration noise: deviation of the directions."""
+    """Exploration noise: standard deviation of the directions."""
     n_eval_episodes: Annotated[int | None, option("INT", "1")] = None
     """Episodes per candidate."""
     preset: Annotated[Preset | None, option(PRESETS, "tuned; with --variant, fastars")] = None
-    """Whose choices to follow; tuned and paper have hyperparameters for an ENV, modestyachts the original's flags and files."""
+    """A set of defaults. tuned and paper know hyperparameters of many ENVs; modestyachts takes the original's flags."""
     variant: Annotated[Variant | None, option("{V1,V1-t,V2,V2-t}", "V1")] = None
-    """The paper's names: V2 normalises observations, -t uses the top directions only."""
+    """Variant by the paper's names: V2 normalises observations, -t uses only the top directions."""
     normalize_observations: Annotated[bool | None, option(BOOL, "False")] = None
-    """By the mean and deviation of all observations seen."""
+    """Normalise by the mean and the standard deviation of all observations seen."""
     policy: Annotated[Literal["LinearPolicy", "MlpPolicy"] | None, option("{LinearPolicy,MlpPolicy}", "LinearPolicy")] = None
-    """Linear, or a network with hidden layers."""
+    """Linear policy, or a network with hidden layers."""
     net_arch: Annotated[tuple[int, ...] | None, option("INT [INT ...]", "64 64")] = None
     """Units of the hidden layers of an MlpPolicy."""
     activation_fn: Annotated[Literal["relu", "tanh"] | None, option("{relu,tanh}", "relu")] = None
-    """What they do."""
+    """Activation function of the hidden layers."""
     with_bias: Annotated[bool | None, option(BOOL, "False; of an MlpPolicy, True")] = None
     """Give the layers of the policy a bias."""
     squash_output: Annotated[bool | None, option(BOOL, "False; of an MlpPolicy, True")] = None
-    """Put actions between their bounds by a tanh."""
+    """Map actions into their bounds by a tanh."""
     zero_policy: Annotated[bool | None, option(BOOL, "True")] = None
     """Start from zero weights."""
     alive_bonus_offset: Annotated[float | None, option("FLOAT", "0")] = None
-    """Added to the training return for every step."""
+    """Number added to the training return for every step."""
     optimizer: Annotated[Literal["sgd", "adam"] | None, option("{sgd,adam}", "sgd")] = None
-    """What takes the step."""
+    """Optimizer that takes the step."""
     momentum: Annotated[float | None, option("FLOAT", "0")] = None
-    """Of sgd."""
+    """Momentum of sgd."""
     weight_decay: Annotated[float | None, option("FLOAT", "0")] = None
     """Pull of the weights towards zero."""
     fitness_shaping: Annotated[Shaping | None, option("{none,centered_ranks,sign}", "none")] = None
-    """Use ranks or signs in place of returns."""
+    """Use ranks or signs instead of returns."""
     common_random_numbers: Annotated[bool | None, option(BOOL, "False")] = None
-    """Both signs of a direction start from the same states."""
+    """Let both signs of a direction start from the same states."""
     on_nonfinite: Annotated[Literal["drop", "penalize", "raise"] | None, option("{drop,penalize,raise}", "drop")] = None
-    """What a NaN or infinite return does: leave its pair out, count as the worst return, or end the run."""
+    """For a NaN or infinite return: drop its pair, count it as the worst return, or end the run."""
     noise_size: Annotated[int | None, option("INT", "4194304")] = None
     """Entries of the noise table."""
     max_episode_steps: Annotated[int | None, option("INT", "the time limit, or 10000")] = None
-    """Steps after which an episode ends at the latest."""
+    """Largest number of steps in an episode."""
     weighting: Annotated[str | None, option("METHOD", "fixed")] = None
-    """How the tasks of a vector reward are weighted: fixed, uniform, std, gradnorm, mgda, nash-mtl, upgrad, ..."""
+    """Method that weights the tasks of a vector reward: fixed, uniform, std, gradnorm, mgda, nash-mtl, upgrad, ..."""
     preference: Annotated[tuple[float, ...] | None, option("FLOAT [FLOAT ...]", "1 for each")] = None
-    """What each task is worth; with the weighting fixed, the weights themselves."""
+    """Value of each task to you. With the weighting fixed, these are the weights."""
     utopia: Annotated[tuple[float, ...] | None, option("FLOAT [FLOAT ...]", "estimated")] = None
-    """A return of each task that can't be surpassed."""
+    """An upper bound of the return of each task."""
 
     def resolved(self) -> dict[str, Any]:
-        """Arguments of `ARS`: what was given, and the preset that has the rest."""
+        """Return the arguments of `ARS`: the settings that were given, and the preset for the rest."""
         given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
         if "variant" not in given:
             given.setdefault("preset", "tuned")
             if given["preset"] == PRESET:
                 given.setdefault("normalize_observations", True)
-        if given.get("preset") == PRESET:  # the defaults of its command line
+        if given.get("preset") == PRESET:  # the default of the original's command line
             given.setdefault("delta_std", 0.03)
         names = [name for name in ("net_arch", "activation_fn", "with_bias", "squash_output") if name in given]
         if names:

@@ -1,4 +1,4 @@
-"""TOML as `config.toml` needs it: the standard library reads it, and writes none."""
+"""Write TOML, as far as `config.toml` needs it. The standard library can only read TOML."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def toml(document: Mapping[str, Any]) -> str:
-    """A TOML document: str, bool, int, float, lists of these, and mappings as tables. None is left out."""
+    """Write a TOML document. Values are str, bool, int, float or lists of these; mappings become tables; None is left out."""
     return "\n".join(_toml_lines(document, ())) + "\n"
 
 
@@ -37,7 +37,7 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, float):
         return repr(float(value))  # inf and nan are spelled the same in TOML
     if isinstance(value, str):
-        # JSON's escapes are TOML's, but for DEL, and for characters beyond U+FFFF, which JSON would write as two surrogates.
+        # JSON's escapes are valid in TOML, except for DEL and for characters beyond U+FFFF, which JSON escapes as two surrogates.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_toml_value, value))}]"

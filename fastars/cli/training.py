@@ -1,4 +1,4 @@
-"""One run of `fastars train`: warm up, learn and evaluate by turns, save whatever happens, report."""
+"""A run of `fastars train` or `fastars resume`: warm up, learn and evaluate by turns, save at the end in any case, report."""
 
 from __future__ import annotations
 
@@ -35,43 +35,53 @@ if TYPE_CHECKING:
 
     from fastars._compiled.structs import Rollouts
 
-FINAL_SEED = 0  # the final evaluation's episodes; `fastars eval` replays the same, in their order
+FINAL_SEED = 0  # of the final evaluation; `fastars eval` replays the same episodes in the same order
 _SAVE_INTERVAL = 30.0  # seconds
 
 
-class Run:
-    """A run that keeps its best policy, and saves all it has when it ends in whatever way.
+class TrainingRun:
+    """A run of the command: it keeps the best policy, and saves everything when it ends, also by a signal or an error.
 
     Parameters
     ----------
     model : ARS
     folder : Path
-        An empty folder, or that of a run to go on with.
+        An empty folder, or the folder of the run to resume.
     plan : Plan
-    named : sequence of str
-        What `fastars eval` and `resume` must be told of the environment.
+    env_options : sequence of str
+        Arguments that `fastars eval` and `fastars resume` need to find the environment.
     is_shown : bool
-        Whether to show progress.
+        True to show progress.
+
+    Attributes
+    ----------
+    record : Record
+        Evaluations and the best policy.
+    checkpoints : Checkpoints
+    seconds : float
+        Time of training, without evaluations and files.
     """
 
-    def __init__(self, model: ARS, folder: Path, plan: Plan, named: Sequence[str] = (), is_shown: bool = True) -> None:
-        self.model, self.folder, self.plan, self.named, self._is_shown = model, folder, plan, named, is_shown
+    def __init__(self, model: ARS, folder: Path, plan: Plan, env_options: Sequence[str] = (), is_shown: bool = True) -> None:
+        self.model, self.folder, self.plan, self.env_options, self._is_shown = model, folder, plan, env_options, is_shown
         self.record = Record(folder, plan.eval_episodes)
         self.checkpoints = Checkpoints(folder, plan.save_freq, plan.keep_checkpoints)
-        self.seconds = self._apart = 0.0  # of training, and of evaluations and files during it
-        self._began_at = 0  # steps done before
-        self._next_evaluation, self._next_save = 0, 0.0  # the first iteration's policy is evaluated, too
-        whole = model.learn, self.record.evaluate, self.record.save
-        self._interrupts = Interrupts(*whole, open=(make_candidates, roll_out, model.evaluate))
+        self.seconds = 0.0
+        self._seconds_apart = 0.0  # evaluations and files during the training
+        self._began_at = 0  # steps that earlier parts of the run did
+        self._next_evaluation = 0  # steps; the policy after the first iteration is evaluated, too
+        self._next_save = 0.0  # on the clock of time.perf_counter
+        atomic = model.learn, self.record.evaluate, self.record.save
+        self._interrupts = Interrupts(*atomic, interruptible=(make_candidates, roll_out, model.evaluate))
 
     def run(self) -> None:
-        """Train and report; `Interrupted` if a signal stopped it."""
+        """Train and report; raise `Interrupted` if a signal stops the run."""
         (self.folder / CONFIG).write_text(self._config(), encoding="utf-8")
         self.record.save(self.model)
-        self._go(RunLog(self.folder, self.plan, self.model))
+        self._train_and_save(RunLog(self.folder, self.plan, self.model))
 
     def restore(self, best: ARS | None) -> None:
-        """Take up what an earlier part of the run left, up to the state of the model: its evaluations and its best policy."""
+        """Restore evaluations, checkpoints and the best policy of the earlier part of the run, up to the state of the model."""
         self.record.restore(self.model, best)
         self._began_at = self.model.num_timesteps
         self.checkpoints.restore(self._began_at)
@@ -79,12 +89,12 @@ class Run:
             self._plan_evaluation(self.record.evaluated_at)
 
     def resume(self) -> None:
-        """As `run`, from there on. What was logged after it is left out: it comes again."""
-        self._go(RunLog(self.folder, self.plan, self.model, evaluated_at=self.record.evaluated_at))
+        """Train from the restored state and report, as `run` does. Later rows of the log are cut off: they come again."""
+        self._train_and_save(RunLog(self.folder, self.plan, self.model, evaluated_at=self.record.evaluated_at))
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to be done."""
+        """True if training and the final evaluation are done."""
         return self._has_trained and self.record.evaluated_at == self.model.num_timesteps
 
     @property
@@ -94,7 +104,7 @@ class Run:
             iterations is not None and self.model.iteration >= iterations
         )
 
-    def _go(self, log: RunLog) -> None:
+    def _train_and_save(self, log: RunLog) -> None:
         with self._interrupts:
             try:
                 self._train(log, console(stderr=True))
@@ -104,7 +114,7 @@ class Run:
                 self.record.save(self.model)
                 log.close(self.model)
         if self._interrupts.exit_code:
-            resume = shlex.join(["fastars", "resume", str(self.folder), *self.named])
+            resume = shlex.join(["fastars", "resume", str(self.folder), *self.env_options])
             raise Interrupted(
                 f"interrupted after {self.model.num_timesteps:,} steps; the policy is in {self.folder / MODEL}. To go on: {resume}",
                 self._interrupts.exit_code,
@@ -119,22 +129,24 @@ class Run:
         with progress(errors, total, (self._began_at, self._fraction()), self._is_shown) as shown:
             self._next_save = time.perf_counter() + _SAVE_INTERVAL
             start = time.perf_counter()
-            watcher = _Iterations(lambda: self._between(log, shown), lambda rollouts: self._after(log, rollouts))
+            watcher = _IterationCalls(
+                lambda: self._between_iterations(log, shown), lambda rollouts: self._after_update(log, rollouts)
+            )
             if not self._has_trained:
                 left = total - self._began_at
                 self.model.learn(left, watcher, log_interval=self.plan.log_interval, reset_num_timesteps=False)
-            self._between(log, shown)
-            self.seconds = time.perf_counter() - start - self._apart
+            self._between_iterations(log, shown)
+            self.seconds = time.perf_counter() - start - self._seconds_apart
             if self.record.evaluated_at != self.model.num_timesteps:
                 self.record.evaluate(self.model)
 
-    def _after(self, log: RunLog, rollouts: Rollouts) -> bool:
-        """After the update of an iteration; False to stop."""
+    def _after_update(self, log: RunLog, rollouts: Rollouts) -> bool:
+        """Log the episodes of an iteration after its update; return False to stop."""
         log.write_episodes(rollouts)
         return not self._interrupts.exit_code and not self._has_trained
 
-    def _between(self, log: RunLog, shown: Progress) -> None:
-        """Between two iterations, when the one before is in the log; also what was due when the run was stopped."""
+    def _between_iterations(self, log: RunLog, shown: Progress) -> None:
+        """Evaluate, save and show progress, each if due; called when an iteration is in the log, and first in a resumed run."""
         if self.model.iteration == 0:
             return
         self._stop_if_interrupted()
@@ -146,8 +158,8 @@ class Run:
         is_kept = self.checkpoints.is_due(steps)
         if is_kept or time.perf_counter() >= self._next_save:
             self._save(is_kept)
-        self._apart += time.perf_counter() - start
-        shown.update(steps, self._fraction(), self.record.best_return, self._apart)
+        self._seconds_apart += time.perf_counter() - start
+        shown.update(steps, self._fraction(), self.record.best_return, self._seconds_apart)
         self._stop_if_interrupted()
 
     def _stop_if_interrupted(self) -> None:
@@ -155,17 +167,17 @@ class Run:
             raise Interrupted("interrupted", self._interrupts.exit_code)
 
     def _fraction(self) -> float:
-        """How much of the training is done, from 0 to 1."""
+        """Return the share of the training that is done, from 0 to 1."""
         plan = self.plan
         by_iterations = self.model.iteration / plan.iterations if plan.iterations else 0.0
         return min(max(self.model.num_timesteps / plan.total_timesteps, by_iterations), 1.0)
 
     def _plan_evaluation(self, steps: int) -> None:
-        """The next evaluation is the first after so many steps."""
+        """Let the next evaluation be the first multiple of `eval_freq` after so many steps."""
         self._next_evaluation = (steps // self.plan.eval_freq + 1) * self.plan.eval_freq
 
     def _save(self, as_checkpoint: bool) -> None:
-        """Save the run so far. A full disk is no reason to lose it: at its end, the disk may have room again."""
+        """Save the run so far. A full disk is a warning only: the run saves again later, when the disk may have room."""
         try:
             self.record.save(self.model)
             if as_checkpoint:
@@ -175,7 +187,7 @@ class Run:
         self._next_save = time.perf_counter() + _SAVE_INTERVAL
 
     def _config(self) -> str:
-        """The text of `config.toml`: all that decides the run."""
+        """Return the text of `config.toml`: everything that decides the run."""
         model = self.model
         packages = ["numba", "numpy", "gymnasium", *(["mujoco"] if model.env_id in compiled_env_ids("mujoco") else [])]
         versions = {name: version(name) for name in packages}
@@ -198,8 +210,8 @@ class Run:
         )
 
     def _report(self) -> None:
-        """The result, in episodes of their own: those that chose the best policy flatter it."""
-        policies = {"last": self.model, "best": self.record.best or self.model}  # none is best if every return was NaN
+        """Evaluate both policies in fresh episodes and print them. The episodes that chose the best policy would flatter it."""
+        policies = {"last": self.model, "best": self.record.best or self.model}  # there is no best one if every return was NaN
         n_episodes = self.plan.eval_episodes
         rollouts = {name: policy.evaluate(n_episodes, seed=FINAL_SEED) for name, policy in policies.items()}
         evaluated = {name: (policy, finished(rollouts[name])) for name, policy in policies.items()}
@@ -211,11 +223,11 @@ class Run:
         is_weighted = self.model.objectives is not None and (self.model.objectives.utility != 1.0).any()
         threshold = None if changed or is_weighted else gymnasium.spec(self.model.env_id).reward_threshold
         time_spent = self._began_at, self.seconds
-        print_training(self.model, evaluated, threshold, time_spent, episodes, self.folder, self.named)
+        print_training(self.model, evaluated, threshold, time_spent, episodes, self.folder, self.env_options)
 
 
-class _Iterations(BaseCallback):
-    """Calls a function before each iteration, and one after its update that may say stop."""
+class _IterationCalls(BaseCallback):
+    """Callback with two functions: one before each iteration, and one after its update, which returns False to stop."""
 
     def __init__(self, before: Callable[[], None], after: Callable[[Rollouts], bool]) -> None:
         super().__init__()
@@ -229,13 +241,13 @@ class _Iterations(BaseCallback):
 
 
 def warm_up(model: ARS) -> None:
-    """One iteration of a throw-away run: it loads or compiles every kernel, so that its time isn't taken for training."""
+    """Load or compile every kernel in one iteration of a throw-away run, so that this time does not count as training."""
     if model.backend != "numba" or not model.is_compiled:
         return
     settings = {**model.config.arguments(), "n_delta": 1, "n_top": 1, "n_eval_episodes": 1}
     settings["noise_size"] = max(model.n_weights, 1 << 16)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said when the model was made
+        warnings.simplefilter("ignore")  # the model gave the same warnings when it was made
         env = make(model.env_id, **model.env_kwargs)
         other = ARS(env=env, n_threads=1, **settings)
     env.close()

@@ -1,4 +1,4 @@
-"""`fastars verify`: episodes of a run again, in plain Gymnasium, and whether they gave what the run folder says."""
+"""`fastars verify`: replay episodes of a run in plain Gymnasium and compare the results with the records in the run folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
-from fastars.cli import WrongUseError
+from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.plan import read_config
 from fastars.cli.report import console, empty_table
 from fastars.cli.run_folder import MODEL
@@ -19,21 +19,21 @@ from fastars.cli.settings import option
 if TYPE_CHECKING:
     from fastars.cli.recorded_episodes import Episode, RecordedEpisodes
 
-_SHOWN = 10  # of the episodes that differ
-_CHAOTIC = {"Acrobot-v1": 0.02}  # of its episodes may differ: 4 of 1,000 do, as one ulp can grow to a swing
+_N_SHOWN = 10  # episodes that differ
+_CHAOTIC = {"Acrobot-v1": 0.02}  # share of episodes that may differ: 4 of 1,000 do, because one ulp can grow to a swing
 
 
-class Checked(NamedTuple):
-    """An episode that was run again."""
+class Check(NamedTuple):
+    """An episode that was replayed: number i of its recorded episodes."""
 
-    claims: RecordedEpisodes
+    recorded: RecordedEpisodes
     i: int
     replayed: Episode
 
     @property
     def is_equal(self) -> bool:
-        """Whether the run folder told the truth of it."""
-        return self.claims.agree(self.i, self.replayed)
+        """True if the replay gave the recorded result."""
+        return self.recorded.agree(self.i, self.replayed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,55 +41,64 @@ class Verify:
     """Replay a sample of a run's episodes in plain Gymnasium, from their seeds, and compare. Exit code 1 if one differs."""
 
     run_folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The folder of the run. Episodes whose policy is in it can be replayed: those of its evaluations, and, with --monitor in
-    training, those of the first iteration and of each that a checkpoint began."""
+    """The folder of the run. Episodes can be replayed if their policy is in the folder: its evaluations and, if the run was trained
+    with --monitor, the episodes of the first iteration and of the iteration after each checkpoint."""
     episodes: int = 20
-    """Episodes, alike from all policies; at most those there are."""
+    """Number of episodes, spread evenly over all policies; fewer if the folder has fewer."""
     seed: Annotated[int | None, option("INT", "drawn, and reported")] = None
-    """Which episodes these are follows from it."""
+    """Seed of the choice of episodes."""
     env: Annotated[str | None, option("ENV", "the one of RUN")] = None
-    """Id of the environment, for one that is registered only by MODULE:ID."""
+    """Id of the environment, if it is registered only by MODULE:ID."""
     env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
-    """Its arguments, with --env: those of a RUN in an environment that is not compiled have to be repeated."""
+    """Arguments of gymnasium.make, together with --env. Repeat them if the environment of RUN is not compiled."""
 
     def run(self) -> int:
-        """Verify; the exit code."""
-        if self.episodes < 1:
-            raise WrongUseError(f"episodes must be an integer of at least 1, got {self.episodes}")
-        if self.seed is not None and not 0 <= self.seed < 2**63:
-            raise WrongUseError(f"seed must be an integer from 0 to 2**63 - 1, got {self.seed}")
+        """Replay the episodes, print the comparison, and return the exit code."""
+        import numpy as np
+
+        from fastars._validate import integer, positive_int
+
+        with wrong_use():
+            positive_int("episodes", self.episodes)
+            seed = None if self.seed is None else integer("seed", self.seed, 0, 2**63 - 1)
         if self.env_kwargs and self.env is None:
             raise WrongUseError("--env-kwargs needs --env")
         config = read_config(self.run_folder)
         if not (self.run_folder / MODEL).is_file():
             raise WrongUseError(f"{self.run_folder} is no run folder: it has no {MODEL}")
-        import numpy as np
+        if seed is None:
+            seed = int(np.random.SeedSequence().generate_state(1)[0])
+        from fastars.cli.recorded_episodes import recorded_episodes
 
-        from fastars.cli.recorded_episodes import claims
-
-        seed = int(np.random.SeedSequence().generate_state(1)[0]) if self.seed is None else self.seed
-        with claims(self.run_folder, self.env, [item for items in self.env_kwargs for item in items]) as (found, n_rows):
-            checked = [Checked(each, i, each.replayed(i)) for each, i in sample(found, self.episodes, np.random.default_rng(seed))]
-            if not checked:
+        kwargs = [item for items in self.env_kwargs for item in items]
+        with recorded_episodes(self.run_folder, self.env, kwargs) as (recorded, n_rows):
+            drawn = sample(recorded, self.episodes, np.random.default_rng(seed))
+            checks = [Check(episodes, i, episodes.replay(i)) for episodes, i in drawn]
+            if not checks:
                 raise ValueError(f"{self.run_folder} has no episode that can be replayed: no evaluation of a policy in it, no rows")
-            problems = _contradictions(config, found, n_rows, self.run_folder / MODEL)
-            return _report(found, checked, problems, n_rows, seed)
+            problems = _contradictions(config, recorded, n_rows, self.run_folder / MODEL)
+            return _report(recorded, checks, problems, _facts(recorded, n_rows, seed))
 
 
-def sample(found: Sequence[RecordedEpisodes], n: int, rng: Any) -> list[tuple[RecordedEpisodes, int]]:
-    """Up to n episodes, taken in turns from all policies, in their order. NaN is no return that could be found again."""
-    orders = [rng.permutation([i for i, told in enumerate(each.told) if math.isfinite(told.total)]) for each in found]
+def sample(recorded: Sequence[RecordedEpisodes], n: int, rng: Any) -> list[tuple[RecordedEpisodes, int]]:
+    """Draw up to n episodes, in turns from all policies, and return them in the order of the policies.
+
+    An episode whose recorded return is not finite is never drawn: its environment failed, which a replay can't repeat.
+    """
+    orders = [
+        rng.permutation([i for i, result in enumerate(episodes.results) if math.isfinite(result.total)]) for episodes in recorded
+    ]
     turns = sorted((turn, k) for k, order in enumerate(orders) for turn in range(len(order)))[:n]
-    return [(found[k], int(orders[k][turn])) for k, turn in sorted((k, turn) for turn, k in turns)]
+    return [(recorded[k], int(orders[k][turn])) for k, turn in sorted((k, turn) for turn, k in turns)]
 
 
-def _contradictions(config: dict[str, Any], found: Sequence[RecordedEpisodes], n_rows: int, last: Path) -> list[str]:
-    """What in the folder can't be of one run."""
+def _contradictions(config: dict[str, Any], recorded: Sequence[RecordedEpisodes], n_rows: int, last: Path) -> list[str]:
+    """Return a sentence for each pair of files in the folder that can't come from one run."""
     problems = []
-    for name, model in {each.policy: each.trained.model for each in found}.items():
-        told = config["run"].get("seed"), config["env"].get("id")
-        if told != (model.seed, model.env_id):
-            problems.append(f"{name} is of seed {model.seed} in {model.env_id}, config.toml of seed {told[0]} in {told[1]}")
+    for name, model in {episodes.policy: episodes.trained.model for episodes in recorded}.items():
+        seed, env_id = config["run"].get("seed"), config["env"].get("id")
+        if (seed, env_id) != (model.seed, model.env_id):
+            problems.append(f"{name} is of seed {model.seed} in {model.env_id}, config.toml of seed {seed} in {env_id}")
     if config["run"].get("monitor"):
         from fastars.files import checkpoint
 
@@ -99,42 +108,42 @@ def _contradictions(config: dict[str, Any], found: Sequence[RecordedEpisodes], n
     return problems
 
 
-def _report(found: Sequence[RecordedEpisodes], checked: Sequence[Checked], problems: Sequence[str], n_rows: int, seed: int) -> int:
-    """Print what was found; the exit code."""
-    out, differing = console(), [one for one in checked if not one.is_equal]
-    rows = empty_table("policy", "episodes of", "there>", "replayed>", "equal>")
-    for each in found:
-        of_these = [one for one in checked if one.claims is each]
-        n_equal = sum(one.is_equal for one in of_these)
-        rows.add_row(each.policy, each.what, f"{len(each.told):,}", str(len(of_these)), str(n_equal))
-    out.print(rows)
-    for line in (*map(_difference, differing[:_SHOWN]), *problems):
+def _report(recorded: Sequence[RecordedEpisodes], checks: Sequence[Check], problems: Sequence[str], facts: Sequence[str]) -> int:
+    """Print the comparison and return the exit code."""
+    out, differing = console(), [check for check in checks if not check.is_equal]
+    table = empty_table("policy", "episodes of", "there>", "replayed>", "equal>")
+    for episodes in recorded:
+        own = [check for check in checks if check.recorded is episodes]
+        n_equal = sum(check.is_equal for check in own)
+        table.add_row(episodes.policy, episodes.kind, f"{len(episodes.results):,}", str(len(own)), str(n_equal))
+    out.print(table)
+    for line in (*map(_difference, differing[:_N_SHOWN]), *problems):
         out.print(f" {line}", soft_wrap=True)
-    env_id = found[0].trained.model.env_id
-    for fact in _facts(env_id, found, n_rows, seed):
+    for fact in facts:
         out.print(f" {fact}", style="dim", soft_wrap=True)
-    allowed = math.ceil(_CHAOTIC.get(env_id, 0.0) * len(checked))
-    chaotic = f"; {allowed} may, as its pendulum is chaotic" if differing and allowed else ""
-    verdict = f"{len(differing)} of {len(checked)} differ{chaotic}" if differing else f"All {len(checked)} are what Gymnasium gives"
+    n_allowed = math.ceil(_CHAOTIC.get(recorded[0].trained.model.env_id, 0.0) * len(checks))
+    chaotic = f"; {n_allowed} may, as its pendulum is chaotic" if differing and n_allowed else ""
+    verdict = f"{len(differing)} of {len(checks)} differ{chaotic}" if differing else f"All {len(checks)} are what Gymnasium gives"
     out.print(f" {verdict}{'; the folder contradicts itself' if problems else ''}", style="bold", soft_wrap=True)
-    return 1 if problems or len(differing) > allowed else 0
+    return 1 if problems or len(differing) > n_allowed else 0
 
 
-def _difference(one: Checked) -> str:
-    told, again, seed = one.claims.told[one.i], one.replayed, int(one.claims.seeds[one.i])
-    replayed = f"replayed {again.total!r} in {again.length} (reset seed {seed})"
-    return f"{one.claims.places[one.i]}: return {told.total!r} in {told.length} steps; {replayed}"
+def _difference(check: Check) -> str:
+    result, replayed, seed = check.recorded.results[check.i], check.replayed, int(check.recorded.seeds[check.i])
+    again = f"replayed {replayed.total!r} in {replayed.length} (reset seed {seed})"
+    return f"{check.recorded.locations[check.i]}: return {result.total!r} in {result.length} steps; {again}"
 
 
-def _facts(env_id: str, found: Sequence[RecordedEpisodes], n_rows: int, seed: int) -> list[str]:
-    """What "equal" means, which sample it was, and what can't be known."""
+def _facts(recorded: Sequence[RecordedEpisodes], n_rows: int, seed: int) -> list[str]:
+    """Return sentences on the meaning of "equal", the seed of the sample, and the rows that can't be replayed."""
     import gymnasium
 
     from fastars.cli.recorded_episodes import tolerance
 
-    slack = f"within {tolerance(env_id):g} of theirs" if tolerance(env_id) else "the same bits"
-    facts = [f"Gymnasium {gymnasium.__version__}; equal returns are {slack}", f"a sample of seed {seed}"]
+    slack = tolerance(recorded[0].trained.model.env_id)
+    equal = f"within {slack:g} of Gymnasium's" if slack else "the same bits"
+    facts = [f"Gymnasium {gymnasium.__version__}; equal returns are {equal}", f"a sample of seed {seed}"]
     if n_rows:
-        n = sum(len(each.told) for each in found if each.what != "evaluation")
+        n = sum(len(episodes.results) for episodes in recorded if episodes.kind != "evaluation")
         facts.append(f"{n:,} of {n_rows:,} rows of 0.monitor.csv can be replayed; other policies are not kept")
     return facts

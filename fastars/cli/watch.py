@@ -1,4 +1,4 @@
-"""`fastars enjoy` and `fastars video`: a trained policy, seen."""
+"""`fastars enjoy` and `fastars video`: show a trained policy in a window, or record it."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastars._imports import need
-from fastars.cli import WrongUseError
-from fastars.cli.loading import Trainee, replay
+from fastars.cli.errors import WrongUseError
+from fastars.cli.loading import ReplayOptions, replay
 from fastars.cli.settings import option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Enjoy(Trainee):
+class Enjoy(ReplayOptions):
     """Watch a trained policy in a window."""
 
     def run(self) -> int:
-        """Show the episodes; the exit code."""
+        """Show the episodes and return the exit code."""
         if not _has_display():
             raise WrongUseError(f"there is no display here: fastars video {self.run_path} writes a file instead")
         with _rendering("human", self.run_path):
-            trained = self.loaded("human")
+            trained = self.load("human")
             replay(trained, self.n_eval_episodes, self.seed, "in a window")
         return 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Video(Trainee):
+class Video(ReplayOptions):
     """Record a trained policy as a video, one file per episode."""
 
     out: Annotated[Path | None, option("PATH", "videos in the run folder")] = None
-    """Folder of the files; those of these episodes that are there are replaced."""
+    """Folder of the files. Existing files of the same episodes are replaced."""
 
     def run(self) -> int:
-        """Record the episodes; the exit code."""
+        """Record the episodes and return the exit code."""
         try:
             need("moviepy", "video", "a video")
         except ImportError as error:
@@ -48,9 +48,9 @@ class Video(Trainee):
 
         folder = self.out or (self.run_path if self.run_path.is_dir() else self.run_path.parent) / "videos"
         with _rendering("rgb_array", self.run_path):
-            trained = self.loaded("rgb_array")
+            trained = self.load("rgb_array")
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that files are replaced, and what moviepy thinks of its own modules
+                warnings.simplefilter("ignore")  # Gymnasium warns of replaced files, moviepy of its own modules
                 name = trained.model.env_id.rpartition("/")[2]
                 env = gymnasium.wrappers.RecordVideo(
                     trained.env, str(folder), episode_trigger=lambda _: True, name_prefix=name, disable_logger=True
@@ -62,29 +62,29 @@ class Video(Trainee):
 
 
 def _has_display() -> bool:
-    """Whether a window can be opened: of X or Wayland on Linux, or where SDL is told to draw into nothing."""
+    """Return True if a window can be opened: on Linux, X, Wayland or a driver chosen for SDL (even one that draws nothing)."""
     names = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
     return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in names)
 
 
 @contextlib.contextmanager
 def _rendering(mode: str, run: Path) -> Iterator[None]:
-    """Errors of rendering, as what they are: of OpenGL, of SDL, of an environment that can't render."""
+    """Context that turns errors of rendering (OpenGL, SDL, an environment that can't render) into a `WrongUseError`."""
     import gymnasium
 
     try:
         yield
     except (gymnasium.error.Error, AttributeError, NotImplementedError, ImportError) as error:
-        raise WrongUseError(f"{run} can't be rendered ({mode}): {_in_words(error)}") from error
+        raise WrongUseError(f"{run} can't be rendered ({mode}): {_message(error)}") from error
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("glfw", "mujoco", "OpenGL", "pygame"):
             raise
         hint = "; without a display, MUJOCO_GL=egl or MUJOCO_GL=osmesa may help" if "mujoco" in _modules(error) else ""
-        raise WrongUseError(f"{run} can't be rendered ({mode}): {_in_words(error)}{hint}") from error
+        raise WrongUseError(f"{run} can't be rendered ({mode}): {_message(error)}{hint}") from error
 
 
 def _modules(error: BaseException) -> set[str]:
-    """Packages that an error came through."""
+    """Return the names of the packages in the traceback of an error."""
     found, trace = set(), error.__traceback__
     while trace is not None:
         found.add(str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0])
@@ -92,5 +92,5 @@ def _modules(error: BaseException) -> set[str]:
     return found
 
 
-def _in_words(error: Any) -> str:
+def _message(error: Any) -> str:
     return " ".join(str(error).split()) or type(error).__name__

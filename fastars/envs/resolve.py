@@ -20,7 +20,8 @@ from fastars.envs.registry import compiled_env_ids, compiled_id
 from fastars.envs.terms import TERMS, spec_with_terms, with_terms
 
 # Reasons to step an environment in Python that do not depend on the environment itself: its id may have a compiled form.
-AS_COMPILED = _BY_CHOICE, _VECTOR, _MADE = "compiled=False", "it is a vector environment", "a function makes it"
+_BY_CHOICE, _VECTOR, _MADE = "compiled=False", "it is a vector environment", "a function makes it"
+AS_COMPILED = (_BY_CHOICE, _VECTOR, _MADE)
 
 
 def environment(

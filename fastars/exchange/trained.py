@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +12,7 @@ import gymnasium
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-from fastars._validate import user_facing
+from fastars._validate import user_facing, warn_user
 from fastars.envs import compiled_env, compiled_env_ids
 from fastars.files.checkpoint import CheckpointError
 from fastars.training.state import ObsMoments
@@ -212,12 +211,12 @@ def _refuse_other_shapes(trained: TrainedPolicy, model: Any) -> None:
 def _warn_of_missing(trained: TrainedPolicy, model: Any, settings: Mapping[str, Any]) -> None:
     """Warn about settings and statistics that the model has neither from its file nor from the user."""
     if trained.unread is not None and not model.config.normalize_observations:
-        told = "its statistics normalise observations with trust=True only (--trust on the command line)"
-        warnings.warn(f"{trained.unread} is not read: {told}", stacklevel=4)
+        hint = "its statistics normalise observations with trust=True only (--trust on the command line)"
+        warn_user(f"{trained.unread} is not read: {hint}")
     if trained.source == "sb3":
         for name in sorted({"learning_rate", "delta_std"} - trained.config.keys() - settings.keys()):
             value = getattr(model.config, name)
-            warnings.warn(f"{name} can't be read from the file: it is {value} unless {name}=... is given", stacklevel=4)
+            warn_user(f"{name} can't be read from the file: it is {value} unless {name}=... is given")
 
 
 def _moments(trained: TrainedPolicy, config: Any) -> ObsMoments:

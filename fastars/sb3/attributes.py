@@ -108,33 +108,14 @@ class SB3Attributes(RunAttributes):
     # --- The state of a run
 
     @property
-    def theta(self) -> FloatArray:
-        """Flat weights of the policy, float64 (n_weights,)."""
-        return self.state.theta
-
-    @property
     def weights(self) -> FloatArray:
         """Flat weights of the policy, as `theta`."""
         return self.state.theta
 
     @property
-    def n_weights(self) -> int:
-        """Weights of the policy."""
-        return self.state.theta.size
-
-    @property
     def n_params(self) -> int:
         """Weights of the policy, as `n_weights`."""
         return self.state.theta.size
-
-    @property
-    def num_timesteps(self) -> int:
-        """Environment steps of training."""
-        return self.state.counters.num_timesteps
-
-    @num_timesteps.setter
-    def num_timesteps(self, num_timesteps: int) -> None:
-        self.state = self.state.counting(num_timesteps=num_timesteps)
 
     @property
     def ep_info_buffer(self) -> deque[dict[str, Any]]:

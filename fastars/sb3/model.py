@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import gymnasium
 
 from fastars._compiled.structs import FloatArray, Rollouts
+from fastars._runtime.signals import HeldSignals
 from fastars._validate import positive_int, user_facing, warn_user
 from fastars.envs import CompiledEnv, environment, make
 from fastars.envs.env_tuple import EnvTuple
@@ -24,7 +25,7 @@ from fastars.sb3.vec_env import EnvInput, unwrap_env
 from fastars.training.failures import FailureLog
 from fastars.training.run import Execution
 from fastars.training.runner import refuse_other_env
-from fastars.training.state import ObsMoments
+from fastars.training.state import CurrentState, ObsMoments
 
 _NOT_IN_TENSORBOARD = ("time/time_elapsed", "time/total_timesteps", "train/iterations")  # the step of a row says the same
 
@@ -37,6 +38,7 @@ class SB3Model(SB3Attributes):
     tensorboard_log: str | None
     verbose: int
     record: dict[str, float | None]
+    _current: CurrentState
     _failures: FailureLog
     _training_env: Any
     _logger: Any
@@ -121,19 +123,24 @@ class SB3Model(SB3Attributes):
         """Run in another environment, or with other workers. If that fails, the model stays as it was."""
         if given.normalizer is not None:
             given.normalizer.agreed(self.config.normalize_observations)
-        run = self.run.in_env(env, given.normalizer, execution)
-        run.sampler.start()
-        self.run.sampler.close()
-        self.run, self._env_input, self._training_env = run, given, None
-        self.policy.sees_normalized = given.normalizer is not None
-        self._share_statistics()
-        self._failures = FailureLog(given.env, env)
+        run, before = self.run.in_env(env, given.normalizer, execution), self.run.sampler
+        try:
+            run.sampler.start()
+        except BaseException:
+            run.sampler.close()
+            raise
+        with HeldSignals():
+            self.run, self._env_input, self._training_env = run, given, None
+            self.policy.sees_normalized = given.normalizer is not None
+            self._share_statistics()
+            self._failures = FailureLog(given.env, env)
+        before.close()
 
     def _share_statistics(self) -> None:
-        """Let model and `VecNormalize` have the same statistics: those in the wrapper, if it has seen any observation."""
+        """Make model and `VecNormalize` hold the same statistics: the wrapper's, if it has seen observations."""
         if self._env_input.normalizer is not None and self.config.normalize_observations:
             moments = self._env_input.normalizer.begin(self.state.moments)
-            self.state = self.state._replace(moments=ObsMoments(*moments))
+            self._current.state = self.state._replace(moments=ObsMoments(*moments))
 
     # --- Parameters
 
@@ -189,7 +196,7 @@ class SB3Model(SB3Attributes):
 
     def dump_logs(self) -> None:
         """Write the row of the last iteration to the log."""
-        elapsed = time.perf_counter() - self._call.start
+        elapsed = time.perf_counter() - self._call.start if self._call.start else 0.0  # 0 before the first call of learn
         self.record["time/time_elapsed"] = elapsed
         self.record["time/fps"] = (self.num_timesteps - self._call.first_step) / max(elapsed, 1e-9)
         is_ours = isinstance(self._logger, Logger)

@@ -51,7 +51,9 @@ def unwrap_env(env: Any) -> EnvInput:
                 "environment"
             )
         inner = inner.venv
-    if is_sb3(inner, "DummyVecEnv"):
+    if hasattr(inner, "venv"):
+        raise UnsupportedEnvError(f"env is a {type(inner).__name__}, a wrapper that is no VecEnvWrapper, which rollouts don't run")
+    if hasattr(inner, "envs"):
         for i, one in enumerate(inner.envs):
             monitors += tuple(file._replace(first=i, n_envs=inner.num_envs) for file in unwrap_monitors(one)[1])
         return EnvInput(unwrap_monitors(inner.envs[0])[0], inner.num_envs, 1, monitors, env, normalizer)

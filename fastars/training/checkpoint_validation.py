@@ -1,7 +1,7 @@
-"""The fields of a model's file, each looked at before it is used: a checksum tells damage, not what somebody wrote on purpose.
+"""Validate every field of a model file before it is used. A checksum finds damage, not malice.
 
-What a file may ask for is as much memory as it has itself; how long and how wide a run trains that goes on from it is the run's own
-affair, as the same settings in a program are.
+A file may not make the process allocate more memory than the file has itself. The length and the width of a run that goes on from
+it are not limited, as they are not in a program with the same settings.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAME_OF_MODEL = re.compile(r"[A-Za-z0-9_-]+\.xml")
 
 
 def check_run(manifest: Mapping[str, Any]) -> None:
-    """Raise ValueError, TypeError or KeyError for what is said of a run besides its config."""
+    """Raise ValueError, TypeError or KeyError for an invalid field outside of config."""
     if manifest["algorithm"] != "ARS":
         raise ValueError(f"algorithm is {manifest['algorithm']!r}")
     for name, allowed in (("backend", ("numba", "numpy")), ("preset", tuple(PRESETS))):
@@ -60,7 +60,7 @@ def check_counters(counters: Mapping[str, Any], needed: Iterable[str]) -> None:
 
 
 def check_arrays(arrays: Mapping[str, np.ndarray], config: Config) -> None:
-    """Raise for arrays that are no state of a run with these settings, whatever its environment.
+    """Raise if the arrays can't be the state of a run with these settings, in any environment.
 
     Weights that are not finite are refused: no step of training makes them, their policy gives no action, and a run that went on
     from them would find no gradient again.
@@ -85,7 +85,7 @@ def check_arrays(arrays: Mapping[str, np.ndarray], config: Config) -> None:
 
 
 def _check_layers(n_weights: int, sizes: Sequence[int], with_bias: bool) -> None:
-    """Raise if so many weights are no policy, for whatever number of actions: its size is known before it is made."""
+    """Raise if no policy of these layers has so many weights, for any number of actions. Only sizes are computed."""
     hidden = sum((n_in + with_bias) * n_out for n_in, n_out in itertools.pairwise(sizes))
     n_act, rest = divmod(n_weights - hidden, sizes[-1] + with_bias) if sizes[-1] + with_bias else (0, 0)
     if n_act < 1 or rest:

@@ -58,7 +58,7 @@ class Averages(NamedTuple):
     noise: FloatArray  # (T,), squares with their bias, with the longer memory
 
     def after(self, evidence: Evidence) -> Averages:
-        """Return the averages after one more iteration; `quiet` and `scale` are not yet those of this iteration."""
+        """Return the averages after one more iteration. The caller then sets `quiet`, and after the first iteration `scale`."""
         is_first = self.n_updates == 0
         square = np.diag(evidence.gram)
         return self._replace(

@@ -106,7 +106,7 @@ class FailureLog:
         filter = obs_filter(run.backend, run.config, state.moments)
         weights = candidates[episode * len(candidates) // seeds.size]
         try:
-            path = self._failures_folder(log_folder) / f"failure_{len(self._files)}.zip"
+            path = _free_path(self._failures_folder(log_folder), len(self._files))
             checkpoint.save(path, manifest, {"weights": weights, "mean": filter.mean, "scale": filter.scale})
         except OSError:  # a full disk
             return False
@@ -117,6 +117,13 @@ class FailureLog:
         if self._folder is None:
             self._folder = log_folder / "failures" if log_folder else Path(tempfile.mkdtemp(prefix="fastars-failures-"))
         return self._folder
+
+
+def _free_path(folder: Path, number: int) -> Path:
+    """Return the path of a new file: another log of the same run may have written some."""
+    while (path := folder / f"failure_{number}.zip").exists():
+        number += 1
+    return path
 
 
 def _name_for_replay(given: Any, env: Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastars._compiled.structs import FAILED, UNSTABLE, FloatArray, IntArray, Rollouts, SeedArray
+from fastars._compiled.structs import FAILED, UNSTABLE, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray
 from fastars._runtime.signals import run_in_thread
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.perturbed import Perturbed
@@ -23,7 +23,7 @@ from fastars.training.diagnostics import diagnose_tasks, estimate_gradients, gra
 from fastars.training.evidence import Evidence
 from fastars.training.run import Run
 from fastars.training.seeds import episode_seeds
-from fastars.training.state import ObsMoments, RecentEpisodes, State, obs_filter
+from fastars.training.state import Counters, ObsMoments, RecentEpisodes, State, obs_filter
 from fastars.training.update import StepEstimate, estimate_step, optimizer_step
 
 Row = dict[str, float | None]
@@ -44,6 +44,7 @@ class NonFiniteReturnsError(RuntimeError, ValueError):
 class Asked(NamedTuple):
     """An iteration before its rollouts: all that is random in it, and the values of the schedules."""
 
+    seed: int
     iteration: int
     indices: IntArray  # (n_delta,), starts of the directions in the noise table
     seeds: SeedArray  # (n_delta, 2, n_eval_episodes), of the episodes
@@ -57,7 +58,7 @@ def ask(run: Run, state: State, progress: float) -> Asked:
     # Algorithm 2, line 4: sample the directions
     indices = run.backend.sample_indices(np.uint64(config.seed), iteration, config.n_delta, run.noise.size, run.n_weights)
     sigma, learning_rate = (_scheduled(run, name, progress) for name in ("delta_std", "learning_rate"))
-    return Asked(iteration, indices, episode_seeds(run.backend, config, iteration), sigma, learning_rate)
+    return Asked(config.seed, iteration, indices, episode_seeds(run.backend, config, iteration), sigma, learning_rate)
 
 
 def make_candidates(run: Run, state: State, asked: Asked) -> FloatArray | Perturbed:
@@ -93,7 +94,7 @@ def roll_out(
     return run.sampler.evaluate(candidates, filter, asked.seeds.ravel(), run.updates_obs_stats, weights, on_failure)
 
 
-@np.errstate(over="ignore", invalid="ignore")  # numbers that are not finite are looked for: no need of NumPy's warning
+@np.errstate(over="ignore", invalid="ignore")  # overflow is tested for below: NumPy need not warn
 def iterate(run: Run, state: State, asked: Asked, rollouts: Rollouts, n_steps: int | None = None) -> tuple[State, Row]:
     """Return the state after an iteration, and its row of the log.
 
@@ -133,12 +134,20 @@ def iterate(run: Run, state: State, asked: Asked, rollouts: Rollouts, n_steps: i
     moments = state.moments
     if run.updates_obs_stats:  # line 8: the statistics of all observations so far
         moments = ObsMoments(*backend.merge_moments(*moments, rollouts.moments))
-    diagnosed, gradient, evidence = diagnose(run, state, asked, rollouts, returns, estimate.selected)
+    diagnosed, gradient, evidence = diagnose(run, state, asked, noise, rollouts, returns, estimate.selected)
     tasks = state.tasks
     if tasks is not None and evidence is not None:
         tasks = tasks.after(evidence)
-    following = State(theta, moments, slots, gradient, tasks, _recent_episodes(run, state, rollouts), state.counters)
-    following = _counted(following, rollouts, n_steps, bool(len(estimate.selected)), n_bad, n_dropped, config.n_delta)
+    counters = _next_counters(
+        state.counters,
+        rollouts,
+        n_steps=int(rollouts.lengths.sum()) if n_steps is None else n_steps,
+        has_step=len(estimate.selected) > 0,
+        n_dropped=n_dropped,
+        n_penalized=n_bad - n_dropped,
+        is_empty=n_dropped == config.n_delta,
+    )
+    following = State(theta, moments, slots, gradient, tasks, _recent_episodes(run, state, rollouts), counters)
     return following, {
         **_training_rows(run, state, following, asked, estimate, step),
         **diagnosed,
@@ -154,7 +163,7 @@ def refuse_empty_iterations(state: State) -> None:
 
 
 def _candidate_returns(run: Run, state: State, rollouts: Rollouts) -> tuple[FloatArray, int, int]:
-    """Return (returns of the pairs (n_delta, 2), pairs with a return that is not finite, pairs of these that are left out)."""
+    """Return (returns (n_delta, 2), number of pairs with a return that is not finite, number of pairs dropped)."""
     config, backend = run.config, run.backend
     if state.counters.iteration == 0 and (rollouts.status == FAILED).all():
         raise NonFiniteReturnsError(f"{run.env.id} failed in every episode of the first iteration; the log says how")
@@ -172,7 +181,7 @@ def _candidate_returns(run: Run, state: State, rollouts: Rollouts) -> tuple[Floa
 
 
 def diagnose(
-    run: Run, state: State, asked: Asked, rollouts: Rollouts, returns: FloatArray, selected: IntArray
+    run: Run, state: State, asked: Asked, noise: NoiseArray, rollouts: Rollouts, returns: FloatArray, selected: IntArray
 ) -> tuple[dict[str, float], FloatArray | None, Evidence | None]:
     """Estimate the gradient from all finite pairs. Returns (log rows, gradient, evidence for task weighting)."""
     tasks, n_delta, backend = state.tasks, run.config.n_delta, run.backend
@@ -181,7 +190,7 @@ def diagnose(
     task_returns = returns[:, :, np.newaxis]
     if tasks is not None:
         task_returns = rollouts.task_returns.reshape(n_delta, 2, -1, tasks.n_tasks).mean(axis=2)
-    noise, sums = run.noise.at(asked.indices, run.n_weights), run.noise.square_sums(run.n_weights)
+    sums = run.noise.square_sums(run.n_weights)
     estimate = estimate_gradients(backend, task_returns, noise, sums, asked.indices, asked.sigma, run.n_weights, run.n_threads)
     gradient = estimate.gradients[0] if tasks is None else tasks.weights @ estimate.gradients
     rows = gradient_rows(backend, estimate, gradient, state.gradient, returns, asked.sigma, selected)
@@ -206,22 +215,21 @@ def _recent_episodes(run: Run, state: State, rollouts: Rollouts) -> RecentEpisod
     return RecentEpisodes(*(np.concatenate(each) for each in zip(before, after, strict=True)))
 
 
-def _counted(
-    state: State, rollouts: Rollouts, n_steps: int | None, has_step: bool, n_bad: int, n_dropped: int, n_delta: int
-) -> State:
-    """Return the state with an iteration counted."""
-    before = state.counters
-    return state.counting(
+def _next_counters(
+    before: Counters, rollouts: Rollouts, *, n_steps: int, has_step: bool, n_dropped: int, n_penalized: int, is_empty: bool
+) -> Counters:
+    """Return the counters after an iteration."""
+    return Counters(
         iteration=before.iteration + 1,
-        num_updates=before.num_updates + has_step,
-        num_timesteps=before.num_timesteps + (int(rollouts.lengths.sum()) if n_steps is None else int(n_steps)),
+        num_timesteps=before.num_timesteps + n_steps,
         num_episodes=before.num_episodes + len(rollouts.returns),
+        num_updates=before.num_updates + has_step,
         dropped_pairs=before.dropped_pairs + n_dropped,
-        penalized_pairs=before.penalized_pairs + n_bad - n_dropped,
+        penalized_pairs=before.penalized_pairs + n_penalized,
         unstable_episodes=before.unstable_episodes + int(np.count_nonzero(rollouts.status == UNSTABLE)),
         env_failures=before.env_failures + rollouts.n_failures,
         worker_restarts=before.worker_restarts + rollouts.n_restarts,
-        empty_iterations=before.empty_iterations + 1 if n_dropped == n_delta else 0,
+        empty_iterations=before.empty_iterations + 1 if is_empty else 0,
     )
 
 

@@ -1,4 +1,4 @@
-"""The tasks of a vector reward: how much each counts in an iteration, and how much it will count in the next.
+"""Weights of the tasks of a vector reward, and the state from which the next weights follow.
 
 The weights of an iteration are known before its rollouts, as in GradNorm's Algorithm 1, whatever the method: episodes add up the
 weighted reward step by step, and pairs are selected by it. The returns of an iteration change the weights of the next one.
@@ -30,7 +30,7 @@ _LOG = logging.getLogger("fastars")
 
 @dataclass(frozen=True, eq=False)
 class Objectives:
-    """The tasks of a run between two iterations: a value that `after` an iteration is followed by another.
+    """The tasks of a run between two iterations, as an immutable value; `after` returns the next one.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Objectives:
     # --- One iteration
 
     def after(self, evidence: Evidence) -> Objectives:
-        """Return the objectives for the next iteration; returns so large that their squares overflow teach nothing."""
+        """Return the objectives for the next iteration. Returns whose squares overflow change nothing."""
         if not evidence.is_finite:
             return self
         averages = self.averages.after(evidence)
@@ -103,7 +103,7 @@ class Objectives:
 
     def _stepped(self, evidence: Evidence, losses: FloatArray, takes_part: np.ndarray) -> Method:
         """Return the method after a step on the averages. `self.method` is not touched, so an exception of it loses nothing."""
-        averages, method = self.averages, copy.copy(self.method)
+        averages, method = self.averages, copied_method(self.method)
         given = averages.returns / averages.total if method.name == "custom" else losses
         if not np.array_equal(method.mask, takes_part):
             method.mask = takes_part
@@ -129,10 +129,10 @@ class Objectives:
         return np.clip(self._goal(averages) - mean, _SMALLEST_RATIO * scale, _LARGEST_RATIO * scale)
 
     def _applied(self, weights: FloatArray, takes_part: np.ndarray) -> FloatArray:
-        """Return weights times the preference, with mean absolute value 1; the weights of now if all products are zero.
+        """Return weights times the preference, with mean absolute value 1; the present weights if every product is zero.
 
-        Tasks that take no part keep their weight, but no more than an equal share: some methods have no common scale with the
-        weights before, and a task that turned out to be noise must not keep most of the weight.
+        Masked tasks keep their weight, up to an equal share: some methods have no common scale with the weights before, and a
+        task that turned out to be noise must not keep most of the weight.
         """
         if self.is_fixed:
             return self.utility.copy()
@@ -177,10 +177,16 @@ class Objectives:
         """
         averages = {name: _restored(name, state[name], value) for name, value in self.averages._asdict().items()}
         arrays = {name: _restored(name, state[name], getattr(self, name)) for name in ("masked", "weights", "losses")}
-        method = copy.copy(self.method)
+        method = copied_method(self.method)
         if state["method"]["method"] == method.name:
             method.load_state_dict(state["method"])
         return dataclasses.replace(self, averages=Averages(**averages), method=method, **arrays)
+
+
+def copied_method(method: Method) -> Method:
+    """Return a copy of a method. A class of the user's may write into its own containers; the methods of fastars never do."""
+    is_ours = type(method).__module__.partition(".")[0] == __name__.partition(".")[0]
+    return copy.copy(method) if is_ours else copy.deepcopy(method)
 
 
 def _restored(name: str, value: Any, present: Any) -> Any:

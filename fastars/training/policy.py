@@ -112,7 +112,8 @@ class Policy:
     weights : ndarray of float64, shape (n_weights,)
         Layer after layer `W.ravel()` of W (outputs, inputs), then its bias (outputs,) if there is one.
     filter : Filter
-        Applied to an observation first; the identity unless observations are normalised.
+        Applied to an observation first; the identity unless observations are normalised. Read-only: it follows from the
+        statistics of the run.
     """
 
     device = "cpu"
@@ -144,6 +145,10 @@ class Policy:
     def weights(self) -> FloatArray:
         """Flat weights, float64 (n_weights,)."""
         return self._values.theta
+
+    @weights.setter
+    def weights(self, weights: Any) -> None:
+        self.load_from_vector(weights)
 
     @property
     def filter(self) -> Filter:

@@ -45,7 +45,7 @@ class ObsNormalizer(Protocol):
 
 @dataclass(frozen=True)
 class Execution:
-    """The machinery that a run computes with. The results do not depend on it.
+    """Backend, sampler, threads and processes of a run. They do not change its results.
 
     Attributes
     ----------
@@ -78,6 +78,11 @@ class Execution:
                 object.__setattr__(self, name, positive_int(name, getattr(self, name)))
         if self.env_timeout is not None:
             object.__setattr__(self, "env_timeout", positive_seconds("env_timeout", self.env_timeout))
+
+    @property
+    def threads(self) -> int:
+        """Threads that compute in this process: the given number, or all CPUs that it may use."""
+        return self.n_threads or available_cpus()
 
     @property
     def on_ray(self) -> bool:
@@ -134,7 +139,7 @@ class Run:
     @functools.cached_property
     def n_threads(self) -> int:
         """Threads that compute in this process."""
-        return self.execution.n_threads or available_cpus()
+        return self.execution.threads
 
     @property
     def updates_obs_stats(self) -> bool:
@@ -188,7 +193,7 @@ def _noise_table(config: Config, n_weights: int, execution: Execution) -> NoiseT
     size = config.noise_size or max(_NOISE_SIZE, 64 * n_weights)
     if size < n_weights:
         raise ValueError(f"noise_size must be at least the {n_weights} weights of the policy, got {size}")
-    return NoiseTable(BACKENDS[execution.backend], config.seed, size, execution.n_threads or available_cpus())
+    return NoiseTable(BACKENDS[execution.backend], config.seed, size, execution.threads)
 
 
 def _new_sampler(env: Any, policy: Any, config: Config, execution: Execution) -> Sampler:
@@ -202,5 +207,4 @@ def _new_sampler(env: Any, policy: Any, config: Config, execution: Execution) ->
         from fastars.samplers.ray import RaySampler
 
         return RaySampler(env, policy, *how, execution.n_workers, execution.n_threads or 1, execution.env_timeout)
-    n_threads = execution.n_threads or available_cpus()
-    return make_sampler(env, policy, *how, n_threads, execution.n_workers or 1, execution.env_timeout)
+    return make_sampler(env, policy, *how, execution.threads, execution.n_workers or 1, execution.env_timeout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from fastars._compiled.structs import NoiseArray
+from fastars._compiled.structs import FloatArray, NoiseArray
 from fastars.envs import CompiledEnv
 from fastars.samplers import Sampler
 from fastars.training.objectives import Objectives
@@ -37,7 +37,11 @@ class RunAttributes:
 
     @property
     def objectives(self) -> Objectives | None:
-        """The tasks of a vector reward: names, weights, losses; None for a scalar reward."""
+        """The tasks of a vector reward: names, weights, losses; None for a scalar reward.
+
+        It is a value: read it again after an iteration. Attributes of `objectives.method` that are set between two calls of `learn`
+        are kept.
+        """
         return self.state.tasks
 
     @property
@@ -99,12 +103,31 @@ class RunAttributes:
         """The whole noise table, float32. A run fills only the parts that its directions need; it depends on the seed alone."""
         return self.run.noise.whole()
 
-    # --- Counters
+    # --- The state
+
+    @property
+    def theta(self) -> FloatArray:
+        """Flat weights of the policy, float64 (n_weights,)."""
+        return self.state.theta
+
+    @property
+    def n_weights(self) -> int:
+        """Weights of the policy."""
+        return self.state.theta.size
 
     @property
     def iteration(self) -> int:
         """Iterations done."""
         return self.state.counters.iteration
+
+    @property
+    def num_timesteps(self) -> int:
+        """Environment steps of training."""
+        return self.state.counters.num_timesteps
+
+    @num_timesteps.setter
+    def num_timesteps(self, num_timesteps: int) -> None:
+        self.state = self.state.counting(num_timesteps=num_timesteps)
 
     @property
     def num_episodes(self) -> int:

@@ -76,7 +76,7 @@ def drawn_seed() -> int:
 
 
 def refuse_other_env(run: Run, env: Any) -> None:
-    """Raise if an environment has other spaces or tasks than the one of the run."""
+    """Raise if an environment differs from the run's environment in spaces or tasks."""
     for name in ("observation_space", "action_space", "task_names"):
         found, present = getattr(env, name), getattr(run.env, name)
         if found != present:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import Filter, FloatArray, IntArray, identity_filter
+from fastars._runtime.floats import IeeeFloats
+from fastars._runtime.signals import HeldSignals
 from fastars.training.backends import BACKENDS
 from fastars.training.config import Config
 from fastars.training.objectives import Objectives
@@ -52,7 +54,7 @@ class State(NamedTuple):
     theta: FloatArray  # (n_weights,), flat weights of the policy
     moments: ObsMoments  # the filter is derived from these (`obs_filter`)
     slots: tuple[FloatArray, ...]  # of the optimizer: velocity, or the two moments of Adam, each (n_weights,)
-    gradient: FloatArray | None  # (n_weights,), of the last iteration that had one, from all directions
+    gradient: FloatArray | None  # (n_weights,), from all directions of the last iteration that had a finite pair
     tasks: Objectives | None  # None for a scalar reward
     recent: RecentEpisodes
     counters: Counters
@@ -88,7 +90,8 @@ def obs_filter(backend: ModuleType, config: Config, moments: ObsMoments) -> Filt
     if not config.normalize_observations:
         return identity_filter(len(moments.mean))
     settings = config.filter_ddof, config.filter_epsilon, config.filter_var_epsilon, config.filter_min_std
-    mean, scale = backend.filter_from_moments(*moments, *settings)
+    with HeldSignals(), IeeeFloats():
+        mean, scale = backend.filter_from_moments(*moments, *settings)
     return Filter(mean, scale, config.clip_observations)
 
 

@@ -17,7 +17,7 @@ from fastars.training.checkpoint_validation import check_kwargs
 
 
 def plain(value: Any) -> Any:
-    """Return a value as a file can hold it: anything but plain data becomes its text, which tells it from other values."""
+    """Return plain data for a file; any other object is replaced by its `repr`."""
     if isinstance(value, Mapping):
         return {str(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):

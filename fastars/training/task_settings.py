@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from fastars._compiled.structs import FloatArray
 from fastars._validate import did_you_mean
 from fastars.training.config import Config
-from fastars.training.objectives import Objectives, new_objectives
+from fastars.training.objectives import Objectives, copied_method, new_objectives
 
 
 def weighting_settings(env: Any, weighting: Any, kwargs: Mapping[str, Any] | None, preference: Any, utopia: Any) -> dict[str, Any]:
@@ -31,9 +30,7 @@ def weighting_settings(env: Any, weighting: Any, kwargs: Mapping[str, Any] | Non
         given = {"weighting": weighting, "weighting_kwargs": kwargs, "preference": preference, "utopia": utopia}
         for name, value in given.items():
             if value is not None and not (name == "weighting_kwargs" and not kwargs):
-                raise ValueError(
-                    f"{name} needs an environment with a vector reward; the reward of {env.id} is a scalar, got {value!r}"
-                )
+                raise ValueError(f"{name} needs a vector reward; the reward of {env.id} is a scalar, got {value!r}")
         return {}
     # With alpha = 0 GradNorm needs no losses. Returns give losses only where the best possible return is known.
     default: dict[str, Any] = {"alpha": 0.0} if weighting == "gradnorm" else {}
@@ -64,7 +61,7 @@ def make_objectives(env: Any, weighting: Any, config: Config) -> Objectives | No
     if isinstance(weighting, str) or weighting is None:
         method = make_method(config.weighting, env.n_tasks, env.task_names, **config.weighting_kwargs)
     else:
-        method = make_method(copy.copy(weighting), env.n_tasks, env.task_names)
+        method = make_method(copied_method(weighting), env.n_tasks, env.task_names)
         method.reset()  # a copy that starts anew: two models do not share a method
     return new_objectives(method, env.task_names, config.preference, config.utopia, _highest_returns(env))
 
