@@ -2,7 +2,8 @@
 
 Each of five seeds trains as `fastars train ENV` does, for the same steps: the policy is evaluated 25 times on the way, and the best
 one is kept. At the end the best and the last policy are evaluated on 100 fresh episodes. All of it, seeds that failed too, is in
-`results/presets.json`; means and deviations over the seeds go into `fastars/presets/results.toml`, which the package reads.
+`results/presets.json`; means and deviations over the seeds go into `fastars/training/presets/results.toml`, which the package
+reads.
 """
 
 import argparse
@@ -43,7 +44,7 @@ _HEAD = """\
 def main():
     parser = argparse.ArgumentParser(description="Measure what the preset `tuned` reaches.")
     parser.add_argument("envs", nargs="*", metavar="ENV", help=f"default: {', '.join(ENVS)}")
-    parser.add_argument("--write", action="store_true", help="only write fastars/presets/results.toml anew")
+    parser.add_argument("--write", action="store_true", help="only write fastars/training/presets/results.toml anew")
     args = parser.parse_args()
     rows = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] if RESULTS.exists() else []
     for env_id in [] if args.write else args.envs or ENVS:

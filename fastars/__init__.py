@@ -1,15 +1,21 @@
 """fastars: Augmented Random Search in compiled, parallel kernels.
 
-The house, from the top down:
+The map of the package, from the top down. A module imports only from rows below its own:
 
-- `ARS` (`ars`) trains; `config` holds its settings and presets, `policy` what it trained; `model_file` and `logger` its files;
-  `surface`, `vec_env` and `callbacks` are there for scripts written for stable-baselines3, `rllib` for configs of RLlib.
-- `exchange` reads and writes other people's files, `plot` draws learning curves, `weighting` weighs tasks.
-- `evaluate_policy`, `evaluate_candidates` (`evaluation`) run policies in Gymnasium, or many at once in the kernels.
-- `check_env` (`check`) holds a compiled environment against a Gymnasium one.
-- `samplers` evaluate candidates; `envs` are the compiled environments; `register_env` makes one of yours, which may call `scalar`.
-- `kernels` are the compiled functions, free to use in your own `@njit` code; `reference` is the same algorithm in plain NumPy.
-- `_protocol`, `_capture`, `_structs`, `_tuples`, `_trig`, `_rng`, `_jit` are what the kernels are made of.
+- `cli`: the command `fastars`.
+- `rllib`, `tune`: RLlib's `ARSConfig` and `ARS`; `ARS` for Ray Tune.
+- `ars`: the class `ARS`, the face of a training run.
+- `callbacks`, `evaluation`, `plot`: code between iterations; `evaluate_policy` and `evaluate_candidates`, learning curves.
+- `sb3`: names and objects of stable-baselines3.
+- `exchange`, `replay`: policies in the files of other programs; one episode of a run again.
+- `training`: a run as a value (`State`), and an iteration as a function of it (`iterate`); settings, presets, model files.
+- `samplers`: they run the episodes of candidates: on threads, in worker processes, on Ray.
+- `envs`, `weighting`, `logger`: compiled environments and all others; methods that weight several tasks; the log.
+- `kernels`: compiled functions, free to use in your own `@njit` code.
+- `files`, `scalar`: bytes on disk; functions that your own compiled environment may call.
+- `_compiled`, `reference`: the language that kernels are written in; the same algorithm in plain NumPy.
+- `_runtime`: threads, signals, floating-point state and CPUs around the call of a kernel.
+- `_validate`, `_imports`, `_version`: checks of arguments; optional packages.
 
 Names are imported when they are used: `import fastars` does not import Numba.
 """

@@ -568,7 +568,7 @@ def test_wrong_policy_name_is_an_error(name, message):
 
 @pytest.mark.parametrize("bad", [0, -5, 2.5, "many"])
 def test_bad_number_of_timesteps_is_an_error(bad):
-    with pytest.raises(ValueError, match="total_timesteps must be an integer of at least 1"):
+    with pytest.raises(TypeError if bad == "many" else ValueError, match="total_timesteps must be an integer of at least 1"):
         small().learn(bad)
 
 
@@ -840,7 +840,7 @@ def test_environment_arguments_are_kept(tmp_path):
 
 def test_model_of_another_environment_is_refused(tmp_path):
     small().learn(1).save(tmp_path / "model.zip")
-    with pytest.raises(fastars.CheckpointError, match="takes observations of 4 numbers, an observation of Pendulum-v1 has 3"):
+    with pytest.raises(fastars.CheckpointError, match="takes observations of 4 numbers; an observation of Pendulum-v1 has 3"):
         ARS.load(tmp_path / "model.zip", env="Pendulum-v1")
 
 

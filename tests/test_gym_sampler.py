@@ -318,8 +318,8 @@ def test_repr_says_where_and_why():
     [
         ({"n_workers": 0}, ValueError, "n_workers must be an integer of at least 1, got 0"),
         ({"envs_per_worker": 1.5}, ValueError, "envs_per_worker must be an integer of at least 1, got 1.5"),
-        ({"env_timeout": 0}, ValueError, "env_timeout must be a finite number above 0, got 0"),
-        ({"env_timeout": "1 min"}, TypeError, "env_timeout must be a finite number above 0, got '1 min'"),
+        ({"env_timeout": 0}, ValueError, "env_timeout must be a positive number of seconds or None, got 0"),
+        ({"env_timeout": "1 min"}, TypeError, "env_timeout must be a positive number of seconds or None, got '1 min'"),
     ],
 )
 def test_errors_name_the_argument(settings, kind, error):

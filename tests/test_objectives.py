@@ -203,7 +203,7 @@ def test_a_mask_of_the_users_stays():
     tasks = objectives(method)
     for _ in range(7):
         tasks = tasks.after(evidence())
-    assert method.calls[-1][3].tolist() == [True, False]
+    assert tasks.method.calls[-1][3].tolist() == [True, False]
     assert method.mask.tolist() == [True, False]
 
 

@@ -127,10 +127,10 @@ DROP_IN: Page = (
 
 
 def _longest(rows: Rows) -> Rows:
-    """Return the longest script of each environment, with one episode per candidate."""
+    """Return the longest script of each environment of Gymnasium's, with one episode per candidate."""
     longest: dict[str, Row] = {}
     for row in rows:
-        if row["n_eval_episodes"] == 1 and row["steps"] >= longest.get(row["env_id"], row)["steps"]:
+        if row["n_eval_episodes"] == 1 and ":" not in row["env_id"] and row["steps"] >= longest.get(row["env_id"], row)["steps"]:
             longest[row["env_id"]] = row
     return sorted(longest.values(), key=_script)
 

@@ -11,9 +11,10 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from fastars._validate import boolean, integer, known_names, number, one_of, warn_user
+from fastars._validate import boolean, integer, known_names, number, one_of, positive_int, warn_user
 from fastars.training import presets
 
 Schedule = float | Callable[[float], float]
@@ -157,50 +158,21 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        def put(name: str, value: Any) -> None:
-            object.__setattr__(self, name, value)
-
-        for name in ("n_delta", "n_eval_episodes"):
-            put(name, integer(name, getattr(self, name), 1))
-        put("n_top", self.n_delta if self.n_top is None else integer("n_top", self.n_top, 1))
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
+        if self.n_top is None:
+            object.__setattr__(self, "n_top", self.n_delta)
         if self.n_top > self.n_delta:  # type: ignore[operator]
             raise ValueError(f"n_top must be at most n_delta ({self.n_delta}), got {self.n_top}")
-        for name in ("learning_rate", "delta_std"):
-            value = _constant(getattr(self, name))
-            put(name, value if callable(value) else number(name, value, 0.0))
         if self.delta_std == 0:
             raise ValueError("delta_std must be positive, got 0: without noise there is no gradient")
-        for name in ("std_epsilon", "filter_epsilon", "filter_var_epsilon", "filter_min_std", "weight_decay"):
-            put(name, number(name, getattr(self, name), 0.0))
-        put("alive_bonus_offset", number("alive_bonus_offset", self.alive_bonus_offset))
-        put("momentum", number("momentum", self.momentum, 0.0, 1.0))
-        put("clip_observations", _positive_or_inf("clip_observations", self.clip_observations))
-        for name in ("return_ddof", "filter_ddof"):
-            put(name, integer(name, getattr(self, name), 0, 1))
-        one_of("fitness_shaping", self.fitness_shaping, ("none", "centered_ranks", "sign"))
-        one_of("optimizer", self.optimizer, ("sgd", "adam"))
-        one_of("on_nonfinite", self.on_nonfinite, ("drop", "penalize", "raise"))
         if self.on_nonfinite == "penalize" and self.weighting is not None:
             raise ValueError(
                 'on_nonfinite must be "drop" or "raise" for a vector reward, got "penalize": which return of a task is the worst '
                 "depends on the weights of the others"
             )
-        put("seed", integer("seed", self.seed, 0, 2**64 - 1))
-        for name in ("noise_size", "max_episode_steps"):
-            if getattr(self, name) is not None:
-                put(name, integer(name, getattr(self, name), 1))
-        one_of("policy", self.policy, tuple(POLICY_KWARGS))
-        one_of("activation_fn", self.activation_fn, ACTIVATIONS)
-        put("net_arch", tuple(integer("net_arch", n_units, 1) for n_units in _sequence("net_arch", self.net_arch, "integers")))
         if self.net_arch and self.policy == "LinearPolicy":
             raise ValueError(f"a LinearPolicy has no hidden layers, got net_arch={self.net_arch}")
-        for name in ("preference", "utopia"):
-            if getattr(self, name) is not None:
-                put(name, tuple(number(name, value) for value in _sequence(name, getattr(self, name), "numbers")))
-        put("weighting_kwargs", dict(self.weighting_kwargs))
-        for field in dataclasses.fields(self):
-            if field.type == "bool":
-                put(field.name, boolean(field.name, getattr(self, field.name)))
 
     @property
     def variant(self) -> str:
@@ -291,17 +263,51 @@ def suited_settings(preset: str, env_id: str, variant: str | None = None) -> dic
     return next((row for row in presets.rows(preset, env_id) if variant in (None, Config(**row).variant)), {})
 
 
-def _constant(schedule: Any) -> Any:
-    """Return the number of a constant schedule of stable-baselines3, which a file can hold; anything else unchanged."""
-    inner = getattr(schedule, "value_schedule", schedule)
-    return inner.val if type(inner).__name__ == "ConstantSchedule" else schedule
+def _schedule(name: str, value: Any) -> Any:
+    """Return a function, or a number of at least 0; a constant schedule of stable-baselines3 becomes its number, for files."""
+    inner = getattr(value, "value_schedule", value)
+    if type(inner).__name__ == "ConstantSchedule":
+        value = inner.val
+    return value if callable(value) else number(name, value, 0.0)
 
 
 def _positive_or_inf(name: str, value: Any) -> float:
     return math.inf if value == math.inf else number(name, value, above=0.0)
 
 
-def _sequence(name: str, value: Any, of: str) -> tuple[Any, ...]:
-    if not isinstance(value, (list, tuple)) and getattr(value, "ndim", 0) != 1:
-        raise TypeError(f"{name} must be a list of {of}, got {value!r}")
-    return tuple(value)
+def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def _each(check: Callable[[str, Any], Any], kind: str) -> Callable[[str, Any], tuple[Any, ...]]:
+    """Return a check of a list, a tuple, or an array with one axis."""
+
+    def check_each(name: str, value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, (list, tuple)) and getattr(value, "ndim", 0) != 1:
+            raise TypeError(f"{name} must be a list of {kind}, got {value!r}")
+        return tuple(check(name, entry) for entry in value)
+
+    return check_each
+
+
+_FROM_0: Any = partial(number, least=0.0)
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    **dict.fromkeys(("n_delta", "n_eval_episodes"), positive_int),
+    **dict.fromkeys(("n_top", "noise_size", "max_episode_steps"), _optional(positive_int)),
+    **dict.fromkeys(("learning_rate", "delta_std"), _schedule),
+    **dict.fromkeys(("std_epsilon", "filter_epsilon", "filter_var_epsilon", "filter_min_std", "weight_decay"), _FROM_0),
+    **dict.fromkeys(("return_ddof", "filter_ddof"), partial(integer, least=0, most=1)),
+    "seed": partial(integer, least=0, most=2**64 - 1),
+    "alive_bonus_offset": number,
+    "momentum": partial(number, least=0.0, below=1.0),
+    "clip_observations": _positive_or_inf,
+    "policy": partial(one_of, allowed=POLICY_KWARGS),
+    "activation_fn": partial(one_of, allowed=ACTIVATIONS),
+    "fitness_shaping": partial(one_of, allowed=("none", "centered_ranks", "sign")),
+    "optimizer": partial(one_of, allowed=("sgd", "adam")),
+    "on_nonfinite": partial(one_of, allowed=("drop", "penalize", "raise")),
+    "net_arch": _each(positive_int, "integers"),
+    **dict.fromkeys(("preference", "utopia"), _optional(_each(number, "numbers"))),
+    "weighting_kwargs": lambda name, value: dict(value),
+    **dict.fromkeys((field.name for field in dataclasses.fields(Config) if field.type == "bool"), boolean),
+}
