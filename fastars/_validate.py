@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import difflib
 import functools
+import inspect
 import math
 import operator
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _PACKAGE = __name__.partition(".")[0]
+_ABOUT_ARGUMENTS = ("TypeError", "ValueError", "UnsupportedEnvError")
+_NAMED = re.compile(r"[\w.]+\(\)[: ]")  # a message that names a function already
+_SIGNATURE = re.compile(r"[\w.<>]+\(\) ((?:got|missing|takes) .*)", re.DOTALL)  # Python's own words
+_UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
 def user_facing(function: _Function) -> _Function:
@@ -37,7 +43,7 @@ def user_facing(function: _Function) -> _Function:
             return function(*args, **kwargs)
         except (TypeError, ValueError) as error:
             if not _is_ours(sys._getframe(1)):
-                _prefix(error, _called_name(function, args))
+                _prefix(error, function, _called_name(function, args))
             raise
 
     return cast(_Function, checked)
@@ -58,14 +64,21 @@ def _is_ours(frame: Any) -> bool:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0] == _PACKAGE
 
 
-def _prefix(error: Exception, name: str) -> None:
+def _prefix(error: Exception, function: Callable[..., Any], name: str) -> None:
     """Put the name of the called function before the message of an error that this package raised."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
     message = error.args[0] if len(error.args) == 1 else None
-    is_about_arguments = type(error) in (TypeError, ValueError) and isinstance(message, str)
-    if traceback is not None and is_about_arguments and _is_ours(traceback.tb_frame) and not str(message).startswith(name):
+    if traceback is None or type(error).__name__ not in _ABOUT_ARGUMENTS or not isinstance(message, str):
+        return
+    frame = traceback.tb_frame
+    is_signature = frame.f_code.co_name == "checked" and frame.f_globals["__name__"] == __name__  # raised by the call itself
+    if is_signature and (match := _SIGNATURE.match(message)):
+        unknown = _UNKNOWN.search(message)
+        hint = did_you_mean(unknown[1], inspect.signature(function).parameters) if unknown else ""
+        error.args = (f"{name} {match[1]}{hint}",)
+    elif _is_ours(frame) and not _NAMED.match(message):
         error.args = (f"{name}: {message}",)
 
 

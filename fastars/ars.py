@@ -6,8 +6,8 @@ The arithmetic of an iteration is in `training.iteration`, a function from one `
 
 from __future__ import annotations
 
+import copy
 import logging
-import operator
 import os
 import platform
 import time
@@ -22,7 +22,7 @@ from fastars import exchange
 from fastars._compiled.structs import FloatArray, Rollouts, empty_rollouts
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals
-from fastars._validate import integer, positive_int, seed_array, user_facing, warn_user
+from fastars._validate import integer, positive_int, user_facing, warn_user
 from fastars._version import __version__
 from fastars.callbacks import close, make_callback, step
 from fastars.logger import Logger
@@ -48,7 +48,7 @@ from fastars.training.policy import Policy
 from fastars.training.run import Execution
 from fastars.training.runner import drawn_seed, make_first_state, make_run
 from fastars.training.seeds import evaluation_seeds
-from fastars.training.state import CurrentState, State
+from fastars.training.state import CurrentState, State, refuse_other_state
 
 __all__ = ["ARS", "NonFiniteReturnsError"]
 
@@ -215,26 +215,24 @@ class ARS(SB3Model):
 
     # --- The run
 
-    def _hold(self, state: State) -> None:
-        """Set the state, and make the policy that reads its weights from it."""
+    def _hold(self, state: State, policy: Policy | None = None) -> None:
+        """Set the state, and let the policy read its weights from it."""
         self._current = CurrentState(self.backend, self.config, state)
-        self.policy = Policy(self.run.env, self.config, self._current, self.backend, self._env_input.normalizer is not None)
-        self.policy.trainer = weakref.ref(self)
+        if policy is None:
+            policy = Policy(self.run.env, self.config, self._current, self.backend, self._env_input.normalizer is not None)
+        policy.belong_to(self._current, weakref.ref(self))
+        self.policy = policy
 
     def __copy__(self) -> ARS:
         """Return a model with the present state. It shares sampler and log with this one; training one does not move the other."""
         copied = type(self).__new__(type(self))
         vars(copied).update(vars(self))
-        copied._hold(self.state)
+        copied._hold(self.state, copy.copy(self.policy))
         return copied
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return all but the policy, which follows from the state."""
-        return {name: value for name, value in vars(self).items() if name != "policy"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._hold(self.state)
+        self._hold(self.state, self.policy)
 
     @property
     def state(self) -> State:
@@ -243,6 +241,11 @@ class ARS(SB3Model):
 
     @state.setter
     def state(self, state: State) -> None:
+        refuse_other_state(state, self._current.state)
+        self._go_to(state)
+
+    def _go_to(self, state: State) -> None:
+        """Commit a state; a `VecNormalize` around the environment follows its statistics."""
         moved = state.moments is not self._current.state.moments
         self._current.state = state
         if moved and self._env_input.normalizer is not None:
@@ -298,6 +301,7 @@ class ARS(SB3Model):
             After 10 iterations in which no pair of candidates had finite returns.
         """
         total_timesteps = positive_int("total_timesteps", total_timesteps)
+        log_interval = None if log_interval is None else integer("log_interval", log_interval, 0)
         watcher = make_callback(callback, progress_bar)
         if async_eval is not None:
             self.take_workers(async_eval)
@@ -331,7 +335,7 @@ class ARS(SB3Model):
             asked = ask(run, state, self._call.progress_remaining)
             candidates = make_candidates(run, state, asked)
         on_failure = self._failures.listener(run, state, candidates, asked.seeds, self._log_folder)
-        rollouts = roll_out(run, state, asked, candidates, on_failure)
+        rollouts = roll_out(run, state, asked, candidates, self.policy.filter, on_failure)
         self._commit(state, asked, rollouts)
         self._write_episodes(rollouts)
         watcher.update_locals(_episodes(self.iteration, rollouts))
@@ -345,9 +349,10 @@ class ARS(SB3Model):
         """Go on to the state after an iteration. An error leaves the run at the state before, with failures counted."""
         with HeldSignals(), IeeeFloats():
             try:
-                self.state, self.record = iterate(self.run, state, asked, rollouts, n_steps)
+                following, self.record = iterate(self.run, state, asked, rollouts, n_steps)
+                self._go_to(following)
             except Exception:
-                self.state = state.with_failures(rollouts.n_failures, rollouts.n_restarts)
+                self._current.state = state.with_failures(rollouts.n_failures, rollouts.n_restarts)
                 raise
         refuse_empty_iterations(self.state)
 
@@ -399,7 +404,10 @@ class ARS(SB3Model):
         tasks = self.objectives
         n_steps = integer("n_steps", n_steps, 0)
         n_candidates = 2 * self.config.n_delta
-        values = np.array(returns, dtype=np.float64)
+        try:
+            values = np.array(returns, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise TypeError(f"returns must be numbers, got {returns!r}") from None
         rollouts = empty_rollouts(n_candidates, self.run.env.n_obs, False)
         if tasks is None:
             values = values.ravel()
@@ -444,12 +452,14 @@ class ARS(SB3Model):
         if seed is None:
             seeds = evaluation_seeds(self.seed, n_eval_episodes)
         else:
-            seeds = seed_array([operator.index(seed) + i for i in range(n_eval_episodes)], n_eval_episodes)
+            first = integer("seed", seed, 0, 2**64 - n_eval_episodes)
+            seeds = np.arange(n_eval_episodes, dtype=np.uint64) + np.uint64(first)
         candidates = self.theta[np.newaxis]
         on_failure = self._failures.listener(self.run, self.state, candidates, seeds, self._log_folder)
         utility = None if self.objectives is None else self.objectives.utility
         rollouts = self.sampler.evaluate(candidates, self.policy.filter, seeds, False, utility, on_failure)
-        self.state = self.state.with_failures(rollouts.n_failures, rollouts.n_restarts)
+        if rollouts.n_failures or rollouts.n_restarts:
+            self._go_to(self.state.with_failures(rollouts.n_failures, rollouts.n_restarts))
         return rollouts
 
     @property

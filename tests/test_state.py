@@ -10,6 +10,7 @@ from broken_envs import AlwaysRaises
 
 from fastars import ARS
 from fastars._runtime.signals import HeldSignals
+from fastars.callbacks import EvalCallback
 from fastars.training.iteration import NonFiniteReturnsError, ask, iterate, perturbed_thetas, roll_out
 from fastars.weighting import GradNorm
 
@@ -156,3 +157,62 @@ def test_a_warning_points_at_the_line_that_called(model_class):
 def test_errors_begin_with_the_function_that_the_user_called(call, message):
     with pytest.raises((TypeError, ValueError), match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ARS("LinearPolicy"), r"^ARS\(\) missing 1 required positional argument: 'env'"),
+        (
+            lambda: EvalCallback(eval_frq=3),
+            r"^EvalCallback\(\) got an unexpected keyword argument 'eval_frq'; did you mean 'eval_freq'\?",
+        ),
+        (lambda: GradNorm(2, alhpa=1.0), r"^GradNorm\(\) got an unexpected keyword argument 'alhpa'; did you mean 'alpha'\?"),
+        (
+            lambda: small().learn(1, callback=lambda local, _: local["self"].evaluate(0)),
+            r"^ARS\.evaluate\(\): n_eval_episodes must",
+        ),
+        (lambda: small().learn(1, log_interval="x"), r"^ARS\.learn\(\): log_interval must be an integer of at least 0, got 'x'"),
+        (
+            lambda: small(learning_rate=lambda _: "x").learn(1),
+            r"learning_rate\(1\.0\) must be a finite number of at least 0, got 'x'",
+        ),
+        (
+            lambda: small().evaluate(2, seed="x"),
+            r"^ARS\.evaluate\(\): seed must be an integer from 0 to 18446744073709551614, got 'x'",
+        ),
+        (lambda: small().policy.load_from_vector("x"), r"^Policy\.load_from_vector\(\): weights must be numbers, got 'x'"),
+        (lambda: small("CartPole-v9"), r"^ARS\(\): env 'CartPole-v9' is not a known environment id"),
+    ],
+)
+def test_errors_name_one_function_and_the_argument(call, message):
+    with pytest.raises((TypeError, ValueError), match=message) as caught:
+        call()
+    assert str(caught.value).count("(): ") <= 1
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (lambda: small("Pendulum-v1").state, r"whose theta have shapes \[\(8,\)\], got \[\(3,\)\]"),
+        (lambda: small(optimizer="adam").state, r"whose slots have shapes"),
+        (lambda: small().state._replace(theta=np.full(8, np.nan)), "finite weights"),
+        (lambda: None, "state must be a State, got None"),
+    ],
+)
+def test_a_state_of_another_run_is_refused(other, message):
+    model = small().learn(300)
+    before = model.state
+    with pytest.raises((TypeError, ValueError), match=message):
+        model.state = other()
+    assert model.state is before
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_a_model_and_its_policy_stay_together_in_a_copy(copied):
+    model = small()
+    other, policy = copied((model, model.policy))
+    other.learn(500)
+    assert policy is other.policy
+    np.testing.assert_array_equal(policy.weights, other.theta)
+    assert not model.theta.any()

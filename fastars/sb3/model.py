@@ -6,7 +6,6 @@ Names, arguments and meanings are the same as there.
 from __future__ import annotations
 
 import dataclasses
-import operator
 import time
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ import gymnasium
 
 from fastars._compiled.structs import FloatArray, Rollouts
 from fastars._runtime.signals import HeldSignals
-from fastars._validate import positive_int, user_facing, warn_user
+from fastars._validate import integer, positive_int, user_facing, warn_user
 from fastars.envs import CompiledEnv, environment, make
 from fastars.envs.env_tuple import EnvTuple
 from fastars.logger import Logger, configure, tb_log_folder
@@ -181,7 +180,7 @@ class SB3Model(SB3Attributes):
     def set_random_seed(self, seed: int | None = None) -> None:
         """Let all that is random from now on follow from `seed`; None changes nothing."""
         if seed is not None:
-            self.run = self.run.with_seed(operator.index(seed))
+            self.run = self.run.with_seed(integer("seed", seed, 0, 2**64 - 1))
 
     # --- The log
 

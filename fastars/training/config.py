@@ -293,7 +293,8 @@ def _each(check: Callable[[str, Any], Any], kind: str) -> Callable[[str, Any], t
 _FROM_0: Any = partial(number, least=0.0)
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("n_delta", "n_eval_episodes"), positive_int),
-    **dict.fromkeys(("n_top", "noise_size", "max_episode_steps"), _optional(positive_int)),
+    **dict.fromkeys(("n_top", "max_episode_steps"), _optional(positive_int)),
+    "noise_size": _optional(partial(integer, least=1, most=2**48 - 1)),
     **dict.fromkeys(("learning_rate", "delta_std"), _schedule),
     **dict.fromkeys(("std_epsilon", "filter_epsilon", "filter_var_epsilon", "filter_min_std", "weight_decay"), _FROM_0),
     **dict.fromkeys(("return_ddof", "filter_ddof"), partial(integer, least=0, most=1)),

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastars._compiled.structs import FAILED, UNSTABLE, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray
+from fastars._compiled.structs import FAILED, UNSTABLE, Filter, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray
 from fastars._runtime.signals import run_in_thread
+from fastars._validate import number
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.perturbed import Perturbed
 from fastars.training.diagnostics import diagnose_tasks, estimate_gradients, gradient_rows, spread_rows, task_rows
@@ -57,8 +58,9 @@ def ask(run: Run, state: State, progress: float) -> Asked:
     config, iteration = run.config, state.counters.iteration
     # Algorithm 2, line 4: sample the directions
     indices = run.backend.sample_indices(np.uint64(config.seed), iteration, config.n_delta, run.noise.size, run.n_weights)
-    sigma, learning_rate = (_scheduled(run, name, progress) for name in ("delta_std", "learning_rate"))
-    return Asked(config.seed, iteration, indices, episode_seeds(run.backend, config, iteration), sigma, learning_rate)
+    seeds = episode_seeds(run.backend, config, iteration)
+    sigma = _scheduled("delta_std", config.delta_std, progress)
+    return Asked(config.seed, iteration, indices, seeds, sigma, _scheduled("learning_rate", config.learning_rate, progress))
 
 
 def make_candidates(run: Run, state: State, asked: Asked) -> FloatArray | Perturbed:
@@ -86,11 +88,12 @@ def roll_out(
     state: State,
     asked: Asked,
     candidates: Any,
+    filter: Filter | None = None,
     on_failure: OnFailure = log_failure,
 ) -> Rollouts:
-    """Run the training episodes of all candidates (Algorithm 2, line 5)."""
+    """Run the training episodes of all candidates (Algorithm 2, line 5); `filter` is the filter of the state, if it is at hand."""
     weights = None if state.tasks is None else state.tasks.weights
-    filter = obs_filter(run.backend, run.config, state.moments)
+    filter = obs_filter(run.backend, run.config, state.moments) if filter is None else filter
     return run.sampler.evaluate(candidates, filter, asked.seeds.ravel(), run.updates_obs_stats, weights, on_failure)
 
 
@@ -266,15 +269,9 @@ def _health_rows(state: State) -> Row:
     }
 
 
-def _scheduled(run: Run, name: str, progress: float) -> float:
+def _scheduled(name: str, setting: Any, progress: float) -> float:
     """Return the value of a setting that may be a function of the progress remaining."""
-    setting = getattr(run.config, name)
-    if not callable(setting):
-        return float(setting)
-    value = float(setting(progress))
-    if not math.isfinite(value) or value < 0.0:
-        raise ValueError(f"{name}({progress}) must be a finite number of at least 0, got {value}")
-    return value
+    return number(f"{name}({progress})", setting(progress), 0.0) if callable(setting) else setting
 
 
 def _finite_mean(returns: FloatArray) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastars._validate import warn_user
+from fastars._validate import did_you_mean, warn_user
 from fastars.envs import AS_COMPILED
 from fastars.files import checkpoint
 from fastars.files.folder import whole_beside
@@ -105,7 +105,8 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any]) -> 
     settings = {name: value for name, value in settings.items() if name not in ("policy", "policy_kwargs")}
     for name in settings:
         if name not in CHANGEABLE:
-            raise TypeError(f"{name} can't be changed on loading; only {', '.join(CHANGEABLE)} can")
+            hint = did_you_mean(name, CHANGEABLE)
+            raise TypeError(f"{name} can't be changed on loading; only {', '.join(CHANGEABLE)} can{hint}")
     manifest, arrays = _read(path)
     with named(path):
         config = _config(manifest, settings)

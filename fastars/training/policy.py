@@ -13,7 +13,7 @@ from gymnasium.spaces import Discrete
 from fastars._compiled.structs import Filter, FloatArray, LinearPolicy, MlpPolicy, Relu, Tanh, identity_filter
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals
-from fastars._validate import did_you_mean
+from fastars._validate import did_you_mean, user_facing
 from fastars.envs import CompiledEnv
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
@@ -136,6 +136,10 @@ class Policy:
         self._values = values
         self._backend = backend
 
+    def belong_to(self, values: PolicyValues, trainer: Callable[[], Any]) -> None:
+        """Read the weights and the filter from these values; `trainer` returns the model that moves them."""
+        self._values, self.trainer = values, trainer
+
     def __getstate__(self) -> dict[str, Any]:
         """Return the state of a copy, which belongs to no model."""
         values = FixedValues(self.weights.copy(), self.filter)
@@ -159,6 +163,7 @@ class Policy:
         """Return a copy of the flat weights, float64."""
         return self.weights.copy()
 
+    @user_facing
     def load_from_vector(self, weights: Any) -> None:
         """Set the flat weights.
 
@@ -167,7 +172,10 @@ class Policy:
         ValueError
             If their number is wrong or one of them is not finite; the policy is then unchanged.
         """
-        vector = np.array(weights, dtype=np.float64).ravel()
+        try:
+            vector = np.array(weights, dtype=np.float64).ravel()
+        except (TypeError, ValueError):
+            raise TypeError(f"weights must be numbers, got {weights!r}") from None
         if vector.shape != self.weights.shape:
             raise ValueError(f"weights must have {self.weights.size} entries, got {vector.size}")
         if not np.isfinite(vector).all():

@@ -126,7 +126,11 @@ class Run:
     normalizer: ObsNormalizer | None
     stats_window_size: int
 
-    @property
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields: modules can't be pickled."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    @functools.cached_property
     def backend(self) -> ModuleType:
         """`fastars.kernels`, or its NumPy twin `fastars.reference`."""
         return BACKENDS[self.execution.backend]

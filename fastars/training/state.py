@@ -6,7 +6,7 @@ No array in it is ever written to. An iteration makes new arrays, so an error or
 from __future__ import annotations
 
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -83,6 +83,25 @@ def first_state(config: Config, theta: FloatArray, n_obs: int, tasks: Objectives
         recent=RecentEpisodes(np.zeros(0), np.zeros(0, np.int64)),
         counters=Counters(),
     )
+
+
+def refuse_other_state(state: Any, present: State) -> None:
+    """Raise if a value is no state of the run that is in the `present` one."""
+    if not isinstance(state, State):
+        raise TypeError(f"state must be a State, got {state!r}")
+    for name, of_this, of_run in (
+        ("theta", [state.theta], [present.theta]),
+        ("moments", state.moments[1:], present.moments[1:]),
+        ("slots", state.slots, present.slots),
+    ):
+        shapes, wanted = [array.shape for array in of_this], [array.shape for array in of_run]
+        if shapes != wanted:
+            raise ValueError(f"state must be of this run, whose {name} have shapes {wanted}, got {shapes}")
+    names, expected = (None if each.tasks is None else each.tasks.names for each in (state, present))
+    if names != expected:
+        raise ValueError(f"state must be of this run, which has the tasks {expected}, got {names}")
+    if not np.isfinite(state.theta).all():
+        raise ValueError("state must have finite weights, theta has not")
 
 
 def obs_filter(backend: ModuleType, config: Config, moments: ObsMoments) -> Filter:
