@@ -138,14 +138,12 @@ def number(name: str, value: Any, least: float = -math.inf, below: float = math.
         converted = float(value) if is_number else math.nan
     except (TypeError, ValueError):
         is_number = False
+    if is_number and math.isfinite(converted) and least <= converted < below and converted > above:
+        return converted
     bounds = (("of at least", least), ("above", above), ("below", below))
     limits = [f"{words} {bound:g}" for words, bound in bounds if math.isfinite(bound)]
     allowed = f"a finite number {' and '.join(limits)}".rstrip()
-    if not is_number:
-        raise TypeError(f"{name} must be {allowed}, got {value!r}")
-    if not (math.isfinite(converted) and least <= converted < below and converted > above):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
-    return converted
+    raise (ValueError if is_number else TypeError)(f"{name} must be {allowed}, got {value!r}")
 
 
 def positive_seconds(name: str, value: Any) -> float:

@@ -194,13 +194,14 @@ class ARS(SB3Model):
             "preference": preference,
             "utopia": utopia,
         }
-        execution = Execution(backend, sampler, compiled, n_threads, n_workers, env_timeout)
         given = unwrap_env(env)
+        n_workers = given.n_processes if n_workers is None and sampler != "ray" else n_workers
+        execution = Execution(backend, sampler, compiled, n_threads, n_workers, env_timeout)
         self.run = make_run(policy, given.env, execution, arguments, given.normalizer, given.n_processes, stats_window_size)
         self._env_input, self._training_env = given, None
         self._hold(make_first_state(self.run, weighting))
         self._asked: tuple[FloatArray, Asked] | None = None
-        self._call, self.record = LearnCall(), {}
+        self._call, self._progress, self.record = LearnCall(), 1.0, {}
         self._failures = FailureLog(given.env, self.run.env)
         self._begin_log(verbose, tensorboard_log, monitor_dir)
         self.start_workers()
@@ -310,7 +311,7 @@ class ARS(SB3Model):
         else:
             total_timesteps += self.num_timesteps
         self._configure_logger(tb_log_name, reset_num_timesteps)
-        self._call = LearnCall(self.num_timesteps, time.perf_counter(), total_timesteps, self._call.progress_remaining)
+        self._call = LearnCall(self.num_timesteps, time.perf_counter(), total_timesteps)
         watcher.init_callback(self)
         # Not locals(): they hold the callback itself, a circle that would keep the noise table alive.
         shown = {"self": self, "total_timesteps": total_timesteps, "log_interval": log_interval, "tb_log_name": tb_log_name}
@@ -328,11 +329,11 @@ class ARS(SB3Model):
 
     def _iterate(self, watcher: Any, total_timesteps: int, log_interval: int | None) -> bool:
         """Run one iteration, the callbacks and the log. False if a callback stops training."""
-        self._call = self._call._replace(progress_remaining=1.0 - self.num_timesteps / total_timesteps)
+        self._progress = 1.0 - self.num_timesteps / total_timesteps
         watcher.on_rollout_start()
         run, state = self.run, self.state
         with HeldSignals(), IeeeFloats():
-            asked = ask(run, state, self._call.progress_remaining)
+            asked = ask(run, state, self._progress)
             candidates = make_candidates(run, state, asked)
         on_failure = self._failures.listener(run, state, candidates, asked.seeds, self._log_folder)
         rollouts = roll_out(run, state, asked, candidates, self.policy.filter, on_failure)
@@ -372,7 +373,7 @@ class ARS(SB3Model):
         if self.config.normalize_observations:
             raise ValueError("ask() and tell() need normalize_observations=False: the filter gets no observations")
         with HeldSignals(), IeeeFloats():
-            asked = ask(self.run, self.state, self._call.progress_remaining)
+            asked = ask(self.run, self.state, self._progress)
             candidates = perturbed_thetas(self.run, self.state, asked)
         self._asked = self.theta, asked
         return candidates

@@ -22,7 +22,6 @@ class LearnCall(NamedTuple):
     first_step: int = 0  # steps done before it
     start: float = 0.0  # seconds of `time.perf_counter`; 0 before the first call
     total_timesteps: int = 0  # steps at which it ends
-    progress_remaining: float = 1.0  # 1 at its beginning, 0 at its end
 
 
 class SB3Attributes(RunAttributes):
@@ -34,6 +33,7 @@ class SB3Attributes(RunAttributes):
     _env_input: EnvInput
     _has_own_logger: bool
     _call: LearnCall
+    _progress: float  # remaining in the call of `learn`, from 1 to 0
 
     # --- Settings
 
@@ -144,7 +144,7 @@ class SB3Attributes(RunAttributes):
 
     @property
     def _current_progress_remaining(self) -> float:
-        return self._call.progress_remaining
+        return self._progress
 
     @property
     def _custom_logger(self) -> bool:

@@ -236,7 +236,7 @@ def make_config(preset: str | None = None, variant: str | None = None, env_id: s
     """
     preset = preset or "fastars"
     one_of("preset", preset, tuple(PRESETS))
-    known_names("ARS()", settings, [field.name for field in dataclasses.fields(Config)])
+    known_names("ARS()", settings, _FIELDS)
     given = {name: value for name, value in settings.items() if value is not None}
     if variant is not None:
         one_of("variant", variant, VARIANTS)
@@ -290,6 +290,7 @@ def _each(check: Callable[[str, Any], Any], kind: str) -> Callable[[str, Any], t
     return check_each
 
 
+_FIELDS = tuple(field.name for field in dataclasses.fields(Config))
 _FROM_0: Any = partial(number, least=0.0)
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(("n_delta", "n_eval_episodes"), positive_int),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import shlex
 import tempfile
@@ -59,10 +60,15 @@ class FailureLog:
     """
 
     def __init__(self, given: Any, env: Any) -> None:
-        self.env_name = _name_for_replay(given, env)
+        self._given, self._env = given, env
         self._folder: Path | None = None
         self._files: dict[tuple[int, int], Path] = {}  # by iteration and seed: a second attempt needs no second file
         self._shown: set[str] = set()
+
+    @functools.cached_property
+    def env_name(self) -> str:
+        """The environment as `python -m fastars.replay` takes it."""
+        return _name_for_replay(self._given, self._env)
 
     def listener(self, run: Run, state: State, candidates: Any, seeds: SeedArray, log_folder: Path | None = None) -> OnFailure:
         """Return the function that a sampler calls with each failed attempt at one of these episodes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -42,7 +41,7 @@ def make_run(
     normalizer : ObsNormalizer, optional
         The `VecNormalize` around the environment.
     n_processes : int
-        Processes of the vector environment that was given: the default of `n_workers`.
+        Processes of the vector environment that was given.
     stats_window_size : int
         Episodes that the logged mean return is taken over.
     """
@@ -56,7 +55,8 @@ def make_run(
         settings["normalize_observations"] = normalizer.agreed(given.get("normalize_observations"))
     settings |= _task_settings(found, of_run, given)
     config = make_config(of_run["preset"], of_run["variant"], found.id, **settings)
-    execution = _with_workers(execution, found, n_processes)
+    if n_processes == 1 and not execution.on_ray and (execution.n_workers or 1) != 1 and isinstance(found, CompiledEnv):
+        warn_user(f"n_workers={execution.n_workers} has no effect: {found.id} runs in compiled kernels, on n_threads")
     return new_run(config, found, execution, of_run["preset"], normalizer, stats_window_size)
 
 
@@ -90,14 +90,3 @@ def _task_settings(env: Any, of_run: Mapping[str, Any], given: Mapping[str, Any]
     if settings and bonus:
         raise ValueError(f"alive_bonus_offset needs a scalar reward, got {bonus}: a preference says what being alive is worth")
     return settings
-
-
-def _with_workers(execution: Execution, env: Any, n_processes: int) -> Execution:
-    """Return the execution with as many workers as the given vector environment had, where the user gave no number."""
-    if execution.on_ray:
-        return execution
-    if execution.n_workers is None:
-        return dataclasses.replace(execution, n_workers=n_processes)
-    if execution.n_workers != 1 and n_processes == 1 and isinstance(env, CompiledEnv):
-        warn_user(f"n_workers={execution.n_workers} has no effect: {env.id} runs in compiled kernels, on n_threads")
-    return execution
