@@ -149,9 +149,7 @@ def print_environments(specs: Mapping[str, tuple[Any, Any, Any]], missing: str |
     console().print(table)
     if missing is not None:
         console().print(f" {missing}", soft_wrap=True)
-    console().print(
-        " `fastars envs --presets` lists suitable settings and their measured returns.", soft_wrap=True
-    )
+    console().print(" `fastars envs --presets` lists suitable settings and their measured returns.", soft_wrap=True)
 
 
 def print_presets() -> None:
