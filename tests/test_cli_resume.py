@@ -69,8 +69,8 @@ def test_a_stopped_and_resumed_run_is_the_one_never_stopped(tmp_path, never_stop
     slowed = ENVIRONMENT | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"}
     # An iteration of 300 us is too short to be hit from outside.
     (tmp_path / "sitecustomize.py").write_text(
-        "import fastars, fastars.ars, time\nlearn = fastars.ars.ARS._update\n"
-        "def slow(self, *args, **kwargs):\n    learn(self, *args, **kwargs)\n    time.sleep(0.02)\nfastars.ars.ARS._update = slow\n"
+        "import fastars.ars, time\nARS = fastars.ars.ARS\ncommit = ARS._commit\n"
+        "def slow(self, *args, **kwargs):\n    commit(self, *args, **kwargs)\n    time.sleep(0.02)\nARS._commit = slow\n"
     )
     process = subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, env=slowed, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:

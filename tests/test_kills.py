@@ -40,8 +40,8 @@ RUNS = {
 ITERATIONS = {"compiled": 80, "python": 60}  # of a run, for each time that it is stopped, at 4 ms or more within some 200 ms
 # Iterations of 300 us would all be over between two looks from outside.
 SLOW = (
-    "import fastars, fastars.ars, time\nupdate = fastars.ars.ARS._update\n"
-    "def slow(self, *args, **kwargs):\n    update(self, *args, **kwargs)\n    time.sleep(0.004)\nfastars.ars.ARS._update = slow\n"
+    "import fastars, fastars.ars, time\ncommit = fastars.ars.ARS._commit\n"
+    "def slow(self, *args, **kwargs):\n    commit(self, *args, **kwargs)\n    time.sleep(0.004)\nfastars.ars.ARS._commit = slow\n"
 )
 
 
