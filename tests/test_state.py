@@ -167,7 +167,7 @@ def test_errors_begin_with_the_function_that_the_user_called(call, message):
             lambda: EvalCallback(eval_frq=3),
             r"^EvalCallback\(\) got an unexpected keyword argument 'eval_frq'; did you mean 'eval_freq'\?",
         ),
-        (lambda: GradNorm(2, alhpa=1.0), r"^GradNorm\(\) got an unexpected keyword argument 'alhpa'; did you mean 'alpha'\?"),
+        (lambda: GradNorm(2, alphaa=1.0), r"^GradNorm\(\) got an unexpected keyword argument 'alphaa'; did you mean 'alpha'\?"),
         (
             lambda: small().learn(1, callback=lambda local, _: local["self"].evaluate(0)),
             r"^ARS\.evaluate\(\): n_eval_episodes must",
