@@ -107,6 +107,7 @@ READ = [
     "_compiled/jit.py",
     "envs/classic/cartpole.py",
     "scalar.py",
+    "envs/mujoco/guard.py",
 ]
 NOT_READ = ["training/checkpoint_validation.py", "envs/gym.py", "envs/__init__.py", "envs/check.py", "_compiled/kernel_cache.py"]
 

@@ -18,7 +18,7 @@ import gymnasium
 
 from fastars import ARS, UnsupportedEnvError, compiled_env_ids, evaluate_candidates, evaluate_policy
 from fastars._compiled.blas import blas_is_fused
-from fastars._compiled.jit import cache_directory
+from fastars._compiled.kernel_cache import cache_directory
 from fastars._compiled.protocol import observe_sim, reset_sim, reward_terms
 from fastars._compiled.rng import seed_generator
 from fastars._compiled.structs import TERMINATED, TRUNCATED

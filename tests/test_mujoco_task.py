@@ -442,7 +442,7 @@ def test_saved_model_needs_its_task_to_be_loaded(tmp_path):
         each.learn(1000, reset_num_timesteps=False)
     assert loaded.theta.tobytes() == model.theta.tobytes()
     assert loaded.evaluate(3).returns.tolist() == model.evaluate(3).returns.tolist()
-    with pytest.raises(CheckpointError, match="observations of 8 numbers, an observation of Point-v0 has 2"):
+    with pytest.raises(CheckpointError, match="observations of 8 numbers; an observation of Point-v0 has 2"):
         ARS.load(path, env=plain())
 
 

@@ -95,17 +95,3 @@ def test_a_short_run_fills_no_more_than_it_needs():
     indices = kernels.sample_indices(np.uint64(0), 0, 4, model.run.noise.size, model.n_weights)
     blocks = {int(place) // NOISE_BLOCK for index in indices for place in (index, index + model.n_weights - 1)}
     assert filled(model.run.noise) == sorted(blocks)
-
-
-def test_ask_and_tell_may_have_another_seed_between_them():
-    """The directions that were asked for are then read from another table."""
-    told = []
-    for fill in (False, True):
-        model = ARS("LinearPolicy", "CartPole-v1", n_delta=4, seed=0)
-        model.ask()
-        model.set_random_seed(1)
-        if fill:
-            model.noise  # noqa: B018
-        model.tell(np.arange(8.0))
-        told.append(model.theta)
-    np.testing.assert_array_equal(*told)

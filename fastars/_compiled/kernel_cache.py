@@ -33,8 +33,12 @@ _ROOMS = ("_compiled", "kernels", "envs", "physics")  # folders that may hold co
 _IMPORTS_DECORATOR = re.compile(
     rb"^from fastars\._compiled\.jit import (?:\([^)]*|[^\n]*)\b(?:INLINE|inline|kernel|parallel|launching)\b", re.MULTILINE
 )
-# Kernels read these, too: the options of the compiler, the NamedTuples and status codes, the table of the normal distribution.
-_READ_BY_KERNELS = ("_compiled/jit.py", "_compiled/structs.py", "_compiled/ziggurat.py")
+# Kernels read these, too: the options of the compiler, the NamedTuples and status codes, the table of the normal distribution, and
+# the machine code around MuJoCo's C functions.
+_READ_BY_KERNELS = (
+    *("_compiled/jit.py", "_compiled/structs.py", "_compiled/ziggurat.py"),
+    *("envs/mujoco/guard.py", "envs/mujoco/library.py"),
+)
 
 _KEPT_DAYS, _DAY = 30, 86_400.0  # how long a kernel that nobody uses is kept; seconds
 _DIGEST_BYTES = hashlib.sha256().digest_size

@@ -27,7 +27,7 @@ from fastars.envs.mujoco.task_definition import (
     load_model,
 )
 from fastars.envs.mujoco.task_env import TaskEnv
-from fastars.envs.mujoco.task_kernels import compiled_constants
+from fastars.envs.mujoco.task_kernels import compiled_constants, never
 from fastars.envs.mujoco.task_trial import try_task
 from fastars.envs.user_functions import check_new_id, plain_function
 
@@ -143,7 +143,7 @@ class MujocoTask:
         contact_forces: bool = False,
         name: str = "MujocoTask-v0",
     ) -> None:
-        given = {"observe": observe, "reward": reward, "terminated": _never if terminated is None else terminated}
+        given = {"observe": observe, "reward": reward, "terminated": never if terminated is None else terminated}
         functions = TaskFunctions(*(plain_function(key, function, PARAMETERS[key]) for key, function in given.items()))
         n_obs, frame_skip = positive_int("n_obs", n_obs), positive_int("frame_skip", frame_skip)
         max_episode_steps = positive_int("max_episode_steps", max_episode_steps)
@@ -199,7 +199,3 @@ def _spec(task: MujocoTask, definition: TaskDefinition) -> EnvSpec:
 
     # The functions were tried already, so Gymnasium's checker isn't needed.
     return EnvSpec(definition.name, entry_point, max_episode_steps=definition.max_episode_steps, disable_env_checker=True)
-
-
-def _never(constants: Any, sim: Any) -> bool:
-    return False

@@ -19,6 +19,11 @@ _numbers = itertools.count()
 _new_class: Any = collections.namedtuple  # for a type checker, a NamedTuple has a name that is written down
 
 
+def never(constants: Any, sim: Any) -> bool:
+    """Return False: an episode of a task without `terminated` ends by its time limit alone."""
+    return False
+
+
 def compiled_constants(definition: TaskDefinition) -> Any:
     """Return the NamedTuple that picks the task's functions in the kernels.
 
