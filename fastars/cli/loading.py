@@ -40,7 +40,7 @@ class ReplayOptions:
     n_eval_episodes: int = 1
     """Number of episodes."""
     seed: int = 0
-    """Episode i starts from env.reset(seed=seed + i). By default the episodes are those of training's final evaluation."""
+    """Episode i starts from env.reset(seed=seed + i). By default the episodes of training's final evaluation."""
     env: Annotated[str | None, option("ENV", "the one of RUN")] = None
     """Id of the environment, if it is registered only by MODULE:ID."""
     env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()

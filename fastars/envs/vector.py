@@ -86,7 +86,7 @@ class CompiledVectorEnv(VectorEnv):
         self._observations = self._new_observations()
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[npt.NDArray[Any], dict[str, Any]]:
-        """Begin an episode in every environment, or in those of `options["reset_mask"]`.
+        """Begin an episode in every environment, or in the environments of `options["reset_mask"]`.
 
         Parameters
         ----------

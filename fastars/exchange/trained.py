@@ -197,7 +197,7 @@ def _like(trained: TrainedPolicy) -> str:
 
 
 def _refuse_other_shapes(trained: TrainedPolicy, model: Any) -> None:
-    """Raise if a policy is for other observations or actions than those of a model's environment."""
+    """Raise if the observations or actions of a policy do not fit the model's environment."""
     of_env = model.run.env.n_obs, model.run.env.n_act
     if (trained.n_obs, trained.n_act) != of_env:
         raise CheckpointError(

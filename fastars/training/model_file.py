@@ -172,8 +172,8 @@ def _refuse_other_policy(arguments: Mapping[str, Any], policy: Any = None, polic
     stored = policy_settings(kind, arguments["policy_kwargs"])
     given = policy_settings(policy or kind, arguments["policy_kwargs"] if policy_kwargs is None else policy_kwargs)
     if differing := [name for name, value in given.items() if _plain_tuple(value) != _plain_tuple(stored.get(name))]:
-        told = ", ".join(f"{name}={given[name]!r} (in the file: {stored.get(name)!r})" for name in differing)
-        raise ValueError(f"the policy can't be changed on loading: {told}")
+        changes = ", ".join(f"{name}={given[name]!r} (in the file: {stored.get(name)!r})" for name in differing)
+        raise ValueError(f"the policy can't be changed on loading: {changes}")
 
 
 def _plain_tuple(value: Any) -> Any:

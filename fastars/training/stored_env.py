@@ -46,8 +46,8 @@ def named(path: Any, what: str = "a model") -> Iterator[None]:
     except checkpoint.CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError, gymnasium.error.Error) as error:
-        told = f"it lacks {error}" if isinstance(error, KeyError) else checkpoint.brief(error)
-        raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: not {what} of this version: {told}") from error
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else checkpoint.brief(error)
+        raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: not {what} of this version: {reason}") from error
 
 
 @contextlib.contextmanager
@@ -62,8 +62,8 @@ def remade_env(path: Any, manifest: Mapping[str, Any]) -> Iterator[Any]:
                 env = _made(env_id, kwargs) if python is None else _in_python(env_id, kwargs, python, manifest["config"])
             except Exception as error:  # of Gymnasium, of MuJoCo, of the file system
                 named_env = checkpoint.brief(repr(env_id))
-                told = f"{checkpoint.name_of(path)}: its environment {named_env} can't be made: {checkpoint.brief(error)}"
-                raise checkpoint.CheckpointError(f"{told}; ARS.load(path, env=...) takes one that can") from error
+                message = f"{checkpoint.name_of(path)}: its environment {named_env} can't be made: {checkpoint.brief(error)}"
+                raise checkpoint.CheckpointError(f"{message}; ARS.load(path, env=...) takes one that can") from error
             made.append(env)
             if isinstance(env, gymnasium.Env):
                 stack.callback(env.close)
