@@ -113,7 +113,8 @@ def _range(least: int | None, most: int | None) -> str:
 def _limit(most: int) -> str:
     """Return a limit as a person writes it: 2**63 - 1, not 9223372036854775807."""
     n_bits = most.bit_length()
-    return f"2**{n_bits} - 1" if n_bits > 30 and most == 2**n_bits - 1 else str(most)
+    below = 2**n_bits - most
+    return f"2**{n_bits} - {below}" if n_bits > 30 and below < 2**20 else str(most)
 
 
 def _is_bool(value: Any) -> bool:

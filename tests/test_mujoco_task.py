@@ -805,17 +805,21 @@ def reward_sometimes_text(constants, sim, action, before):
         (
             {"observe": open_file},
             UnsupportedEnvError,
-            r"(?s)^observe must be a function that Numba can compile\. Numba says: .*with",
+            r"(?s)^MujocoTask\(\): observe must be a function that Numba can compile\. Numba says: .*with",
         ),
         (
             {"reward": reward_by_dict},
             UnsupportedEnvError,
-            r"(?s)^reward must be a function that Numba can compile\. Numba says: .*",
+            r"(?s)^MujocoTask\(\): reward must be a function that Numba can compile\. Numba says: .*",
         ),
-        ({"terminated": terminated_by_helper}, UnsupportedEnvError, r"(?s)^terminated must be .*Numba says: .*not_compiled"),
+        (
+            {"terminated": terminated_by_helper},
+            UnsupportedEnvError,
+            r"(?s)^MujocoTask\(\): terminated must .*Numba says: .*not_compiled",
+        ),
         ({"reward": reward_sometimes}, TypeError, "reward must give a number wherever it returns; Numba finds the type "),
         ({"terminated": terminated_sometimes}, TypeError, "terminated must give a bool wherever it returns; Numba finds the type "),
-        ({"reward": reward_sometimes_text}, UnsupportedEnvError, r"(?s)^reward must be .*Numba says: .*unify"),
+        ({"reward": reward_sometimes_text}, UnsupportedEnvError, r"(?s)^MujocoTask\(\): reward must be .*Numba says: .*unify"),
     ],
 )
 def test_what_numba_cannot_compile_is_said_by_name(change, kind, text):
