@@ -27,7 +27,7 @@ from watched_samplers import watched
 
 from fastars._compiled.structs import FAILED, NONFINITE, TERMINATED, LinearPolicy, identity_filter
 from fastars.envs import UnsupportedEnvError, WorkerError, environment
-from fastars.samplers import pool
+from fastars.samplers import pool, process
 from fastars.samplers.gym import GymSampler
 
 N = 12  # episodes; the seed of each is its index
@@ -244,7 +244,7 @@ def test_hanging_elsewhere_is_found_as_in_a_step(where, sampler_of, tmp_path, ta
 @pytest.mark.timing
 @pytest.mark.promise(10)
 def test_a_worker_that_hangs_before_it_is_ready_is_replaced(sampler_of, tmp_path, monkeypatch, tally, limit):
-    monkeypatch.setattr(pool, "_START_SECONDS", 6.0)
+    monkeypatch.setattr(process, "START_SECONDS", 6.0)
     sampler = sampler_of(partial(faulty_envs.Hangs, "constructor", tmp_path), 2)
     while sampler.n_restarts == 0:  # the other worker runs all of it
         same(evaluate(sampler), expected())
