@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from fastars import exchange
 from fastars._compiled.structs import FloatArray, Rollouts, empty_rollouts
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals
@@ -531,6 +530,8 @@ class ARS(SB3Model):
         for name, value in (custom_objects or {}).items():
             if name in _CUSTOM_OBJECTS:
                 settings.setdefault(_CUSTOM_OBJECTS[name], value)
+        from fastars import exchange  # here: most programs read no file of another program
+
         if exchange.is_foreign(path):
             trained = exchange.read(path, trust)
             return exchange.to_model(trained, env, model_class=cls, **settings)

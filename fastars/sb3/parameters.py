@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from fastars import exchange
 from fastars._compiled.structs import FloatArray
 from fastars.files import checkpoint
 from fastars.kernels.policy_layout import layer_sizes
@@ -80,6 +79,8 @@ def weights_with(run: Run, weights: FloatArray, given: Any, exact_match: bool) -
 
 def _parameters_in(run: Run, path: Any) -> dict[str, Any]:
     """Return the parameters of the model in a file."""
+    from fastars import exchange
+
     weights = exchange.read(path).weights if exchange.is_foreign(path) else weights_in(path, run.n_weights)
     if weights.size != run.n_weights:
         raise ParameterMismatchError(f"{checkpoint.name_of(path)}: it has {weights.size} weights, the policy has {run.n_weights}")

@@ -19,7 +19,7 @@ from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
 from fastars.envs.spaces import action_form, action_rows, batched_actions, flat_batch, flattener, is_batch
 from fastars.kernels.policy_layout import layer_sizes, n_weights
-from fastars.training.backends import BACKENDS
+from fastars.training.backends import backend_module
 from fastars.training.config import ACTIVATIONS, POLICY_KWARGS, Config
 
 _CLASSES = {"ARSPolicy": "MlpPolicy", "ARSLinearPolicy": "LinearPolicy"}  # of stable-baselines3-contrib
@@ -220,7 +220,7 @@ class Policy:
 
     def act(self, observations: FloatArray) -> np.ndarray:
         """Return actions for flat observations (n, n_obs), float64."""
-        backend = BACKENDS[self._backend]
+        backend = backend_module(self._backend)
         out = action_rows(self.action_space, len(observations))
         with HeldSignals(), IeeeFloats():
             filter = identity_filter(observations.shape[1]) if self.sees_normalized else self.filter

@@ -17,8 +17,7 @@ from fastars.envs.gym import GymEnv
 from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import Sampler, make_sampler
 from fastars.samplers.noise_table import NoiseTable
-from fastars.samplers.reference import ReferenceSampler
-from fastars.training.backends import BACKENDS
+from fastars.training.backends import BACKENDS, backend_module
 from fastars.training.config import Config
 from fastars.training.policy import policy_structure
 
@@ -133,7 +132,7 @@ class Run:
     @functools.cached_property
     def backend(self) -> ModuleType:
         """`fastars.kernels`, or its NumPy twin `fastars.reference`."""
-        return BACKENDS[self.execution.backend]
+        return backend_module(self.execution.backend)
 
     @functools.cached_property
     def n_weights(self) -> int:
@@ -197,7 +196,7 @@ def _noise_table(config: Config, n_weights: int, execution: Execution) -> NoiseT
     size = config.noise_size or max(_NOISE_SIZE, 64 * n_weights)
     if size < n_weights:
         raise ValueError(f"noise_size must be at least the {n_weights} weights of the policy, got {size}")
-    return NoiseTable(BACKENDS[execution.backend], config.seed, size, execution.threads)
+    return NoiseTable(backend_module(execution.backend), config.seed, size, execution.threads)
 
 
 def _new_sampler(env: Any, policy: Any, config: Config, execution: Execution) -> Sampler:
@@ -206,6 +205,8 @@ def _new_sampler(env: Any, policy: Any, config: Config, execution: Execution) ->
     if execution.backend == "numpy":
         if not isinstance(env, CompiledEnv):
             raise UnsupportedEnvError(f"backend 'numpy' needs an environment that is compiled: {env.reason}")
+        from fastars.samplers.reference import ReferenceSampler
+
         return ReferenceSampler(env, env.rollout_spec(policy, *how))
     if execution.on_ray:
         from fastars.samplers.ray import RaySampler

@@ -13,7 +13,7 @@ import numpy as np
 from fastars._compiled.structs import Filter, FloatArray, IntArray, identity_filter
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals
-from fastars.training.backends import BACKENDS
+from fastars.training.backends import backend_module
 from fastars.training.config import Config
 from fastars.training.objectives import Objectives
 
@@ -136,5 +136,5 @@ class CurrentState:
         """The filter of observations, derived once for each state."""
         moments = self.state.moments
         if self._filter[0] is not moments:
-            self._filter = moments, obs_filter(BACKENDS[self._backend], self._config, moments)
+            self._filter = moments, obs_filter(backend_module(self._backend), self._config, moments)
         return self._filter[1]
