@@ -1,8 +1,8 @@
 """A run is a value: states of it stay as they are, copies go their own ways, and an error leaves the state before.
 
-Broken on purpose -> red: the frame that `warn_user` names; signals not held in `obs_filter`; a shallow copy of a user's method; failures
-not counted in `_commit`; `refuse_other_state` not called; the seed and theta not compared in `tell`; a copy without a state of its own;
-a second name before an error (`_NAMED`).
+Broken on purpose -> red: the frame that `warn_user` names; signals not held in `obs_filter`; a shallow copy of a user's method;
+failures not counted in `_commit`; `refuse_other_state` not called; the seed and theta not compared in `tell`; a copy without a
+state of its own; a second name before an error (`_NAMED`).
 """
 
 import copy
