@@ -9,7 +9,7 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,16 +19,18 @@ from fastars._compiled.structs import Filter
 from fastars._validate import user_facing
 from fastars.envs import make
 from fastars.envs.gym import GymEnv, gym_env
+from fastars.envs.keywords import parse_keywords
 from fastars.envs.spaces import flattener
 from fastars.files import checkpoint
+from fastars.files.errors import brief, make_printable
 from fastars.training.checkpoint_validation import check_config
 from fastars.training.config import Config
 from fastars.training.policy import FixedValues, Policy, policy_structure, zero_weights
-from fastars.training.stored_env import named, registered
+from fastars.training.stored_env import env_of_episode, named
 
 
 @user_facing
-def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
+def replay(path: str | os.PathLike[str], env: Any = None, env_kwargs: Mapping[str, Any] | None = None) -> tuple[float, int]:
     """Run the episode in a file.
 
     Parameters
@@ -36,8 +38,10 @@ def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
     path : str or path
         A file that a run wrote when an environment failed.
     env : str, gymnasium.Env or callable, optional
-        The environment, its id (`module:Id` imports the module), or a function that makes it. If the id is the id in the file, the
-        environment is made with the arguments in the file. Default: this id, if it is registered with these arguments.
+        The environment, its id (`module:Id` imports the module), or a function that makes it. Default: the id in the file, if it is
+        registered. Arguments in the file are given to compiled environments alone: to code of others they may be a command.
+    env_kwargs : dict, optional
+        Arguments of `gymnasium.make` for an id, in place of those in the file.
 
     Returns
     -------
@@ -47,19 +51,21 @@ def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
     Raises
     ------
     fastars.CheckpointError
-        If the file holds no episode that fits this version and the environment.
+        If the file holds no episode that fits this version and the environment, or has arguments that have to be given.
+    TypeError
+        If `env_kwargs` is given, and `env` is no id.
     Exception
         Any error that the environment raises.
     """
-    env_id, kwargs, config, seed, max_steps, _, arrays = read_episode(path)
-    given = _given(env, env_id, kwargs, max_steps) if env is not None else _of_file(path, env_id, kwargs, max_steps)
-    found = gym_env(given, "an episode is replayed in Python", max_steps)
+    episode = read_episode(path)
+    max_steps = episode.max_steps
+    found = gym_env(_given(path, episode, env, env_kwargs), "an episode is replayed in Python", max_steps)
     with named(path, "an episode"):
-        policy = _policy(found, config, arrays)
+        policy = _policy(found, episode.config, episode.arrays)
     flatten = flattener(found.observation_space)
     env = found.env or found.maker()()
     total, length, ended = 0.0, 0, False
-    observation, _ = env.reset(seed=seed)
+    observation, _ = env.reset(seed=episode.seed)
     while not ended and length < max_steps:
         (action,) = policy.act(np.array([flatten(observation)], np.float64))
         observation, reward, terminated, truncated, _ = env.step(action)
@@ -96,27 +102,31 @@ def read_episode(path: str | os.PathLike[str]) -> Episode:
         return Episode(manifest["env"], dict(manifest["env_kwargs"]), config, place["seed"], max_steps, place, arrays)
 
 
-def _of_file(path: str | os.PathLike[str], env_id: Any, kwargs: Mapping[str, Any], max_steps: int) -> Any:
-    """Return a function that makes the environment in a file."""
-    try:
-        return registered(env_id, kwargs, max_steps)
-    except (TypeError, ValueError) as error:
-        raise checkpoint.CheckpointError(
-            f"{os.fspath(path)}: its environment {env_id!r} can't be made: {error}; name it, as MODULE:ID or as MODULE:FUNCTION"
-        ) from error
-
-
-def _given(env: Any, env_id: Any, kwargs: Mapping[str, Any], max_steps: int) -> Any:
-    """Return the environment that the user named: `module:function` is a function, any other text is an id.
-
-    If the id is the id in the file, the environment gets the arguments in the file.
-    """
+def _given(path: str | os.PathLike[str], episode: Episode, env: Any, env_kwargs: Mapping[str, Any] | None) -> Any:
+    """Return the environment that the user named, or else that of the file: `module:function` is a function, other texts are ids."""
     if isinstance(env, str) and ":" in env:
         module, _, name = env.rpartition(":")
         env = getattr(importlib.import_module(module), name, name)
-    if isinstance(env, str) and env == env_id:
-        return partial(make, env, max_episode_steps=max_steps, **kwargs)
-    return env
+    if env_kwargs is not None:
+        if not isinstance(env, str):
+            raise TypeError(f"env_kwargs must be None unless env is an id, got {env_kwargs!r}")
+        return partial(make, env, **{"max_episode_steps": episode.max_steps, **env_kwargs})
+    if env is not None and env != episode.env_id:
+        return env
+    return _of_file(path, episode)
+
+
+def _of_file(path: str | os.PathLike[str], episode: Episode) -> Callable[[], Any]:
+    """Return a function that makes the environment in a file."""
+    try:
+        return env_of_episode(episode.env_id, episode.env_kwargs, episode.max_steps)
+    except (TypeError, ValueError) as error:
+        make_printable(error)
+        name = brief(repr(episode.env_id))
+        raise checkpoint.CheckpointError(
+            f"{os.fspath(path)}: its environment {name} can't be made: {brief(error)}; name it as MODULE:ID or MODULE:FUNCTION, "
+            "and give its arguments (env_kwargs, --env-kwargs), which are taken from a file by compiled environments alone"
+        ) from error
 
 
 def _policy(env: GymEnv, config: Config, arrays: Mapping[str, np.ndarray]) -> Policy:
@@ -135,12 +145,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m fastars.replay", description="Run an episode in which an environment failed.")
     parser.add_argument("file")
     parser.add_argument("env", nargs="?", help="the environment: an id, MODULE:ID, or MODULE:FUNCTION that makes it")
+    parser.add_argument("--env-kwargs", nargs="+", metavar="KEY=VALUE", help="arguments of gymnasium.make, for an id")
     arguments = parser.parse_args()
     sys.path.insert(0, os.getcwd())
     try:
+        kwargs = None if arguments.env_kwargs is None else parse_keywords("--env-kwargs", arguments.env_kwargs)
         place = read_episode(arguments.file).place
-        print(", ".join(f"{name} {checkpoint.brief(value)}" for name, value in place.items()))
-        total, length = replay(arguments.file, arguments.env)
+        print(", ".join(f"{brief(name)} {brief(value)}" for name, value in place.items()))
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {brief(error)}")
+    try:
+        total, length = replay(arguments.file, arguments.env, kwargs)
     except checkpoint.CheckpointError as error:
         sys.exit(f"error: {error}")
     print(f"the episode ended without an error: return {total:g}, {length} steps")

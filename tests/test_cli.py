@@ -32,10 +32,11 @@ from fastars.cli.environment import parse_kwargs
 from fastars.cli.interrupts import Interrupted, Interrupts
 from fastars.cli.plan import Plan
 from fastars.cli.progress import Progress, compiling, progress
-from fastars.cli.report import console, count, duration
+from fastars.cli.report import count, duration
 from fastars.cli.run_folder import next_run_folder
 from fastars.cli.settings import PRESETS as PRESETS_TEXT
 from fastars.cli.settings import Preset, Settings, Variant
+from fastars.cli.terminal import console
 from fastars.cli.toml import toml
 from fastars.cli.training import TrainingRun, warm_up
 from fastars.training.config import PRESETS, VARIANTS, Config

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 
 from fastars._validate import boolean, positive_int, user_facing
 from fastars.callbacks.base import BaseCallback, saving
+from fastars.files.atomic import write_atomically
 from fastars.files.checkpoint_names import keep_newest
+from fastars.files.opening import without_link
 
 
 class CheckpointCallback(BaseCallback):
     """Saves the model every `save_freq` steps, as `<save_path>/<name_prefix>_<steps>_steps.zip`.
 
     Each file is written whole or not at all. A full disk is a warning, and training goes on. `fastars.latest_checkpoint(save_path)`
-    finds the newest file.
+    finds the newest file. The folder may be a symbolic link; a link in the place of a file is replaced by the file.
 
     Parameters
     ----------
@@ -64,10 +67,10 @@ class CheckpointCallback(BaseCallback):
 
     def _save(self, path: Path) -> None:
         """Write the checkpoint, then remove the oldest ones."""
-        self.model.save(path)
+        self.model.save(without_link(path))
         normalizer = self.model.get_vec_normalize_env()
         if self.save_vecnormalize and normalizer is not None:
-            normalizer.save(str(self._normalizer_file(self.num_timesteps)))
+            write_atomically(self._normalizer_file(self.num_timesteps), [pickle.dumps(normalizer)], follow=False)
         if self.verbose:
             print(f"Saved the model to {path}")
         if self.keep_checkpoints is not None:

@@ -14,6 +14,7 @@ from fastars._validate import integer, positive_int, user_facing
 from fastars.callbacks.base import EventCallback, goes_on, saving
 from fastars.envs import environment
 from fastars.files.atomic import save_arrays
+from fastars.files.opening import without_link
 from fastars.samplers import make_sampler
 from fastars.sb3.vec_env import unwrap_env
 from fastars.training.seeds import evaluation_seeds
@@ -111,7 +112,7 @@ class EvalCallback(EventCallback):
             if self.best_model_save_path is not None:
                 path = self.best_model_save_path / "best_model.zip"
                 with saving(f"the best model {path}"):
-                    self.model.save(path)
+                    self.model.save(without_link(path))
             called.insert(0, self.callback_on_new_best)
         return all(goes_on(callback.on_step()) for callback in called if callback is not None)
 

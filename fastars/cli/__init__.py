@@ -3,10 +3,10 @@
 Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted, 143 terminated. `--help` imports neither Numba nor Gymnasium.
 """
 
+import errno
 import os
 import re
 import sys
-import traceback
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,9 +15,11 @@ from typing import Any, TextIO
 from fastars._version import __version__
 from fastars.cli.errors import WrongUseError
 from fastars.cli.interrupts import Interrupted
+from fastars.cli.terminal import OUTPUT, complain, complain_traceback, flush, give_up_stdout, say
 
 __all__ = ["WrongUseError", "main"]
 
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Gymnasium colours its warnings, in files and pipes too
 
 
@@ -34,21 +36,23 @@ def main(args: Sequence[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--traceback"]
     try:
         if arguments == ["--version"]:
-            print(f"fastars {__version__}", flush=True)
+            say(f"fastars {__version__}")
             return 0
         with warnings.catch_warnings():
             warnings.showwarning = _print_warning
             return _run(arguments)
     except BrokenPipeError:  # the reader of the output has gone, as in `fastars envs | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_stdout()
         return 1
     except KeyboardInterrupt as interrupt:
         _print_error("interrupted" if not interrupt.args else str(interrupt.args[0]))
         return interrupt.exit_code if isinstance(interrupt, Interrupted) else 130
     except Exception as error:
         if with_traceback:
-            traceback.print_exc()
+            complain_traceback()
         _print_error(f"error: {_in_one_line(error)}")
+        if isinstance(error, OSError) and error.filename == OUTPUT:
+            give_up_stdout()
         return 2 if isinstance(error, WrongUseError) or _names_an_extra(error) else 1
 
 
@@ -60,17 +64,31 @@ def _run(arguments: list[str]) -> int:
             raise WrongUseError(f'the command needs {error.name}: pip install "fastars[cli]"') from error
     from fastars.cli.commands import parse
 
-    code = parse(arguments).run()
-    sys.stdout.flush()  # a closed pipe is noticed here, not at exit
+    try:
+        command = parse(arguments)
+    except OSError as error:  # of tyro, which prints the help
+        raise OSError(error.errno, error.strerror, OUTPUT) from error
+    code = int(command.run())
+    flush()
     return code
 
 
 def _in_one_line(error: Exception) -> str:
     """Return the message of an error in one line. An error that fastars did not expect also says how to get a traceback."""
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return _without_room(error)
     text = " ".join(str(error).split())
     if text and (isinstance(error, (WrongUseError, ValueError, OSError)) or _names_an_extra(error)):
         return text
     return f"{type(error).__name__}{': ' if text else ''}{text} (--traceback shows where)"
+
+
+def _without_room(error: OSError) -> str:
+    """Return the message of a full disk: the file, what is left of it, and what to do."""
+    if error.filename == OUTPUT:
+        return f"{error.strerror}: the output is not complete; files that the command wrote are whole"
+    what = f"{error.filename} can't be written" if error.filename else "a file can't be written"
+    return f"{what}: {error.strerror}; a file that was there before is whole. Make room, then run the command again"
 
 
 def _names_an_extra(error: Exception) -> bool:
@@ -79,11 +97,11 @@ def _names_an_extra(error: Exception) -> bool:
 
 
 def _print_error(text: str) -> None:
-    print(f"fastars: {text}", file=sys.stderr, flush=True)
+    complain(f"fastars: {text}")
 
 
 def _print_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: Any = None
 ) -> None:
-    text = _COLOURS.sub("", str(message)).removeprefix("WARN: ")
+    text = " ".join(_COLOURS.sub("", str(message)).removeprefix("WARN: ").split())
     _print_error(f"warning: {text}")

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from fastars.cli.report import console, duration
+from fastars.cli.report import duration
+from fastars.cli.terminal import console, say_lines
 
 _PACKAGES = ("numba", "llvmlite", "numpy", "gymnasium", "mujoco")
 # The modules that each extra installs.
@@ -39,7 +40,7 @@ class Doctor:
         """Print the report and return the exit code."""
         found = examine()
         if self.json:
-            print(json.dumps(found, indent=1), flush=True)
+            say_lines(json.dumps(found, indent=1))
         else:
             _print(found)
         return 1 if found["problems"] else 0

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import importlib
 import inspect
-import math
 import warnings
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fastars.cli.errors import WrongUseError
+from fastars.cli.errors import WrongUseError, wrong_use
 
 if TYPE_CHECKING:
     import gymnasium
@@ -22,15 +20,10 @@ if TYPE_CHECKING:
 
 def parse_kwargs(items: Iterable[str]) -> dict[str, Any]:
     """Parse texts such as `g=9.8` into keyword arguments. A value is a Python literal or `inf`; anything else is a text."""
-    kwargs: dict[str, Any] = {}
-    for item in items:
-        name, equals, text = item.partition("=")
-        if not equals or not name.isidentifier():
-            raise WrongUseError(f"--env-kwargs takes KEY=VALUE, got {item!r}")
-        if name in kwargs:
-            raise WrongUseError(f"--env-kwargs has {name} twice")
-        kwargs[name] = _literal(text)
-    return kwargs
+    from fastars.envs.keywords import parse_keywords
+
+    with wrong_use():
+        return parse_keywords("--env-kwargs", items)
 
 
 def kwargs_text(kwargs: Mapping[str, Any]) -> str:
@@ -103,18 +96,6 @@ def environment(env_id: str, kwargs: Mapping[str, Any]) -> Any:
         hint = " (for a file of your own, begin with ./ or /)" if is_name else ""
         raise WrongUseError(f"{env_id} can't be made with {kwargs_text(kwargs)}: {error}{hint}") from error
     return env
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(_Infinity().visit(ast.parse(text.strip(), mode="eval")))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return text
-
-
-class _Infinity(ast.NodeTransformer):
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return ast.Constant(math.inf) if node.id == "inf" else node
 
 
 def _refuse(env_id: str, parameters: Mapping[str, inspect.Parameter], kwargs: Mapping[str, Any]) -> None:

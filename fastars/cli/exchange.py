@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +12,8 @@ import tyro
 from fastars.cli.environment import environment
 from fastars.cli.errors import WrongUseError
 from fastars.cli.run_folder import model_file
+from fastars.cli.terminal import say
+from fastars.files.opening import is_there
 
 if TYPE_CHECKING:
     from fastars.exchange import TrainedPolicy
@@ -39,14 +42,14 @@ class Import:
 
         if not self.file.is_file():
             raise WrongUseError(f"there is no file {self.file}")
-        if self.out.exists():
+        if os.path.lexists(self.out):  # also a link that leads nowhere yet
             raise WrongUseError(f"{self.out} exists: choose another --out")
         trained = exchange.read(self.file, trust=self.trust)
         if self.env is None and trained.env_id is None:
             raise WrongUseError(f"{self.file} does not say which environment it is for: give --env, such as --env HalfCheetah-v5")
         model = exchange.to_model(trained, None if self.env is None else environment(self.env, {}), model_class=ARS)
         model.save(self.out)
-        print(f"{self.out}: {_described(trained)}, for {model.env_id}. Replay it with: fastars eval {self.out}")
+        say(f"{self.out}: {_described(trained)}, for {model.env_id}. Replay it with: fastars eval {self.out}")
         return 0
 
 
@@ -78,6 +81,8 @@ class Export:
         out = self.out or path.with_name(_OUT[self.to])
         if out.exists() and out.samefile(path):
             raise WrongUseError(f"{out} is the model itself: choose another --out")
+        if self.out is None:  # our own name, in a folder that may come from anybody
+            is_there(out)
         from fastars.ars import ARS
 
         model = ARS.load(path, env=None if self.env is None else environment(self.env, {}))
@@ -86,7 +91,7 @@ class Export:
         except ImportError as error:
             raise WrongUseError(str(error)) from error
         also = f", and {beside} for VecNormalize.load" if beside else ""
-        print(f"{out}: {model.config.policy} of {path}, for {model.env_id}{also}")
+        say(f"{out}: {model.config.policy} of {path}, for {model.env_id}{also}")
         return 0
 
 

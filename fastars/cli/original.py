@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastars.cli.errors import WrongUseError
+from fastars.files.opening import is_there, open_regular, without_link
 
 if TYPE_CHECKING:
     from fastars.ars import ARS
@@ -128,11 +129,14 @@ class OriginalFiles:
 
     def __init__(self, folder: Path, model: ARS, plan: Plan, goes_on: bool, seconds: float) -> None:
         self._log, self._policy = folder / "log.txt", folder / "lin_policy_plus.npz"
+        from fastars.files.lines import LineWriter  # it imports NumPy, and `--help` imports this module
+
         self._start = time.perf_counter() - seconds
         rows = self._rows(model.iteration) if goes_on else []
         self._logged = max((int(row.split("\t")[1]) for row in rows), default=0)
         self._write(folder / "params.json", json.dumps(params(model, plan, folder), indent=1, sort_keys=True) + "\n")
         self._write(self._log, "".join(f"{row}\n" for row in ("\t".join(_COLUMNS), *rows)))
+        self._lines = LineWriter(self._log, append=True)
 
     def after_iteration(self, model: ARS) -> None:
         """Every tenth iteration, evaluate the unperturbed policy, write a row of the log, and save the policy."""
@@ -141,8 +145,7 @@ class OriginalFiles:
         returns = model.evaluate(_N_EPISODES).returns
         figures = returns.mean(), returns.std(), returns.max(), returns.min()
         row = time.perf_counter() - self._start, model.iteration, *map(float, figures), model.num_timesteps
-        with open(self._log, "a", encoding="utf-8") as file:
-            file.write("\t".join(map(str, row)) + "\n")
+        self._lines.write("\t".join(map(str, row)) + "\n")
         self._logged = model.iteration
         self.save(model)
 
@@ -152,13 +155,14 @@ class OriginalFiles:
             return
         from fastars.exchange.original import write
 
-        write(model, self._policy)
+        write(model, without_link(self._policy))
 
     def _rows(self, iteration: int) -> list[str]:
         """Return the complete rows of the log up to an iteration."""
-        if not self._log.is_file():
+        if not is_there(self._log):
             return []
-        lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")[1:-1]
+        with open_regular(self._log, "r", encoding="utf-8", errors="replace") as file:
+            lines = file.read().split("\n")[1:-1]
         split = [line.split("\t") for line in lines]
         return [
             "\t".join(row) for row in split if len(row) == len(_COLUMNS) and _NUMBER.fullmatch(row[1]) and int(row[1]) <= iteration
@@ -168,7 +172,7 @@ class OriginalFiles:
     def _write(path: Path, text: str) -> None:
         from fastars.files.atomic import write_atomically
 
-        write_atomically(path, [text.encode()])
+        write_atomically(path, [text.encode()], follow=False)
 
 
 def params(model: ARS, plan: Plan, folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastars.cli.errors import WrongUseError
+from fastars.files.opening import is_there
 
 CONFIG = "config.toml"
 SCHEMA = 1  # version of the run folder's format
@@ -83,7 +84,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not folder.exists():
         raise WrongUseError(f"there is no run folder {folder}")
-    if not path.is_file():
+    if not is_there(path):
         raise WrongUseError(f"{folder} is no run folder: it has no {CONFIG}")
     from fastars._validate import positive_int  # these two import NumPy, and `--help` imports this module
     from fastars.files.tables import read_toml

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,8 @@ import tyro
 
 from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.settings import option
+from fastars.cli.terminal import say
+from fastars.files.opening import is_there
 
 _NAMES = {"eval": "mean return of evaluations", "train": "mean return of training episodes"}
 
@@ -36,6 +39,7 @@ class Plot:
     def run(self) -> int:
         """Draw the curves and return the exit code."""
         from fastars._validate import positive_int
+        from fastars.files.atomic import write_atomically  # it imports NumPy, and `--help` imports this module
         from fastars.plot import plot_runs, read_run
 
         if not self.runs:
@@ -50,7 +54,10 @@ class Plot:
             figure = plot_runs(runs, self.x, self.average, _NAMES.get(self.metric, self.metric), self.title)
         except (FileNotFoundError, ValueError, ImportError) as error:
             raise WrongUseError(str(error)) from error
-        out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(out)
-        print(out)
+        if self.out is None:  # our own name, in a folder that may come from anybody
+            is_there(out)
+        content = io.BytesIO()
+        figure.savefig(content, format=out.suffix[1:])
+        write_atomically(out, [content.getvalue()])
+        say(str(out))
         return 0

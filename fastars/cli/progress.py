@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from fastars.cli.report import count, duration
+from fastars.cli.terminal import complain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,7 +83,7 @@ def progress(console: Console, total: int, done: tuple[int, float] = (0, 0.0), i
 
 def _line(total: int) -> Callable[[int, float, float, float, float], None]:
     def show(steps: int, fraction: float, rate: float, best_return: float, left: float) -> None:
-        print(_state(f"{count(steps)} of {count(total)} steps", rate, best_return, left), file=sys.stderr, flush=True)
+        complain(_state(f"{count(steps)} of {count(total)} steps", rate, best_return, left))
 
     return show
 
@@ -112,7 +113,7 @@ def compiling(console: Console) -> Iterator[None]:
             status = stack.enter_context(console.status("Loading the kernels ..."))
             watcher = threading.Thread(target=watch, args=(lambda: status.update(f"{_COMPILING} ..."),), daemon=True)
         else:
-            watcher = threading.Thread(target=watch, args=(lambda: print(_COMPILING, file=sys.stderr, flush=True),), daemon=True)
+            watcher = threading.Thread(target=watch, args=(lambda: complain(_COMPILING),), daemon=True)
         watcher.start()
         try:
             yield

@@ -20,6 +20,7 @@ from fastars.cli.run_folder import BEST_MODEL, EVALUATIONS, MODEL, checkpoints
 from fastars.cli.run_log import MONITOR
 from fastars.envs import compiled_env_ids
 from fastars.evaluation import evaluate_policy
+from fastars.files.opening import is_there, open_regular
 from fastars.files.tables import read_arrays
 from fastars.training.iteration import ask, perturbed_thetas
 from fastars.training.seeds import evaluation_seeds
@@ -119,7 +120,7 @@ def recorded_episodes(folder: Path, env: str | None, env_kwargs: Sequence[str]) 
 def _policies(folder: Path, env: str | None, env_kwargs: Sequence[str]) -> Iterator[tuple[str, Trained]]:
     """Yield (name, policy) for each model file of a run folder, and for the policy that the run began with."""
     paths = [folder / MODEL, folder / BEST_MODEL, *(path for _, path in checkpoints(folder))]
-    for path in [path for path in paths if path.exists()]:
+    for path in [path for path in paths if is_there(path)]:
         trained = load_trained(path, True, env, env_kwargs, None)
         yield path.name, trained
         if path.name == MODEL:
@@ -176,7 +177,11 @@ def _evaluation_episodes(
 
 def _monitor_rows(path: Path) -> list[bytes]:
     """Return the complete rows of a monitor file; none if there is no file."""
-    return path.read_bytes().split(b"\n")[2:-1] if path.is_file() else []
+    if not is_there(path):
+        return []
+    with open_regular(path) as file:
+        rows: list[bytes] = file.read().split(b"\n")[2:-1]
+    return rows
 
 
 def _line_number(episode: int) -> int:
@@ -193,7 +198,7 @@ def _parse_row(row: bytes, episode: int) -> Episode:
 
 def _read_evaluations(path: Path) -> dict[int, tuple[FloatArray, np.ndarray]]:
     """Return {steps of training: (returns, lengths)} of the evaluations in a file; empty if there is no file."""
-    if not path.exists():
+    if not is_there(path):
         return {}
     arrays = read_arrays(path)
     try:

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastars.cli.environment import describe_env
+from fastars.cli.terminal import console, empty_table
 from fastars.training import presets
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from fastars._compiled.structs import Rollouts
     from fastars.ars import ARS
 
@@ -36,13 +34,6 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     hours, minutes = whole // 3600, whole // 60 % 60
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
-
-
-def console(stderr: bool = False) -> Console:
-    """Return a console on stdout or stderr, as wide as the terminal; without a terminal, 80 columns wide."""
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def print_training(
@@ -195,14 +186,3 @@ def _space(space: Any) -> str:
     if n > 1:
         return f"{n} numbers"
     return f"one in [{low:g}, {high:g}]" if math.isfinite(high - low) else "one number"
-
-
-def empty_table(*columns: str) -> Table:
-    """Return an empty table. A `>` after the name of a column aligns the column to the right."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="dim")
-    for column in columns:
-        table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", no_wrap=True)
-    return table

@@ -16,8 +16,9 @@ from fastars.cli.errors import WrongUseError
 from fastars.cli.plan import CONFIG, Plan, read_config, read_plan
 from fastars.cli.ray import Ray, connect
 from fastars.cli.report import count
-from fastars.cli.run_folder import BEST_MODEL, in_use
+from fastars.cli.run_folder import BEST_MODEL, in_use, refuse_links
 from fastars.cli.settings import option
+from fastars.cli.terminal import say
 from fastars.cli.toml import toml
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Resume:
         from fastars.files.folder import latest_checkpoint
 
         folder = self.run_folder
+        refuse_links(folder)
         sweep_temporaries(folder)
         here = {"n_threads": self.n_threads, "n_workers": self.n_workers or config["run"].get("n_workers", 1)}
         settings = here if self.ray is None else here | {"n_workers": self.n_workers} | connect(self.ray)
@@ -73,10 +75,10 @@ class Resume:
         run = TrainingRun(model, folder, plan, env_options(model, self.env or "", self.env_kwargs), self.progress)
         run.restore(_load_best(folder, env, here))  # evaluated here: the actors of the run hold all CPUs of a cluster
         if run.is_finished:
-            print(f"{folder} is finished: {model.num_timesteps:,} steps. A larger --total-timesteps goes on with it.", flush=True)
+            say(f"{folder} is finished: {model.num_timesteps:,} steps. A larger --total-timesteps goes on with it.")
             return 0
         _rewrite(folder, config, plan)
-        print(f"Going on with {folder} after {count(model.num_timesteps)} steps, from {path.name}", flush=True)
+        say(f"Going on with {folder} after {count(model.num_timesteps)} steps, from {path.name}")
         run.resume()
         return 0
 
@@ -125,4 +127,4 @@ def _rewrite(folder: Path, config: dict[str, Any], plan: Plan) -> None:
     run = {name: value for name, value in config["run"].items() if name not in dataclasses.asdict(plan)} | planned
     if run != config["run"]:
         header = "# Written by `fastars train` when the run began, and by `fastars resume` when its end was moved.\n\n"
-        write_atomically(folder / CONFIG, [(header + toml({**config, "run": run})).encode()])
+        write_atomically(folder / CONFIG, [(header + toml({**config, "run": run})).encode()], follow=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import io
 import math
 import os
 import re
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastars.cli.errors import WrongUseError
 from fastars.files.checkpoint_names import MODEL, checkpoints, keep_newest
+from fastars.files.opening import file_in, is_there
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +24,24 @@ if TYPE_CHECKING:
     from fastars.ars import ARS
 
 BEST_MODEL, EVALUATIONS = "best_model.zip", "evaluations.npz"
+# The files that a run writes.
+_OURS = re.compile(
+    r"config\.toml|(best_)?model\.zip|model_\d+_steps\.zip|evaluations\.npz|progress\.csv|0\.monitor\.csv"
+    r"|params\.json|log\.txt|lin_policy_plus\.npz"
+)
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise if a name of ours in a run folder is a symbolic link, or another kind of file: a folder may come from anybody.
+
+    Raises
+    ------
+    DamagedFileError
+        Naming the first such file. Nothing in the folder has changed.
+    """
+    for name in sorted(os.listdir(folder)):
+        if _OURS.fullmatch(name):
+            is_there(folder / name)
 
 
 def refuse_used_folder(path: Path) -> None:
@@ -84,7 +102,7 @@ def model_file(run: Path, last: bool) -> Path:
     if not run.is_dir():
         return run
     for name in (MODEL,) if last else (BEST_MODEL, MODEL):
-        if (run / name).is_file():
+        if is_there(run / name):
             return run / name
     raise WrongUseError(f"{run} is no run folder: it has no {MODEL}")
 
@@ -127,6 +145,8 @@ class Record:
         if self.best is not None:
             self.best.save(self.folder / BEST_MODEL)
         if self._evaluations:
+            from fastars.files.atomic import save_arrays  # it imports NumPy, and `--help` imports this module
+
             timesteps, results, ep_lengths = zip(*self._evaluations, strict=True)
             save_arrays(self.folder / EVALUATIONS, timesteps=timesteps, results=results, ep_lengths=ep_lengths)
         model.save(self.folder / MODEL)
@@ -137,7 +157,7 @@ class Record:
 
         path = self.folder / EVALUATIONS
         try:
-            arrays = read_arrays(path)
+            arrays = read_arrays(file_in(path))
             columns = arrays["timesteps"], arrays["results"], arrays["ep_lengths"]
             self._evaluations = [
                 (int(steps), returns, lengths)
@@ -176,18 +196,6 @@ class Checkpoints:
         model.save(self.folder / f"model_{model.num_timesteps}_steps.zip")
         self._pass_over(model.num_timesteps)
         keep_newest(self.folder, self.n_kept, "model")
-
-
-def save_arrays(path: Path, **arrays: Any) -> None:
-    """Write an `.npz` file, replacing an old one as a whole."""
-    import numpy as np
-
-    from fastars.files.atomic import write_atomically
-
-    content = io.BytesIO()
-    columns: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
-    np.savez(content, **columns)
-    write_atomically(path, [content.getvalue()])
 
 
 def finished(rollouts: Rollouts) -> Rollouts:

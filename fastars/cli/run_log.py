@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastars._imports import need
 from fastars.cli.original import PRESET, OriginalFiles
 from fastars.files.atomic import write_atomically
+from fastars.files.opening import is_there, open_regular
 from fastars.logger import Logger
 from fastars.logger.monitor import EpisodeWriter
 
@@ -125,16 +126,18 @@ def purge_events(folder: Path, steps: int) -> None:
 
 def cut_monitor(path: Path, n_episodes: int) -> None:
     """Cut off all episodes but the first `n_episodes`."""
-    if _is_regular(path):
-        lines = path.read_bytes().split(b"\n")[:-1]
-        write_atomically(path, [line + b"\n" for line in lines[: 2 + n_episodes]])  # two of them are the header
+    if is_there(path):
+        with open_regular(path) as file:
+            lines = file.read().split(b"\n")[:-1]
+        write_atomically(path, [line + b"\n" for line in lines[: 2 + n_episodes]], follow=False)  # two of them are the header
 
 
 def _whole_lines(path: Path) -> list[list[str]]:
     """Read the rows of a CSV file, without an incomplete line at its end, which a killed process can leave."""
-    if not _is_regular(path):
+    if not is_there(path):
         return []
-    text = path.read_bytes()
+    with open_regular(path) as file:
+        text = file.read()
     text = text[: text.rfind(b"\n") + 1]
     try:
         return list(csv.reader(io.StringIO(text.decode("utf-8", "replace"), newline="")))
@@ -142,14 +145,7 @@ def _whole_lines(path: Path) -> list[list[str]]:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
-def _is_regular(path: Path) -> bool:
-    """Return True if there is such a file; ValueError if it is a pipe, which would block the reader."""
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path} is not a regular file")
-    return path.exists()
-
-
 def _write_lines(path: Path, rows: list[list[str]]) -> None:
     content = io.StringIO()
     csv.writer(content, lineterminator="\n").writerows(rows)
-    write_atomically(path, [content.getvalue().encode()])
+    write_atomically(path, [content.getvalue().encode()], follow=False)

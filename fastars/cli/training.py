@@ -23,11 +23,13 @@ from fastars.cli.environment import changed_kwargs
 from fastars.cli.interrupts import Interrupted, Interrupts
 from fastars.cli.plan import CONFIG, SCHEMA, Plan
 from fastars.cli.progress import Progress, compiling, progress
-from fastars.cli.report import console, print_training
+from fastars.cli.report import print_training
 from fastars.cli.run_folder import MODEL, Checkpoints, Record, finished
 from fastars.cli.run_log import RunLog
+from fastars.cli.terminal import console
 from fastars.cli.toml import toml
 from fastars.envs import compiled_env_ids, make
+from fastars.files.atomic import write_atomically
 from fastars.training.iteration import make_candidates, roll_out
 
 if TYPE_CHECKING:
@@ -76,8 +78,12 @@ class TrainingRun:
 
     def run(self) -> None:
         """Train and report; raise `Interrupted` if a signal stops the run."""
-        (self.folder / CONFIG).write_text(self._config(), encoding="utf-8")
-        self.record.save(self.model)
+        write_atomically(self.folder / CONFIG, [self._config().encode()], follow=False)
+        try:
+            self.record.save(self.model)
+        except OSError:
+            (self.folder / CONFIG).unlink(missing_ok=True)  # nothing is lost, and the same command can begin the run later
+            raise
         self._train_and_save(RunLog(self.folder, self.plan, self.model))
 
     def restore(self, best: ARS | None) -> None:
@@ -111,8 +117,7 @@ class TrainingRun:
             except Interrupted:
                 pass
             finally:
-                self.record.save(self.model)
-                log.close(self.model)
+                self._save_at_end(log)
         if self._interrupts.exit_code:
             resume = shlex.join(["fastars", "resume", str(self.folder), *self.env_options])
             raise Interrupted(
@@ -120,6 +125,18 @@ class TrainingRun:
                 self._interrupts.exit_code,
             )
         self._report()
+
+    def _save_at_end(self, log: RunLog) -> None:
+        """Save the run; an error says what of it is lost, and how it goes on."""
+        try:
+            self.record.save(self.model)
+            log.close(self.model)
+        except OSError as error:
+            steps = f"{self.model.num_timesteps:,} steps"
+            name = error.filename or self.folder
+            text = f"{error.strerror}; the policy after {steps} is lost. Make room, then go on from the last file that was saved: "
+            resume = shlex.join(["fastars", "resume", str(self.folder), *self.env_options])
+            raise RunLostError(f"{name} can't be written: {text}{resume}") from error
 
     def _train(self, log: RunLog, errors: Console) -> None:
         with compiling(errors):
@@ -224,6 +241,10 @@ class TrainingRun:
         threshold = None if changed or is_weighted else gymnasium.spec(self.model.env_id).reward_threshold
         time_spent = self._began_at, self.seconds
         print_training(self.model, evaluated, threshold, time_spent, episodes, self.folder, self.env_options)
+
+
+class RunLostError(ValueError):
+    """The end of a run could not be saved; the message says what is lost."""
 
 
 class _IterationCalls(BaseCallback):

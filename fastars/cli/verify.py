@@ -12,9 +12,10 @@ import tyro
 
 from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.plan import read_config
-from fastars.cli.report import console, empty_table
 from fastars.cli.run_folder import MODEL
 from fastars.cli.settings import option
+from fastars.cli.terminal import console, empty_table
+from fastars.files.opening import is_there
 
 if TYPE_CHECKING:
     from fastars.cli.recorded_episodes import Episode, RecordedEpisodes
@@ -64,7 +65,7 @@ class Verify:
         if self.env_kwargs and self.env is None:
             raise WrongUseError("--env-kwargs needs --env")
         config = read_config(self.run_folder)
-        if not (self.run_folder / MODEL).is_file():
+        if not is_there(self.run_folder / MODEL):
             raise WrongUseError(f"{self.run_folder} is no run folder: it has no {MODEL}")
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])

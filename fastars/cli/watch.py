@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from fastars._imports import need
 from fastars.cli.errors import WrongUseError
 from fastars.cli.loading import ReplayOptions, replay
 from fastars.cli.settings import option
+from fastars.cli.terminal import say
+from fastars.files.opening import folder_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,19 +49,32 @@ class Video(ReplayOptions):
             raise WrongUseError(str(error)) from error
         import gymnasium
 
-        folder = self.out or (self.run_path if self.run_path.is_dir() else self.run_path.parent) / "videos"
         with _rendering("rgb_array", self.run_path):
             trained = self.load("rgb_array")
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Gymnasium warns of replaced files, moviepy of its own modules
+            folder = self._folder()
+            with tempfile.TemporaryDirectory(prefix=".fastars-", dir=folder) as unfinished, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Gymnasium warns of a folder that is there, moviepy of its own modules
                 name = trained.model.env_id.rpartition("/")[2]
                 env = gymnasium.wrappers.RecordVideo(
-                    trained.env, str(folder), episode_trigger=lambda _: True, name_prefix=name, disable_logger=True
+                    trained.env, unfinished, episode_trigger=lambda _: True, name_prefix=name, disable_logger=True
                 )
                 replay(trained._replace(env=env), self.n_eval_episodes, self.seed, f"recorded in {folder}")
-        for path in sorted(folder.glob(f"{name}-episode-*.mp4"), key=lambda path: path.stat().st_mtime)[-self.n_eval_episodes :]:
-            print(f" {path}")
+                films = sorted(Path(unfinished).iterdir(), key=lambda path: path.stat().st_mtime)
+                for film in films:  # a link of this name is replaced, not followed
+                    os.replace(film, folder / film.name)
+        for film in films:
+            say(f" {folder / film.name}")
         return 0
+
+    def _folder(self) -> Path:
+        """Make the folder of the films; WrongUseError if its name is taken, by a symbolic link for example."""
+        if self.out is not None:
+            self.out.mkdir(parents=True, exist_ok=True)
+            return self.out
+        try:
+            return folder_in((self.run_path if self.run_path.is_dir() else self.run_path.parent) / "videos")
+        except FileExistsError as error:
+            raise WrongUseError(f"{error.filename}: {error.strerror}: choose another --out") from error
 
 
 def _has_display() -> bool:

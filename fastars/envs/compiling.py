@@ -17,7 +17,7 @@ from fastars.envs.changes import refuse_changes
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.errors import UnsupportedEnvError
 from fastars.envs.making import make
-from fastars.envs.registry import COMPILED, USER_ENVS, compiled_env_ids, compiled_id
+from fastars.envs.registry import COMPILED, ENTRY_POINTS, USER_ENVS, compiled_env_ids, compiled_id
 from fastars.envs.terms import RewardTerms, with_terms
 from fastars.envs.wrappers import layers, time_limit
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
 
     from fastars.envs.mujoco.task import MujocoTask
-
-_ENTRY_POINTS = "gymnasium.envs.", "mo_gymnasium.envs.", "fastars.envs.multi."  # of the environments that are compiled
 
 
 @user_facing
@@ -91,7 +89,7 @@ def _compiled(env: gymnasium.Env) -> CompiledEnv:
         name = spec.id if spec is not None else type(unwrapped).__name__
         spaces = f"observations {env.observation_space}, actions {env.action_space}"
         raise UnsupportedEnvError(f"env {name!r} ({spaces}) is not a compiled one")
-    if not (is_by_user or str(spec.entry_point).startswith(_ENTRY_POINTS)):
+    if not (is_by_user or str(spec.entry_point).startswith(ENTRY_POINTS)):
         raise UnsupportedEnvError(f"env {spec.id!r} was registered anew, as {spec.entry_point!r}, and the compiled one was not")
     limits = time_limit(env), getattr(unwrapped, "time_limit", None)  # mo-gymnasium's reservoir has one of its own
     max_steps = min((limit for limit in limits if limit is not None), default=0)

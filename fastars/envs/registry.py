@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FAMILIES = ("classic", "mujoco", "multi", "user")
 USER_ENVS: dict[str, CompiledEnv] = {}  # the environments that `register_env` made, by id
+ENTRY_POINTS = "gymnasium.envs.", "mo_gymnasium.envs.", "fastars.envs.multi."  # of the environments that are compiled
 
 
 class Compiled(NamedTuple):

@@ -21,6 +21,7 @@ from fastars.exchange import arrays, onnx, original, sb3
 from fastars.exchange.trained import TrainedPolicy, to_model
 from fastars.files.archives import Archive, content, reading
 from fastars.files.errors import CheckpointError, name_of
+from fastars.files.opening import open_regular
 
 __all__ = ["TrainedPolicy", "arrays", "is_foreign", "onnx", "original", "read", "sb3", "to_model"]
 
@@ -92,7 +93,7 @@ def is_foreign(path: Any) -> bool:
 
 def _first_member(path: Any) -> str:
     """Return the name of the first member of a zip; an empty string if the file is no zip."""
-    with contextlib.nullcontext(path) if hasattr(path, "read") else open(path, "rb") as file:
+    with contextlib.nullcontext(path) if hasattr(path, "read") else open_regular(path) as file:
         file.seek(0)
         head = file.read(4 + 22 + 4 + 64)
         file.seek(0)

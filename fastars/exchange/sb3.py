@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -241,7 +242,7 @@ def write(model: Any, path: Any) -> Path | None:
     normalizer.obs_rms.var = (trained.std**2 - epsilon).reshape(shape)
     normalizer.obs_rms.count = float(trained.count or 0)
     beside = path.with_name(f"{path.stem}_vecnormalize.pkl")
-    normalizer.save(str(beside))
+    write_atomically(beside, [pickle.dumps(normalizer)], follow=False)
     return beside
 
 

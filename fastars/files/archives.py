@@ -12,13 +12,13 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastars.files.errors import CheckpointError, brief, name_of
+from fastars.files.errors import CheckpointError, brief, make_printable, name_of, naming
 from fastars.files.json_text import without_strings
+from fastars.files.opening import open_regular
 
 MAX_BYTES = 1 << 24  # of a file, and of its content: a linear policy for Atari's screens has 7 MB in float32, 15 MB in float64
 MAX_NUMBERS = 1 << 21  # of a policy: 16 MiB as float64, in whatever dtype the file has them
@@ -56,9 +56,7 @@ def content(path: Any, most: int = MAX_BYTES) -> bytes:
         path.seek(0)
         data: bytes = path.read(most + 1)
     else:
-        if (path := Path(path)).exists() and not path.is_file():  # opening a pipe would wait for a writer
-            raise ValueError("not a regular file")
-        with open(path, "rb") as file:
+        with open_regular(path) as file, naming(path):
             size = os.fstat(file.fileno()).st_size  # `file.read(most)` would allocate `most` bytes for the smallest file
             data = file.read(min(size, most) + 1)
     if len(data) > most:
@@ -74,6 +72,7 @@ def reading(path: Any, what: str = "no file of a policy that this version can re
     except CheckpointError:
         raise
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+        make_printable(error)
         fault = f"it lacks {error}" if isinstance(error, KeyError) else brief(error) or type(error).__name__
         raise CheckpointError(f"{name_of(path)}: {what}: {fault}") from error
 

@@ -1,6 +1,7 @@
 """Replace files as a whole: a reader, or the next start after a kill, sees the old content or the new content, never a part."""
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -11,32 +12,45 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from fastars.files.errors import naming
+from fastars.files.opening import NOT_REGULAR, open_to_append
+
 if sys.platform != "win32":
     import fcntl
 
 _TEMPORARY = re.compile(r"\.fastars-\d+-[0-9a-f]{16}\.tmp")
 
 
-def write_atomically(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview]) -> None:
+def write_atomically(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview], follow: bool = True) -> None:
     """Write a file as a whole: replace an existing file or make a new one.
 
     Parameters
     ----------
     path : str or PathLike
-        A missing folder is made. A symbolic link is followed.
+        A missing folder is made.
     parts : iterable of bytes or memoryview
         The content, in order.
+    follow : bool
+        True follows a symbolic link, as the path of a user may be one. False replaces it, as a name of ours in a folder is none.
 
     Raises
     ------
     OSError
-        If the file can't be written: an existing file is unchanged, and no temporary file is left.
+        If the file can't be written: an existing file is unchanged, and no temporary file is left. It has the path of the file.
     """
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():  # root could rename a file over /dev/null
-        raise OSError(f"{path} is not a regular file")
+    path = Path(os.path.realpath(path)) if follow else Path(path)
+    if path.exists() and not path.is_symlink() and not path.is_file():  # root could rename a file over /dev/null
+        raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".fastars-{os.getpid()}-{os.urandom(8).hex()}.tmp"
+    with naming(path, temporary):
+        _write(path, temporary, parts)
+    with contextlib.suppress(OSError):  # some network file systems refuse this; the new file is whole and in place
+        _sync_folder(path.parent)
+
+
+def _write(path: Path, temporary: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write a temporary file and give it the name of the file."""
     try:
         with open(temporary, "xb") as file:
             with contextlib.suppress(OSError):  # a file system without locks: `sweep_temporaries` leaves its files
@@ -52,15 +66,13 @@ def write_atomically(path: str | os.PathLike[str], parts: Iterable[bytes | memor
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    with contextlib.suppress(OSError):  # some network file systems refuse this; the new file is whole and in place
-        _sync_folder(path.parent)
 
 
 def save_arrays(path: str | os.PathLike[str], **arrays: Any) -> None:
-    """Write arrays to a `.npz` file as a whole; errors are as in `write_atomically`."""
+    """Write arrays to an `.npz` file of ours in a folder, as a whole; errors are as in `write_atomically`."""
     content = io.BytesIO()
     np.savez(content, **arrays)
-    write_atomically(path, [content.getbuffer()])
+    write_atomically(path, [content.getbuffer()], follow=False)
 
 
 def sweep_temporaries(folder: str | os.PathLike[str]) -> int:
@@ -83,7 +95,7 @@ def _remove_stale(path: Path) -> bool:
         if sys.platform == "win32":
             os.unlink(path)  # refused while a process has the file open
         else:
-            with open(path, "r+b") as file:
+            with open_to_append(path) as file:
                 _lock(file)
                 os.unlink(path)
     except OSError:

@@ -23,8 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastars.files.atomic import write_atomically
-from fastars.files.errors import CheckpointError, brief, name_of
+from fastars.files.errors import CheckpointError, brief, make_printable, name_of, naming
 from fastars.files.manifest import MAX_MANIFEST_BYTES, encode_manifest, parse_manifest
+from fastars.files.opening import open_regular
 from fastars.files.stored_zip import MAX_BYTES, Member, directory, local_header, read_directory
 
 Array = npt.NDArray[Any]
@@ -92,9 +93,11 @@ def load(path: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     path, suffixed = Path(path), _path_with_suffix(Path(path))
     if not path.is_file() and (suffixed.is_file() or not path.exists()):
         path = suffixed
-    if path.exists() and not path.is_file():  # opening a pipe would wait for a writer
-        raise CheckpointError(f"{path}: not a regular file")
-    with open(path, "rb") as file:
+    try:
+        file = open_regular(path)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    with file, naming(path):
         return _decoded(file, str(path))
 
 
@@ -103,6 +106,7 @@ def _decoded(file: Any, name: str) -> tuple[dict[str, Any], dict[str, Array]]:
     try:
         return _decode(file)
     except ValueError as error:
+        make_printable(error)
         raise CheckpointError(f"{name}: {brief(error)}") from error
 
 

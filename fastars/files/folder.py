@@ -9,12 +9,13 @@ from pathlib import Path
 from fastars._validate import user_facing
 from fastars.files import checkpoint
 from fastars.files.checkpoint_names import MODEL, checkpoints, prefix_of
-from fastars.files.errors import CheckpointError
+from fastars.files.errors import CheckpointError, DamagedFileError
+from fastars.files.opening import file_in
 
 
 @user_facing
 def latest_checkpoint(folder: str | os.PathLike[str], name_prefix: str | None = None) -> Path:
-    """Return the newest readable checkpoint in a folder; warn about newer damaged ones.
+    """Return the newest readable checkpoint in a folder; warn about newer damaged ones. A symbolic link is none.
 
     Parameters
     ----------
@@ -46,12 +47,13 @@ def latest_checkpoint(folder: str | os.PathLike[str], name_prefix: str | None = 
     named = [path for _, path in checkpoints(folder, name_prefix)]
     prefixes = sorted({prefix for path in named if (prefix := prefix_of(path)) is not None})
     if len(prefixes) > 1:
-        raise ValueError(f"name_prefix must be one of {', '.join(prefixes)}, got None: {folder} has checkpoints of each")
-    current = [folder / MODEL] if (folder / MODEL).exists() and name_prefix in (None, "model") else []
+        names = ", ".join(map(repr, prefixes))
+        raise ValueError(f"name_prefix must be one of {names}, got None: {folder} has checkpoints of each")
+    current = [folder / MODEL] if os.path.lexists(folder / MODEL) and name_prefix in (None, "model") else []
     for path in current + named:
         try:
-            checkpoint.load(path)
-        except (CheckpointError, OSError) as error:
+            checkpoint.load(file_in(path))
+        except (CheckpointError, DamagedFileError, OSError) as error:
             warnings.warn(f"{error}; the checkpoint before it is taken", RuntimeWarning, stacklevel=3)
         else:
             return path
@@ -69,8 +71,8 @@ def whole_beside(path: Path) -> Path | None:
     for other in others:
         if other.name != path.name:
             try:
-                checkpoint.load(other)
-            except (CheckpointError, OSError):
+                checkpoint.load(file_in(other))
+            except (CheckpointError, DamagedFileError, OSError):
                 continue
             return other
     return None

@@ -6,6 +6,10 @@ import io
 import os
 from pathlib import Path
 
+from fastars.files.atomic import write_atomically
+from fastars.files.errors import naming
+from fastars.files.opening import is_there, open_regular, open_to_append
+
 
 class LineWriter:
     """Appends whole lines to a file. A line that does not fit on the disk leaves nothing in the file.
@@ -13,25 +17,34 @@ class LineWriter:
     Parameters
     ----------
     path : Path
-        The file. Its folder must exist.
+        The file, whose name is ours. Its folder must exist.
     append : bool
         True keeps the whole lines of an existing file and removes a half line at its end, which a killed process leaves. False
-        empties the file.
+        begins a new file, also in the place of a symbolic link.
 
     Raises
     ------
     OSError
         If the file can't be made or read.
+    DamagedFileError
+        If `append` is True, and there is a symbolic link, or no regular file.
     """
 
     def __init__(self, path: Path, append: bool) -> None:
         self.path = path
         self._file: io.FileIO | None = None
         self._size = 0
-        if not append or not path.exists():
-            path.write_bytes(b"")
-        elif not (content := path.read_bytes()).endswith(b"\n"):
-            os.truncate(path, content.rfind(b"\n") + 1)
+        if not append or not is_there(path):
+            write_atomically(path, [], follow=False)
+            return
+        with open_regular(path) as file, naming(path):
+            content = file.read()
+            has_other_names = os.fstat(file.fileno()).st_nlink > 1
+        whole = content.rfind(b"\n") + 1
+        if has_other_names:  # one of them may be that of a file that is not ours
+            write_atomically(path, [content[:whole]], follow=False)
+        elif whole < len(content):
+            os.truncate(path, whole)
 
     def write(self, text: str) -> None:
         """Append one or more lines, each with its line end.
@@ -42,12 +55,13 @@ class LineWriter:
             If the disk is full or fails; the file then ends as it did before.
         """
         if self._file is None:
-            self._file = io.FileIO(self.path, "ab")  # without a buffer: when `write` returns, the text is in the file
+            self._file = open_to_append(self.path)
             self._size = os.fstat(self._file.fileno()).st_size
         data = text.encode("utf-8", "backslashreplace")
         try:
-            if self._file.write(data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            with naming(self.path):
+                if self._file.write(data) != len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
             with contextlib.suppress(OSError):
                 self._file.truncate(self._size)

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from fastars.files.archives import Archive, content, plain_array
-from fastars.files.errors import DamagedFileError, brief
+from fastars.files.errors import DamagedFileError, brief, make_printable, naming
+from fastars.files.opening import open_regular
 
 _MAX_ARRAYS = 1 << 28  # bytes
 _MAX_TOML = 1 << 16
@@ -72,11 +73,8 @@ def read_rows(path: Path) -> Iterator[list[str]]:
     DamagedFileError
         If it is damaged.
     """
-    with _damage(path):
-        if path.exists() and not path.is_file():  # opening a pipe would wait for a writer
-            raise ValueError("not a regular file")
-        with open(path, newline="", encoding="utf-8") as file:
-            yield from csv.reader(_lines(file))
+    with _damage(path), open_regular(path, "r", newline="", encoding="utf-8") as file, naming(path):
+        yield from csv.reader(_lines(file))
 
 
 def read_columns(path: Path, names: Sequence[str], skip: int = 0, optional: Sequence[str] = ()) -> list[tuple[str, ...]]:
@@ -142,5 +140,8 @@ def _damage(path: Path) -> Iterator[None]:
     """Raise a `DamagedFileError` that names the file for any error about its content."""
     try:
         yield
+    except DamagedFileError:
+        raise
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, csv.Error) as error:
+        make_printable(error)
         raise DamagedFileError(f"{path} is damaged: {brief(error)}") from error

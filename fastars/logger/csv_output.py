@@ -10,6 +10,7 @@ from typing import Any
 
 from fastars.files.atomic import write_atomically
 from fastars.files.lines import LineWriter
+from fastars.files.opening import file_in, open_regular
 from fastars.logger.outputs import number_texts, text_values
 
 
@@ -43,13 +44,13 @@ class CsvOutput:
         if self._header:
             lines = [header, *(row + [""] * (len(header) - len(row)) for row in list(self._read())[1:])]
             self._lines.close()
-            write_atomically(self._lines.path, (_line(line).encode() for line in lines))
+            write_atomically(self._lines.path, (_line(line).encode() for line in lines), follow=False)
         else:
             self._lines.write(_line(header))
         self._header, self._columns = header, set(header)
 
     def _read(self) -> Iterator[list[str]]:
-        with open(self._lines.path, newline="", encoding="utf-8") as file:
+        with open_regular(file_in(self._lines.path), "r", newline="", encoding="utf-8") as file:
             yield from csv.reader(file)
 
     def close(self) -> None:

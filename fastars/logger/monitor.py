@@ -12,6 +12,7 @@ from typing import Any
 
 from fastars._compiled.structs import FloatArray
 from fastars.files.lines import LineWriter
+from fastars.files.opening import is_there, open_regular
 
 _MAX_HEADER = 1 << 16  # characters
 
@@ -73,6 +74,8 @@ class EpisodeWriter:
 def start_time(path: Path, columns: str = "r,l,t\n") -> float | None:
     """Return the time at which a monitor file starts, in seconds since 1970, or None if there is no file with a whole header.
 
+    A symbolic link is no such file.
+
     Parameters
     ----------
     path : Path
@@ -80,10 +83,10 @@ def start_time(path: Path, columns: str = "r,l,t\n") -> float | None:
     columns : str
         The text with which the second line begins.
     """
-    if not path.is_file():  # opening a pipe would wait for a writer
-        return None
     try:
-        with open(path, encoding="utf-8") as file:
+        if not is_there(path):
+            return None
+        with open_regular(path, "r", encoding="utf-8") as file:
             header, second_line = file.readline(_MAX_HEADER), file.readline(_MAX_HEADER)
         start = float(json.loads(header.removeprefix("#"))["t_start"])
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):

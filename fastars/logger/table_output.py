@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fastars._printable import printable
 from fastars.files.lines import LineWriter
 from fastars.logger.outputs import text_values
 
@@ -56,12 +57,13 @@ def _table(values: dict[str, Any]) -> str:
     """Return a boxed table, its keys sorted and grouped by the word before their first slash; an empty text for an empty row."""
     rows: list[tuple[str, str]] = []
     group = ""
-    for key, value in sorted(values.items()):
+    for name, value in sorted(values.items()):
+        key = printable(name)
         head, slash, _ = key.partition("/")
         if slash and head != group:
             group = head
             rows.append((f"{head}/", ""))
-        text = f"{value:.3g}" if isinstance(value, float) else str(value)
+        text = f"{value:.3g}" if isinstance(value, float) else printable(str(value))
         rows.append((f"   {key[len(head) + 1 :]}" if slash else key, text))
     if not rows:
         return ""

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from fastars._imports import need
+from fastars.files.errors import naming
 from fastars.logger.outputs import is_media
 
 _N_BINS = 30  # of a histogram
@@ -49,6 +50,7 @@ class TensorBoardOutput:
         purpose = "a log for TensorBoard"
         self._summary = need("tensorboardX.summary", "tensorboard", purpose)
         self._protocol = need("tensorboardX.proto.event_pb2", "tensorboard", purpose)
+        self._name = folder / "events"
         writer = need("tensorboardX.event_file_writer", "tensorboard", purpose).EventsWriter
         # The name has the time in seconds: without the suffix, a second call of `learn` in that second overwrites the file.
         self._events = writer(str(folder / "events"), f".{time.time_ns()}")
@@ -65,10 +67,11 @@ class TensorBoardOutput:
                 values.add(tag=key, simple_value=value)
             elif (other := self._other(key, value)) is not None:
                 values.extend(other.value)
-        self._events.write_event(self._protocol.Event(wall_time=time.time(), step=step, summary=summary))
-        if time.monotonic() >= self._next_flush:  # a flush waits for the disk, for some milliseconds
-            self._events.flush()
-            self._next_flush = time.monotonic() + _FLUSH_SECONDS
+        with naming(self._name):
+            self._events.write_event(self._protocol.Event(wall_time=time.time(), step=step, summary=summary))
+            if time.monotonic() >= self._next_flush:  # a flush waits for the disk, for some milliseconds
+                self._events.flush()
+                self._next_flush = time.monotonic() + _FLUSH_SECONDS
 
     def _other(self, key: str, value: Any) -> Any:
         """Return the summary of a value that is no number, or None if TensorBoard has no form for it."""

@@ -9,8 +9,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
+from fastars._printable import printable
 from fastars._validate import number, one_of, positive_int, user_facing
 from fastars.plot.runs import Run
+
+_MAX_LABEL = 200  # characters: a folder from another person may have any text for an environment
 
 
 class Curve(NamedTuple):
@@ -132,5 +135,6 @@ def _labels(runs: Sequence[Run]) -> list[str]:
         names = sorted({name for other in alike for name in other.settings})
         differing = [name for name in names if len({repr(other.settings.get(name)) for other in alike}) > 1]
         words = [f"{name}={run.settings.get(name)}" for name in differing[:3]]
-        labels.append(", ".join([run.env_id, *words]) if words or len(alike) == 1 else f"{run.env_id} in {run.folder.name}")
+        label = ", ".join([run.env_id, *words]) if words or len(alike) == 1 else f"{run.env_id} in {run.folder.name}"
+        labels.append(printable(label if len(label) <= _MAX_LABEL else f"{label[:_MAX_LABEL]} ..."))
     return labels

@@ -54,7 +54,8 @@ def plot_runs(
         _draw(axes, curve, colour)
     axes.set_xlabel("environment steps" if x == "steps" else "seconds of training")
     axes.set_ylabel(ylabel)
-    axes.set_title(title or (curves[0].label if len(curves) == 1 else ""), fontsize=10, loc="left")
+    label = curves[0].label if len(curves) == 1 else ""
+    axes.set_title(title or label, fontsize=10, loc="left", parse_math=title is not None)  # a dollar sign in a file is no formula
     if x == "steps":
         axes.xaxis.set_major_formatter(need("matplotlib.ticker", "plot").EngFormatter(sep=""))
     axes.spines[["top", "right"]].set_visible(False)
@@ -62,7 +63,8 @@ def plot_runs(
     axes.set_axisbelow(True)
     axes.margins(x=0.01)
     if len(curves) > 1:
-        axes.legend(frameon=False, fontsize=9)
+        for text in axes.legend(frameon=False, fontsize=9).get_texts():
+            text.set_parse_math(False)
     if any(len(curve.runs) > 1 for curve in curves):
         name = "interquartile mean" if average == "iqm" else "mean"
         axes.set_title(f"{name} over seeds, 95 % band", fontsize=8, loc="right", color="0.4")

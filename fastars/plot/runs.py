@@ -12,6 +12,7 @@ import numpy as np
 from fastars._compiled.structs import FloatArray
 from fastars._validate import positive_int, user_facing
 from fastars.files.errors import DamagedFileError
+from fastars.files.opening import file_in, is_there
 from fastars.files.tables import parse_number, read_arrays, read_columns, read_toml
 from fastars.logger.monitor import start_time
 
@@ -66,7 +67,7 @@ def read_run(folder: str | os.PathLike[str], metric: str = "eval", window: int =
     progress = folder / "progress.csv"
     if metric == "eval":
         series = read_evaluations(folder)
-    elif metric == "train" and not progress.is_file():
+    elif metric == "train" and not is_there(progress):
         series = read_episodes(folder, window)
     else:
         series = read_column(progress, RETURN if metric == "train" else metric)
@@ -76,7 +77,7 @@ def read_run(folder: str | os.PathLike[str], metric: str = "eval", window: int =
 def read_evaluations(folder: Path) -> Series:
     """Return the mean returns in `evaluations.npz`, with the times of `progress.csv` if there is one."""
     path = folder / "evaluations.npz"
-    if not path.is_file():
+    if not is_there(path):
         raise FileNotFoundError(f"{folder} has no evaluations.npz: the metric 'train' is the returns of training episodes")
     arrays = read_arrays(path)
     for name, n_axes in (("timesteps", 1), ("results", 2)):
@@ -87,7 +88,7 @@ def read_evaluations(folder: Path) -> Series:
         raise DamagedFileError(f"{path} is damaged: {len(steps)} timesteps, results of shape {results.shape}")
     progress = folder / "progress.csv"
     seconds = np.full(len(steps), np.nan)
-    if progress.is_file():
+    if is_there(progress):
         log = read_column(progress, _SECONDS)
         if len(log.steps):
             seconds = np.interp(steps, log.steps, log.seconds)
@@ -96,7 +97,7 @@ def read_evaluations(folder: Path) -> Series:
 
 def read_column(path: Path, name: str) -> Series:
     """Return a column of a log, without the rows in which its cell is empty."""
-    if not path.is_file():
+    if not is_there(path):
         raise FileNotFoundError(f"{path.parent} has no progress.csv")
     names = (_STEPS, _SECONDS, name)
     rows = read_columns(path, names, optional=[_SECONDS])
@@ -108,7 +109,7 @@ def read_episodes(folder: Path, window: int) -> Series:
     """Return mean returns over the last `window` episodes, in the order of time, of all monitor files in a folder."""
     rows = []
     for path in sorted(folder.glob("*monitor.csv")):
-        start = start_time(path, columns="r,l,t")
+        start = start_time(file_in(path), columns="r,l,t")
         if start is None:
             raise DamagedFileError(f"{path} is damaged: it does not begin like a file of Monitor")
         cells = read_columns(path, ("r", "l", "t"), skip=1)
@@ -125,7 +126,7 @@ def read_episodes(folder: Path, window: int) -> Series:
 def read_settings(folder: Path) -> tuple[str, int | None, dict[str, Any]]:
     """Return (id of the environment, seed, other settings) from `config.toml`; without it, the id is the folder's name."""
     path = folder / "config.toml"
-    if not path.exists():
+    if not is_there(path):
         return re.sub(r"_\d+$", "", folder.resolve().name), None, {}
     config = read_toml(path)
     tables = [config.get(table, {}) for table in ("env", "run", "settings")]

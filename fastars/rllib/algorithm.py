@@ -14,6 +14,7 @@ import fastars.ars
 from fastars._compiled.structs import FloatArray
 from fastars._validate import user_facing
 from fastars.files.checkpoint import CheckpointError
+from fastars.files.opening import file_in, without_link
 from fastars.rllib.checkpoint import MODEL, Counts, SavedFolder, folder_of, path_in, read_config, read_counts, write_counts
 from fastars.rllib.config import ARSConfig
 from fastars.rllib.policy import POLICY_ID, Policy
@@ -168,7 +169,7 @@ class ARS:
     def save_into(self, folder: str | os.PathLike[str]) -> None:
         """Write the run into this folder."""
         folder = Path(folder)
-        self.model.save(folder / MODEL)
+        self.model.save(without_link(folder / MODEL))
         write_counts(folder, self.iteration, self._counts, self._settings)
 
     @classmethod
@@ -217,7 +218,7 @@ class ARS:
         iteration, counts = read_counts(folder)
         arguments = self._settings.arguments()
         changed = {name: arguments[name] for name in _CHANGEABLE}
-        model = fastars.ars.ARS.load(folder / MODEL, env=arguments["env"], n_workers=self.model.n_workers, **changed)
+        model = fastars.ars.ARS.load(file_in(folder / MODEL), env=arguments["env"], n_workers=self.model.n_workers, **changed)
         try:
             if iteration != model.iteration:
                 raise CheckpointError(f"{folder}: algorithm.zip and {MODEL} are not of the same iteration")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastars.files import checkpoint
+from fastars.files.opening import file_in, without_link
 from fastars.rllib.config import ARSConfig
 from fastars.rllib.environments import refuse_unregistered
 from fastars.training.model_file import named
@@ -48,7 +49,7 @@ def write_counts(folder: Path, iteration: int, counts: Counts, config: ARSConfig
     """Write the counts of an algorithm, and the settings that a file can hold."""
     state = {"iteration": iteration, "rewards": list(counts.rewards), "length": counts.length}
     state |= {"timesteps": counts.timesteps, "seconds": counts.seconds, "kind": "rllib", "config": config.stored()}
-    checkpoint.save(folder / _COUNTS, state, {})
+    checkpoint.save(without_link(folder / _COUNTS), state, {})
 
 
 def read_counts(folder: Path) -> tuple[int | None, Counts]:
@@ -59,7 +60,7 @@ def read_counts(folder: Path) -> tuple[int | None, Counts]:
     FileNotFoundError, fastars.CheckpointError
         If the folder holds no algorithm.
     """
-    state, _ = checkpoint.load(folder / _COUNTS)
+    state, _ = checkpoint.load(file_in(folder / _COUNTS))
     with named(folder / _COUNTS, "an algorithm"):
         rewards = tuple(float(reward) for reward in state["rewards"])
         counts = Counts(rewards, float(state["length"]), int(state["timesteps"]), float(state["seconds"]))
@@ -76,7 +77,7 @@ def read_config(folder: Path) -> ARSConfig:
     ValueError
         If the environment could not be put into the file.
     """
-    state, _ = checkpoint.load(folder / _COUNTS)
+    state, _ = checkpoint.load(file_in(folder / _COUNTS))
     with named(folder / _COUNTS, "an algorithm"):
         stored = dict(state.get("config", {}))
         config = ARSConfig().update_from_dict(stored)

@@ -8,7 +8,8 @@ from typing import Any
 
 import gymnasium
 
-from fastars.envs import compiled_env_ids, make
+from fastars.envs import UnsupportedEnvError, make
+from fastars.envs.of_file import compiled_as_in_file, is_ours
 
 
 def env_argument(env: Any, env_config: Mapping[str, Any]) -> Any:
@@ -31,16 +32,20 @@ def refuse_unregistered(env: Any, env_config: Any) -> None:
     """Raise a ValueError for an environment in a file that can't be made safely.
 
     The id must be registered here: making `module:Id` would import the module. Arguments in the file are given to the environments
-    of fastars alone, which check them.
+    of fastars alone (`envs.of_file`), never to a function that the user registered with Ray.
     """
-    if _is_registered_with_ray(env):
-        return
-    if env not in gymnasium.registry and env not in compiled_env_ids():
+    if not _is_registered_with_ray(env) and env not in gymnasium.registry:
         raise ValueError(f"its environment {env!r} is not registered here: give config=...")
-    if env_config and env not in compiled_env_ids():
+    if not env_config:
+        return
+    if _is_registered_with_ray(env) or not is_ours(env):
         raise ValueError(
             f"its environment {env!r} was made with env_config={env_config!r}, which is not taken from a file: give config=..."
         )
+    try:
+        compiled_as_in_file(env, {"max_episode_steps": 1, **env_config})
+    except UnsupportedEnvError as error:
+        raise ValueError(f"its environment {env!r}: {error}: give config=...") from error
 
 
 class _Maker:

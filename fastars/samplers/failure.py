@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+from fastars._printable import printable
+
 ATTEMPTS = 2  # at an episode, before its status is `FAILED`
 
 
@@ -30,5 +32,5 @@ def log_failure(failure: Failure) -> None:
         failure.seed,
         failure.attempt,
         ATTEMPTS,
-        failure.text.rstrip(),
+        printable(failure.text.rstrip(), keep="\n\t"),
     )

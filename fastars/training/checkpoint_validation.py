@@ -7,8 +7,6 @@ it are not limited, as they are not in a program with the same settings.
 from __future__ import annotations
 
 import itertools
-import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,8 +17,6 @@ from fastars.weighting import METHODS
 
 _MOST = 2**63  # of a counter or a setting; a seed may be twice as large
 _MAX_TASKS = 64  # environments that a file names
-_OWN_MODEL = (".", "/", "~")  # what the path of an XML file begins with; any other is a name in Gymnasium's folder
-_NAME_OF_MODEL = re.compile(r"[A-Za-z0-9_-]+\.xml")
 
 
 def check_run(manifest: Mapping[str, Any]) -> None:
@@ -99,22 +95,6 @@ def _finite(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite")
     return array
-
-
-def check_kwargs(kwargs: Mapping[str, Any]) -> None:
-    """Raise for arguments of an environment that would do more than describe it: a path that is no file, steps without end."""
-    _integer("max_episode_steps", kwargs["max_episode_steps"], 1)
-    for name, value in kwargs.items():
-        numbers = value if isinstance(value, list) else [value]
-        if any(isinstance(number, int) and not -_MOST < number < _MOST for number in numbers):
-            raise ValueError(f"{name} must be below 2**63, got {value!r}")
-    xml = kwargs.get("xml_file")
-    if xml is None:
-        return
-    if type(xml) is not str or "\0" in xml or not (xml.startswith(_OWN_MODEL) or _NAME_OF_MODEL.fullmatch(xml)):
-        raise ValueError(f"xml_file must be a path, or the name of a file of Gymnasium's, got {xml!r}")
-    if os.path.exists(path := os.path.expanduser(xml)) and not os.path.isfile(path):  # MuJoCo would wait for a pipe
-        raise ValueError(f"xml_file {xml!r} is no regular file")
 
 
 def _integer(name: str, value: Any, least: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import shlex
 import tempfile
 from functools import partial
@@ -13,18 +14,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gymnasium
 
 from fastars._compiled.structs import SeedArray
+from fastars._printable import printable
 from fastars.envs.gym import GymEnv
+from fastars.envs.keywords import keyword_texts
 from fastars.files import checkpoint
+from fastars.files.opening import folder_in
 from fastars.samplers.failure import Failure, OnFailure
 from fastars.training.run import Run
 from fastars.training.state import State, obs_filter
-from fastars.training.stored_env import env_kwargs, plain
+from fastars.training.stored_env import env_kwargs, env_of_episode, plain
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
 
 _LOG = logging.getLogger("fastars")
 _MAX_FILES = 20  # of a run: many failures are alike
+_TO_REPLACE = "MODULE:FUNCTION_THAT_MAKES_IT"
 
 
 class Evaluated(NamedTuple):
@@ -70,6 +75,18 @@ class FailureLog:
         """The environment as `python -m fastars.replay` takes it."""
         return _name_for_replay(self._given, self._env)
 
+    @functools.cached_property
+    def env_options(self) -> list[str]:
+        """The arguments that the command has to name, because they are not taken from a file."""
+        if self.env_name == _TO_REPLACE or _is_named_function(self._given):
+            return []
+        kwargs = dict(self._env.kwargs)
+        try:
+            env_of_episode(self._env.id, plain(kwargs), self._env.max_steps)
+        except (TypeError, ValueError):
+            return ["--env-kwargs", *map(shlex.quote, keyword_texts(kwargs) or ())]
+        return []
+
     def listener(self, run: Run, state: State, candidates: Any, seeds: SeedArray, log_folder: Path | None = None) -> OnFailure:
         """Return the function that a sampler calls with each failed attempt at one of these episodes."""
         return partial(self._report, Evaluated(run, state, candidates, seeds, log_folder))
@@ -80,19 +97,20 @@ class FailureLog:
         where = ", ".join(f"{name} {value}" for name, value in place.items())
         dropped = ": its pair of candidates is dropped" if "direction" in place else ""
         then = f"given up{dropped}" if failure.is_final else "tried again"
-        text = failure.text.strip()
+        text = printable(failure.text.strip(), keep="\n\t")  # the environment may have put anything into its exception
         shown = f"{text.splitlines()[-1]} (as before)" if text in self._shown else text
         self._shown.add(text)
         command = self._command(evaluated, failure.episode, place)
         again = f"; to see it again: {command}" if command else ""
-        _LOG.warning("%s failed in %s (attempt %d, %s)%s\n%s", evaluated.run.env.id, where, failure.attempt, then, again, shown)
+        env_id = printable(evaluated.run.env.id)
+        _LOG.warning("%s failed in %s (attempt %d, %s)%s\n%s", env_id, where, failure.attempt, then, printable(again), shown)
 
     def _command(self, evaluated: Evaluated, episode: int, place: dict[str, Any]) -> str:
         """Return a command that runs the episode again; nothing if its file can't be written, or there are enough files."""
         key = place["iteration"], place["seed"]
         if key not in self._files and not self._write(key, evaluated, episode, place):
             return ""
-        return f"python -m fastars.replay {shlex.quote(str(self._files[key]))} {self.env_name}"
+        return " ".join(["python -m fastars.replay", shlex.quote(str(self._files[key])), self.env_name, *self.env_options])
 
     def _write(self, key: tuple[int, int], evaluated: Evaluated, episode: int, place: dict[str, Any]) -> bool:
         """Keep an episode as a file; return False if that can't be done, or there are enough files."""
@@ -121,33 +139,39 @@ class FailureLog:
 
     def _failures_folder(self, log_folder: Path | None) -> Path:
         if self._folder is None:
-            self._folder = log_folder / "failures" if log_folder else Path(tempfile.mkdtemp(prefix="fastars-failures-"))
+            self._folder = folder_in(log_folder / "failures") if log_folder else Path(tempfile.mkdtemp(prefix="fastars-failures-"))
         return self._folder
 
 
 def _free_path(folder: Path, number: int) -> Path:
     """Return the path of a new file: another log of the same run may have written some."""
-    while (path := folder / f"failure_{number}.zip").exists():
+    while os.path.lexists(path := folder / f"failure_{number}.zip"):  # a link that leads nowhere is no free path either
         number += 1
     return path
 
 
 def _name_for_replay(given: Any, env: Any) -> str:
     """Return an environment as `fastars.replay` takes it: an id, `module:id`, `module:function`, or words to be replaced."""
-    name, module = getattr(given, "__qualname__", "<"), getattr(given, "__module__", "__main__")
-    if callable(given) and name.isidentifier() and module != "__main__":
-        return f"{module}:{name}"
+    if _is_named_function(given):
+        return f"{given.__module__}:{given.__qualname__}"
     spec = gymnasium.registry.get(env.id)
     if spec is None or not _stands_for(spec, env):
-        return "MODULE:FUNCTION_THAT_MAKES_IT"
+        return _TO_REPLACE
     entry = spec.entry_point
     module = str(entry).partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "__main__")
     package = module.partition(".")[0]  # the import of this package registers it, as a rule
     return str(spec.id) if package in ("gymnasium", "__main__") else f"{package}:{spec.id}"
 
 
+def _is_named_function(given: Any) -> bool:
+    """Return True if `module:function` names a function that makes the environment."""
+    name, module = getattr(given, "__qualname__", "<"), getattr(given, "__module__", "__main__")
+    return callable(given) and name.isidentifier() and module != "__main__"
+
+
 def _stands_for(spec: EnvSpec, env: Any) -> bool:
     """Return True if an id and arguments of plain data describe the whole environment: no other wrappers."""
     wrappers = tuple(wrapper.name for wrapper in spec.additional_wrappers)
     kwargs = env_kwargs(env)
-    return (env.wrappers if isinstance(env, GymEnv) else ()) == wrappers and repr(plain(kwargs)) == repr(kwargs)
+    is_plain = repr(plain(kwargs)) == repr(kwargs) and keyword_texts(kwargs) is not None
+    return (env.wrappers if isinstance(env, GymEnv) else ()) == wrappers and is_plain

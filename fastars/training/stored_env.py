@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import Any
 
 import gymnasium
 
-from fastars.envs import AS_COMPILED, CompiledEnv, UnsupportedEnvError, compiled_env, compiled_env_ids, make
+from fastars.envs import AS_COMPILED, CompiledEnv, UnsupportedEnvError, compiled_env, compiled_env_ids
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv, most_steps
+from fastars.envs.of_file import compiled_as_in_file, is_ours, registered_as_in_file
 from fastars.files import checkpoint
-from fastars.training.checkpoint_validation import check_kwargs
+from fastars.files.errors import make_printable
 
 
 def plain(value: Any) -> Any:
@@ -46,6 +46,7 @@ def named(path: Any, what: str = "a model") -> Iterator[None]:
     except checkpoint.CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError, gymnasium.error.Error) as error:
+        make_printable(error)
         reason = f"it lacks {error}" if isinstance(error, KeyError) else checkpoint.brief(error)
         raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: not {what} of this version: {reason}") from error
 
@@ -61,6 +62,7 @@ def remade_env(path: Any, manifest: Mapping[str, Any]) -> Iterator[Any]:
             try:
                 env = _made(env_id, kwargs) if python is None else _in_python(env_id, kwargs, python, manifest["config"])
             except Exception as error:  # of Gymnasium, of MuJoCo, of the file system
+                make_printable(error)
                 named_env = checkpoint.brief(repr(env_id))
                 message = f"{checkpoint.name_of(path)}: its environment {named_env} can't be made: {checkpoint.brief(error)}"
                 raise checkpoint.CheckpointError(f"{message}; ARS.load(path, env=...) takes one that can") from error
@@ -70,19 +72,16 @@ def remade_env(path: Any, manifest: Mapping[str, Any]) -> Iterator[Any]:
         yield made if "several" in manifest else made[0]
 
 
-def _made(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env:
+def _made(env_id: Any, kwargs: Mapping[str, Any]) -> gymnasium.Env:
     """Make a compiled environment with the arguments in a file."""
-    check_kwargs(kwargs)
-    if env_id not in compiled_env_ids():
-        raise UnsupportedEnvError("as a compiled environment it is not registered here")
-    env = make(env_id, **{name: tuple(value) if isinstance(value, list) else value for name, value in kwargs.items()})
+    env = compiled_as_in_file(env_id, kwargs)()
     compiled_env(env)
     return env
 
 
 def _in_python(env_id: Any, kwargs: Mapping[str, Any], python: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
     """Return the id of an environment in Python, or a function that makes it, if the id stands for the environment of the file."""
-    env = registered(env_id, kwargs, wanted := kwargs["max_episode_steps"])
+    env = registered_as_in_file(env_id, kwargs, wanted := kwargs["max_episode_steps"], plain)
     spec = gymnasium.spec(env_id)
     if python["wrappers"] != [wrapper.name for wrapper in spec.additional_wrappers]:
         raise UnsupportedEnvError(f"it had other wrappers around it ({', '.join(python['wrappers']) or 'none'})")
@@ -91,17 +90,14 @@ def _in_python(env_id: Any, kwargs: Mapping[str, Any], python: Mapping[str, Any]
     return env_id if wanted == most_steps(spec.max_episode_steps, config["max_episode_steps"]) else env
 
 
-def registered(env_id: Any, kwargs: Mapping[str, Any], max_steps: Any) -> Callable[[], gymnasium.Env]:
-    """Return a function that makes the environment of a file, with its time limit, if it is registered here with its arguments.
+def env_of_episode(env_id: Any, kwargs: Mapping[str, Any], max_steps: Any) -> Callable[[], gymnasium.Env]:
+    """Return a function that makes the environment of an episode in a file: compiled ones with its arguments, others without.
 
-    Nothing is imported for a file, and no argument in a file reaches code of another package.
+    Raises
+    ------
+    UnsupportedEnvError, ValueError, TypeError, KeyError
+        If it is not registered here, or arguments in the file are not given to it.
     """
-    spec = gymnasium.registry.get(env_id)
-    if spec is None:
-        raise UnsupportedEnvError("it is not registered here")
-    for name, value in kwargs.items():
-        if name != "max_episode_steps" and plain(spec.kwargs.get(name)) != value:
-            raise UnsupportedEnvError(f"it was made with {name}={value!r}")
-    if type(max_steps) is not int or max_steps < 1:
-        raise ValueError(f"max_episode_steps must be an integer of at least 1, got {max_steps!r}")
-    return partial(make, env_id, max_episode_steps=max_steps)
+    if is_ours(env_id):
+        return compiled_as_in_file(env_id, {**kwargs, "max_episode_steps": max_steps})
+    return registered_as_in_file(env_id, kwargs, max_steps, plain)

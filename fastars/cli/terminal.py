@@ -1,0 +1,115 @@
+"""The one place through which text of the command goes to stdout and stderr.
+
+Texts may come from files of anybody: names of environments, of columns, of folders. They are printed as `printable` writes them, so
+that none of them sets a title, moves the cursor, forges a line or reads the clipboard. No other file of the command calls `print`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fastars._printable import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+OUTPUT = "<stdout>"
+
+
+def say(text: str) -> None:
+    """Print a line on stdout.
+
+    Raises
+    ------
+    OSError
+        If stdout can't be written, as a file on a full disk; it names stdout.
+    """
+    with _writing_stdout():
+        print(printable(text), flush=True)
+
+
+def say_lines(text: str) -> None:
+    """Print text of several lines on stdout, such as JSON; errors are as in `say`."""
+    with _writing_stdout():
+        print(printable(text, keep="\n"), flush=True)
+
+
+def complain(text: str) -> None:
+    """Print a line on stderr. Nothing happens where that can't be written: it says something, and is no result."""
+    with contextlib.suppress(OSError):
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def complain_traceback() -> None:
+    """Print the traceback of the present exception on stderr."""
+    with contextlib.suppress(OSError):
+        print(printable(traceback.format_exc(), keep="\n"), end="", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _writing_stdout() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), OUTPUT) from error
+
+
+def flush() -> None:
+    """Write what stdout holds back; errors are as in `say`. A closed pipe is noticed here, not at exit."""
+    if sys.stdout is not None:
+        with _writing_stdout():
+            sys.stdout.flush()
+
+
+def give_up_stdout() -> None:
+    """Send what stdout still holds back to nowhere: Python would try to write it again at exit, and end with another code."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def console(stderr: bool = False) -> Console:
+    """Return a console on stdout or stderr, as wide as the terminal; without a terminal, 80 columns wide.
+
+    Texts that it prints as a whole are made printable. Of stderr, errors are passed over.
+    """
+    from rich.console import Console
+
+    class Printable(Console):
+        def print(self, *objects: Any, **options: Any) -> None:
+            """Print texts with escapes, each as one line, and anything else, such as a table, as it is."""
+            shown = [_one_line(each) if isinstance(each, str) else each for each in objects]
+            with contextlib.suppress(OSError) if stderr else _writing_stdout():
+                super().print(*shown, **options)
+
+    return Printable(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def _one_line(text: str) -> str:
+    """Return a text with escapes; only line ends before it stay."""
+    line = text.lstrip("\n")
+    return text[: len(text) - len(line)] + printable(line)
+
+
+def empty_table(*columns: str) -> Table:
+    """Return an empty table whose cells are made printable. A `>` after the name of a column aligns the column to the right."""
+    from rich import box
+    from rich.table import Table
+
+    class Printable(Table):
+        def add_row(self, *cells: Any, **options: Any) -> None:
+            """Add a row of texts."""
+            super().add_row(*(printable(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+
+    table = Printable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="dim")
+    for column in columns:
+        table.add_column(printable(column.rstrip(">")), justify="right" if column.endswith(">") else "left", no_wrap=True)
+    return table
