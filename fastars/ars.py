@@ -511,7 +511,8 @@ class ARS(SB3Model):
         device, force_reset
             Without effect.
         trust : bool
-            Also read the pickle of a `VecNormalize` that stable-baselines3 put beside its model (`fastars.exchange.read`).
+            Also read what the file leads to: an XML file of MuJoCo's that its environment was made from, and the pickle of a
+            `VecNormalize` that stable-baselines3 put beside its model (`fastars.exchange.read`).
         print_system_info : bool
             Print the versions of Python and packages.
         **settings
@@ -535,7 +536,7 @@ class ARS(SB3Model):
         if exchange.is_foreign(path):
             trained = exchange.read(path, trust)
             return exchange.to_model(trained, env, model_class=cls, **settings)
-        model: ARS = model_file.load(cls, path, env, settings)
+        model: ARS = model_file.load(cls, path, env, settings, trust)
         return model
 
     def close(self) -> None:

@@ -103,7 +103,7 @@ def read_episode(path: str | os.PathLike[str]) -> Episode:
 
 
 def _given(path: str | os.PathLike[str], episode: Episode, env: Any, env_kwargs: Mapping[str, Any] | None) -> Any:
-    """Return the environment that the user named, or else that of the file: `module:function` is a function, other texts are ids."""
+    """Return the environment that the user named, or that of the file. `module:function` is a function, other texts are ids."""
     if isinstance(env, str) and ":" in env:
         module, _, name = env.rpartition(":")
         env = getattr(importlib.import_module(module), name, name)

@@ -49,7 +49,7 @@ def test_none_and_none_whole_are_told_apart(model, tmp_path):
 
 def test_of_several_runs_one_has_to_be_named(model, tmp_path):
     save(model, tmp_path, "a_10_steps.zip", "b_20_steps.zip")
-    with pytest.raises(ValueError, match="name_prefix must be one of a, b, got None"):
+    with pytest.raises(ValueError, match="name_prefix must be one of 'a', 'b', got None"):
         latest_checkpoint(tmp_path)
     assert latest_checkpoint(tmp_path, "a") == tmp_path / "a_10_steps.zip"
 

@@ -10,6 +10,7 @@ import math
 import os
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -269,16 +270,22 @@ def test_env_kwargs_reach_config_and_model(trained_with_kwargs):
     assert (config["run"]["preset"], config["run"]["eval_episodes"]) == ("tuned", 20)
     assert config["settings"]["alive_bonus_offset"] == -1.0
     assert config["versions"]["mujoco"] == importlib.metadata.version("mujoco")
-    model = ARS.load(cwd / "runs" / "Hopper-v5_1" / "model.zip")
+    model = ARS.load(cwd / "runs" / "Hopper-v5_1" / "model.zip", trust=True)
     assert model.env_kwargs == kwargs
     assert model.run.env.model.opt.gravity[2] == -1.6
 
 
 @needs_mujoco
 def test_eval_replays_the_environment_of_the_kwargs(trained_with_kwargs, tmp_path):
-    cwd, _ = trained_with_kwargs
-    result = run("eval", str(cwd / "runs" / "Hopper-v5_1"), "--last", "--n-eval-episodes", "2", cwd=tmp_path)
-    model = ARS.load(cwd / "runs" / "Hopper-v5_1" / "model.zip")
+    cwd, trained = trained_with_kwargs
+    folder = str(cwd / "runs" / "Hopper-v5_1")
+    refused = run("eval", folder, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert f"xml_file='{cwd}/my.xml', and no path in a file is opened" in refused.stderr
+    (again,) = re.findall(r"fastars eval runs/Hopper-v5_1 (--env .*)", trained.stdout)  # the arguments that the run names
+    options = [option.replace("./my.xml", f"{cwd}/my.xml") for option in shlex.split(again)]
+    result = run("eval", folder, "--last", "--n-eval-episodes", "2", *options, cwd=tmp_path)
+    model = ARS.load(cwd / "runs" / "Hopper-v5_1" / "model.zip", trust=True)
     env = gymnasium.make("Hopper-v5", xml_file=str(cwd / "my.xml"), healthy_z_range=(0.5, math.inf), max_episode_steps=50)
     returns, lengths = evaluate_policy(model, env, 2, return_episode_rewards=True, seed=0)
     env.close()

@@ -269,7 +269,7 @@ def test_hostile_files_run_nothing_and_end_in_one_error_within_a_second_and_64_m
             f"a message of {len(message)} characters": len(message) < 1000,
             f"{seconds} s": seconds <= 1.0,
             f"{peak / 2**20} MiB": peak <= 64 * 2**20,
-            f"events {events}": all(event[0] == "open" and event[2] in ("r", "rb") for event in events),
+            f"events {events}": all(event[0] == "open" and event[2] in ("r", "rb", "None") for event in events),  # None: os.open
         }
         faults |= {name: [told for told, is_right in checks.items() if not is_right]} if not all(checks.values()) else {}
     assert not faults, json.dumps(faults, indent=1)[:5000]
@@ -413,5 +413,7 @@ def test_an_xml_file_that_is_no_file_is_not_opened(tmp_path, kind):
     os.mkfifo(tmp_path / "pipe.xml")
     xml = {"pipe": str(tmp_path / "pipe.xml"), "device": "/dev/zero", "folder": str(tmp_path), "name": "x/../../pipe.xml"}[kind]
     path = stored_run(tmp_path / "a.zip", env="Hopper-v5", env_kwargs={"xml_file": xml, "max_episode_steps": 10})
-    with pytest.raises(fastars.CheckpointError, match=r"is no regular file|must be a path, or the name of a file of Gymnasium's"):
+    with pytest.raises(fastars.CheckpointError, match="no path in a file is opened without trust=True"):
         ARS.load(path)
+    with pytest.raises(fastars.CheckpointError, match=r"is no regular file|File .* does not exist"):
+        ARS.load(path, trust=True)

@@ -47,6 +47,7 @@ ALLOWED = {
     ("_imports.py", "import_module"): "optional packages, whose names stand in our code",
     ("envs/__init__.py", "import_module"): "the room's own modules, by the table of public names",
     ("envs/compiling.py", "importlib.import_module"): "our own table of environments",
+    ("envs/of_file.py", "import_module"): "the same, and the home of an entry point of Gymnasium's or mo-gymnasium's own",
     ("envs/resolve.py", "importlib.import_module"): "MODULE of a MODULE:ID that the user gave",
     ("weighting/__init__.py", "import_module"): "our own table of methods",
     ("envs/vectorised.py", "dispatcher.compile"): "Numba, on the user's function",

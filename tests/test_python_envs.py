@@ -407,12 +407,15 @@ gymnasium.register("Late-v0", entry_point="test_python_envs:Late", max_episode_s
 
 
 def test_an_episode_is_replayed_with_the_arguments_and_the_time_limit_of_the_run(tmp_path):
-    path, name = kept_failure(gymnasium.make("Late-v0", at=17, max_episode_steps=19), tmp_path)
+    env = gymnasium.make("Late-v0", at=17, max_episode_steps=19)
+    path, name = kept_failure(env, tmp_path)
     assert name == "test_python_envs:Late-v0"
+    assert FailureLog(env, ARS("LinearPolicy", env).run.env).env_options == ["--env-kwargs", "at=17"]
     with pytest.raises(ArithmeticError, match="step 17"):
-        replay(path, name)
-    with pytest.raises(CheckpointError, match="its environment 'Late-v0' can't be made: it was made with at=17; name it"):
-        replay(path)
+        replay(path, name, {"at": 17})
+    for named in (None, name, "Late-v0"):  # an id is not the user's word for arguments
+        with pytest.raises(CheckpointError, match="its environment 'Late-v0' can't be made: it was made with at=17; name it"):
+            replay(path, named)
 
 
 def test_an_episode_of_a_registered_environment_is_replayed_without_naming_it(tmp_path):

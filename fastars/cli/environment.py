@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import os
 import warnings
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -49,10 +50,12 @@ def describe_env(env_id: str, kwargs: Mapping[str, Any]) -> str:
 def env_options(model: ARS, env: str, env_kwargs: Iterable[tuple[str, ...]]) -> list[str]:
     """Return the arguments with which `fastars eval` finds the environment of a model: --env and --env-kwargs if it needs them.
 
-    It needs them for a module to import, and for keyword arguments that the model file does not hold.
+    It needs them for a module to import, for keyword arguments that the model file does not hold, and for the path of an XML file,
+    which is not opened because a file says so.
     """
     items = [item for items in env_kwargs for item in items]
-    if ":" not in env and (model.is_compiled or not items):
+    has_path = os.path.isabs(str(model.env_kwargs.get("xml_file", "")))
+    if ":" not in env and not has_path and (model.is_compiled or not items):
         return []
     return ["--env", env, *(["--env-kwargs", *items] if items else [])]
 

@@ -8,6 +8,7 @@ module or a path: it is made as it was registered, or the user says its argument
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -27,13 +28,15 @@ _NAME_OF_MODEL = re.compile(r"[A-Za-z0-9_-]+\.xml")  # in Gymnasium's folder
 _NOT_HERE = "as a compiled environment it is not registered here"
 
 
-def compiled_as_in_file(env_id: Any, kwargs: Mapping[str, Any]) -> Callable[[], gymnasium.Env]:
+def compiled_as_in_file(env_id: Any, kwargs: Mapping[str, Any], trust: bool = False) -> Callable[[], gymnasium.Env]:
     """Return a function that makes a compiled environment in Gymnasium, with the arguments in a file.
 
     Parameters
     ----------
     env_id, kwargs
         As a file has them: anything. `max_episode_steps` must be among the arguments.
+    trust : bool
+        True if MuJoCo may open the file that `xml_file` leads to.
 
     Raises
     ------
@@ -48,7 +51,10 @@ def compiled_as_in_file(env_id: Any, kwargs: Mapping[str, Any]) -> Callable[[], 
     for name, value in kwargs.items():
         if name not in known:
             raise UnsupportedEnvError(f"it was made with {name}={value!r}, which its compiled form does not take")
-        _check(name, value)
+        if name == "xml_file":
+            _check_model(value, trust)
+        else:
+            _check(name, value)
     return partial(make, env_id, **{name: tuple(value) if isinstance(value, list) else value for name, value in kwargs.items()})
 
 
@@ -113,15 +119,23 @@ def _arguments(env_id: Any) -> tuple[str, ...]:
     return "max_episode_steps", *(name for name in names if name in parameters and name != "render_mode")
 
 
+def _check_model(value: Any, trust: bool) -> None:
+    """Raise for an `xml_file` that is no name of a file of Gymnasium's, or, if the user trusts it, no path of a file."""
+    if type(value) is not str or "\0" in value:
+        raise ValueError(f"xml_file must be a path, or the name of a file of Gymnasium's, got {value!r}")
+    if _NAME_OF_MODEL.fullmatch(value):
+        return
+    if not trust:
+        raise ValueError(
+            f"it was made with xml_file={value!r}, and no path in a file is opened without trust=True (in the command, --env and "
+            "--env-kwargs give it)"
+        )
+    if os.path.exists(path := os.path.expanduser(value)) and not os.path.isfile(path):  # MuJoCo would wait for a pipe
+        raise ValueError(f"xml_file {value!r} is no regular file")
+
+
 def _check(name: str, value: Any) -> None:
     """Raise for a value that is no number, no list of numbers, and no name where a name is expected."""
-    if name == "xml_file":
-        if type(value) is not str or not _NAME_OF_MODEL.fullmatch(value):
-            raise ValueError(
-                f"it was made with xml_file={value!r}, and a path in a file is not opened, only the name of a file of Gymnasium's: "
-                "give the environment yourself, in the command by --env and --env-kwargs"
-            )
-        return
     if name in _TEXTS and isinstance(value, str) and len(value) <= _MAX_TEXT:
         return
     numbers = value if isinstance(value, list) else [value]

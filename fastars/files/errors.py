@@ -9,6 +9,7 @@ from typing import Any
 
 from fastars._printable import printable
 
+_MAX_CAUSES = 20  # of an error: exceptions may be their own cause
 _MAX_MESSAGE = 600  # characters of an error about a file, which may contain a megabyte of text
 
 
@@ -35,9 +36,9 @@ def brief(error: Any) -> str:
 
 def make_printable(error: BaseException | None) -> None:
     """Make the messages of an error and of its causes printable: Python prints them all where nobody catches the error."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+    for _ in range(_MAX_CAUSES):
+        if error is None:
+            return
         if not isinstance(error, OSError):  # which writes names of files as `repr` does
             error.args = tuple(printable(part) if isinstance(part, str) else part for part in error.args)
         error = error.__cause__ or error.__context__

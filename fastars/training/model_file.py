@@ -91,8 +91,10 @@ def _joined(values: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: s
     return {**values, **inner, **{name: array for name, array in of_this.items() if "." not in name}}
 
 
-def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any]) -> Any:
+def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any], trust: bool = False) -> Any:
     """Return a model of `model_class` from a file, with some arguments of its constructor changed by `settings`.
+
+    With `trust`, MuJoCo opens the file that an `xml_file` in the file leads to.
 
     Raises
     ------
@@ -117,7 +119,7 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any]) -> 
     if env is not None:
         model = model_class(env=env, **arguments)
     else:
-        with remade_env(path, manifest) as made, contextlib.nullcontext() if settings else named(path):
+        with remade_env(path, manifest, trust) as made, contextlib.nullcontext() if settings else named(path):
             model = model_class(env=made, **arguments)
     with named(path):
         misfit = _misfit(model.run, arrays["filter_mean"].size, arrays["theta"].size)

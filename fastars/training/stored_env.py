@@ -52,7 +52,7 @@ def named(path: Any, what: str = "a model") -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def remade_env(path: Any, manifest: Mapping[str, Any]) -> Iterator[Any]:
+def remade_env(path: Any, manifest: Mapping[str, Any], trust: bool) -> Iterator[Any]:
     """Make the environment that a file names, and close it afterwards. If it can't be made here, the file may still be good."""
     with named(path):
         described = [(one["env"], one["env_kwargs"], one.get("python")) for one in manifest.get("several", [manifest])]
@@ -60,7 +60,7 @@ def remade_env(path: Any, manifest: Mapping[str, Any]) -> Iterator[Any]:
         made = []
         for env_id, kwargs, python in described:
             try:
-                env = _made(env_id, kwargs) if python is None else _in_python(env_id, kwargs, python, manifest["config"])
+                env = _made(env_id, kwargs, trust) if python is None else _in_python(env_id, kwargs, python, manifest["config"])
             except Exception as error:  # of Gymnasium, of MuJoCo, of the file system
                 make_printable(error)
                 named_env = checkpoint.brief(repr(env_id))
@@ -72,9 +72,9 @@ def remade_env(path: Any, manifest: Mapping[str, Any]) -> Iterator[Any]:
         yield made if "several" in manifest else made[0]
 
 
-def _made(env_id: Any, kwargs: Mapping[str, Any]) -> gymnasium.Env:
+def _made(env_id: Any, kwargs: Mapping[str, Any], trust: bool) -> gymnasium.Env:
     """Make a compiled environment with the arguments in a file."""
-    env = compiled_as_in_file(env_id, kwargs)()
+    env = compiled_as_in_file(env_id, kwargs, trust)()
     compiled_env(env)
     return env
 
