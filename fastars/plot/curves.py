@@ -13,7 +13,7 @@ from fastars._printable import printable
 from fastars._validate import number, one_of, positive_int, user_facing
 from fastars.plot.runs import Run
 
-_MAX_LABEL = 200  # characters: a folder from another person may have any text for an environment
+_MAX_LABEL = 80  # characters: a folder from another person may have any text for an environment, and a picture has no room
 
 
 class Curve(NamedTuple):
