@@ -849,9 +849,7 @@ def test_hostile_file_is_refused_within_a_second_and_64_mib_and_runs_nothing(hos
     assert len(message) < 1000
     assert seconds <= 1
     assert peak <= 64 * 2**20
-    assert {tuple(event) for event in events} == {
-        ("open", str(folder / name))
-    }  # no import, no exec, no other file
+    assert {tuple(event) for event in events} == {("open", str(folder / name))}  # no import, no exec, no other file
 
 
 @pytest.mark.parametrize(

@@ -312,7 +312,7 @@ def test_mujocos_warnings_about_a_file_are_said_once_and_leave_no_log(tmp_path, 
     (tmp_path / "my.xml").write_text((ASSETS / "half_cheetah.xml").read_text())
     short = ("--env-kwargs", "xml_file=./my.xml", "max_episode_steps=5")
     train = run("train", "HalfCheetah-v5", "--total-timesteps", "1", "--eval-episodes", "1", *short, cwd=tmp_path)
-    result = train if args[0] == "train" else run(*args, cwd=tmp_path)
+    result = train if args[0] == "train" else run(*args, "--env", "HalfCheetah-v5", *short, cwd=tmp_path)
     assert result.returncode == 0
     warned = [line for line in result.stderr.splitlines() if "warning: MuJoCo on" in line]
     assert len(warned) == (1 if importlib.metadata.version("mujoco") >= "4" else 0)

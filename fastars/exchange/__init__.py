@@ -95,7 +95,10 @@ def _first_member(path: Any) -> str:
     """Return the name of the first member of a zip; an empty string if the file is no zip."""
     with contextlib.nullcontext(path) if hasattr(path, "read") else open_regular(path) as file:
         file.seek(0)
-        head = file.read(4 + 22 + 4 + 64)
+        try:
+            head = file.read(4 + 22 + 4 + 64)
+        except OSError:  # a damaged disk, or a file of the kernel's: `read` says so
+            return ""
         file.seek(0)
     return head[30 : 30 + head[26]].decode("latin-1") if head.startswith(b"PK\3\4") and len(head) > 30 else ""
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fastars.files.errors import CheckpointError, brief, make_printable, name_of, naming
+from fastars.files.errors import CheckpointError, brief, make_printable, name_of
 from fastars.files.json_text import without_strings
 from fastars.files.opening import open_regular
 
@@ -56,9 +56,12 @@ def content(path: Any, most: int = MAX_BYTES) -> bytes:
         path.seek(0)
         data: bytes = path.read(most + 1)
     else:
-        with open_regular(path) as file, naming(path):
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size  # `file.read(most)` would allocate `most` bytes for the smallest file
-            data = file.read(min(size, most) + 1)
+            try:
+                data = file.read(min(size, most) + 1)
+            except OSError as error:  # a damaged disk, or a file of the kernel's
+                raise ValueError(error.strerror) from error
     if len(data) > most:
         raise ValueError(f"more than the {most} bytes allowed")
     return data

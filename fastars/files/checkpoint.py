@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastars.files.atomic import write_atomically
-from fastars.files.errors import CheckpointError, brief, make_printable, name_of, naming
+from fastars.files.errors import CheckpointError, brief, make_printable, name_of
 from fastars.files.manifest import MAX_MANIFEST_BYTES, encode_manifest, parse_manifest
 from fastars.files.opening import open_regular
 from fastars.files.stored_zip import MAX_BYTES, Member, directory, local_header, read_directory
@@ -97,8 +97,11 @@ def load(path: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         file = open_regular(path)
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    with file, naming(path):
-        return _decoded(file, str(path))
+    with file:
+        try:
+            return _decoded(file, str(path))
+        except OSError as error:  # a damaged disk, or a file of the kernel's
+            raise CheckpointError(f"{path}: {error.strerror}") from error
 
 
 def _decoded(file: Any, name: str) -> tuple[dict[str, Any], dict[str, Array]]:

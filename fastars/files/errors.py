@@ -56,5 +56,6 @@ def naming(path: Any, temporary: Any = None) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno is not None and error.filename in (None, None if temporary is None else str(temporary)):
-            error.filename, error.filename2 = str(path), None
+            error.filename = str(path)
+            del error.filename2
         raise
