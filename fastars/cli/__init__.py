@@ -66,7 +66,10 @@ def _run(arguments: list[str]) -> int:
 
     try:
         command = parse(arguments)
-    except OSError as error:  # of tyro, which prints the help
+    except SystemExit:  # of tyro, which has printed the help
+        flush()
+        raise
+    except OSError as error:  # of tyro, while it prints the help
         raise OSError(error.errno, error.strerror, OUTPUT) from error
     code = int(command.run())
     flush()
@@ -86,7 +89,7 @@ def _in_one_line(error: Exception) -> str:
 def _without_room(error: OSError) -> str:
     """Return the message of a full disk: the file, what is left of it, and what to do."""
     if error.filename == OUTPUT:
-        return f"{error.strerror}: the output is not complete; files that the command wrote are whole"
+        return f"the standard output can't be written: {error.strerror}; files that the command wrote are whole"
     what = f"{error.filename} can't be written" if error.filename else "a file can't be written"
     return f"{what}: {error.strerror}; a file that was there before is whole. Make room, then run the command again"
 

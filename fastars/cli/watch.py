@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import tempfile
@@ -60,8 +61,9 @@ class Video(ReplayOptions):
                 )
                 replay(trained._replace(env=env), self.n_eval_episodes, self.seed, f"recorded in {folder}")
                 films = sorted(Path(unfinished).iterdir(), key=lambda path: path.stat().st_mtime)
-                for film in films:  # a link of this name is replaced, not followed
-                    os.replace(film, folder / film.name)
+                for film in films:
+                    _refuse_part(film, folder / film.name)
+                    os.replace(film, folder / film.name)  # a link of this name is replaced, not followed
         for film in films:
             say(f" {folder / film.name}")
         return 0
@@ -75,6 +77,22 @@ class Video(ReplayOptions):
             return folder_in((self.run_path if self.run_path.is_dir() else self.run_path.parent) / "videos")
         except FileExistsError as error:
             raise WrongUseError(f"{error.filename}: {error.strerror}: choose another --out") from error
+
+
+def _refuse_part(film: Path, path: Path) -> None:
+    """Raise if the last part of a film is missing: moviepy does not look how ffmpeg ends, on a full disk for example.
+
+    An MP4 is a sequence of boxes, each with its size and its name; `moov` is written last (ISO/IEC 14496-12).
+    """
+    at, names = 0, set[bytes]()
+    with open(film, "rb") as file:
+        while len(head := file.read(16)) >= 8:
+            size, name = int.from_bytes(head[:4], "big"), head[4:8]
+            names.add(name)
+            at += max(int.from_bytes(head[8:], "big") if size == 1 else size, 8)
+            file.seek(at)
+    if b"moov" not in names or at > film.stat().st_size:
+        raise OSError(errno.ENOSPC, "the end of the film is missing; is there room on the disk?", str(path))
 
 
 def _has_display() -> bool:

@@ -55,7 +55,7 @@ def naming(path: Any, temporary: Any = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is not None and error.filename in (None, None if temporary is None else str(temporary)):
+        if error.errno is not None and (error.filename is None or str(error.filename) == str(temporary)):
             error.filename = str(path)
             del error.filename2
         raise
