@@ -12,6 +12,7 @@ import copy
 import io
 import json
 import logging
+import shutil
 import traceback
 import warnings
 from pathlib import Path
@@ -263,6 +264,23 @@ def test_readers_of_run_folders(run_folder):
     ]
     raw += [what for what in damaged_folders(run_folder) if not is_shown_only(told(fastars.latest_checkpoint, run_folder))]
     assert not raw
+
+
+def test_the_name_of_a_folder(run_folder, tmp_path, capfd):
+    """A received archive names its folders."""
+    folder = tmp_path / TEXT.replace("\ud800", "").replace("/", "")
+    for content in ([], ["config.toml"], ["evaluations.npz"], ["progress.csv"], ["a_1_steps.zip", "b_1_steps.zip"]):
+        folder.mkdir()
+        for name in content:
+            (folder / name).write_bytes((run_folder / name).read_bytes() if (run_folder / name).exists() else b"")
+        for metric in ("eval", "train", "nothing"):
+            text = told(lambda metric=metric: plot.learning_curves([plot.read_run(folder, metric)], x="time"))
+            assert is_shown_only(text)
+        for read in (fastars.latest_checkpoint, ARS.load, exchange.read, rllib.ARS.from_checkpoint, _replay.replay):
+            assert is_shown_only(told(read, folder))
+        for command in ("eval", "verify", "plot", "resume"):
+            assert is_shown_only(said(capfd, command, folder))
+        shutil.rmtree(folder)
 
 
 def test_labels_of_a_picture_are_printable_short_and_no_formula(run_folder, tmp_path):

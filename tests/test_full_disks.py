@@ -1,4 +1,4 @@
-"""Where the disk is full, every command ends in one line, or goes on: it names the file, what is lost, and what to do.
+"""On a full disk, every command ends in one line, or goes on: it names the file, what is lost, and what to do.
 
 `RLIMIT_FSIZE` stands for the disk, and `/dev/full` for stdout and stderr. A run whose files do not fit is in test_kills.py, too.
 

@@ -370,6 +370,15 @@ def test_rllibs_checkpoint_is_read_through_no_link(tmp_path):
         shutil.rmtree(tmp_path / "copy")
 
 
+def test_rllibs_checkpoint_goes_into_no_folder_that_is_a_link(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "checkpoint_000000").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError, match="a symbolic link"):
+        algorithm().save(tmp_path / "saved")
+    assert names_in(tmp_path / "elsewhere") == []
+
+
 def test_plot_reads_folders_of_others_through_no_link(tmp_path):
     (tmp_path / "0.monitor.csv").write_text('#{"t_start": 1.0}\nr,l,t\n1,2,3\n4,5,6\n')
     put("link", tmp_path / "0.monitor.csv", tmp_path / "victim")

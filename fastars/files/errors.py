@@ -45,8 +45,8 @@ def make_printable(error: BaseException | None) -> None:
 
 
 def name_of(path: Any) -> str:
-    """Return the name of a file for messages, from a path or an open file."""
-    return str(getattr(path, "name", "the file")) if hasattr(path, "read") else os.fspath(path)
+    """Return the name of a file for messages, from a path or an open file; printable, as somebody else may have named it."""
+    return printable(str(getattr(path, "name", "the file")) if hasattr(path, "read") else os.fspath(path))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from fastars._validate import user_facing
 from fastars.files import checkpoint
 from fastars.files.checkpoint_names import MODEL, checkpoints, prefix_of
-from fastars.files.errors import CheckpointError, DamagedFileError
+from fastars.files.errors import CheckpointError, DamagedFileError, name_of
 from fastars.files.opening import file_in
 
 
@@ -48,7 +48,7 @@ def latest_checkpoint(folder: str | os.PathLike[str], name_prefix: str | None = 
     prefixes = sorted({prefix for path in named if (prefix := prefix_of(path)) is not None})
     if len(prefixes) > 1:
         names = ", ".join(map(repr, prefixes))
-        raise ValueError(f"name_prefix must be one of {names}, got None: {folder} has checkpoints of each")
+        raise ValueError(f"name_prefix must be one of {names}, got None: {name_of(folder)} has checkpoints of each")
     current = [folder / MODEL] if os.path.lexists(folder / MODEL) and name_prefix in (None, "model") else []
     for path in current + named:
         try:
@@ -59,7 +59,7 @@ def latest_checkpoint(folder: str | os.PathLike[str], name_prefix: str | None = 
             return path
     if current or named:
         raise CheckpointError(f"{folder} has no {MODEL} and no checkpoint that can be read")
-    raise FileNotFoundError(f"{folder} has no {MODEL} and no <name>_<steps>_steps.zip")
+    raise FileNotFoundError(f"{name_of(folder)} has no {MODEL} and no <name>_<steps>_steps.zip")
 
 
 def whole_beside(path: Path) -> Path | None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fastars.files.archives import Archive, content, plain_array
-from fastars.files.errors import DamagedFileError, brief, make_printable, naming
+from fastars.files.errors import DamagedFileError, brief, make_printable, name_of, naming
 from fastars.files.opening import open_regular
 
 _MAX_ARRAYS = 1 << 28  # bytes
@@ -107,7 +107,7 @@ def read_columns(path: Path, names: Sequence[str], skip: int = 0, optional: Sequ
     if header is None:
         return []
     if missing := [name for name in names if name not in header and name not in optional]:
-        raise ValueError(f"{path} has no column {missing[0]!r}; it has {brief(', '.join(sorted(header)))}")
+        raise ValueError(f"{name_of(path)} has no column {missing[0]!r}; it has {brief(', '.join(sorted(header)))}")
     places = [header.index(name) if name in header else len(header) for name in names]
     columns = []
     for number, row in enumerate(rows, start=skip + 2):

@@ -11,6 +11,7 @@ import numpy as np
 from fastars._compiled.structs import FloatArray
 from fastars._printable import printable
 from fastars._validate import number, one_of, positive_int, user_facing
+from fastars.files.errors import name_of
 from fastars.plot.runs import Run
 
 _MAX_LABEL = 80  # characters: a folder from another person may have any text for an environment, and a picture has no room
@@ -119,10 +120,10 @@ def _points(run: Run, x: str) -> tuple[FloatArray, FloatArray]:
     """Return (x, values) of a run in the order of x, without values that are not finite."""
     at = run.steps if x == "steps" else run.seconds
     if x == "time" and np.isnan(at).all():
-        raise ValueError(f"{run.folder} has no times of training: x must be 'steps', got 'time'")
+        raise ValueError(f"{name_of(run.folder)} has no times of training: x must be 'steps', got 'time'")
     kept = np.isfinite(at) & np.isfinite(run.values)
     if kept.sum() < 2:
-        raise ValueError(f"{run.folder} has {int(kept.sum())} points; a curve needs at least 2")
+        raise ValueError(f"{name_of(run.folder)} has {int(kept.sum())} points; a curve needs at least 2")
     order = np.argsort(at[kept], kind="stable")
     return at[kept][order], run.values[kept][order]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastars._compiled.structs import FloatArray
 from fastars._validate import positive_int, user_facing
-from fastars.files.errors import DamagedFileError
+from fastars.files.errors import DamagedFileError, name_of
 from fastars.files.opening import file_in, is_there
 from fastars.files.tables import parse_number, read_arrays, read_columns, read_toml
 from fastars.logger.monitor import start_time
@@ -63,7 +63,7 @@ def read_run(folder: str | os.PathLike[str], metric: str = "eval", window: int =
     """
     folder, window = Path(folder), positive_int("window", window)
     if not folder.is_dir():
-        raise FileNotFoundError(f"there is no run folder {folder}")
+        raise FileNotFoundError(f"there is no run folder {name_of(folder)}")
     progress = folder / "progress.csv"
     if metric == "eval":
         series = read_evaluations(folder)
@@ -78,7 +78,7 @@ def read_evaluations(folder: Path) -> Series:
     """Return the mean returns in `evaluations.npz`, with the times of `progress.csv` if there is one."""
     path = folder / "evaluations.npz"
     if not is_there(path):
-        raise FileNotFoundError(f"{folder} has no evaluations.npz: the metric 'train' is the returns of training episodes")
+        raise FileNotFoundError(f"{name_of(folder)} has no evaluations.npz: the metric 'train' is the returns of training episodes")
     arrays = read_arrays(path)
     for name, n_axes in (("timesteps", 1), ("results", 2)):
         if name not in arrays or arrays[name].ndim != n_axes or arrays[name].dtype.kind not in "fiu":
@@ -98,7 +98,7 @@ def read_evaluations(folder: Path) -> Series:
 def read_column(path: Path, name: str) -> Series:
     """Return a column of a log, without the rows in which its cell is empty."""
     if not is_there(path):
-        raise FileNotFoundError(f"{path.parent} has no progress.csv")
+        raise FileNotFoundError(f"{name_of(path.parent)} has no progress.csv")
     names = (_STEPS, _SECONDS, name)
     rows = read_columns(path, names, optional=[_SECONDS])
     kept = [row for row in rows if row[0] and row[2]]
@@ -115,7 +115,7 @@ def read_episodes(folder: Path, window: int) -> Series:
         cells = read_columns(path, ("r", "l", "t"), skip=1)
         rows += [(start + parse_number(path, t), parse_number(path, r), parse_number(path, length)) for r, length, t in cells]
     if not rows:
-        raise FileNotFoundError(f"{folder} has neither a progress.csv nor episodes in a monitor.csv")
+        raise FileNotFoundError(f"{name_of(folder)} has neither a progress.csv nor episodes in a monitor.csv")
     rows.sort(key=lambda row: row[0])
     times, returns, lengths = (np.array(column, float) for column in zip(*rows, strict=True))
     n = min(window, len(returns))

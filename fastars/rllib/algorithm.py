@@ -13,8 +13,8 @@ import numpy as np
 import fastars.ars
 from fastars._compiled.structs import FloatArray
 from fastars._validate import user_facing
-from fastars.files.checkpoint import CheckpointError
-from fastars.files.opening import file_in, without_link
+from fastars.files.checkpoint import CheckpointError, name_of
+from fastars.files.opening import file_in, folder_in, without_link
 from fastars.rllib.checkpoint import MODEL, Counts, SavedFolder, folder_of, path_in, read_config, read_counts, write_counts
 from fastars.rllib.config import ARSConfig
 from fastars.rllib.policy import POLICY_ID, Policy
@@ -161,7 +161,7 @@ class ARS:
             The path of the new folder, which can also be read as `checkpoint.path`, as in Ray. `restore` continues it bit for bit,
             `from_checkpoint` makes the algorithm anew, and `fastars.ARS.load` reads the `model.zip` in it.
         """
-        folder = path_in(checkpoint_dir, self.iteration)
+        folder = folder_in(path_in(checkpoint_dir, self.iteration))
         self.save_into(folder)
         return SavedFolder(folder)
 
@@ -232,10 +232,12 @@ class ARS:
     def _refuse_other_policy(self, folder: Path, model: fastars.ars.ARS) -> None:
         stored, own = model.config, self.model.config
         if model.theta.shape != self.model.theta.shape or stored.policy != own.policy:
-            raise ValueError(f"{folder}: its policy has {model.n_weights} weights, this algorithm's has {self.model.n_weights}")
+            raise ValueError(
+                f"{name_of(folder)}: its policy has {model.n_weights} weights, this algorithm's has {self.model.n_weights}"
+            )
         if stored.normalize_observations != own.normalize_observations:
             found = self._settings.observation_filter
-            raise ValueError(f"{folder}: observation_filter must be the filter of the run, got {found!r}")
+            raise ValueError(f"{name_of(folder)}: observation_filter must be the filter of the run, got {found!r}")
 
     def stop(self) -> None:
         """End worker processes."""

@@ -84,7 +84,9 @@ def read_config(folder: Path) -> ARSConfig:
         if "env" in stored:
             refuse_unregistered(stored["env"], stored.get("env_config"))
     if missing := [name for name in ("env", "env_config") if name not in stored]:
-        raise ValueError(f"{folder}: its {' and '.join(missing)} could not be put into the file: give config=...")
+        raise ValueError(
+            f"{checkpoint.name_of(folder)}: its {' and '.join(missing)} could not be put into the file: give config=..."
+        )
     return config
 
 
