@@ -8,6 +8,7 @@ BROKEN
 """
 
 import ast
+import contextlib
 import copy
 import io
 import json
@@ -287,7 +288,7 @@ def test_labels_of_a_picture_are_printable_short_and_no_formula(run_folder, tmp_
     pytest.importorskip("matplotlib", reason="needs fastars[plot]")
     config = (run_folder / "config.toml").read_text()
     folders = []
-    for number, name in enumerate(("$\\frac", TEXT.replace("\ud800", "").replace("\x7f", ""), "x" * 10_000)):
+    for number, name in enumerate(("$\\frac$", TEXT.replace("\ud800", "").replace("\x7f", ""), "x" * 10_000)):
         folders.append(tmp_path / f"run_{number}")
         folders[-1].mkdir()
         (folders[-1] / "config.toml").write_text(config.replace('"CartPole-v1"', json.dumps(name)))
@@ -329,6 +330,17 @@ def test_rows_of_the_log_on_the_terminal(capfd):
     logger.record(TEXT, 1.0)
     logger.dump()
     assert is_shown_only(capfd.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["plot", f"--{TEXT}"], ["eval", "a", TEXT], [TEXT], ["train", "CartPole-v1", "--seed", TEXT]]
+)
+def test_arguments_that_a_shell_made_of_names_of_files(arguments, capfd):
+    with contextlib.suppress(SystemExit):
+        assert main(arguments) == 2
+    out, err = capfd.readouterr()
+    assert is_shown_only(out + err)
+    assert "\\x1b]0;owned" in err
 
 
 def test_one_file_prints():

@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted, 143 terminated. `--help` imports neither Numba nor Gymnasium.
 """
 
+import contextlib
 import errno
 import os
 import re
@@ -15,7 +16,7 @@ from typing import Any, TextIO
 from fastars._version import __version__
 from fastars.cli.errors import WrongUseError
 from fastars.cli.interrupts import Interrupted
-from fastars.cli.terminal import OUTPUT, complain, complain_traceback, flush, give_up_stdout, say
+from fastars.cli.terminal import OUTPUT, complain, complain_traceback, flush, give_up_stdout, others_print, say
 
 __all__ = ["WrongUseError", "main"]
 
@@ -65,7 +66,8 @@ def _run(arguments: list[str]) -> int:
     from fastars.cli.commands import parse
 
     try:
-        command = parse(arguments)
+        with contextlib.nullcontext() if all(map(str.isprintable, arguments)) else others_print():
+            command = parse(arguments)
     except SystemExit:  # of tyro, which has printed the help
         flush()
         raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import sys
 import traceback
@@ -61,6 +62,18 @@ def _writing_stdout() -> Iterator[None]:
         raise
     except OSError as error:
         raise OSError(error.errno or errno.EIO, error.strerror or str(error), OUTPUT) from error
+
+
+@contextlib.contextmanager
+def others_print() -> Iterator[None]:
+    """Context in which code of others prints arguments, which may be names of files: all comes out with escapes, on stderr."""
+    text = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            print(printable(text.getvalue(), keep="\n"), end="", file=sys.stderr, flush=True)
 
 
 def flush() -> None:
