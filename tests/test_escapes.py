@@ -1,10 +1,15 @@
 """Texts in files of anybody are shown with escapes: on the terminal, in errors that nobody catches, in warnings, in the log.
 
-Every text and every name of a field is replaced, in turn, in every kind of file, and readers and commands are run. None of them may
-show a character that is not printable, and no line may begin with what stands after the line end in the text. `terminal.py` is the
-one place of the command that prints.
+Every text and every name of a field is replaced, in turn, in every kind of file, and readers and commands are run. None of them
+may show a character that is not printable, and no line may begin with what stands after the line end in the text. `terminal.py`
+is the one place of the command that prints.
 
-BROKEN
+Broken on purpose, one at a time: `printable` that returns its text -> 12 tests red; `brief` without it ->
+test_readers_of_run_folders, and `make_printable` that does nothing -> test_errors_that_nobody_catches, by the causes of errors,
+red; `complain` or `say` without it -> test_the_name_of_a_folder red; the console, or the rows of tables, passed on ->
+test_tables_and_texts red; `log_failure` and the rows of the log as they are -> their tests red; labels as they are, formulas in
+labels or in the title -> test_labels_of_a_picture_are_printable_short_and_no_formula red; a `print` in a sub-command ->
+test_one_file_prints red.
 """
 
 import ast

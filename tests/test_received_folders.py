@@ -2,7 +2,13 @@
 
 The folder itself, and every path that the user writes out, may be a link.
 
-BROKEN
+Broken on purpose, one at a time: `is_there` by `os.stat`, which follows links, or `refuse_links` that looks at no name ->
+test_nothing_but_files_is_opened_in_a_run_folder red; `without_link` that removes nothing, or `write_atomically` that always
+follows -> test_a_file_takes_the_place_of_a_link red; `open_regular` without a look at the kind ->
+test_a_file_that_is_none_is_refused_at_once waits, red; second names passed over ->
+test_a_file_with_other_names_gets_its_own_content_before_lines_are_added red; `exists` for the free name of a failure, `failures`
+or a checkpoint of rllib in a folder that is a link, `O_NOFOLLOW` left out of the log, `exists` for the model of an import,
+`ARS.load` in rllib and `latest_checkpoint` through a link -> their tests red.
 """
 
 import contextlib
