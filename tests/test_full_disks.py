@@ -18,6 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fastars.cli import main
@@ -25,6 +26,7 @@ from fastars.cli.watch import _refuse_part
 from fastars.files.atomic import write_atomically
 from fastars.files.errors import naming
 from fastars.files.lines import LineWriter
+from fastars.sb3.monitor import MonitorFile
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_FSIZE and /dev/full")
 
@@ -174,6 +176,18 @@ def test_a_line_that_does_not_fit_names_its_file(tmp_path, monkeypatch):
     monkeypatch.setattr(lines, "_file", Full())
     with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/log\.txt'$"):
         lines.write("b\n")
+
+
+def test_a_monitor_of_stable_baselines3_on_a_full_disk_loses_rows_and_says_so():
+    class Writer:
+        def __init__(self, file):
+            self.file_handler, self.logger = file, self
+            self.fieldnames = ("r", "l", "t")
+
+    with open("/dev/full", "w") as full:
+        with pytest.warns(RuntimeWarning, match=r"rows of /dev/full are lost, training goes on: No space left on device"):
+            MonitorFile(Writer(full), 0.0).write(np.ones(2), np.ones(2, int))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
 
 
 def box(name, content):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastars._imports import need
 from fastars.cli.original import PRESET, OriginalFiles
 from fastars.files.atomic import write_atomically
+from fastars.files.errors import naming
 from fastars.files.opening import is_there, open_regular
 from fastars.logger import Logger
 from fastars.logger.monitor import EpisodeWriter
@@ -118,10 +119,11 @@ def purge_events(folder: Path, steps: int) -> None:
     TensorBoard reads files in the order of their names.
     """
     protocol = need("tensorboardX.proto.event_pb2", "tensorboard", "a log for TensorBoard")
-    writer = need("tensorboardX.event_file_writer", "tensorboard").EventsWriter(str(folder / "events"), f".{time.time_ns()}")
-    start = protocol.SessionLog(status=protocol.SessionLog.START)
-    writer.write_event(protocol.Event(wall_time=time.time(), step=steps + 1, session_log=start))
-    writer.close()
+    with naming(folder / "events"):
+        writer = need("tensorboardX.event_file_writer", "tensorboard").EventsWriter(str(folder / "events"), f".{time.time_ns()}")
+        start = protocol.SessionLog(status=protocol.SessionLog.START)
+        writer.write_event(protocol.Event(wall_time=time.time(), step=steps + 1, session_log=start))
+        writer.close()
 
 
 def cut_monitor(path: Path, n_episodes: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fastars._compiled.structs import FloatArray
+from fastars._validate import warn_user
 from fastars.sb3.classes import is_sb3
 
 
@@ -22,13 +23,17 @@ class MonitorFile(NamedTuple):
         """Add one row for each episode of the file's environment.
 
         Episodes are dealt out to the environments in turn. Columns for keywords stay empty: rollouts keep no keywords of resets and
-        no keywords of infos.
+        no keywords of infos. A full disk loses rows, with a warning, never the run.
         """
         returns, lengths = returns[self.first :: self.n_envs], lengths[self.first :: self.n_envs]
         end = f"{time.time() - self.start:.6f}" + "," * (len(self.writer.logger.fieldnames) - 3) + "\r\n"
         rows = zip(returns.tolist(), lengths.tolist(), strict=True)
-        self.writer.file_handler.write("".join(f"{total:.6f},{length},{end}" for total, length in rows))
-        self.writer.file_handler.flush()
+        file = self.writer.file_handler
+        try:
+            file.write("".join(f"{total:.6f},{length},{end}" for total, length in rows))
+            file.flush()
+        except OSError as error:
+            warn_user(f"rows of {file.name} are lost, training goes on: {error.strerror}", RuntimeWarning)
 
 
 def file_of(monitor: Any) -> tuple[MonitorFile, ...]:
