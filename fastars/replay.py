@@ -58,14 +58,14 @@ def replay(path: str | os.PathLike[str], env: Any = None, env_kwargs: Mapping[st
         Any error that the environment raises.
     """
     episode = read_episode(path)
-    max_steps = episode.max_steps
+    seed, max_steps = episode.seed, episode.max_steps
     found = gym_env(_given(path, episode, env, env_kwargs), "an episode is replayed in Python", max_steps)
     with named(path, "an episode"):
         policy = _policy(found, episode.config, episode.arrays)
     flatten = flattener(found.observation_space)
     env = found.env or found.maker()()
     total, length, ended = 0.0, 0, False
-    observation, _ = env.reset(seed=episode.seed)
+    observation, _ = env.reset(seed=seed)
     while not ended and length < max_steps:
         (action,) = policy.act(np.array([flatten(observation)], np.float64))
         observation, reward, terminated, truncated, _ = env.step(action)

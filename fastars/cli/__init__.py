@@ -52,8 +52,6 @@ def main(args: Sequence[str] | None = None) -> int:
         if with_traceback:
             complain_traceback()
         _print_error(f"error: {_in_one_line(error)}")
-        if isinstance(error, OSError) and error.filename == OUTPUT:
-            give_up_stdout()
         return 2 if isinstance(error, WrongUseError) or _names_an_extra(error) else 1
 
 
