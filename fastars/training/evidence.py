@@ -74,6 +74,11 @@ class Averages(NamedTuple):
         )
 
     @property
+    def is_finite(self) -> bool:
+        """True if no sum overflowed."""
+        return all(np.isfinite(part).all() for part in self[2:])
+
+    @property
     def total(self) -> float:
         """Sum of the weights decay ** age, by which the sums are divided."""
         return (1.0 - DECAY**self.n_updates) / (1.0 - DECAY)
