@@ -209,13 +209,12 @@ class ARS:
         if config is None:
             settings = read_config(folder)
             with named(folder, "an algorithm"):
-                algorithm = cls(ConfigToRestore(settings))
+                algorithm = cls(ConfigToRestore(settings, is_stored=True))
         else:
             settings = config.copy() if isinstance(config, ARSConfig) else ARSConfig().update_from_dict(config)
-            algorithm = cls(ConfigToRestore(settings))
-        algorithm._settings = settings
+            algorithm = cls(ConfigToRestore(settings, is_stored=False))
         try:
-            algorithm._restore(folder, is_stored=config is None)
+            algorithm.restore(folder)
         except BaseException:
             algorithm.stop()
             raise
@@ -235,17 +234,16 @@ class ARS:
         ValueError
             If the run has another policy, filter or environment.
         """
-        self._restore(folder_of(checkpoint_path))
-
-    def _restore(self, folder: Path, is_stored: bool = False) -> None:
-        """Continue the run in a folder. If the settings are stored ones, they are limited as the other counts in the folder."""
+        folder, settings = folder_of(checkpoint_path), self._settings
+        is_stored = isinstance(settings, ConfigToRestore) and settings.is_stored
+        settings = settings.kept if isinstance(settings, ConfigToRestore) else settings
         iteration, counts = read_counts(folder)
-        arguments = self._settings.arguments()
+        arguments = settings.arguments()
         changed = {name: arguments[name] for name in _CHANGEABLE}
-        n_workers = None if self.model.is_compiled else self._settings.num_rollout_workers
+        n_workers = None if self.model.is_compiled else settings.num_rollout_workers
         model = fastars.ars.ARS.load(folder / MODEL, env=arguments["env"], n_workers=n_workers, **changed)
-        if is_stored:
-            model.run = limited_run(model.run, str(folder), model.theta.nbytes)
+        if is_stored:  # `changed` comes from the file, too
+            model.run = limited_run(model.run, str(folder), model.theta.nbytes, remedy="config=... allows that")
         try:
             if iteration != model.iteration:
                 raise CheckpointError(f"{folder}: algorithm.zip and {MODEL} are not of the same iteration")
@@ -254,7 +252,7 @@ class ARS:
             model.close()
             raise
         self.model.close()
-        self.model, self._counts = model, counts
+        self.model, self._counts, self._settings = model, counts, settings
 
     def _refuse_other_policy(self, folder: Path, model: fastars.ars.ARS) -> None:
         stored, own = model.config, self.model.config

@@ -50,15 +50,24 @@ def folder_of(saved: Any) -> Path:
 
 
 class ConfigToRestore(ARSConfig):
-    """Settings of an algorithm that gets its model from a checkpoint: until then it needs no random weights and no processes."""
+    """Settings of an algorithm until it has its model from a checkpoint: it needs no random weights and no processes.
 
-    def __init__(self, settings: ARSConfig) -> None:
+    Attributes
+    ----------
+    kept : ARSConfig
+        The settings from then on.
+    is_stored : bool
+        True if they come from the checkpoint.
+    """
+
+    def __init__(self, settings: ARSConfig, is_stored: bool) -> None:
         super().__init__(settings.algo_class)
+        self.kept, self.is_stored = settings, is_stored
         self.update_from_dict({**settings.to_dict(), "num_rollout_workers": 1})
 
     def copy(self) -> ARSConfig:
         """Return a new config with the same settings."""
-        return ConfigToRestore(self)
+        return ConfigToRestore(self.kept, self.is_stored)
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of `fastars.ARS`, with weights of zero."""
@@ -132,9 +141,8 @@ def read_config(folder: Path) -> ARSConfig:
     n_workers = config.num_rollout_workers
     config.num_rollout_workers = believed_workers(n_workers)
     if config.num_rollout_workers < n_workers:
-        warn_user(
-            f"{folder}: num_rollout_workers is {config.num_rollout_workers}, the CPUs here, not {n_workers}: config=... sets it"
-        )
+        here = config.num_rollout_workers
+        warn_user(f"{folder}: num_rollout_workers is {here}, the CPUs here, not {n_workers}: config=... sets it")
     return config
 
 

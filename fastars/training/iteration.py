@@ -138,9 +138,8 @@ def iterate(run: Run, state: State, asked: Asked, rollouts: Rollouts, n_steps: i
             f"the step is not finite (learning_rate {asked.learning_rate:g}, largest gradient {largest:g}); theta is unchanged"
         )
     moments = state.moments
-    if run.updates_obs_stats:  # line 8: the statistics of all observations so far
-        if int(moments.count) <= MOST - int(rollouts.moments.count.sum()):
-            moments = ObsMoments(*backend.merge_moments(*moments, rollouts.moments))
+    if run.updates_obs_stats and int(moments.count) <= MOST - int(rollouts.moments.count.sum()):
+        moments = ObsMoments(*backend.merge_moments(*moments, rollouts.moments))  # line 8: of all observations so far
     diagnosed, gradient, evidence = diagnose(run, state, asked, noise, rollouts, returns, estimate.selected)
     tasks = state.tasks
     if tasks is not None and evidence is not None:

@@ -91,7 +91,7 @@ class Execution:
 
 
 class Excess(NamedTuple):
-    """Reasons for which a run from a file is refused: the file asks for more than it may (`stored_counts`). Empty: there is none."""
+    """Reasons to refuse a run from a file, which asks for more than a file may (`stored_counts`). An empty text: there is none."""
 
     training: str = ""
     episodes: str = ""  # in the environment of the run, also for an evaluation
@@ -134,7 +134,7 @@ class Run:
     sampler: Sampler
     normalizer: ObsNormalizer | None
     stats_window_size: int
-    excess: Excess = Excess()
+    excess: Excess = dataclasses.field(default_factory=Excess)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields: modules can't be pickled."""

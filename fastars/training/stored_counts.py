@@ -1,7 +1,7 @@
 """Limits of what a file may ask for: counts in it that decide the memory and the time of a run, and its processes.
 
-A file may come from anybody, so its counts are believed up to a limit. A file with larger ones still loads, and its policy acts: all
-that such a count would pay for is made when it is used, and the use is refused. A count that the user gives has no limit.
+A file may come from anybody, so its counts are believed up to a limit. A file with larger ones still loads, and its policy acts:
+what such a count decides is made when it is used, and its use is refused. A count that the user gives has no limit.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ MOST_EVALUATED = 100_000  # episodes of an evaluation
 MOST_WINDOW = 1_000_000  # episodes in the logged means
 _MOST_NOISE = 1 << 28  # numbers: 1 GiB. The original's table has 250,000,000
 _MOST_BYTES = 1 << 28  # of an iteration
+_REMEDY = "if you know who made it, trust=True allows that (ARS.load), or --trust (fastars resume)"
 _MOST_TIMES = 1_000  # or so many times the arrays in the file, if that is more: a large policy has large candidates
 
 
-def limited_run(run: Run, name: str, n_bytes: int, given: Container[str] = (), env_is_given: bool = False) -> Run:
+def limited_run(
+    run: Run, name: str, n_bytes: int, given: Container[str] = (), env_is_given: bool = False, remedy: str = _REMEDY
+) -> Run:
     """Return a run that refuses what its file may not ask for.
 
     Parameters
@@ -36,14 +39,14 @@ def limited_run(run: Run, name: str, n_bytes: int, given: Container[str] = (), e
         Settings that the user gave instead of the ones in the file.
     env_is_given : bool
         True if the user gave the environment.
+    remedy : str
+        What allows it all the same, for the errors.
     """
     of_training = _excess_of_training(run, n_bytes, given)
     steps = run.config.max_episode_steps if env_is_given else run.env.max_steps
     of_episodes = f"episodes of {steps} steps, more than {MOST_STEPS:,}" if (steps or 0) > MOST_STEPS else ""
-    texts = (
-        f"{name}: it asks for {text}; load(..., trust=True) allows that" if text else "" for text in (of_training, of_episodes)
-    )
-    return dataclasses.replace(run, excess=Excess(*texts))
+    reasons = [f"{name}: it asks for {text}; {remedy}" if text else "" for text in (of_training, of_episodes)]
+    return dataclasses.replace(run, excess=Excess(*reasons))
 
 
 def _excess_of_training(run: Run, n_bytes: int, given: Container[str]) -> str:
@@ -52,10 +55,8 @@ def _excess_of_training(run: Run, n_bytes: int, given: Container[str]) -> str:
     # A count that the user gave is not the file's: it counts as 1.
     n_delta, n_episodes = (1 if name in given else getattr(config, name) for name in ("n_delta", "n_eval_episodes"))
     if (needed := iteration_bytes(run, n_delta, n_episodes)) > allowed:
-        return (
-            f"n_delta={config.n_delta} with n_eval_episodes={config.n_eval_episodes}: {_size(needed)} in an iteration, more than the "
-            f"{_size(allowed)} that a file of its size may ask for"
-        )
+        counts = f"n_delta={config.n_delta} with n_eval_episodes={config.n_eval_episodes}"
+        return f"{counts}: {_size(needed)} in an iteration, more than the {_size(allowed)} of a file of its size"
     if (config.noise_size or 0) > _MOST_NOISE:
         return f"noise_size={config.noise_size}, more than {_MOST_NOISE}"
     if run.stats_window_size > MOST_WINDOW and "stats_window_size" not in given:
