@@ -183,7 +183,7 @@ def to_model(trained: TrainedPolicy, env: Any = None, *, model_class: Any, trust
     config = dataclasses.replace(model.config, zero_policy=zero_policy is not False)
     model.run = dataclasses.replace(model.run, config=config)
     if not trust:
-        model.run = limited_run(model.run, "the file of the policy", trained.weights.nbytes, settings, env_is_given=True)
+        model.run = limited_run(model.run, "the file of the policy", settings, env_is_given=True)
     _warn_of_missing(trained, model, settings)
     model.policy.load_from_vector(trained.weights)
     model.num_timesteps = trained.num_timesteps

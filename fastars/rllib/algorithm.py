@@ -243,7 +243,7 @@ class ARS:
         n_workers = None if self.model.is_compiled else settings.num_rollout_workers
         model = fastars.ars.ARS.load(folder / MODEL, env=arguments["env"], n_workers=n_workers, **changed)
         if is_stored:  # `changed` comes from the file, too
-            model.run = limited_run(model.run, str(folder), model.theta.nbytes, remedy="config=... allows that")
+            model.run = limited_run(model.run, str(folder), remedy="config=... allows that")
         try:
             if iteration != model.iteration:
                 raise CheckpointError(f"{folder}: algorithm.zip and {MODEL} are not of the same iteration")

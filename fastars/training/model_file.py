@@ -23,7 +23,7 @@ from fastars.training.config import Config
 from fastars.training.policy import policy_settings
 from fastars.training.run import Run
 from fastars.training.state import Counters, ObsMoments, RecentEpisodes, State
-from fastars.training.stored_counts import arrays_bytes, limited_run
+from fastars.training.stored_counts import limited_run
 from fastars.training.stored_env import described_env, named, remade_env
 
 _LATER_COUNTERS = ("penalized_pairs",)  # files of 0.1 lack these
@@ -154,8 +154,8 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any], tru
         model.close()
         raise
     run = dataclasses.replace(model.run, config=dataclasses.replace(model.config, zero_policy=zero_policy))
-    name, n_bytes = checkpoint.name_of(path), arrays_bytes(arrays)
-    model.run = run if trust else limited_run(run, name, n_bytes, settings, env_is_given=env is not None)
+    given = {name for name, value in settings.items() if value is not None}
+    model.run = run if trust else limited_run(run, checkpoint.name_of(path), given, env_is_given=env is not None)
     return model
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Container
-from typing import Any
 
 from fastars._runtime.cpus import available_cpus
 from fastars.training.run import Excess, Run
@@ -19,12 +18,10 @@ MOST_WINDOW = 1_000_000  # episodes in the logged means
 _MOST_NOISE = 1 << 28  # numbers: 1 GiB. The original's table has 250,000,000
 _MOST_BYTES = 1 << 28  # of an iteration
 _REMEDY = "if you know who made it, trust=True allows that (ARS.load), or --trust (fastars resume)"
-_MOST_TIMES = 1_000  # or so many times the arrays in the file, if that is more: a large policy has large candidates
+_MOST_CANDIDATES = 2_000  # of a policy so large that these take more: n_delta = 1,000
 
 
-def limited_run(
-    run: Run, name: str, n_bytes: int, given: Container[str] = (), env_is_given: bool = False, remedy: str = _REMEDY
-) -> Run:
+def limited_run(run: Run, name: str, given: Container[str] = (), env_is_given: bool = False, remedy: str = _REMEDY) -> Run:
     """Return a run that refuses what its file may not ask for.
 
     Parameters
@@ -33,8 +30,6 @@ def limited_run(
         A run with the settings of a file.
     name : str
         The file, for the errors.
-    n_bytes : int
-        Bytes of the arrays in the file.
     given : container of str
         Settings that the user gave instead of the ones in the file.
     env_is_given : bool
@@ -42,21 +37,21 @@ def limited_run(
     remedy : str
         What allows it all the same, for the errors.
     """
-    of_training = _excess_of_training(run, n_bytes, given)
+    of_training = _excess_of_training(run, given)
     steps = run.config.max_episode_steps if env_is_given else run.env.max_steps
     of_episodes = f"episodes of {steps} steps, more than {MOST_STEPS:,}" if (steps or 0) > MOST_STEPS else ""
     reasons = [f"{name}: it asks for {text}; {remedy}" if text else "" for text in (of_training, of_episodes)]
     return dataclasses.replace(run, excess=Excess(*reasons))
 
 
-def _excess_of_training(run: Run, n_bytes: int, given: Container[str]) -> str:
+def _excess_of_training(run: Run, given: Container[str]) -> str:
     """Return the words for the first count of training that is too large; nothing if none is."""
-    config, allowed = run.config, max(_MOST_BYTES, _MOST_TIMES * n_bytes)
+    config, allowed = run.config, max(_MOST_BYTES, 8 * run.n_weights * _MOST_CANDIDATES)
     # A count that the user gave is not the file's: it counts as 1.
     n_delta, n_episodes = (1 if name in given else getattr(config, name) for name in ("n_delta", "n_eval_episodes"))
     if (needed := iteration_bytes(run, n_delta, n_episodes)) > allowed:
         counts = f"n_delta={config.n_delta} with n_eval_episodes={config.n_eval_episodes}"
-        return f"{counts}: {_size(needed)} in an iteration, more than the {_size(allowed)} of a file of its size"
+        return f"{counts}: {_size(needed)} in an iteration, more than {_size(allowed)}"
     if (config.noise_size or 0) > _MOST_NOISE:
         return f"noise_size={config.noise_size}, more than {_MOST_NOISE}"
     if run.stats_window_size > MOST_WINDOW and "stats_window_size" not in given:
@@ -78,8 +73,3 @@ def believed_workers(n_workers: int) -> int:
 
 def _size(n_bytes: int) -> str:
     return f"{n_bytes / 2**30:,.1f} GiB" if n_bytes < 2**60 else f"{n_bytes:.1e} bytes"
-
-
-def arrays_bytes(arrays: Any) -> int:
-    """Return the bytes of the arrays of a file."""
-    return sum(array.nbytes for array in arrays.values())
