@@ -16,19 +16,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import Filter
-from fastars._validate import user_facing
+from fastars._validate import positive_int, user_facing
 from fastars.envs import make
 from fastars.envs.gym import GymEnv, gym_env
 from fastars.envs.spaces import flattener
 from fastars.files import checkpoint
-from fastars.training.checkpoint_validation import check_config
+from fastars.training.checkpoint_validation import check_episode
 from fastars.training.config import Config
 from fastars.training.policy import FixedValues, Policy, policy_structure, zero_weights
+from fastars.training.stored_counts import MOST_STEPS
 from fastars.training.stored_env import named, registered
 
 
 @user_facing
-def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
+def replay(path: str | os.PathLike[str], env: Any = None, max_steps: int | None = None) -> tuple[float, int]:
     """Run the episode in a file.
 
     Parameters
@@ -38,6 +39,9 @@ def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
     env : str, gymnasium.Env or callable, optional
         The environment, its id (`module:Id` imports the module), or a function that makes it. If the id is the id in the file, the
         environment is made with the arguments in the file. Default: this id, if it is registered with these arguments.
+
+    max_steps : int, optional
+        Steps after which the episode ends at the latest. Default: the number in the file, up to 10,000,000.
 
     Returns
     -------
@@ -51,7 +55,11 @@ def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
     Exception
         Any error that the environment raises.
     """
-    env_id, kwargs, config, seed, max_steps, _, arrays = read_episode(path)
+    env_id, kwargs, config, seed, stored_steps, _, arrays = read_episode(path)
+    if max_steps is None and stored_steps > MOST_STEPS:
+        counts = f"{stored_steps} steps, more than the {MOST_STEPS:,} of a file"
+        raise checkpoint.CheckpointError(f"{os.fspath(path)}: an episode of {counts}: give max_steps=... (--max-steps)")
+    max_steps = stored_steps if max_steps is None else positive_int("max_steps", max_steps)
     given = _given(env, env_id, kwargs, max_steps) if env is not None else _of_file(path, env_id, kwargs, max_steps)
     found = gym_env(given, "an episode is replayed in Python", max_steps)
     with named(path, "an episode"):
@@ -85,15 +93,8 @@ def read_episode(path: str | os.PathLike[str]) -> Episode:
     if manifest.get("kind") != "episode":
         raise checkpoint.CheckpointError(f"{os.fspath(path)}: not the file of an episode")
     with named(path, "an episode"):
-        check_config(manifest["config"])
-        config, place, max_steps = Config.from_dict(manifest["config"]), dict(manifest["place"]), manifest["max_steps"]
-        for name, value, most in (("seed", place["seed"], 2**64), ("max_steps", max_steps, 2**63)):
-            if type(value) is not int or not 0 <= value < most:
-                raise TypeError(f"{name} must be an integer from 0 to {most - 1}, got {value!r}")
-        for name in ("weights", "mean", "scale"):
-            if arrays[name].dtype != np.float64 or arrays[name].ndim != 1 or not np.isfinite(arrays[name]).all():
-                raise ValueError(f"{name} must be finite float64 with one axis, got {arrays[name].dtype} {arrays[name].shape}")
-        return Episode(manifest["env"], dict(manifest["env_kwargs"]), config, place["seed"], max_steps, place, arrays)
+        config, place = check_episode(manifest, arrays), dict(manifest["place"])
+        return Episode(manifest["env"], dict(manifest["env_kwargs"]), config, place["seed"], manifest["max_steps"], place, arrays)
 
 
 def _of_file(path: str | os.PathLike[str], env_id: Any, kwargs: Mapping[str, Any], max_steps: int) -> Any:
@@ -135,12 +136,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m fastars.replay", description="Run an episode in which an environment failed.")
     parser.add_argument("file")
     parser.add_argument("env", nargs="?", help="the environment: an id, MODULE:ID, or MODULE:FUNCTION that makes it")
+    parser.add_argument("--max-steps", type=int, help="steps after which the episode ends; default: as in the file")
     arguments = parser.parse_args()
     sys.path.insert(0, os.getcwd())
     try:
         place = read_episode(arguments.file).place
         print(", ".join(f"{name} {checkpoint.brief(value)}" for name, value in place.items()))
-        total, length = replay(arguments.file, arguments.env)
+        total, length = replay(arguments.file, arguments.env, arguments.max_steps)
     except checkpoint.CheckpointError as error:
         sys.exit(f"error: {error}")
     print(f"the episode ended without an error: return {total:g}, {length} steps")

@@ -8,6 +8,7 @@ of the first iteration follow from the settings alone, so their episodes can be 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -49,7 +50,8 @@ class RecordedEpisodes(NamedTuple):
         "evaluation" or "training, iteration 7".
     trained : Trained
         The model and its environment in Gymnasium.
-    weights : float64 array, shape (n, n_weights)
+    weights : float64 array, shape (m, n_weights)
+        Policies; each ran n // m of the episodes, in this order.
     seeds : uint64 array, shape (n,)
         Seeds of the resets.
     reward_weights : array or None
@@ -76,7 +78,7 @@ class RecordedEpisodes(NamedTuple):
         """Run episode i in plain Gymnasium, with the actions of `predict`."""
         model = self.trained.model
         before = model.theta
-        model.policy.load_from_vector(self.weights[i])
+        model.policy.load_from_vector(self.weights[i * len(self.weights) // len(self.seeds)])
         try:
             weights, seed = self.reward_weights, int(self.seeds[i])
             result = evaluate_policy(model, self.trained.env, 1, return_episode_rewards=True, seed=seed, reward_weights=weights)
@@ -125,6 +127,7 @@ def _policies(folder: Path, env: str | None, env_kwargs: Sequence[str]) -> Itera
         if path.name == MODEL:
             model = trained.model
             first = ARS(env=trained.env, preset=model.preset, backend=model.backend, n_threads=1, **model.config.arguments())
+            first.run = dataclasses.replace(first.run, excess=model.run.excess)
             yield "the first policy", load_trained(path, True, env, env_kwargs, None)._replace(model=first)
 
 
@@ -141,7 +144,7 @@ def _training_episodes(name: str, trained: Trained, rows: Sequence[bytes]) -> li
         policy=name,
         kind=f"training, iteration {model.iteration + 1}",
         trained=trained,
-        weights=np.repeat(candidates, n_episodes, 0),
+        weights=candidates,
         seeds=asked.seeds.ravel(),
         reward_weights=None if model.objectives is None else model.objectives.weights,
         results=[_parse_row(row, first + i) for i, row in enumerate(rows[first : first + n])],
@@ -164,7 +167,7 @@ def _evaluation_episodes(
         policy=name,
         kind="evaluation",
         trained=trained,
-        weights=np.repeat(model.theta[np.newaxis], n, 0),
+        weights=model.theta[np.newaxis],
         seeds=evaluation_seeds(model.seed, n),
         reward_weights=trained.reward_weights,
         results=[Episode(float(total), int(length)) for total, length in zip(returns, lengths, strict=True)],

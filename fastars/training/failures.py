@@ -16,6 +16,7 @@ from fastars._compiled.structs import SeedArray
 from fastars.envs.gym import GymEnv
 from fastars.files import checkpoint
 from fastars.samplers.failure import Failure, OnFailure
+from fastars.training.checkpoint_validation import check_episode
 from fastars.training.run import Run
 from fastars.training.state import State, obs_filter
 from fastars.training.stored_env import env_kwargs, plain
@@ -111,10 +112,12 @@ class FailureLog:
         }
         filter = obs_filter(run.backend, run.config, state.moments)
         weights = candidates[episode * len(candidates) // seeds.size]
+        arrays = {"weights": weights, "mean": filter.mean, "scale": filter.scale}
         try:
+            check_episode(manifest, arrays)
             path = _free_path(self._failures_folder(log_folder), len(self._files))
-            checkpoint.save(path, manifest, {"weights": weights, "mean": filter.mean, "scale": filter.scale})
-        except OSError:  # a full disk
+            checkpoint.save(path, manifest, arrays)
+        except (OSError, ValueError, TypeError):  # a full disk, or a candidate that no file holds: infinite weights
             return False
         self._files[key] = path
         return True
