@@ -62,7 +62,7 @@ class Averages(NamedTuple):
         is_first = self.n_updates == 0
         square = np.diag(evidence.gram)
         return self._replace(
-            n_updates=self.n_updates + 1,
+            n_updates=min(self.n_updates + 1, 2**63 - 1),
             first=evidence.returns.copy() if is_first else self.first,
             best=evidence.returns.copy() if is_first else np.maximum(self.best, evidence.returns),
             returns=DECAY * self.returns + evidence.returns,

@@ -129,7 +129,7 @@ def iterate(run: Run, state: State, asked: Asked, rollouts: Rollouts, n_steps: i
     estimate = estimate_step(backend, config, returns, noise, asked.indices, run.n_weights, run.n_threads)
     slots, step = state.slots, 0.0 * estimate.gradient
     if len(estimate.selected):
-        n_updates = state.counters.num_updates
+        n_updates = min(state.counters.num_updates, MOST - 1)  # the optimizer counts one more
         slots, step = optimizer_step(backend, config, slots, n_updates, estimate.gradient, asked.learning_rate, state.theta)
     theta = state.theta + step
     if not (np.isfinite(theta).all() and all(np.isfinite(slot).all() for slot in slots)):

@@ -5,7 +5,6 @@ No generator is saved: all that is random follows from (seed, iteration). A file
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 from collections.abc import Mapping
@@ -141,8 +140,13 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any], tru
     if env is not None:
         model = model_class(env=env, **arguments)
     else:
-        with remade_env(path, manifest) as made, contextlib.nullcontext() if settings else named(path):
-            model = model_class(env=made, **arguments)
+        with remade_env(path, manifest) as made:
+            try:
+                model = model_class(env=made, **arguments)
+            except (ValueError, TypeError):  # of a setting of the user's, or of the file's
+                with named(path):
+                    model_class(env=made, **_arguments(manifest, config, {})).close()
+                raise
     try:
         with named(path):
             misfit = _misfit(model.run, arrays["filter_mean"].size, arrays["theta"].size)

@@ -179,6 +179,8 @@ class Objectives:
             If the state has another number of tasks, or a number that no run reaches.
         """
         averages = {name: _restored(name, state[name], value) for name, value in self.averages._asdict().items()}
+        if (averages["quiet"] > averages["n_updates"]).any():
+            raise ValueError(f"quiet must be at most n_updates, got {averages['quiet'].tolist()}")
         for name in ("quiet", "scale", "stds", "raw", "noise"):
             if (averages[name] < 0).any():
                 raise ValueError(f"{name} must be at least 0, got {averages[name].tolist()}")

@@ -48,7 +48,11 @@ def read_state(state: Mapping[str, Any], first: State | None) -> SavedState:
     """
     weights, sums, mask = (_task_array(state, name) for name in ("weights", "sums", "mask"))
     n_steps = integer("n_steps", state["n_steps"], 0)
+    if n_steps >= 2**62:
+        raise ValueError(f"n_steps must be below 2**62, got {n_steps}")
     of_method = None if first is None else _method_state(state["state"], first)
+    if of_method is not None and (np.asarray(of_method.get("n_updates", 0)) > n_steps).any():
+        raise ValueError(f"n_updates must be at most n_steps, got {of_method['n_updates']!r}")
     return SavedState(n_steps, boolean("freeze", state["freeze"]), weights, sums, mask, of_method)
 
 
