@@ -16,9 +16,9 @@ MOST_STEPS = 10_000_000  # of an episode: a tenth of a second in compiled kernel
 MOST_EVALUATED = 100_000  # episodes of an evaluation
 MOST_WINDOW = 1_000_000  # episodes in the logged means
 _MOST_NOISE = 1 << 28  # numbers: 1 GiB. The original's table has 250,000,000
-_MOST_BYTES = 1 << 28  # of an iteration
+_MOST_BYTES = 1 << 28  # of an iteration,
+_MOST_CANDIDATES = 2_000  # and so many policies, for large ones: n_delta = 1,000
 _REMEDY = "if you know who made it, trust=True allows that (ARS.load), or --trust (fastars resume)"
-_MOST_CANDIDATES = 2_000  # of a policy so large that these take more: n_delta = 1,000
 
 
 def limited_run(run: Run, name: str, given: Container[str] = (), env_is_given: bool = False, remedy: str = _REMEDY) -> Run:
@@ -46,7 +46,7 @@ def limited_run(run: Run, name: str, given: Container[str] = (), env_is_given: b
 
 def _excess_of_training(run: Run, given: Container[str]) -> str:
     """Return the words for the first count of training that is too large; nothing if none is."""
-    config, allowed = run.config, max(_MOST_BYTES, 8 * run.n_weights * _MOST_CANDIDATES)
+    config, allowed = run.config, _MOST_BYTES + 8 * run.n_weights * _MOST_CANDIDATES
     # A count that the user gave is not the file's: it counts as 1.
     n_delta, n_episodes = (1 if name in given else getattr(config, name) for name in ("n_delta", "n_eval_episodes"))
     if (needed := iteration_bytes(run, n_delta, n_episodes)) > allowed:
