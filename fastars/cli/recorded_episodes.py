@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from fastars.training.seeds import evaluation_seeds
 if TYPE_CHECKING:
     from fastars._compiled.structs import FloatArray, SeedArray
 
+_Item = TypeVar("_Item")
 _ROUNDING = 0.501e-6  # 0.monitor.csv has six decimals
 _TOLERANCE = 1e-9  # relative, of the returns of classic control: docs/design.md, "Exact to Gymnasium"
 
@@ -37,6 +38,21 @@ class Episode(NamedTuple):
 
     total: float
     length: int
+
+
+class Made(Sequence[_Item]):
+    """A sequence of n items that are made when they are asked for: there may be millions."""
+
+    def __init__(self, n: int, make: Callable[[int], _Item]) -> None:
+        self._n, self._make = n, make
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < self._n:
+            raise IndexError(index)
+        return self._make(index)
 
 
 class RecordedEpisodes(NamedTuple):
@@ -147,8 +163,8 @@ def _training_episodes(name: str, trained: Trained, rows: Sequence[bytes]) -> li
         weights=candidates,
         seeds=asked.seeds.ravel(),
         reward_weights=None if model.objectives is None else model.objectives.weights,
-        results=[_parse_row(row, first + i) for i, row in enumerate(rows[first : first + n])],
-        locations=[f"{MONITOR}, line {_line_number(first + i)}" for i in range(n)],
+        results=Made(n, lambda i: _parse_row(rows[first + i], first + i)),
+        locations=Made(n, lambda i: f"{MONITOR}, line {_line_number(first + i)}"),
         rounding=_ROUNDING,
     )
     return [episodes]
@@ -170,16 +186,20 @@ def _evaluation_episodes(
         weights=model.theta[np.newaxis],
         seeds=evaluation_seeds(model.seed, n),
         reward_weights=trained.reward_weights,
-        results=[Episode(float(total), int(length)) for total, length in zip(returns, lengths, strict=True)],
-        locations=[f"{EVALUATIONS}, {model.num_timesteps} steps, episode {i + 1}" for i in range(n)],
+        results=Made(n, lambda i: Episode(float(returns[i]), int(lengths[i]))),
+        locations=Made(n, lambda i: f"{EVALUATIONS}, {model.num_timesteps} steps, episode {i + 1}"),
         rounding=0.0,
     )
     return [episodes]
 
 
-def _monitor_rows(path: Path) -> list[bytes]:
+def _monitor_rows(path: Path) -> Sequence[bytes]:
     """Return the complete rows of a monitor file; none if there is no file."""
-    return path.read_bytes().split(b"\n")[2:-1] if path.is_file() else []
+    if not path.is_file():
+        return []
+    content = path.read_bytes()
+    ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n"))  # a list of rows would take 8 times the memory of the file
+    return Made(max(len(ends) - 2, 0), lambda i: content[ends[i + 1] + 1 : ends[i + 2]])
 
 
 def _line_number(episode: int) -> int:

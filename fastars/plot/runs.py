@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from array import array
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,24 +100,28 @@ def read_column(path: Path, name: str) -> Series:
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent} has no progress.csv")
     names = (_STEPS, _SECONDS, name)
-    rows = read_columns(path, names, optional=[_SECONDS])
-    kept = [row for row in rows if row[0] and row[2]]
-    return Series(*(np.array([parse_number(path, row[k]) for row in kept]) for k in range(len(names))))
+    columns = [array("d") for _ in names]
+    for row in read_columns(path, names, optional=[_SECONDS]):
+        if row[0] and row[2]:
+            for column, cell in zip(columns, row, strict=True):
+                column.append(parse_number(path, cell))
+    return Series(*(np.asarray(column, float) for column in columns))
 
 
 def read_episodes(folder: Path, window: int) -> Series:
     """Return mean returns over the last `window` episodes, in the order of time, of all monitor files in a folder."""
-    rows = []
+    columns = [array("d") for _ in range(3)]  # times, returns, lengths
     for path in sorted(folder.glob("*monitor.csv")):
         start = start_time(path, columns="r,l,t")
         if start is None:
             raise DamagedFileError(f"{path} is damaged: it does not begin like a file of Monitor")
-        cells = read_columns(path, ("r", "l", "t"), skip=1)
-        rows += [(start + parse_number(path, t), parse_number(path, r), parse_number(path, length)) for r, length, t in cells]
-    if not rows:
+        for r, length, t in read_columns(path, ("r", "l", "t"), skip=1):
+            for column, cell, offset in zip(columns, (t, r, length), (start, 0.0, 0.0), strict=True):
+                column.append(offset + parse_number(path, cell))
+    if not columns[0]:
         raise FileNotFoundError(f"{folder} has neither a progress.csv nor episodes in a monitor.csv")
-    rows.sort(key=lambda row: row[0])
-    times, returns, lengths = (np.array(column, float) for column in zip(*rows, strict=True))
+    order = np.argsort(columns[0], kind="stable")
+    times, returns, lengths = (np.asarray(column, float)[order] for column in columns)
     n = min(window, len(returns))
     sums = np.cumsum(np.concatenate([[0.0], returns]))
     return Series(np.cumsum(lengths)[n - 1 :], times[n - 1 :] - times[0], (sums[n:] - sums[:-n]) / n)
