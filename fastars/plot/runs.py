@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,31 +100,29 @@ def read_column(path: Path, name: str) -> Series:
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent} has no progress.csv")
     names = (_STEPS, _SECONDS, name)
-    columns = [array("d") for _ in names]
-    for row in read_columns(path, names, optional=[_SECONDS]):
-        if row[0] and row[2]:
-            for column, cell in zip(columns, row, strict=True):
-                column.append(parse_number(path, cell))
-    return Series(*(np.asarray(column, float) for column in columns))
+    kept = (row for row in read_columns(path, names, optional=[_SECONDS]) if row[0] and row[2])
+    numbers = ([parse_number(path, cell) for cell in row] for row in kept)
+    return Series(*np.fromiter(numbers, np.dtype((float, len(names)))).T)
 
 
 def read_episodes(folder: Path, window: int) -> Series:
     """Return mean returns over the last `window` episodes, in the order of time, of all monitor files in a folder."""
-    columns = [array("d") for _ in range(3)]  # times, returns, lengths
-    for path in sorted(folder.glob("*monitor.csv")):
-        start = start_time(path, columns="r,l,t")
-        if start is None:
-            raise DamagedFileError(f"{path} is damaged: it does not begin like a file of Monitor")
-        for r, length, t in read_columns(path, ("r", "l", "t"), skip=1):
-            for column, cell, offset in zip(columns, (t, r, length), (start, 0.0, 0.0), strict=True):
-                column.append(offset + parse_number(path, cell))
-    if not columns[0]:
+    rows = np.fromiter((row for path in sorted(folder.glob("*monitor.csv")) for row in _episodes(path)), np.dtype((float, 3)))
+    if not len(rows):
         raise FileNotFoundError(f"{folder} has neither a progress.csv nor episodes in a monitor.csv")
-    order = np.argsort(columns[0], kind="stable")
-    times, returns, lengths = (np.asarray(column, float)[order] for column in columns)
+    times, returns, lengths = rows[np.argsort(rows[:, 0], kind="stable")].T
     n = min(window, len(returns))
     sums = np.cumsum(np.concatenate([[0.0], returns]))
     return Series(np.cumsum(lengths)[n - 1 :], times[n - 1 :] - times[0], (sums[n:] - sums[:-n]) / n)
+
+
+def _episodes(path: Path) -> Iterator[tuple[float, float, float]]:
+    """Yield time, return and length of each episode in a monitor file."""
+    start = start_time(path, columns="r,l,t")
+    if start is None:
+        raise DamagedFileError(f"{path} is damaged: it does not begin like a file of Monitor")
+    for total, length, seconds in read_columns(path, ("r", "l", "t"), skip=1):
+        yield start + parse_number(path, seconds), parse_number(path, total), parse_number(path, length)
 
 
 def read_settings(folder: Path) -> tuple[str, int | None, dict[str, Any]]:
