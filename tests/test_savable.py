@@ -1,4 +1,4 @@
-"""What a run reaches is saved, and loads again; every field of a file is refused, or a run goes on from it.
+"""A run saves whatever it reaches, and the file loads again; a field of a file is refused, or a run goes on from it.
 
 Seen red on code that kept the gradient of the diagnostics as it was, infinite: "gradient" of
 test_what_extreme_runs_reach_loads_and_goes_on_equally, 4 of its draws in 60; without the check that the slots of the optimizer are
@@ -63,7 +63,7 @@ def saved(model):
 
 
 def content(model):
-    """What the file of a model holds of its run."""
+    """The part of a model's file that holds its run."""
     state, arrays = checkpoint.load(saved(model))
     bits = {name: (value.shape, value.tobytes()) for name, value in arrays.items()}
     return repr((state["counters"], state.get("objectives"))), bits
