@@ -128,8 +128,9 @@ def _is_float(value: Any) -> bool:
 
 
 def positive_int(name: str, value: Any) -> int:
-    """Return the value as an int of at least 1."""
-    return integer(name, value, 1)
+    """Return the value as an int of at least 1, below 2**63: files and kernels hold no other."""
+    converted = integer(name, value, 1)
+    return converted if converted < 2**63 else integer(name, value, 1, 2**63 - 1)
 
 
 def number(name: str, value: Any, least: float = -math.inf, below: float = math.inf, *, above: float = -math.inf) -> float:
@@ -137,6 +138,8 @@ def number(name: str, value: Any, least: float = -math.inf, below: float = math.
     try:
         is_number = not _is_bool(value) and not isinstance(value, (str, bytes))
         converted = float(value) if is_number else math.nan
+    except OverflowError:  # an integer beyond every float
+        converted = math.inf
     except (TypeError, ValueError):
         is_number = False
     if is_number and math.isfinite(converted) and least <= converted < below and converted > above:

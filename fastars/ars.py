@@ -47,7 +47,7 @@ from fastars.training.policy import Policy
 from fastars.training.run import Execution
 from fastars.training.runner import drawn_seed, make_first_state, make_run
 from fastars.training.seeds import evaluation_seeds
-from fastars.training.state import CurrentState, State, refuse_other_state
+from fastars.training.state import MOST, CurrentState, State, refuse_other_state
 
 __all__ = ["ARS", "NonFiniteReturnsError"]
 
@@ -308,7 +308,7 @@ class ARS(SB3Model):
         if reset_num_timesteps:
             self.num_timesteps = 0
         else:
-            total_timesteps += self.num_timesteps
+            total_timesteps = min(total_timesteps + self.num_timesteps, MOST)  # at which the counter stops
         self._configure_logger(tb_log_name, reset_num_timesteps)
         self._call = LearnCall(self.num_timesteps, time.perf_counter(), total_timesteps)
         watcher.init_callback(self)
@@ -449,6 +449,7 @@ class ARS(SB3Model):
         Rollouts
         """
         n_eval_episodes = positive_int("n_eval_episodes", n_eval_episodes)
+        self.run.refuse_excess(training=False)
         if seed is None:
             seeds = evaluation_seeds(self.seed, n_eval_episodes)
         else:
@@ -511,8 +512,9 @@ class ARS(SB3Model):
         device, force_reset
             Without effect.
         trust : bool
-            Also read what the file leads to: an XML file of MuJoCo's that its environment was made from, and the pickle of a
-            `VecNormalize` that stable-baselines3 put beside its model (`fastars.exchange.read`).
+            You know who made the file: its counts have no limits (`SECURITY.md`), and what it leads to is read: an XML file of
+            MuJoCo's that its environment was made from, and the pickle of a `VecNormalize` that stable-baselines3 put beside its
+            model (`fastars.exchange.read`).
         print_system_info : bool
             Print the versions of Python and packages.
         **settings
@@ -535,7 +537,7 @@ class ARS(SB3Model):
 
         if exchange.is_foreign(path):
             trained = exchange.read(path, trust)
-            return exchange.to_model(trained, env, model_class=cls, **settings)
+            return exchange.to_model(trained, env, model_class=cls, trust=trust, **settings)
         model: ARS = model_file.load(cls, path, env, settings, trust)
         return model
 

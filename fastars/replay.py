@@ -16,21 +16,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import Filter
-from fastars._validate import user_facing
+from fastars._validate import positive_int, user_facing
 from fastars.envs import make
 from fastars.envs.gym import GymEnv, gym_env
 from fastars.envs.keywords import parse_keywords
 from fastars.envs.spaces import flattener
 from fastars.files import checkpoint
 from fastars.files.errors import brief, make_printable
-from fastars.training.checkpoint_validation import check_config
+from fastars.training.checkpoint_validation import check_episode
 from fastars.training.config import Config
 from fastars.training.policy import FixedValues, Policy, policy_structure, zero_weights
+from fastars.training.stored_counts import MOST_STEPS
 from fastars.training.stored_env import env_of_episode, named
 
 
 @user_facing
-def replay(path: str | os.PathLike[str], env: Any = None, env_kwargs: Mapping[str, Any] | None = None) -> tuple[float, int]:
+def replay(
+    path: str | os.PathLike[str], env: Any = None, env_kwargs: Mapping[str, Any] | None = None, max_steps: int | None = None
+) -> tuple[float, int]:
     """Run the episode in a file.
 
     Parameters
@@ -42,6 +45,8 @@ def replay(path: str | os.PathLike[str], env: Any = None, env_kwargs: Mapping[st
         registered. Arguments in the file are given to compiled environments alone: to code of others they may be a command.
     env_kwargs : dict, optional
         Arguments of `gymnasium.make` for an id, in place of those in the file.
+    max_steps : int, optional
+        Steps after which the episode ends at the latest. Default: the number in the file, up to 10,000,000.
 
     Returns
     -------
@@ -58,15 +63,19 @@ def replay(path: str | os.PathLike[str], env: Any = None, env_kwargs: Mapping[st
         Any error that the environment raises.
     """
     episode = read_episode(path)
-    seed, max_steps = episode.seed, episode.max_steps
-    found = gym_env(_given(path, episode, env, env_kwargs), "an episode is replayed in Python", max_steps)
+    if max_steps is None and episode.max_steps > MOST_STEPS:
+        counts = f"{episode.max_steps} steps, more than the {MOST_STEPS:,} of a file"
+        raise checkpoint.CheckpointError(f"{os.fspath(path)}: an episode of {counts}: give max_steps=... (--max-steps)")
+    if max_steps is not None:
+        episode = episode._replace(max_steps=positive_int("max_steps", max_steps))
+    found = gym_env(_given(path, episode, env, env_kwargs), "an episode is replayed in Python", episode.max_steps)
     with named(path, "an episode"):
         policy = _policy(found, episode.config, episode.arrays)
     flatten = flattener(found.observation_space)
     env = found.env or found.maker()()
     total, length, ended = 0.0, 0, False
-    observation, _ = env.reset(seed=seed)
-    while not ended and length < max_steps:
+    observation, _ = env.reset(seed=episode.seed)
+    while not ended and length < episode.max_steps:
         (action,) = policy.act(np.array([flatten(observation)], np.float64))
         observation, reward, terminated, truncated, _ = env.step(action)
         total, length, ended = total + float(np.sum(reward)), length + 1, terminated or truncated
@@ -91,15 +100,8 @@ def read_episode(path: str | os.PathLike[str]) -> Episode:
     if manifest.get("kind") != "episode":
         raise checkpoint.CheckpointError(f"{os.fspath(path)}: not the file of an episode")
     with named(path, "an episode"):
-        check_config(manifest["config"])
-        config, place, max_steps = Config.from_dict(manifest["config"]), dict(manifest["place"]), manifest["max_steps"]
-        for name, value, most in (("seed", place["seed"], 2**64), ("max_steps", max_steps, 2**63)):
-            if type(value) is not int or not 0 <= value < most:
-                raise TypeError(f"{name} must be an integer from 0 to {most - 1}, got {value!r}")
-        for name in ("weights", "mean", "scale"):
-            if arrays[name].dtype != np.float64 or arrays[name].ndim != 1 or not np.isfinite(arrays[name]).all():
-                raise ValueError(f"{name} must be finite float64 with one axis, got {arrays[name].dtype} {arrays[name].shape}")
-        return Episode(manifest["env"], dict(manifest["env_kwargs"]), config, place["seed"], max_steps, place, arrays)
+        config, place = check_episode(manifest, arrays), dict(manifest["place"])
+        return Episode(manifest["env"], dict(manifest["env_kwargs"]), config, place["seed"], manifest["max_steps"], place, arrays)
 
 
 def _given(path: str | os.PathLike[str], episode: Episode, env: Any, env_kwargs: Mapping[str, Any] | None) -> Any:
@@ -146,6 +148,7 @@ def main() -> None:
     parser.add_argument("file")
     parser.add_argument("env", nargs="?", help="the environment: an id, MODULE:ID, or MODULE:FUNCTION that makes it")
     parser.add_argument("--env-kwargs", nargs="+", metavar="KEY=VALUE", help="arguments of gymnasium.make, for an id")
+    parser.add_argument("--max-steps", type=int, help="steps after which the episode ends; default: as in the file")
     arguments = parser.parse_args()
     sys.path.insert(0, os.getcwd())
     try:
@@ -155,7 +158,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"error: {brief(error)}")
     try:
-        total, length = replay(arguments.file, arguments.env, kwargs)
+        total, length = replay(arguments.file, arguments.env, kwargs, arguments.max_steps)
     except checkpoint.CheckpointError as error:
         sys.exit(f"error: {error}")
     print(f"the episode ended without an error: return {total:g}, {length} steps")

@@ -69,6 +69,7 @@ def load_trained(run: Path, last: bool, env_id: str | None, env_kwargs: Iterable
     from fastars.envs.terms import RewardTerms
 
     model = ARS.load(path, env=None if env_id is None else environment(env_id, kwargs))
+    model.run.refuse_excess(training=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the loading of the model has given the same warnings
         env = make(env_id or model.env_id, **model.env_kwargs, **({} if render_mode is None else {"render_mode": render_mode}))

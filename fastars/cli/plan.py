@@ -13,6 +13,10 @@ from fastars.files.opening import is_there
 
 CONFIG = "config.toml"
 SCHEMA = 1  # version of the run folder's format
+# Limits of the plan in a file: a folder may come from anybody.
+_MOST_ON_DISK = 1 << 30  # bytes of checkpoints
+_MOST_EVALUATIONS = 1 << 28  # bytes of `evaluations.npz`, which are also in memory
+_BLOCK_BYTES, _EPISODE_BYTES = 4096, 16  # of a small file, and of an evaluated episode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,38 @@ class Plan:
         """Return the plan in a `config.toml`. Files of older versions lack some of the values: these are the defaults."""
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in config["run"].items() if name in names})
+
+
+def refuse_large_plan(folder: Path, plan: Plan, model_bytes: int, episodes: int) -> None:
+    """Raise a ValueError for a plan in a file that takes more memory or more of the disk than a file may ask for.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    plan : Plan
+        The plan in its `config.toml`.
+    model_bytes : int
+        Bytes of its `model.zip`.
+    episodes : int
+        Episodes of an iteration, each of at least one step.
+    """
+    from fastars.training.stored_counts import MOST_EVALUATED
+
+    total, n_saved = plan.total_timesteps, 0
+    if plan.save_freq is not None:
+        n_saved = min(plan.keep_checkpoints, total // max(plan.save_freq, episodes) + 1)
+    n_evaluations = total // max(plan.eval_freq, episodes) + 2  # also after the first iteration and at the end
+    on_disk, evaluated = n_saved * max(model_bytes, _BLOCK_BYTES), n_evaluations * plan.eval_episodes * _EPISODE_BYTES
+    for words, found, most in (
+        (f"eval_episodes={plan.eval_episodes}", plan.eval_episodes, MOST_EVALUATED),
+        (f"{n_saved:,} checkpoints (save_freq={plan.save_freq}, keep_checkpoints={plan.keep_checkpoints})", on_disk, _MOST_ON_DISK),
+        (f"{n_evaluations:,} evaluations (eval_freq={plan.eval_freq}) of {plan.eval_episodes}", evaluated, _MOST_EVALUATIONS),
+    ):
+        if found > most:
+            unit = "episodes" if most == MOST_EVALUATED else "bytes"
+            reason = f"more than the {most:,} {unit} of a file"
+            raise ValueError(f"{folder / CONFIG}: it asks for {words}, {reason}; if you know who made it, --trust allows that")
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -8,9 +8,10 @@ of the first iteration follow from the settings alone, so their episodes can be 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from fastars.training.seeds import evaluation_seeds
 if TYPE_CHECKING:
     from fastars._compiled.structs import FloatArray, SeedArray
 
+_Item = TypeVar("_Item")
 _ROUNDING = 0.501e-6  # 0.monitor.csv has six decimals
 _TOLERANCE = 1e-9  # relative, of the returns of classic control: docs/design.md, "Exact to Gymnasium"
 
@@ -37,6 +39,21 @@ class Episode(NamedTuple):
 
     total: float
     length: int
+
+
+class Made(Sequence[_Item]):
+    """A sequence of n items that are made when they are asked for: there may be millions."""
+
+    def __init__(self, n: int, make: Callable[[int], _Item]) -> None:
+        self._n, self._make = n, make
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < self._n:
+            raise IndexError(index)
+        return self._make(index)
 
 
 class RecordedEpisodes(NamedTuple):
@@ -50,7 +67,8 @@ class RecordedEpisodes(NamedTuple):
         "evaluation" or "training, iteration 7".
     trained : Trained
         The model and its environment in Gymnasium.
-    weights : float64 array, shape (n, n_weights)
+    weights : float64 array, shape (m, n_weights)
+        Policies; each ran n // m of the episodes, in this order.
     seeds : uint64 array, shape (n,)
         Seeds of the resets.
     reward_weights : array or None
@@ -77,7 +95,7 @@ class RecordedEpisodes(NamedTuple):
         """Run episode i in plain Gymnasium, with the actions of `predict`."""
         model = self.trained.model
         before = model.theta
-        model.policy.load_from_vector(self.weights[i])
+        model.policy.load_from_vector(self.weights[i * len(self.weights) // len(self.seeds)])
         try:
             weights, seed = self.reward_weights, int(self.seeds[i])
             result = evaluate_policy(model, self.trained.env, 1, return_episode_rewards=True, seed=seed, reward_weights=weights)
@@ -126,6 +144,7 @@ def _policies(folder: Path, env: str | None, env_kwargs: Sequence[str]) -> Itera
         if path.name == MODEL:
             model = trained.model
             first = ARS(env=trained.env, preset=model.preset, backend=model.backend, n_threads=1, **model.config.arguments())
+            first.run = dataclasses.replace(first.run, excess=model.run.excess)
             yield "the first policy", load_trained(path, True, env, env_kwargs, None)._replace(model=first)
 
 
@@ -142,11 +161,11 @@ def _training_episodes(name: str, trained: Trained, rows: Sequence[bytes]) -> li
         policy=name,
         kind=f"training, iteration {model.iteration + 1}",
         trained=trained,
-        weights=np.repeat(candidates, n_episodes, 0),
+        weights=candidates,
         seeds=asked.seeds.ravel(),
         reward_weights=None if model.objectives is None else model.objectives.weights,
-        results=[_parse_row(row, first + i) for i, row in enumerate(rows[first : first + n])],
-        locations=[f"{MONITOR}, line {_line_number(first + i)}" for i in range(n)],
+        results=Made(n, lambda i: _parse_row(rows[first + i], first + i)),
+        locations=Made(n, lambda i: f"{MONITOR}, line {_line_number(first + i)}"),
         rounding=_ROUNDING,
     )
     return [episodes]
@@ -165,23 +184,24 @@ def _evaluation_episodes(
         policy=name,
         kind="evaluation",
         trained=trained,
-        weights=np.repeat(model.theta[np.newaxis], n, 0),
+        weights=model.theta[np.newaxis],
         seeds=evaluation_seeds(model.seed, n),
         reward_weights=trained.reward_weights,
-        results=[Episode(float(total), int(length)) for total, length in zip(returns, lengths, strict=True)],
-        locations=[f"{EVALUATIONS}, {model.num_timesteps} steps, episode {i + 1}" for i in range(n)],
+        results=Made(n, lambda i: Episode(float(returns[i]), int(lengths[i]))),
+        locations=Made(n, lambda i: f"{EVALUATIONS}, {model.num_timesteps} steps, episode {i + 1}"),
         rounding=0.0,
     )
     return [episodes]
 
 
-def _monitor_rows(path: Path) -> list[bytes]:
+def _monitor_rows(path: Path) -> Sequence[bytes]:
     """Return the complete rows of a monitor file; none if there is no file."""
     if not is_there(path):
         return []
     with open_regular(path) as file:
-        rows: list[bytes] = file.read().split(b"\n")[2:-1]
-    return rows
+        content: bytes = file.read()
+    ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n"))  # a list of rows would take 8 times the memory of the file
+    return Made(max(len(ends) - 2, 0), lambda i: content[ends[i + 1] + 1 : ends[i + 2]])
 
 
 def _line_number(episode: int) -> int:

@@ -13,7 +13,7 @@ import tyro
 
 from fastars.cli.environment import env_options, environment, parse_kwargs
 from fastars.cli.errors import WrongUseError
-from fastars.cli.plan import CONFIG, Plan, read_config, read_plan
+from fastars.cli.plan import CONFIG, Plan, read_config, read_plan, refuse_large_plan
 from fastars.cli.ray import Ray, connect
 from fastars.cli.report import count
 from fastars.cli.run_folder import BEST_MODEL, in_use, refuse_links
@@ -37,7 +37,7 @@ class Resume:
     """Iterations of training, including the iterations done before."""
     n_threads: Annotated[int | None, option("INT", "all CPUs")] = None
     """Threads of the rollouts; the result does not depend on it."""
-    n_workers: Annotated[int | None, option("INT", "as the run was begun")] = None
+    n_workers: Annotated[int | None, option("INT", "as the run was begun, but no more than there are CPUs")] = None
     """Processes that step an environment in Python; the result does not depend on it."""
     ray: Ray = None
     """Run episodes on Ray, as with `fastars train`, wherever earlier episodes ran."""
@@ -45,6 +45,8 @@ class Resume:
     """Id of the environment, if it is registered only by MODULE:ID."""
     env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
     """Arguments of gymnasium.make, together with --env. Repeat them if the environment of RUN is not compiled."""
+    trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Take counts of RUN that are larger than a file may ask for (SECURITY.md): you know who made it."""
     progress: bool = True
     """Show progress, as `fastars train` does."""
 
@@ -67,13 +69,16 @@ class Resume:
         folder = self.run_folder
         refuse_links(folder)
         sweep_temporaries(folder)
-        here = {"n_threads": self.n_threads, "n_workers": self.n_workers or config["run"].get("n_workers", 1)}
-        settings = here if self.ray is None else here | {"n_workers": self.n_workers} | connect(self.ray)
+        settings: dict[str, Any] = {"n_threads": self.n_threads, "n_workers": self.n_workers, "trust": self.trust}
+        settings |= {"n_workers": self._workers(config)} if self.ray is None else connect(self.ray)
         path = latest_checkpoint(folder, "model")
         model = _load(path, env, settings)
+        model.run.refuse_excess(training=True)
+        if not self.trust:
+            refuse_large_plan(folder, plan, path.stat().st_size, 2 * model.config.n_delta * model.config.n_eval_episodes)
         plan = self._changed(plan, model)
         run = TrainingRun(model, folder, plan, env_options(model, self.env or "", self.env_kwargs), self.progress)
-        run.restore(_load_best(folder, env, here))  # evaluated here: the actors of the run hold all CPUs of a cluster
+        run.restore(_load_best(folder, env, model, settings))
         if run.is_finished:
             say(f"{folder} is finished: {model.num_timesteps:,} steps. A larger --total-timesteps goes on with it.")
             return 0
@@ -81,6 +86,22 @@ class Resume:
         say(f"Going on with {folder} after {count(model.num_timesteps)} steps, from {path.name}")
         run.resume()
         return 0
+
+    def _workers(self, config: dict[str, Any]) -> int:
+        """Return the number of worker processes: the option, or else the number in the file, up to the number of CPUs."""
+        from fastars._validate import positive_int
+        from fastars.training.stored_counts import believed_workers
+
+        if self.n_workers is not None:
+            return self.n_workers
+        try:
+            stored = positive_int("n_workers", config["run"].get("n_workers", 1))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{self.run_folder / CONFIG} is damaged: {error}") from error
+        n_workers = stored if self.trust else believed_workers(stored)
+        if n_workers < stored:
+            print(f"{n_workers} worker processes, as many as there are CPUs; --n-workers {stored} starts as many as {CONFIG} says")
+        return n_workers
 
     def _changed(self, plan: Plan, model: ARS) -> Plan:
         """Return the plan with the end that the options ask for; WrongUseError if the run is already beyond it."""
@@ -103,8 +124,11 @@ def _load(path: Path, env: Any, settings: Mapping[str, Any]) -> ARS:
     return ARS.load(path, env=env, **settings)
 
 
-def _load_best(folder: Path, env: Any, settings: Mapping[str, Any]) -> ARS | None:
-    """Load the best policy that the run has found; None if there is none or its file is damaged."""
+def _load_best(folder: Path, env: Any, model: ARS, settings: Mapping[str, Any]) -> ARS | None:
+    """Load the best policy that the run has found, which is evaluated where `model` runs its episodes.
+
+    The result is None if there is none, or if its file is damaged or of another run.
+    """
     from fastars.files.checkpoint import CheckpointError
 
     path = folder / BEST_MODEL
@@ -113,7 +137,11 @@ def _load_best(folder: Path, env: Any, settings: Mapping[str, Any]) -> ARS | Non
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the loading of the model has given the same warnings
-            return _load(path, env, settings)
+            best = _load(path, env, {**settings, "sampler": "local", "n_workers": 1})  # no processes of its own
+            if (best.config, best.env_id, best.env_kwargs) != (model.config, model.env_id, model.env_kwargs):
+                raise CheckpointError(f"{path} is of another run")
+            best.sampler = model.sampler
+            return best
     except (CheckpointError, OSError) as error:
         warnings.warn(f"{error}; the run keeps the best policy from here on", RuntimeWarning, stacklevel=2)
         return None

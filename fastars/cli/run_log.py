@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,22 +96,29 @@ def cut_progress(path: Path, steps: int, evaluated_at: int) -> float:
 
     The row of an evaluation at exactly these steps stays only if the run knows this evaluation: `evaluated_at` equals `steps`.
     """
-    header, *rows = _whole_lines(path) or [[]]
-    seconds, kept = 0.0, []
-    for row in rows:
-        if len(row) != len(header):  # a damaged row
-            continue
-        named = dict(zip(header, row, strict=False))
-        is_evaluation = bool(named.get("eval/mean_reward"))
-        try:
-            at = int(named["time/total_timesteps"])
-            elapsed = float(named["time/time_elapsed"]) if at <= steps and named.get("time/time_elapsed") else seconds
-        except (KeyError, ValueError):
-            continue
-        seconds = elapsed if math.isfinite(elapsed) else seconds
-        if at < steps or (at == steps and (not is_evaluation or evaluated_at == steps)):
-            kept.append(row)
-    _write_lines(path, [header, *kept] if header else [])
+    seconds = 0.0
+
+    def kept() -> Iterator[bytes]:  # line by line: all rows as texts would take 30 times the memory of the file
+        nonlocal seconds
+        rows = _whole_rows(path)
+        header = next(rows, [])
+        if header:
+            yield _line(header)
+        for row in rows:
+            if len(row) != len(header):  # a damaged row
+                continue
+            named = dict(zip(header, row, strict=False))
+            is_evaluation = bool(named.get("eval/mean_reward"))
+            try:
+                at = int(named["time/total_timesteps"])
+                elapsed = float(named["time/time_elapsed"]) if at <= steps and named.get("time/time_elapsed") else seconds
+            except (KeyError, ValueError):
+                continue
+            seconds = elapsed if math.isfinite(elapsed) else seconds
+            if at < steps or (at == steps and (not is_evaluation or evaluated_at == steps)):
+                yield _line(row)
+
+    write_atomically(path, kept(), follow=False)
     return seconds
 
 
@@ -130,24 +139,22 @@ def cut_monitor(path: Path, n_episodes: int) -> None:
     """Cut off all episodes but the first `n_episodes`."""
     if is_there(path):
         with open_regular(path) as file:
-            lines = file.read().split(b"\n")[:-1]
-        write_atomically(path, [line + b"\n" for line in lines[: 2 + n_episodes]], follow=False)  # two of them are the header
+            lines = itertools.islice(file, 2 + n_episodes)  # two of them are the header
+            write_atomically(path, (line for line in lines if line.endswith(b"\n")), follow=False)
 
 
-def _whole_lines(path: Path) -> list[list[str]]:
-    """Read the rows of a CSV file, without an incomplete line at its end, which a killed process can leave."""
+def _whole_rows(path: Path) -> Iterator[list[str]]:
+    """Yield the rows of a CSV file, without an incomplete line at its end, which a killed process can leave."""
     if not is_there(path):
-        return []
-    with open_regular(path) as file:
-        text = file.read()
-    text = text[: text.rfind(b"\n") + 1]
-    try:
-        return list(csv.reader(io.StringIO(text.decode("utf-8", "replace"), newline="")))
-    except csv.Error as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+        return
+    with open_regular(path, "r", newline="", encoding="utf-8", errors="replace") as file:
+        try:
+            yield from csv.reader(line for line in file if line.endswith(("\n", "\r")))
+        except csv.Error as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
 
 
-def _write_lines(path: Path, rows: list[list[str]]) -> None:
-    content = io.StringIO()
-    csv.writer(content, lineterminator="\n").writerows(rows)
-    write_atomically(path, [content.getvalue().encode()], follow=False)
+def _line(row: list[str]) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(row)
+    return line.getvalue().encode()

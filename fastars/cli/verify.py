@@ -86,11 +86,17 @@ def sample(recorded: Sequence[RecordedEpisodes], n: int, rng: Any) -> list[tuple
 
     An episode whose recorded return is not finite is never drawn: its environment failed, which a replay can't repeat.
     """
-    orders = [
-        rng.permutation([i for i, result in enumerate(episodes.results) if math.isfinite(result.total)]) for episodes in recorded
-    ]
-    turns = sorted((turn, k) for k, order in enumerate(orders) for turn in range(len(order)))[:n]
+    orders = [rng.permutation(_finite(episodes)) for episodes in recorded]
+    turns = sorted((turn, k) for k, order in enumerate(orders) for turn in range(min(len(order), n)))[:n]
     return [(recorded[k], int(orders[k][turn])) for k, turn in sorted((k, turn) for turn, k in turns)]
+
+
+def _finite(episodes: RecordedEpisodes) -> Any:
+    """Return the indices of the episodes with a finite return, int64."""
+    import numpy as np
+
+    n = len(episodes.results)
+    return np.flatnonzero(np.fromiter((math.isfinite(result.total) for result in episodes.results), bool, n))
 
 
 def _contradictions(config: dict[str, Any], recorded: Sequence[RecordedEpisodes], n_rows: int, last: Path) -> list[str]:

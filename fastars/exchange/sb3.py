@@ -143,12 +143,19 @@ def _policy_kwargs(data: Mapping[str, Any], kind: str, with_bias: bool, hidden: 
 def _config(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the hyperparameters that can be read."""
     config: dict[str, Any] = {name: _count(data, name) for name in _INTEGERS if name in data}
+    for name, count in config.items():
+        if count == 0:
+            raise ValueError(f"{name} must be at least 1, got 0")
     config["zero_policy"] = data.get("zero_policy") is not False
     config["alive_bonus_offset"] = _number(data.get("alive_bonus_offset", 0.0)) or 0.0
     if data.get("seed") is not None:
         config["seed"] = _count(data, "seed")
     rates = {"learning_rate": data.get("learning_rate"), "delta_std": data.get("delta_std_schedule")}
-    return config | {name: rate for name, value in rates.items() if (rate := _number(value)) is not None}
+    found = {name: rate for name, value in rates.items() if (rate := _number(value)) is not None}
+    for name, rate in found.items():
+        if rate < 0.0 or (name == "delta_std" and rate == 0.0):
+            raise ValueError(f"{name} must be {'positive' if name == 'delta_std' else 'at least 0'}, got {rate}")
+    return config | found
 
 
 def _count(data: Mapping[str, Any], name: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from fastars._validate import user_facing, warn_user
 from fastars.envs import compiled_env, compiled_env_ids
 from fastars.files.checkpoint import CheckpointError
 from fastars.training.state import ObsMoments
+from fastars.training.stored_counts import limited_run
 
 # Number of observations of a filter whose file does not say it. Runs of the original take millions of steps. With so many, the
 # filter moves slowly when training goes on, and the policy still fits it.
@@ -138,7 +140,7 @@ def normalisation(mean: np.ndarray, std: np.ndarray, n_obs: int) -> tuple[FloatA
 
 
 @user_facing
-def to_model(trained: TrainedPolicy, env: Any = None, *, model_class: Any, **settings: Any) -> Any:
+def to_model(trained: TrainedPolicy, env: Any = None, *, model_class: Any, trust: bool = False, **settings: Any) -> Any:
     """Make a model that has a trained policy, acts like it, and can be trained further.
 
     Parameters
@@ -149,6 +151,8 @@ def to_model(trained: TrainedPolicy, env: Any = None, *, model_class: Any, **set
         As for `fastars.ARS`. Default: the id in the file, if it has one.
     model_class : type
         `fastars.ARS`, or a class derived from it.
+    trust : bool
+        True: counts in the file, such as `n_delta`, have no limit.
     **settings
         Arguments of its constructor, instead of the arguments in the file.
 
@@ -173,8 +177,13 @@ def to_model(trained: TrainedPolicy, env: Any = None, *, model_class: Any, **set
     if trained.mean is not None:
         given |= {"normalize_observations": True, "clip_observations": trained.clip_observations}
     given |= {"policy_kwargs": trained.policy_kwargs, **settings}
-    model = model_class(trained.policy, env, **given)
+    zero_policy = given.get("zero_policy")
+    model = model_class(trained.policy, env, **given | {"zero_policy": True})  # random weights would take memory
     _refuse_other_shapes(trained, model)
+    config = dataclasses.replace(model.config, zero_policy=zero_policy is not False)
+    model.run = dataclasses.replace(model.run, config=config)
+    if not trust:
+        model.run = limited_run(model.run, "the file of the policy", settings, env_is_given=True)
     _warn_of_missing(trained, model, settings)
     model.policy.load_from_vector(trained.weights)
     model.num_timesteps = trained.num_timesteps
@@ -224,8 +233,10 @@ def _moments(trained: TrainedPolicy, config: Any) -> ObsMoments:
     mean, std = np.array(trained.mean), np.array(trained.std)
     count = max(_COUNT if trained.count is None else trained.count, 1 + config.filter_ddof)
     std = np.where(np.isfinite(std) & (std >= min(config.filter_min_std, _TINY)), std, 0.0)
-    variance = np.maximum(np.maximum(std - config.filter_epsilon, 0.0) ** 2 - config.filter_var_epsilon, 0.0)
-    return ObsMoments(count, mean, variance * (count - config.filter_ddof))
+    with np.errstate(over="ignore"):  # of a deviation of 1e154 and more
+        variance = np.maximum(np.maximum(std - config.filter_epsilon, 0.0) ** 2 - config.filter_var_epsilon, 0.0)
+        m2 = np.minimum(variance * (count - config.filter_ddof), np.finfo(np.float64).max)
+    return ObsMoments(count, mean, m2)
 
 
 def trained_of(model: Any) -> TrainedPolicy:

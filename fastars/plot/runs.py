@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,27 +101,29 @@ def read_column(path: Path, name: str) -> Series:
     if not is_there(path):
         raise FileNotFoundError(f"{name_of(path.parent)} has no progress.csv")
     names = (_STEPS, _SECONDS, name)
-    rows = read_columns(path, names, optional=[_SECONDS])
-    kept = [row for row in rows if row[0] and row[2]]
-    return Series(*(np.array([parse_number(path, row[k]) for row in kept]) for k in range(len(names))))
+    kept = (row for row in read_columns(path, names, optional=[_SECONDS]) if row[0] and row[2])
+    numbers = ([parse_number(path, cell) for cell in row] for row in kept)
+    return Series(*np.fromiter(numbers, np.dtype((float, len(names)))).T)
 
 
 def read_episodes(folder: Path, window: int) -> Series:
     """Return mean returns over the last `window` episodes, in the order of time, of all monitor files in a folder."""
-    rows = []
-    for path in sorted(folder.glob("*monitor.csv")):
-        start = start_time(file_in(path), columns="r,l,t")
-        if start is None:
-            raise DamagedFileError(f"{path} is damaged: it does not begin like a file of Monitor")
-        cells = read_columns(path, ("r", "l", "t"), skip=1)
-        rows += [(start + parse_number(path, t), parse_number(path, r), parse_number(path, length)) for r, length, t in cells]
-    if not rows:
+    rows = np.fromiter((row for path in sorted(folder.glob("*monitor.csv")) for row in _episodes(path)), np.dtype((float, 3)))
+    if not len(rows):
         raise FileNotFoundError(f"{name_of(folder)} has neither a progress.csv nor episodes in a monitor.csv")
-    rows.sort(key=lambda row: row[0])
-    times, returns, lengths = (np.array(column, float) for column in zip(*rows, strict=True))
+    times, returns, lengths = rows[np.argsort(rows[:, 0], kind="stable")].T
     n = min(window, len(returns))
     sums = np.cumsum(np.concatenate([[0.0], returns]))
     return Series(np.cumsum(lengths)[n - 1 :], times[n - 1 :] - times[0], (sums[n:] - sums[:-n]) / n)
+
+
+def _episodes(path: Path) -> Iterator[tuple[float, float, float]]:
+    """Yield time, return and length of each episode in a monitor file."""
+    start = start_time(file_in(path), columns="r,l,t")
+    if start is None:
+        raise DamagedFileError(f"{path} is damaged: it does not begin like a file of Monitor")
+    for total, length, seconds in read_columns(path, ("r", "l", "t"), skip=1):
+        yield start + parse_number(path, seconds), parse_number(path, total), parse_number(path, length)
 
 
 def read_settings(folder: Path) -> tuple[str, int | None, dict[str, Any]]:

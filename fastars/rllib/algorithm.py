@@ -15,10 +15,23 @@ from fastars._compiled.structs import FloatArray
 from fastars._validate import user_facing
 from fastars.files.checkpoint import CheckpointError, name_of
 from fastars.files.opening import file_in, folder_in, without_link
-from fastars.rllib.checkpoint import MODEL, Counts, SavedFolder, folder_of, path_in, read_config, read_counts, write_counts
+from fastars.rllib.checkpoint import (
+    MODEL,
+    ConfigToRestore,
+    Counts,
+    SavedFolder,
+    folder_of,
+    path_in,
+    read_config,
+    read_counts,
+    stored_counts,
+    write_counts,
+)
 from fastars.rllib.config import ARSConfig
 from fastars.rllib.policy import POLICY_ID, Policy
 from fastars.rllib.results import Spent, evaluation_result, train_result
+from fastars.training.stored_counts import limited_run
+from fastars.training.stored_env import named
 
 _CHANGEABLE = ("learning_rate", "delta_std", "n_delta", "n_top", "alive_bonus_offset")  # of a run that `restore` continues
 _STREAM = 0x52  # of episodes that evaluate, apart from the episodes of training
@@ -169,8 +182,9 @@ class ARS:
     def save_into(self, folder: str | os.PathLike[str]) -> None:
         """Write the run into this folder."""
         folder = Path(folder)
+        stored = stored_counts(self.iteration, self._counts, self._settings)  # raises before a file is written
         self.model.save(without_link(folder / MODEL))
-        write_counts(folder, self.iteration, self._counts, self._settings)
+        write_counts(folder, stored)
 
     @classmethod
     @user_facing
@@ -182,7 +196,8 @@ class ARS:
         checkpoint : str, path, or the result of `save`
             The folder.
         config : ARSConfig or dict, optional
-            Settings of the algorithm. Needed if a file can't hold them: if the environment is a function or a class.
+            Settings of the algorithm. Needed if a file can't hold them: if the environment is a function or a class. The settings
+            in the folder have limits (`SECURITY.md`); the ones given here have none.
 
         Raises
         ------
@@ -192,7 +207,13 @@ class ARS:
             For settings that are missing, and as for `restore`.
         """
         folder = folder_of(checkpoint)
-        algorithm = cls(read_config(folder) if config is None else config)
+        if config is None:
+            settings = read_config(folder)
+            with named(folder, "an algorithm"):
+                algorithm = cls(ConfigToRestore(settings, is_stored=True))
+        else:
+            settings = config.copy() if isinstance(config, ARSConfig) else ARSConfig().update_from_dict(config)
+            algorithm = cls(ConfigToRestore(settings, is_stored=False))
         try:
             algorithm.restore(folder)
         except BaseException:
@@ -214,11 +235,16 @@ class ARS:
         ValueError
             If the run has another policy, filter or environment.
         """
-        folder = folder_of(checkpoint_path)
+        folder, settings = folder_of(checkpoint_path), self._settings
+        is_stored = isinstance(settings, ConfigToRestore) and settings.is_stored
+        settings = settings.kept if isinstance(settings, ConfigToRestore) else settings
         iteration, counts = read_counts(folder)
-        arguments = self._settings.arguments()
+        arguments = settings.arguments()
         changed = {name: arguments[name] for name in _CHANGEABLE}
-        model = fastars.ars.ARS.load(file_in(folder / MODEL), env=arguments["env"], n_workers=self.model.n_workers, **changed)
+        n_workers = None if self.model.is_compiled else settings.num_rollout_workers
+        model = fastars.ars.ARS.load(file_in(folder / MODEL), env=arguments["env"], n_workers=n_workers, **changed)
+        if is_stored:  # `changed` comes from the file, too
+            model.run = limited_run(model.run, str(folder), remedy="config=... allows that")
         try:
             if iteration != model.iteration:
                 raise CheckpointError(f"{folder}: algorithm.zip and {MODEL} are not of the same iteration")
@@ -227,7 +253,7 @@ class ARS:
             model.close()
             raise
         self.model.close()
-        self.model, self._counts = model, counts
+        self.model, self._counts, self._settings = model, counts, settings
 
     def _refuse_other_policy(self, folder: Path, model: fastars.ars.ARS) -> None:
         stored, own = model.config, self.model.config

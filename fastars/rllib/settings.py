@@ -125,8 +125,8 @@ def plain(value: Any) -> Any:
         return {str(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        return value.item()
+    if isinstance(value, (np.generic, np.ndarray)):
+        return plain(value.tolist())
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(f"JSON can't hold {value!r}")

@@ -88,7 +88,7 @@ class CompiledSampler:
             n_blocks = max(8 * self.n_threads, -(-n_steps * n_weights // _CALL_PRODUCTS))
             return min(n_blocks, n_episodes)
         n_blocks = min(max(n_episodes // LANES, 1), self.n_threads if n_episodes < 32 * LANES else 4 * self.n_threads)
-        return max(n_blocks, -(-n_steps // _CALL_STEPS))
+        return min(max(n_blocks, -(-n_steps // _CALL_STEPS)), n_episodes)
 
     def start(self, wait: bool = False) -> None:
         """Do nothing: there are no worker processes, and each evaluation starts its threads."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,6 @@ class NoiseTable:
     def __init__(self, backend: Any, seed: int, size: int, n_threads: int = 1) -> None:
         self.seed, self.size = seed, size
         self._backend, self._n_threads = backend, n_threads
-        self._values = np.empty(size, np.float32)
-        self._is_filled = np.zeros(-(-size // NOISE_BLOCK), np.bool_)  # of each block
         self._square_sums: FloatArray | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -62,11 +61,26 @@ class NoiseTable:
             self._square_sums = run_in_thread(lambda: self._backend.square_sums(values))
         return self._square_sums
 
+    @functools.cached_property
+    def _values(self) -> NoiseArray:
+        """The table, made when it is needed: a model that only predicts needs none."""
+        try:
+            return np.empty(self.size, np.float32)
+        except (MemoryError, ValueError):  # NumPy's ValueError: more than an array can have
+            raise MemoryError(f"a noise table of noise_size={self.size} numbers, 4 bytes each, does not fit into memory") from None
+
+    @functools.cached_property
+    def _is_filled(self) -> np.ndarray:
+        """True for each block that is filled."""
+        return np.zeros(-(-self.size // NOISE_BLOCK), np.bool_)
+
     def _fill(self, blocks: IntArray) -> None:
+        values, is_filled = self._values, self._is_filled
+
         def fill(piece: int) -> None:
             some = blocks[piece * _PIECE : (piece + 1) * _PIECE]
-            self._backend.fill_blocks(np.uint64(self.seed), some, self._values)
-            self._is_filled[some] = True  # only now: the handler of a signal may raise before
+            self._backend.fill_blocks(np.uint64(self.seed), some, values)
+            is_filled[some] = True  # only now: the handler of a signal may raise before
 
         for_blocks(fill, -(-len(blocks) // _PIECE), self._n_threads)
 

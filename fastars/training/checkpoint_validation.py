@@ -64,7 +64,7 @@ def check_arrays(arrays: Mapping[str, np.ndarray], config: Config) -> None:
     theta, mean, m2 = (_finite(arrays, name) for name in ("theta", "filter_mean", "filter_m2"))
     if mean.shape != m2.shape or (m2 < 0.0).any():
         raise ValueError(f"filter_m2 must be {mean.size} sums of squares, of at least 0")
-    _check_layers(theta.size, (mean.size, *config.net_arch), config.with_bias)
+    check_layers(theta.size, (mean.size, *config.net_arch), config.with_bias)
     if config.noise_size is not None and config.noise_size < theta.size:
         raise ValueError(f"noise_size must be at least the {theta.size} weights of the policy, got {config.noise_size}")
     slots = ["optimizer_0", "optimizer_1"] if config.optimizer == "adam" else ["optimizer_0"]
@@ -76,11 +76,12 @@ def check_arrays(arrays: Mapping[str, np.ndarray], config: Config) -> None:
     if "recent_returns" in arrays:  # files of 0.1 have none
         returns, lengths = arrays["recent_returns"], arrays["recent_lengths"]
         kinds = returns.dtype == np.float64 and lengths.dtype == np.int64
-        if not kinds or returns.ndim != 1 or returns.shape != lengths.shape or (lengths < 0).any():
+        is_known = kinds and returns.ndim == 1 and returns.shape == lengths.shape and not (lengths < 0).any()
+        if not is_known or sum(lengths.tolist()) >= _MOST:  # their sum is an int64
             raise ValueError("recent_returns and recent_lengths must be as many returns (float64) as lengths (int64)")
 
 
-def _check_layers(n_weights: int, sizes: Sequence[int], with_bias: bool) -> None:
+def check_layers(n_weights: int, sizes: Sequence[int], with_bias: bool) -> None:
     """Raise if no policy of these layers has so many weights, for any number of actions. Only sizes are computed."""
     hidden = sum((n_in + with_bias) * n_out for n_in, n_out in itertools.pairwise(sizes))
     n_act, rest = divmod(n_weights - hidden, sizes[-1] + with_bias) if sizes[-1] + with_bias else (0, 0)
@@ -95,6 +96,23 @@ def _finite(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite")
     return array
+
+
+def check_episode(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Config:
+    """Raise for the file of an episode with a field that no run writes; return the settings of its run.
+
+    "weights", "mean" and "scale" are finite, and of one policy.
+    """
+    check_config(manifest["config"])
+    config, place, max_steps = Config.from_dict(manifest["config"]), dict(manifest["place"]), manifest["max_steps"]
+    for name, value, most in (("seed", place["seed"], 2**64), ("max_steps", max_steps, _MOST)):
+        if type(value) is not int or not 0 <= value < most:
+            raise TypeError(f"{name} must be an integer from 0 to {most - 1}, got {value!r}")
+    weights, mean, scale = (_finite(arrays, name) for name in ("weights", "mean", "scale"))
+    if mean.shape != scale.shape:
+        raise ValueError(f"scale must have the {mean.size} entries of mean, got {scale.size}")
+    check_layers(weights.size, (mean.size, *config.net_arch), config.with_bias)
+    return config
 
 
 def _integer(name: str, value: Any, least: int) -> None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from fastars._validate import boolean, integer, known_names, number, one_of, positive_int, warn_user
 from fastars.training import presets
 
@@ -26,6 +28,8 @@ POLICY_KWARGS: dict[str, dict[str, Any]] = {
     "MlpPolicy": {"net_arch": (64, 64), "activation_fn": "relu", "with_bias": True, "squash_output": True},
 }
 ACTIVATIONS = ("relu", "tanh")
+_MOST_LAYERS = 64  # hidden: a kernel is compiled for their number
+_MOST_TASKS = 1 << 16
 
 # Sources: Mania, Guy & Recht 2018 (arXiv 1803.07055); the original code; RLlib 2.8; stable-baselines3-contrib 2.9. All of them run
 # here with a filter frozen during an iteration: a live one makes a return depend on which candidates ran before it.
@@ -186,21 +190,21 @@ class Config:
         return {**values, "policy_kwargs": {name: of_policy[name] for name in POLICY_KWARGS[self.policy]}}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for a file; a schedule is stored as its value at the start, and marked."""
+        """Return plain values for a file; a schedule is stored as its value at the start, or None without one, and marked."""
         values = dataclasses.asdict(self)
         for name in ("net_arch", "preference", "utopia"):
             values[name] = None if values[name] is None else list(values[name])
         values["weighting_kwargs"] = values["weighting_kwargs"] or None
         for name in ("learning_rate", "delta_std"):
             if callable(values[name]):
-                values[name] = {"schedule": float(values[name](1.0))}
+                values[name] = {"schedule": _first_value(name, values[name])}
         if math.isinf(self.clip_observations):
             values["clip_observations"] = None
         return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
-        """Return the settings that `to_dict` wrote; a schedule comes back as its value at the start."""
+        """Return the settings that `to_dict` wrote; a schedule comes back as its value at the start, without one as the default."""
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -208,7 +212,8 @@ class Config:
         plain = dict(values)
         for name in ("learning_rate", "delta_std"):
             if isinstance(plain.get(name), Mapping):
-                plain[name] = plain[name].get("schedule")
+                first = plain[name].get("schedule")
+                plain[name] = getattr(cls, name) if first is None else first
         plain["weighting_kwargs"] = plain.get("weighting_kwargs") or {}
         if plain.get("clip_observations", 0) is None:
             plain["clip_observations"] = math.inf
@@ -263,6 +268,15 @@ def suited_settings(preset: str, env_id: str, variant: str | None = None) -> dic
     return next((row for row in presets.rows(preset, env_id) if variant in (None, Config(**row).variant)), {})
 
 
+def _first_value(name: str, schedule: Callable[[float], float]) -> float | None:
+    """Return the value of a schedule at the start; None if a constant setting could not have it. A run that goes on needs none."""
+    try:
+        first = number(name, schedule(1.0), 0.0)
+    except Exception:  # of the user's function
+        return None
+    return None if name == "delta_std" and first == 0.0 else first
+
+
 def _schedule(name: str, value: Any) -> Any:
     """Return a function, or a number of at least 0; a constant schedule of stable-baselines3 becomes its number, for files."""
     inner = getattr(value, "value_schedule", value)
@@ -275,16 +289,33 @@ def _positive_or_inf(name: str, value: Any) -> float:
     return math.inf if value == math.inf else number(name, value, above=0.0)
 
 
+def _plain(name: str, value: Any) -> Any:
+    """Return an argument of a weighting method in a form that a file can hold: numbers and sequences of NumPy become Python's."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return type(value)(_plain(name, each) for each in value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is not None and not isinstance(value, (bool, int, float, str)):
+        raise TypeError(f"{name} must be a number, a text, None or a sequence of these, got {value!r}")
+    if isinstance(value, int) and not -(2**63) < value < 2**63:
+        raise ValueError(f"{name} must be below 2**63, got {value!r}")
+    return value
+
+
 def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     return lambda name, value: None if value is None else check(name, value)
 
 
-def _each(check: Callable[[str, Any], Any], kind: str) -> Callable[[str, Any], tuple[Any, ...]]:
-    """Return a check of a list, a tuple, or an array with one axis."""
+def _each(check: Callable[[str, Any], Any], kind: str, most: int) -> Callable[[str, Any], tuple[Any, ...]]:
+    """Return a check of a list, a tuple, or an array with one axis, of at most `most` entries."""
 
     def check_each(name: str, value: Any) -> tuple[Any, ...]:
         if not isinstance(value, (list, tuple)) and getattr(value, "ndim", 0) != 1:
             raise TypeError(f"{name} must be a list of {kind}, got {value!r}")
+        if len(value) > most:
+            raise ValueError(f"{name} must be a list of at most {most} {kind}, got {len(value)}")
         return tuple(check(name, entry) for entry in value)
 
     return check_each
@@ -308,8 +339,8 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "fitness_shaping": partial(one_of, allowed=("none", "centered_ranks", "sign")),
     "optimizer": partial(one_of, allowed=("sgd", "adam")),
     "on_nonfinite": partial(one_of, allowed=("drop", "penalize", "raise")),
-    "net_arch": _each(positive_int, "integers"),
-    **dict.fromkeys(("preference", "utopia"), _optional(_each(number, "numbers"))),
-    "weighting_kwargs": lambda name, value: dict(value),
+    "net_arch": _each(positive_int, "integers", _MOST_LAYERS),
+    **dict.fromkeys(("preference", "utopia"), _optional(_each(number, "numbers", _MOST_TASKS))),
+    "weighting_kwargs": lambda name, value: {key: _plain(f"{name}[{key!r}]", inner) for key, inner in dict(value).items()},
     **dict.fromkeys((field.name for field in dataclasses.fields(Config) if field.type == "bool"), boolean),
 }

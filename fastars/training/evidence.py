@@ -62,7 +62,7 @@ class Averages(NamedTuple):
         is_first = self.n_updates == 0
         square = np.diag(evidence.gram)
         return self._replace(
-            n_updates=self.n_updates + 1,
+            n_updates=min(self.n_updates + 1, 2**63 - 1),
             first=evidence.returns.copy() if is_first else self.first,
             best=evidence.returns.copy() if is_first else np.maximum(self.best, evidence.returns),
             returns=DECAY * self.returns + evidence.returns,
@@ -72,6 +72,11 @@ class Averages(NamedTuple):
             signal=LONG_DECAY * self.signal + np.diag(evidence.debiased),
             noise=LONG_DECAY * self.noise + square,
         )
+
+    @property
+    def is_finite(self) -> bool:
+        """True if no sum overflowed."""
+        return all(np.isfinite(part).all() for part in self[2:])
 
     @property
     def total(self) -> float:

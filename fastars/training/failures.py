@@ -20,6 +20,7 @@ from fastars.envs.keywords import keyword_texts
 from fastars.files import checkpoint
 from fastars.files.opening import folder_in
 from fastars.samplers.failure import Failure, OnFailure
+from fastars.training.checkpoint_validation import check_episode
 from fastars.training.run import Run
 from fastars.training.state import State, obs_filter
 from fastars.training.stored_env import env_kwargs, env_of_episode, plain
@@ -129,10 +130,12 @@ class FailureLog:
         }
         filter = obs_filter(run.backend, run.config, state.moments)
         weights = candidates[episode * len(candidates) // seeds.size]
+        arrays = {"weights": weights, "mean": filter.mean, "scale": filter.scale}
         try:
+            check_episode(manifest, arrays)
             path = _free_path(self._failures_folder(log_folder), len(self._files))
-            checkpoint.save(path, manifest, {"weights": weights, "mean": filter.mean, "scale": filter.scale})
-        except OSError:  # a full disk
+            checkpoint.save(path, manifest, arrays)
+        except (OSError, ValueError, TypeError):  # a full disk, or a candidate that no file holds: infinite weights
             return False
         self._files[key] = path
         return True

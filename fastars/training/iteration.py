@@ -24,7 +24,7 @@ from fastars.training.diagnostics import diagnose_tasks, estimate_gradients, gra
 from fastars.training.evidence import Evidence
 from fastars.training.run import Run
 from fastars.training.seeds import episode_seeds
-from fastars.training.state import Counters, ObsMoments, RecentEpisodes, State, obs_filter
+from fastars.training.state import MOST, Counters, ObsMoments, RecentEpisodes, State, obs_filter
 from fastars.training.update import StepEstimate, estimate_step, optimizer_step
 
 Row = dict[str, float | None]
@@ -55,6 +55,7 @@ class Asked(NamedTuple):
 
 def ask(run: Run, state: State, progress: float) -> Asked:
     """Draw the directions and episodes of the next iteration; `progress` is the progress remaining, from 1 to 0."""
+    run.refuse_excess(training=True)
     config, iteration = run.config, state.counters.iteration
     # Algorithm 2, line 4: sample the directions
     indices = run.backend.sample_indices(np.uint64(config.seed), iteration, config.n_delta, run.noise.size, run.n_weights)
@@ -118,6 +119,8 @@ def iterate(run: Run, state: State, asked: Asked, rollouts: Rollouts, n_steps: i
     ------
     NonFiniteReturnsError
         If the step would not be finite, and where the settings say that such returns are an error.
+    ValueError
+        If the iteration would be 2**63.
     """
     config, backend = run.config, run.backend
     returns, n_bad, n_dropped = _candidate_returns(run, state, rollouts)
@@ -126,17 +129,17 @@ def iterate(run: Run, state: State, asked: Asked, rollouts: Rollouts, n_steps: i
     estimate = estimate_step(backend, config, returns, noise, asked.indices, run.n_weights, run.n_threads)
     slots, step = state.slots, 0.0 * estimate.gradient
     if len(estimate.selected):
-        n_updates = state.counters.num_updates
+        n_updates = min(state.counters.num_updates, MOST - 1)  # the optimizer counts one more
         slots, step = optimizer_step(backend, config, slots, n_updates, estimate.gradient, asked.learning_rate, state.theta)
     theta = state.theta + step
-    if not np.isfinite(theta).all():
+    if not (np.isfinite(theta).all() and all(np.isfinite(slot).all() for slot in slots)):
         largest = float(np.max(np.abs(estimate.gradient)))
         raise NonFiniteReturnsError(
             f"the step is not finite (learning_rate {asked.learning_rate:g}, largest gradient {largest:g}); theta is unchanged"
         )
     moments = state.moments
-    if run.updates_obs_stats:  # line 8: the statistics of all observations so far
-        moments = ObsMoments(*backend.merge_moments(*moments, rollouts.moments))
+    if run.updates_obs_stats and int(moments.count) <= MOST - int(rollouts.moments.count.sum()):
+        moments = ObsMoments(*backend.merge_moments(*moments, rollouts.moments))  # line 8: of all observations so far
     diagnosed, gradient, evidence = diagnose(run, state, asked, noise, rollouts, returns, estimate.selected)
     tasks = state.tasks
     if tasks is not None and evidence is not None:
@@ -200,6 +203,8 @@ def diagnose(
     rows |= spread_rows(backend, rollouts.returns.reshape(n_delta, 2, -1), rollouts.lengths.reshape(n_delta, 2, -1))
     if len(estimate.kept) == 0:
         return rows, state.gradient, None
+    if not np.isfinite(gradient).all():  # it overflowed, in a division by a tiny sigma: the step is another sum, and finite
+        gradient = state.gradient
     if tasks is None:
         return rows, gradient, None
     found, gram, debiased = diagnose_tasks(backend, estimate, task_returns, tasks.weights)
@@ -222,8 +227,10 @@ def _recent_episodes(run: Run, state: State, rollouts: Rollouts) -> RecentEpisod
 def _next_counters(
     before: Counters, rollouts: Rollouts, *, n_steps: int, has_step: bool, n_dropped: int, n_penalized: int, is_empty: bool
 ) -> Counters:
-    """Return the counters after an iteration."""
-    return Counters(
+    """Return the counters after an iteration. They stop at 2**63 - 1, except the iteration, from which directions follow."""
+    if before.iteration == MOST:
+        raise ValueError(f"iteration must stay below 2**63, got {before.iteration + 1}")
+    counters = Counters(
         iteration=before.iteration + 1,
         num_timesteps=before.num_timesteps + n_steps,
         num_episodes=before.num_episodes + len(rollouts.returns),
@@ -235,6 +242,7 @@ def _next_counters(
         worker_restarts=before.worker_restarts + rollouts.n_restarts,
         empty_iterations=before.empty_iterations + 1 if is_empty else 0,
     )
+    return Counters(*(min(value, MOST) for value in counters))
 
 
 def _training_rows(run: Run, state: State, following: State, asked: Asked, estimate: StepEstimate, step: FloatArray) -> Row:

@@ -5,7 +5,7 @@ No generator is saved: all that is random follows from (seed, iteration). A file
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +22,7 @@ from fastars.training.config import Config
 from fastars.training.policy import policy_settings
 from fastars.training.run import Run
 from fastars.training.state import Counters, ObsMoments, RecentEpisodes, State
+from fastars.training.stored_counts import limited_run
 from fastars.training.stored_env import described_env, named, remade_env
 
 _LATER_COUNTERS = ("penalized_pairs",)  # files of 0.1 lack these
@@ -48,7 +49,15 @@ CHANGEABLE = (
 
 
 def save(path: Any, run: Run, state: State) -> None:
-    """Write a run to one file; the file before it survives any error."""
+    """Write a run to one file; the file before it survives any error.
+
+    Raises
+    ------
+    OSError
+        If the file can't be written.
+    ValueError, TypeError
+        If `load` would refuse the run. No state that training reaches is such a run.
+    """
     manifest = {
         "algorithm": "ARS",
         **described_env(run.env),
@@ -66,7 +75,18 @@ def save(path: Any, run: Run, state: State) -> None:
     if state.tasks is not None:
         manifest["objectives"], tables = _divided(state.tasks.state_dict(), "objectives")
         arrays |= tables
+    _checked(manifest, arrays, Config.from_dict(manifest["config"]))
+    if state.tasks is not None and run.config.weighting != "custom":
+        state.tasks.restored(state.tasks.state_dict())
     checkpoint.save(path, manifest, arrays)
+
+
+def _checked(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray], config: Config) -> None:
+    """Raise for a field that can't be in the file of a run with these settings: `save` and `load` check by this one function."""
+    check_run(manifest)
+    check_config(manifest["config"])
+    check_counters(manifest["counters"], _needed_counters())
+    check_arrays(arrays, config)
 
 
 def _divided(state: Mapping[str, Any], path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -94,7 +114,8 @@ def _joined(values: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: s
 def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any], trust: bool = False) -> Any:
     """Return a model of `model_class` from a file, with some arguments of its constructor changed by `settings`.
 
-    With `trust`, MuJoCo opens the file that an `xml_file` in the file leads to.
+    Unless `trust` is True, the model refuses to run what its file may not ask for (`stored_counts`), and MuJoCo opens no file that
+    an `xml_file` in the file leads to.
 
     Raises
     ------
@@ -112,22 +133,44 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any], tru
     manifest, arrays = _read(path)
     with named(path):
         config = _config(manifest, settings)
-        check_counters(manifest["counters"], _needed_counters())
-        check_arrays(arrays, config)
+        _checked(manifest, arrays, config)
         arguments = _arguments(manifest, config, settings)
     _refuse_other_policy(arguments, **of_policy)
+    zero_policy = config.zero_policy if arguments["zero_policy"] is None else bool(arguments["zero_policy"])
+    arguments |= {"zero_policy": True}  # zeros take no memory before they are used; random weights would
     if env is not None:
         model = model_class(env=env, **arguments)
     else:
-        with remade_env(path, manifest, trust) as made, contextlib.nullcontext() if settings else named(path):
-            model = model_class(env=made, **arguments)
-    with named(path):
-        misfit = _misfit(model.run, arrays["filter_mean"].size, arrays["theta"].size)
-    if misfit:
-        raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: its policy {misfit}")
-    with named(path):
-        model.restore(_restored(model.state, manifest, arrays))
+        with remade_env(path, manifest, trust) as made:
+            try:
+                model = model_class(env=made, **arguments)
+            except (ValueError, TypeError):  # of a setting of the user's, or of the file's
+                with named(path):
+                    model_class(env=made, **_arguments(manifest, config, {})).close()
+                raise
+    try:
+        with named(path):
+            misfit = _misfit(model.run, arrays["filter_mean"].size, arrays["theta"].size)
+        if misfit:
+            raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: its policy {misfit}")
+        with named(path):
+            model.restore(_restored(model.state, manifest, arrays))
+    except checkpoint.CheckpointError:
+        model.close()
+        raise
+    run = dataclasses.replace(model.run, config=dataclasses.replace(model.config, zero_policy=zero_policy))
+    given = {name for name, value in settings.items() if value is not None}
+    model.run = run if trust else limited_run(run, checkpoint.name_of(path), given, env_is_given=env is not None)
     return model
+
+
+def config_in(path: Any) -> Config:
+    """Return the settings of the run in a file; a `CheckpointError` if they don't fit its arrays. No model is made."""
+    manifest, arrays = _read(path)
+    with named(path):
+        config = _config(manifest, {})
+        _checked(manifest, arrays, config)
+    return config
 
 
 def _needed_counters() -> list[str]:
@@ -146,7 +189,6 @@ def _read(path: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def _config(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
     """Return the settings in a file, some of them changed by `settings`."""
-    check_run(manifest)
     stored = dict(manifest["config"])
     check_config(stored)
     for name in ("learning_rate", "delta_std"):

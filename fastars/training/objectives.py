@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
+from fastars._validate import integer
 from fastars.training.evidence import DECAY, Averages, Evidence, count_quiet, floored_gram, lost_tasks, no_averages
 
 if TYPE_CHECKING:
@@ -82,13 +83,15 @@ class Objectives:
     # --- One iteration
 
     def after(self, evidence: Evidence) -> Objectives:
-        """Return the objectives for the next iteration. Returns whose squares overflow change nothing."""
+        """Return the objectives for the next iteration. Returns whose squares or sums overflow change nothing."""
         if not evidence.is_finite:
             return self
         averages = self.averages.after(evidence)
         if self.averages.n_updates == 0:
             scale = np.maximum(self._goal(averages) - averages.first, evidence.stds)
             averages = averages._replace(scale=scale)
+        if not averages.is_finite:
+            return self
         averages = averages._replace(quiet=count_quiet(averages, evidence))
         masked = lost_tasks(averages, self.masked) & self._uses_gradients
         learned = dataclasses.replace(self, averages=averages, masked=masked)
@@ -172,10 +175,15 @@ class Objectives:
 
         Raises
         ------
-        ValueError
-            If the state has another number of tasks.
+        ValueError, TypeError
+            If the state has another number of tasks, or a number that no run reaches.
         """
         averages = {name: _restored(name, state[name], value) for name, value in self.averages._asdict().items()}
+        if (averages["quiet"] > averages["n_updates"]).any():
+            raise ValueError(f"quiet must be at most n_updates, got {averages['quiet'].tolist()}")
+        for name in ("quiet", "scale", "stds", "raw", "noise"):
+            if (averages[name] < 0).any():
+                raise ValueError(f"{name} must be at least 0, got {averages[name].tolist()}")
         arrays = {name: _restored(name, state[name], getattr(self, name)) for name in ("masked", "weights", "losses")}
         method = copied_method(self.method)
         if state["method"]["method"] == method.name:
@@ -190,11 +198,17 @@ def copied_method(method: Method) -> Method:
 
 
 def _restored(name: str, value: Any, present: Any) -> Any:
+    """Return a value of a saved state, checked against the present one of the same name."""
     if isinstance(present, int):
-        return int(value)
-    array = np.array(value, present.dtype)
+        return integer(name, value, 0, 2**63 - 1)
+    array = np.asarray(value)
     if array.shape != present.shape:
         raise ValueError(f"{name} must have shape {present.shape}, got {array.shape}")
+    if array.dtype != present.dtype:
+        raise ValueError(f"{name} must be {present.dtype}, got {array.dtype}")
+    bad = np.isinf(array) if name == "losses" else ~np.isfinite(array)  # the losses before the first iteration are NaN
+    if bad.any():
+        raise ValueError(f"{name} must be finite, got {array.tolist()}")
     return array
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from fastars._compiled.structs import FloatArray, LinearPolicy, MlpPolicy
 from fastars._runtime.cpus import available_cpus
@@ -14,6 +14,7 @@ from fastars._validate import one_of, positive_int, positive_seconds
 from fastars.envs import CompiledEnv, UnsupportedEnvError
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
+from fastars.files.errors import CheckpointError
 from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import Sampler, make_sampler
 from fastars.samplers.noise_table import NoiseTable
@@ -89,6 +90,13 @@ class Execution:
         return self.sampler == "ray"
 
 
+class Excess(NamedTuple):
+    """Reasons to refuse a run from a file, which asks for more than a file may (`stored_counts`). An empty text: there is none."""
+
+    training: str = ""
+    episodes: str = ""  # in the environment of the run, also for an evaluation
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """All that stays the same from one iteration to the next.
@@ -113,6 +121,8 @@ class Run:
         A `VecNormalize` around the environment.
     stats_window_size : int
         Episodes that the logged mean return is taken over.
+    excess : Excess
+        What its file asks for, and may not.
     """
 
     config: Config
@@ -124,6 +134,7 @@ class Run:
     sampler: Sampler
     normalizer: ObsNormalizer | None
     stats_window_size: int
+    excess: Excess = dataclasses.field(default_factory=Excess)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields: modules can't be pickled."""
@@ -148,6 +159,11 @@ class Run:
     def updates_obs_stats(self) -> bool:
         """True if training rollouts update the observation statistics."""
         return self.config.normalize_observations and (self.normalizer is None or self.normalizer.is_learning)
+
+    def refuse_excess(self, training: bool) -> None:
+        """Raise a CheckpointError if the file of the run asks for more than it may: for its episodes, or also for its training."""
+        if reason := (self.excess.training if training else "") or self.excess.episodes:
+            raise CheckpointError(reason)
 
     def with_seed(self, seed: int) -> Run:
         """Return the run with another seed for all that is random from now on."""

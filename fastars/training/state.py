@@ -17,6 +17,8 @@ from fastars.training.backends import backend_module
 from fastars.training.config import Config
 from fastars.training.objectives import Objectives
 
+MOST = 2**63 - 1  # of a counter: kernels and files hold no more. Counters stop there
+
 
 class ObsMoments(NamedTuple):
     """Moments of all observations seen in training."""
@@ -68,7 +70,8 @@ class State(NamedTuple):
         if not (n_failures or n_restarts):
             return self
         before = self.counters
-        return self.counting(env_failures=before.env_failures + n_failures, worker_restarts=before.worker_restarts + n_restarts)
+        failures, restarts = before.env_failures + n_failures, before.worker_restarts + n_restarts
+        return self.counting(env_failures=min(failures, MOST), worker_restarts=min(restarts, MOST))
 
 
 def first_state(config: Config, theta: FloatArray, n_obs: int, tasks: Objectives | None) -> State:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 from fastars.envs import AS_COMPILED, CompiledEnv, UnsupportedEnvError, compiled_env, compiled_env_ids
 from fastars.envs.env_tuple import EnvTuple
@@ -15,14 +18,48 @@ from fastars.envs.of_file import compiled_as_in_file, is_ours, registered_as_in_
 from fastars.files import checkpoint
 from fastars.files.errors import make_printable
 
+_MOST_DEPTH = 16  # levels of an argument; a file holds 32
+_MOST_TEXT = 1 << 16  # characters of all arguments together
+_MOST_SHOWN = 200
+
 
 def plain(value: Any) -> Any:
-    """Return plain data for a file; any other object is replaced by its `repr`."""
+    """Return plain data for a file. What a file can't hold is replaced by a text; of equal arguments it is the same text.
+
+    Other objects become their `repr`, and so do integers of more than 64 bits. Long texts are cut, and arguments that would take
+    more than 64 KiB, or are nested deeper than 16 levels, become such a text as a whole.
+    """
+    try:
+        found = _plain(value, _MOST_DEPTH)
+        if len(json.dumps(found)) <= _MOST_TEXT:
+            return found
+    except RecursionError:  # too deep, or within itself
+        pass
+    return _text(value)
+
+
+def _plain(value: Any, depth: int) -> Any:
+    if depth == 0:
+        raise RecursionError
     if isinstance(value, Mapping):
-        return {str(name): plain(inner) for name, inner in value.items()}
+        return {_text(name) if str(name).startswith("$") else str(name): _plain(inner, depth - 1) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
+        return [_plain(inner, depth - 1) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    is_plain = value is None or isinstance(value, (bool, float, str)) or (isinstance(value, int) and -(2**63) <= value < 2**63)
+    return value if is_plain else _text(value)
+
+
+def _text(value: Any) -> str:
+    """Return the `repr` of an object: if it is long, its beginning and its sha256."""
+    try:
+        text = hex(value) if isinstance(value, int) else repr(value)  # Python writes no decimals of a very long integer
+    except Exception:  # of a class of the user's
+        text = object.__repr__(value)
+    if len(text) <= _MOST_SHOWN:
+        return text
+    return f"{text[:_MOST_SHOWN]}... ({len(text)} characters, sha256 {hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()})"
 
 
 def env_kwargs(env: CompiledEnv | GymEnv | EnvTuple) -> dict[str, Any]:

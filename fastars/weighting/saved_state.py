@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-from fastars._validate import integer
+from fastars._validate import boolean, integer
 from fastars.weighting.step import State
+
+_NOT_NEGATIVE = ("n_updates", "v", "initial")  # steps and mean squares of Adam, first losses
 
 
 class SavedState(NamedTuple):
@@ -30,8 +32,8 @@ def check_owner(state: Mapping[str, Any], method: str, n_tasks: int | None) -> N
             raise ValueError(f"the state has no {name!r}")
     if state["method"] != method:
         raise ValueError(f"the state must be one of {method!r}, got {state['method']!r}")
-    if n_tasks not in (None, state["n_tasks"]):
-        raise ValueError(f"the state must be one of {n_tasks} tasks, got {state['n_tasks']}")
+    if type(state["n_tasks"]) is not int or state["n_tasks"] < 1 or n_tasks not in (None, state["n_tasks"]):
+        raise ValueError(f"the state must be one of {n_tasks or 'some'} tasks, got {state['n_tasks']!r}")
 
 
 def read_state(state: Mapping[str, Any], first: State | None) -> SavedState:
@@ -46,8 +48,12 @@ def read_state(state: Mapping[str, Any], first: State | None) -> SavedState:
     """
     weights, sums, mask = (_task_array(state, name) for name in ("weights", "sums", "mask"))
     n_steps = integer("n_steps", state["n_steps"], 0)
+    if n_steps >= 2**62:
+        raise ValueError(f"n_steps must be below 2**62, got {n_steps}")
     of_method = None if first is None else _method_state(state["state"], first)
-    return SavedState(n_steps, bool(state["freeze"]), weights, sums, mask, of_method)
+    if of_method is not None and (np.asarray(of_method.get("n_updates", 0)) > n_steps).any():
+        raise ValueError(f"n_updates must be at most n_steps, got {of_method['n_updates']!r}")
+    return SavedState(n_steps, boolean("freeze", state["freeze"]), weights, sums, mask, of_method)
 
 
 def _task_array(state: Mapping[str, Any], name: str) -> np.ndarray | None:
@@ -66,5 +72,18 @@ def _method_state(state: Mapping[str, Any], first: State) -> State:
         if name not in found or np.shape(found[name]) != np.shape(value):
             raise ValueError(f"the state has no fitting {name!r}")
         if isinstance(value, np.ndarray):
-            found[name] = np.array(found[name], value.dtype)
+            found[name] = _state_array(name, found[name], value)
     return found
+
+
+def _state_array(name: str, found: Any, first: np.ndarray) -> np.ndarray:
+    """Return an array of a method's state. It may be NaN where the first state is: for what is not known yet."""
+    array = np.array(found)
+    if array.dtype.kind not in "iuf" or (first.dtype.kind != "f" and array.dtype.kind == "f"):
+        raise ValueError(f"{name} must be {first.dtype}, got {found!r}")
+    array = array.astype(first.dtype)
+    if np.isinf(array).any() or (np.isnan(array) & ~np.isnan(first)).any():
+        raise ValueError(f"{name} must be finite, got {found!r}")
+    if name in _NOT_NEGATIVE and (array < 0).any():
+        raise ValueError(f"{name} must be at least 0, got {found!r}")
+    return array

@@ -14,6 +14,7 @@ import numpy as np
 from fastars import ARS, exchange
 from fastars.cli import main
 from fastars.files import checkpoint
+from fastars.rllib import ARSConfig
 from fuzz.targets import CORPUS, DATA, unzipped, zipped
 
 MODELS = {
@@ -98,11 +99,54 @@ def episode():
     keep("episode", "episode.json", state_of(file.getvalue()))
 
 
+def failure():
+    """The file that a run writes of a failed episode."""
+    state = json.loads((CORPUS / "episode" / "episode.json").read_text())
+    file = io.BytesIO()
+    checkpoint.save(file, state, {"weights": np.ones(8), "mean": np.zeros(4), "scale": np.ones(4)})
+    keep("failure", "failure_0.zip", file.getvalue())
+
+
+def algorithm(folder):
+    """A checkpoint of RLlib's algorithm: its state, beside the model."""
+    config = ARSConfig().environment("CartPole-v1").debugging(seed=3)
+    made = config.training(model={"fcnet_hiddens": []}, noise_size=1000, num_rollouts=4, rollouts_used=4).build()
+    made.train()
+    made.save_into(folder / "algorithm")
+    keep("checkpoint_file", "rllib.zip", (folder / "algorithm" / "model.zip").read_bytes())
+    keep("algorithm", "algorithm.json", state_of((folder / "algorithm" / "algorithm.zip").read_bytes()))
+
+
+def small_run(folder):
+    """The files of a run of two iterations, each behind its name."""
+    run = folder / "small_run"
+    arguments = [
+        "--iterations",
+        "2",
+        "--eval-freq",
+        "10",
+        "--eval-episodes",
+        "2",
+        "--n-delta",
+        "1",
+        "--seed",
+        "3",
+        "--save-freq",
+        "10",
+    ]
+    assert main(["train", "CartPole-v1", "--run-folder", str(run), "--monitor", "--no-progress", *arguments]) == 0
+    for path in sorted(run.iterdir()):
+        keep("run_folder", path.name, path.name.encode() + b"\0" + path.read_bytes())
+
+
 if __name__ == "__main__":
     shutil.rmtree(CORPUS, ignore_errors=True)
     with tempfile.TemporaryDirectory() as temporary:
         models(Path(temporary))
         others(Path(temporary))
         run_folder(Path(temporary))
+        algorithm(Path(temporary))
+        small_run(Path(temporary))
     episode()
+    failure()
     print(f"{sum(path.stat().st_size for path in CORPUS.rglob('*') if path.is_file()):,} bytes in {CORPUS}")

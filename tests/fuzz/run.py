@@ -30,6 +30,9 @@ _INSTRUMENTED = (
         "fastars.training.config",
     ),
     *(
+        "fastars.rllib",
+        "fastars.cli",
+        "fastars.training.stored_env",
         "fastars.replay",
         "fastars.plot",
         "fastars.logger.monitor",

@@ -6,20 +6,23 @@ Where a checksum stands before what is of interest, the bytes are put inside of 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import io
 import json
+import shutil
 import tempfile
 import warnings
 import zipfile
 import zlib
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 
-from fastars import ARS, CheckpointError, exchange, replay
-from fastars.cli import WrongUseError
+from fastars import ARS, CheckpointError, exchange, replay, rllib
+from fastars.cli import WrongUseError, main
 from fastars.cli.plan import read_config, read_plan
 from fastars.cli.run_log import cut_monitor, cut_progress
 from fastars.exchange import sb3
@@ -135,11 +138,73 @@ def tasks(data):
 
 @expects(CheckpointError)
 def episode(data):
-    """The state of a failure's file, as JSON; up to its environment, which is not run."""
+    """The state of a failure's file, as JSON; two steps of its policy in an environment that is not the file's."""
     arrays = {"weights": np.zeros(8), "mean": np.zeros(4), "scale": np.ones(4)}
     path = folder() / "episode.zip"
     path.write_bytes(with_state(data, arrays, json.dumps(entries_of(arrays)).encode()))
     replay.read_episode(path)
+    replay.replay(path, cartpole, max_steps=2)
+
+
+def cartpole():
+    return gymnasium.make("CartPole-v1")
+
+
+@expects(CheckpointError)
+def failure(data):
+    """A failure's file as a whole."""
+    path = folder() / "failure.zip"
+    path.write_bytes(data)
+    replay.read_episode(path)
+    replay.replay(path, cartpole, max_steps=2)
+
+
+@expects(CheckpointError, ValueError)
+def algorithm(data):
+    """The state of RLlib's algorithm, as JSON, beside a model; a ValueError asks for a config. The policy then acts."""
+    of_algorithm = folder() / "algorithm"
+    of_algorithm.mkdir(exist_ok=True)
+    (of_algorithm / "model.zip").write_bytes((CORPUS / "checkpoint_file" / "rllib.zip").read_bytes())
+    (of_algorithm / "algorithm.zip").write_bytes(with_state(data, {}, b"{}"))
+    try:
+        made = rllib.ARS.from_checkpoint(of_algorithm)
+    except CheckpointError:
+        raise
+    except ValueError as error:
+        if "give config=" not in str(error):
+            raise AssertionError(str(error)) from error
+        raise
+    made.compute_single_action(np.zeros(made.model.observation_space.shape))
+    made.stop()
+
+
+class OneLineError(Exception):
+    """The command ended with an error of one line."""
+
+
+@expects(OneLineError)
+def run_folder(data):
+    """A file of a run folder, its name before the first null: `eval`, `verify` and `resume` end in one line, and none trains."""
+    n_errors = 0
+    name, _, content = data.partition(b"\0")
+    name = name.decode("latin-1")
+    files = {path.name: path.read_bytes().partition(b"\0")[2] for path in (CORPUS / "run_folder").iterdir()}
+    if name not in files:
+        return
+    for command in (["eval"], ["verify", "--episodes", "2", "--seed", "0"], ["resume", "--iterations", "2", "--no-progress"]):
+        shutil.rmtree(folder() / "run", ignore_errors=True)
+        (folder() / "run").mkdir()
+        for each, good in files.items():
+            (folder() / "run" / each).write_bytes(content if each == name else good)
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+            code = main([command[0], str(folder() / "run"), *command[1:]])
+        errors = [line for line in said.getvalue().splitlines() if line.startswith("fastars: error: ")]
+        if code not in (0, 1, 2) or "--traceback shows where" in said.getvalue() or len(errors) > (code != 0):
+            raise AssertionError(f"{command}: code {code}, {said.getvalue()}")
+        n_errors += len(errors)
+    if n_errors:
+        raise OneLineError
 
 
 @expects(CheckpointError)
