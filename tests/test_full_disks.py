@@ -110,6 +110,7 @@ def test_a_full_stdout_is_named(run_folder, tmp_path, command, monkeypatch, capf
     with open("/dev/full", "w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         code = main(command.replace("RUN", str(run_folder)).split())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # for what `close` writes
     assert code == 1
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("fastars: error: the standard output can't be written: No space left on device")
