@@ -1,9 +1,9 @@
 """Counts in files start no processes, take no memory and do not run without end: they have limits, until the user asks for them.
 
-Seen red on the code before: all but three hostile settings of an algorithm (wrong kinds of `num_rollout_workers`), as far as they were
-run there: plans without end, and files that ask for a terabyte, would have taken the machine. Broken on purpose: `believed_workers`
-returns its argument -> test_workers_of_a_file_are_no_more_than_cpus; `limited_run` returns its run ->
-test_a_window_without_end_is_refused_unless_it_is_given; no check of the layers of an episode ->
+Seen red on the code before, as far as they were run there: layers, windows, episodes without end, files of failures, twelve of the
+hostile settings of an algorithm, the best policy of another run. Broken on purpose: `limited_run` returns its run -> tests of
+directions, noise and windows; `believed_workers` returns its argument -> test_workers_of_a_file_are_no_more_than_cpus; a plan with
+no limits -> test_a_plan_that_asks_for_too_much_is_refused; no check of the layers of an episode ->
 test_layers_of_a_failure_are_those_of_its_weights.
 """
 
