@@ -1,12 +1,10 @@
 """A run saves whatever it reaches, and the file loads again; a field of a file is refused, or a run goes on from it.
 
-Seen red on code that kept the gradient of the diagnostics as it was, infinite: "gradient" of
-test_what_extreme_runs_reach_loads_and_goes_on_equally, 4 of its draws in 60; without the check that the slots of the optimizer are
-finite: its weight decay of 1e200; with counters that go on above 2**63 - 1: test_counters_stop_where_files_and_kernels_end; with
-`repr` of any length in the description of an environment: test_arguments_of_any_kind_are_described; with `schedule(1.0)` as it is:
-test_a_schedule_without_a_first_value_is_saved. On the code before there were these tests:
-test_a_changed_field_is_refused_or_a_run_goes_on_from_it ends in errors of NumPy and RuntimeWarnings for "objectives" and for arrays
-of tasks.
+Seen red on the code before these checks: 35 of the tests, among them every kind but
+test_weights_of_tasks_at_the_edges_load_and_go_on_equally and test_averages_of_tasks_whose_sums_would_overflow_stay. Broken on
+purpose: losses and weights of tasks not restored -> 19 draws of the first of these; averages kept though a sum overflowed -> two of
+the second; the gradient of the diagnostics kept though it overflowed -> two examples of
+test_what_extreme_runs_reach_loads_and_goes_on_equally.
 """
 
 import contextlib
@@ -104,7 +102,6 @@ SIZES = st.sampled_from([0.0, 5e-324, 1e-310, 1e-155, 1.0, 1e155, 1e300, 1.7e308
 )
 @example(reward=1e300, delta_std=1e-9, **USUAL)  # its gradient overflowed, its step did not
 @example(reward=1.0, delta_std=1e-310, **USUAL)
-@example(reward=1.0, delta_std=0.05, **{**USUAL, "optimizer": "adam", "weight_decay": 1e200})  # Adam's mean square, not its step
 @settings(max_examples=60)
 def test_what_extreme_runs_reach_loads_and_goes_on_equally(reward, offset, observation, **config):
     def make():

@@ -1,8 +1,9 @@
 """Counts in files start no processes, take no memory and do not run without end: they have limits, until the user asks for them.
 
-Seen red on the code before: everything in this module but test_counts_that_people_use_train_without_a_word and
-test_what_the_user_gives_has_no_limit. With `believed_workers` that returns its argument: the tests of workers; with `limited_run`
-that returns its run: test_a_file_that_asks_for_too_much_acts_but_does_not_train; without `check_layers` in the reader of episodes:
+Seen red on the code before, as far as they were run there: layers, windows, episodes without end, files of failures, twelve of the
+hostile settings of an algorithm, the best policy of another run. Broken on purpose: `limited_run` returns its run -> tests of
+directions, noise and windows; `believed_workers` returns its argument -> test_workers_of_a_file_are_no_more_than_cpus; a plan with
+no limits -> test_a_plan_that_asks_for_too_much_is_refused; no check of the layers of an episode ->
 test_layers_of_a_failure_are_those_of_its_weights.
 """
 

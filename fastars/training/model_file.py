@@ -189,6 +189,7 @@ def _read(path: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def _config(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
     """Return the settings in a file, some of them changed by `settings`."""
+    check_run(manifest)  # first of all: it may be the file of another algorithm
     stored = dict(manifest["config"])
     check_config(stored)
     for name in ("learning_rate", "delta_std"):
