@@ -18,6 +18,13 @@ def layers(env: Any, kind: Any = gymnasium.Wrapper) -> list[Any]:
     return found
 
 
+def innermost(env: Any) -> Any:
+    """Return the environment inside of all wrappers, whatever they say is their `unwrapped`."""
+    while isinstance(env, gymnasium.Wrapper):
+        env = env.env
+    return env
+
+
 def time_limit(env: Any) -> int | None:
     """Return the smallest of the time limits around an environment, in steps; None if it has none."""
     if isinstance(env, VectorEnv):
