@@ -18,7 +18,7 @@ from fastars._compiled.structs import RolloutSpec
 from fastars.envs.errors import UnsupportedEnvError
 from fastars.envs.making import make, quiet
 from fastars.envs.rewards import checked_task_names, unbounded_rewards
-from fastars.envs.spaces import UnsupportedSpaceError, action_form, flat_size, n_scores
+from fastars.envs.spaces import UnsupportedSpaceError, action_form, flat_size, n_scores, refuse_bounds
 from fastars.envs.wrappers import time_limit
 
 DEFAULT_CAP = 10_000  # steps of an episode in an environment without a time limit; ten times the usual ones
@@ -152,6 +152,8 @@ def _described(
     described = GymEnv(name, kwargs, maker, given, max_steps, limit is None, observations, actions, reason, _wrappers(env))
     try:
         described.n_obs, described.n_act  # noqa: B018 - they raise
+        refuse_bounds(observations)
+        refuse_bounds(actions)
     except UnsupportedSpaceError as error:
         raise UnsupportedEnvError(f"env {name!r}: {error}") from error
     space, names, in_info = _rewards(env, tasks)
