@@ -472,3 +472,50 @@ def test_attributes_of_used_environments_are_no_changes(recwarn):
         for _ in range(3):
             env.step(env.action_space.sample())
         assert compiled_env(env).id == env_id
+
+
+def normalized(env):
+    return gymnasium.wrappers.NormalizeObservation(env)
+
+
+class Subclass(gymnasium.wrappers.NormalizeReward):
+    pass
+
+
+class NoSpec(PendulumEnv):
+    """An environment that is not registered."""
+
+
+def vectors(wrapper):
+    return gymnasium.make_vec("Pendulum-v1", 2, vectorization_mode="sync", wrappers=[wrapper])
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: normalized(gymnasium.make("Pendulum-v1")), "NormalizeObservation"),
+        (lambda: lambda: normalized(gymnasium.make("Pendulum-v1")), "NormalizeObservation"),
+        (lambda: gymnasium.wrappers.ClipAction(normalized(gymnasium.make("Pendulum-v1"))), "NormalizeObservation"),
+        (lambda: gymnasium.wrappers.NormalizeReward(gymnasium.make("Pendulum-v1")), "NormalizeReward"),
+        (lambda: Subclass(gymnasium.make("Pendulum-v1")), "Subclass"),
+        (lambda: normalized(NoSpec()), "NormalizeObservation"),
+        (lambda: [gymnasium.make("Pendulum-v1"), normalized(gymnasium.make("Pendulum-v1"))], "NormalizeObservation"),
+        (lambda: vectors(normalized), "NormalizeObservation"),
+        (lambda: gymnasium.wrappers.vector.NormalizeObservation(gymnasium.make_vec("Pendulum-v1", 2)), "NormalizeObservation"),
+        (lambda: gymnasium.wrappers.vector.NormalizeReward(gymnasium.make_vec("Pendulum-v1", 2)), "NormalizeReward"),
+    ],
+)
+def test_a_wrapper_with_a_memory_across_episodes_is_warned_of(make, name):
+    with pytest.warns(UserWarning, match=rf"{name}, whose statistics.*normalize_observations=True") as seen:
+        ARS("LinearPolicy", make(), seed=0, max_episode_steps=200)
+    assert seen[0].filename == __file__
+
+
+def test_wrappers_without_such_a_memory_are_not_warned_of(recwarn):
+    fixed = normalized(gymnasium.make("Pendulum-v1"))
+    fixed.update_running_mean = False
+    wrappers = gymnasium.wrappers
+    frames = wrappers.FrameStackObservation(wrappers.RecordEpisodeStatistics(gymnasium.make("Pendulum-v1")), 2)
+    for env in (fixed, frames):
+        ARS("LinearPolicy", env, seed=0)
+    assert not [warning for warning in recwarn if "memory" in str(warning.message) or "statistics" in str(warning.message)]

@@ -15,11 +15,12 @@ from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv, VectorWrapper
 
 from fastars._compiled.structs import RolloutSpec
+from fastars._validate import warn_user
 from fastars.envs.errors import UnsupportedEnvError
 from fastars.envs.making import make, quiet
 from fastars.envs.rewards import checked_task_names, unbounded_rewards
 from fastars.envs.spaces import UnsupportedSpaceError, action_form, flat_size, n_scores, refuse_bounds
-from fastars.envs.wrappers import time_limit
+from fastars.envs.wrappers import time_limit, with_memory
 
 DEFAULT_CAP = 10_000  # steps of an episode in an environment without a time limit; ten times the usual ones
 # Arguments of `gymnasium.make_vec` that are not the environment's own.
@@ -145,6 +146,12 @@ def _described(
 ) -> GymEnv:
     spec = env.spec
     name = spec.id if spec is not None else type(env.unwrapped).__name__
+    if (wrapper := with_memory(env)) is not None:
+        warn_user(
+            f"env {name!r} has the wrapper {wrapper}, whose statistics go on from episode to episode: results depend on the number of "
+            "workers, and a saved model has no statistics of it. Remove it, and use normalize_observations=True; returns are scaled by "
+            "their standard deviation anyway"
+        )
     of_make = ("render_mode", *(_OF_MAKE_VEC if isinstance(env, VectorEnv) else ()))
     kwargs = {} if spec is None else {key: value for key, value in spec.kwargs.items() if key not in of_make}
     limit = time_limit(env)
