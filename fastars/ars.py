@@ -533,7 +533,7 @@ class ARS(SB3Model):
         from fastars import exchange  # here: most programs read no file of another program
 
         if exchange.is_foreign(path):
-            trained = exchange.read(path, trust)
+            trained = exchange.read_quietly(path, trust)
             return exchange.to_model(trained, env, model_class=cls, **settings)
         model: ARS = model_file.load(cls, path, env, settings)
         return model
