@@ -1,9 +1,10 @@
 """Nothing runs compiled that is not the environment given: ways to change one, and the doors by which it comes in.
 
-Broken on purpose: nobody looks at methods set on wrappers -> the rows "set on" red; nobody compares classes with their files -> the
-rows "class", "global" and "base" red, and test_a_patched_class_is_seen_behind_its_id; attributes of another kind than numbers are
-ignored -> "array", "dropped" and "new attribute" red; the class is taken from the entry point -> "registered as another" red;
-environments of a vector environment are not compared -> test_vector_environments_of_changed_environments_are_refused_or_stepped red.
+Broken on purpose: `set_on` finds nothing -> the rows "set on", "options of reset", "a bound method", "mock.patch.object" red, and
+test_every_door_sees_a_method_that_was_set; `altered` finds nothing -> the rows "class", "base" and "global" of PATCHED red; only
+numbers and texts of the instance are compared -> "bounds in place" red; the class of an id is taken from its entry point ->
+"registered as another" red; ids are not walked as environments are -> all rows of PATCHED red; `with_memory` finds nothing ->
+test_a_wrapper_with_a_memory_across_episodes_is_warned_of red.
 """
 
 import builtins
@@ -243,11 +244,17 @@ def method_of(kind, name, change=doubled):
 
 
 def registered_as(**kwargs):
-    return lambda patch: patch.setitem(gymnasium.registry, "Pendulum-v1", gymnasium.envs.registration.EnvSpec("Pendulum-v1", **kwargs))
+    return lambda patch: patch.setitem(
+        gymnasium.registry, "Pendulum-v1", gymnasium.envs.registration.EnvSpec("Pendulum-v1", **kwargs)
+    )
 
 
 def new_code(patch):
-    patch.setattr(PendulumEnv.step, "__code__", pendulum_code().replace(co_consts=tuple(5.0 if c == 0.1 else c for c in pendulum_code().co_consts)))
+    patch.setattr(
+        PendulumEnv.step,
+        "__code__",
+        pendulum_code().replace(co_consts=tuple(5.0 if c == 0.1 else c for c in pendulum_code().co_consts)),
+    )
 
 
 def pendulum_code():
@@ -294,7 +301,10 @@ PATCHED = {
     "base, reset of all": ("Pendulum-v1", fixed_reset),
     "global, a function": ("Pendulum-v1", lambda patch: patch.setattr(pendulum_module, "angle_normalize", lambda x: x)),
     "global, a number": ("Pendulum-v1", lambda patch: patch.setattr(pendulum_module, "DEFAULT_X", 0.1)),
-    "global, a function of Acrobot": ("Acrobot-v1", lambda patch: patch.setattr(acrobot_module, "bound", lambda x, m, M=None: 20.0)),
+    "global, a function of Acrobot": (
+        "Acrobot-v1",
+        lambda patch: patch.setattr(acrobot_module, "bound", lambda x, m, M=None: 20.0),
+    ),
     "global, another module": (
         "Pendulum-v1",
         lambda patch: patch.setattr(pendulum_module, "np", types.SimpleNamespace(**{**vars(np), "sin": np.cos})),
@@ -303,7 +313,10 @@ PATCHED = {
         "Pendulum-v1",
         lambda patch: patch.setattr(gymnasium.utils.seeding, "np_random", lambda seed=None: (np.random.default_rng(9), 9)),
     ),
-    "registered as another": ("Pendulum-v1", registered_as(entry_point="gymnasium.envs.classic_control:MountainCarEnv", max_episode_steps=200)),
+    "registered as another": (
+        "Pendulum-v1",
+        registered_as(entry_point="gymnasium.envs.classic_control:MountainCarEnv", max_episode_steps=200),
+    ),
     "registered with a wrapper": (
         "Pendulum-v1",
         registered_as(
@@ -319,7 +332,11 @@ PATCHED = {
 def plain_rewards(env):
     """Return (returns, lengths) of episodes in plain Gymnasium whose actions are those of a policy of zeros."""
     returns, lengths = [], []
-    action = 0 if hasattr(env.action_space, "n") else np.clip(np.zeros(env.action_space.shape, np.float32), env.action_space.low, env.action_space.high)
+    action = (
+        0
+        if hasattr(env.action_space, "n")
+        else np.clip(np.zeros(env.action_space.shape, np.float32), env.action_space.low, env.action_space.high)
+    )
     for seed in SEEDS:
         env.reset(seed=seed)
         total, length, ended = 0.0, 0, False

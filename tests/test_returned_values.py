@@ -1,6 +1,6 @@
-"""Environments in Python that return other kinds of values than Gymnasium says: each is a failure of its episode, never a number.
+"""Environments in Python that return other kinds of values than Gymnasium says: each is a failure of its episode.
 
-Broken on purpose: rewards go through float() alone -> texts, complex numbers and masked numbers are red; truth decides about ends ->
+Broken on purpose: rewards go through float() alone -> texts, complex and masked numbers are red; truth decides about ends ->
 texts and None as terminated are red; nobody looks at the info -> its rows are red; observations are cast without a look at their
 dtype -> complex, texts, objects and masked ones are red; refuse_bounds returns at once -> test_boxes_with_impossible_bounds red.
 """
@@ -52,7 +52,16 @@ OBSERVATIONS = {
     "dict": {"a": 1.0, "b": 2.0},
     "None alone": None,
 }
-FLAGS = {"text": "False", "empty text": "", "None": None, "two": np.array([False, False]), "list": [False], "number": 0.5, "dict": {}, "complex": 0j}
+FLAGS = {
+    "text": "False",
+    "empty text": "",
+    "None": None,
+    "two": np.array([False, False]),
+    "list": [False],
+    "number": 0.5,
+    "dict": {},
+    "complex": 0j,
+}
 RESULTS = {
     **{f"reward: {name}": (1, value) for name, value in REWARDS.items()},
     **{f"observation: {name}": (0, value) for name, value in OBSERVATIONS.items()},
@@ -87,7 +96,9 @@ def test_a_wrong_type_is_a_failure_of_the_episode(name, caplog):
         evaluate_policy(ARS("LinearPolicy", Line(), seed=0), Returns(*RESULTS[name]), 1, seed=0)
 
 
-@pytest.mark.parametrize("value", [1, True, np.float32(1.0), np.int8(1), np.bool_(True), np.array(1.0), np.array([1]), Fraction(1), Decimal(1)])
+@pytest.mark.parametrize(
+    "value", [1, True, np.float32(1.0), np.int8(1), np.bool_(True), np.array(1.0), np.array([1]), Fraction(1), Decimal(1)]
+)
 def test_numbers_of_any_type_are_rewards(value):
     plain = evaluate_candidates(Returns(1, 1.0), WEIGHTS, SEEDS)
     assert evaluate_candidates(Returns(1, value), WEIGHTS, SEEDS).returns.tolist() == plain.returns.tolist()
@@ -100,7 +111,9 @@ def test_flags_of_any_type_end_episodes(value):
     assert evaluate_candidates(Returns(3, value), WEIGHTS, SEEDS).lengths.tolist() == [3]
 
 
-@pytest.mark.parametrize("value", [[0.5, 1.0], (0.5, 1.0), np.array([0.5, 1.0], np.float16), np.ma.array([0.5, 1.0]), np.array([1, 0]), [True, False]])
+@pytest.mark.parametrize(
+    "value", [[0.5, 1.0], (0.5, 1.0), np.array([0.5, 1.0], np.float16), np.ma.array([0.5, 1.0]), np.array([1, 0]), [True, False]]
+)
 def test_numbers_of_any_type_are_observations(value):
     assert evaluate_candidates(Returns(0, value), WEIGHTS, SEEDS).status.tolist() == [TERMINATED]
 
@@ -130,7 +143,9 @@ def test_step_of_old_gym_is_a_failure(caplog):
     assert evaluate_candidates(Old(), WEIGHTS, SEEDS).status.tolist() == [FAILED]
 
 
-PARTS = spaces.Dict({"a": spaces.Box(-9, 9, (2,)), "b": spaces.Discrete(3, start=1), "c": spaces.MultiDiscrete([2, 3]), "d": spaces.MultiBinary(2)})
+PARTS = spaces.Dict(
+    {"a": spaces.Box(-9, 9, (2,)), "b": spaces.Discrete(3, start=1), "c": spaces.MultiDiscrete([2, 3]), "d": spaces.MultiBinary(2)}
+)
 GOOD = {"a": np.zeros(2, np.float32), "b": 2, "c": np.array([1, 2]), "d": np.array([0, 1], np.int8)}
 
 
@@ -225,6 +240,12 @@ def test_functions_by_hand():
     assert flags("x", [0, 1], 2).tolist() == [False, True]
     assert real_array("x", [1, 2]).tolist() == [1, 2]
     assert start((3, {})) == 3
-    for wrong in (lambda: real("x", [2.0]), lambda: flag("x", 2), lambda: flags("x", [0, 2], 2), lambda: flags("x", [1], 2), lambda: start(3)):
+    for wrong in (
+        lambda: real("x", [2.0]),
+        lambda: flag("x", 2),
+        lambda: flags("x", [0, 2], 2),
+        lambda: flags("x", [1], 2),
+        lambda: start(3),
+    ):
         with pytest.raises(TypeError):
             wrong()

@@ -18,13 +18,23 @@ from fastars.envs.making import quiet
 from fastars.envs.originals import altered, is_read, print_of, set_on
 from fastars.envs.registry import COMPILED, compiled_id
 from fastars.envs.terms import TERMS, RewardTerms
-from fastars.envs.wrappers import innermost, layers, time_limit
+from fastars.envs.wrappers import impossible_limit, innermost, layers, time_limit
 
 # Wrappers that `gymnasium.make` adds itself, or that only watch: they change nothing that a rollout returns.
 _TRANSPARENT = {"TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "RecordVideo"}
 _OF_RL_ZOO = "rl_zoo3.gym_patches.PatchedTimeLimit"  # which takes the place of Gymnasium's
 # Attributes that `reset` writes, whatever they were.
-_STATE = {"state", "last_u", "steps_beyond_terminated", "goal", "goal_pos", "cylinder_pos", "current_state", "step_count", "time_step"}
+_STATE = {
+    "state",
+    "last_u",
+    "steps_beyond_terminated",
+    "goal",
+    "goal_pos",
+    "cylinder_pos",
+    "current_state",
+    "step_count",
+    "time_step",
+}
 _STATE |= {"last_action", "dam_inflow", "excess", "defict", "_np_random", "_np_random_seed", "data", "sim"}
 # Attributes that have no influence on what a step returns.
 _COSMETIC = {"render_mode", "isopen", "screen", "clock", "screen_width", "screen_height", "screen_dim", "SCREEN_DIM", "metadata"}
@@ -86,20 +96,23 @@ def difference(env: gymnasium.Env, other: gymnasium.Env) -> str | None:
     for ours, theirs in itertools.zip_longest(*both):
         if type(ours) is not type(theirs) or set_on(ours) != set_on(theirs):
             return f"the {type(theirs).__name__}"
-    specs = [each.spec for each in (env, other)]
-    if None in specs:
+    if env.spec is None or other.spec is None:
         return None
-    arguments = [(spec.id, print_of(spec.kwargs), time_limit(each)) for spec, each in zip(specs, (env, other), strict=True)]
-    if arguments[0] != arguments[1]:
+    if _arguments(env) != _arguments(other):
         return "the arguments"
-    if compiled_id(specs[0].id) in COMPILED:
+    if compiled_id(env.spec.id) in COMPILED:
         try:
-            _refuse_other_attributes(both[1][-1], both[0][-1], specs[0].id)
+            _refuse_other_attributes(both[1][-1], both[0][-1], env.spec.id)
             if hasattr(both[0][-1], "model"):
                 _refuse_changed_model(both[1][-1], both[0][-1])
         except ChangedEnvError as error:
             return str(error).partition("was changed: ")[2]
     return None
+
+
+def _arguments(env: Any) -> tuple[Any, ...]:
+    kwargs = {name: value for name, value in env.spec.kwargs.items() if name != "render_mode"}
+    return env.spec.id, print_of(kwargs), time_limit(env)
 
 
 def class_names(env_id: str) -> tuple[str, ...]:
@@ -130,9 +143,8 @@ def _refuse_wrapper(layer: Any, env_id: str) -> None:
     is_known = kind.__name__ in _TRANSPARENT and kind.__module__.startswith("gymnasium.wrappers.")
     if not (is_known or _name_of(kind) == _OF_RL_ZOO):
         raise ChangedEnvError(f"env {env_id!r} has the wrapper {kind.__name__}, which compiled rollouts don't run")
-    limit = getattr(layer, "_max_episode_steps", 1)
-    if not isinstance(limit, (int, np.integer)) or limit < 1:
-        raise ChangedEnvError(f"env {env_id!r} was changed: its time limit is {limit!r}")
+    if (limit := impossible_limit(layer)) is not None:
+        raise ChangedEnvError(f"env {env_id!r} was changed: its time limit is {limit}")
 
 
 def _refuse_changed_methods(layer: Any, env_id: str) -> None:

@@ -148,9 +148,9 @@ def _described(
     name = spec.id if spec is not None else type(env.unwrapped).__name__
     if (wrapper := with_memory(env)) is not None:
         warn_user(
-            f"env {name!r} has the wrapper {wrapper}, whose statistics go on from episode to episode: results depend on the number of "
-            "workers, and a saved model has no statistics of it. Remove it, and use normalize_observations=True; returns are scaled by "
-            "their standard deviation anyway"
+            f"env {name!r} has the wrapper {wrapper}, whose statistics go on from episode to episode: results depend on the "
+            "number of workers, and no saved model has them. Use normalize_observations=True in its place; the step of ARS is "
+            "divided by the standard deviation of returns anyway"
         )
     of_make = ("render_mode", *(_OF_MAKE_VEC if isinstance(env, VectorEnv) else ()))
     kwargs = {} if spec is None else {key: value for key, value in spec.kwargs.items() if key not in of_make}

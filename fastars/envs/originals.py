@@ -150,7 +150,9 @@ def _foreign(kind: type) -> str | None:
     for name, value in vars(kind).items():
         functions = (value.fget, value.fset) if isinstance(value, property) else (getattr(value, "__func__", value),)
         for function in functions:
-            if isinstance(function, types.FunctionType) and not _is_written(_unchecked(function), module, f"{kind.__qualname__}.{name}"):
+            if isinstance(function, types.FunctionType) and not _is_written(
+                _unchecked(function), module, f"{kind.__qualname__}.{name}"
+            ):
                 return f"{kind.__qualname__}.{name}"
             if not isinstance(function, types.FunctionType) and callable(function) and not isinstance(function, type):
                 return f"{kind.__qualname__}.{name}"

@@ -1,4 +1,4 @@
-"""Check what an environment in Python returns: numbers, flags and infos of the right type. A wrong type is a failure of the episode.
+"""Check what an environment in Python returns: a wrong type of a number, a flag or an info is a failure of the episode.
 
 Values of the usual types are told by a look at their type, in the loop over steps. The functions here get all others.
 """

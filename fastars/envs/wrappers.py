@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium
+import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
 
 _WITH_MEMORY = {"NormalizeObservation", "NormalizeReward"}  # Gymnasium's, also those for vector environments
@@ -34,6 +35,14 @@ def time_limit(env: Any) -> int | None:
             return None
         return env.spec.kwargs.get("max_episode_steps", env.spec.max_episode_steps)  # `make_vec` puts its argument into kwargs
     return min((int(layer._max_episode_steps) for layer in layers(env, gymnasium.wrappers.TimeLimit)), default=None)
+
+
+def impossible_limit(layer: Any) -> Any:
+    """Return the limit of a `TimeLimit` if it is no whole number of at least 1; None otherwise, and for any other wrapper."""
+    if not isinstance(layer, gymnasium.wrappers.TimeLimit):
+        return None
+    limit: Any = layer._max_episode_steps
+    return None if isinstance(limit, (int, np.integer)) and limit >= 1 else repr(limit)
 
 
 def with_memory(env: Any) -> str | None:

@@ -128,7 +128,7 @@ def _read_sb3(path: Any, archive: Archive, trust: bool, vec_normalize: Any) -> T
         missing = f"{beside} is not read: its statistics normalise observations with trust=True only (--trust on the command line)"
     elif sb3.was_normalised(archive):
         missing = (
-            f"{name_of(path)}: a VecNormalize normalised its observations, and no file of it was found beside: without its statistics the "
-            "policy acts in another way. Give the file: exchange.read(path, trust=True, vec_normalize=...)"
+            f"{name_of(path)}: a VecNormalize normalised its observations, and no file of it was found beside: without its "
+            "statistics the policy acts in another way. Give the file: exchange.read(path, trust=True, vec_normalize=...)"
         )
     return sb3.read(archive)._replace(unread=beside, missing=missing)

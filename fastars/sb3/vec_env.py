@@ -7,12 +7,9 @@ from typing import Any, NamedTuple
 
 import gymnasium
 
-from fastars.envs import UnsupportedEnvError, compiled_id, make
-from fastars.envs.changes import difference, refuse_changed_attributes, refuse_other_classes
-from fastars.envs.originals import set_on
-from fastars.envs.registry import COMPILED
-from fastars.envs.wrappers import innermost, layers, time_limit
-from fastars.sb3.classes import changed_method, is_sb3
+from fastars.envs import UnsupportedEnvError, make
+from fastars.sb3.alike import Unlike, are_of_one_kind, refuse_changed, refuse_mixture
+from fastars.sb3.classes import is_sb3
 from fastars.sb3.monitor import MonitorFile, file_of, unwrap_monitors
 from fastars.sb3.normalizer import Normalizer
 from fastars.sb3.training_env import TrainingEnv
@@ -45,7 +42,7 @@ def unwrap_env(env: Any) -> EnvInput:
         return EnvInput(bare, monitors=monitors)
     inner, monitors, normalizer = env, (), None
     while is_sb3(inner, "VecEnvWrapper"):
-        _refuse_changed(inner)
+        refuse_changed(inner)
         if is_sb3(inner, "VecNormalize"):
             normalizer = Normalizer(inner)
         elif is_sb3(inner, "VecMonitor"):
@@ -58,72 +55,29 @@ def unwrap_env(env: Any) -> EnvInput:
         inner = inner.venv
     if hasattr(inner, "venv"):
         raise UnsupportedEnvError(f"env is a {type(inner).__name__}, a wrapper that is no VecEnvWrapper, which rollouts don't run")
-    _refuse_changed(inner)
+    refuse_changed(inner)
     if hasattr(inner, "envs"):
-        _refuse_mixture(inner.envs)
+        refuse_mixture(inner.envs)
         for i, one in enumerate(inner.envs):
             monitors += tuple(file._replace(first=i, n_envs=inner.num_envs) for file in unwrap_monitors(one)[1])
         return EnvInput(unwrap_monitors(inner.envs[0])[0], inner.num_envs, 1, monitors, env, normalizer)
     return EnvInput(_made_alike(inner), inner.num_envs, inner.num_envs, monitors, env, normalizer)
 
 
-def _refuse_changed(vec_env: Any) -> None:
-    """Raise if a vector environment, or a wrapper of one, has a method of its own: rollouts don't run it."""
-    if (name := changed_method(vec_env)) is not None:
-        raise UnsupportedEnvError(
-            f"env is a {type(vec_env).__name__} with a {name} of its own, which rollouts don't run: put a gymnasium.Wrapper around "
-            "each environment"
-        )
-
-
-def _refuse_mixture(envs: list[Any]) -> None:
-    """Raise if the environments of a vector environment are not alike: rollouts run one of them."""
-    first = unwrap_monitors(envs[0])[0]
-    for i, env in enumerate(envs[1:], 1):
-        if (found := difference(first, unwrap_monitors(env)[0])) is not None:
-            raise UnsupportedEnvError(
-                f"env has different environments: envs[{i}] differs from envs[0] ({found}). Rollouts run one environment: give it, or "
-                "a list of environments, which are the tasks of one policy"
-            )
-
-
-class _Unlike(type):
-    """Class of `Unlike`."""
-
-    def __instancecheck__(cls, env: Any) -> bool:
-        """Return True if an environment is not the one that its specification makes; it is called in the environment's process."""
-        bare, _ = unwrap_monitors(env)
-        spec = bare.spec
-        if spec is None:
-            return False
-        if time_limit(bare) != spec.max_episode_steps or any(set_on(layer) is not None for layer in (*layers(bare), innermost(bare))):
-            return True
-        if compiled_id(spec.id) not in COMPILED:
-            return False
-        try:
-            refuse_other_classes(bare, spec.id)
-            refuse_changed_attributes(bare)
-        except UnsupportedEnvError:
-            return True
-        return False
-
-
-class Unlike(metaclass=_Unlike):
-    """Class that `env_is_wrapped` asks for in other processes: what says yes was changed after its specification was used."""
-
-
 def _made_alike(vec_env: Any) -> gymnasium.Env:
     """Make an environment like the ones that run in other processes."""
-    if not all(vec_env.env_is_wrapped(gymnasium.Wrapper)) or any(vec_env.env_is_wrapped(Unlike)):
-        raise UnsupportedEnvError(
-            f"env is a {type(vec_env).__name__} of environments that are not as their ids make them, and that other processes hold: "
-            "give a function that makes one, and n_workers"
-        )
-    spec = copy.copy(vec_env.get_attr("spec", indices=0)[0])
-    if spec is None:
+    specs = [copy.copy(spec) for spec in vec_env.get_attr("spec")]
+    if None in specs:
         raise UnsupportedEnvError(
             f"env is a {type(vec_env).__name__} of environments without an id: give a function that makes one, and n_workers"
         )
+    is_bare = not all(vec_env.env_is_wrapped(gymnasium.Wrapper))
+    if is_bare or any(vec_env.env_is_wrapped(Unlike)) or not are_of_one_kind(specs):
+        raise UnsupportedEnvError(
+            f"env is a {type(vec_env).__name__} of environments in other processes that differ, or are not as their ids make "
+            "them: give a function that makes one, and n_workers"
+        )
+    spec = specs[0]
     spec.additional_wrappers = tuple(wrapper for wrapper in spec.additional_wrappers if wrapper.name != "Monitor")
     spec.kwargs = {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
     return make(spec)
@@ -141,7 +95,7 @@ def is_monitored(vec_env: Any) -> bool:
     """
     inner = vec_env
     while is_sb3(inner, "VecEnvWrapper"):
-        _refuse_changed(inner)
+        refuse_changed(inner)
         if is_sb3(inner, "VecMonitor"):
             return True
         inner = inner.venv
