@@ -287,6 +287,13 @@ def rewritten(patch):
     registered_as(entry_point=module.PendulumEnv, max_episode_steps=200)(patch)
 
 
+def half_steps(patch):
+    import mujoco
+
+    step = mujoco.mj_step
+    patch.setattr(mujoco, "mj_step", lambda model, data, nstep: step(model, data, nstep=max(nstep // 2, 1)))
+
+
 # Ways to change what an id stands for, in its class, its module or its registration: a name, an id, and what changes it.
 PATCHED = {
     "class": ("Pendulum-v1", method_of(PendulumEnv, "step")),
@@ -313,6 +320,7 @@ PATCHED = {
         "Pendulum-v1",
         lambda patch: patch.setattr(gymnasium.utils.seeding, "np_random", lambda seed=None: (np.random.default_rng(9), 9)),
     ),
+    "a function of MuJoCo": ("Hopper-v5", half_steps),
     "registered as another": (
         "Pendulum-v1",
         registered_as(entry_point="gymnasium.envs.classic_control:MountainCarEnv", max_episode_steps=200),
@@ -432,6 +440,24 @@ def test_make_vec_sees_a_patched_class(monkeypatch):
         gymnasium.make_vec("fastars/Pendulum-v1", 2)
     with pytest.raises(UnsupportedEnvError, match=r"PendulumEnv\.step"):
         ARS("LinearPolicy", "Pendulum-v1", compiled=True)
+
+
+def test_a_callback_of_mujoco_is_called(recwarn):
+    mujoco = pytest.importorskip("mujoco", reason="mujoco is not installed: pip install '.[mujoco]'")
+    before, env = plain_rewards(gymnasium.make("Hopper-v5")), gymnasium.make("Hopper-v5")
+
+    def push(model, data):
+        data.qfrc_passive[0] += 50.0
+
+    mujoco.set_mjcb_passive(push)
+    try:
+        with pytest.raises(UnsupportedEnvError, match="MuJoCo's callback mjcb_passive is set"):
+            compiled_env(env)
+        found = rollouts(env)
+        assert found == plain_rewards(env) != before
+    finally:
+        mujoco.set_mjcb_passive(None)
+    assert compiled_env(env).id == "Hopper-v5"
 
 
 def test_own_environments_and_tasks_that_were_changed_are_stepped_in_python(recwarn):

@@ -134,8 +134,9 @@ def _with_vector_reward(unwrapped: Any, kind: Any, env_id: str, kwargs: dict[str
 
 def _simulated(env: gymnasium.Env, constants_type: Any, spec: EnvSpec, max_steps: int) -> CompiledEnv:
     """Return the compiled form of one of Gymnasium's MuJoCo environments, with a copy of its model."""
-    from fastars.envs.mujoco.arguments import COSMETIC, constants_of
+    from fastars.envs.mujoco.arguments import COSMETIC, constants_of, refuse_hooks
 
+    refuse_hooks(spec.id)
     unwrapped: Any = env.unwrapped
     kwargs = {key: value for key, value in spec.kwargs.items() if key not in COSMETIC}
     constants = constants_of(constants_type, unwrapped, kwargs)
