@@ -236,8 +236,7 @@ class ARS(SB3Model):
                 "copy.copy can't copy a model in a VecNormalize, which both would move: use copy.deepcopy, or save and load"
             )
         copied = type(self).__new__(type(self))
-        vars(copied).update(vars(self))
-        copied.record, copied._logger = dict(self.record), copy.copy(self._logger)
+        vars(copied).update(vars(self), record=dict(self.record), _logger=copy.copy(self._logger))
         copied._hold(copy.deepcopy(self.state), copy.copy(self.policy))
         return copied
 
