@@ -224,10 +224,20 @@ class ARS(SB3Model):
         self.policy = policy
 
     def __copy__(self) -> ARS:
-        """Return a model with the present state. It shares sampler and log with this one; training one does not move the other."""
+        """Return a model with the present state. It shares sampler and files with this one; nothing done to one moves the other.
+
+        Raises
+        ------
+        TypeError
+            For a model in a `VecNormalize`, whose statistics both would move.
+        """
+        if self.run.normalizer is not None:
+            raise TypeError(
+                "copy.copy can't copy a model in a VecNormalize, which both would move: use copy.deepcopy, or save and load"
+            )
         copied = type(self).__new__(type(self))
-        vars(copied).update(vars(self))
-        copied._hold(self.state, copy.copy(self.policy))
+        vars(copied).update(vars(self), record=dict(self.record), _logger=copy.copy(self._logger))
+        copied._hold(copy.deepcopy(self.state), copy.copy(self.policy))
         return copied
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -536,7 +546,7 @@ class ARS(SB3Model):
         from fastars import exchange  # here: most programs read no file of another program
 
         if exchange.is_foreign(path):
-            trained = exchange.read(path, trust)
+            trained = exchange.read_quietly(path, trust)
             return exchange.to_model(trained, env, model_class=cls, trust=trust, **settings)
         model: ARS = model_file.load(cls, path, env, settings, trust)
         return model

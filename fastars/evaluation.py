@@ -14,6 +14,7 @@ import numpy as np
 from fastars._compiled.structs import FloatArray, Rollouts, identity_filter
 from fastars._validate import integer, positive_int, seed_array, task_weights, user_facing
 from fastars.envs import environment, make
+from fastars.envs.returned import end, real, real_array, start
 from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import make_sampler
 from fastars.sb3.training_env import TrainingEnv
@@ -153,13 +154,13 @@ class _Agent(NamedTuple):
 
 def _episode(agent: _Agent, env: Any, seed: int | None, most: float, weights: FloatArray | None) -> tuple[Any, int]:
     """Run one episode. Returns (return, length); for several rewards without weights, the return is an array."""
-    observation, _ = env.reset(seed=seed)
+    observation = start(env.reset(seed=seed))
     total: Any = 0.0
     length, ended, state = 0, False, None
     while not ended and length < most:
         action, state = agent.act(observation, state)
         observation, reward, terminated, truncated, info = env.step(action)
-        total, length, ended = total + _weighted(reward, info, weights), length + 1, terminated or truncated
+        total, length, ended = total + _weighted(reward, info, weights), length + 1, any(end(terminated, truncated, info))
         agent.show(env, [(0, reward, ended, info)])
     return total, length
 
@@ -196,8 +197,8 @@ def _episodes_of_vec_env(agent: _Agent, env: Any, n_episodes: int, seed: int | N
 def _weighted(reward: Any, info: Any, weights: FloatArray | None) -> Any:
     """Return the reward of a step; for several rewards, their weighted sum, or an array of them without weights."""
     if weights is None:
-        return np.asarray(reward, np.float64) if np.ndim(reward) else float(reward)
-    rewards = np.asarray(reward if np.ndim(reward) else info.get("vector_reward", reward), np.float64)
+        return real_array("the reward", reward).astype(np.float64) if np.ndim(reward) else real("the reward", reward)
+    rewards = real_array("the reward", reward if np.ndim(reward) else info.get("vector_reward", reward)).astype(np.float64)
     if rewards.shape != weights.shape:
         number = "a number as its reward" if rewards.ndim == 0 else f"rewards of shape {rewards.shape}"
         raise ValueError(f"reward_weights must be one for each reward; there are {weights.size}, and the step gave {number}")

@@ -20,6 +20,7 @@ from fastars._validate import positive_int, user_facing
 from fastars.envs import make
 from fastars.envs.gym import GymEnv, gym_env
 from fastars.envs.keywords import parse_keywords
+from fastars.envs.returned import end, real, real_array, start
 from fastars.envs.spaces import flattener
 from fastars.files import checkpoint
 from fastars.files.errors import brief, make_printable
@@ -74,11 +75,12 @@ def replay(
     flatten = flattener(found.observation_space)
     env = found.env or found.maker()()
     total, length, ended = 0.0, 0, False
-    observation, _ = env.reset(seed=episode.seed)
+    observation = start(env.reset(seed=episode.seed))
     while not ended and length < episode.max_steps:
         (action,) = policy.act(np.array([flatten(observation)], np.float64))
-        observation, reward, terminated, truncated, _ = env.step(action)
-        total, length, ended = total + float(np.sum(reward)), length + 1, terminated or truncated
+        observation, reward, terminated, truncated, info = env.step(action)
+        total += float(real_array("the reward", reward).sum()) if np.ndim(reward) else real("the reward", reward)
+        length, ended = length + 1, any(end(terminated, truncated, info))
     return total, length
 
 

@@ -110,7 +110,8 @@ def test_files_from_before_1_7_are_read_and_say_what_they_lack():
 
 def test_the_statistics_beside_are_read_with_trust_only():
     pickled = DATA / "sb3_linear_vecnormalize.pkl"
-    untrusted = exchange.read(theirs("linear"))
+    with pytest.warns(UserWarning, match="sb3_linear_vecnormalize.pkl is not read: .* trust=True"):
+        untrusted = exchange.read(theirs("linear"))
     assert (untrusted.mean, untrusted.unread) == (None, pickled)
     with pytest.warns(UserWarning, match="sb3_linear_vecnormalize.pkl is not read: .* trust=True"):
         exchange.to_model(untrusted, "Pendulum-v1", model_class=ARS)
@@ -120,6 +121,47 @@ def test_the_statistics_beside_are_read_with_trust_only():
     assert same(trained, exchange.read(theirs("linear"), trust=True, vec_normalize=pickled))
     assert trained.count == 1207
     assert trained.clip_observations == 10.0
+
+
+LAYOUTS = [  # of rl-zoo: the model, the statistics, other files and folders
+    ("Pendulum-v1.zip", "Pendulum-v1/vecnormalize.pkl", []),
+    ("best_model.zip", "Pendulum-v1/vecnormalize.pkl", ["Pendulum-v1.zip"]),
+    ("rl_model_1000_steps.zip", "Pendulum-v1/vecnormalize.pkl", ["Pendulum-v1/args.yml", "plots/readme.txt"]),
+    ("best_model.zip", "Pendulum-v1/vecnormalize.pkl", ["Pendulum-v1/config.yml", "Pendulum-v1/args.yml"]),
+    ("ars-Pendulum-v1.zip", "vec_normalize.pkl", []),
+    ("Pendulum-v1.zip", "Pendulum-v1/vec_normalize.pkl", ["Other-v1/vecnormalize.pkl"]),
+]
+
+
+@pytest.mark.parametrize(("model", "statistics", "others"), LAYOUTS)
+def test_statistics_are_found_where_rl_zoo_puts_them(tmp_path, model, statistics, others):
+    run = tmp_path / "ars" / "Pendulum-v1_1"
+    right = exchange.read(theirs("linear"), trust=True)
+    for name in (model, statistics, *others):
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_bytes(b"")
+    (run / model).write_bytes(theirs("linear").read_bytes())
+    (run / statistics).write_bytes((DATA / "sb3_linear_vecnormalize.pkl").read_bytes())
+    assert same(exchange.read(run / model, trust=True), right)
+    with pytest.warns(UserWarning, match=rf"{statistics} is not read: .* trust=True"):
+        assert exchange.read(run / model).unread == run / statistics
+    assert np.array_equal(ARS.load(run / model, env="Pendulum-v1", trust=True).policy.filter.mean, right.mean)
+
+
+@pytest.mark.parametrize("trust", [False, True])
+def test_statistics_that_are_not_there_are_missed(tmp_path, trust):
+    (tmp_path / "model.zip").write_bytes(theirs("linear").read_bytes())
+    for folder in ("a", "b"):  # two runs: neither is known to be the one
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "args.yml").touch()
+        (tmp_path / folder / "vecnormalize.pkl").touch()
+    with pytest.warns(UserWarning, match=r"model.zip: a VecNormalize normalised its observations, and no file of it was found"):
+        exchange.read(tmp_path / "model.zip", trust=trust)
+    with pytest.warns(UserWarning, match=r"a VecNormalize normalised its observations"):
+        ARS.load(tmp_path / "model.zip", env="Pendulum-v1", trust=trust)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exchange.read(theirs("bias"))  # was trained without one
 
 
 def test_the_filter_is_the_one_of_their_statistics():
@@ -478,7 +520,7 @@ def test_random_edits_are_refused_or_change_nothing(tmp_path, kind):
         content = path.read_bytes()
     else:
         content = theirs(kind).read_bytes()
-    expected, generator, n_refused = exchange.read(io.BytesIO(content)), random.Random(0), 0
+    expected, generator, n_refused = exchange.read_quietly(io.BytesIO(content)), random.Random(0), 0
     for _ in range(200):
         edited = bytearray(content)
         at = generator.randrange(len(edited))
@@ -490,7 +532,7 @@ def test_random_edits_are_refused_or_change_nothing(tmp_path, kind):
             case 2:
                 del edited[at:]
         try:
-            found = exchange.read(io.BytesIO(bytes(edited)))
+            found = exchange.read_quietly(io.BytesIO(bytes(edited)))
         except CheckpointError:
             n_refused += 1
         else:

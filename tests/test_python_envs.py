@@ -111,7 +111,7 @@ def test_theta_is_the_same_however_the_environment_is_given():
     [
         ("FrozenLake-v1", "not a compiled one"),
         (lambda: gymnasium.make("CartPole-v1"), "a function makes it"),
-        (lambda: gymnasium.wrappers.NormalizeReward(gymnasium.make("CartPole-v1")), "a function makes it"),
+        (lambda: gymnasium.wrappers.TransformReward(gymnasium.make("CartPole-v1"), abs), "a function makes it"),
     ],
 )
 def test_the_sampler_says_why_it_is_python(env, reason):

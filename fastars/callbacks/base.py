@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -46,6 +47,14 @@ class BaseCallback:
         self.locals: dict[str, Any] = {}
         self.globals: dict[str, Any] = {}
         self.parent: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state of a copy, which belongs to no training yet: without the model, its log and its variables."""
+        return {**{name: value for name, value in vars(self).items() if name != "model"}, "locals": {}, "globals": {}}
+
+    def __copy__(self) -> BaseCallback:
+        """Return an independent copy, as `copy.deepcopy` does; its lists and counters are its own."""
+        return copy.deepcopy(self)
 
     @property
     def training_env(self) -> Any:

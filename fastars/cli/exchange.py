@@ -44,7 +44,7 @@ class Import:
             raise WrongUseError(f"there is no file {self.file}")
         if os.path.lexists(self.out):  # also a link that leads nowhere yet
             raise WrongUseError(f"{self.out} exists: choose another --out")
-        trained = exchange.read(self.file, trust=self.trust)
+        trained = exchange.read_quietly(self.file, trust=self.trust)
         if self.env is None and trained.env_id is None:
             raise WrongUseError(f"{self.file} does not say which environment it is for: give --env, such as --env HalfCheetah-v5")
         model = exchange.to_model(trained, None if self.env is None else environment(self.env, {}), model_class=ARS)

@@ -100,7 +100,7 @@ class Resume:
             raise ValueError(f"{self.run_folder / CONFIG} is damaged: {error}") from error
         n_workers = stored if self.trust else believed_workers(stored)
         if n_workers < stored:
-            print(f"{n_workers} worker processes, as many as there are CPUs; --n-workers {stored} starts as many as {CONFIG} says")
+            say(f"{n_workers} worker processes, as many as there are CPUs; --n-workers {stored} starts as many as {CONFIG} says")
         return n_workers
 
     def _changed(self, plan: Plan, model: ARS) -> Plan:

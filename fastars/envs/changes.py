@@ -1,67 +1,184 @@
-"""Refuse a Gymnasium environment that was changed: compiled kernels only know the environment that its id makes."""
+"""Refuse a Gymnasium environment that was changed: compiled kernels only know the environment that its id makes.
+
+Every environment goes the same way, whether it was given or made from an id. It is walked from the outside to the innermost layer.
+Each layer must be of a known class, as the file of this class has it, without a method set on the instance. The attributes of the
+innermost layer must be those of a newly made environment.
+"""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 
-from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.errors import ChangedEnvError
 from fastars.envs.making import quiet
+from fastars.envs.originals import altered, is_read, print_of, set_on
+from fastars.envs.registry import COMPILED, compiled_id
 from fastars.envs.terms import TERMS, RewardTerms
-from fastars.envs.wrappers import layers
+from fastars.envs.wrappers import impossible_limit, innermost, layers, time_limit
 
 # Wrappers that `gymnasium.make` adds itself, or that only watch: they change nothing that a rollout returns.
-_TRANSPARENT_WRAPPERS = {"TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "RecordVideo"}
-# Attributes of an environment that have no influence on its dynamics.
-_COSMETIC = {"render_mode", "isopen", "screen", "clock", "screen_width", "screen_height", "screen_dim", "SCREEN_DIM"}
-_COSMETIC |= {"width", "height", "camera_id", "camera_name", "_ezpickle_args", "_ezpickle_kwargs", "sim", "time_step"}
+_TRANSPARENT = {"TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "RecordVideo"}
+_OF_RL_ZOO = "rl_zoo3.gym_patches.PatchedTimeLimit"  # which takes the place of Gymnasium's
+# Attributes that `reset` writes, whatever they were.
+_STATE = {
+    "state",
+    "last_u",
+    "steps_beyond_terminated",
+    "goal",
+    "goal_pos",
+    "cylinder_pos",
+    "current_state",
+    "step_count",
+    "time_step",
+}
+_STATE |= {"last_action", "dam_inflow", "excess", "defict", "_np_random", "_np_random_seed", "data", "sim"}
+# Attributes that have no influence on what a step returns.
+_COSMETIC = {"render_mode", "isopen", "screen", "clock", "screen_width", "screen_height", "screen_dim", "SCREEN_DIM", "metadata"}
+_COSMETIC |= {"width", "height", "camera_id", "camera_name", "_ezpickle_args", "_ezpickle_kwargs", "mujoco_renderer", "_renderer"}
+_COSMETIC |= {"spec", "surf", "window", "window_size", "font"}
+_COMPARED_APART = {"model", "init_qpos", "init_qvel"}
+_MULTI = {
+    "deep_sea_treasure": "deep_sea_treasure.deep_sea_treasure.DeepSeaTreasure",
+    "mountain_car": "mountain_car.mountain_car.MOMountainCar",
+    "mountain_car_continuous": "continuous_mountain_car.continuous_mountain_car.MOContinuousMountainCar",
+    "water_reservoir": "water_reservoir.dam_env.DamEnv",
+}
+_OF_USERS = "fastars.envs.user_gym.UserEnv", "fastars.envs.mujoco.task_env.TaskEnv"
 
 
-def refuse_changes(env: gymnasium.Env, spec: EnvSpec) -> None:
-    """Raise if `env`, which was made from `spec`, differs from a newly made one in a wrapper, a space, an attribute or its model.
+def refuse_other_classes(env: gymnasium.Env, env_id: str) -> None:
+    """Raise if a layer of an environment is not of a known class, or if a method of it was changed.
 
     Raises
     ------
-    UnsupportedEnvError
-        The message names what was changed.
+    ChangedEnvError
+        The message names the layer, and what was changed.
     """
-    _refuse_wrappers(env, spec)
-    with quiet(spec.id):
-        fresh = gymnasium.make(spec)
+    for layer in layers(env):
+        _refuse_wrapper(layer, env_id)
+        _refuse_changed_methods(layer, env_id)
+    inner = innermost(env)
+    known = class_names(env_id)
+    if _name_of(type(inner)) not in known:
+        raise ChangedEnvError(
+            f"env {env_id!r} is a {type(inner).__name__}, not Gymnasium's {known[0].rpartition('.')[2]}, which is compiled"
+        )
+    _refuse_changed_methods(inner, env_id)
+
+
+def refuse_changed_attributes(env: gymnasium.Env) -> None:
+    """Raise if a space, an attribute or the model of an environment is not as in one newly made from its specification."""
+    spec: Any = env.spec
     try:
-        _refuse_changed_attributes(env, fresh, spec.id)
+        with quiet(spec.id):
+            fresh = gymnasium.make(spec)
+    except Exception as error:
+        raise ChangedEnvError(f"env {spec.id!r} can't be made again from its spec: {error}") from error
+    try:
+        _refuse_other_spaces(env, fresh, spec.id)
+        _refuse_other_attributes(innermost(env), innermost(fresh), spec.id)
         if hasattr(fresh.unwrapped, "model"):
-            _refuse_changed_model(env.unwrapped, fresh.unwrapped)
+            _refuse_changed_model(innermost(env), innermost(fresh))
     finally:
         fresh.close()
 
 
-def _refuse_wrappers(env: gymnasium.Env, spec: EnvSpec) -> None:
-    """Raise if a wrapper changes what rollouts return."""
-    for layer in layers(env):
-        if type(layer) is RewardTerms and layer.terms == TERMS.get(spec.id):
-            continue
-        if type(layer) is gymnasium.wrappers.TimeLimit:  # which rl_zoo3 replaces by one of its own
-            continue
-        if type(layer).__name__ not in _TRANSPARENT_WRAPPERS or not type(layer).__module__.startswith("gymnasium."):
-            raise UnsupportedEnvError(f"env {spec.id!r} has the wrapper {type(layer).__name__}, which compiled rollouts don't run")
+def difference(env: gymnasium.Env, other: gymnasium.Env) -> str | None:
+    """Return the name of what differs between two environments that should be alike; None if nothing was found.
+
+    Classes, methods that were set, and arguments are compared; the attributes too, if the environment is one that may be compiled.
+    """
+    both = [[*layers(each), innermost(each)] for each in (env, other)]
+    for ours, theirs in itertools.zip_longest(*both):
+        if type(ours) is not type(theirs) or set_on(ours) != set_on(theirs):
+            return f"the {type(theirs).__name__}"
+    if env.spec is None or other.spec is None:
+        return None
+    if _arguments(env) != _arguments(other):
+        return "the arguments"
+    if compiled_id(env.spec.id) in COMPILED:
+        try:
+            _refuse_other_attributes(both[1][-1], both[0][-1], env.spec.id)
+            if hasattr(both[0][-1], "model"):
+                _refuse_changed_model(both[1][-1], both[0][-1])
+        except ChangedEnvError as error:
+            return str(error).partition("was changed: ")[2]
+    return None
 
 
-def _refuse_changed_attributes(env: gymnasium.Env, fresh: gymnasium.Env, env_id: str) -> None:
-    """Raise if the class, a space or an attribute is not as in a newly made environment."""
-    theirs: Any = env.unwrapped
-    ours: Any = fresh.unwrapped
-    if type(theirs) is not type(ours):
-        raise UnsupportedEnvError(f"env {env_id!r} is a {type(theirs).__name__}, not Gymnasium's {type(ours).__name__}")
+def _arguments(env: Any) -> tuple[Any, ...]:
+    kwargs = {name: value for name, value in env.spec.kwargs.items() if name != "render_mode"}
+    return env.spec.id, print_of(kwargs), time_limit(env)
+
+
+def class_names(env_id: str) -> tuple[str, ...]:
+    """Return the full names of the classes whose steps the compiled form of an id does."""
+    home = COMPILED.get(compiled_id(env_id))
+    if home is None:
+        return _OF_USERS
+    if home.family == "classic":
+        module = "continuous_mountain_car" if home.module == "mountain_car_continuous" else home.module
+        name = "Continuous_MountainCar" if home.module == "mountain_car_continuous" else home.name
+        return (f"gymnasium.envs.classic_control.{module}.{name}Env",)
+    if home.family == "mujoco":
+        module, version = home.module.replace("humanoid_standup", "humanoidstandup"), env_id.rpartition("-v")[2]
+        return (f"gymnasium.envs.mujoco.{module}_v{version}.{home.name}Env",)
+    theirs = (f"mo_gymnasium.envs.{_MULTI[home.module]}",) if home.module in _MULTI else ()
+    return f"{home.path}.{home.name}", *theirs
+
+
+def _name_of(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _refuse_wrapper(layer: Any, env_id: str) -> None:
+    """Raise if a wrapper changes what rollouts return, or may do so."""
+    kind = type(layer)
+    if kind is RewardTerms and layer.terms == TERMS.get(env_id):
+        return
+    is_known = kind.__name__ in _TRANSPARENT and kind.__module__.startswith("gymnasium.wrappers.")
+    if not (is_known or _name_of(kind) == _OF_RL_ZOO):
+        raise ChangedEnvError(f"env {env_id!r} has the wrapper {kind.__name__}, which compiled rollouts don't run")
+    if (limit := impossible_limit(layer)) is not None:
+        raise ChangedEnvError(f"env {env_id!r} was changed: its time limit is {limit}")
+
+
+def _refuse_changed_methods(layer: Any, env_id: str) -> None:
+    """Raise if a layer has a method of its own, or if its class is not as in the file that defines it."""
+    kind = type(layer)
+    if (name := set_on(layer)) is not None:
+        raise ChangedEnvError(f"env {env_id!r} was changed: its attribute {name} was set on the {kind.__name__}")
+    if (name := altered(kind)) is not None:
+        raise ChangedEnvError(f"env {env_id!r} was changed: {name} is not as the file of its module has it")
+
+
+def _refuse_other_spaces(env: Any, fresh: Any, env_id: str) -> None:
     for name in ("observation_space", "action_space"):
-        if getattr(env, name) != getattr(fresh, name):
-            raise UnsupportedEnvError(f"env {env_id!r} was changed: its {name} is {getattr(env, name)}")
-    for name, value in vars(theirs).items():
-        if name not in _COSMETIC and _is_changed(value, getattr(ours, name, None)):
-            raise UnsupportedEnvError(f"env {env_id!r} was changed: its attribute {name} is {value!r}, not {getattr(ours, name)!r}")
+        if print_of(getattr(env, name)) != print_of(getattr(fresh, name)):
+            raise ChangedEnvError(f"env {env_id!r} was changed: its {name} is {getattr(env, name)}")
+
+
+def _refuse_other_attributes(theirs: Any, ours: Any, env_id: str) -> None:
+    """Raise if an attribute has another value than in a newly made environment, is missing, or is new and may be used."""
+    ignored = _STATE | _COSMETIC | _COMPARED_APART
+    for name in vars(ours).keys() - vars(theirs).keys() - ignored:
+        raise ChangedEnvError(f"env {env_id!r} was changed: it has no attribute {name}")
+    for name in vars(theirs).keys() - ignored:
+        value, is_new = vars(theirs)[name], not hasattr(ours, name)
+        if is_new and is_read(type(ours), name):
+            raise ChangedEnvError(f"env {env_id!r} was changed: its attribute {name} is {_shown(value)}")
+        if not is_new and print_of(value) != print_of(original := getattr(ours, name)):
+            raise ChangedEnvError(f"env {env_id!r} was changed: its attribute {name} is {_shown(value)}, not {_shown(original)}")
+
+
+def _shown(value: Any) -> str:
+    """Return the value as a text without addresses in memory, as it goes into files."""
+    is_plain = print_of(value)[0] in ("value", "number", "array", "sequence", "dict", "space")
+    return repr(value) if is_plain and " at 0x" not in repr(value) else f"a {type(value).__name__}"
 
 
 def _refuse_changed_model(theirs: Any, ours: Any) -> None:
@@ -69,7 +186,7 @@ def _refuse_changed_model(theirs: Any, ours: Any) -> None:
     from fastars.envs.mujoco.arguments import is_same_model
 
     if not is_same_model(theirs.model, ours.model):
-        raise UnsupportedEnvError(
+        raise ChangedEnvError(
             f"env {theirs.spec.id!r} was changed: its MuJoCo model is not that of {theirs.fullpath}; write the change into an "
             "xml_file of your own"
         )
@@ -77,15 +194,4 @@ def _refuse_changed_model(theirs: Any, ours: Any) -> None:
     for name in ("init_qpos", "init_qvel"):
         value, original = getattr(theirs, name), getattr(ours, name)
         if not np.array_equal(value[: len(value) - n_moved], original[: len(value) - n_moved]):
-            raise UnsupportedEnvError(f"env {theirs.spec.id!r} was changed: its attribute {name} is {value!r}, not {original!r}")
-
-
-def _is_changed(value: Any, original: Any) -> bool:
-    """True if an attribute that defines an environment has another value: a number, a text, a list, a method."""
-    if callable(original):
-        return True  # an instance has no methods of its own
-    if isinstance(original, tuple) and hasattr(original, "_fields"):
-        return bool(value != original)
-    if isinstance(original, (bool, int, float, str, list, tuple)):
-        return not np.array_equal(np.asarray(value), np.asarray(original))
-    return False
+            raise ChangedEnvError(f"env {theirs.spec.id!r} was changed: its attribute {name} is {value!r}, not {original!r}")

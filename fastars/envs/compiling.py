@@ -13,13 +13,14 @@ import gymnasium
 import numpy as np
 
 from fastars._validate import user_facing
-from fastars.envs.changes import refuse_changes
+from fastars.envs.changes import refuse_changed_attributes, refuse_other_classes
 from fastars.envs.compiled import CompiledEnv
-from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.errors import ChangedEnvError, UnsupportedEnvError
 from fastars.envs.making import make
+from fastars.envs.originals import set_on
 from fastars.envs.registry import COMPILED, ENTRY_POINTS, USER_ENVS, compiled_env_ids, compiled_id
 from fastars.envs.terms import RewardTerms, with_terms
-from fastars.envs.wrappers import layers, time_limit
+from fastars.envs.wrappers import innermost, layers, time_limit
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
@@ -50,6 +51,8 @@ def compiled_env(env: str | gymnasium.Env | MujocoTask | CompiledEnv) -> Compile
     if isinstance(env, CompiledEnv):
         return env
     if isinstance(env, MujocoTask):
+        if (name := "make" if type(env) is not MujocoTask else set_on(env)) is not None:
+            raise ChangedEnvError(f"the task {env.name!r} was changed: it has a method {name} of its own")
         return env.compiled
     if isinstance(env, str):
         made = _made(env)
@@ -59,7 +62,7 @@ def compiled_env(env: str | gymnasium.Env | MujocoTask | CompiledEnv) -> Compile
             made.close()
     if isinstance(env, gymnasium.Env):
         compiled = _compiled(env)
-        refuse_changes(env, env.spec)  # type: ignore[arg-type]
+        refuse_changed_attributes(env)
         return with_terms(compiled) if layers(env, RewardTerms) else compiled
     raise TypeError(f"env must be an environment id, a gymnasium.Env or a MujocoTask, not {type(env).__name__}: {env!r}")
 
@@ -79,18 +82,19 @@ def _made(env_id: str) -> gymnasium.Env:
 
 
 def _compiled(env: gymnasium.Env) -> CompiledEnv:
-    """Return the compiled form of an environment, whose wrappers and attributes are not looked at."""
+    """Return the compiled form of an environment of known classes, whose attributes are not looked at."""
     from fastars.envs.mujoco.task_env import TaskEnv  # here, as these import Numba
     from fastars.envs.user_gym import UserEnv
 
-    spec, unwrapped = env.spec, env.unwrapped
+    spec, unwrapped = env.spec, innermost(env)
     is_by_user = isinstance(unwrapped, (TaskEnv, UserEnv))
     if spec is None or not (is_by_user or compiled_id(spec.id) in COMPILED):
         name = spec.id if spec is not None else type(unwrapped).__name__
         spaces = f"observations {env.observation_space}, actions {env.action_space}"
         raise UnsupportedEnvError(f"env {name!r} ({spaces}) is not a compiled one")
     if not (is_by_user or str(spec.entry_point).startswith(ENTRY_POINTS)):
-        raise UnsupportedEnvError(f"env {spec.id!r} was registered anew, as {spec.entry_point!r}, and the compiled one was not")
+        raise ChangedEnvError(f"env {spec.id!r} was registered anew, as {spec.entry_point!r}, and the compiled one was not")
+    refuse_other_classes(env, spec.id)
     limits = time_limit(env), getattr(unwrapped, "time_limit", None)  # mo-gymnasium's reservoir has one of its own
     max_steps = min((limit for limit in limits if limit is not None), default=0)
     if max_steps < 1:
@@ -128,8 +132,9 @@ def _with_vector_reward(unwrapped: Any, kind: Any, env_id: str, kwargs: dict[str
 
 def _simulated(env: gymnasium.Env, constants_type: Any, spec: EnvSpec, max_steps: int) -> CompiledEnv:
     """Return the compiled form of one of Gymnasium's MuJoCo environments, with a copy of its model."""
-    from fastars.envs.mujoco.arguments import COSMETIC, constants_of
+    from fastars.envs.mujoco.arguments import COSMETIC, constants_of, refuse_hooks
 
+    refuse_hooks(spec.id)
     unwrapped: Any = env.unwrapped
     kwargs = {key: value for key, value in spec.kwargs.items() if key not in COSMETIC}
     constants = constants_of(constants_type, unwrapped, kwargs)

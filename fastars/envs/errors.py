@@ -5,6 +5,10 @@ class UnsupportedEnvError(ValueError):
     """The environment can't run in compiled kernels; the message gives the reason and the name of the environment."""
 
 
+class ChangedEnvError(UnsupportedEnvError):
+    """The environment is not quite the one that is compiled under its id. It can be stepped in Python."""
+
+
 class SimulationError(RuntimeError):
     """A simulator failed; the message ends with the simulator's own text."""
 

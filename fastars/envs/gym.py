@@ -15,11 +15,12 @@ from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv, VectorWrapper
 
 from fastars._compiled.structs import RolloutSpec
+from fastars._validate import warn_user
 from fastars.envs.errors import UnsupportedEnvError
 from fastars.envs.making import make, quiet
 from fastars.envs.rewards import checked_task_names, unbounded_rewards
-from fastars.envs.spaces import UnsupportedSpaceError, action_form, flat_size, n_scores
-from fastars.envs.wrappers import time_limit
+from fastars.envs.spaces import UnsupportedSpaceError, action_form, flat_size, n_scores, refuse_bounds
+from fastars.envs.wrappers import time_limit, with_memory
 
 DEFAULT_CAP = 10_000  # steps of an episode in an environment without a time limit; ten times the usual ones
 # Arguments of `gymnasium.make_vec` that are not the environment's own.
@@ -145,6 +146,12 @@ def _described(
 ) -> GymEnv:
     spec = env.spec
     name = spec.id if spec is not None else type(env.unwrapped).__name__
+    if (wrapper := with_memory(env)) is not None:
+        warn_user(
+            f"env {name!r} has the wrapper {wrapper}, whose statistics go on from episode to episode: results depend on the "
+            "number of workers, and no saved model has them. Use normalize_observations=True in its place; the step of ARS is "
+            "divided by the standard deviation of returns anyway"
+        )
     of_make = ("render_mode", *(_OF_MAKE_VEC if isinstance(env, VectorEnv) else ()))
     kwargs = {} if spec is None else {key: value for key, value in spec.kwargs.items() if key not in of_make}
     limit = time_limit(env)
@@ -152,6 +159,8 @@ def _described(
     described = GymEnv(name, kwargs, maker, given, max_steps, limit is None, observations, actions, reason, _wrappers(env))
     try:
         described.n_obs, described.n_act  # noqa: B018 - they raise
+        refuse_bounds(observations)
+        refuse_bounds(actions)
     except UnsupportedSpaceError as error:
         raise UnsupportedEnvError(f"env {name!r}: {error}") from error
     space, names, in_info = _rewards(env, tasks)

@@ -12,6 +12,7 @@ Observations are flattened as `gymnasium.spaces.flatten` does: one-hot vectors f
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -21,6 +22,7 @@ from gymnasium import spaces
 from gymnasium.vector.utils import batch_space, iterate
 
 from fastars._compiled.structs import Argmax, Choices, Clip, FloatArray, Signs, Squash, Unclipped
+from fastars.envs.returned import real_array
 
 _PARTS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
@@ -63,7 +65,7 @@ def flattener(space: spaces.Space) -> Callable[[Any], np.ndarray]:
         shape, dtype = space.shape, space.dtype
 
         def ravel(observation: Any) -> np.ndarray:
-            array = np.asarray(observation)
+            array = real_array("the observation", observation)
             if array.shape != shape:
                 raise ValueError(f"the observation has shape {array.shape}, its space says {shape}")
             if array.dtype != dtype:
@@ -87,14 +89,44 @@ def flattener(space: spaces.Space) -> Callable[[Any], np.ndarray]:
 
     def flatten(observation: Any) -> np.ndarray:
         try:
+            _refuse_others(space, observation)
             flat = np.asarray(spaces.flatten(space, observation))
-        except (KeyError, IndexError, TypeError) as error:
-            raise ValueError(f"the observation must be of the space {space}, got {observation!r}") from error
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise ValueError(f"the observation must be of the space {space}, got {observation!r}: {error}") from error
         if flat.shape != (size,):
             raise ValueError(f"the observation has {flat.size} entries, its space {space} says {size}")
         return flat
 
     return flatten
+
+
+def _refuse_others(space: Any, part: Any) -> None:
+    """Raise for a part of an observation that is not of its space's kind. Bounds of a Box may be broken."""
+    if isinstance(space, (spaces.Dict, spaces.Tuple)):
+        keys: Any = space.spaces if isinstance(space, spaces.Dict) else range(len(space.spaces))
+        if len(part) != len(space.spaces):
+            raise ValueError(f"the observation has {len(part)} parts, its space {space} has {len(space.spaces)}")
+        for key in keys:
+            _refuse_others(space[key], part[key])
+        return
+    array = real_array("the observation", part)
+    if array.size != math.prod(space.shape or ()):
+        raise ValueError(f"the observation has a part of shape {array.shape}, its space says {space}")
+    if isinstance(space, spaces.Box):
+        return
+    high = 2 if isinstance(space, spaces.MultiBinary) else space.nvec if isinstance(space, spaces.MultiDiscrete) else space.n
+    choices = array.reshape(space.shape or ()) - getattr(space, "start", 0)
+    if array.dtype.kind == "f" or (choices < 0).any() or (choices >= high).any():
+        raise ValueError(f"the observation has {part!r}, its space says {space}")
+
+
+def refuse_bounds(space: Any) -> None:
+    """Raise if a Box, or one in a Dict or Tuple, has a bound that is NaN, or a lower bound above the upper one."""
+    if isinstance(space, (spaces.Dict, spaces.Tuple)):
+        for inner in space.spaces.values() if isinstance(space, spaces.Dict) else space.spaces:
+            refuse_bounds(inner)
+    elif isinstance(space, spaces.Box) and not (space.low <= space.high).all():
+        raise UnsupportedSpaceError(f"the space {space} has a bound that is NaN, or low > high: low={space.low}, high={space.high}")
 
 
 def flat_batch(space: spaces.Space, observations: Any) -> FloatArray:

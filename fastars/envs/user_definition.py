@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from fastars._compiled.tuples import to_float64
+from fastars.envs.spaces import refuse_bounds
 from fastars.envs.user_functions import NUMBERS, frozen_number
 
 PARAMETERS = {"reset": ("env", "rng"), "observe": ("env", "state"), "step": ("env", "state", "action")}
@@ -66,6 +67,7 @@ def check_spaces(observation_space: Any, action_space: Any) -> None:
         if not (isinstance(space, Box) and space.dtype == np.float32 and len(space.shape) == 1 and space.shape[0] > 0):
             allowed = "a Box of float32 with one dimension" + (" or a Discrete" if name == "action_space" else "")
             raise TypeError(f"{name} must be {allowed}, got {space!r}")
+        refuse_bounds(space)
 
 
 def two_actions(space: Any) -> list[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,10 @@ class CompiledVectorEnv(VectorEnv):
         self._seeds: SeedArray | None = None
         self._is_reset = False
         self._observations = self._new_observations()
+
+    def __copy__(self) -> CompiledVectorEnv:
+        """Return an independent copy, as `copy.deepcopy` does. MuJoCo's environments can't be copied: that is a TypeError."""
+        return deepcopy(self)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Begin an episode in every environment, or in the environments of `options["reset_mask"]`.

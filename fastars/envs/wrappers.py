@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium
-from gymnasium.vector import VectorEnv
+import numpy as np
+from gymnasium.vector import VectorEnv, VectorWrapper
+
+_WITH_MEMORY = {"NormalizeObservation", "NormalizeReward"}  # Gymnasium's, also those for vector environments
 
 
 def layers(env: Any, kind: Any = gymnasium.Wrapper) -> list[Any]:
@@ -18,6 +21,13 @@ def layers(env: Any, kind: Any = gymnasium.Wrapper) -> list[Any]:
     return found
 
 
+def innermost(env: Any) -> Any:
+    """Return the environment inside of all wrappers, whatever they say is their `unwrapped`."""
+    while isinstance(env, gymnasium.Wrapper):
+        env = env.env
+    return env
+
+
 def time_limit(env: Any) -> int | None:
     """Return the smallest of the time limits around an environment, in steps; None if it has none."""
     if isinstance(env, VectorEnv):
@@ -25,3 +35,27 @@ def time_limit(env: Any) -> int | None:
             return None
         return env.spec.kwargs.get("max_episode_steps", env.spec.max_episode_steps)  # `make_vec` puts its argument into kwargs
     return min((int(layer._max_episode_steps) for layer in layers(env, gymnasium.wrappers.TimeLimit)), default=None)
+
+
+def impossible_limit(layer: Any) -> Any:
+    """Return the limit of a `TimeLimit` if it is no whole number of at least 1; None otherwise, and for any other wrapper."""
+    if not isinstance(layer, gymnasium.wrappers.TimeLimit):
+        return None
+    limit: Any = layer._max_episode_steps
+    return None if isinstance(limit, (int, np.integer)) and limit >= 1 else repr(limit)
+
+
+def with_memory(env: Any) -> str | None:
+    """Return the name of a wrapper of Gymnasium's whose statistics go on from episode to episode; None if none has such.
+
+    In a vector environment whose parts other processes hold, only the wrappers that its specification names are seen.
+    """
+    while isinstance(env, (gymnasium.Wrapper, VectorWrapper)):
+        kinds = [kind for kind in type(env).__mro__ if kind.__module__.startswith("gymnasium.wrappers.")]
+        if any(kind.__name__ in _WITH_MEMORY for kind in kinds) and getattr(env, "update_running_mean", True):
+            return type(env).__name__
+        env = env.env
+    if isinstance(getattr(env, "envs", None), (list, tuple)):
+        return next((name for each in env.envs if (name := with_memory(each)) is not None), None)
+    named = (() if env.spec is None else env.spec.kwargs.get("wrappers")) or ()
+    return next((kind.__name__ for kind in named if getattr(kind, "__name__", "") in _WITH_MEMORY), None)

@@ -16,14 +16,14 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from fastars._validate import user_facing
+from fastars._validate import user_facing, warn_user
 from fastars.exchange import arrays, onnx, original, sb3
 from fastars.exchange.trained import TrainedPolicy, to_model
 from fastars.files.archives import Archive, content, reading
 from fastars.files.errors import CheckpointError, name_of
 from fastars.files.opening import open_regular
 
-__all__ = ["TrainedPolicy", "arrays", "is_foreign", "onnx", "original", "read", "sb3", "to_model"]
+__all__ = ["TrainedPolicy", "arrays", "is_foreign", "onnx", "original", "read", "read_quietly", "sb3", "to_model"]
 
 
 @user_facing
@@ -38,8 +38,8 @@ def read(path: Any, trust: bool = False, vec_normalize: Any = None) -> TrainedPo
         The file. If a path has no suffix and does not exist, the file with `.zip` is read.
     trust : bool
         Also read the pickle of a `VecNormalize`: `vec_normalize`, or a file beside the first one under a usual name
-        (`<name>_vecnormalize.pkl`, `vecnormalize.pkl`, or the name that a `CheckpointCallback` gives it). Nothing in it is
-        executed, but it has no checksum, and its numbers change the actions of the policy.
+        (`<name>_vecnormalize.pkl`, `vecnormalize.pkl`, the name that a `CheckpointCallback` gives it, or `<env>/vecnormalize.pkl`
+        as rl-zoo has it). Nothing in it is executed, but it has no checksum, and its numbers change the actions of the policy.
     vec_normalize : str, PathLike or binary file, optional
         The pickle of the `VecNormalize`.
 
@@ -55,7 +55,20 @@ def read(path: Any, trust: bool = False, vec_normalize: Any = None) -> TrainedPo
         If there is no such file.
     ValueError
         If `vec_normalize` is given without `trust`.
+
+    Warns
+    -----
+    UserWarning
+        If observations were normalised in training, and the statistics are not read, or not found.
     """
+    trained = read_quietly(path, trust, vec_normalize)
+    if trained.missing:
+        warn_user(trained.missing)
+    return trained
+
+
+def read_quietly(path: Any, trust: bool = False, vec_normalize: Any = None) -> TrainedPolicy:
+    """Read a policy as `read` does; what `read` warns of is in its `missing`."""
     if vec_normalize is not None and not trust:
         raise ValueError("vec_normalize is a pickle, which is read with trust=True only")
     if not hasattr(path, "read"):
@@ -112,6 +125,14 @@ def _existing(path: Path) -> Path:
 def _read_sb3(path: Any, archive: Archive, trust: bool, vec_normalize: Any) -> TrainedPolicy:
     """Read a file of stable-baselines3-contrib; without trust, the policy only names the file of its `VecNormalize`."""
     beside = sb3.statistics_beside(path) if isinstance(path, Path) and vec_normalize is None else vec_normalize
-    if beside is None or trust:
-        return sb3.read(archive, None if beside is None else content(beside))
-    return sb3.read(archive)._replace(unread=beside)
+    if beside is not None and trust:
+        return sb3.read(archive, content(beside))
+    missing = ""
+    if beside is not None:
+        missing = f"{beside} is not read: its statistics normalise observations with trust=True only (--trust on the command line)"
+    elif sb3.was_normalised(archive):
+        missing = (
+            f"{name_of(path)}: a VecNormalize normalised its observations, and no file of it was found beside: without its "
+            "statistics the policy acts in another way. Give the file: exchange.read(path, trust=True, vec_normalize=...)"
+        )
+    return sb3.read(archive)._replace(unread=beside, missing=missing)

@@ -33,6 +33,7 @@ _LAYER = re.compile(r"action_net\.(?:(\d{1,4})\.)?(weight|bias)")  # before 1.7 
 _INTEGERS = ("n_delta", "n_top", "n_eval_episodes")
 _PACKAGES = ("sb3_contrib", "torch", "stable_baselines3.common.vec_env")  # that `write` needs
 _BESIDE = ("vecnormalize.pkl", "vec_normalize.pkl")
+_SETTINGS = ("args.yml", "config.yml")  # of a run of rl-zoo
 
 
 def matches(names: list[str]) -> bool:
@@ -197,10 +198,34 @@ def _normalised(trained: TrainedPolicy, tree: Any) -> TrainedPolicy:
 
 
 def statistics_beside(path: Path) -> Path | None:
-    """Return the file of a `VecNormalize` where scripts, rl-zoo and `CheckpointCallback` put it; None if there is none."""
+    """Return the file of a `VecNormalize` where scripts, `CheckpointCallback` and rl-zoo put it; None if there is none.
+
+    rl-zoo has a folder for it beside its models, with the name of the environment: `<env>/vecnormalize.pkl` beside `<env>.zip`,
+    `best_model.zip` and the models of its checkpoints.
+    """
     stem = path.stem
     names = [f"{stem}_vecnormalize.pkl", re.sub(r"_(\d+_steps)$", r"_vecnormalize_\1", stem) + ".pkl", *_BESIDE]
-    return next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
+    names += [f"{folder}/{name}" for folder in _folders_of_zoo(path) for name in _BESIDE]
+    return next((path.parent / name for name in names if (path.parent / name).is_file()), None)
+
+
+def _folders_of_zoo(path: Path) -> list[str]:
+    """Return the names of folders beside a model in which rl-zoo keeps what belongs to it, the likeliest first.
+
+    They are named as the model or as another model beside it. A single folder with the settings of a run counts, too.
+    """
+    others = sorted(each.stem for each in path.parent.glob("*.zip"))
+    named = [name for name in (path.stem, *others) if name and (path.parent / name).is_dir()]
+    settings = sorted({each.parent.name for name in _SETTINGS for each in path.parent.glob(f"*/{name}")})
+    return [*dict.fromkeys(named), *(settings if len(settings) == 1 else [])]
+
+
+def was_normalised(archive: Archive) -> bool:
+    """Return True if a file of stable-baselines3 says that a `VecNormalize` was around the environment of training.
+
+    Its model keeps the last observation before normalisation then, and none otherwise.
+    """
+    return json_object(archive.read("data")).get("_last_original_obs") is not None
 
 
 @user_facing

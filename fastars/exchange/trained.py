@@ -60,6 +60,8 @@ class TrainedPolicy(NamedTuple):
         Hyperparameters in the file, as arguments of `fastars.ARS`.
     unread : Path or None
         A file of statistics that was not read because `trust` was False; observations were probably normalised with them.
+    missing : str
+        A warning, if observations were normalised by statistics that were not read or not found.
     """
 
     weights: FloatArray
@@ -79,6 +81,7 @@ class TrainedPolicy(NamedTuple):
     preset: str = "fastars"
     config: Mapping[str, Any] = MappingProxyType({})
     unread: Path | None = None
+    missing: str = ""
 
 
 def policy_of_layers(layers: list[tuple[np.ndarray, np.ndarray | None]]) -> tuple[FloatArray, list[int], bool]:
@@ -219,9 +222,8 @@ def _refuse_other_shapes(trained: TrainedPolicy, model: Any) -> None:
 
 def _warn_of_missing(trained: TrainedPolicy, model: Any, settings: Mapping[str, Any]) -> None:
     """Warn about settings and statistics that the model has neither from its file nor from the user."""
-    if trained.unread is not None and not model.config.normalize_observations:
-        hint = "its statistics normalise observations with trust=True only (--trust on the command line)"
-        warn_user(f"{trained.unread} is not read: {hint}")
+    if trained.missing and not model.config.normalize_observations:
+        warn_user(trained.missing)
     if trained.source == "sb3":
         for name in sorted({"learning_rate", "delta_std"} - trained.config.keys() - settings.keys()):
             value = getattr(model.config, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import re
 import tempfile
@@ -72,6 +73,14 @@ class Logger:
         self.name_to_excluded: dict[str, tuple[str, ...]] = {}
         self._counts: dict[str, int] = {}
         self._failed: set[int] = set()
+
+    def __copy__(self) -> Logger:
+        """Return a log with a row of its own that writes to the same outputs."""
+        copied = type(self).__new__(type(self))
+        vars(copied).update(
+            {name: copy.copy(value) if isinstance(value, (dict, set, list)) else value for name, value in vars(self).items()}
+        )
+        return copied
 
     def record(self, key: str, value: Any, exclude: str | tuple[str, ...] | None = None) -> None:
         """Put a value into the row.

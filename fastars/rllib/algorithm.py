@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from collections.abc import Mapping
@@ -77,6 +78,12 @@ class ARS:
             arguments["seed"] = self.model.seed
             self.model = fastars.ars.ARS(**arguments, n_workers=settings.num_rollout_workers)
         self._counts = Counts()
+
+    def __copy__(self) -> ARS:
+        """Return an algorithm with a copy of the model; training one does not move the other."""
+        copied = type(self).__new__(type(self))
+        vars(copied).update(vars(self), model=copy.copy(self.model), _settings=self._settings.copy())
+        return copied
 
     @classmethod
     def get_default_config(cls) -> ARSConfig:

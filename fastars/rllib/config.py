@@ -196,6 +196,8 @@ class ARSConfig:
         """Return a new config with the same settings."""
         return ARSConfig(self.algo_class).update_from_dict(self.to_dict())
 
+    __copy__ = copy
+
     def __getitem__(self, name: str) -> Any:
         return self.to_dict()[OLD_NAMES.get(name, name)]
 

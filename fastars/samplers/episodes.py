@@ -15,6 +15,7 @@ from gymnasium import spaces
 
 from fastars._compiled.structs import FAILED, NONFINITE, TERMINATED, TRUNCATED, Rollouts, RolloutSpec, empty_rollouts
 from fastars.envs.gym import GymEnv
+from fastars.envs.returned import FLAGS, REALS, end, real, real_array, start
 from fastars.envs.spaces import batched_actions, flattener
 from fastars.kernels.batch_actions import COUNTED, IDLE
 from fastars.samplers.batch import MARK_BITS, Batch, Report, give_up
@@ -162,12 +163,14 @@ class Episodes:
         for place in places:
             marks[0] = clock | place.mark
             try:
-                observation, reward, terminated, truncated, _ = place.step(actions[place.index])
+                observation, reward, terminated, truncated, info = place.step(actions[place.index])
                 if type(observation) is np.ndarray and observation.shape == shape and observation.dtype is dtype:
                     place.row[...] = observation
                 else:
                     self._lanes.observation[place.index] = self._flat(observation)
-                reward = float(reward)
+                reward = float(reward) if type(reward) in REALS else real("the reward", reward)
+                if not (type(terminated) in FLAGS and type(truncated) in FLAGS and type(info) is dict):
+                    terminated, truncated = end(terminated, truncated, info)
                 is_over = terminated or truncated or clock >= place.last
             except Exception as error:
                 self._fail(place, error)
@@ -185,7 +188,7 @@ class Episodes:
         observation, reward, terminated, truncated, info = place.env.step(action)
         if self._in_info and "vector_reward" not in info:
             raise ValueError("step must give info['vector_reward'], as the first step did")
-        rewards = np.asarray(info["vector_reward"] if self._in_info else reward, np.float64)
+        rewards = real_array("the rewards", info["vector_reward"] if self._in_info else reward).astype(np.float64)
         if rewards.shape != (self.n_tasks,):
             where = "info['vector_reward']" if self._in_info else "the reward"
             raise ValueError(f"{where} must have shape ({self.n_tasks},), one entry for each task, got {rewards.shape}")
@@ -211,7 +214,7 @@ class Episodes:
             try:
                 self._marks[0] = self._clock | place.mark
                 self._open(place)
-                observation, _ = place.env.reset(seed=int(batch.seeds[place.episode]))
+                observation = start(place.env.reset(seed=int(batch.seeds[place.episode])))
                 self._lanes.observation[place.index] = self._flat(observation)
             except Exception as error:
                 self._fail(place, error)

@@ -16,6 +16,7 @@ from gymnasium.vector import VectorEnv
 
 from fastars._compiled.structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, FloatArray, Rollouts, RolloutSpec, empty_rollouts
 from fastars.envs import UnsupportedEnvError
+from fastars.envs.returned import flags, real_array
 from fastars.envs.spaces import batched_actions, flat_size, flattener, unbatched
 from fastars.kernels.batch_actions import COUNTED, GHOST, IDLE
 from fastars.samplers.episodes import Batch, Report, compiled_kernels, new_lanes
@@ -86,15 +87,17 @@ class VectorEpisodes:
         counts = ~is_bad
         rewards = self._weighted(infos["vector_reward"] if self._in_info else rewards, counts)
         self._total[counts] += rewards[counts]
-        is_late = np.asarray(truncated, bool) | (lanes.length >= self.spec.max_steps)
+        is_late = flags("truncated", truncated, self._n) | (lanes.length >= self.spec.max_steps)
         status = np.select(
-            [is_bad | ~np.isfinite(rewards), np.asarray(terminated, bool), is_late], [NONFINITE, TERMINATED, TRUNCATED], RUNNING
+            [is_bad | ~np.isfinite(rewards), flags("terminated", terminated, self._n), is_late],
+            [NONFINITE, TERMINATED, TRUNCATED],
+            RUNNING,
         )
         return status, status != RUNNING
 
     def _weighted(self, rewards: Any, counts: np.ndarray) -> FloatArray:
         """Return the rewards, float64 (n,). Where a step gives several, add them to the totals, and return their weighted sums."""
-        rewards = np.asarray(rewards, np.float64)
+        rewards = real_array("the rewards", rewards).astype(np.float64)
         wanted = (self._n, self.n_tasks) if self.n_tasks else (self._n,)
         if rewards.shape != wanted:
             raise ValueError(f"the vector environment's step gave rewards of shape {rewards.shape}, not {wanted}")
@@ -134,7 +137,7 @@ class VectorEpisodes:
         """Write a batch of observations to the lanes."""
         rows: FloatArray = self._lanes.observation
         if isinstance(self._space, spaces.Box):
-            batch = np.asarray(observations)
+            batch = real_array("the observations", observations)
             if batch.shape != (self._n, *self._space.shape):
                 raise ValueError(f"the vector environment gave observations of shape {batch.shape}, {self._n} x {self._space}")
             with np.errstate(over="ignore", invalid="ignore"):  # a number too large for the space's dtype becomes infinite

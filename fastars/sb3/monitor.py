@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from fastars._compiled.structs import FloatArray
 from fastars._validate import warn_user
-from fastars.sb3.classes import is_sb3
+from fastars.sb3.classes import changed_method, is_sb3
 
 
 class MonitorFile(NamedTuple):
@@ -42,9 +42,12 @@ def file_of(monitor: Any) -> tuple[MonitorFile, ...]:
 
 
 def unwrap_monitors(env: Any) -> tuple[Any, tuple[MonitorFile, ...]]:
-    """Return an environment without the `Monitor` wrappers around it, and the files of these wrappers."""
+    """Return an environment without the `Monitor` wrappers around it, and the files of these wrappers.
+
+    A subclass, or a `Monitor` with other methods, stays where it is: it may change what steps return.
+    """
     files: tuple[MonitorFile, ...] = ()
-    while is_sb3(env, "Monitor"):
+    while is_sb3(env, "Monitor") and changed_method(env) is None:
         files += file_of(env)
         env = env.env
     return env, files

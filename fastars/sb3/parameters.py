@@ -81,7 +81,7 @@ def _parameters_in(run: Run, path: Any) -> dict[str, Any]:
     """Return the parameters of the model in a file."""
     from fastars import exchange
 
-    weights = exchange.read(path).weights if exchange.is_foreign(path) else weights_in(path, run.n_weights)
+    weights = exchange.read_quietly(path).weights if exchange.is_foreign(path) else weights_in(path, run.n_weights)
     if weights.size != run.n_weights:
         raise ParameterMismatchError(f"{checkpoint.name_of(path)}: it has {weights.size} weights, the policy has {run.n_weights}")
     return {"policy": dict(named_weights(run, weights))}

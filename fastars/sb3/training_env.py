@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from typing import Any
 
@@ -39,6 +40,10 @@ class TrainingEnv:
         self.reset_infos: list[dict[str, Any]] = [{}]
         self._seed: int | None = None
         self._actions: Any = None
+
+    def __copy__(self) -> TrainingEnv:
+        """Return an independent copy, as `copy.deepcopy` does."""
+        return copy.deepcopy(self)
 
     def seed(self, seed: int | None = None) -> list[int | None]:
         """Seed the next reset."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import gymnasium
 
 from fastars.envs import UnsupportedEnvError, make
+from fastars.sb3.alike import Unlike, are_of_one_kind, refuse_changed, refuse_mixture
 from fastars.sb3.classes import is_sb3
 from fastars.sb3.monitor import MonitorFile, file_of, unwrap_monitors
 from fastars.sb3.normalizer import Normalizer
@@ -41,6 +42,7 @@ def unwrap_env(env: Any) -> EnvInput:
         return EnvInput(bare, monitors=monitors)
     inner, monitors, normalizer = env, (), None
     while is_sb3(inner, "VecEnvWrapper"):
+        refuse_changed(inner)
         if is_sb3(inner, "VecNormalize"):
             normalizer = Normalizer(inner)
         elif is_sb3(inner, "VecMonitor"):
@@ -53,7 +55,9 @@ def unwrap_env(env: Any) -> EnvInput:
         inner = inner.venv
     if hasattr(inner, "venv"):
         raise UnsupportedEnvError(f"env is a {type(inner).__name__}, a wrapper that is no VecEnvWrapper, which rollouts don't run")
+    refuse_changed(inner)
     if hasattr(inner, "envs"):
+        refuse_mixture(inner.envs)
         for i, one in enumerate(inner.envs):
             monitors += tuple(file._replace(first=i, n_envs=inner.num_envs) for file in unwrap_monitors(one)[1])
         return EnvInput(unwrap_monitors(inner.envs[0])[0], inner.num_envs, 1, monitors, env, normalizer)
@@ -62,11 +66,18 @@ def unwrap_env(env: Any) -> EnvInput:
 
 def _made_alike(vec_env: Any) -> gymnasium.Env:
     """Make an environment like the ones that run in other processes."""
-    spec = copy.copy(vec_env.get_attr("spec", indices=0)[0])
-    if spec is None:
+    specs = [copy.copy(spec) for spec in vec_env.get_attr("spec")]
+    if None in specs:
         raise UnsupportedEnvError(
             f"env is a {type(vec_env).__name__} of environments without an id: give a function that makes one, and n_workers"
         )
+    is_bare = not all(vec_env.env_is_wrapped(gymnasium.Wrapper))
+    if is_bare or any(vec_env.env_is_wrapped(Unlike)) or not are_of_one_kind(specs):
+        raise UnsupportedEnvError(
+            f"env is a {type(vec_env).__name__} of environments in other processes that differ, or are not as their ids make "
+            "them: give a function that makes one, and n_workers"
+        )
+    spec = specs[0]
     spec.additional_wrappers = tuple(wrapper for wrapper in spec.additional_wrappers if wrapper.name != "Monitor")
     spec.kwargs = {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
     return make(spec)
@@ -84,6 +95,7 @@ def is_monitored(vec_env: Any) -> bool:
     """
     inner = vec_env
     while is_sb3(inner, "VecEnvWrapper"):
+        refuse_changed(inner)
         if is_sb3(inner, "VecMonitor"):
             return True
         inner = inner.venv

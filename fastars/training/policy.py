@@ -17,6 +17,7 @@ from fastars._validate import did_you_mean, user_facing
 from fastars.envs import CompiledEnv
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
+from fastars.envs.returned import real_array
 from fastars.envs.spaces import action_form, action_rows, batched_actions, flat_batch, flattener, is_batch
 from fastars.kernels.policy_layout import layer_sizes, n_weights
 from fastars.training.backends import backend_module
@@ -208,10 +209,12 @@ class Policy:
         ------
         ValueError
             If the observation has another shape.
+        TypeError
+            If it is not of real numbers.
         """
         space = self.observation_space
         if space.dtype is not None:  # a number such as 0.1 is rounded as the environment rounds it
-            observation = np.asarray(observation, dtype=space.dtype)
+            observation = np.asarray(real_array("observation", observation), dtype=space.dtype)
         if is_batch(space, observation):
             return self.act(flat_batch(space, observation)), state
         actions = self.act(np.array([flattener(space)(observation)], np.float64))

@@ -1,12 +1,13 @@
 """Read the constants of a compiled MuJoCo environment from Gymnasium's environment."""
 
 import inspect
+import types
 from typing import Any
 
 import numpy as np
 
 from fastars._compiled.blas import blas_is_fused
-from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.errors import ChangedEnvError, UnsupportedEnvError
 from fastars.envs.mujoco.library import mujoco
 from fastars.envs.mujoco.physics import Physics
 
@@ -21,6 +22,8 @@ COSMETIC = {
     "max_geom",
     "visual_options",
 }
+_CALLBACKS = ("act_bias", "act_dyn", "act_gain", "contactfilter", "control", "passive", "sensor")
+_CALLED = ("mj_forward", "mj_resetData", "mj_rnePostConstraint", "mj_step")  # by Gymnasium's environments
 # Fields that are bodies, with their names in models for which Gymnasium has no argument.
 _BODIES = {"main_body": "torso", **{name: name for name in ("fingertip", "target", "tips_arm", "object", "goal")}}
 
@@ -93,6 +96,23 @@ def _check(env_id: str, name: str, value: Any, default: Any) -> None:
         kind, fits = "a number", fits and numbers == (value,)
     if not fits:
         raise UnsupportedEnvError(f"env {env_id!r}: {name} must be {kind}, got {value!r}")
+
+
+def refuse_hooks(env_id: str) -> None:
+    """Raise if a callback of MuJoCo is set, or a function of its Python package was replaced: Gymnasium's steps would call it.
+
+    Raises
+    ------
+    ChangedEnvError
+        The message names it.
+    """
+    for name in _CALLBACKS:
+        if getattr(mujoco, f"get_mjcb_{name}")() is not None:
+            raise ChangedEnvError(f"env {env_id!r} was changed: MuJoCo's callback mjcb_{name} is set")
+    for name in _CALLED:
+        function = getattr(mujoco, name)
+        if isinstance(function, types.FunctionType) or type(function).__module__ == "unittest.mock":
+            raise ChangedEnvError(f"env {env_id!r} was changed: mujoco.{name} is not MuJoCo's own")
 
 
 def is_same_model(model: Any, other: Any) -> bool:

@@ -40,6 +40,20 @@ class TaskEnv(gymnasium.Env):
         self.render_mode = render_mode
         self._renderer: Any = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state of a copy: its views and pictures are of its own simulation."""
+        return {name: value for name, value in vars(self).items() if name not in ("sim", "_renderer")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from fastars.envs.mujoco.capi import simulation_of
+
+        vars(self).update(state)
+        self.sim, self._renderer = simulation_of(self.model, self.data), None
+
+    def __copy__(self) -> TaskEnv:
+        """Return an independent copy, as `copy.deepcopy` does: two environments can't share a simulation."""
+        return copy.deepcopy(self)
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[FloatArray, dict[str, Any]]:
         """Start an episode: (observation, {})."""
         super().reset(seed=seed)

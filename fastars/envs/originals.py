@@ -1,0 +1,181 @@
+"""Compare classes with the files that define them: a method or a constant that was set from outside is found.
+
+The file of a module is run a second time, into a module that nobody else sees. Whatever was done to the first one, and when, the
+second shows what stood there.
+"""
+
+from __future__ import annotations
+
+import abc
+import builtins
+import importlib.util
+import inspect
+import sys
+import types
+from typing import Any, Generic
+
+import numpy as np
+from gymnasium import Space
+
+_RUN_AGAIN = ("gymnasium", "mo_gymnasium", "stable_baselines3")  # packages whose modules do nothing but define names
+_READ_ONLY = ("fastars", "rl_zoo3")  # whose modules register and replace things when they run
+_BEYOND = (object, Generic, abc.ABC)
+# Modules of which environments call functions, beside their own.
+_CALLED = ("gymnasium.utils.seeding", "gymnasium.envs.classic_control.utils")
+_FUNCTIONS = (types.FunctionType, property, staticmethod, classmethod)
+
+Print = tuple[Any, ...]  # a value reduced to what can be compared
+_originals: dict[str, tuple[dict[str, Print], dict[str, dict[str, Print]]]] = {}  # (globals, classes) of a module
+
+
+def altered(kind: type) -> str | None:
+    """Return the name of what is not, in a class or its bases, as the files of their modules say; None if all is.
+
+    Classes of packages other than Gymnasium, mo-gymnasium, stable-baselines3 and this one are never known.
+    """
+    for base in kind.__mro__:
+        if base in _BEYOND:
+            continue
+        package = base.__module__.partition(".")[0]
+        if package not in (*_RUN_AGAIN, *_READ_ONLY):
+            return f"{base.__module__}.{base.__qualname__}"
+        found = _foreign(base) if package in _READ_ONLY else _differing(base)
+        if found is not None:
+            return found
+    return next((found for name in _CALLED if (found := _differing_global(name)) is not None), None)
+
+
+def set_on(thing: Any) -> str | None:
+    """Return the name of a method or property of a class that an attribute of the instance hides; None if none is hidden."""
+    kind = type(thing)
+    return next((name for name in vars(thing) if _is_code(inspect.getattr_static(kind, name, None))), None)
+
+
+def is_read(kind: type, name: str) -> bool:
+    """Return True if a function of a class, or of its bases, uses this name."""
+    return any(name in _names(value) for base in kind.__mro__ for value in vars(base).values())
+
+
+def print_of(value: Any) -> Print:
+    """Return a value reduced to what can be compared: two equal prints behave alike. Of an unknown object, only the class."""
+    if isinstance(value, (bool, type(None), str, bytes)):
+        return "value", value
+    if isinstance(value, (int, float)) and not isinstance(value, np.generic):
+        return "number", repr(float(value)) if abs(value) < 2**53 else repr(value)
+    if isinstance(value, (np.ndarray, np.generic)) and value.dtype != object:
+        return "array", value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, (list, tuple)):
+        return "sequence", type(value).__qualname__, *map(print_of, value)
+    if isinstance(value, dict):
+        return "dict", *((print_of(key), print_of(inner)) for key, inner in value.items())
+    if isinstance(value, Space):
+        named = sorted(vars(value).items())
+        parts = {name: inner for name, inner in named if not name.startswith("_np_random") and not name.endswith("_repr")}
+        return "space", type(value).__qualname__, print_of(parts)
+    if isinstance(value, types.FunctionType):
+        return _print_of_function(value)
+    if isinstance(value, property):
+        return "property", *map(print_of, (value.fget, value.fset, value.fdel))
+    if isinstance(value, (staticmethod, classmethod)):
+        return type(value).__qualname__, print_of(value.__func__)
+    if isinstance(value, (types.ModuleType, types.BuiltinFunctionType, np.ufunc)):
+        return "named", type(value).__qualname__, value.__name__
+    return "class" if isinstance(value, type) else "object", type(value).__module__, type(value).__qualname__
+
+
+def _print_of_function(function: types.FunctionType) -> Print:
+    if str(function.__module__).partition(".")[0] not in _RUN_AGAIN:  # of NumPy, or the user's
+        return "function", function.__code__
+    cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+    inner = [*(function.__defaults__ or ()), function.__kwdefaults__ or {}, *cells, function.__dict__]
+    return "function", function.__code__, function.__globals__.get("__name__"), *map(print_of, inner)
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:
+        return False
+
+
+def _differing(kind: type) -> str | None:
+    """Return what differs in a class, or in the globals of its module, from a second run of the module's file."""
+    name = kind.__module__
+    original = _original(name)[1].get(kind.__qualname__)
+    if original is None:
+        return f"{name}.{kind.__qualname__}"
+    present = _print_of_class(kind)
+    if present != original:
+        changed = next(key for key in (*present, *original) if present.get(key) != original.get(key))
+        return f"{kind.__qualname__}.{changed}"
+    return _differing_global(name)
+
+
+def _differing_global(name: str) -> str | None:
+    """Return what differs in the globals of a module; a name of Python's own that they hide counts."""
+    if name not in sys.modules:
+        return None
+    originals, present = _original(name)[0], vars(sys.modules[name])
+    hidden = (key for key in present if key not in originals and hasattr(builtins, key) and not key.startswith("__"))
+    changed = (key for key, value in originals.items() if key not in present or print_of(present[key]) != value)
+    return next((f"{name}.{key}" for generator in (hidden, changed) for key in generator), None)
+
+
+def _original(name: str) -> tuple[dict[str, Print], dict[str, dict[str, Print]]]:
+    """Run the file of a module, and return (its globals, the members of its classes by the name of the class)."""
+    if name not in _originals:
+        try:
+            spec: Any = importlib.util.find_spec(name)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        except Exception:  # without its file no class of it is known
+            return {}, {}
+        named = {key: value for key, value in vars(module).items() if not key.startswith("__")}
+        classes = [value for value in named.values() if isinstance(value, type) and value.__module__ == name]
+        prints = {key: print_of(value) for key, value in named.items()}
+        _originals[name] = prints, {kind.__qualname__: _print_of_class(kind) for kind in classes}
+    return _originals[name]
+
+
+def _print_of_class(kind: type) -> dict[str, Print]:
+    """Return what a class itself defines, with its bases. Of the names that Python sets, only functions count."""
+    members = {name: value for name, value in vars(kind).items() if _is_code(value) or not name.startswith(("__", "_abc_"))}
+    bases = tuple((base.__module__, base.__qualname__) for base in kind.__bases__)
+    return {name: print_of(value) for name, value in members.items()} | {"__bases__": (*bases, type(kind).__qualname__)}
+
+
+def _foreign(kind: type) -> str | None:
+    """Return a function of a class that was not written in the file of its module, under its name."""
+    module = sys.modules[kind.__module__]
+    for name, value in vars(kind).items():
+        functions = (value.fget, value.fset) if isinstance(value, property) else (getattr(value, "__func__", value),)
+        for function in functions:
+            if isinstance(function, types.FunctionType) and not _is_written(
+                _unchecked(function), module, f"{kind.__qualname__}.{name}"
+            ):
+                return f"{kind.__qualname__}.{name}"
+            if not isinstance(function, types.FunctionType) and callable(function) and not isinstance(function, type):
+                return f"{kind.__qualname__}.{name}"
+    return None
+
+
+def _unchecked(function: Any) -> Any:
+    """Return the function that a decorator of this package was put around."""
+    while hasattr(function, "__wrapped__") and function.__globals__.get("__name__") == "fastars._validate":
+        function = function.__wrapped__
+    return function
+
+
+def _is_written(function: Any, module: types.ModuleType, qualname: str) -> bool:
+    return bool(function.__code__.co_filename == module.__file__ and function.__code__.co_qualname == qualname)
+
+
+def _is_code(value: Any) -> bool:
+    """Return True for a function in the dictionary of a class, in any form; `__class__` and the like are none."""
+    return isinstance(value, _FUNCTIONS) or (callable(value) and not isinstance(value, type))
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Return the names that a function in the dictionary of a class uses."""
+    functions = (value.fget, value.fset) if isinstance(value, property) else (getattr(value, "__func__", value),)
+    return tuple(name for each in functions if isinstance(each, types.FunctionType) for name in each.__code__.co_names)

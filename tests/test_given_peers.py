@@ -1,0 +1,115 @@
+"""Vector environments of stable-baselines3 that are not what their ids say: refused, or stepped as they are.
+
+Broken on purpose: `refuse_changed` returns at once -> classes and methods of one's own red; `refuse_mixture` -> the mixtures red;
+`Unlike` says no -> the environments of other processes red; every `Monitor` is taken off -> the monitors red.
+"""
+
+import gymnasium
+import pytest
+from test_given import attribute, changed, doubled, on, plain_rewards, rollouts, timestep
+
+pytest.importorskip("stable_baselines3", reason="stable-baselines3 is not installed: pip install '.[compat]'")
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor, VecNormalize
+
+from fastars import ARS, UnsupportedEnvError
+from fastars.sb3.alike import Unlike, are_of_one_kind
+
+
+def plain():
+    return gymnasium.make("Pendulum-v1")
+
+
+class Doubling(Monitor):
+    def step(self, action):
+        return doubled(super().step)(action)
+
+
+class Stepping(DummyVecEnv):
+    def step_wait(self):
+        return super().step_wait()
+
+
+class Clipping(VecNormalize):
+    def normalize_obs(self, obs):
+        return super().normalize_obs(obs).clip(-1, 1)
+
+
+def patched(vec_env):
+    vec_env.step_wait = doubled(vec_env.step_wait)
+    return vec_env
+
+
+heavy, lighter = changed("Pendulum-v1", attribute("m", 2.0)), changed("Pendulum-v1", attribute("g", 3.0))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: DummyVecEnv([plain] * 2),
+        lambda: VecNormalize(VecMonitor(DummyVecEnv([plain] * 2))),
+        lambda: make_vec_env("Pendulum-v1", 2),
+        lambda: make_vec_env("Pendulum-v1", 2, vec_env_cls=SubprocVecEnv),
+    ],
+)
+def test_vector_environments_of_unchanged_environments_run_compiled(make):
+    vec_env = make()
+    assert ARS("LinearPolicy", vec_env, seed=0).is_compiled
+    vec_env.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Stepping([plain]), "a Stepping with a class Stepping of its own"),
+        (lambda: patched(DummyVecEnv([plain])), "a DummyVecEnv with a step_wait of its own"),
+        (lambda: Clipping(DummyVecEnv([plain])), "a Clipping with a class Clipping of its own"),
+        (lambda: patched(VecMonitor(DummyVecEnv([plain]))), "a VecMonitor with a step_wait of its own"),
+        (lambda: DummyVecEnv([plain, on("doubled", 0)]), r"envs\[1\] differs from envs\[0\] \(the TimeLimit\)"),
+        (lambda: DummyVecEnv([plain, lighter]), r"\(its attribute g is 3.0, not 10.0\)"),
+        (lambda: DummyVecEnv([plain, lambda: gymnasium.make("Pendulum-v1", g=3.0)]), r"\(the arguments\)"),
+        (lambda: DummyVecEnv([plain, lambda: gymnasium.make("Pendulum-v1", max_episode_steps=9)]), r"\(the arguments\)"),
+        (lambda: DummyVecEnv([plain, lambda: Doubling(plain())]), r"\(the Doubling\)"),
+        (lambda: DummyVecEnv([lambda: gymnasium.make("Hopper-v5"), changed("Hopper-v5", timestep)]), "its MuJoCo model"),
+        (lambda: SubprocVecEnv([plain, on("unnamed", 0)]), "are not as their ids make them"),
+    ],
+)
+def test_vector_environments_of_other_environments_are_refused(make, message):
+    vec_env = make()
+    with pytest.raises(UnsupportedEnvError, match=message):
+        ARS("LinearPolicy", vec_env, seed=0)
+    vec_env.close()
+
+
+def test_specifications_of_other_processes_are_compared():
+    g = [gymnasium.make("Pendulum-v1", g=g).spec for g in (9.0, 9.0, 3.0)]
+    assert are_of_one_kind(g[:2])
+    assert not are_of_one_kind(g)
+    assert not are_of_one_kind([g[0], gymnasium.make("Pendulum-v1", g=9.0, max_episode_steps=7).spec])
+    assert not are_of_one_kind([g[0], gymnasium.wrappers.ClipAction(gymnasium.make("Pendulum-v1", g=9.0)).spec])
+
+
+@pytest.mark.parametrize("make", [on("unnamed", 0), on("doubled", 3), heavy, lambda: Doubling(plain())])
+def test_an_environment_in_another_process_is_asked_if_it_was_changed(make):
+    assert isinstance(make(), Unlike)
+    assert isinstance(Monitor(make()), Unlike)
+    for unchanged in (plain(), Monitor(plain()), gymnasium.wrappers.ClipAction(plain()), gymnasium.make("FrozenLake-v1")):
+        assert not isinstance(unchanged, Unlike)
+
+
+@pytest.mark.parametrize("make", [on("doubled", 0), lambda: Doubling(plain()), lambda: patched_monitor(Monitor(plain())), lighter])
+def test_a_changed_environment_in_a_dummy_vec_env_is_stepped_as_it_is(make, recwarn):
+    model = ARS("LinearPolicy", DummyVecEnv([make]), seed=0)
+    assert not model.is_compiled
+    assert rollouts(model.run.env.env) == plain_rewards(make())
+
+
+def patched_monitor(monitor):
+    monitor.step = doubled(monitor.step)
+    return monitor
+
+
+def test_a_patched_monitor_is_not_taken_off(monkeypatch, recwarn):
+    monkeypatch.setattr(Monitor, "step", doubled(Monitor.step))
+    assert rollouts(ARS("LinearPolicy", Monitor(plain()), seed=0).run.env.env) == plain_rewards(Monitor(plain()))
