@@ -138,7 +138,7 @@ def gradient_rows(
     return dict(zip(_GRADIENT_ROWS, found, strict=True))
 
 
-def spread_rows(backend: ModuleType, returns: FloatArray, lengths: IntArray) -> dict[str, float]:
+def spread_rows(backend: ModuleType, returns: FloatArray, common: bool) -> dict[str, float]:
     """Return a row about the noise of returns: a p-value below 0.01 means that it differs from direction to direction.
 
     Parameters
@@ -147,17 +147,18 @@ def spread_rows(backend: ModuleType, returns: FloatArray, lengths: IntArray) -> 
         `fastars.kernels` or `fastars.reference`.
     returns : ndarray of float64, shape (n_delta, 2, m)
         Returns of m episodes per candidate.
-    lengths : ndarray of int64, shape (n_delta, 2, m)
-        Their lengths, in steps.
+    common : bool
+        True if both candidates of a direction have the same noise.
 
     Returns
     -------
     dict of str to float
-        "returns/het_bf_p" (`brown_forsythe`) for 4 episodes and more, else "returns/het_bp_p" (`koenker`).
+        "returns/het_spread_p" (`spread_test`) for 4 episodes and more, without `common` for 2 and more; else "returns/het_slope_p"
+        (`slope_test`).
     """
-    if returns.shape[2] > 3:  # of 3, one is the median and 0 from it: the test found nothing
-        return {"returns/het_bf_p": backend.brown_forsythe(returns)[1]}
-    return {"returns/het_bp_p": backend.koenker(returns, lengths)[1]}
+    if returns.shape[2] >= (4 if common else 2):
+        return {"returns/het_spread_p": backend.spread_test(returns, common)[1]}
+    return {"returns/het_slope_p": backend.slope_test(returns)[1]}
 
 
 def diagnose_tasks(backend: ModuleType, estimate: Estimate, task_returns: FloatArray, weights: FloatArray) -> TaskDiagnosis:
