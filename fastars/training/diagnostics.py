@@ -186,12 +186,14 @@ def task_rows(names: Sequence[str], found: Any, weights: FloatArray) -> dict[str
 
 
 def _task_rows(names: Sequence[str], found: Any, weights: FloatArray) -> Iterator[tuple[str, float]]:
-    columns = (values.tolist() for values in (found.returns, weights, found.norms, found.weighted_norms, found.snr))
+    measured = found.returns, weights, found.norms_sq, found.weighted_norms_sq, found.noise_traces, found.snr
+    columns = (values.tolist() for values in measured)
     for name, *values in zip(names, *columns, strict=True):
         for key, value in zip(_TASK_ROWS, values, strict=True):
             yield f"tasks/{name}/{key}", value
     if len(names) <= _MAX_PAIRED_TASKS:
         for i, j in combinations(range(len(names)), 2):
+            yield f"tasks/product/{names[i]}/{names[j]}", float(found.products[i, j])
             yield f"tasks/cos/{names[i]}/{names[j]}", float(found.cosines[i, j])
     for key in ("conflicts", "min_cos", "min_similarity", "pareto_gap", "var_ratio"):
         yield f"tasks/{key}", getattr(found, key)
@@ -200,14 +202,14 @@ def _task_rows(names: Sequence[str], found: Any, weights: FloatArray) -> Iterato
 _GRADIENT_ROWS = (
     "gradient/norm",
     "gradient/norm_sq",
-    "gradient/norm_debiased",
+    "gradient/norm_sq_debiased",
     "gradient/noise_trace",
     "gradient/snr",
     "gradient/efficiency",
     "gradient/n_eff_directions",
-    "gradient/parity_ratio",
-    "gradient/sigma_ratio",
+    "gradient/even_part",
+    "gradient/slope_part",
     "gradient/topb_cut",
     "gradient/cos_prev",
 )
-_TASK_ROWS = ("return", "weight", "grad_norm", "weighted_grad_norm", "snr")
+_TASK_ROWS = ("return", "weight", "grad_norm_sq", "weighted_grad_norm_sq", "noise_trace", "snr")
