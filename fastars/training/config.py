@@ -33,7 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "fastars": {},
     "tuned": {},
     "paper": {"clip_actions": False},
-    "modestyachts": {"keep_ties": True, "clip_actions": False},
+    "modestyachts": {"keep_ties": True, "clip_actions": False, "filter_epsilon": 1e-8},
     "rllib": {"keep_ties": True, "clip_actions": False, "filter_epsilon": 1e-6, "filter_min_std": 0.0},
     "sb3": {
         "return_ddof": 1,
