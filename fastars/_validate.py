@@ -127,9 +127,10 @@ def _is_float(value: Any) -> bool:
     return isinstance(value, float) or (type(value).__module__ == "numpy" and type(value).__name__.startswith("float"))
 
 
-def positive_int(name: str, value: Any) -> int:
-    """Return the value as an int of at least 1."""
-    return integer(name, value, 1)
+def positive_int(name: str, value: Any, most: int = 2**63 - 1) -> int:
+    """Return the value as an int from 1 to `most`; the error mentions the default, the limit of an int64, only above it."""
+    converted = integer(name, value, 1)
+    return converted if converted <= most else integer(name, value, 1, most)
 
 
 def number(name: str, value: Any, least: float = -math.inf, below: float = math.inf, *, above: float = -math.inf) -> float:
@@ -137,6 +138,8 @@ def number(name: str, value: Any, least: float = -math.inf, below: float = math.
     try:
         is_number = not _is_bool(value) and not isinstance(value, (str, bytes))
         converted = float(value) if is_number else math.nan
+    except OverflowError:  # an int beyond 1e308
+        converted = math.inf
     except (TypeError, ValueError):
         is_number = False
     if is_number and math.isfinite(converted) and least <= converted < below and converted > above:

@@ -291,9 +291,11 @@ def _each(check: Callable[[str, Any], Any], kind: str) -> Callable[[str, Any], t
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Config))
+_MOST_EPISODES = 2**31 - 1
+_MOST_UNITS = 2**24  # of a layer: the number of weights between two such layers is far below 2**63
 _FROM_0: Any = partial(number, least=0.0)
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    **dict.fromkeys(("n_delta", "n_eval_episodes"), positive_int),
+    **dict.fromkeys(("n_delta", "n_eval_episodes"), partial(positive_int, most=_MOST_EPISODES)),
     **dict.fromkeys(("n_top", "max_episode_steps"), _optional(positive_int)),
     "noise_size": _optional(partial(integer, least=1, most=2**48 - 1)),
     **dict.fromkeys(("learning_rate", "delta_std"), _schedule),
@@ -308,7 +310,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "fitness_shaping": partial(one_of, allowed=("none", "centered_ranks", "sign")),
     "optimizer": partial(one_of, allowed=("sgd", "adam")),
     "on_nonfinite": partial(one_of, allowed=("drop", "penalize", "raise")),
-    "net_arch": _each(positive_int, "integers"),
+    "net_arch": _each(partial(positive_int, most=_MOST_UNITS), "integers"),
     **dict.fromkeys(("preference", "utopia"), _optional(_each(number, "numbers"))),
     "weighting_kwargs": lambda name, value: dict(value),
     **dict.fromkeys((field.name for field in dataclasses.fields(Config) if field.type == "bool"), boolean),
