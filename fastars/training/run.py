@@ -211,8 +211,8 @@ def _noise_table(config: Config, n_weights: int, execution: Execution) -> NoiseT
     places, wanted = size - n_weights + 1, max(n_weights, 10 * config.n_delta)
     if places < wanted:
         warn_user(
-            f"noise_size={size} has {places} places where a direction of {n_weights} weights can start: directions repeat, and some "
-            f"changes of the policy are never tried. Use at least {wanted + n_weights - 1} with n_delta={config.n_delta}"
+            f"noise_size={size} has {places} places where a direction of {n_weights} weights can start: directions repeat, and "
+            f"some changes of the policy are never tried. Use at least {wanted + n_weights - 1} with n_delta={config.n_delta}"
         )
     try:
         return NoiseTable(backend_module(execution.backend), config.seed, size, execution.threads)
