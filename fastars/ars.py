@@ -357,6 +357,7 @@ class ARS(SB3Model):
                 raise
         refuse_empty_iterations(self.state)
 
+    @user_facing
     def ask(self) -> FloatArray:
         """Return the candidates of the next iteration, for a loop of your own.
 
@@ -368,7 +369,7 @@ class ARS(SB3Model):
         Raises
         ------
         ValueError
-            If observations are normalised: returns do not tell the observations.
+            If observations are normalised: returns do not tell the observations. If the candidates would not fit into memory.
         """
         if self.config.normalize_observations:
             raise ValueError("ask() and tell() need normalize_observations=False: the filter gets no observations")
