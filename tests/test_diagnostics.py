@@ -315,7 +315,7 @@ def test_directions_of_their_own_shrink_the_cosines_of_tasks():
 @compiled
 @pytest.mark.parametrize(("n", "d", "tau"), [(8, 10, 0.0), (8, 10, 0.2), (8, 100, 0.0), (32, 10, 0.2), (2, 5, 0.1)])
 def test_means_over_iterations_are_the_true_values(n, d, tau):
-    """What docs/diagnostics.md tells to average, of a linear return of slope 2 and noise tau. Bounds: 5 standard errors."""
+    """Figures that docs/diagnostics.md tells to average, of a linear return of slope 2 and noise tau. Bounds: 5 standard errors."""
     draw, repeats = np.random.default_rng(n * d), 4_000
     slope = draw.standard_normal(d)
     slope *= 2.0 / np.linalg.norm(slope)
