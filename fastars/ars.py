@@ -405,9 +405,10 @@ class ARS(SB3Model):
         if asked.seed != self.seed or not np.array_equal(theta, self.theta):
             raise RuntimeError("tell() needs the seed and the weights that ask() made the candidates from: call ask() again")
         tasks = self.objectives
-        n_steps, most = integer("n_steps", n_steps, 0), 2**63 - 1 - self.num_timesteps
-        if n_steps > most:  # num_timesteps is an int64 in a file
+        most = 2**63 - 1 - self.num_timesteps  # num_timesteps is an int64 in a file
+        if integer("n_steps", n_steps, 0) > most:
             integer("n_steps", n_steps, 0, most)
+        n_steps = int(n_steps)
         n_candidates = 2 * self.config.n_delta
         try:
             values = np.array(returns, dtype=np.float64)
