@@ -127,10 +127,10 @@ def _is_float(value: Any) -> bool:
     return isinstance(value, float) or (type(value).__module__ == "numpy" and type(value).__name__.startswith("float"))
 
 
-def positive_int(name: str, value: Any) -> int:
-    """Return the value as an int of at least 1, below 2**63: files and kernels hold no other."""
+def positive_int(name: str, value: Any, most: int = 2**63 - 1) -> int:
+    """Return the value as an int from 1 to `most`; the error mentions the default, the limit of an int64, only above it."""
     converted = integer(name, value, 1)
-    return converted if converted < 2**63 else integer(name, value, 1, 2**63 - 1)
+    return converted if converted <= most else integer(name, value, 1, most)
 
 
 def number(name: str, value: Any, least: float = -math.inf, below: float = math.inf, *, above: float = -math.inf) -> float:

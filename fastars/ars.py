@@ -20,6 +20,7 @@ import numpy as np
 
 from fastars._compiled.structs import FloatArray, Rollouts, empty_rollouts
 from fastars._runtime.floats import IeeeFloats
+from fastars._runtime.memory import refuse_beyond_memory
 from fastars._runtime.signals import HeldSignals
 from fastars._validate import integer, positive_int, user_facing, warn_user
 from fastars._version import __version__
@@ -366,6 +367,7 @@ class ARS(SB3Model):
                 raise
         refuse_empty_iterations(self.state)
 
+    @user_facing
     def ask(self) -> FloatArray:
         """Return the candidates of the next iteration, for a loop of your own.
 
@@ -377,10 +379,11 @@ class ARS(SB3Model):
         Raises
         ------
         ValueError
-            If observations are normalised: returns do not tell the observations.
+            If observations are normalised: returns do not tell the observations. If the candidates would not fit into memory.
         """
         if self.config.normalize_observations:
             raise ValueError("ask() and tell() need normalize_observations=False: the filter gets no observations")
+        self.run.refuse_candidates_beyond_memory()
         with HeldSignals(), IeeeFloats():
             asked = ask(self.run, self.state, self._progress)
             candidates = perturbed_thetas(self.run, self.state, asked)
@@ -412,7 +415,10 @@ class ARS(SB3Model):
         if asked.seed != self.seed or not np.array_equal(theta, self.theta):
             raise RuntimeError("tell() needs the seed and the weights that ask() made the candidates from: call ask() again")
         tasks = self.objectives
-        n_steps = integer("n_steps", n_steps, 0)
+        most = 2**63 - 1 - self.num_timesteps  # num_timesteps is an int64 in a file
+        if integer("n_steps", n_steps, 0) > most:
+            integer("n_steps", n_steps, 0, most)
+        n_steps = int(n_steps)
         n_candidates = 2 * self.config.n_delta
         try:
             values = np.array(returns, dtype=np.float64)
@@ -460,6 +466,7 @@ class ARS(SB3Model):
         """
         n_eval_episodes = positive_int("n_eval_episodes", n_eval_episodes)
         self.run.refuse_excess(training=False)
+        refuse_beyond_memory(f"n_eval_episodes={n_eval_episodes} episodes", 64.0 * n_eval_episodes)
         if seed is None:
             seeds = evaluation_seeds(self.seed, n_eval_episodes)
         else:

@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 
 from fastars._compiled.structs import FloatArray, Rollouts, identity_filter
+from fastars._runtime.memory import refuse_beyond_memory
 from fastars._validate import integer, positive_int, seed_array, task_weights, user_facing
 from fastars.envs import environment, make
 from fastars.envs.returned import end, real, real_array, start
@@ -87,6 +88,7 @@ def evaluate_policy(
         For weights that are not finite, or whose number is not the number of rewards; for an environment of another kind.
     """
     n_eval_episodes = positive_int("n_eval_episodes", n_eval_episodes)
+    refuse_beyond_memory(f"n_eval_episodes={n_eval_episodes} episodes", 100.0 * n_eval_episodes)
     seed = None if seed is None else integer("seed", seed, 0)
     agent = _Agent(model, deterministic, render, callback)
     if is_vec_env(env):

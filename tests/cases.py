@@ -255,16 +255,20 @@ def _task_diagnostics(size: str) -> tuple[Any, ...]:
     return _task_returns(size)[5:], draw.uniform(0.1, 2, n_tasks), _gram(size), _gram(size) - 0.3 * np.diag(np.diag(_gram(size)))
 
 
-def _brown_forsythe(size: str) -> tuple[Any, ...]:
+def _spread_test(size: str) -> tuple[Any, ...]:
     draw, n = _draw(size), _N_DELTA[size]
     returns = np.round(draw.normal(0, draw.uniform(5, 15, (n, 2, 1)), (n, 2, {"small": 4, "medium": 5, "large": 10}[size])))
     returns[3, 0, 1] = np.nan
-    return (returns,)
+    return returns, size == "medium"
 
 
-def _koenker(size: str) -> tuple[Any, ...]:
-    (returns,) = _brown_forsythe(size)
-    return returns, _draw(size).integers(50, 99, returns.shape)
+def _slope_test(size: str) -> tuple[Any, ...]:
+    return _spread_test(size)[:1]
+
+
+def _rank_correlation(size: str) -> tuple[Any, ...]:
+    first, later = np.nan_to_num(_spread_test(size)[0][:, 0, :2].T)
+    return first.copy(), later.copy()
 
 
 _N_TASKS = {"small": 3, "medium": 9, "large": 16}
@@ -350,8 +354,9 @@ CASES = [
     Case("direction_squares", _direction_squares),
     Case("diagnostics", _diagnostics),
     Case("task_diagnostics", _task_diagnostics, rtol=1e-10, atol=1e-12, reason=SOLVER),
-    Case("brown_forsythe", _brown_forsythe, rtol=1e-11, reason=BETA),
-    Case("koenker", _koenker, rtol=1e-14, reason=BETA),
+    Case("rank_correlation", _rank_correlation, rtol=1e-11, reason=BETA),
+    Case("spread_test", _spread_test, rtol=1e-11, reason=BETA),
+    Case("slope_test", _slope_test, rtol=1e-11, reason=BETA),
     Case("gradnorm_gradient", _balance),
     Case("gradnorm_closed", lambda size: _balance(size)[1:], rtol=1e-14, reason=TRANSCENDENTAL),
     Case("gradnorm_log", lambda size: (*_balance(size), 0.1), rtol=1e-14, reason=TRANSCENDENTAL),

@@ -639,12 +639,14 @@ def test_filter_of_every_preset(preset):
         "fastars": (0.5, 0.0, math.inf),
         "tuned": (0.5, 0.0, math.inf),
         "paper": (0.5, 0.0, math.inf),
-        "modestyachts": (0.5, 0.0, math.inf),
+        "modestyachts": (1 / (2 + 1e-8), 0.0, math.inf),
         "rllib": (1 / (2 + 1e-6), 1e6, math.inf),
         "sb3": (1 / math.sqrt(32 / 9 + 1e-8), 1e4, 10.0),
     }[preset]
     np.testing.assert_allclose([filter.scale[0], filter.scale[2], filter.clip], expected, rtol=1e-12)
     assert model.policy.filter.clip == expected[2]  # from the first iteration on
+    first = {"modestyachts": 1 / (1 + 1e-8), "rllib": 1 / (1 + 1e-6), "sb3": 1 / math.sqrt(1 + 1e-8)}.get(preset, 1.0)
+    assert model.policy.filter.scale.tolist() == [first] * 3
 
 
 def test_divisor_is_the_directions_used_or_n_top():

@@ -107,6 +107,8 @@ def test_filter_never_divides_by_zero(backend):
 
 @BACKENDS
 @pytest.mark.parametrize(("count", "ddof"), [(0, 0), (0, 1), (1, 1)])
-def test_filter_of_too_few_observations_is_the_identity(backend, count, ddof):
-    mean, scale = backend.filter_from_moments(count, np.array([7.0]), np.zeros(1), ddof, 1e-6, 0.0, 1e-7)
-    assert (mean.tolist(), scale.tolist()) == ([0.0], [1.0])
+def test_filter_of_too_few_observations_has_mean_0_and_variance_1(backend, count, ddof):
+    """As the original's, x / (1 + 1e-8), and VecNormalize's, x / sqrt(1 + 1e-8), in the first iteration."""
+    for epsilon, var_epsilon in ((0.0, 0.0), (1e-8, 0.0), (0.0, 1e-8), (0.5, 3.0)):
+        mean, scale = backend.filter_from_moments(count, np.array([7.0]), np.zeros(1), ddof, epsilon, var_epsilon, 1e-7)
+        assert (mean.tolist(), scale.tolist()) == ([0.0], [1.0 / (np.sqrt(1.0 + var_epsilon) + epsilon)])

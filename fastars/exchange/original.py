@@ -19,6 +19,7 @@ from fastars.files.archives import MAX_NUMBERS, MAX_OBS, Archive, npy
 from fastars.files.atomic import write_atomically
 
 _TINY = 1e-7  # in training, the original replaces smaller deviations by infinity; the file has them unchanged
+_EPSILON = 1e-8  # the original adds it to every deviation, in the file too
 
 
 def matches(names: list[str]) -> bool:
@@ -55,7 +56,7 @@ def read(archive: Archive) -> TrainedPolicy:
             raise ValueError(f"mean {mean} and deviation {std}, where an unfiltered policy has 0 and 1")
         return trained
     mean, std = normalisation(mean, std, trained.n_obs)
-    return trained._replace(mean=mean, std=np.where(std < _TINY, np.inf, std))
+    return trained._replace(mean=mean, std=np.where(std - _EPSILON < _TINY, np.inf, std))
 
 
 @user_facing

@@ -29,7 +29,7 @@ from fastars.kernels.directions import direction_squares, square_sums, task_diff
 from fastars.kernels.filter import filter_from_moments, merge_moments
 from fastars.kernels.gradients import debiased_gram, gradient_norms, gram
 from fastars.kernels.gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
-from fastars.kernels.heteroscedasticity import brown_forsythe, koenker
+from fastars.kernels.heteroscedasticity import rank_correlation, slope_test, spread_test
 from fastars.kernels.noise import (
     NOISE_BLOCK,
     episode_seeds,
@@ -77,7 +77,6 @@ __all__ = [
     "antithetic_rollouts",
     "batch_action_scores",
     "bounded_weights",
-    "brown_forsythe",
     "cagrad",
     "candidate_returns",
     "centered_ranks",
@@ -102,7 +101,6 @@ __all__ = [
     "identity_filter",
     "imtl_g",
     "info",
-    "koenker",
     "merge_moments",
     "mgda",
     "missing_blocks",
@@ -115,11 +113,14 @@ __all__ = [
     "penalized_returns",
     "perturb",
     "positive_gram",
+    "rank_correlation",
     "return_std",
     "rollouts",
     "sample_indices",
     "sgd_step",
     "sign_returns",
+    "slope_test",
+    "spread_test",
     "square_sums",
     "task_diagnostics",
     "task_differences",

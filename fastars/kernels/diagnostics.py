@@ -23,21 +23,23 @@ class Diagnostics(NamedTuple):
     ----------
     grad_norm, grad_norm_sq : float
         |g| and |g|^2: too large by the noise of N directions in d dimensions.
-    grad_norm_debiased : float
-        sqrt(max(0, (N^2 |g|^2 - S2) / (N (N - 1)))), an estimate of the true norm.
+    grad_norm_sq_debiased : float
+        (N^2 |g|^2 - S2) / (N (N - 1)), an unbiased estimate of the square of the true norm, which may be negative.
     noise_trace : float
-        (S2 - N |g|^2) / (N (N - 1)), the summed variance of g.
+        (S2 - N |g|^2) / (N (N - 1)), an unbiased estimate of the summed variance of g.
     snr : float
-        grad_norm_debiased / sqrt(noise_trace); sqrt(N / (d + 1)) for a linear return without noise.
+        sqrt(max(0, grad_norm_sq_debiased) / noise_trace); sqrt(N / (d + 1)) for a linear return without noise.
     efficiency : float
-        snr^2 (d + 1) / N; 1 for a linear return without noise, less where noise or curvature dominates.
+        grad_norm_sq_debiased / noise_trace (d + 1) / N; 1 for a linear return without noise, less where noise or curvature
+        dominates. May be negative.
     n_eff_dirs : float
         (sum |d_k|)^2 / sum d_k^2; about 0.64 N, 1 where one lucky direction dominates.
-    parity_ratio : float
-        Var(R+ + R-) / Var(R+ - R-) over the directions. Above 1 means curvature, so sigma is too large, or noise that the two
-        candidates of a pair share.
-    sigma_ratio : float
-        sigma_R / (sigma * grad_norm_debiased), sigma_R the deviation of the 2N returns; about 1, more with noise.
+    even_part : float
+        Var(R+ + R-) / (Var(R+ + R-) + Var(R+ - R-)) over the directions; 1/2 for noise alone. Above 1/2 means curvature, so
+        sigma is too large, or noise that the two candidates of a pair share.
+    slope_part : float
+        sigma^2 grad_norm_sq_debiased / sigma_R^2, sigma_R the deviation of the 2N returns: the part of their variance that comes
+        from the slope. About 1, less with noise; may be negative.
     topb_cut : float
         Score of the worst selected direction / best score. Near 1, the choice of the top b is arbitrary.
     cos_prev : float
@@ -46,13 +48,13 @@ class Diagnostics(NamedTuple):
 
     grad_norm: Any
     grad_norm_sq: Any
-    grad_norm_debiased: Any
+    grad_norm_sq_debiased: Any
     noise_trace: Any
     snr: Any
     efficiency: Any
     n_eff_dirs: Any
-    parity_ratio: Any
-    sigma_ratio: Any
+    even_part: Any
+    slope_part: Any
     topb_cut: Any
     cos_prev: Any
 
@@ -64,10 +66,14 @@ class TaskDiagnostics(NamedTuple):
     ----------
     returns, stds : ndarray of float64, shape (T,)
         Mean and population deviation of the 2N returns.
-    norms, weighted_norms : ndarray of float64, shape (T,)
-        n_i = sqrt(max(0, M_ii)), and w_i n_i.
+    norms_sq, weighted_norms_sq : ndarray of float64, shape (T,)
+        M_ii, which may be negative, and w_i^2 M_ii. n_i = sqrt(max(0, M_ii)).
+    noise_traces : ndarray of float64, shape (T,)
+        G_ii - M_ii, the summed variance of g_i.
     snr : ndarray of float64, shape (T,)
-        n_i / sqrt(G_ii - M_ii): G_ii - M_ii is the summed variance of g_i.
+        n_i / sqrt(G_ii - M_ii).
+    products : ndarray of float64, shape (T, T)
+        M.
     cosines : ndarray of float64, shape (T, T)
         M_ij / (n_i n_j), between -1 and 1.
     similarities : ndarray of float64, shape (T, T)
@@ -85,9 +91,11 @@ class TaskDiagnostics(NamedTuple):
 
     returns: Any
     stds: Any
-    norms: Any
-    weighted_norms: Any
+    norms_sq: Any
+    weighted_norms_sq: Any
+    noise_traces: Any
     snr: Any
+    products: Any
     cosines: Any
     similarities: Any
     conflicts: Any
@@ -150,19 +158,20 @@ def diagnostics(returns, kept, squares, gradient_all, previous, sigma, selected)
     g_sq = (grad_norm / unit) * (grad_norm / unit)
     debiased = trace = np.nan
     if n > 1:
-        debiased = math.sqrt(max(0.0, (n * n * g_sq - s2) / (n * (n - 1.0))))
+        debiased = (n * n * g_sq - s2) / (n * (n - 1.0))
         trace = max(0.0, (s2 - n * g_sq) / (n * (n - 1.0)))
-    snr = ratio(debiased, math.sqrt(trace))
+    clipped = 0.0 if debiased < 0.0 else debiased  # NaN stays NaN
+    deviation = return_std(returns, kept, 0) / unit
     return Diagnostics(
         grad_norm,
         grad_norm * grad_norm,
-        debiased * unit,
+        debiased * unit * unit,
         trace * unit * unit,
-        snr,
-        snr * snr * (n_weights + 1.0) / max(n, 1),
+        math.sqrt(ratio(clipped, trace)),
+        ratio(debiased, trace) * (n_weights + 1.0) / max(n, 1),
         ratio(absolute * absolute, d_sq),
-        ratio(even_sq, odd_sq) if n > 1 else np.nan,
-        ratio(return_std(returns, kept, 0) / unit, sigma * debiased),
+        ratio(even_sq, even_sq + odd_sq) if n > 1 else np.nan,
+        ratio(sigma * sigma * debiased, deviation * deviation),
         ratio(cut, best) if selected.shape[0] > 0 else np.nan,
         _cosine(gradient_all, previous, grad_norm, norm(previous)),
     )
@@ -206,15 +215,20 @@ def task_diagnostics(task_returns, weights, gram, debiased):
             total += own[k, 0] + own[k, 1]
         means[i] = ratio(total, 2.0 * n)
         stds[i] = return_std(own, everyone, 0) if n > 0 else np.nan
-    norms, weighted_norms, snr = np.empty(n_tasks), np.empty(n_tasks), np.empty(n_tasks)
+    norms, norms_sq, weighted_norms_sq = np.empty(n_tasks), np.empty(n_tasks), np.empty(n_tasks)
+    noise_traces, snr, products = np.empty(n_tasks), np.empty(n_tasks), np.full((n_tasks, n_tasks), np.nan)
     for i in range(n_tasks):
+        norms_sq[i] = debiased[i, i] if n > 1 else np.nan
+        noise_traces[i] = max(0.0, gram[i, i] - debiased[i, i]) if n > 1 else np.nan
+        weighted_norms_sq[i] = weights[i] * weights[i] * norms_sq[i]
         norms[i] = math.sqrt(max(0.0, debiased[i, i])) if n > 1 else np.nan
-        weighted_norms[i] = weights[i] * norms[i]
-        snr[i] = ratio(norms[i], math.sqrt(max(0.0, gram[i, i] - debiased[i, i])))
+        snr[i] = ratio(norms[i], math.sqrt(noise_traces[i]))
     cosines, similarities = np.full((n_tasks, n_tasks), np.nan), np.full((n_tasks, n_tasks), np.nan)
     conflicts, min_cos, min_similarity = 0.0, np.inf, np.inf
     for i in range(n_tasks):
         for j in range(n_tasks):
+            if n > 1:
+                products[i, j] = debiased[i, j]
             if norms[i] > 0.0 and norms[j] > 0.0:
                 cosines[i, j] = min(1.0, max(-1.0, debiased[i, j] / norms[i] / norms[j]))
                 similarities[i, j] = 2.0 / (norms[i] / norms[j] + norms[j] / norms[i])
@@ -224,9 +238,11 @@ def task_diagnostics(task_returns, weights, gram, debiased):
     return TaskDiagnostics(
         means,
         stds,
-        norms,
-        weighted_norms,
+        norms_sq,
+        weighted_norms_sq,
+        noise_traces,
         snr,
+        products,
         cosines,
         similarities,
         conflicts if n > 1 else np.nan,

@@ -70,15 +70,14 @@ def filter_from_moments(count, mean, m2, ddof, epsilon, var_epsilon, min_std):
     Returns
     -------
     mean, scale : ndarray of float64, shape (n_obs,)
-        New arrays; 0 and 1, which change nothing, up to `ddof` observations.
+        New arrays. Up to `ddof` observations, mean 0 and variance 1 stand in: they change nothing, up to the epsilons.
     """
     n_obs = mean.shape[0]
     center, scale = np.empty(n_obs), np.empty(n_obs)
     for k in range(n_obs):
-        center[k], scale[k] = 0.0, 1.0
-        if count > ddof:
-            std = math.sqrt(m2[k] / (count - ddof) + var_epsilon)
-            counts = std >= min_std and std + epsilon > 0.0
-            center[k] = mean[k]
-            scale[k] = 1.0 / (std + epsilon) if counts else 0.0
+        known = count > ddof
+        std = math.sqrt((m2[k] / (count - ddof) if known else 1.0) + var_epsilon)
+        counts = std >= min_std and std + epsilon > 0.0
+        center[k] = mean[k] if known else 0.0
+        scale[k] = 1.0 / (std + epsilon) if counts or not known else 0.0
     return center, scale

@@ -11,57 +11,132 @@ import numpy as np
 from fastars._compiled.jit import kernel
 from fastars.kernels.sorting import ascending_order
 
+# Of 5 values there are 120 orders: the p-values of fewer values have too large steps.
+_FEWEST = 6
+
 
 @kernel
-def brown_forsythe(returns):
-    """Test whether all candidates have returns of one variance (Brown & Forsythe 1974: Levene's test about medians).
+def rank_correlation(x, y):
+    """Test whether x grows with y, by the correlation of their ranks (Spearman 1904).
 
-    With Z = |R - median of the candidate's episodes|: the statistic is the variance of Z between the K candidates, divided by the
-    variance of Z within them. It follows an F distribution with K - 1 and K (m - 1) degrees of freedom. Candidates with a return
-    that is not finite are left out. With few episodes of an odd number, the median is one of them, and the test finds little: noise
-    that grows with the slope of 32 directions was found (p < 0.01) in 0 % of runs with 3 episodes, 96 % with 4, 90 % with 5, 100 %
-    with 10.
+    If all orders of y are equally likely for given x, t = rho sqrt((n - 2) / (1 - rho^2)) nearly has Student's distribution of
+    n - 2 degrees of freedom. The distribution of p then differs from a uniform one by at most 0.037 for 6 values, 0.017 for 8.
+
+    Parameters
+    ----------
+    x, y : ndarray of float64, shape (n,)
+        Finite values. Equal ones have the mean of their ranks.
+
+    Returns
+    -------
+    rho, p : float
+        The correlation, and the probability of one at least as large. NaN for fewer than 6 values, or if all values of `x` or
+        of `y` are equal.
+    """
+    n = x.shape[0]
+    if n < _FEWEST:
+        return np.nan, np.nan
+    ranks_x, ranks_y = _centered_ranks(x), _centered_ranks(y)
+    of_x, of_y, product = 0.0, 0.0, 0.0
+    for k in range(n):
+        of_x += ranks_x[k] * ranks_x[k]
+        of_y += ranks_y[k] * ranks_y[k]
+        product += ranks_x[k] * ranks_y[k]
+    if of_x == 0.0 or of_y == 0.0:
+        return np.nan, np.nan
+    rho = min(1.0, max(-1.0, product / math.sqrt(of_x * of_y)))
+    rest = (of_x * of_y - product * product) / (of_x * of_y)
+    tail = 0.5 * _t_tails(max(0.0, rest), n - 2.0)
+    return rho, tail if rho >= 0.0 else 1.0 - tail
+
+
+@kernel
+def spread_test(returns, common):
+    """Test whether some candidates have noisier returns than others: their first episodes and their later ones tell the same.
+
+    The spread of a half of the episodes is the sum of squared differences of its pairs. Neither the mean of a candidate nor the
+    other half has a part in it. So if the noise has one distribution, of any shape, the spreads of first and later episodes are
+    independent, and `rank_correlation` of the candidates holds. (Levene's test and Brown and Forsythe's do not hold: with 200
+    normal candidates of 5 episodes the second never found p < 0.05, with skewed returns of 4 episodes in 15 % of runs.)
 
     Parameters
     ----------
     returns : ndarray of float64, shape (n_delta, 2, m)
-        Returns of the episodes of each candidate.
+        Returns of the episodes of each candidate. A candidate (with `common`, or with fewer than 4 episodes: a direction) with a
+        return that is not finite is left out.
+    common : bool
+        True if the two candidates of a direction have the same noise (`common_random_numbers`). Directions are then compared,
+        by the sum of the spreads of their candidates.
 
     Returns
     -------
-    statistic, p : float
-        NaN for fewer than 3 episodes (two are always equally far from their median), for fewer than 2 candidates, and where Z
-        varies within no candidate.
+    rho, p : float
+        With 2 or 3 episodes, the two candidates of a direction are compared in place of first and later episodes. NaN for 1
+        episode, for fewer than 4 with `common`, and where `rank_correlation` is undefined.
     """
     n_delta, _, m = returns.shape
-    unit = _unit(returns)
-    z, means = np.empty(m), np.empty(2 * n_delta)
-    within, k = 0.0, 0
-    for i in range(n_delta):
-        for sign in range(2):
-            if m > 2 and _distances_from_median(returns[i, sign], unit, z):
-                total = 0.0
-                for e in range(m):
-                    total += z[e]
-                means[k] = total / m
-                for e in range(m):
-                    within += (z[e] - means[k]) * (z[e] - means[k])
-                k += 1
-    total, between = 0.0, 0.0
-    for i in range(k):
-        total += means[i]
-    for i in range(k):
-        between += m * (means[i] - total / k) * (means[i] - total / k)
-    if k < 2 or within == 0.0:
+    if m < 2 or (m < 4 and common):
         return np.nan, np.nan
-    d1, d2 = k - 1.0, k * (m - 1.0)
-    statistic = d2 / d1 * (between / within)
-    return statistic, _f_tail(statistic, d1, d2)
+    unit, half, n = _unit(returns), m // 2, 0
+    first, later = np.zeros(2 * n_delta), np.zeros(2 * n_delta)
+    for i in range(n_delta):
+        if m < 4:
+            first[n], later[n] = _spread(returns[i, 0], unit), _spread(returns[i, 1], unit)
+            n += math.isfinite(first[n] + later[n])
+        elif common:
+            first[n] = _spread(returns[i, 0, :half], unit) + _spread(returns[i, 1, :half], unit)
+            later[n] = _spread(returns[i, 0, half:], unit) + _spread(returns[i, 1, half:], unit)
+            n += math.isfinite(first[n] + later[n])
+        else:
+            for sign in range(2):
+                first[n], later[n] = _spread(returns[i, sign, :half], unit), _spread(returns[i, sign, half:], unit)
+                n += math.isfinite(first[n] + later[n])
+    return rank_correlation(first[:n], later[:n])
+
+
+@kernel
+def slope_test(returns):
+    """Test whether the noise of a pair of candidates grows with its slope, from one episode of each.
+
+    R are the mean returns of candidates. If returns are linear in the weights, e_k = (R[k, 0] + R[k, 1]) / 2 is a constant plus
+    noise; `rank_correlation` of |R[k, 0] - R[k, 1]| and |e_k - median of e|. The noise is in both. Sum and difference of a pair are
+    independent if it is normal, or if it cancels in the difference. If the noise is not normal and larger than the slopes, the test
+    does not hold, nor does it distinguish noise from curvature.
+
+    Parameters
+    ----------
+    returns : ndarray of float64, shape (n_delta, 2, m)
+        Returns of the episodes of each candidate. Pairs with a return that is not finite are left out.
+
+    Returns
+    -------
+    rho, p : float
+        NaN where `rank_correlation` is undefined.
+    """
+    n_delta, _, m = returns.shape
+    unit, n = _unit(returns), 0
+    odd, even = np.empty(n_delta), np.empty(n_delta)
+    for i in range(n_delta):
+        plus, minus = 0.0, 0.0
+        for e in range(m):
+            plus += returns[i, 0, e] / unit
+            minus += returns[i, 1, e] / unit
+        if math.isfinite(plus) and math.isfinite(minus):
+            odd[n], even[n] = abs(plus - minus), plus + minus
+            n += 1
+    if n == 0:
+        return np.nan, np.nan
+    odd, even = odd[:n], even[:n]
+    order = ascending_order(even)
+    median = 0.5 * (even[order[(n - 1) // 2]] + even[order[n // 2]])
+    for k in range(n):
+        even[k] = abs(even[k] - median)
+    return rank_correlation(odd, even)
 
 
 @kernel
 def _unit(returns):
-    """Return a power of two near the largest finite return."""
+    """Return a power of two near the largest finite return: in this unit, squares stay in the range of float64."""
     largest = 0.0
     for value in returns.flat:
         if math.isfinite(value):
@@ -70,28 +145,40 @@ def _unit(returns):
 
 
 @kernel
-def _distances_from_median(values, unit, z):
-    """Write |values - their median| to `z`, in units of `unit`; return True if all values are finite."""
-    m = values.shape[0]
-    for e in range(m):
-        if not math.isfinite(values[e]):
-            return False
-        z[e] = values[e] / unit
-    order = ascending_order(z)
-    median = 0.5 * (z[order[(m - 1) // 2]] + z[order[m // 2]])
-    for e in range(m):
-        z[e] = abs(z[e] - median)
-    return True
+def _spread(values, unit):
+    """Return the sum of the squared differences of all pairs: exactly equal for equal episodes, and for whole numbers."""
+    total = 0.0
+    for i in range(values.shape[0]):
+        for j in range(i):
+            difference = values[i] / unit - values[j] / unit
+            total += difference * difference
+        total += 0.0 * values[i]  # NaN for a single value that is not finite
+    return total
 
 
 @kernel
-def _f_tail(statistic, d1, d2):
-    """Return P(F >= statistic) for d1 and d2 degrees of freedom: the incomplete beta I_x(d2/2, d1/2), x = d2 / (d2 + d1 F)."""
-    x, rest = d2 / (d2 + d1 * statistic), d1 * statistic / (d2 + d1 * statistic)
-    a, b = 0.5 * d2, 0.5 * d1
-    if x > (a + 1.0) / (a + b + 2.0):
-        return 1.0 - _incomplete_beta(rest, x, b, a)
-    return _incomplete_beta(x, rest, a, b)
+def _centered_ranks(values):
+    """Return the ranks minus their mean; equal values have the mean of their ranks."""
+    n = values.shape[0]
+    order, ranks = ascending_order(values), np.empty(n)
+    begin = 0
+    while begin < n:
+        end = begin + 1
+        while end < n and values[order[end]] == values[order[begin]]:
+            end += 1
+        for k in range(begin, end):
+            ranks[order[k]] = 0.5 * (begin + end + 1) - 0.5 * (n + 1)
+        begin = end
+    return ranks
+
+
+@kernel
+def _t_tails(rest, df):
+    """Return P(|T| >= t) for df degrees of freedom: the incomplete beta I_x(df/2, 1/2), x = df / (df + t^2) = 1 - rho^2."""
+    a, b = 0.5 * df, 0.5
+    if rest > (a + 1.0) / (a + b + 2.0):
+        return 1.0 - _incomplete_beta(1.0 - rest, rest, b, a)
+    return _incomplete_beta(rest, 1.0 - rest, a, b)
 
 
 @kernel
@@ -106,84 +193,3 @@ def _incomplete_beta(x, rest, a, b):
         fraction = 1.0 + odd / (1.0 + even / fraction)
     log_beta = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
     return math.exp(a * math.log(x) + b * math.log(rest) - log_beta) / (a * fraction)
-
-
-@kernel
-def koenker(returns, lengths):
-    """Test whether the noise of a direction depends on its slope or on its length (Koenker 1981, after Breusch & Pagan 1979).
-
-    R are the mean returns of candidates. If returns are linear in the weights, e_k = (R[k, 0] + R[k, 1]) / 2 is a constant plus
-    noise. (e_k - mean)^2 is regressed on |R[k, 0] - R[k, 1]| and on the mean length of the pair. N R^2 then follows a chi-squared
-    distribution with as many degrees of freedom as there are regressors. (A regressor that does not vary, such as a constant
-    length, is left out.) One episode per candidate is enough. But curvature looks like noise, and so do skewed returns: with
-    exponential returns and 32 directions, p < 0.01 in 48 % of runs.
-
-    Parameters
-    ----------
-    returns : ndarray of float64, shape (n_delta, 2, m)
-        Returns of the episodes of each candidate. Pairs with a return that is not finite are left out.
-    lengths : ndarray of int64, shape (n_delta, 2, m)
-        Lengths of the episodes.
-
-    Returns
-    -------
-    statistic, p : float
-        NaN if no regressor varies, or if there are not at least 2 more pairs than regressors.
-    """
-    n_delta, _, m = returns.shape
-    unit, n = _unit(returns), 0
-    shared, regressors = np.empty(n_delta), np.empty((2, n_delta))
-    for i in range(n_delta):
-        plus, minus, length = 0.0, 0.0, 0
-        for e in range(m):
-            plus += returns[i, 0, e] / unit
-            minus += returns[i, 1, e] / unit
-            length += lengths[i, 0, e] + lengths[i, 1, e]
-        if math.isfinite(plus) and math.isfinite(minus):
-            shared[n], regressors[0, n], regressors[1, n] = 0.5 * (plus + minus) / m, abs(plus - minus) / m, 0.5 * length / m
-            n += 1
-    shared, regressors = shared[:n], np.ascontiguousarray(regressors[:, :n])
-    _center(shared)
-    rest = shared * shared
-    total = _center(rest)
-    n_regressors = 0
-    for r in range(2):  # the part that one regressor explains is taken out of the other, and out of the rest
-        own = _center(regressors[r])
-        if r == 1 and n_regressors == 1:
-            _take_out(regressors[1], regressors[0])
-        if _dot(regressors[r], regressors[r]) > 1e-20 * own:
-            _take_out(rest, regressors[r])
-            n_regressors += 1
-    if n_regressors == 0 or n < n_regressors + 2 or total == 0.0:
-        return np.nan, np.nan
-    statistic = n * max(0.0, 1.0 - _dot(rest, rest) / total)
-    return statistic, math.exp(-0.5 * statistic) if n_regressors == 2 else math.erfc(math.sqrt(0.5 * statistic))
-
-
-@kernel
-def _center(x):
-    """Subtract the mean from x (exactly, if all entries are equal); return the sum of squares that is left."""
-    n, total = x.shape[0], 0.0
-    first = x[0] if n > 0 else 0.0
-    for k in range(n):
-        x[k] -= first
-        total += x[k]
-    for k in range(n):
-        x[k] -= total / n
-    return _dot(x, x)
-
-
-@kernel
-def _take_out(x, y):
-    """Subtract the projection onto y from x."""
-    along = _dot(x, y) / _dot(y, y)
-    for k in range(x.shape[0]):
-        x[k] -= along * y[k]
-
-
-@kernel
-def _dot(x, y):
-    total = 0.0
-    for k in range(x.shape[0]):
-        total += x[k] * y[k]
-    return total

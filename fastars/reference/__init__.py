@@ -11,7 +11,7 @@ from .directions import direction_squares, square_sums, task_differences, task_g
 from .filter import filter_from_moments, merge_moments
 from .gradients import debiased_gram, gradient_norms, gram
 from .gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
-from .heteroscedasticity import brown_forsythe, koenker
+from .heteroscedasticity import rank_correlation, slope_test, spread_test
 from .noise import (
     NOISE_BLOCK,
     episode_seeds,
@@ -47,7 +47,6 @@ __all__ = [
     "antithetic_rollouts",
     "batch_action_scores",
     "bounded_weights",
-    "brown_forsythe",
     "cagrad",
     "candidate_returns",
     "centered_ranks",
@@ -71,7 +70,6 @@ __all__ = [
     "gram",
     "imtl_g",
     "info",
-    "koenker",
     "merge_moments",
     "mgda",
     "missing_blocks",
@@ -84,11 +82,14 @@ __all__ = [
     "penalized_returns",
     "perturb",
     "positive_gram",
+    "rank_correlation",
     "return_std",
     "rollouts",
     "sample_indices",
     "sgd_step",
     "sign_returns",
+    "slope_test",
+    "spread_test",
     "square_sums",
     "task_diagnostics",
     "task_differences",

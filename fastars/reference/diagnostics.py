@@ -21,13 +21,13 @@ class Diagnostics(NamedTuple):
 
     grad_norm: Any
     grad_norm_sq: Any
-    grad_norm_debiased: Any
+    grad_norm_sq_debiased: Any
     noise_trace: Any
     snr: Any
     efficiency: Any
     n_eff_dirs: Any
-    parity_ratio: Any
-    sigma_ratio: Any
+    even_part: Any
+    slope_part: Any
     topb_cut: Any
     cos_prev: Any
 
@@ -37,9 +37,11 @@ class TaskDiagnostics(NamedTuple):
 
     returns: Any
     stds: Any
-    norms: Any
-    weighted_norms: Any
+    norms_sq: Any
+    weighted_norms_sq: Any
+    noise_traces: Any
     snr: Any
+    products: Any
     cosines: Any
     similarities: Any
     conflicts: Any
@@ -52,8 +54,8 @@ class TaskDiagnostics(NamedTuple):
 def diagnostics(returns, kept, squares, gradient_all, previous, sigma, selected):
     """Compute the diagnostics of an iteration; `kept` are the directions with finite returns, `selected` the top directions.
 
-    For a linear return without noise: snr = sqrt(N / (d + 1)), efficiency = 1, n_eff_dirs = 0.64 N, parity_ratio = 0 and
-    sigma_ratio = 1.
+    For a linear return without noise: snr = sqrt(N / (d + 1)), efficiency = 1, n_eff_dirs = 0.64 N, even_part = 0 and
+    slope_part = 1.
     """
     n, n_weights = len(kept), len(gradient_all)
     # Most figures are ratios: in units of a power of two near the largest return, their squares stay in the range of float64.
@@ -64,25 +66,25 @@ def diagnostics(returns, kept, squares, gradient_all, previous, sigma, selected)
     g_sq = (grad_norm / unit) * (grad_norm / unit)
     s2 = _sum(a * a * q for a, q in zip(d, squares.tolist(), strict=True))
     if n > 1:
-        debiased = math.sqrt(max(0.0, (n * n * g_sq - s2) / (n * (n - 1.0))))
+        debiased = (n * n * g_sq - s2) / (n * (n - 1.0))
         trace = max(0.0, (s2 - n * g_sq) / (n * (n - 1.0)))
     else:
         debiased = trace = math.nan
-    snr = _ratio(debiased, math.sqrt(trace))
-    parity = _ratio(_deviation_sq([p + m for p, m in pairs]), _deviation_sq([p - m for p, m in pairs])) if n > 1 else math.nan
+    even, odd = (_deviation_sq([p + s * m for p, m in pairs]) if n > 1 else math.nan for s in (1.0, -1.0))
+    deviation = return_std(returns, kept, 0) / unit
     absolute = _sum(abs(a) for a in d)
     best = max((max(pair) for pair in pairs), default=math.nan)
     cut = min((float(returns[i].max()) / unit for i in selected), default=math.nan)
     return Diagnostics(
         grad_norm=grad_norm,
         grad_norm_sq=grad_norm * grad_norm,
-        grad_norm_debiased=debiased * unit,
+        grad_norm_sq_debiased=debiased * unit * unit,
         noise_trace=trace * unit * unit,
-        snr=snr,
-        efficiency=snr * snr * (n_weights + 1.0) / max(n, 1),
+        snr=math.sqrt(_ratio(_clipped(debiased), trace)),
+        efficiency=_ratio(debiased, trace) * (n_weights + 1.0) / max(n, 1),
         n_eff_dirs=_ratio(absolute * absolute, _sum(a * a for a in d)),
-        parity_ratio=parity,
-        sigma_ratio=_ratio(return_std(returns, kept, 0) / unit, sigma * debiased),
+        even_part=_ratio(even, even + odd),
+        slope_part=_ratio(sigma * sigma * debiased, deviation * deviation),
         topb_cut=_ratio(cut, best),
         cos_prev=_cosine(gradient_all, previous),
     )
@@ -94,8 +96,9 @@ def task_diagnostics(task_returns, weights, gram, debiased):
     everyone, undefined = np.arange(n), np.full(n_tasks, math.nan)
     means = np.array([_ratio(_sum(own.ravel().tolist()), 2 * n) for own in np.moveaxis(task_returns, 2, 0)])
     stds = np.array([return_std(own, everyone, 0) for own in np.moveaxis(task_returns, 2, 0)]) if n else undefined
-    norms = np.sqrt(np.maximum(np.diag(debiased), 0.0)) if n > 1 else undefined
-    noise = np.sqrt(np.maximum(np.diag(gram - debiased), 0.0))
+    norms_sq = np.diag(debiased).copy() if n > 1 else undefined
+    noise = np.maximum(np.diag(gram - debiased), 0.0) if n > 1 else undefined
+    norms = np.sqrt(np.maximum(norms_sq, 0.0))
     cosines, similarities = np.full((2, n_tasks, n_tasks), math.nan)
     for i, j in itertools.product(np.flatnonzero(norms > 0), repeat=2):
         cosines[i, j] = min(1.0, max(-1.0, debiased[i, j] / norms[i] / norms[j]))
@@ -105,9 +108,11 @@ def task_diagnostics(task_returns, weights, gram, debiased):
     return TaskDiagnostics(
         returns=means,
         stds=stds,
-        norms=norms,
-        weighted_norms=weights * norms,
-        snr=np.array([_ratio(a, b) for a, b in zip(norms.tolist(), noise.tolist(), strict=True)]),
+        norms_sq=norms_sq,
+        weighted_norms_sq=weights * weights * norms_sq,
+        noise_traces=noise,
+        snr=np.array([_ratio(a, math.sqrt(b)) for a, b in zip(norms.tolist(), noise.tolist(), strict=True)]),
+        products=debiased.copy() if n > 1 else np.full((n_tasks, n_tasks), math.nan),
         cosines=cosines,
         similarities=similarities,
         conflicts=float(np.count_nonzero(pairs[0] < 0)) if n > 1 else math.nan,
@@ -131,6 +136,11 @@ def _cosine(x, y):
     if not (0.0 < x_norm < math.inf and 0.0 < y_norm < math.inf):
         return math.nan
     return 1.0 - 0.5 * norm_sq(x / x_norm - y / y_norm)
+
+
+def _clipped(value):
+    """Return the value, or 0 if it is negative; NaN stays NaN."""
+    return 0.0 if value < 0.0 else value
 
 
 def _ratio(numerator, denominator):

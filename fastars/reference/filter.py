@@ -27,10 +27,11 @@ def merge_moments(count, mean, m2, episodes):
 def filter_from_moments(count, mean, m2, ddof, epsilon, var_epsilon, min_std):
     """Return mean and scale of x = (o - mean) * scale: scale = 1 / (sqrt(m2 / (count - ddof) + var_epsilon) + epsilon).
 
-    A deviation below `min_std` gives scale 0: the policy sees 0 for this feature. Up to `ddof` observations, mean 0 and scale 1.
+    A deviation below `min_std` gives scale 0: the policy sees 0 for this feature. Up to `ddof` observations, mean 0 and variance 1
+    stand in.
     """
     if count <= ddof:
-        return np.zeros(len(mean)), np.ones(len(mean))
+        return np.zeros(len(mean)), np.full(len(mean), 1.0 / (np.sqrt(1.0 + var_epsilon) + epsilon))
     std = np.sqrt(m2 / (count - ddof) + var_epsilon)
     counts = (std >= min_std) & (std + epsilon > 0.0)
     return mean.copy(), np.divide(1.0, std + epsilon, out=np.zeros(len(mean)), where=counts)

@@ -5,37 +5,76 @@ import math
 import numpy as np
 
 
-def brown_forsythe(returns):
-    """(statistic, p) of Brown and Forsythe's test that all candidates, returns (n_delta, 2, m), have one variance.
+def rank_correlation(x, y):
+    """(rho, p) of Spearman's test that x grows with y: rho is the correlation of their ranks, p = P(T >= t), t of n - 2 degrees.
 
-    Z = |R - median of the candidate's m episodes| of K candidates: (K (m - 1) / (K - 1)) sum m (Z_g - Z)^2 / sum (Z - Z_g)^2 is an
-    F of K - 1 and K (m - 1) degrees of freedom. NaN for fewer than 3 episodes or 2 candidates, or if Z varies within none.
+    t = rho sqrt((n - 2) / (1 - rho^2)). Equal values have the mean of their ranks. NaN for fewer than 6 values, or if all values of
+    x or of y are equal.
     """
-    m = returns.shape[2]
-    episodes = returns.reshape(-1, m) / _unit(returns)
-    episodes = episodes[np.isfinite(episodes).all(axis=1)]
-    k = len(episodes)
-    if m < 3 or k < 2:
+    n = len(x)
+    if n < 6:
         return math.nan, math.nan
-    z = np.abs(episodes - np.median(episodes, axis=1, keepdims=True))
-    means = [_sum(row) / m for row in z.tolist()]
-    mean = _sum(means) / k
-    between = _sum(m * (own - mean) * (own - mean) for own in means)
-    within = _sum((value - own) * (value - own) for row, own in zip(z.tolist(), means, strict=True) for value in row)
-    if within == 0.0:
+    ranks = [_ranks(values) - 0.5 * (n + 1) for values in (x, y)]
+    of_x, of_y, product = (_sum((a * b).tolist()) for a, b in ((ranks[0],) * 2, (ranks[1],) * 2, ranks))
+    if of_x == 0.0 or of_y == 0.0:
         return math.nan, math.nan
-    d1, d2 = k - 1.0, k * (m - 1.0)
-    statistic = d2 / d1 * (between / within)
-    return statistic, _f_tail(statistic, d1, d2)
+    rho = min(1.0, max(-1.0, product / math.sqrt(of_x * of_y)))
+    rest = (of_x * of_y - product * product) / (of_x * of_y)
+    tail = 0.5 * _t_tails(max(0.0, rest), n - 2)
+    return rho, tail if rho >= 0.0 else 1.0 - tail
 
 
-def _f_tail(statistic, d1, d2):
-    """Return P(F >= statistic) = I_x(d2 / 2, d1 / 2) of x = d2 / (d2 + d1 statistic)."""
-    x, rest = d2 / (d2 + d1 * statistic), d1 * statistic / (d2 + d1 * statistic)
-    a, b = d2 / 2, d1 / 2
-    if x > (a + 1) / (a + b + 2):
-        return 1.0 - _incomplete_beta(rest, x, b, a)
-    return _incomplete_beta(x, rest, a, b)
+def spread_test(returns, common):
+    """(rho, p) of the test that candidates whose first episodes differ much have later ones that differ much; (n_delta, 2, m).
+
+    The spread of a half is the sum of squared differences of its pairs of episodes. The rows of `rank_correlation` are candidates.
+    With `common` noise in both candidates of a direction they are directions, and the spreads of both are added. With 2 or 3
+    episodes, the two halves are the two candidates of a direction, and `common` noise gives NaN. So does 1 episode. Rows that are
+    not finite are left out.
+    """
+    n_delta, _, m = returns.shape
+    episodes = returns / _unit(returns)
+    if m < 2 or (m < 4 and common):
+        return math.nan, math.nan
+    if m < 4:
+        first, later = episodes[:, :1], episodes[:, 1:]
+    elif common:
+        first, later = episodes[:, :, : m // 2], episodes[:, :, m // 2 :]
+    else:
+        first, later = episodes.reshape(2 * n_delta, 1, m)[:, :, : m // 2], episodes.reshape(2 * n_delta, 1, m)[:, :, m // 2 :]
+    kept = np.isfinite(first).all(axis=(1, 2)) & np.isfinite(later).all(axis=(1, 2))
+    return rank_correlation(*(np.array([_sum(map(_spread, row)) for row in half[kept].tolist()]) for half in (first, later)))
+
+
+def slope_test(returns):
+    """(rho, p) of the test that pairs whose returns differ much have a mean far from the median; mean returns of (n_delta, 2, m).
+
+    `rank_correlation` of |R[k, 0] - R[k, 1]| and |e_k - median of e|, e_k = (R[k, 0] + R[k, 1]) / 2.
+    """
+    finite = np.isfinite(returns).all(axis=(1, 2))
+    pairs = np.add.accumulate(returns[finite] / _unit(returns), axis=2)[:, :, -1]  # NumPy's sum may take pairs
+    if len(pairs) == 0:
+        return math.nan, math.nan
+    total = pairs[:, 0] + pairs[:, 1]
+    return rank_correlation(np.abs(pairs[:, 0] - pairs[:, 1]), np.abs(total - np.median(total)))
+
+
+def _spread(values):
+    """Return the sum of the squared differences of all pairs: exactly equal for equal episodes, and for whole numbers."""
+    return _sum((a - b) * (a - b) for i, a in enumerate(values) for b in values[:i])
+
+
+def _ranks(values):
+    """Return the ranks from 1; equal values have the mean of their ranks."""
+    return np.array([np.count_nonzero(values < v) + 0.5 * (np.count_nonzero(values == v) + 1) for v in values])
+
+
+def _t_tails(rest, df):
+    """Return P(|T| >= t) = I_x(df / 2, 1 / 2) of x = df / (df + t^2), which is 1 - rho^2."""
+    a, b = 0.5 * df, 0.5
+    if rest > (a + 1.0) / (a + b + 2.0):
+        return 1.0 - _incomplete_beta(1.0 - rest, rest, b, a)
+    return _incomplete_beta(rest, 1.0 - rest, a, b)
 
 
 def _incomplete_beta(x, rest, a, b):
@@ -51,51 +90,9 @@ def _incomplete_beta(x, rest, a, b):
     return math.exp(a * math.log(x) + b * math.log(rest) - log_beta) / (a * fraction)
 
 
-def koenker(returns, lengths):
-    """Return (statistic, p) of Koenker's test that a pair's noise depends on neither slope nor length.
-
-    R are means over the m episodes, of returns and lengths (n_delta, 2, m). With e_k = (R[k, 0] + R[k, 1]) / 2, the squares of
-    e_k - mean(e) are regressed on |R[k, 0] - R[k, 1]| and the pair's mean length. N R^2 is a chi-squared variable with as many
-    degrees of freedom as regressors vary. NaN if no regressor varies, or for too few pairs.
-    """
-    m, finite = returns.shape[2], np.isfinite(returns).all(axis=(1, 2))
-    pairs = np.add.accumulate(returns[finite] / _unit(returns), axis=2)[:, :, -1]  # NumPy's sum may take pairs
-    pair_lengths = lengths[finite].sum(axis=(1, 2))
-    n = len(pairs)
-    shared = _centered(0.5 * (pairs[:, 0] + pairs[:, 1]) / m)
-    explained = _centered(shared * shared)
-    rest, used = explained, list[np.ndarray]()
-    for regressor in (np.abs(pairs[:, 0] - pairs[:, 1]) / m, 0.5 * pair_lengths / m):
-        own = x = _centered(regressor)
-        for other in used:
-            x = _without(x, other)
-        if _dot(x, x) > 1e-20 * _dot(own, own):
-            rest = _without(rest, x)
-            used.append(x)
-    if not used or n < len(used) + 2 or _dot(explained, explained) == 0.0:
-        return math.nan, math.nan
-    statistic = n * max(0.0, 1.0 - _dot(rest, rest) / _dot(explained, explained))
-    return statistic, math.exp(-0.5 * statistic) if len(used) == 2 else math.erfc(math.sqrt(0.5 * statistic))
-
-
 def _unit(returns):
     """Return a power of two near the largest finite return: in this unit, squares stay in the range of float64."""
     return math.ldexp(1.0, math.frexp(np.abs(returns[np.isfinite(returns)]).max(initial=0.0))[1] - 1)
-
-
-def _centered(x):
-    """Return x minus its mean; exactly 0 if all entries are equal."""
-    x = x - x[:1]
-    return x - _sum(x.tolist()) / max(len(x), 1)
-
-
-def _without(x, y):
-    """Return x minus its projection onto y."""
-    return x - _dot(x, y) / _dot(y, y) * y
-
-
-def _dot(x, y):
-    return _sum((x * y).tolist())
 
 
 def _sum(values):

@@ -37,7 +37,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "fastars": {},
     "tuned": {},
     "paper": {"clip_actions": False},
-    "modestyachts": {"keep_ties": True, "clip_actions": False},
+    "modestyachts": {"keep_ties": True, "clip_actions": False, "filter_epsilon": 1e-8},
     "rllib": {"keep_ties": True, "clip_actions": False, "filter_epsilon": 1e-6, "filter_min_std": 0.0},
     "sb3": {
         "return_ddof": 1,
@@ -108,7 +108,8 @@ class Config:
         as the least finite one of the iteration (`kernels.penalized_returns`), so that the step leads away from the candidate; a
         pair of two such returns is dropped, and so is one whose environment failed. Of a scalar reward only. "raise": an error.
     noise_size : int or None
-        Entries of the noise table; None: 4,194,304, or 64 times the number of weights if that is more.
+        Entries of the noise table, at least the number of weights; None: 4,194,304, or 64 times the number of weights if that is
+        more. A warning says if a direction has fewer places to start than there are weights, or than 10 times `n_delta`.
     weighting : str or None
         How the tasks of a vector reward are weighted: a name of `fastars.weighting.METHODS`, "custom" for a function, or None for a
         scalar reward.
@@ -322,9 +323,11 @@ def _each(check: Callable[[str, Any], Any], kind: str, most: int) -> Callable[[s
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Config))
+_MOST_EPISODES = 2**31 - 1
+_MOST_UNITS = 2**24  # of a layer: the number of weights between two such layers is far below 2**63
 _FROM_0: Any = partial(number, least=0.0)
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    **dict.fromkeys(("n_delta", "n_eval_episodes"), positive_int),
+    **dict.fromkeys(("n_delta", "n_eval_episodes"), partial(positive_int, most=_MOST_EPISODES)),
     **dict.fromkeys(("n_top", "max_episode_steps"), _optional(positive_int)),
     "noise_size": _optional(partial(integer, least=1, most=2**48 - 1)),
     **dict.fromkeys(("learning_rate", "delta_std"), _schedule),
@@ -339,7 +342,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "fitness_shaping": partial(one_of, allowed=("none", "centered_ranks", "sign")),
     "optimizer": partial(one_of, allowed=("sgd", "adam")),
     "on_nonfinite": partial(one_of, allowed=("drop", "penalize", "raise")),
-    "net_arch": _each(positive_int, "integers", _MOST_LAYERS),
+    "net_arch": _each(partial(positive_int, most=_MOST_UNITS), "integers", _MOST_LAYERS),
     **dict.fromkeys(("preference", "utopia"), _optional(_each(number, "numbers", _MOST_TASKS))),
     "weighting_kwargs": lambda name, value: {key: _plain(f"{name}[{key!r}]", inner) for key, inner in dict(value).items()},
     **dict.fromkeys((field.name for field in dataclasses.fields(Config) if field.type == "bool"), boolean),

@@ -138,7 +138,7 @@ def gradient_rows(
     return dict(zip(_GRADIENT_ROWS, found, strict=True))
 
 
-def spread_rows(backend: ModuleType, returns: FloatArray, lengths: IntArray) -> dict[str, float]:
+def spread_rows(backend: ModuleType, returns: FloatArray, common: bool) -> dict[str, float]:
     """Return a row about the noise of returns: a p-value below 0.01 means that it differs from direction to direction.
 
     Parameters
@@ -147,17 +147,18 @@ def spread_rows(backend: ModuleType, returns: FloatArray, lengths: IntArray) -> 
         `fastars.kernels` or `fastars.reference`.
     returns : ndarray of float64, shape (n_delta, 2, m)
         Returns of m episodes per candidate.
-    lengths : ndarray of int64, shape (n_delta, 2, m)
-        Their lengths, in steps.
+    common : bool
+        True if both candidates of a direction have the same noise.
 
     Returns
     -------
     dict of str to float
-        "returns/het_bf_p" (`brown_forsythe`) for 4 episodes and more, else "returns/het_bp_p" (`koenker`).
+        "returns/het_spread_p" (`spread_test`) for 4 episodes and more, without `common` for 2 and more; else "returns/het_slope_p"
+        (`slope_test`).
     """
-    if returns.shape[2] > 3:  # of 3, one is the median and 0 from it: the test found nothing
-        return {"returns/het_bf_p": backend.brown_forsythe(returns)[1]}
-    return {"returns/het_bp_p": backend.koenker(returns, lengths)[1]}
+    if returns.shape[2] >= (4 if common else 2):
+        return {"returns/het_spread_p": backend.spread_test(returns, common)[1]}
+    return {"returns/het_slope_p": backend.slope_test(returns)[1]}
 
 
 def diagnose_tasks(backend: ModuleType, estimate: Estimate, task_returns: FloatArray, weights: FloatArray) -> TaskDiagnosis:
@@ -185,12 +186,14 @@ def task_rows(names: Sequence[str], found: Any, weights: FloatArray) -> dict[str
 
 
 def _task_rows(names: Sequence[str], found: Any, weights: FloatArray) -> Iterator[tuple[str, float]]:
-    columns = (values.tolist() for values in (found.returns, weights, found.norms, found.weighted_norms, found.snr))
+    measured = found.returns, weights, found.norms_sq, found.weighted_norms_sq, found.noise_traces, found.snr
+    columns = (values.tolist() for values in measured)
     for name, *values in zip(names, *columns, strict=True):
         for key, value in zip(_TASK_ROWS, values, strict=True):
             yield f"tasks/{name}/{key}", value
     if len(names) <= _MAX_PAIRED_TASKS:
         for i, j in combinations(range(len(names)), 2):
+            yield f"tasks/product/{names[i]}/{names[j]}", float(found.products[i, j])
             yield f"tasks/cos/{names[i]}/{names[j]}", float(found.cosines[i, j])
     for key in ("conflicts", "min_cos", "min_similarity", "pareto_gap", "var_ratio"):
         yield f"tasks/{key}", getattr(found, key)
@@ -199,14 +202,14 @@ def _task_rows(names: Sequence[str], found: Any, weights: FloatArray) -> Iterato
 _GRADIENT_ROWS = (
     "gradient/norm",
     "gradient/norm_sq",
-    "gradient/norm_debiased",
+    "gradient/norm_sq_debiased",
     "gradient/noise_trace",
     "gradient/snr",
     "gradient/efficiency",
     "gradient/n_eff_directions",
-    "gradient/parity_ratio",
-    "gradient/sigma_ratio",
+    "gradient/even_part",
+    "gradient/slope_part",
     "gradient/topb_cut",
     "gradient/cos_prev",
 )
-_TASK_ROWS = ("return", "weight", "grad_norm", "weighted_grad_norm", "snr")
+_TASK_ROWS = ("return", "weight", "grad_norm_sq", "weighted_grad_norm_sq", "noise_trace", "snr")

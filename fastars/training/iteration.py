@@ -200,7 +200,7 @@ def diagnose(
     estimate = estimate_gradients(backend, task_returns, noise, sums, asked.indices, asked.sigma, run.n_weights, run.n_threads)
     gradient = estimate.gradients[0] if tasks is None else tasks.weights @ estimate.gradients
     rows = gradient_rows(backend, estimate, gradient, state.gradient, returns, asked.sigma, selected)
-    rows |= spread_rows(backend, rollouts.returns.reshape(n_delta, 2, -1), rollouts.lengths.reshape(n_delta, 2, -1))
+    rows |= spread_rows(backend, rollouts.returns.reshape(n_delta, 2, -1), run.config.common_random_numbers)
     if len(estimate.kept) == 0:
         return rows, state.gradient, None
     if not np.isfinite(gradient).all():  # it overflowed, in a division by a tiny sigma: the step is another sum, and finite

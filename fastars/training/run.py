@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Protocol
 
 from fastars._compiled.structs import FloatArray, LinearPolicy, MlpPolicy
 from fastars._runtime.cpus import available_cpus
-from fastars._validate import one_of, positive_int, positive_seconds
+from fastars._runtime.memory import refuse_beyond_memory
+from fastars._validate import one_of, positive_int, positive_seconds, warn_user
 from fastars.envs import CompiledEnv, UnsupportedEnvError
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
@@ -22,8 +23,11 @@ from fastars.training.backends import BACKENDS, backend_module
 from fastars.training.config import Config
 from fastars.training.policy import policy_structure
 
+_MOST_WORKERS = 2**16  # threads or processes
 _SAMPLERS = ("local", "ray")
 _NOISE_SIZE = 1 << 22
+_BYTES_OF_EPISODE = 64
+_COPIES_OF_WEIGHTS = 6  # theta before and after, gradient, step, two slots of an optimizer
 
 
 class ObsNormalizer(Protocol):
@@ -75,7 +79,7 @@ class Execution:
             raise ValueError("sampler must be 'local' with backend 'numpy', got 'ray'")
         for name in ("n_threads", "n_workers"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, positive_int(name, getattr(self, name)))
+                object.__setattr__(self, name, positive_int(name, getattr(self, name), _MOST_WORKERS))
         if self.env_timeout is not None:
             object.__setattr__(self, "env_timeout", positive_seconds("env_timeout", self.env_timeout))
 
@@ -165,6 +169,11 @@ class Run:
         if reason := (self.excess.training if training else "") or self.excess.episodes:
             raise CheckpointError(reason)
 
+    def refuse_candidates_beyond_memory(self) -> None:
+        """Raise if an array of all candidates of an iteration would not fit into memory."""
+        n_bytes = 16 * self.config.n_delta * self.n_weights
+        refuse_beyond_memory(f"n_delta={self.config.n_delta} candidates of {self.n_weights} weights", n_bytes)
+
     def with_seed(self, seed: int) -> Run:
         """Return the run with another seed for all that is random from now on."""
         config = dataclasses.replace(self.config, seed=seed)
@@ -190,18 +199,20 @@ def new_run(
     Raises
     ------
     ValueError
-        If the noise table would be smaller than the policy.
+        If the noise table would be smaller than the policy, or if settings need more memory than there is.
     UnsupportedEnvError
         If the backend can't run this environment.
     """
     policy = policy_structure(config)
+    size = int(n_weights(policy, env.n_obs, env.n_act))
+    _refuse_beyond_memory(config, env.n_obs, size)
     return Run(
         config=config,
         preset=preset or "fastars",
         env=env,
         policy=policy,
         execution=execution,
-        noise=_noise_table(config, n_weights(policy, env.n_obs, env.n_act), execution),
+        noise=_noise_table(config, size, execution),
         sampler=_new_sampler(env, policy, config, execution),
         normalizer=normalizer,
         stats_window_size=positive_int("stats_window_size", stats_window_size),
@@ -212,7 +223,25 @@ def _noise_table(config: Config, n_weights: int, execution: Execution) -> NoiseT
     size = config.noise_size or max(_NOISE_SIZE, 64 * n_weights)
     if size < n_weights:
         raise ValueError(f"noise_size must be at least the {n_weights} weights of the policy, got {size}")
-    return NoiseTable(backend_module(execution.backend), config.seed, size, execution.threads)
+    # Directions from fewer places than weights do not span all weights. Of n directions, n / places have the same place as another.
+    places, wanted = size - n_weights + 1, max(n_weights, 10 * config.n_delta)
+    if places < wanted:
+        warn_user(
+            f"noise_size={size} has {places} places where a direction of {n_weights} weights can start: directions repeat, and "
+            f"some changes of the policy are never tried. Use at least {wanted + n_weights - 1} with n_delta={config.n_delta}"
+        )
+    try:
+        return NoiseTable(backend_module(execution.backend), config.seed, size, execution.threads)
+    except (MemoryError, ValueError):
+        raise ValueError(f"noise_size must be a number of float32 values that fit into memory, got {size}") from None
+
+
+def _refuse_beyond_memory(config: Config, n_obs: int, n_weights: int) -> None:
+    """Raise if the episodes of an iteration (seed, return, length, moments), or the weights and their copies, do not fit."""
+    n_episodes = 2 * config.n_delta * config.n_eval_episodes
+    names = f"n_delta={config.n_delta} and n_eval_episodes={config.n_eval_episodes}"
+    refuse_beyond_memory(names, n_episodes * _BYTES_OF_EPISODE + 2 * config.n_delta * 16 * n_obs)
+    refuse_beyond_memory(f"policy_kwargs with net_arch={list(config.net_arch)}", n_weights * 8 * _COPIES_OF_WEIGHTS)
 
 
 def _new_sampler(env: Any, policy: Any, config: Config, execution: Execution) -> Sampler:
