@@ -19,6 +19,7 @@ from fastars._compiled.structs import Filter
 from fastars._validate import user_facing
 from fastars.envs import make
 from fastars.envs.gym import GymEnv, gym_env
+from fastars.envs.making import warnings_logged
 from fastars.envs.spaces import flattener
 from fastars.files import checkpoint
 from fastars.training.checkpoint_validation import check_config
@@ -59,11 +60,12 @@ def replay(path: str | os.PathLike[str], env: Any = None) -> tuple[float, int]:
     flatten = flattener(found.observation_space)
     env = found.env or found.maker()()
     total, length, ended = 0.0, 0, False
-    observation, _ = env.reset(seed=seed)
-    while not ended and length < max_steps:
-        (action,) = policy.act(np.array([flatten(observation)], np.float64))
-        observation, reward, terminated, truncated, _ = env.step(action)
-        total, length, ended = total + float(np.sum(reward)), length + 1, terminated or truncated
+    with warnings_logged(found.id):
+        observation, _ = env.reset(seed=seed)
+        while not ended and length < max_steps:
+            (action,) = policy.act(np.array([flatten(observation)], np.float64))
+            observation, reward, terminated, truncated, _ = env.step(action)
+            total, length, ended = total + float(np.sum(reward)), length + 1, terminated or truncated
     return total, length
 
 

@@ -1,9 +1,8 @@
-"""The mujoco package, its version checked, and its shared library."""
+"""The mujoco package, its version checked, and the shared library that it has loaded."""
 
 import ctypes
-import importlib.metadata
 import re
-from pathlib import Path
+import sys
 from typing import Any
 
 from fastars.envs.errors import UnsupportedEnvError
@@ -12,7 +11,7 @@ OLDEST, NEWEST = (3, 2), (4, 0)  # versions whose results were compared with Gym
 
 
 def import_mujoco() -> Any:
-    """Return the mujoco package.
+    """Return the mujoco package, of the distribution `mujoco` or `mujoco-core`.
 
     Raises
     ------
@@ -24,7 +23,7 @@ def import_mujoco() -> Any:
     except ImportError as error:
         text = f'MuJoCo environments need the mujoco package: pip install "fastars[mujoco]" ({error})'
         raise UnsupportedEnvError(text) from error
-    version = importlib.metadata.version("mujoco")
+    version = mujoco.mj_versionString()  # of the library itself: files of another version may be left over beside it
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     if not OLDEST <= numbers <= (NEWEST[0], 99):
         raise UnsupportedEnvError(
@@ -36,5 +35,29 @@ def import_mujoco() -> Any:
 
 mujoco = import_mujoco()
 
-(library_path,) = (str(path) for path in Path(mujoco.__file__).parent.iterdir() if re.match(r"(lib)?mujoco\.", path.name))
+
+class _Symbol(ctypes.Structure):
+    """What `dladdr` says of an address: `Dl_info` of C."""
+
+    _fields_ = (("file", ctypes.c_char_p), ("base", ctypes.c_void_p), ("name", ctypes.c_char_p), ("address", ctypes.c_void_p))
+
+
+def _loaded_library() -> str:
+    """Return the path of the library that MuJoCo's Python bindings call.
+
+    Its folder may hold others: pip leaves the file of `mujoco-core` there when it puts an older mujoco in place.
+    """
+    bindings, found = str(sys.modules[mujoco.mj_step.__module__].__file__), _Symbol()
+    address = ctypes.cast(ctypes.CDLL(bindings).mj_step, ctypes.c_void_p)
+    if not ctypes.CDLL(None).dladdr(address, ctypes.byref(found)):
+        raise UnsupportedEnvError(f"the library of mujoco {mujoco.__version__} is not found from {bindings}")
+    return str(found.file.decode())
+
+
+library_path = _loaded_library()
 library = ctypes.CDLL(library_path)
+
+
+def address_of(name: str) -> int:
+    """Return the address of one of MuJoCo's C functions."""
+    return int(ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0)
