@@ -59,7 +59,10 @@ def make(env_id: Any, **kwargs: Any) -> gymnasium.Env:
         except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
             if not is_mujoco(name):
                 raise
-            raise UnsupportedEnvError(f'MuJoCo environments need more packages: pip install "fastars[mujoco]" ({error})') from error
+            raise UnsupportedEnvError(
+                'MuJoCo environments need more packages: pip install "fastars[mujoco]", or glfw and imageio beside mujoco-core '
+                f"({error})"
+            ) from error
         except (ValueError, ArithmeticError) as error:  # ArithmeticError: frames per second of a model's strange timestep
             if "xml_file" not in kwargs:
                 raise
@@ -116,8 +119,8 @@ def quiet(env_id: Any) -> Iterator[list[str]]:
 def warnings_logged(name: Any) -> Iterator[None]:
     """Log MuJoCo's warnings on this thread, while environments of this name are made, stepped or rendered in Python.
 
-    MuJoCo itself would print them, and write them to MUJOCO_LOG.TXT in the user's folder. A handler that the user has set gets them,
-    as it does in plain Gymnasium.
+    MuJoCo itself would print them, and write them to MUJOCO_LOG.TXT in the user's folder. A handler that the user has set gets
+    them, as it does in plain Gymnasium.
     """
     messages = _messages()
     if messages is None or messages.has_user_handler():

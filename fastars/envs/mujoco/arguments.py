@@ -68,7 +68,7 @@ def constants_of(constants_type: Any, env: Any, kwargs: dict[str, Any]) -> Any:
             f"env {env_id!r}: its observations have shape {observation.shape}, its observation_space says "
             f"{env.observation_space.shape}"
         )
-    fields = {}
+    fields: dict[str, Any] = {}
     for name, default in constants_type._field_defaults.items():
         if name in _BODIES:
             fields[name] = bodies[name]

@@ -1,7 +1,7 @@
 """Handlers of MuJoCo's messages, in LLVM's language.
 
-MuJoCo has a handler for each thread, beside the one of the process that belongs to the user. fastars uses the thread's alone: nothing
-that another thread calls is ever exchanged or freed. The handlers are machine code, which needs no lock and not the GIL.
+MuJoCo has a handler for each thread, beside the one of the process, which belongs to the user. fastars uses the thread's alone:
+nothing that another thread calls is ever exchanged or freed. The handlers are machine code: they need neither a lock nor the GIL.
 
 A warning becomes a node of a list that belongs to the thread, if the thread collects warnings (`begin` ... `end`). A fatal error
 jumps back to the guarded call (`guard.py`).
@@ -167,6 +167,6 @@ _TEXTS_CALLS = {
 
 
 def handlers_for(has_log_handler: bool) -> tuple[str, dict[str, str]]:
-    """Return the handlers' code for a version of MuJoCo, and the lines that set and reset them, by the words that stand for them."""
+    """Return the handlers' code for a version of MuJoCo, and what the words in it and in the guard stand for."""
     code, calls = (_LOG, _LOG_CALLS) if has_log_handler else (_TEXTS, _TEXTS_CALLS)
     return _LISTS + code, {**calls, "MAX_BYTES": str(_MAX_BYTES)}

@@ -3,11 +3,14 @@
 import ctypes
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
+from fastars._validate import warn_user
 from fastars.envs.errors import UnsupportedEnvError
 
 OLDEST, NEWEST = (3, 2), (4, 0)  # versions whose results were compared with Gymnasium's (CONTRIBUTING.md describes how)
+_WRONG_FACTOR = "4.0.0"  # mended in 4.0.1, whose changelog describes it
 
 
 def import_mujoco() -> Any:
@@ -37,7 +40,7 @@ mujoco = import_mujoco()
 
 
 class _Symbol(ctypes.Structure):
-    """What `dladdr` says of an address: `Dl_info` of C."""
+    """The answer of `dladdr` about an address: `Dl_info` of C."""
 
     _fields_ = (("file", ctypes.c_char_p), ("base", ctypes.c_void_p), ("name", ctypes.c_char_p), ("address", ctypes.c_void_p))
 
@@ -61,3 +64,37 @@ library = ctypes.CDLL(library_path)
 def address_of(name: str) -> int:
     """Return the address of one of MuJoCo's C functions."""
     return int(ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0)
+
+
+def other_libraries() -> list[str]:
+    """Return a sentence for each MuJoCo library that lies beside the loaded one."""
+    loaded = Path(library_path)
+    others = sorted(path for path in loaded.parent.iterdir() if re.match(r"libmujoco\.", path.name) and path.name != loaded.name)
+    return [
+        f"{path} is left over from another version of MuJoCo; {loaded.name} is in use, of version {mujoco.mj_versionString()}. "
+        "To remove it: pip uninstall mujoco mujoco-core, then install mujoco again"
+        for path in others
+    ]
+
+
+def faults() -> list[str]:
+    """Return a sentence for each known fault of this version of MuJoCo that can change results."""
+    if mujoco.mj_versionString() != _WRONG_FACTOR:
+        return []
+    return [
+        "mujoco 4.0.0 computes a wrong Newton factor for some models with a sparse Jacobian (60 or more degrees of freedom, or "
+        'jacobian="sparse"): they move wrongly, in Gymnasium too. Gymnasium\'s own models are dense. 4.0.1 has it right'
+    ]
+
+
+def warn_of_faults(name: str, model: Any) -> None:
+    """Warn the user if a fault of this version concerns an MjModel: Newton's method with a sparse Jacobian of the constraints.
+
+    `name` says which model it is.
+    """
+    is_newton = int(model.opt.solver) == int(mujoco.mjtSolver.mjSOL_NEWTON)
+    if faults() and is_newton and mujoco.mj_isSparse(model):
+        warn_user(
+            f"{name}: mujoco {_WRONG_FACTOR} computes a wrong Newton factor for some models with a sparse Jacobian, as this one; "
+            'set jacobian="dense" in its <option>, or install 4.0.1'
+        )

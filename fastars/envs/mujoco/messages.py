@@ -31,10 +31,10 @@ def collected_warnings() -> Iterator[list[str]]:
         texts.extend(_texts(_end(saved)))
 
 
-def _texts(node: int) -> list[str]:
+def _texts(node: int | None) -> list[str]:
     """Return the texts of a list of warnings, oldest first, and free it."""
     texts = []
-    while node != _END_OF_LIST:
+    while node is not None and node != _END_OF_LIST:
         texts.append(ctypes.string_at(node + _POINTER_BYTES).decode(errors="replace"))
         following = ctypes.c_void_p.from_address(node).value
         _free(node)

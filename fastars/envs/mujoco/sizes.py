@@ -21,17 +21,18 @@ class _Least(NamedTuple):
     nsite: int = 0
 
 
-# By environment: what Gymnasium's `step` reads, in version 4 and 5.
+# By environment: what Gymnasium's `step` reads, in version 4 and 5. What it observes is not here: the size of the observation space
+# shows it, and a model whose observations have another size is refused (`arguments.py`).
 _LEAST = {
     "Ant": _Least(n_state=3),  # state_vector()[2]
     "HalfCheetah": _Least(nq=1),
     "Hopper": _Least(nq=3),
     "Humanoid": _Least(nq=3),
     "HumanoidStandup": _Least(nq=3),
-    "InvertedDoublePendulum": _Least(nq=1, nv=3, nsite=1),
+    "InvertedDoublePendulum": _Least(nv=3, nsite=1),
     "InvertedPendulum": _Least(n_state=2),  # observation[1]
-    "Pusher": _Least(nq=7, nv=7),
-    "Reacher": _Least(nq=2, nv=2),
+    "Pusher": _Least(),
+    "Reacher": _Least(),
     "Swimmer": _Least(nq=2),
     "Walker2d": _Least(nq=3),
 }

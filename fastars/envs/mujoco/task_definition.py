@@ -120,9 +120,12 @@ def load_model(model: Any) -> tuple[Any, str]:
 
 
 def _timed(model: Any, source: str) -> tuple[Any, str]:
-    """Return (model, source) of a model whose time passes."""
+    """Return (model, source) of a model whose time passes. Warn if this version of MuJoCo has a fault that concerns it."""
+    from fastars.envs.mujoco.library import warn_of_faults
+
     if fault := timestep_fault(model):
         raise ValueError(f"model must have a timestep that can be stepped; in {source}, {fault}")
+    warn_of_faults(f"model ({source})", model)
     return model, source
 
 
