@@ -128,9 +128,8 @@ def warnings_logged(name: Any) -> Iterator[None]:
         return
     with messages.collected_warnings() as texts:
         yield
-    if texts:
-        times = "once" if len(texts) == 1 else f"{len(texts):,} times, first"
-        _LOG.warning("MuJoCo warned %s in %s: %s", times, name, texts[0])
+    for alike in messages.kinds_of(texts).values():
+        _LOG.warning("MuJoCo warned %s in %s: %s", "once" if len(alike) == 1 else f"{len(alike):,} times, first", name, alike[0])
 
 
 def _messages() -> Any:

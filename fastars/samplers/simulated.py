@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from typing import Any
@@ -16,7 +15,7 @@ from fastars._runtime.threads import LONG_SECONDS, for_blocks
 from fastars.envs import CompiledEnv, SimulationError
 from fastars.envs.mujoco.capi import failure, new_simulation
 from fastars.envs.mujoco.clock import clock
-from fastars.envs.mujoco.messages import collected_warnings
+from fastars.envs.mujoco.messages import collected_warnings, kinds_of
 from fastars.kernels.rollout_single import roll_out_simulated
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.kernel_inputs import with_reward_weights
@@ -125,8 +124,7 @@ class SimulatedSampler:
 
     def _log(self, texts: list[str]) -> None:
         """Log MuJoCo's warnings, each kind once. Unstable episodes are not among them: their status counts them."""
-        for text in texts:
-            kind = re.sub(r"[\d.]+", "", text)
-            if _INSTABILITY not in text and kind not in self._warned:
+        for kind, alike in kinds_of(texts).items():
+            if _INSTABILITY not in kind and kind not in self._warned:
                 self._warned.add(kind)
-                _LOG.warning("MuJoCo warned in %s: %s", self._env_id, text)
+                _LOG.warning("MuJoCo warned in %s: %s", self._env_id, alike[0])

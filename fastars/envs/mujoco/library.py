@@ -1,6 +1,7 @@
 """The mujoco package, its version checked, and the shared library that it has loaded."""
 
 import ctypes
+import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -19,12 +20,16 @@ def import_mujoco() -> Any:
     Raises
     ------
     UnsupportedEnvError
-        If it is missing, or of a version that fastars was not compared with.
+        If it is missing, broken, or of a version that fastars was not compared with.
     """
     try:
         import mujoco
     except ImportError as error:
         text = f'MuJoCo environments need the mujoco package: pip install "fastars[mujoco]" ({error})'
+        raise UnsupportedEnvError(text) from error
+    except OSError as error:  # a shared library of the package that can't be loaded
+        found = ", ".join(sorted(str(path) for place in _places() for path in place.glob("libmujoco.*")))
+        text = f"the mujoco package can't be imported ({error}; it has {found}): pip uninstall mujoco mujoco-core, then install it again"
         raise UnsupportedEnvError(text) from error
     version = mujoco.mj_versionString()  # of the library itself: files of another version may be left over beside it
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
@@ -34,6 +39,12 @@ def import_mujoco() -> Any:
             f'such as by pip install "fastars[mujoco]"'
         )
     return mujoco
+
+
+def _places() -> list[Path]:
+    """Return the folders of the mujoco package, which is not imported for that."""
+    spec = importlib.util.find_spec("mujoco")
+    return [Path(place) for place in spec.submodule_search_locations or ()] if spec else []
 
 
 mujoco = import_mujoco()

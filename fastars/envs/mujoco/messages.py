@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import re
 from collections.abc import Iterator
 
 from fastars.envs.errors import SimulationError
@@ -40,6 +41,14 @@ def _texts(node: int | None) -> list[str]:
         _free(node)
         node = following
     return texts[::-1]
+
+
+def kinds_of(texts: list[str]) -> dict[str, list[str]]:
+    """Return warnings by their kind: texts that differ in numbers alone are of one kind."""
+    kinds: dict[str, list[str]] = {}
+    for text in texts:
+        kinds.setdefault(re.sub(r"[\d.]+", "", text), []).append(text)
+    return kinds
 
 
 def has_user_handler() -> bool:
