@@ -1,9 +1,9 @@
 """MuJoCo on many threads of Python: models made, episodes run and warnings collected at once, beside plain Gymnasium.
 
-MuJoCo has one handler of warnings for the process, which is the user's. Broken on purpose: warnings collected by exchanging that one
--> `beside_plain_gymnasium` red (the process dies, as MuJoCo calls a handler that is gone), `stays_as_it_was` red; a list for all
-threads instead of one for each -> `each_thread` red; the guard forgets the handler that was there -> `a_kernel_inside` red;
-episodes in Python without `warnings_logged` -> `in_python`, `in_workers` and `in_its_maker` red (MUJOCO_LOG.TXT).
+MuJoCo has one handler of warnings for the process, which is the user's. Broken on purpose: warnings collected by exchanging it ->
+`beside_plain_gymnasium` red (the process dies, as MuJoCo calls a handler that is gone), `stays_as_it_was` red; one list for all
+threads instead of one for each -> `each_thread` red; the guard forgets the handler that was there -> `a_kernel_inside` red; episodes in
+Python without `warnings_logged` -> `in_python`, `in_workers` and `in_its_maker` red (MUJOCO_LOG.TXT).
 """
 
 import json

@@ -29,8 +29,9 @@ def import_mujoco() -> Any:
         raise UnsupportedEnvError(text) from error
     except OSError as error:  # a shared library of the package that can't be loaded
         found = ", ".join(sorted(str(path) for place in _places() for path in place.glob("libmujoco.*")))
-        text = f"the mujoco package can't be imported ({error}; it has {found}): pip uninstall mujoco mujoco-core, then install it again"
-        raise UnsupportedEnvError(text) from error
+        raise UnsupportedEnvError(
+            f"the mujoco package can't be imported ({error}; it has {found}): pip uninstall mujoco mujoco-core, then install it"
+        ) from error
     version = mujoco.mj_versionString()  # of the library itself: files of another version may be left over beside it
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     if not OLDEST <= numbers <= (NEWEST[0], 99):
