@@ -2,8 +2,8 @@
 
 MuJoCo has one handler of warnings for the process, which is the user's. Broken on purpose: warnings collected by exchanging it ->
 `beside_plain_gymnasium` red (the process dies, as MuJoCo calls a handler that is gone), `stays_as_it_was` red; one list for all
-threads instead of one for each -> `each_thread` red; the guard forgets the handler that was there -> `a_kernel_inside` red; episodes in
-Python without `warnings_logged` -> `in_python`, `in_workers` and `in_its_maker` red (MUJOCO_LOG.TXT).
+threads instead of one for each -> `each_thread` red; the guard forgets the handler that was there -> `a_kernel_inside` red;
+episodes in Python without `warnings_logged` -> `in_python`, `in_workers` and `in_its_maker` red (MUJOCO_LOG.TXT).
 """
 
 import json
@@ -48,7 +48,7 @@ def _a_folder_that_stays_empty(tmp_path, monkeypatch):
 
 @pytest.fixture
 def heard():
-    """What a handler of the user's hears."""
+    """The texts that a handler of the user's hears."""
     texts = []
     mujoco.set_mju_user_warning(texts.append)
     yield texts
