@@ -197,6 +197,17 @@ def test_mujocos_clock_goes_on_after_rollouts(cramped_hopper):
     assert timed_steps() > 0
 
 
+def test_a_clock_that_the_user_sets_during_rollouts_stays():
+    """MuJoCo's own comes back afterwards: `mujoco.set_mjcb_time(None)` has no clock to go back to."""
+    own = clock._callback.value
+    try:
+        with clock.stopped():
+            mujoco.set_mjcb_time(None)
+        assert clock._callback.value is None
+    finally:
+        clock._callback.value = own
+
+
 def test_simulations_are_as_many_as_threads():
     sampler = make_sampler(compiled_env("Swimmer-v5"), LinearPolicy(False), n_threads=2)
     rollouts = sampler.evaluate(np.zeros((40, 18)), identity_filter(8), np.arange(40, dtype=np.uint64), False)
