@@ -1,11 +1,13 @@
 """MuJoCo on many threads of Python: models made, episodes run and warnings collected at once, beside plain Gymnasium.
 
 MuJoCo has one handler of warnings for the process, which is the user's. Broken on purpose: warnings collected by exchanging it ->
-`beside_plain_gymnasium` red (the process dies, as MuJoCo calls a handler that is gone), `stays_as_it_was` red; one list for all
-threads instead of one for each -> `each_thread` red; the guard forgets the handler that was there -> `a_kernel_inside` red;
-episodes in Python without `warnings_logged` -> `in_python`, `in_workers` and `in_its_maker` red (MUJOCO_LOG.TXT).
+`beside_plain_gymnasium` red (the process dies, as MuJoCo calls a handler that is gone), `each_thread` and `another_kind` red; a
+context that does not set back what was there -> `contexts` and `stays_as_it_was` red; the guard forgets the handler that was there
+-> `a_guarded_call` red; episodes in Python without `warnings_logged` -> `in_python`, `in_workers` and `in_its_maker` red
+(MUJOCO_LOG.TXT).
 """
 
+import ctypes
 import json
 import logging
 import os
@@ -30,6 +32,8 @@ import fastars
 from fastars import ARS, SimulationError, evaluate_candidates, evaluate_policy
 from fastars._compiled.structs import UNSTABLE
 from fastars.envs import make
+from fastars.envs.mujoco.capi import new_simulation
+from fastars.envs.mujoco.guard import engine
 from fastars.envs.mujoco.messages import collected_warnings
 
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
@@ -227,11 +231,15 @@ def test_contexts_may_be_nested_and_end_by_errors(heard):
     assert (len(outer), len(inner), len(heard)) == (2, 2, 1)
 
 
-def test_a_kernel_inside_of_a_context_leaves_it_open():
+def test_a_guarded_call_inside_of_a_context_leaves_it_open():
+    """As a kernel calls MuJoCo on this thread."""
     model = mujoco.MjModel.from_xml_string(f"<mujoco><worldbody>{SLIDES}</worldbody></mujoco>")
+    sim = new_simulation(model)
+    words = (ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_int64, ctypes.c_ssize_t)
+    step = ctypes.CFUNCTYPE(ctypes.c_int32, *words)(engine.get_function_address("fastars_mj_step"))
     with collected_warnings() as texts:
         unstable_step(model)
-        evaluate_candidates("Swimmer-v5", np.zeros((1, 16)), seeds=[0], n_threads=1, max_episode_steps=2)
+        assert step(sim.model, sim.data, 1, sim.frame.ctypes.data) == 0
         unstable_step(model)
     assert len(texts) == 2
 
