@@ -1,8 +1,8 @@
 """Gymnasium's MuJoCo environments with models of other sizes: Gymnasium's returns, or an error that says what is missing.
 
 A kernel reads where Gymnasium reads, and trusts the arrays. Broken on purpose: `check_model` not called -> `equal_gymnasiums` red
-(a return where Gymnasium's step fails), and the tests of timestep and frame_skip; Ant's height and the pendulum's angle taken from
-the positions alone -> `equal_gymnasiums` red.
+(a return where Gymnasium's step fails), and the tests of timestep and frame_skip; Ant's height taken from
+the positions alone -> `two_positions` red.
 """
 
 import math
