@@ -1,5 +1,6 @@
 """Import optional packages, and act when the program imports another package."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -31,6 +32,16 @@ def need(name: str, extra: str, what: str = "this") -> Any:
         if error.name is None or error.name.partition(".")[0] != name.partition(".")[0]:
             raise
         raise ImportError(f'{what} needs {name.partition(".")[0]}: pip install "fastars[{extra}]"', name=error.name) from error
+
+
+def version_of(package: str) -> str | None:
+    """Return the installed version of a package; None if it is missing. MuJoCo comes as `mujoco`, or as its part `mujoco-core`."""
+    from importlib.metadata import PackageNotFoundError, version  # it takes 10 ms, which `fastars --help` can save
+
+    for name in ("mujoco", "mujoco-core") if package == "mujoco" else (package,):
+        with contextlib.suppress(PackageNotFoundError):
+            return version(name)
+    return None
 
 
 def when_imported(name: str, action: Callable[[], None]) -> None:

@@ -15,6 +15,7 @@ from fastars._compiled.structs import FloatArray, Rollouts, identity_filter
 from fastars._runtime.memory import refuse_beyond_memory
 from fastars._validate import integer, positive_int, seed_array, task_weights, user_facing
 from fastars.envs import environment, make
+from fastars.envs.making import warnings_logged
 from fastars.envs.returned import end, real, real_array, start
 from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import make_sampler
@@ -95,12 +96,13 @@ def evaluate_policy(
         for name, value in (("max_episode_steps", max_episode_steps), ("reward_weights", reward_weights)):
             if value is not None:
                 raise ValueError(f"{name} needs a single environment, not a {type(env).__name__}; got {value!r}")
-        episodes = _episodes_of_vec_env(agent, env, n_eval_episodes, seed, warn)
+        with warnings_logged(type(env).__name__):
+            episodes = _episodes_of_vec_env(agent, env, n_eval_episodes, seed, warn)
     else:
         most = math.inf if max_episode_steps is None else positive_int("max_episode_steps", max_episode_steps)
         weights = None if reward_weights is None else task_weights(reward_weights, np.size(reward_weights))
         seeds = [None if seed is None else seed + i for i in range(n_eval_episodes)]
-        with _made(env) as made:
+        with _made(env) as made, warnings_logged(made.spec.id if made.spec else type(made.unwrapped).__name__):
             episodes = [_episode(agent, made, episode_seed, most, weights) for episode_seed in seeds]
     returns, lengths = [r for r, _ in episodes], [n for _, n in episodes]
     mean, std = np.mean(returns, axis=0), np.std(returns, axis=0)

@@ -20,6 +20,7 @@ from fastars._validate import positive_int, user_facing
 from fastars.envs import make
 from fastars.envs.gym import GymEnv, gym_env
 from fastars.envs.keywords import parse_keywords
+from fastars.envs.making import warnings_logged
 from fastars.envs.returned import end, real, real_array, start
 from fastars.envs.spaces import flattener
 from fastars.files import checkpoint
@@ -75,12 +76,13 @@ def replay(
     flatten = flattener(found.observation_space)
     env = found.env or found.maker()()
     total, length, ended = 0.0, 0, False
-    observation = start(env.reset(seed=episode.seed))
-    while not ended and length < episode.max_steps:
-        (action,) = policy.act(np.array([flatten(observation)], np.float64))
-        observation, reward, terminated, truncated, info = env.step(action)
-        total += float(real_array("the reward", reward).sum()) if np.ndim(reward) else real("the reward", reward)
-        length, ended = length + 1, any(end(terminated, truncated, info))
+    with warnings_logged(found.id):
+        observation = start(env.reset(seed=episode.seed))
+        while not ended and length < episode.max_steps:
+            (action,) = policy.act(np.array([flatten(observation)], np.float64))
+            observation, reward, terminated, truncated, info = env.step(action)
+            total += float(real_array("the reward", reward).sum()) if np.ndim(reward) else real("the reward", reward)
+            length, ended = length + 1, any(end(terminated, truncated, info))
     return total, length
 
 

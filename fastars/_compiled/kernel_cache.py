@@ -37,7 +37,7 @@ _IMPORTS_DECORATOR = re.compile(
 # the machine code around MuJoCo's C functions.
 _READ_BY_KERNELS = (
     *("_compiled/jit.py", "_compiled/structs.py", "_compiled/ziggurat.py"),
-    *("envs/mujoco/guard.py", "envs/mujoco/library.py"),
+    *("envs/mujoco/guard.py", "envs/mujoco/handlers.py", "envs/mujoco/library.py"),
 )
 
 _KEPT_DAYS, _DAY = 30, 86_400.0  # how long a kernel that nobody uses is kept; seconds

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from fastars._imports import version_of
 from fastars.cli.report import duration
 from fastars.cli.terminal import console, say_lines
 
@@ -20,7 +21,7 @@ _PACKAGES = ("numba", "llvmlite", "numpy", "gymnasium", "mujoco")
 # The modules that each extra installs.
 _EXTRAS = {
     "cli": ("tyro", "rich"),
-    "mujoco": ("mujoco", "imageio"),
+    "mujoco": ("mujoco", "imageio", "glfw"),  # of which `mujoco-core` brings the first alone
     "tensorboard": ("tensorboardX",),
     "plot": ("matplotlib",),
     "video": ("moviepy",),
@@ -52,39 +53,43 @@ def examine() -> dict[str, Any]:
     from fastars._version import __version__
     from fastars.cli.progress import compiling
 
-    start, checks = time.perf_counter(), dict[str, str]()
+    start, checks, notes = time.perf_counter(), dict[str, str](), list[str]()
 
     def check() -> None:
         from fastars.cli.selfcheck import self_checks
 
         checks.update(self_checks())
+        notes.extend(_mujoco_notes())
 
     with compiling(console(stderr=True)):
         run_in_thread(check)
     versions = {"fastars": __version__, "python": platform.python_version()}
     cache = _cache()
-    problems = [f"{name}: {outcome}" for name, outcome in checks.items() if outcome != "ok"]
+    problems = [f"{name}: {outcome}" for name, outcome in checks.items() if outcome not in ("ok", "not installed")]
     if "problem" in cache:
         problems.append(cache["problem"])
     return {
-        "versions": versions | {name: found for name in _PACKAGES if (found := _version(name))},
+        "versions": versions | {name: found for name in _PACKAGES if (found := version_of(name))},
         "system": f"{platform.system()} {platform.machine()}",
         "threads": _threads(),
         "cache": cache,
         "extras": {extra: _extra(extra, modules) for extra, modules in _EXTRAS.items()},
         "checks": checks,
+        "notes": notes,
         "seconds": round(time.perf_counter() - start, 2),
         "problems": problems,
     }
 
 
-def _version(package: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError, version  # it takes 10 ms, which `--help` can save
-
+def _mujoco_notes() -> list[str]:
+    """Return sentences about the MuJoCo that is installed: a library of another version beside it, a known fault of it."""
+    if version_of("mujoco") is None:
+        return []
     try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+        from fastars.envs.mujoco.library import faults, other_libraries
+    except Exception:  # the check of MuJoCo says why
+        return []
+    return [*other_libraries(), *faults()]
 
 
 def _extra(extra: str, modules: tuple[str, ...]) -> str:
@@ -137,8 +142,14 @@ def _print(found: dict[str, Any]) -> None:
         out.print(f"\n {title}", style="dim")
         for name, fact in rows.items():
             out.print(f"   {name:<47} {fact}", soft_wrap=True)
-    count = len(found["problems"])
-    verdict = f"{count} problem{'' if count == 1 else 's'}: {'; '.join(found['problems'])}" if count else "All is well"
+    for note in found["notes"]:
+        out.print("\n note     ", style="dim", end="")
+        out.print(note, soft_wrap=True)
+    problems, notes = found["problems"], found["notes"]
+    if problems:
+        verdict = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}: {'; '.join(problems)}"
+    else:
+        verdict = f"No problems, {len(notes)} note{'' if len(notes) == 1 else 's'} above" if notes else "All is well"
     out.print(f"\n {verdict}, in {duration(found['seconds'])}", style="bold", soft_wrap=True)
 
 

@@ -12,22 +12,24 @@ import numpy as np
 
 from fastars import kernels, reference
 from fastars._compiled.structs import Moments
+from fastars._imports import version_of
 from fastars.ars import ARS
 from fastars.evaluation import evaluate_policy
 
 _SEED = np.uint64(7)
+_MUJOCO_ENV = "HalfCheetah-v5"
 
 
 def self_checks() -> dict[str, str]:
-    """Run the checks and return for each "ok" or a description of the fault."""
+    """Run the checks and return for each "ok", "not installed", or a description of the fault."""
     return {name: _outcome(check) for name, check in _CHECKS.items()}
 
 
-def _outcome(check: Callable[[], bool]) -> str:
+def _outcome(check: Callable[[], bool | None]) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return "ok" if check() else "the results differ"
+            return {True: "ok", False: "the results differ", None: "not installed"}[check()]
     except Exception as error:  # a broken installation can lead to any error
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
@@ -76,6 +78,16 @@ def _gymnasium() -> bool:
     return np.array_equal(model.evaluate(10, seed=0).returns, returns)
 
 
+def _mujoco() -> bool | None:
+    """Step HalfCheetah in kernels and in plain Gymnasium. None without MuJoCo."""
+    if version_of("mujoco") is None:
+        return None
+    model = ARS("LinearPolicy", _MUJOCO_ENV, seed=7, n_threads=1, max_episode_steps=50)
+    model.policy.load_from_vector(reference.noise_table(_SEED, model.n_weights))
+    returns, _ = evaluate_policy(model, _MUJOCO_ENV, 3, return_episode_rewards=True, seed=0, max_episode_steps=50)
+    return np.array_equal(model.evaluate(3, seed=0).returns, returns)
+
+
 def _threads() -> bool:
     one, all_of_them = (ARS("LinearPolicy", "CartPole-v1", seed=7, n_threads=n).learn(5_000) for n in (1, None))
     return np.array_equal(one.theta, all_of_them.theta)
@@ -94,13 +106,14 @@ def _equal_bits(call: Callable[[Any], np.ndarray]) -> bool:
     return np.array_equal(call(kernels), call(reference))
 
 
-_CHECKS: dict[str, Callable[[], bool]] = {
+_CHECKS: dict[str, Callable[[], bool | None]] = {
     "noise, kernel and twin": _noise,
     "candidates, kernel and twin": _perturb,
     "weighted sum, kernel and twin": _weighted_sum,
     "filter, kernel and twin": _filter,
     "episodes of CartPole-v1, kernel and twin": _rollouts,
     "episodes of CartPole-v1, kernel and Gymnasium": _gymnasium,
+    f"steps of {_MUJOCO_ENV}, kernel and Gymnasium": _mujoco,
     "training, one thread and all": _threads,
     "a model saved, loaded and trained on": _files,
 }

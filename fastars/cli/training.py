@@ -8,13 +8,13 @@ import shlex
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gymnasium
 
 from fastars._compiled.structs import FAILED
+from fastars._imports import version_of
 from fastars._runtime.signals import run_in_thread
 from fastars._version import __version__
 from fastars.ars import ARS
@@ -207,7 +207,7 @@ class TrainingRun:
         """Return the text of `config.toml`: everything that decides the run."""
         model = self.model
         packages = ["numba", "numpy", "gymnasium", *(["mujoco"] if model.env_id in compiled_env_ids("mujoco") else [])]
-        versions = {name: version(name) for name in packages}
+        versions = {name: version_of(name) for name in packages}
         return "# Written by `fastars train` when the run began; `fastars resume` goes on by it.\n\n" + toml(
             {
                 "schema": SCHEMA,

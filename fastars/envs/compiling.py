@@ -133,6 +133,7 @@ def _with_vector_reward(unwrapped: Any, kind: Any, env_id: str, kwargs: dict[str
 def _simulated(env: gymnasium.Env, constants_type: Any, spec: EnvSpec, max_steps: int) -> CompiledEnv:
     """Return the compiled form of one of Gymnasium's MuJoCo environments, with a copy of its model."""
     from fastars.envs.mujoco.arguments import COSMETIC, constants_of, refuse_hooks
+    from fastars.envs.mujoco.library import warn_of_faults
 
     refuse_hooks(spec.id)
     unwrapped: Any = env.unwrapped
@@ -140,6 +141,7 @@ def _simulated(env: gymnasium.Env, constants_type: Any, spec: EnvSpec, max_steps
     constants = constants_of(constants_type, unwrapped, kwargs)
     if str(kwargs.get("xml_file", "")).startswith((".", "~", "/")):  # else it is one of Gymnasium's own, wherever that is installed
         kwargs["xml_file"] = os.path.abspath(unwrapped.fullpath)
+    warn_of_faults(f"env {spec.id!r}", unwrapped.model)
     model = copy.copy(unwrapped.model)
     return CompiledEnv(spec.id, kwargs, constants, max_steps, env.observation_space, env.action_space, model)
 

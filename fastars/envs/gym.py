@@ -17,7 +17,7 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from fastars._compiled.structs import RolloutSpec
 from fastars._validate import warn_user
 from fastars.envs.errors import UnsupportedEnvError
-from fastars.envs.making import make, quiet
+from fastars.envs.making import make, quiet, warnings_logged
 from fastars.envs.rewards import checked_task_names, unbounded_rewards
 from fastars.envs.spaces import UnsupportedSpaceError, action_form, flat_size, n_scores, refuse_bounds
 from fastars.envs.wrappers import time_limit, with_memory
@@ -125,7 +125,8 @@ def gym_env(env: Any, reason: str, max_episode_steps: int | None = None, tasks: 
     if not isinstance(env, str) and not callable(env):
         raise TypeError(f"env must be an id, an environment, a vector environment or a function that makes one, got {env!r}")
     maker = partial(make, env) if isinstance(env, str) else env
-    made = maker()
+    with warnings_logged(env):
+        made = maker()
     if not isinstance(made, gymnasium.Env) or not hasattr(made, "action_space"):
         raise TypeError(f"env must make a gymnasium.Env with an observation and an action space, {env!r} made {made!r}")
     try:
@@ -190,8 +191,9 @@ def _first_rewards(env: Any, tasks: bool) -> tuple[tuple[int, ...], bool]:
     """Take a first step: (shape of the rewards of a single environment, True if they are in the info)."""
     space = copy.deepcopy(env.action_space)  # its own generator is not ours to use
     space.seed(0)
-    env.reset(seed=0)
-    _, reward, _, _, info = env.step(space.sample())
+    with warnings_logged(type(env.unwrapped).__name__):
+        env.reset(seed=0)
+        _, reward, _, _, info = env.step(space.sample())
     n_axes = 1 if isinstance(env, VectorEnv) else 0  # of rewards that are a number for each environment
     in_info = tasks and np.ndim(reward) == n_axes and "vector_reward" in info
     return np.shape(info["vector_reward"] if in_info else reward)[n_axes:], in_info

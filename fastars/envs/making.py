@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,8 @@ from fastars.envs.registry import is_mujoco
 
 if TYPE_CHECKING:
     import gymnasium
+
+_LOG = logging.getLogger("fastars")
 
 
 @user_facing
@@ -44,6 +48,7 @@ def make(env_id: Any, **kwargs: Any) -> gymnasium.Env:
     from fastars.envs.wrappers import layers
 
     name = getattr(env_id, "id", env_id)  # it may be an EnvSpec
+    _import_entry_point(env_id)
     with quiet(name) as texts:
         try:
             env = gymnasium.make(env_id, **kwargs)
@@ -54,24 +59,85 @@ def make(env_id: Any, **kwargs: Any) -> gymnasium.Env:
         except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
             if not is_mujoco(name):
                 raise
-            raise UnsupportedEnvError(f'MuJoCo environments need more packages: pip install "fastars[mujoco]" ({error})') from error
-        except ValueError as error:
+            raise UnsupportedEnvError(
+                'MuJoCo environments need more packages: pip install "fastars[mujoco]", or glfw and imageio beside mujoco-core '
+                f"({error})"
+            ) from error
+        except (ValueError, ArithmeticError) as error:  # ArithmeticError: frames per second of a model's strange timestep
             if "xml_file" not in kwargs:
                 raise
-            raise ValueError(f"xml_file {kwargs['xml_file']}: {' '.join(str(error).split())}") from error
+            text = _bad_timestep(name, kwargs["xml_file"]) or " ".join(str(error).split())
+            raise ValueError(f"xml_file {kwargs['xml_file']}: {text}") from error
     if "xml_file" in kwargs:
         for text in texts:
             warnings.warn(f"MuJoCo on {kwargs['xml_file']}: {text}", UserWarning, stacklevel=3)
     return env
 
 
+def _import_entry_point(env_id: Any) -> None:
+    """Import the module of an environment: whether it uses MuJoCo must be known before the environment is made."""
+    import gymnasium
+
+    with contextlib.suppress(Exception):  # `gymnasium.make` raises it again
+        spec = env_id if isinstance(env_id, gymnasium.envs.registration.EnvSpec) else gymnasium.spec(env_id)
+        if isinstance(spec.entry_point, str):
+            gymnasium.envs.registration.load_env_creator(spec.entry_point)
+
+
+def _bad_timestep(env_id: Any, xml_file: Any) -> str:
+    """Return what is wrong with the timestep of a model's file; "" if it is not that."""
+    if not is_mujoco(env_id):
+        return ""
+    from gymnasium.envs.mujoco.mujoco_env import expand_model_path
+
+    from fastars.envs.mujoco.library import mujoco
+    from fastars.envs.mujoco.sizes import timestep_fault
+
+    with contextlib.suppress(Exception), quiet(env_id):
+        return timestep_fault(mujoco.MjModel.from_xml_path(expand_model_path(str(xml_file))))
+    return ""
+
+
 @contextlib.contextmanager
 def quiet(env_id: Any) -> Iterator[list[str]]:
-    """Collect MuJoCo's warnings in a list if `env_id` is one of Gymnasium's MuJoCo environments that are compiled."""
+    """Keep MuJoCo's warnings on this thread off the terminal and out of the user's folder.
+
+    When the context is left, the list has them if `env_id` is one of Gymnasium's MuJoCo environments that are compiled. Warnings of
+    other environments are logged, as by `warnings_logged`.
+    """
     if not is_mujoco(env_id):
-        yield []
+        with warnings_logged(env_id):
+            yield []
         return
     from fastars.envs.mujoco.messages import collected_warnings
 
     with collected_warnings() as texts:
         yield texts
+
+
+@contextlib.contextmanager
+def warnings_logged(name: Any) -> Iterator[None]:
+    """Log MuJoCo's warnings on this thread, while environments of this name are made, stepped or rendered in Python.
+
+    MuJoCo itself would print them, and write them to MUJOCO_LOG.TXT in the user's folder. A handler that the user has set gets
+    them, as it does in plain Gymnasium.
+    """
+    messages = _messages()
+    if messages is None or messages.has_user_handler():
+        yield
+        return
+    with messages.collected_warnings() as texts:
+        yield
+    for alike in messages.kinds_of(texts).values():
+        _LOG.warning("MuJoCo warned %s in %s: %s", "once" if len(alike) == 1 else f"{len(alike):,} times, first", name, alike[0])
+
+
+def _messages() -> Any:
+    """Return the module that collects warnings; None without MuJoCo, or with a version of it that fastars does not know."""
+    if sys.modules.get("mujoco") is None:
+        return None
+    try:
+        from fastars.envs.mujoco import messages
+    except UnsupportedEnvError:
+        return None
+    return messages

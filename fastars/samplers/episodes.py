@@ -15,6 +15,7 @@ from gymnasium import spaces
 
 from fastars._compiled.structs import FAILED, NONFINITE, TERMINATED, TRUNCATED, Rollouts, RolloutSpec, empty_rollouts
 from fastars.envs.gym import GymEnv
+from fastars.envs.making import warnings_logged
 from fastars.envs.returned import FLAGS, REALS, end, real, real_array, start
 from fastars.envs.spaces import batched_actions, flattener
 from fastars.kernels.batch_actions import COUNTED, IDLE
@@ -64,7 +65,7 @@ class Episodes:
     """
 
     def __init__(self, spec: RolloutSpec, env: GymEnv, n_lanes: int | None = None, marks: Any = None) -> None:
-        self.spec, self.n_tasks = spec, env.n_tasks
+        self.spec, self.n_tasks, self._name = spec, env.n_tasks, env.id
         self.n_lanes = n_lanes if env.env is None else 1
         self._in_info = env.in_info
         self._make, self._given = env.make, env.env
@@ -82,7 +83,8 @@ class Episodes:
 
     def open(self) -> None:
         """Make the first environment. An exception of the function that makes it is passed on."""
-        self._open(self._places[0])
+        with warnings_logged(self._name):
+            self._open(self._places[0])
 
     def run(self, batch: Batch, report: Report) -> Rollouts:
         """Run the episodes of a batch, and call `report` for each attempt that failed.
@@ -96,14 +98,15 @@ class Episodes:
         times: list[float] = []
         running: list[_Place] = []
         try:
-            self._fill(running)
-            while running:
-                self._tick(running)
-                if self.n_lanes is None:
-                    times.append(time.perf_counter())
-                    if len(times) > _MEASURED_TICKS:
-                        self.n_lanes = _lanes_worth(float(np.median(np.diff(times))))
-                        self._fill(running)
+            with warnings_logged(self._name):
+                self._fill(running)
+                while running:
+                    self._tick(running)
+                    if self.n_lanes is None:
+                        times.append(time.perf_counter())
+                        if len(times) > _MEASURED_TICKS:
+                            self.n_lanes = _lanes_worth(float(np.median(np.diff(times))))
+                            self._fill(running)
         except BaseException:
             self._queue.clear()
             self._lanes.mode[:] = IDLE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Any
@@ -14,10 +15,13 @@ from fastars._runtime.threads import LONG_SECONDS, for_blocks
 from fastars.envs import CompiledEnv, SimulationError
 from fastars.envs.mujoco.capi import failure, new_simulation
 from fastars.envs.mujoco.clock import clock
+from fastars.envs.mujoco.messages import collected_warnings, kinds_of
 from fastars.kernels.rollout_single import roll_out_simulated
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.kernel_inputs import with_reward_weights
 
+_LOG = logging.getLogger("fastars")
+_INSTABILITY = "Nan, Inf or huge value"  # in MuJoCo's warnings of positions, velocities, accelerations and controls
 _CALL_SECONDS = 0.05  # of one kernel call, about: Ctrl-C waits for it. A call costs about 30 us
 
 
@@ -45,6 +49,7 @@ class SimulatedSampler:
         self._env_id = env.id
         self._model: Any = env.model  # kept alive: simulations hold its address
         self._idle: list[Simulation] = []
+        self._warned: set[str] = set()  # kinds of warnings that were logged
         self._episode_seconds = _CALL_SECONDS
 
     def __repr__(self) -> str:
@@ -101,12 +106,14 @@ class SimulatedSampler:
         self, spec: RolloutSpec, weights: FloatArray, filter: Filter, seeds: SeedArray, episodes: slice, out: Rollouts
     ) -> None:
         """Run some episodes in an idle simulation. A simulation that failed is not used again."""
-        try:
-            sim = self._idle.pop()
-        except IndexError:
-            sim = new_simulation(self._model)
-        with HeldSignals(), IeeeFloats():
-            roll_out_simulated(spec, sim, filter, weights, seeds, episodes.start, episodes.stop, out)
+        with collected_warnings() as texts:
+            try:
+                sim = self._idle.pop()
+            except IndexError:
+                sim = new_simulation(self._model)
+            with HeldSignals(), IeeeFloats():
+                roll_out_simulated(spec, sim, filter, weights, seeds, episodes.start, episodes.stop, out)
+        self._log(texts)
         for episode in range(episodes.start, episodes.stop):
             if out.status[episode] == FAILED:
                 raise SimulationError(
@@ -114,3 +121,10 @@ class SimulatedSampler:
                     f"{failure(sim)}"
                 )
         self._idle.append(sim)
+
+    def _log(self, texts: list[str]) -> None:
+        """Log MuJoCo's warnings, each kind once. Unstable episodes are not among them: their status counts them."""
+        for kind, alike in kinds_of(texts).items():
+            if _INSTABILITY not in kind and kind not in self._warned:
+                self._warned.add(kind)
+                _LOG.warning("MuJoCo warned in %s: %s", self._env_id, alike[0])

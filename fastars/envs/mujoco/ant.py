@@ -7,7 +7,7 @@ import numpy as np
 from fastars._compiled.jit import inline
 from fastars._compiled.protocol import register_rewarded
 from fastars.envs.mujoco.capi import simulate
-from fastars.envs.mujoco.physics import Physics, clipped, put, reset_normal, square_sum, survival_reward
+from fastars.envs.mujoco.physics import Physics, clipped, put, reset_normal, square_sum, state_entry, survival_reward
 from fastars.kernels.rollout_single import is_finite
 
 
@@ -59,7 +59,7 @@ def observe_sim(env, sim, observation):
 def is_healthy(env, sim):
     """True if the torso is within its range of heights, and the state is finite."""
     low, high = env.healthy_z_range
-    return is_finite(sim.qpos) and is_finite(sim.qvel) and low <= sim.qpos[2] <= high
+    return is_finite(sim.qpos) and is_finite(sim.qvel) and low <= state_entry(sim, 2) <= high
 
 
 @inline

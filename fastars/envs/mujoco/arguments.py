@@ -10,6 +10,7 @@ from fastars._compiled.blas import blas_is_fused
 from fastars.envs.errors import ChangedEnvError, UnsupportedEnvError
 from fastars.envs.mujoco.library import mujoco
 from fastars.envs.mujoco.physics import Physics
+from fastars.envs.mujoco.sizes import check_model
 
 # Arguments of `gymnasium.make` that change pictures only.
 COSMETIC = {
@@ -50,6 +51,8 @@ def constants_of(constants_type: Any, env: Any, kwargs: dict[str, Any]) -> Any:
     ------
     UnsupportedEnvError
         For an argument of `gymnasium.make` that the kernels don't know, or that makes Gymnasium compute in another precision.
+    ValueError
+        For a model with which Gymnasium's environment fails, too: it is too small, or a body is missing.
     """
     env_id = env.spec.id
     arguments = inspect.signature(type(env).__init__).parameters
@@ -61,21 +64,33 @@ def constants_of(constants_type: Any, env: Any, kwargs: dict[str, Any]) -> Any:
             )
         if name != "xml_file":
             _check(env_id, name, value, constants_type._field_defaults.get(name))
-    observation = env._get_obs()
+    check_model(constants_type.__name__, env)
+    observation, bodies = _observed(constants_type, env)
     if observation.shape != env.observation_space.shape:
         raise UnsupportedEnvError(
             f"env {env_id!r}: its observations have shape {observation.shape}, its observation_space says "
             f"{env.observation_space.shape}"
         )
-    fields = {}
+    fields: dict[str, Any] = {}
     for name, default in constants_type._field_defaults.items():
         if name in _BODIES:
-            fields[name] = env.model.body(getattr(env, f"_{name}", _BODIES[name])).id
+            fields[name] = bodies[name]
             continue
         value = getattr(env, f"_{name}", default)
         fields[name] = tuple(map(float, value)) if isinstance(default, tuple) else type(default)(value)
     version = int(env_id.rpartition("-v")[2])
     return constants_type(physics_of(env.model, env.frame_skip, version), **fields)
+
+
+def _observed(constants_type: Any, env: Any) -> tuple[Any, dict[str, int]]:
+    """Return an observation, and the numbers of the bodies that the environment looks at."""
+    names = [name for name in constants_type._field_defaults if name in _BODIES]
+    try:
+        observation = env._get_obs()
+        return observation, {name: env.model.body(getattr(env, f"_{name}", _BODIES[name])).id for name in names}
+    except (KeyError, IndexError, ValueError) as error:
+        text = " ".join(str(error.args[0] if error.args else error).split())
+        raise ValueError(f"env {env.spec.id!r}: xml_file {env.fullpath} does not fit this environment: {text}") from error
 
 
 def _check(env_id: str, name: str, value: Any, default: Any) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 
 from fastars._compiled.jit import inline
 from fastars._compiled.structs import FAILED, UNSTABLE, Simulation
-from fastars.envs.mujoco.guard import FUNCTIONS, JUMP_BYTES, TEXT_BYTES, declared
+from fastars.envs.mujoco.guard import FUNCTIONS, JUMP_BYTES, declared
+from fastars.envs.mujoco.handlers import TEXT_BYTES
 from fastars.envs.mujoco.library import mujoco
 
 mj_resetData, mj_forward, mj_step, mj_rnePostConstraint = map(declared, FUNCTIONS)  # noqa: N816 - MuJoCo's names

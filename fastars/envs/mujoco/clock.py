@@ -34,7 +34,8 @@ class _Clock:
         finally:
             with self._lock:
                 self._users -= 1
-                if self._users == 0:
+                # A clock that the user has set meanwhile stays; the one before may be gone.
+                if self._users == 0 and self._callback.value == self._no_time:
                     self._callback.value = self._original
 
 

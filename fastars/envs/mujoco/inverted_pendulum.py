@@ -7,7 +7,7 @@ import numpy as np
 from fastars._compiled.jit import inline
 from fastars._compiled.protocol import register_rewarded
 from fastars.envs.mujoco.capi import simulate
-from fastars.envs.mujoco.physics import Physics, put, reset_uniform
+from fastars.envs.mujoco.physics import Physics, put, reset_uniform, state_entry
 from fastars.kernels.rollout_single import is_finite
 
 
@@ -32,7 +32,7 @@ def observe_sim(env, sim, observation):
 @inline
 def reward_terms(env, sim, action):
     simulate(sim, action, env.physics.frame_skip, False)
-    terminated = not (is_finite(sim.qpos) and is_finite(sim.qvel)) or abs(sim.qpos[1]) > 0.2
+    terminated = not (is_finite(sim.qpos) and is_finite(sim.qvel)) or abs(state_entry(sim, 1)) > 0.2
     # Version 4 gives this reward in the last step, too.
     survive = 0.0 if terminated and env.physics.version == 5 else 1.0
     return (survive,), survive, terminated

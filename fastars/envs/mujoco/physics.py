@@ -30,6 +30,13 @@ class Physics(NamedTuple):
 
 
 @inline
+def state_entry(sim, k):
+    """Return entry k of Gymnasium's `state_vector()`: the positions, followed by the velocities."""
+    nq = sim.qpos.shape[0]
+    return sim.qpos[k] if k < nq else sim.qvel[k - nq]
+
+
+@inline
 def norm(x, y, z, is_fused):
     """Return the Euclidean norm of a vector in the order of `np.linalg.norm`: the root of a BLAS product."""
     if is_fused:

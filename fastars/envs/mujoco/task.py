@@ -16,8 +16,9 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
 
-from fastars._validate import boolean, number, positive_int, user_facing
+from fastars._validate import boolean, integer, number, positive_int, user_facing
 from fastars.envs.compiled import CompiledEnv
+from fastars.envs.mujoco.sizes import MOST_STEPS
 from fastars.envs.mujoco.task_definition import (
     PARAMETERS,
     TaskDefinition,
@@ -145,7 +146,7 @@ class MujocoTask:
     ) -> None:
         given = {"observe": observe, "reward": reward, "terminated": never if terminated is None else terminated}
         functions = TaskFunctions(*(plain_function(key, function, PARAMETERS[key]) for key, function in given.items()))
-        n_obs, frame_skip = positive_int("n_obs", n_obs), positive_int("frame_skip", frame_skip)
+        n_obs, frame_skip = positive_int("n_obs", n_obs), integer("frame_skip", frame_skip, 1, MOST_STEPS)
         max_episode_steps = positive_int("max_episode_steps", max_episode_steps)
         scale = number("reset_noise_scale", reset_noise_scale, 0.0)
         contact_forces = boolean("contact_forces", contact_forces)

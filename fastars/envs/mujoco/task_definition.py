@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from fastars.envs.compiled import CompiledEnv
+from fastars.envs.mujoco.sizes import timestep_fault
 from fastars.envs.user_functions import NUMBERS, frozen_number
 
 PARAMETERS = {
@@ -92,13 +93,13 @@ def load_model(model: Any) -> tuple[Any, str]:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If MuJoCo can't compile it.
+        If MuJoCo can't compile it, or its timestep is no positive number.
     """
     from fastars.envs.mujoco.library import mujoco
     from fastars.envs.mujoco.messages import collected_warnings
 
     if isinstance(model, mujoco.MjModel):
-        return copy.copy(model), "an MjModel"
+        return _timed(copy.copy(model), "an MjModel")
     if not isinstance(model, (str, os.PathLike)):
         raise TypeError(f"model must be the path of an MJCF file, its XML text or an mujoco.MjModel, got {model!r}")
     text = os.fsdecode(model)
@@ -115,7 +116,17 @@ def load_model(model: Any) -> tuple[Any, str]:
             raise ValueError(f"model must be MJCF that MuJoCo can compile; of {source} it says: {error}") from error
     for warning in texts:
         warnings.warn(f"MuJoCo on {source}: {warning}", UserWarning, stacklevel=_FRAMES_TO_USER)
-    return loaded, source
+    return _timed(loaded, source)
+
+
+def _timed(model: Any, source: str) -> tuple[Any, str]:
+    """Return (model, source) of a model whose time passes. Warn if this version of MuJoCo has a fault that concerns it."""
+    from fastars.envs.mujoco.library import warn_of_faults
+
+    if fault := timestep_fault(model):
+        raise ValueError(f"model must have a timestep that can be stepped; in {source}, {fault}")
+    warn_of_faults(f"model ({source})", model)
+    return model, source
 
 
 def action_space_of(model: Any, source: str) -> Box:
@@ -130,8 +141,10 @@ def action_space_of(model: Any, source: str) -> Box:
         raise ValueError(f"model must have an actuator, {source} has none")
     low, high = model.actuator_ctrlrange.astype(np.float32).T.copy()
     for k in np.flatnonzero(~((low < high) & np.isfinite(high - low))):
+        # An actuator of MuJoCo 4 can have several controls.
+        name = model.actuator(k).name if getattr(model, "nactuator", model.nu) == model.nu else ""
         raise ValueError(
-            f"model must limit its controls: actuator {model.actuator(k).name or int(k)!r} of {source} has the range "
+            f"model must limit its controls: actuator {name or int(k)!r} of {source} has the range "
             f'[{low[k]:g}, {high[k]:g}]. Give it ctrllimited="true" and ctrlrange="<lowest> <highest>"'
         )
     return Box(low, high, dtype=np.float32)

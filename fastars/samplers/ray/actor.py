@@ -7,13 +7,13 @@ import pickle
 import platform
 import time
 import traceback
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastars import kernels
 from fastars._compiled.structs import Filter, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray
+from fastars._imports import version_of
 from fastars.samplers import make_sampler
 from fastars.samplers.failure import Failure
 
@@ -98,10 +98,4 @@ class Actor:
 @functools.cache  # 20 ms
 def versions() -> dict[str, str]:
     """Return the versions of the packages that decide the bits of an episode, by name."""
-    found = {"Python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "missing"
-    return found
+    return {"Python": platform.python_version(), **{package: version_of(package) or "missing" for package in _PACKAGES}}
