@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -168,6 +169,35 @@ def aborts(result):
 
 def is_killed(result):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def is_terminated(result):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def leaves_from_a_thread(result):
+    threading.Thread(target=os._exit, args=(4,)).start()
+    time.sleep(1000)
+
+
+class Odd(BaseException):
+    """No `Exception`, so that `except Exception` does not catch it."""
+
+
+def raises_keyboard_interrupt(result):
+    raise KeyboardInterrupt("no key was pressed")
+
+
+def raises_generator_exit(result):
+    raise GeneratorExit("no generator")
+
+
+def raises_odd(result):
+    raise Odd("what is that?")
+
+
+def recurses(result):
+    recurses(result)
 
 
 def make(fault, n_bad=1, once=None):

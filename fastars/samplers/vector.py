@@ -15,6 +15,7 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
 from fastars._compiled.structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, FloatArray, Rollouts, RolloutSpec, empty_rollouts
+from fastars._runtime.signals import OpenSignals
 from fastars.envs import UnsupportedEnvError
 from fastars.envs.spaces import batched_actions, flat_size, flattener, unbatched
 from fastars.kernels.batch_actions import COUNTED, GHOST, IDLE
@@ -52,6 +53,10 @@ class VectorEpisodes:
 
     def run(self, batch: Batch, report: Report) -> Rollouts:
         """Run the episodes of a batch. `report` is not called: a failure is an exception here."""
+        with OpenSignals():
+            return self._run(batch)
+
+    def _run(self, batch: Batch) -> Rollouts:
         lanes, n = self._lanes, self._n
         out = empty_rollouts(len(batch.seeds), lanes.x.shape[0], batch.track, self.n_tasks)
         self._batch, self._next = batch, 0
