@@ -6,6 +6,7 @@ An environment that raised an error raises it again, from its own code: `python 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import importlib
 import os
 import sys
@@ -137,12 +138,15 @@ def main() -> None:
     parser.add_argument("env", nargs="?", help="the environment: an id, MODULE:ID, or MODULE:FUNCTION that makes it")
     arguments = parser.parse_args()
     sys.path.insert(0, os.getcwd())
+    faulthandler.enable()  # an environment may end the process
     try:
         place = read_episode(arguments.file).place
-        print(", ".join(f"{name} {checkpoint.brief(value)}" for name, value in place.items()))
+        print(", ".join(f"{name} {checkpoint.brief(value)}" for name, value in place.items()), flush=True)
         total, length = replay(arguments.file, arguments.env)
     except checkpoint.CheckpointError as error:
         sys.exit(f"error: {error}")
+    except SystemExit as error:  # Python would say nothing
+        raise RuntimeError(f"the environment ended the program: SystemExit({error})") from error
     print(f"the episode ended without an error: return {total:g}, {length} steps")
 
 

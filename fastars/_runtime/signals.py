@@ -2,8 +2,8 @@
 
 Python runs the handler of a signal between two bytecodes, whosever they are. In some places its exception does harm, or is lost:
 
-- Numba looks at arguments and makes a tuple of results in Python, and does not check for an exception there. It is lost, or surfaces
-  as a SystemError, or the process dies of a null pointer.
+- Numba looks at arguments and makes a tuple of results in Python, and does not check for an exception there. It is lost, or
+  surfaces as a SystemError, or the process dies of a null pointer.
 - `threading` may be between a look at a lock and its release: RuntimeError("release unlocked lock").
 - In a finalizer or in the callback of a weak reference, Python prints the exception and drops it.
 
@@ -17,10 +17,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections import deque
 
 # The public functions convert to enums and back: 14 us instead of 1.4.
 from _signal import getsignal, signal, valid_signals  # type: ignore[import-not-found]
+from collections import deque
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
@@ -187,7 +187,7 @@ def _is_main() -> bool:
 
 
 class HeldSignals:
-    """A context in which signals wait: their handlers run when it ends, or in `let_signals_in`. On other threads it does nothing."""
+    """A context in which signals wait: handlers run when it ends, or in `let_signals_in`. On other threads it does nothing."""
 
     def __enter__(self) -> None:
         self._before = _gate.hold() if _is_main() else None

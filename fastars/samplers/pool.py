@@ -154,7 +154,8 @@ class Pool:
             elif not worker.episodes and self._queue:
                 worker.give(*self._queue.take())
         for worker in ready:
-            if not (worker.later or worker.is_alone) and len(self._queue) > self.n_workers and self._queue.next_bytes() <= _AHEAD_BYTES:
+            is_full = worker.later or worker.is_alone or len(self._queue) <= self.n_workers
+            if not is_full and self._queue.next_bytes() <= _AHEAD_BYTES:
                 worker.give(*self._queue.take())
 
     # --- Messages come back
