@@ -174,18 +174,19 @@ class _Calls(NamedTuple):
 
     def made(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a function of the environment. An end of the program that it asks for is an error of it."""
-        episode = (
-            f"{type(self.env.unwrapped).__name__}, in an episode with {'no seed' if self.seed is None else f'seed {self.seed}'}"
-        )
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            error.add_note(f"in {episode}")
+            error.add_note(f"in {self}")
             raise
         except BaseException as error:
             if raised_by_handler(error) is not None:
                 raise
-            raise RuntimeError(f"{type(error).__name__}({error}) was raised by {episode}") from error
+            raise RuntimeError(f"{type(error).__name__}({error}) in {self}") from error
+
+    def __str__(self) -> str:
+        seed = "without a seed" if self.seed is None else f"with seed {self.seed}"
+        return f"an episode {seed} of {type(self.env.unwrapped).__name__}"
 
 
 def _episodes_of_vec_env(agent: _Agent, env: Any, n_episodes: int, seed: int | None, warn: bool) -> list[tuple[float, int]]:

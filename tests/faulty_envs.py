@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -314,3 +315,27 @@ class OnlyHere(Line):
     def __init__(self):
         if "pytest" not in sys.modules:
             raise RuntimeError("not in this process")
+
+
+class Seldom(Line):
+    """A `Line` with which `fault` happens in the episodes whose seeds say so, whoever runs them: in `reset` or in step `AT`."""
+
+    def __init__(self, fault, where="step"):
+        self.fault, self.where = fault, where
+
+    def reset(self, *, seed=None, options=None):
+        result = super().reset(seed=seed)
+        if self.where == "reset" and seed is not None and seed % 17 == 0:
+            self.fault(result)
+        return result
+
+    def step(self, action):
+        result = super().step(action)
+        if self.where == "step" and self.seed % 17 == 0 and self.n_steps == AT:
+            self.fault(result)
+        return result
+
+
+def leaves_a_child_and_is_killed(result):
+    subprocess.Popen(["sleep", "987654"])
+    is_killed(result)
