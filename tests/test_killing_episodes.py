@@ -36,7 +36,7 @@ RAISE = [
     faulty_envs.raises_odd,
     faulty_envs.recurses,
 ]
-END = [faulty_envs.is_killed, faulty_envs.is_terminated, faulty_envs.leaves, faulty_envs.aborts, faulty_envs.leaves_from_a_thread]
+END = [faulty_envs.is_killed, faulty_envs.leaves_from_a_thread]  # the others are in test_gym_faults.py
 
 
 def trained(fault, where="step", n_workers=1):
