@@ -2,7 +2,7 @@
 
 Broken on purpose: SIGINT and SIGTERM alone are held -> test_handlers_that_raise_in_kernels red (the process dies); exceptions that
 Python drops are not kept -> test_an_exception_that_python_drops and the storm "garbage" red; no context around the loop of `learn`
--> the rows of the storms red; the user's handlers put back though he has set others ->
+-> the rows of the storms red; no look at the handlers after a callback ->
 test_a_handler_that_a_callback_sets red; the mode of the parent kept in a fork -> test_a_fork red; callbacks called while signals
 wait -> test_a_callback_hears red; the rest of the signals forgotten when a handler raises -> test_every_signal red.
 """
@@ -207,7 +207,10 @@ def calls():
     envs = make_vector_env("CartPole-v1", 3)
     method, norms = GradNorm(3), np.ones(3)
     noise, indices, theta = np.ones(100, np.float32), np.arange(4), np.zeros(4)
+    moments = 5, np.ones(3), np.ones(3)
     yield lambda: kernels.perturb(theta, 0.1, noise, indices)
+    yield lambda: kernels.filter_from_moments(*moments, 1, 1e-8, 1e-8, 1e-8)
+    yield lambda: kernels.info(theta, theta, theta)
     yield lambda: method.step([1.0, 2.0, 3.0], norms=norms)
     yield lambda: model.predict(np.zeros(4))
     yield lambda: model.evaluate(2)
