@@ -100,11 +100,11 @@ def test_an_evaluation_goes_on_too():
 
 
 class Signalled(BaseException):
-    """What a handler raises."""
+    """The exception that a handler raises."""
 
 
 class LateError(Exception):
-    """What another handler raises: `except Exception` catches it."""
+    """The exception of another handler: `except Exception` catches it."""
 
 
 def sends(result):
