@@ -21,7 +21,7 @@ import numpy as np
 from fastars._compiled.structs import FloatArray, Rollouts, empty_rollouts
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.memory import refuse_beyond_memory
-from fastars._runtime.signals import HeldSignals
+from fastars._runtime.signals import HeldSignals, OpenSignals
 from fastars._validate import integer, positive_int, user_facing, warn_user
 from fastars._version import __version__
 from fastars.callbacks import close, make_callback, step
@@ -327,8 +327,9 @@ class ARS(SB3Model):
         shown = {"self": self, "total_timesteps": total_timesteps, "log_interval": log_interval, "tb_log_name": tb_log_name}
         watcher.on_training_start(shown, globals())
         try:
-            while self.num_timesteps < total_timesteps and self._iterate(watcher, total_timesteps, log_interval):
-                pass
+            with HeldSignals():
+                while self.num_timesteps < total_timesteps and self._iterate(watcher, total_timesteps, log_interval):
+                    pass
         finally:
             close(watcher)
             getattr(self._logger, "flush", lambda: None)()
@@ -340,20 +341,24 @@ class ARS(SB3Model):
     def _iterate(self, watcher: Any, total_timesteps: int, log_interval: int | None) -> bool:
         """Run one iteration, the callbacks and the log. False if a callback stops training."""
         self._progress = 1.0 - self.num_timesteps / total_timesteps
-        watcher.on_rollout_start()
+        with OpenSignals():
+            watcher.on_rollout_start()
         run, state = self.run, self.state
-        with HeldSignals(), IeeeFloats():
+        with IeeeFloats():
             asked = ask(run, state, self._progress)
             candidates = make_candidates(run, state, asked)
         on_failure = self._failures.listener(run, state, candidates, asked.seeds, self._log_folder)
         rollouts = roll_out(run, state, asked, candidates, self.policy.filter, on_failure)
         self._commit(state, asked, rollouts)
         self._write_episodes(rollouts)
-        watcher.update_locals(_episodes(self.iteration, rollouts))
-        goes_on = step(watcher, (self.num_timesteps - state.counters.num_timesteps) // self.n_envs)
-        watcher.on_rollout_end()
-        if log_interval and self.iteration % log_interval == 0:
-            self.dump_logs()
+        try:
+            with OpenSignals():
+                watcher.update_locals(_episodes(self.iteration, rollouts))
+                goes_on = step(watcher, (self.num_timesteps - state.counters.num_timesteps) // self.n_envs)
+                watcher.on_rollout_end()
+        finally:  # the iteration is done, also if a signal comes now
+            if log_interval and self.iteration % log_interval == 0:
+                self.dump_logs()
         return goes_on
 
     def _commit(self, state: State, asked: Asked, rollouts: Rollouts, n_steps: int | None = None) -> None:
@@ -475,9 +480,10 @@ class ARS(SB3Model):
         candidates = self.theta[np.newaxis]
         on_failure = self._failures.listener(self.run, self.state, candidates, seeds, self._log_folder)
         utility = None if self.objectives is None else self.objectives.utility
-        rollouts = self.sampler.evaluate(candidates, self.policy.filter, seeds, False, utility, on_failure)
-        if rollouts.n_failures or rollouts.n_restarts:
-            self._go_to(self.state.with_failures(rollouts.n_failures, rollouts.n_restarts))
+        with HeldSignals():
+            rollouts = self.sampler.evaluate(candidates, self.policy.filter, seeds, False, utility, on_failure)
+            if rollouts.n_failures or rollouts.n_restarts:
+                self._go_to(self.state.with_failures(rollouts.n_failures, rollouts.n_restarts))
         return rollouts
 
     @property

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastars._compiled.structs import FloatArray, Rollouts, identity_filter
 from fastars._runtime.memory import refuse_beyond_memory
+from fastars._runtime.signals import HeldSignals, OpenSignals, raised_by_handler
 from fastars._validate import integer, positive_int, seed_array, task_weights, user_facing
 from fastars.envs import environment, make
 from fastars.envs.making import warnings_logged
@@ -102,7 +103,7 @@ def evaluate_policy(
         most = math.inf if max_episode_steps is None else positive_int("max_episode_steps", max_episode_steps)
         weights = None if reward_weights is None else task_weights(reward_weights, np.size(reward_weights))
         seeds = [None if seed is None else seed + i for i in range(n_eval_episodes)]
-        with _made(env) as made, warnings_logged(made.spec.id if made.spec else type(made.unwrapped).__name__):
+        with OpenSignals(), _made(env) as made, warnings_logged(made.spec.id if made.spec else type(made.unwrapped).__name__):
             episodes = [_episode(agent, made, episode_seed, most, weights) for episode_seed in seeds]
     returns, lengths = [r for r, _ in episodes], [n for _, n in episodes]
     mean, std = np.mean(returns, axis=0), np.std(returns, axis=0)
@@ -158,15 +159,39 @@ class _Agent(NamedTuple):
 
 def _episode(agent: _Agent, env: Any, seed: int | None, most: float, weights: FloatArray | None) -> tuple[Any, int]:
     """Run one episode. Returns (return, length); for several rewards without weights, the return is an array."""
-    observation = start(env.reset(seed=seed))
+    calls = _Calls(env, seed)
+    observation = start(calls.made(env.reset, seed=seed))
     total: Any = 0.0
     length, ended, state = 0, False, None
     while not ended and length < most:
         action, state = agent.act(observation, state)
-        observation, reward, terminated, truncated, info = env.step(action)
+        observation, reward, terminated, truncated, info = calls.made(env.step, action)
         total, length, ended = total + _weighted(reward, info, weights), length + 1, any(end(terminated, truncated, info))
         agent.show(env, [(0, reward, ended, info)])
     return total, length
+
+
+class _Calls(NamedTuple):
+    """Calls of an environment in an episode, whose exceptions say in which."""
+
+    env: Any
+    seed: int | None
+
+    def made(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call a function of the environment. An end of the program that it asks for is an error of it."""
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            error.add_note(f"in {self}")
+            raise
+        except BaseException as error:
+            if raised_by_handler(error) is not None:
+                raise
+            raise RuntimeError(f"{type(error).__name__}({error}) in {self}") from error
+
+    def __str__(self) -> str:
+        seed = "without a seed" if self.seed is None else f"with seed {self.seed}"
+        return f"an episode {seed} of {type(self.env.unwrapped).__name__}"
 
 
 def _episodes_of_vec_env(agent: _Agent, env: Any, n_episodes: int, seed: int | None, warn: bool) -> list[tuple[float, int]]:
@@ -266,7 +291,7 @@ def evaluate_candidates(
         n_threads = positive_int("n_threads", n_threads)
     n_workers = positive_int("n_workers", n_workers)
     sampler = make_sampler(found, structure, True, config.squash_output, n_threads, n_workers)
-    with contextlib.closing(sampler):
+    with HeldSignals(), contextlib.closing(sampler):
         filter, checked = identity_filter(found.n_obs), seed_array(seeds, len(matrix))
         rollouts: Rollouts = sampler.evaluate(matrix, filter, checked, False, reward_weights)
     return rollouts

@@ -6,6 +6,7 @@ An environment that raised an error raises it again, from its own code: `python 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import importlib
 import os
 import sys
@@ -155,16 +156,19 @@ def main() -> None:
     parser.add_argument("--max-steps", type=int, help="steps after which the episode ends; default: as in the file")
     arguments = parser.parse_args()
     sys.path.insert(0, os.getcwd())
+    faulthandler.enable()  # an environment may end the process
     try:
         kwargs = None if arguments.env_kwargs is None else parse_keywords("--env-kwargs", arguments.env_kwargs)
         place = read_episode(arguments.file).place
-        print(", ".join(f"{brief(name)} {brief(value)}" for name, value in place.items()))
+        print(", ".join(f"{brief(name)} {brief(value)}" for name, value in place.items()), flush=True)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {brief(error)}")
     try:
         total, length = replay(arguments.file, arguments.env, kwargs, arguments.max_steps)
     except checkpoint.CheckpointError as error:
         sys.exit(f"error: {error}")
+    except SystemExit as error:  # Python would say nothing
+        raise RuntimeError(f"the environment ended the program: SystemExit({error})") from error
     print(f"the episode ended without an error: return {total:g}, {length} steps")
 
 

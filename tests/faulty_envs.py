@@ -3,7 +3,9 @@
 import ctypes
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -170,6 +172,35 @@ def is_killed(result):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def is_terminated(result):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def leaves_from_a_thread(result):
+    threading.Thread(target=os._exit, args=(4,)).start()
+    time.sleep(1000)
+
+
+class Odd(BaseException):
+    """No `Exception`, so that `except Exception` does not catch it."""
+
+
+def raises_keyboard_interrupt(result):
+    raise KeyboardInterrupt("no key was pressed")
+
+
+def raises_generator_exit(result):
+    raise GeneratorExit("no generator")
+
+
+def raises_odd(result):
+    raise Odd("what is that?")
+
+
+def recurses(result):
+    recurses(result)
+
+
 def make(fault, n_bad=1, once=None):
     """A function that makes such environments, in any process."""
     return partial(Faulty, fault, n_bad, once)
@@ -284,3 +315,27 @@ class OnlyHere(Line):
     def __init__(self):
         if "pytest" not in sys.modules:
             raise RuntimeError("not in this process")
+
+
+class Seldom(Line):
+    """A `Line` with which `fault` happens in the episodes whose seeds say so, whoever runs them: in `reset` or in step `AT`."""
+
+    def __init__(self, fault, where="step"):
+        self.fault, self.where = fault, where
+
+    def reset(self, *, seed=None, options=None):
+        result = super().reset(seed=seed)
+        if self.where == "reset" and seed is not None and seed % 17 == 0:
+            self.fault(result)
+        return result
+
+    def step(self, action):
+        result = super().step(action)
+        if self.where == "step" and self.seed % 17 == 0 and self.n_steps == AT:
+            self.fault(result)
+        return result
+
+
+def leaves_a_child_and_is_killed(result):
+    subprocess.Popen(["sleep", "987654"])
+    is_killed(result)

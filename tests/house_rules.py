@@ -28,6 +28,7 @@ STAY = {
         "numba.core.caching._Cache": "the base class of Numba's caches; Numba has no public one",
         "loaded.library._reload_init": "the functions of a library that Numba calls when it loads the library from its own cache",
     },
+    "fastars/_runtime/signals.py": {"sys._getframe": "the frame that a handler gets; Python gives it one, too"},
     "fastars/_validate.py": {"sys._getframe": "the function that the user called; `inspect` reads source files for it"},
     "fastars/ars.py": {"copied._hold": "a copy, an instance of the same class"},
     "fastars/cli/interrupts.py": {

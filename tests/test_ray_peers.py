@@ -5,7 +5,8 @@ tasks of a lost actor forgotten (`killed`); late tasks left to whoever has them 
 its task (`failing_episode`); versions not compared (`other_versions`); no look at Ray's token, or no word of it
 (`anybody_may_use`).
 
-Likewise: a task whose table is lost taken for one that failed (`fills_the_table`).
+Likewise: a task whose table is lost taken for one that failed (`fills_the_table`); a kill from outside blames nobody
+(`kills_its_worker`).
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -223,6 +225,15 @@ def test_a_failing_episode_is_told_with_its_place_and_its_pair_dropped(two_nodes
     assert (model.env_failures, model.dropped_pairs) == (here.env_failures, here.dropped_pairs)
     assert here.dropped_pairs > 0
     assert sorted(told) == sorted(told_of(record) for record in caplog.records)
+
+
+@pytest.mark.promise(14)
+def test_an_episode_that_kills_its_worker_is_dropped_as_in_a_local_run(two_nodes, tally):
+    there, model = trained(partial(faulty_envs.Seldom, faulty_envs.is_killed), 2, seed=1, n_delta=6, sampler="ray", n_workers=2)
+    local, here = trained(partial(faulty_envs.Seldom, faulty_envs.raises), 2, seed=1, n_delta=6)
+    assert there == local
+    assert (model.env_failures, model.dropped_pairs) == (here.env_failures, here.dropped_pairs) == (4, 2)
+    tally("pairs dropped on Ray as here, whose episodes killed their workers", 2, of=2)
 
 
 def told_of(record):

@@ -37,10 +37,11 @@ def given(monkeypatch):
     seen = []
     give = WorkerProcess.give
 
-    def watched(worker, episodes, batch):
+    def watched(worker, episodes, batch, **how):
         seen.append(bool(worker.episodes))
         assert not worker.later
-        give(worker, episodes, batch)
+        assert not worker.is_alone
+        give(worker, episodes, batch, **how)
 
     monkeypatch.setattr(WorkerProcess, "give", watched)
     return seen
@@ -99,4 +100,4 @@ def test_only_the_episode_that_ended_its_process_is_to_blame(env, sampler_of, gi
     assert sorted((failure.episode, failure.attempt) for failure in sampler.failures) == [(7, 1), (7, 2), (18, 1), (18, 2)]
     assert np.flatnonzero(rollouts.status == FAILED).tolist() == [7, 18]
     same(rollouts, expected, but=(7, 18))
-    assert sampler.n_restarts == 4
+    assert sampler.n_restarts == 6  # of each episode: with others, and twice alone

@@ -9,17 +9,25 @@ from typing import Any
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
-from fastars._runtime.signals import run_in_thread
+from fastars._runtime.signals import HeldSignals, OpenSignals, run_in_thread
 
 
 class KernelDispatcher(CPUDispatcher):
-    """A kernel that is compiled, or loaded, on a thread of its own, so that Ctrl-C need not wait until that is done."""
+    """A kernel during whose call signals wait.
+
+    It is compiled, or loaded, on a thread of its own, so that Ctrl-C need not wait until that is done.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with HeldSignals():
+            return super().__call__(*args, **kwargs)
 
     def _compile_for_args(self, *args: Any, **kwargs: Any) -> Any:
         compiled: Any = super()._compile_for_args  # type: ignore[misc]
         # On this thread, if it is in the middle of a compilation, or of an import, whose lock Numba takes to look up the module.
         if global_compiler_lock.is_locked() or _is_importing():
-            return compiled(*args, **kwargs)
+            with OpenSignals():
+                return compiled(*args, **kwargs)
         return run_in_thread(lambda: compiled(*args, **kwargs))
 
 

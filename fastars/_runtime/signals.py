@@ -1,72 +1,239 @@
-"""Hold signals back while a kernel is called, and wait for threads in a way that signals can end.
+"""Let the handlers of signals run where what they raise comes out, and wait for threads in a way that signals can end.
 
-Python runs the handler of a signal between two bytecodes. Some of these belong to Numba, which looks at arguments and makes a tuple
-of results. Numba does not check for an exception that the handler raises there: it is lost, or surfaces as a SystemError, or the
-process dies of a null pointer.
+Python runs the handler of a signal between two bytecodes, whosever they are. In some places its exception does harm, or is lost:
+
+- Numba looks at arguments and makes a tuple of results in Python, and does not check for an exception there. It is lost, or
+  surfaces as a SystemError, or the process dies of a null pointer.
+- `threading` may be between a look at a lock and its release: RuntimeError("release unlocked lock").
+- In a finalizer or in the callback of a weak reference, Python prints the exception and drops it.
+
+So fastars puts a function of its own before each handler that is written in Python, for the time of a call. It has three modes:
+outside of fastars, and in code of the user (`OpenSignals`), it calls the handler at once; while fastars works (`HeldSignals`), the
+signal waits until the next `let_signals_in`, or the end of the context.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 
 # The public functions convert to enums and back: 14 us instead of 1.4.
-from _signal import SIGINT, SIGTERM, getsignal, signal  # type: ignore[import-not-found]
+from _signal import getsignal, signal, valid_signals  # type: ignore[import-not-found]
+from collections import deque
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, ClassVar
+from typing import Any
 
 _LOOK_SECONDS = 0.02  # between two looks at signals, while waiting for another thread
+_NUMBERS: tuple[int, ...] = tuple(sorted(map(int, valid_signals())))
+_OUTSIDE, _OPEN, _HELD = range(3)
+
+
+class _Gate:
+    """The function before the handlers of the main thread, and the signals that wait."""
+
+    def __init__(self) -> None:
+        self.mode = _OUTSIDE
+        self.waiting: list[int] = []
+        self.dropped: list[BaseException] = []  # exceptions of handlers that Python has dropped
+        self._handlers: dict[int, Any] = {}
+        self._raised: deque[BaseException] = deque(maxlen=8)  # by handlers, the latest ones
+        self._seen: list[Any] = []  # handlers of all signals, when there was last something to do ...
+        self._numbers: list[int] = []  # ... and the signals of those in Python
+        self._receiver, self._hook = self._receive, self._notice  # one object each: a method is a new one at every look
+        self._hook_before: Any = None
+        self._thread = 0
+
+    # --- What the system and Python call
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        """Stand before the handler of a signal."""
+        if self.mode == _HELD:
+            self.waiting.append(number)
+        else:
+            self._call(number, frame)
+
+    def _call(self, number: int, frame: FrameType | None) -> None:
+        """Call the handler of a signal; if it takes long, other signals are not held meanwhile."""
+        before, self.mode = self.mode, min(self.mode, _OPEN)
+        try:
+            self._handlers[number](number, frame)
+        except BaseException as error:
+            self._raised.append(error)
+            raise
+        finally:
+            self.mode = before
+
+    def _notice(self, unraisable: Any) -> None:
+        """Keep the exception of a handler that Python drops; `let_in` raises it."""
+        if any(unraisable.exc_value is error for error in self._raised):
+            self.dropped.append(unraisable.exc_value)
+        else:
+            (self._hook_before or sys.__unraisablehook__)(unraisable)
+
+    # --- The modes
+
+    def hold(self) -> int:
+        """Let signals wait from now on. Return the mode before."""
+        before = self.mode
+        if before != _HELD:
+            self._install()
+            self.mode = _HELD  # last: an exception of a handler leaves the mode as it was
+        return before
+
+    def open(self) -> int:
+        """Let handlers run at once from now on. Return the mode before."""
+        before = self.mode
+        if before == _OUTSIDE:
+            self._install()
+        try:
+            self.mode = _OPEN
+            self._let_all_in()
+        except BaseException:
+            self.leave(before)
+            raise
+        return before
+
+    def leave(self, before: int) -> None:
+        """Go back to the mode before. Where signals no longer wait, run the handlers of those that did."""
+        if before == _HELD:
+            if self.mode != _HELD:
+                self.mode = _HELD
+                self._install()  # the user's code may have set a handler
+            return
+        try:
+            self._let_all_in()
+        finally:
+            try:
+                if before == _OUTSIDE:
+                    self._uninstall()
+            finally:
+                self.mode = before
+                self._let_all_in()
+                if before == _OUTSIDE:
+                    self._raised.clear()
+
+    def let_in(self) -> None:
+        """Run the handlers of signals that wait, until one of them raises."""
+        while self.waiting:
+            self._call(self.waiting.pop(0), sys._getframe(1))
+        if self.dropped:
+            raise self.dropped.pop(0)
+
+    def _let_all_in(self) -> None:
+        try:
+            self.let_in()
+        finally:
+            if self.waiting or self.dropped:
+                self._let_all_in()
+
+    def _install(self) -> None:
+        """Stand before each handler in Python."""
+        present = list(map(getsignal, _NUMBERS))
+        if present != self._seen:
+            self._seen = present
+            self._numbers = [number for number, handler in zip(_NUMBERS, present, strict=True) if callable(handler)]
+        for number in self._numbers:
+            if (handler := getsignal(number)) is not self._receiver and callable(handler):
+                self._handlers[number] = handler
+                signal(number, self._receiver)
+        if sys.unraisablehook is not self._hook:
+            self._hook_before, sys.unraisablehook = sys.unraisablehook, self._hook
+        self._thread = threading.get_ident()
+
+    def _uninstall(self) -> None:
+        """Give the signals back to their handlers, except where the user has set another one meanwhile."""
+        try:
+            for number in self._numbers:
+                if getsignal(number) is self._receiver:
+                    signal(number, self._handlers[number])
+            if sys.unraisablehook is self._hook:
+                sys.unraisablehook = self._hook_before
+        finally:  # a handler that is back may raise
+            if any(getsignal(number) is self._receiver for number in self._numbers):
+                self._uninstall()
+
+    # --- The rest
+
+    def raised_by_handler(self, error: BaseException) -> BaseException | None:
+        """Return the exception of a handler that `error` is, or that turned into `error` on its way; None if there is none.
+
+        An exception that `except Exception` catches is the business of who caught it, and what he raises then is his own.
+        """
+        link: BaseException | None = error
+        while link is not None:
+            if any(link is raised for raised in self._raised) and (link is error or not isinstance(link, Exception)):
+                return link
+            link = link.__cause__ or link.__context__
+        return None
+
+    def forked(self) -> None:
+        """Start afresh in a child: signals that wait are the parent's, and so is the main thread, if another one forked."""
+        self.waiting.clear()
+        if self.mode != _OUTSIDE and threading.get_ident() != self._thread:
+            self._uninstall()
+            self.mode = _OUTSIDE
+
+
+_gate = _Gate()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_gate.forked)
+
+
+def _is_main() -> bool:
+    """Return True on the thread that runs handlers."""
+    return threading.get_ident() == threading.main_thread().ident
 
 
 class HeldSignals:
-    """A context in which SIGINT and SIGTERM wait: their handlers run when it ends. On other threads it does nothing."""
-
-    innermost: ClassVar[HeldSignals | None] = None  # the innermost open context of the main thread
+    """A context in which signals wait: handlers run when it ends, or in `let_signals_in`. On other threads it does nothing."""
 
     def __enter__(self) -> None:
-        self._waiting: list[int] = []
-        self._handlers: dict[int, Any] = {}
-        self._is_main = threading.current_thread() is threading.main_thread()
-        if self._is_main:
-            for number in (SIGINT, SIGTERM):
-                if callable(handler := getsignal(number)):
-                    self._handlers[number] = handler
-                    signal(number, self._wait)
-            self._outer, HeldSignals.innermost = HeldSignals.innermost, self
-
-    def _wait(self, number: int, frame: FrameType | None) -> None:
-        self._waiting.append(number)
-
-    def let_in(self) -> None:
-        """Run the handlers of signals that wait."""
-        while self._waiting:
-            number = self._waiting.pop(0)
-            self._handlers[number](number, None)
-        if self._is_main and self._outer is not None:
-            self._outer.let_in()
+        self._before = _gate.hold() if _is_main() else None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for number, handler in self._handlers.items():
-            signal(number, handler)
-        if self._is_main:
-            HeldSignals.innermost = self._outer
-        while self._waiting:
-            number = self._waiting.pop(0)
-            self._handlers[number](number, None)
+        if self._before is not None:
+            _gate.leave(self._before)
+
+
+class OpenSignals:
+    """A context for code of the user: handlers run at once, also inside of a `HeldSignals`. On other threads it does nothing."""
+
+    def __enter__(self) -> None:
+        self._before = _gate.open() if _is_main() else None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._before is not None:
+            _gate.leave(self._before)
 
 
 def let_signals_in() -> None:
     """Run the handlers of signals that are held back. Call it between two kernels, where they may raise."""
-    if HeldSignals.innermost is not None and threading.current_thread() is threading.main_thread():
-        HeldSignals.innermost.let_in()
+    if (_gate.waiting or _gate.dropped) and _is_main():
+        _gate.let_in()
+
+
+def signals_wait() -> bool:
+    """Return True if a signal is held back."""
+    return bool(_gate.waiting) and _is_main()
+
+
+def raised_by_handler(error: BaseException) -> BaseException | None:
+    """Return the exception of a signal's handler that `error` is, or that the user's code made `error` of; None if there is none.
+
+    It knows the handlers that ran in `OpenSignals`.
+    """
+    return _gate.raised_by_handler(error)
 
 
 def wait_for(*threads: threading.Thread) -> None:
     """Wait for the end of threads. An exception from the handler of a signal ends the wait."""
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(_LOOK_SECONDS)
-            let_signals_in()
+    with HeldSignals():
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(_LOOK_SECONDS)
+                let_signals_in()
 
 
 def run_in_thread(work: Callable[[], Any]) -> Any:
@@ -85,9 +252,10 @@ def run_in_thread(work: Callable[[], Any]) -> Any:
         except BaseException as failure:
             failures.append(failure)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    wait_for(thread)
+    with HeldSignals():
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        wait_for(thread)
     if failures:
         raise failures[0]
     return results[0]

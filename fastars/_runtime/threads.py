@@ -4,7 +4,7 @@ import itertools
 import threading
 from collections.abc import Callable
 
-from fastars._runtime.signals import let_signals_in, wait_for
+from fastars._runtime.signals import HeldSignals, let_signals_in, wait_for
 
 LONG_SECONDS = 0.25  # a block that may take longer should not run on the calling thread: use `aside`
 
@@ -40,17 +40,18 @@ def for_blocks(run: Callable[[int], None], n_blocks: int, n_threads: int, aside:
 
     aside = aside and threading.current_thread() is threading.main_thread()
     helpers = [threading.Thread(target=work, daemon=True) for _ in range(min(n_threads, n_blocks) - (not aside))]
-    for helper in helpers:
-        helper.start()
-    if aside:
-        try:
-            wait_for(*helpers)
-        except BaseException as failure:
-            failures.append(failure)
-            raise
-    else:
-        work()
+    with HeldSignals():
         for helper in helpers:
-            helper.join()
+            helper.start()
+        if aside:
+            try:
+                wait_for(*helpers)
+            except BaseException as failure:
+                failures.append(failure)
+                raise
+        else:
+            work()
+            for helper in helpers:
+                helper.join()
     if failures:
         raise failures[0]

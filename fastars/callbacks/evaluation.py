@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
+from fastars._runtime.signals import HeldSignals
 from fastars._validate import integer, positive_int, user_facing
 from fastars.callbacks.base import EventCallback, goes_on, saving
 from fastars.envs import environment
@@ -118,10 +119,11 @@ class EvalCallback(EventCallback):
 
     def _keep(self, returns: FloatArray, lengths: np.ndarray) -> bool:
         """Put an evaluation into the attributes, the file and the log. Return True if it is the best so far."""
-        self.last_mean_reward = float(returns.mean())
-        self.evaluations_timesteps.append(self.num_timesteps)
-        self.evaluations_results.append(returns.tolist())
-        self.evaluations_length.append(lengths.tolist())
+        with HeldSignals():
+            self.last_mean_reward = float(returns.mean())
+            self.evaluations_timesteps.append(self.num_timesteps)
+            self.evaluations_results.append(returns.tolist())
+            self.evaluations_length.append(lengths.tolist())
         if self.log_path is not None:
             with saving(f"evaluations {self.log_path}"):
                 save_arrays(

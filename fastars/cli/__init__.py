@@ -80,7 +80,7 @@ def _in_one_line(error: Exception) -> str:
     """Return the message of an error in one line. An error that fastars did not expect also says how to get a traceback."""
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return _without_room(error)
-    text = " ".join(str(error).split())
+    text = " ".join("; ".join([str(error), *getattr(error, "__notes__", ())]).split())
     if text and (isinstance(error, (WrongUseError, ValueError, OSError)) or _names_an_extra(error)):
         return text
     return f"{type(error).__name__}{': ' if text else ''}{text} (--traceback shows where)"

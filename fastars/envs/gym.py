@@ -15,6 +15,7 @@ from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv, VectorWrapper
 
 from fastars._compiled.structs import RolloutSpec
+from fastars._runtime.signals import OpenSignals, raised_by_handler
 from fastars._validate import warn_user
 from fastars.envs.errors import UnsupportedEnvError
 from fastars.envs.making import make, quiet, warnings_logged
@@ -176,10 +177,13 @@ def _rewards(env: Any, tasks: bool) -> tuple[Box | None, tuple[str, ...], bool]:
     found = _attribute(env, "reward_space")
     if found is None and not tasks:
         return None, (), False
-    try:
-        shape, in_info = _first_rewards(env, tasks)
-    except Exception:  # of an environment that fails: it does so again when an episode runs
-        shape, in_info = getattr(found, "shape", ()), False
+    with OpenSignals():
+        try:
+            shape, in_info = _first_rewards(env, tasks)
+        except BaseException as error:  # of an environment that fails: it does so again when an episode runs
+            if raised_by_handler(error) is not None:
+                raise
+            shape, in_info = getattr(found, "shape", ()), False
     if len(shape) != 1 or shape[0] == 0:
         return None, (), False
     space = found if isinstance(found, Box) and found.shape == shape else unbounded_rewards(shape[0])

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fastars._runtime.signals import HeldSignals, OpenSignals
 from fastars._validate import did_you_mean, user_facing
 from fastars.logger.csv_output import CsvOutput
 from fastars.logger.json_output import JsonOutput
@@ -29,6 +30,8 @@ _FILES: dict[str, Callable[[Path, bool], Output]] = {
     "json": lambda folder, append: JsonOutput(folder / "progress.json", append),
     "tensorboard": lambda folder, append: TensorBoardOutput(folder),
 }
+
+_FILE_OUTPUTS = TextFileOutput, CsvOutput, JsonOutput, TensorBoardOutput
 
 
 class Logger:
@@ -106,16 +109,22 @@ class Logger:
             self.record(key, mean + (float(value) - mean) / count, exclude)
 
     def dump(self, step: int = 0) -> None:
-        """Write the row to every output and begin a new one; `step` is the number of environment steps."""
-        row = Row(self.name_to_value)
-        for index, output in enumerate(self.outputs):
-            try:
-                output.write(row, self.name_to_excluded, step)
-            except OSError as error:
-                if index not in self._failed:
-                    self._failed.add(index)
-                    warnings.warn(f"rows of the log are lost, training goes on: {error}", RuntimeWarning, stacklevel=2)
+        """Write the row to every output and begin a new one; `step` is the number of environment steps.
+
+        Files come first: a signal stops the others, such as a terminal that waits, but leaves no file without the row.
+        """
+        row, excluded = Row(self.name_to_value), self.name_to_excluded
         self.name_to_value, self.name_to_excluded, self._counts = {}, {}, {}
+        with HeldSignals():
+            for index in sorted(range(len(self.outputs)), key=lambda index: not isinstance(self.outputs[index], _FILE_OUTPUTS)):
+                output = self.outputs[index]
+                try:
+                    with contextlib.nullcontext() if isinstance(output, _FILE_OUTPUTS) else OpenSignals():
+                        output.write(row, excluded, step)
+                except OSError as error:
+                    if index not in self._failed:
+                        self._failed.add(index)
+                        warnings.warn(f"rows of the log are lost, training goes on: {error}", RuntimeWarning, stacklevel=2)
 
     def flush(self) -> None:
         """Write the rows that outputs hold back: TensorBoard's output does, for up to a second."""

@@ -42,14 +42,27 @@ class EpisodeQueue:
         self._batch, self._report, self._n_workers = batch, report, n_workers
         self._attempts = batch.attempts.copy()
         self._waiting: deque[int] = deque(range(len(batch.seeds)))
+        self._suspects: deque[int] = deque()
+        self._ends: dict[int, list[str]] = {}  # of processes in which an episode ran alone
 
     def __len__(self) -> int:
-        """Return the number of episodes that no worker has."""
+        """Return the number of episodes that may share a worker, and that none has."""
         return len(self._waiting)
+
+    @property
+    def n_suspects(self) -> int:
+        """Episodes in which a worker ended: each waits for a process of its own."""
+        return len(self._suspects)
 
     def take(self) -> tuple[list[int], Batch]:
         """Return (episodes for a worker, their batch), which wait no longer."""
-        episodes = [self._waiting.popleft() for _ in range(self._batch_size())]
+        return self._batch_of([self._waiting.popleft() for _ in range(self._batch_size())])
+
+    def take_suspect(self) -> tuple[list[int], Batch]:
+        """Return (an episode for a process of its own, its batch)."""
+        return self._batch_of([self._suspects.popleft()])
+
+    def _batch_of(self, episodes: list[int]) -> tuple[list[int], Batch]:
         rows, which = np.unique(self._batch.rows[episodes], return_inverse=True)
         return episodes, self._batch._replace(
             weights=self._batch.weights[rows], rows=which, seeds=self._batch.seeds[episodes], attempts=self._attempts[episodes]
@@ -88,8 +101,24 @@ class EpisodeQueue:
         self.fail(episode, int(self._attempts[episode]) + 1, text)
 
     def put_back(self, episodes: Iterable[int]) -> None:
-        """Let the episodes of a lost worker wait again, except those that were given up."""
-        self._waiting.extendleft(episode for episode in reversed(list(episodes)) if self._attempts[episode] < ATTEMPTS)
+        """Let the episodes of a lost worker wait again, except suspects and those that were given up."""
+        left = [episode for episode in episodes if self._attempts[episode] < ATTEMPTS and episode not in self._suspects]
+        self._waiting.extendleft(reversed(left))
+
+    def end_process(self, episode: int, text: str, was_alone: bool) -> None:
+        """Note that a process ended in an episode.
+
+        Others may have shared the process, and somebody else may have killed it: so this is no failed attempt, and the episode runs
+        again, alone in a process of its own. It is given up if so many of these end as there are attempts.
+        """
+        ends = self._ends.setdefault(episode, [])
+        if was_alone:
+            ends.append(text)
+        if len(ends) + self._attempts[episode] < ATTEMPTS:
+            self._suspects.append(episode)
+            return
+        for each in ends:
+            self.fail_again(episode, each)
 
 
 def no_episodes() -> EpisodeQueue:

@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium import spaces
 
 from fastars._compiled.structs import FAILED, NONFINITE, TERMINATED, TRUNCATED, Rollouts, RolloutSpec, empty_rollouts
+from fastars._runtime.signals import OpenSignals, let_signals_in, raised_by_handler
 from fastars.envs.gym import GymEnv
 from fastars.envs.making import warnings_logged
 from fastars.envs.returned import FLAGS, REALS, end, real, real_array, start
@@ -76,7 +77,7 @@ class Episodes:
         self._shape = space.shape if isinstance(space, spaces.Box) and space.shape else None
         self._dtype = space.dtype
         self._places = [_Place(index, row.reshape(self._shape or -1)) for index, row in enumerate(self._lanes.observation)]
-        self._marks = [0] if marks is None else marks
+        self._marks, self._is_worker = [0] if marks is None else marks, marks is not None
         self._clock = 0  # ticks so far, above the bits of a mark
         self._queue: deque[tuple[int, int]] = deque()  # (episode that waits, failed attempts at it)
         self._kernels = compiled_kernels(spec, self._lanes)
@@ -91,6 +92,10 @@ class Episodes:
 
         After any other exception, for example of Ctrl-C, new environments replace the present ones.
         """
+        with contextlib.nullcontext() if self._is_worker else OpenSignals():
+            return self._run(batch, report)
+
+    def _run(self, batch: Batch, report: Report) -> Rollouts:
         self._batch, self._report = batch, report
         self._clock += 1 << MARK_BITS
         self._out = empty_rollouts(len(batch.seeds), self._lanes.x.shape[0], batch.track, self.n_tasks)
@@ -102,6 +107,7 @@ class Episodes:
                 self._fill(running)
                 while running:
                     self._tick(running)
+                    let_signals_in()
                     if self.n_lanes is None:
                         times.append(time.perf_counter())
                         if len(times) > _MEASURED_TICKS:
@@ -123,7 +129,7 @@ class Episodes:
 
     def _fill(self, running: list[_Place]) -> None:
         """Start episodes in the places that are free."""
-        if (self.n_lanes or 1) > 1 and not self._makes_another():
+        if (self.n_lanes or 1) > 1 and len(self._queue) > 1 and not self._makes_another():
             self.n_lanes, self._make, self._given = 1, None, self._places[0].env
         free = self._places[len(running) : self.n_lanes or 1]
         running.extend(place for place in free if self._begin(place))
@@ -134,9 +140,11 @@ class Episodes:
     def _makes_another(self) -> bool:
         """Return True if a second call of the maker gives another environment. `lambda: env` gives the same again."""
         first, second = self._places[:2]
-        with contextlib.suppress(Exception):  # it comes again when the environment is needed
+        try:
             self._open(first)
             self._open(second)
+        except BaseException as error:  # it comes again when the environment is needed
+            self._pass_on_signals(error)
         if second.env is None or second.env is not first.env:
             return True
         second.env = second.step = None
@@ -175,7 +183,7 @@ class Episodes:
                 if not (type(terminated) in FLAGS and type(truncated) in FLAGS and type(info) is dict):
                     terminated, truncated = end(terminated, truncated, info)
                 is_over = terminated or truncated or clock >= place.last
-            except Exception as error:
+            except BaseException as error:
                 self._fail(place, error)
                 ended.append((place, FAILED))
                 continue
@@ -219,7 +227,7 @@ class Episodes:
                 self._open(place)
                 observation = start(place.env.reset(seed=int(batch.seeds[place.episode])))
                 self._lanes.observation[place.index] = self._flat(observation)
-            except Exception as error:
+            except BaseException as error:
                 self._fail(place, error)
                 continue
             self._kernels.begin(self.spec, self._lanes, place.index, batch.weights[batch.rows[place.episode]], COUNTED)
@@ -237,6 +245,7 @@ class Episodes:
 
     def _fail(self, place: _Place, error: BaseException) -> None:
         """Discard the environment, and let its episode wait for another attempt or give it up."""
+        self._pass_on_signals(error)
         place.attempt += 1
         self._report(place.episode, place.attempt, "".join(traceback.format_exception(error)))
         self._discard(place)
@@ -251,10 +260,17 @@ class Episodes:
             place.step = partial(self._weighted_step, place) if self.n_tasks else place.env.step
 
     def _discard(self, place: _Place) -> None:
-        if place.env is not None and place.env is not self._given:
-            with contextlib.suppress(Exception):
-                place.env.close()
-        place.env = place.step = None
+        env, place.env, place.step = place.env, None, None
+        if env is not None and env is not self._given:
+            try:
+                env.close()
+            except BaseException as error:
+                self._pass_on_signals(error)
+
+    def _pass_on_signals(self, error: BaseException) -> None:
+        """Raise the exception of a signal's handler again. In a worker process, handlers are the environment's own."""
+        if not self._is_worker and (raised := raised_by_handler(error)) is not None:
+            raise raised
 
 
 def _lanes_worth(tick_seconds: float) -> int:

@@ -12,6 +12,7 @@ from gymnasium.vector import VectorEnv
 
 from fastars._compiled.structs import Filter, FloatArray, Rollouts, RolloutSpec, SeedArray
 from fastars._runtime.floats import IeeeFloats
+from fastars._runtime.signals import HeldSignals
 from fastars._validate import positive_int, positive_seconds, task_weights
 from fastars.envs import UnsupportedEnvError
 from fastars.envs.gym import GymEnv
@@ -45,8 +46,9 @@ class GymSampler:
     return from a call within `env_timeout`, or ends the process. Worker processes that end are replaced; where somebody else killed
     one, no episode has failed, and its episodes run again.
 
-    In this process (`n_workers=1`) nothing stops an environment that hangs, crashes or exits; an environment that was given as an
-    instance is not made anew; and an exception of a vector environment is passed on to the caller.
+    In this process (`n_workers=1`) nothing stops an environment that hangs or ends the process; an environment that was given as an
+    instance is not made anew; and an exception of a vector environment is passed on to the caller. An exception of a signal's
+    handler is no failure of an episode: it ends the evaluation.
 
     Parameters
     ----------
@@ -161,7 +163,7 @@ class GymSampler:
             n_failures += 1
             on_failure(Failure(episode, int(seeds[episode]), attempt, attempt >= ATTEMPTS, text))
 
-        with IeeeFloats():
+        with HeldSignals(), IeeeFloats():
             rollouts = self._runner.run(batch, report)
         return rollouts._replace(n_failures=n_failures)
 

@@ -12,6 +12,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from fastars._compiled.structs import Rollouts
+from fastars._runtime.signals import HeldSignals, let_signals_in, signals_wait
 from fastars.envs import WorkerError
 from fastars.samplers import process
 from fastars.samplers.batch import Batch, Report
@@ -21,7 +22,7 @@ from fastars.samplers.process import WorkerProcess
 _CLOSE_SECONDS = 2.0  # for workers to close their environments
 _MAX_LOSSES = 10  # of workers, one after the other, with no batch finished between them
 _AHEAD_BYTES = 1 << 15  # of a batch for a worker that is busy: a connection takes them though nobody reads
-_LOOK_SECONDS = 0.5  # between two looks at workers that send nothing
+_LOOK_SECONDS = 0.1  # between two looks at signals, and at workers that send nothing
 
 
 class Pool:
@@ -52,7 +53,7 @@ class Pool:
         self._workers: list[WorkerProcess] = []
         self._queue = no_episodes()
         self._losses = 0  # of workers that were killed, since one finished something
-        self._n_late = 0  # workers that were not ready in time, since one was
+        self._n_unready = 0  # workers that were lost before they were ready, since one was
         self._episode_seconds: float | None = None  # of a worker's time
         self._pid = os.getpid()
         weakref.finalize(self, _close, self._workers, self._pid)
@@ -69,13 +70,12 @@ class Pool:
         """
         self._refuse_forks()
         self._reset_counts()
-        self._start(self.n_workers)
-        if not wait:
-            return
-        with self._idle_after_errors():
-            while sum(worker.is_ready for worker in self._workers) < self.n_workers:
+        with HeldSignals(), self._idle_after_errors():
+            self._start(self.n_workers)
+            while wait and sum(worker.is_ready for worker in self._workers) < self.n_workers:
                 self._start(self.n_workers)
                 self._listen()
+                let_signals_in()
 
     def run(self, batch: Batch, report: Report) -> Rollouts:
         """Run the episodes of a batch, and call `report` for each attempt that failed.
@@ -94,10 +94,11 @@ class Pool:
         self._reset_counts()
         self._queue = EpisodeQueue(batch, report, self.n_workers, self._episode_seconds)
         try:
-            with self._idle_after_errors():
-                while self._queue or any(worker.episodes for worker in self._workers):
+            with HeldSignals(), self._idle_after_errors():
+                while self._queue or self._queue.n_suspects or any(worker.episodes for worker in self._workers):
                     self._deal()
                     self._listen()
+                    let_signals_in()
             return self._queue.out._replace(n_restarts=self.n_restarts)
         finally:
             self._episode_seconds = self._queue.episode_seconds
@@ -116,7 +117,7 @@ class Pool:
             )
 
     def _reset_counts(self) -> None:
-        self.n_restarts = self._losses = self._n_late = 0
+        self.n_restarts = self._losses = self._n_unready = 0
 
     def _start(self, n: int) -> None:
         """Start processes until there are n."""
@@ -140,16 +141,21 @@ class Pool:
     def _deal(self) -> None:
         """Give episodes to idle workers, and start workers if there are too few; then give busy ones their next batch.
 
-        A worker that waits for its next message loses 0.3 to 0.8 ms where all CPUs are busy.
+        A worker that waits for its next message loses 0.3 to 0.8 ms where all CPUs are busy. A suspect is for a fresh worker alone:
+        there is one, as each suspect has ended one.
         """
         n_busy = sum(bool(worker.episodes) for worker in self._workers)
-        self._start(min(self.n_workers, n_busy + len(self._queue)))
+        n_used = sum(not worker.is_fresh for worker in self._workers)
+        self._start(min(self.n_workers, max(n_busy + len(self._queue), n_used + self._queue.n_suspects)))
         ready = [worker for worker in self._workers if worker.is_ready]
         for worker in ready:
-            if not worker.episodes and self._queue:
+            if worker.is_fresh and self._queue.n_suspects:
+                worker.give(*self._queue.take_suspect(), alone=True)
+            elif not worker.episodes and self._queue:
                 worker.give(*self._queue.take())
         for worker in ready:
-            if not worker.later and len(self._queue) > self.n_workers and self._queue.next_bytes() <= _AHEAD_BYTES:
+            is_full = worker.later or worker.is_alone or len(self._queue) <= self.n_workers
+            if not is_full and self._queue.next_bytes() <= _AHEAD_BYTES:
                 worker.give(*self._queue.take())
 
     # --- Messages come back
@@ -164,16 +170,18 @@ class Pool:
             elif worker.has_ended():
                 self._lose(worker)
             elif worker.episodes and self.env_timeout is not None and worker.silent_seconds() > self.env_timeout:
-                self._replace_hanging(worker, self.env_timeout)
+                found = worker.asked_traceback()
+                text = f"no step for {self.env_timeout:g} s (env_timeout); its worker process was ended.\n{found}"
+                self._replace_silent(worker, text)
             elif not worker.is_ready and worker.silent_seconds() > process.START_SECONDS:
-                self._replace_late(worker)
+                found = worker.asked_traceback()
+                self._replace_unready(worker, f"a worker process was not ready after {process.START_SECONDS:g} s.\n{found}")
 
     def _receive(self, worker: WorkerProcess) -> None:
         try:
             kind, content = worker.connection.recv()
         except BlockingIOError:  # the patience of the connection is over
-            text = "it stopped in the middle of a message; its worker process was ended."
-            self._replace(worker, worker.current_episode(), text)
+            self._replace_silent(worker, "it stopped in the middle of a message; its worker process was ended.")
         except (EOFError, OSError, pickle.UnpicklingError):
             self._lose(worker)
         else:
@@ -182,9 +190,9 @@ class Pool:
     def _handle(self, worker: WorkerProcess, kind: str, content: Any) -> None:
         """Handle a message of a worker."""
         if kind == "broken":
-            raise WorkerError(f"a worker process could not make its environment:\n{content}")
-        if kind == "ready":
-            worker.is_ready, self._n_late = True, 0
+            self._replace_unready(worker, f"a worker process could not make its environment:\n{content}")
+        elif kind == "ready":
+            worker.is_ready, self._n_unready = True, 0
             worker.set_patience(self.env_timeout)
         elif kind == "failed":
             episode, attempt, text = content
@@ -198,54 +206,60 @@ class Pool:
     # --- Workers that are replaced
 
     def _lose(self, worker: WorkerProcess) -> None:
-        """Replace a worker whose process ended; its current episode is to blame, unless somebody killed it."""
+        """Replace a worker whose process ended, and suspect its current episode."""
         how, was_killed = worker.exit_reason()
-        if not was_killed and not worker.is_ready:
-            raise WorkerError(
-                f"a worker process ended ({how}) before it was ready; what it printed is above.\n{worker.traceback()}"
-            )
-        guilty = None if was_killed else worker.current_episode()
+        found = worker.traceback()
+        if not worker.is_ready:
+            text = f"a worker process ended ({how}) before it was ready; what it printed is above.\n{found}"
+            self._replace_unready(worker, text, _MAX_LOSSES - 1 if was_killed else self.n_workers)
+            return
+        guilty = worker.current_episode()
         if guilty is None:
             self._losses += 1
             if self._losses >= _MAX_LOSSES:
                 raise WorkerError(
                     f"{_MAX_LOSSES} worker processes ended ({how}), one after the other, and none finished an episode"
                 )
-        self._replace(worker, guilty, f"its worker process ended ({how}).\n{worker.traceback()}")
+        else:
+            self._queue.end_process(guilty, f"its worker process ended ({how}).\n{found}", worker.is_alone)
+        self._replace(worker)
 
-    def _replace_hanging(self, worker: WorkerProcess, seconds: float) -> None:
-        """Replace a worker whose environment did not return from a call in time."""
-        found = worker.asked_traceback()
-        text = f"no step for {seconds:g} s (env_timeout); its worker process was ended.\n{found}"
-        self._replace(worker, worker.current_episode(), text)
+    def _replace_silent(self, worker: WorkerProcess, text: str) -> None:
+        """Replace a worker that does not go on; its current episode has failed."""
+        if (guilty := worker.current_episode()) is not None:
+            self._queue.fail_again(guilty, text)
+        self._replace(worker)
 
-    def _replace_late(self, worker: WorkerProcess) -> None:
-        """Replace a worker that was not ready in time, once for each worker."""
-        self._n_late += 1
-        if self._n_late > self.n_workers:  # the second attempt
-            found = worker.asked_traceback()
-            raise WorkerError(f"a worker process was not ready after {process.START_SECONDS:g} s.\n{found}")
-        self._replace(worker, None, "")
+    def _replace_unready(self, worker: WorkerProcess, text: str, n_allowed: int | None = None) -> None:
+        """Replace a worker that could not start; raise if too many were lost so, by default more than there are workers."""
+        self._n_unready += 1
+        if self._n_unready > (self.n_workers if n_allowed is None else n_allowed):
+            raise WorkerError(text)
+        self._replace(worker)
 
-    def _replace(self, worker: WorkerProcess, guilty: int | None, text: str) -> None:
-        """End a worker, and let its episodes wait for another one. `text` describes the failure of the guilty episode, if any."""
+    def _replace(self, worker: WorkerProcess) -> None:
+        """End a worker, and let its episodes wait for another one."""
         worker.end()
         worker.release()
         self._workers.remove(worker)
         self.n_restarts += 1
-        if guilty is not None:
-            self._queue.fail_again(guilty, text)
         self._queue.put_back(worker.episodes + worker.later)
 
 
 def _close(workers: list[WorkerProcess], pid: int) -> None:
-    """End the workers of process `pid`, if it is this process. Idle workers get time to close their environments."""
+    """End the workers of process `pid`, if it is this process. Idle workers get time to close their environments, unless a signal
+    comes.
+    """
     if os.getpid() != pid:
         return
     deadline = time.monotonic() + _CLOSE_SECONDS
-    for worker in workers:
-        worker.connection.close()
-    for worker in workers:
-        worker.end(max(deadline - time.monotonic(), 0.0) if worker.is_idle() else 0.0)
-        worker.release()
-    workers.clear()
+    with HeldSignals():
+        idle = [worker for worker in workers if worker.is_idle()]
+        for worker in workers:
+            worker.connection.close()
+        while time.monotonic() < deadline and not signals_wait() and any(worker.process.poll() is None for worker in idle):
+            time.sleep(0.005)
+        for worker in workers:
+            worker.end()
+            worker.release()
+        workers.clear()

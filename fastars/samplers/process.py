@@ -25,7 +25,8 @@ from fastars.samplers.worker import ASK, NOTES_BYTES, UNBORN
 
 START_SECONDS = 120.0  # until a worker must be ready; an environment may load much
 _EXIT_SECONDS = 10.0  # a process closes its connection before it has its exit code, 1 s on a busy machine
-# Signals from outside, after which no episode is to blame.
+# Signals by which somebody ends a process from outside.
+_NAMED = set(signal.Signals)
 _KILLERS = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
 _BOOTSTRAP = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
@@ -47,6 +48,10 @@ class WorkerProcess:
     process : subprocess.Popen
     is_ready : bool
         True once it has made its first environment.
+    is_fresh : bool
+        True until it is given a batch.
+    is_alone : bool
+        True while it is fresh but for the single episode that it runs.
     episodes, later : list of int
         The episodes that it runs, and the batch that it runs after them.
     """
@@ -63,7 +68,7 @@ class WorkerProcess:
             ends = (other_end.fileno(), self._notes.fileno(), file.fileno())
             command = [sys.executable, "-c", _BOOTSTRAP, path, *map(str, ends)]
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=ends, start_new_session=True)
-        self.is_ready = False
+        self.is_ready, self.is_fresh, self.is_alone = False, True, False
         self.episodes: list[int] = []
         self.later: list[int] = []
         self.set_patience(START_SECONDS)
@@ -77,8 +82,9 @@ class WorkerProcess:
             for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
                 end.setsockopt(socket.SOL_SOCKET, option, interval)
 
-    def give(self, episodes: list[int], batch: Batch) -> None:
+    def give(self, episodes: list[int], batch: Batch, alone: bool = False) -> None:
         """Give it episodes to run after those that it has. A dead worker is detected at the next receive."""
+        self.is_fresh, self.is_alone = False, alone
         if self.episodes:
             self.later = episodes
         else:
@@ -89,7 +95,7 @@ class WorkerProcess:
 
     def next_batch(self, mark: int) -> None:
         """Go on to its later episodes: the others are done, and `mark` was their last one."""
-        self.episodes, self.later = self.later, []
+        self.episodes, self.later, self.is_alone = self.later, [], False
         self._watch_from(mark)
 
     def _watch_from(self, mark: int) -> None:
@@ -135,15 +141,24 @@ class WorkerProcess:
     def exit_reason(self) -> tuple[str, bool]:
         """Wait for the end of a process that closed its connection. Return (how it ended, True if somebody killed it)."""
         code = self.end(patience=_EXIT_SECONDS)
-        return f"exit code {code}" if code >= 0 else signal.Signals(-code).name, -code in _KILLERS
+        if code >= 0:
+            return f"exit code {code}", False
+        return (signal.Signals(-code).name if -code in _NAMED else f"signal {-code}"), -code in _KILLERS
 
     def end(self, patience: float = 0.0) -> int:
-        """Wait `patience` seconds for the end of the process, then kill it. Return its exit code."""
+        """Wait `patience` seconds for the end of the process, then kill it. Return its exit code.
+
+        Processes that the environment started in the session of a worker that was killed are killed, too.
+        """
         try:
-            return self.process.wait(patience)
+            code = self.process.wait(patience)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            return self.process.wait()
+            code = self.process.wait()
+        if code < 0:
+            with contextlib.suppress(OSError):  # as a rule there are none
+                os.killpg(self.process.pid, signal.SIGKILL)
+        return code
 
     def release(self) -> None:
         """Close the connection and the files of a process that has ended."""

@@ -90,7 +90,7 @@ class SimulatedSampler:
             with lock:
                 seconds[0] += time.perf_counter() - start
 
-        with clock.stopped():
+        with HeldSignals(), clock.stopped():
             for_blocks(run, n_blocks, self.n_threads, aside=self._episode_seconds * per_call > LONG_SECONDS)
         self._episode_seconds = max(seconds[0] / n_episodes, 1e-6)
         return out

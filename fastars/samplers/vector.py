@@ -15,6 +15,7 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
 from fastars._compiled.structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, FloatArray, Rollouts, RolloutSpec, empty_rollouts
+from fastars._runtime.signals import OpenSignals
 from fastars.envs import UnsupportedEnvError
 from fastars.envs.making import warnings_logged
 from fastars.envs.returned import flags, real_array
@@ -54,7 +55,7 @@ class VectorEpisodes:
 
     def run(self, batch: Batch, report: Report) -> Rollouts:
         """Run the episodes of a batch. `report` is not called: a failure is an exception here."""
-        with warnings_logged(type(self._env.unwrapped).__name__):
+        with OpenSignals(), warnings_logged(type(self._env.unwrapped).__name__):
             return self._run(batch)
 
     def _run(self, batch: Batch) -> Rollouts:

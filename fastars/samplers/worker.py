@@ -45,12 +45,15 @@ def main(connection_fd: int, notes_fd: int, order_fd: int) -> None:
 
 
 def _prepare(connection: Connection, order_fd: int, marks: Any) -> Episodes | None:
-    """Make the first environment. If that fails, send the traceback and return None."""
+    """Make the first environment. If that fails twice, send the traceback and return None."""
     with open(order_fd, "rb") as file:
         sys.argv, order = pickle.load(file)
     marks[0] = BORN
     try:
         episodes = Episodes(**pickle.loads(order), marks=marks)  # from the parent process
+        with contextlib.suppress(BaseException):
+            episodes.open()
+            return episodes
         episodes.open()
     except BaseException:
         connection.send(("broken", traceback.format_exc()))

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import gymnasium
 
 from fastars._compiled.structs import FloatArray, Rollouts
-from fastars._runtime.signals import HeldSignals
+from fastars._runtime.signals import HeldSignals, OpenSignals
 from fastars._validate import integer, positive_int, user_facing, warn_user
 from fastars.envs import CompiledEnv, environment, make
 from fastars.envs.env_tuple import EnvTuple
@@ -202,7 +202,8 @@ class SB3Model(SB3Attributes):
         for key, value in self.record.items():
             if is_ours or value is not None:  # the logger of stable-baselines3 would print None
                 self._logger.record(key, value, "tensorboard" if key in _NOT_IN_TENSORBOARD else None)
-        self._logger.dump(self.num_timesteps)
+        with HeldSignals() if is_ours else OpenSignals():
+            self._logger.dump(self.num_timesteps)
 
     def _configure_logger(self, tb_log_name: str, reset_num_timesteps: bool) -> None:
         """Make the log of this call of `learn`, unless the user gave one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 import shlex
 import tempfile
 from functools import partial
@@ -99,8 +100,9 @@ class FailureLog:
         dropped = ": its pair of candidates is dropped" if "direction" in place else ""
         then = f"given up{dropped}" if failure.is_final else "tried again"
         text = printable(failure.text.strip(), keep="\n\t")  # the environment may have put anything into its exception
-        shown = f"{text.splitlines()[-1]} (as before)" if text in self._shown else text
-        self._shown.add(text)
+        kind = _kind(text)
+        shown = f"{text.splitlines()[-1]} (as before)" if kind in self._shown else text
+        self._shown.add(kind)
         command = self._command(evaluated, failure.episode, place)
         again = f"; to see it again: {command}" if command else ""
         env_id = printable(evaluated.run.env.id)
@@ -144,6 +146,12 @@ class FailureLog:
         if self._folder is None:
             self._folder = folder_in(log_folder / "failures") if log_folder else Path(tempfile.mkdtemp(prefix="fastars-failures-"))
         return self._folder
+
+
+def _kind(text: str) -> str:
+    """Return what failures of one kind have in common: the places in their traceback and the type of the error, but no number."""
+    *places, error = text.splitlines() or [""]
+    return re.sub(r"0x[0-9a-f]+|\d+", "", "\n".join([*places, error.partition(":")[0]]))
 
 
 def _free_path(folder: Path, number: int) -> Path:

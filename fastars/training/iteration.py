@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import FAILED, UNSTABLE, Filter, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray
-from fastars._runtime.signals import run_in_thread
+from fastars._runtime.signals import OpenSignals, run_in_thread
 from fastars._validate import number
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.perturbed import Perturbed
@@ -280,7 +280,11 @@ def _health_rows(state: State) -> Row:
 
 def _scheduled(name: str, setting: Any, progress: float) -> float:
     """Return the value of a setting that may be a function of the progress remaining."""
-    return number(f"{name}({progress})", setting(progress), 0.0) if callable(setting) else setting
+    if not callable(setting):
+        return setting
+    with OpenSignals():
+        value = setting(progress)
+    return number(f"{name}({progress})", value, 0.0)
 
 
 def _finite_mean(returns: FloatArray) -> float:

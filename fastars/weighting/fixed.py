@@ -8,6 +8,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
+from fastars._runtime.signals import OpenSignals
 from fastars._validate import user_facing
 from fastars.weighting.method import Common, Method
 from fastars.weighting.per_task import number_of_tasks, task_numbers
@@ -129,7 +130,8 @@ class Custom(Method):
     def _next(self, weights: FloatArray, state: State, inputs: Inputs) -> Step:
         gram: Any = inputs.gram
         losses: Any = inputs.losses
-        given = np.array(self.function(gram.copy(), losses.copy()), np.float64)
+        with OpenSignals():
+            given = np.array(self.function(gram.copy(), losses.copy()), np.float64)
         if given.shape != weights.shape:
             raise ValueError(f"the function must give {len(weights)} weights, got shape {given.shape}")
         return Step(given, given, state, {})

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, TypedDict
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
+from fastars._runtime.signals import HeldSignals
 from fastars._validate import boolean, one_of, positive_int, user_facing
 from fastars.weighting.arrays import is_finite
 from fastars.weighting.inputs import Tasks, check_at_least, described, read_inputs
@@ -211,7 +212,7 @@ class Method:
         """Return a step with finite weights, in which masked tasks keep theirs."""
         if self.positive_losses and inputs.losses is not None:
             check_at_least("losses", inputs.losses, _LEAST_POSITIVE, f"positive for {type(self).__name__}", inputs)
-        with np.errstate(all=self.errors):
+        with HeldSignals(), np.errstate(all=self.errors):
             step = self._next(weights, state, inputs)
         if self._mask is not None:
             used, following = (np.where(self._mask, proposed, weights) for proposed in step[:2])

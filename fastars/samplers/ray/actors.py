@@ -13,7 +13,7 @@ from fastars.envs import WorkerError
 from fastars.samplers.ray.actor import Actor, Here, versions
 from fastars.samplers.ray.evaluation import Span
 
-LOOK_SECONDS = 1.0  # between two looks at the cluster
+_LOOK_SECONDS = 1.0  # between two looks at the cluster
 _START_SECONDS = 120.0  # until one of the actors must be ready
 _MAX_LOSSES = 10  # of actors, with no task finished between them
 _PATIENCE = 60.0  # seconds without a finished task, after so many losses
@@ -83,7 +83,7 @@ class Actors:
         now = time.monotonic()
         if now < self._next_look:
             return
-        self._next_look = now + LOOK_SECONDS
+        self._next_look = now + _LOOK_SECONDS
         n_cpus = [node["Resources"].get("CPU", 0.0) for node in self._ray.nodes() if node["Alive"]]
         n_fitting = sum(int(n // self._n_cpus) for n in n_cpus)
         if n_fitting == 0 and not self._greeted:  # nodes that were there may come back

@@ -17,18 +17,20 @@ import numpy as np
 
 from fastars._compiled.structs import Filter, FloatArray, Rollouts, SeedArray
 from fastars._imports import need
+from fastars._runtime.signals import HeldSignals, OpenSignals, let_signals_in
 from fastars.envs import CompiledEnv
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.perturbed import Perturbed
 from fastars.samplers.ray.actor import Common, Here, Result
-from fastars.samplers.ray.actors import LOOK_SECONDS, Actors, Worker
+from fastars.samplers.ray.actors import Actors, Worker
 from fastars.samplers.ray.cluster import connect
 from fastars.samplers.ray.evaluation import Evaluation, Span, episode_seconds, task_size
 from fastars.samplers.ray.node_tables import NodeTables
 from fastars.samplers.ray.order import pickled_order
 
+_LISTEN_SECONDS = 0.2  # between two looks at signals, while no actor has a result
 _AHEAD = 2  # tasks that an actor has at a time: it need not wait for the next one
 _LATE = 4.0  # an idle actor gets a task too, after so many times the expected time of the task ...
 _LATE_SECONDS = 1.0  # ... and at least so many seconds
@@ -121,7 +123,12 @@ class RaySampler:
         theta, sigma = (weights.theta[np.newaxis], weights.sigma) if isinstance(weights, Perturbed) else (weights, 0.0)
         if isinstance(weights, Perturbed):
             self._tables.use(weights.table)
-        common = self._ray.put(Common(np.asarray(theta), sigma, filter, track, reward_weights))
+        with HeldSignals():
+            common = self._ray.put(Common(np.asarray(theta), sigma, filter, track, reward_weights))
+            return self._run(work, common)
+
+    def _run(self, work: Evaluation, common: Any) -> Rollouts:
+        """Let actors run all episodes of an evaluation."""
         n_lost = self._actors.n_lost
         self._actors.progress()
         try:
@@ -129,13 +136,15 @@ class RaySampler:
                 self._actors.look()
                 self._deal(work, common)
                 self._listen(work)
+                let_signals_in()
         finally:
             for worker in self._actors:  # another actor did what still runs, or nobody needs it any more
                 worker.tasks = dict.fromkeys(worker.tasks)
         return work.results(n_lost_actors=self._actors.n_lost - n_lost)
 
     def _connect(self) -> None:
-        cluster = connect(self._ray)
+        with OpenSignals():  # Ray may start, which takes seconds
+            cluster = connect(self._ray)
         if cluster != self._cluster:  # it does not know the actors of an earlier cluster
             self._actors.forget()
             self._tables.clear()
@@ -183,7 +192,7 @@ class RaySampler:
         """Receive the results of tasks, and the greetings of actors that are ready."""
         by_reference = {reference: worker for worker in self._actors for reference in worker.tasks}
         by_reference |= {worker.greeting: worker for worker in self._actors if not worker.node}
-        done, others = self._ray.wait(list(by_reference), num_returns=1, timeout=LOOK_SECONDS)
+        done, others = self._ray.wait(list(by_reference), num_returns=1, timeout=_LISTEN_SECONDS)
         if done and others:  # many results at once cost one look at the actors
             done += self._ray.wait(others, num_returns=len(others), timeout=0)[0]
         for reference in done:
