@@ -159,14 +159,14 @@ def test_a_model_without_motors_is_refused(tmp_path):
         ARS("LinearPolicy", env)
 
 
-@pytest.mark.parametrize("seconds", ["0", "nan", "inf", "-0.01", "1e-320", "1e300"])
+@pytest.mark.parametrize("seconds", ["0", "nan", "inf", "-0.01", "1e-320"])
 def test_a_timestep_that_is_none_is_said_with_its_value(seconds, tmp_path):
     path = model_file(tmp_path, "shh", option=f'timestep="{seconds}"')
-    with pytest.raises(ValueError, match=rf"xml_file {path}: timestep must be a number of seconds from 1e-15 to 1e\+10, got "):
+    with pytest.raises(ValueError, match=rf"xml_file {path}: timestep must be a finite number of seconds of at least 1e-15, got "):
         compiled_env(make("HalfCheetah-v5", xml_file=path))
     for model in (path, mujoco.MjModel.from_xml_path(path)):
         with pytest.raises(
-            ValueError, match=r"^MujocoTask\(\): model must have a timestep .* a number of seconds from 1e-15 to .*, got "
+            ValueError, match=r"^MujocoTask\(\): model must have a timestep .* a finite number of seconds of at least 1e-15, got "
         ):
             MujocoTask(model, observe, reward, n_obs=1)
 
