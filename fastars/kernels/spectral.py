@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from fastars._compiled.jit import kernel
-from fastars.kernels.symmetric import cosines, eigen, factor, positive_gram, solve
+from fastars.kernels.symmetric import cosines, eigen, factor, positive_gram, scaled_gram, solve
 
 _EPS = 2.0**-52
 _SINGULAR = 1e-12  # an eigenvalue of the cosines below this part of the largest counts as 0
@@ -85,7 +85,8 @@ def aligned_mtl(gram):
         0. Their sum may be any number.
     """
     n = gram.shape[0]
-    values, vectors = eigen(positive_gram(gram))
+    scaled, _ = scaled_gram(gram)
+    values, vectors = eigen(positive_gram(scaled))
     rounding = values.max() * n * _EPS
     smallest = np.inf
     for value in values:

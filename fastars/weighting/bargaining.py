@@ -24,6 +24,11 @@ class NashMTL(GramMethod):
     name = "nash-mtl"
     unit_sum = False
 
+    @property
+    def degree(self) -> float:
+        """Twice the gradients have half the weights."""
+        return -1.0
+
     def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
         return kernels.nash_mtl(gram)
 
@@ -53,6 +58,11 @@ class FairGrad(GramMethod):
     ) -> None:
         self.alpha = number("alpha", alpha, 0.1, 100.0)
         super().__init__(n_tasks, **common)
+
+    @property
+    def degree(self) -> float:
+        """-2 alpha / (1 + alpha), as G has the degree 2."""
+        return -2.0 * self.alpha / (1.0 + self.alpha)
 
     def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
         return kernels.fairgrad(gram, self.alpha)
