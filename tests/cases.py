@@ -367,6 +367,8 @@ CASES = [
     Case("upgrad", _preferred, rtol=1e-10, reason=SOLVER),
     Case("imtl_g", lambda size: (_gram(size),), rtol=1e-10, reason=SOLVER),
     Case("aligned_mtl", lambda size: (_gram(size),), rtol=1e-10, reason=SOLVER),
+    Case("config", lambda size: (_gram(size),), rtol=1e-10, reason=SOLVER),
+    Case("db_mtl", lambda size: (*_balance(size)[:3], np.full(_N_TASKS[size], 0.9), np.full(_N_TASKS[size], 0.5)), rtol=1e-14),
     Case("pcgrad", _pcgrad, rtol=1e-12, reason=ORDER),
     Case("nash_mtl", lambda size: (_gram(size),), rtol=1e-10, reason=SOLVER),
     Case("fairgrad", lambda size: (_gram(size), 2.0), rtol=1e-10, reason=SOLVER),

@@ -22,6 +22,7 @@ def mean(n_tasks):
 SOLVERS = {
     "mgda": lambda backend, gram: backend.mgda(gram),
     "imtl_g": lambda backend, gram: backend.imtl_g(gram),
+    "config": lambda backend, gram: backend.config(gram),
     "pcgrad": lambda backend, gram: backend.pcgrad(gram, np.tile(np.arange(len(gram)), (len(gram), 1))),
     "cagrad": lambda backend, gram: backend.cagrad(gram, 0.5),
     "aligned_mtl": lambda backend, gram: backend.aligned_mtl(gram),
@@ -211,7 +212,7 @@ def test_one_task(backend, name):
     np.testing.assert_allclose(SOLVERS[name](backend, np.array([[4.0]])), [expected], rtol=1e-12)
 
 
-ZEROS = {"imtl_g": (0.0, 0.0), "nash_mtl": (0.0, 0.0), "fairgrad": (0.0, 0.0), "pcgrad": (1.0, 1.0)}
+ZEROS = {"imtl_g": (0.0, 0.0), "config": (0.0, 0.0), "nash_mtl": (0.0, 0.0), "fairgrad": (0.0, 0.0), "pcgrad": (1.0, 1.0)}
 
 
 @ALL
@@ -226,6 +227,7 @@ def test_a_task_without_a_gradient(backend, name):
     expected = {
         "mgda": (0.0, 1.0),
         "imtl_g": (1.0, 0.0),
+        "config": (1.0, 0.0),
         "pcgrad": (1.0, 1.0),
         "aligned_mtl": (0.5, 0.0),
         "nash_mtl": (0.5, 0.0),
@@ -242,6 +244,7 @@ LINES = [(1.0, -1.0), (1.0, -2.0), (1.0, 1.0)]
 ON_LINES = {
     "mgda": [(1 / 2, 1 / 2), (2 / 3, 1 / 3), (1.0, 0.0)],
     "imtl_g": [(0.0, 0.0), (0.0, 0.0), (1 / 2, 1 / 2)],
+    "config": [(0.0, 0.0), (0.0, 0.0), (1.0, 1.0)],
     "pcgrad": [(2.0, 2.0), (3.0, 3 / 2), (1.0, 1.0)],
     "cagrad": [(1 / 2, 1 / 2), (3 / 4, 1 / 2), (1.0, 1 / 2)],
     "aligned_mtl": [(0.0, 0.0), (-1 / 10, 1 / 5), (1 / 2, 1 / 2)],

@@ -23,6 +23,7 @@ from fastars._compiled.structs import (
     identity_filter,
 )
 from fastars.kernels.bargaining import fairgrad, nash_mtl
+from fastars.kernels.db_mtl import db_mtl
 from fastars.kernels.diagnostics import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from fastars.kernels.direction_sums import weighted_sum, weighted_sums
 from fastars.kernels.directions import direction_squares, square_sums, task_differences, task_gradients
@@ -48,7 +49,7 @@ from fastars.kernels.quadratic import cagrad, dual_proj, mgda, upgrad
 from fastars.kernels.returns import candidate_returns, centered_ranks, finite_pairs, penalized_returns, sign_returns
 from fastars.kernels.rollout import antithetic_rollouts, rollouts
 from fastars.kernels.selection import direction_weights, return_std, top_directions
-from fastars.kernels.spectral import aligned_mtl, imtl_g
+from fastars.kernels.spectral import aligned_mtl, config, imtl_g
 from fastars.kernels.surgery import pcgrad
 from fastars.kernels.symmetric import positive_gram
 
@@ -81,6 +82,8 @@ __all__ = [
     "cagrad",
     "candidate_returns",
     "centered_ranks",
+    "config",
+    "db_mtl",
     "debiased_gram",
     "diagnostics",
     "direction_squares",
