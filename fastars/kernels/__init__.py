@@ -23,6 +23,7 @@ from fastars._compiled.structs import (
     identity_filter,
 )
 from fastars.kernels.bargaining import fairgrad, nash_mtl
+from fastars.kernels.conflict_averse import cagrad
 from fastars.kernels.db_mtl import db_mtl
 from fastars.kernels.diagnostics import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from fastars.kernels.direction_sums import weighted_sum, weighted_sums
@@ -45,7 +46,7 @@ from fastars.kernels.noise import (
 from fastars.kernels.norms import Info, info, norm, norm_sq
 from fastars.kernels.optimizers import adam_step, sgd_step
 from fastars.kernels.policy import action_scores, batch_action_scores, fill_actions
-from fastars.kernels.quadratic import cagrad, dual_proj, mgda, upgrad
+from fastars.kernels.quadratic import dual_proj, mgda, upgrad
 from fastars.kernels.returns import candidate_returns, centered_ranks, finite_pairs, penalized_returns, sign_returns
 from fastars.kernels.rollout import antithetic_rollouts, rollouts
 from fastars.kernels.selection import direction_weights, return_std, top_directions

@@ -156,3 +156,24 @@ def positive_gram(gram):
             shrunk = cos[i, j] / math.sqrt(cos[i, i] * cos[j, j])
             positive[i, j] = positive[j, i] = shrunk * norms[i] * norms[j]
     return positive
+
+
+@kernel
+def balanced_gram(gram):
+    """Return (C, index, lengths): G of the tasks `index`, which have a gradient, each gradient divided by its length.
+
+    The lengths are powers of two with C_ii from 1/4 to 1, and G is made positive semi-definite. Norms may differ by any factor: C
+    is near the matrix of the cosines. But it has the digits of G, which cosines lose where gradients are nearly opposite.
+    """
+    positive = positive_gram(gram)
+    n = 0
+    index, lengths = np.empty(gram.shape[0], np.int64), np.empty(gram.shape[0])
+    for i in range(gram.shape[0]):
+        if positive[i, i] > 0.0:
+            index[n], lengths[n] = i, math.ldexp(1.0, (math.frexp(positive[i, i])[1] + 1) // 2)
+            n += 1
+    matrix = np.empty((n, n))
+    for a in range(n):
+        for b in range(n):
+            matrix[a, b] = positive[index[a], index[b]] / lengths[a] / lengths[b]
+    return matrix, index[:n], lengths[:n]

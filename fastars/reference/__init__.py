@@ -5,6 +5,7 @@ agree to the last bit wherever both only add, subtract, multiply, divide and tak
 """
 
 from .bargaining import fairgrad, nash_mtl
+from .conflict_averse import cagrad
 from .db_mtl import db_mtl
 from .diagnostics import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from .direction_sums import weighted_sum, weighted_sums
@@ -27,7 +28,7 @@ from .noise import (
 from .norms import Info, info, norm, norm_sq
 from .optimizers import adam_step, sgd_step
 from .policy import action_scores, batch_action_scores, fill_actions
-from .quadratic import cagrad, dual_proj, mgda, upgrad
+from .quadratic import dual_proj, mgda, upgrad
 from .returns import candidate_returns, centered_ranks, finite_pairs, penalized_returns, sign_returns
 from .rollout import Moments, Rollouts, antithetic_rollouts, rollouts
 from .selection import direction_weights, return_std, top_directions

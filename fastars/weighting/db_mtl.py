@@ -74,7 +74,9 @@ class DBMTL(Method):
             return Step(weights, weights, state, info)
         counts = state["n_updates"][tasks] + 1
         decays = self.beta / counts**self.decay_power
-        proposed, *averages = kernels.db_mtl(norms[tasks], losses[tasks], state["averages"][tasks], decays, state["products"][tasks])
+        proposed, *averages = kernels.db_mtl(
+            norms[tasks], losses[tasks], state["averages"][tasks], decays, state["products"][tasks]
+        )
         following = placed(weights, tasks, proposed)
         learned = zip(state, (counts, *averages), strict=True)
         return Step(following, following, {name: placed(state[name], tasks, value) for name, value in learned}, info)
