@@ -229,7 +229,9 @@ OF_GRAM = pytest.mark.parametrize("name", GRAM)
 
 
 def test_methods_of_the_gram_matrix():
-    assert {"mgda", "imtl-g", "config", "pcgrad", "cagrad", "aligned-mtl", "nash-mtl", "fairgrad", "dualproj", "upgrad"} <= set(GRAM)
+    assert {"mgda", "imtl-g", "config", "pcgrad", "cagrad", "aligned-mtl", "nash-mtl", "fairgrad", "dualproj", "upgrad"} <= set(
+        GRAM
+    )
 
 
 @OF_GRAM

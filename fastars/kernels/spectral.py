@@ -12,7 +12,7 @@ from fastars.kernels.symmetric import cosines, eigen, factor, positive_gram, sca
 
 _EPS = 2.0**-52
 _SINGULAR = 1e-12  # an eigenvalue of the cosines below this part of the largest counts as 0
-_BALANCED = 1e-12  # a sum of weights below this part of their absolute values counts as 0
+_BALANCED = 1e-12  # v below this, and a sum of weights below this part of their absolute values, count as 0
 
 
 @kernel
@@ -34,13 +34,14 @@ def imtl_g(gram):
     norms, cos = cosines(positive_gram(gram))
     index = np.flatnonzero(norms > 0.0)
     v = _projected_alike(cos, index)
-    total, size = 0.0, 0.0
+    largest, total, size = 0.0, 0.0, 0.0
     for i in range(index.shape[0]):
+        largest = max(largest, abs(v[i]))
         v[i] /= norms[index[i]]
         total += v[i]
         size += abs(v[i])
     weights = np.zeros(gram.shape[0])
-    if abs(total) > _BALANCED * size:
+    if largest > _BALANCED and abs(total) > _BALANCED * size:
         for i in range(index.shape[0]):
             weights[index[i]] = v[i] / total
     return weights
@@ -67,15 +68,16 @@ def config(gram):
     norms, cos = cosines(positive_gram(gram))
     index = np.flatnonzero(norms > 0.0)
     v = _projected_alike(cos, index)
-    length, square = 0.0, 0.0
+    largest, length, square = 0.0, 0.0, 0.0
     for i in range(index.shape[0]):
         projection = 0.0
         for j in range(index.shape[0]):
             projection += cos[index[i], index[j]] * v[j]
+        largest = max(largest, abs(v[i]))
         length += norms[index[i]] * projection
         square += v[i] * projection
     weights = np.zeros(gram.shape[0])
-    if square > _BALANCED * _BALANCED:
+    if largest > _BALANCED:
         for i in range(index.shape[0]):
             weights[index[i]] = v[i] / norms[index[i]] * (length / square)
     return weights

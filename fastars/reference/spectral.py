@@ -13,7 +13,7 @@ def imtl_g(gram):
     norms, kept, v, _ = _projected_alike(gram)
     weights = np.zeros(len(gram))
     shares = v / norms[kept]
-    if abs(shares.sum()) > 1e-12 * np.abs(shares).sum():
+    if np.abs(v).max(initial=0.0) > 1e-12 and abs(shares.sum()) > 1e-12 * np.abs(shares).sum():
         weights[kept] = shares / shares.sum()
     return weights
 
@@ -21,13 +21,13 @@ def imtl_g(gram):
 def config(gram):
     """Return the weights of (sum_i g_i . d) d, where d is the unit vector along M^+ 1, M the unit gradients (Liu et al. 2024, (2)).
 
-    M^+ 1 = M' v with v = C^+ 1, its square is v'Cv, and g_j . (M' v) = |g_j| (C v)_j. 0 for a task without gradient, and all 0 where
-    M^+ 1 is 0 up to rounding.
+    M^+ 1 = M' v with v = C^+ 1, its square is v'Cv, and g_j . (M' v) = |g_j| (C v)_j. 0 for a task without gradient, and all 0
+    where M^+ 1 is 0 up to rounding.
     """
     norms, kept, v, cos = _projected_alike(gram)
     weights = np.zeros(len(gram))
     square = v @ cos @ v
-    if square > 1e-24:
+    if np.abs(v).max(initial=0.0) > 1e-12:
         weights[kept] = v / norms[kept] * (norms[kept] @ (cos @ v) / square)
     return weights
 

@@ -138,7 +138,7 @@ class GradNorm(Method):
         return initial, ratios
 
     def _in_range(self, norms: FloatArray, largest: float) -> FloatArray:
-        """Return norms, of which the largest is given, divided by a power of two if the arithmetic would leave float64 otherwise."""
+        """Return norms divided by a power of two near the largest, if the arithmetic would leave the range of float64 otherwise."""
         if largest > _SAFE[1] or (largest < _SAFE[0] and self.update in ("log", "closed")):
             return np.ldexp(norms, -math.frexp(largest)[1])
         return norms
