@@ -39,7 +39,7 @@ def weights_if_finite(method, *args, **kwargs):
 
 
 def bargain(rows, weights, alpha):
-    """How far both sides of G w = w^(-1/alpha) are apart, and how long they are, as parts of the sum over j of |G_ij| w_j."""
+    """The distance between both sides of G w = w^(-1/alpha), and their size, as parts of the sum over j of |G_ij| w_j."""
     gram, sizes = exact_gram(rows)
     kept = (np.diag(gram) > 0.0) & (weights > 1e-290)
     weights = np.asarray(weights, np.longdouble)

@@ -127,3 +127,26 @@ def test_nash_mtl_is_torchjds_before_it_is_shortened():
         other = theirs(torch.from_numpy(jacobian)).numpy()
         ours = kernels.nash_mtl(jacobian @ jacobian.T)
         np.testing.assert_allclose(other / np.linalg.norm(other), ours / np.linalg.norm(ours), rtol=1e-4)
+
+
+def test_config_is_torchjds_direction():
+    """Of random gradients, whose norms differ by 1e6, or which depend on each other."""
+    theirs = torchjd.ConFIG()
+    for n_dependent in (0, 1, 2):
+        for jacobian in jacobians(5):
+            if n_dependent >= len(jacobian):
+                continue
+            jacobian = jacobian * 10.0 ** np.random.default_rng(0).uniform(-6, 0, (len(jacobian), 1))
+            if n_dependent:
+                mixture = np.random.default_rng(1).standard_normal((n_dependent, len(jacobian) - n_dependent))
+                jacobian[-n_dependent:] = mixture @ jacobian[:-n_dependent]
+            ours, other = kernels.config(jacobian @ jacobian.T) @ jacobian, theirs(torch.from_numpy(jacobian)).numpy()
+            np.testing.assert_allclose(ours, other, rtol=0, atol=1e-10 * max(np.linalg.norm(other), np.linalg.norm(ours)))
+
+
+def test_config_does_not_resolve_singular_values_below_1e_6_as_torchjd_does():
+    """Three gradients within 1e-8 of a plane: theirs leaves it, for cosines that are equal and small. Ours serves all three."""
+    jacobian = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 1e-8]])
+    ours, theirs = kernels.config(jacobian @ jacobian.T) @ jacobian, torchjd.ConFIG()(torch.from_numpy(jacobian)).numpy()
+    assert np.abs(theirs[:2]).max() < 1e-6 * np.abs(theirs[2])
+    assert (jacobian @ ours).min() > 0.5 * np.linalg.norm(ours)
