@@ -4,9 +4,9 @@ Tolerances are in the measure of `tilts`: parts of the sum of the lengths of the
 by some 1e-16, however much these gradients cancel each other.
 
 Seen failing, with the code before and with these changes: a ridge of 1e-13 in Nash-MTL (near opposition), FairGrad's 100 damped
-steps (alpha of 50), a clip of GradNorm's log steps that is not centred, and one centred on the closed weights without
-`min_weight`; eigenvalues of Aligned-MTL kept from T eps on; ConFIG without its length, without the tasks' norms, with the sign of
-IMTL-G; DB-MTL without the losses in its averages, and without the products of its decays.
+steps (alpha of 50), a clip of GradNorm's log steps that is not centred, and one centred on closed weights without `min_weight`;
+a rest of T that is a difference alone; Aligned-MTL without the scale of its Gram matrix; ConFIG without its length, without the
+tasks' norms, with the sign of IMTL-G; DB-MTL without the losses in its averages, and without the products of its decays.
 """
 
 import numpy as np

@@ -17,8 +17,10 @@ class NashMTL(GramMethod):
     """The Nash bargaining solution, G w = 1 / w (Navon et al. 2022, arXiv 2202.01017), solved to rounding.
 
     No task gets worse to first order. The weights are positive (0 for a task without a gradient), and the combined gradient has the
-    squared norm T, so small gradients have large weights. The direction does not depend on the tasks' scales. Takes the arguments
-    of `Method`.
+    squared norm T, so small gradients have large weights. The direction does not depend on the tasks' scales.
+
+    The equation holds to 1e-12 of the sum over j of |G_ij| w_j. Where gradients cancel each other up to 1e-14 of their size, it has
+    no solution: the weights are those with which they cancel, about 1e7 / |g_i|. Takes the arguments of `Method`.
     """
 
     name = "nash-mtl"
@@ -36,7 +38,9 @@ class NashMTL(GramMethod):
 class FairGrad(GramMethod):
     """An alpha-fair bargain, G w = w^(-1/alpha) (Ban & Ji 2024, arXiv 2402.15638), solved to rounding.
 
-    No task gets worse to first order. The weights are positive (0 for a task without a gradient); their sum is not fixed.
+    No task gets worse to first order. The weights are positive (0 for a task without a gradient, or below the range of float64);
+    their sum is not fixed. The equation holds as in `NashMTL`. With a small alpha, its solution may let gradients cancel each other
+    up to 1e-14 of their size: the weights then stop there, and the rates of such tasks are 0 to rounding.
 
     Parameters
     ----------
