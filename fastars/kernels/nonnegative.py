@@ -14,7 +14,8 @@ from fastars._compiled.jit import kernel
 from fastars.kernels.symmetric import solve
 
 ROUNDING = 2.0**-50  # times n: a pivot below this part of its diagonal is a rounding error, and so is such a part of a gradient
-_SWEEPS = 8  # of coordinate descent; with 1,000 entries they replace some ten factors
+_MANY = 32  # entries: from there on it saves time to start near the minimum
+_FEW_SWEEPS, _MANY_SWEEPS = 8, 30  # of coordinate descent, for fewer entries than that and for more
 
 
 class Room(NamedTuple):
@@ -99,16 +100,17 @@ def _minimum(matrix, linear, noise, floor, y, room):
 
 @kernel
 def _coordinate_descent(matrix, linear, y, residual):
-    """Move y from 0 to the minimum along one coordinate after the other, until the support stays the same."""
+    """Move y from 0 to near the minimum, along one coordinate after the other."""
     y[:] = 0.0
     residual[:] = linear
-    for sweep in range(_SWEEPS):
+    is_long = y.shape[0] >= _MANY
+    for sweep in range(_MANY_SWEEPS if is_long else _FEW_SWEEPS):
         changed = sweep == 0
         for j in range(y.shape[0]):
             moved = max(0.0, y[j] + residual[j] / matrix[j, j])
             step = moved - y[j]
             if step != 0.0:
-                changed = changed or (moved > 0.0) != (y[j] > 0.0)
+                changed = changed or (moved > 0.0) != (y[j] > 0.0) or (is_long and abs(step) > 1e-3 * moved)
                 y[j] = moved
                 row = matrix[j]
                 for k in range(y.shape[0]):
@@ -126,6 +128,8 @@ def _factor_independent(matrix, floor, y, room):
         if y[j] > 0.0:
             index[n_used] = j
             n_used += 1
+    if y.shape[0] >= _MANY:  # the largest entries first: those that depend on them matter least
+        index[:n_used] = index[:n_used][np.argsort(-y[index[:n_used]])]
     for i in range(n_used):
         for j in range(i, n_used):
             rest[i, j] = matrix[index[i], index[j]]
@@ -137,9 +141,9 @@ def _factor_independent(matrix, floor, y, room):
         for j in range(i, n_used):
             rest[i, j] /= root
         for j in range(i + 1, n_used):
-            factor = rest[i, j]
-            for k in range(j, n_used):
-                rest[j, k] -= factor * rest[i, k]
+            factor, row, top = rest[i, j], rest[j, j:n_used], rest[i, j:n_used]  # slices, so that LLVM sees no negative index
+            for k in range(row.shape[0]):
+                row[k] -= factor * top[k]
         for a in range(n_kept):
             lower[n_kept, a] = rest[int(room.values[a]), i]
         lower[n_kept, n_kept] = root

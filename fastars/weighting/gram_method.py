@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Sequence
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
+from fastars._runtime.signals import run_in_thread
 from fastars._validate import user_facing
 from fastars.weighting.method import Common, Method
 from fastars.weighting.per_task import number_of_tasks, task_numbers
 from fastars.weighting.step import Inputs, State, Step
 
+_MANY = 100  # tasks: from there on a solver may take long, and a thread costs little beside it (0.1 ms)
 _ASYMMETRY = 1e-6  # of the largest entry: a product in float32 may have as much
 
 
@@ -48,13 +51,20 @@ class GramMethod(Method):
         if asymmetry > _ASYMMETRY * np.abs(gram).max():
             apart = np.ldexp(asymmetry, 2 * inputs.exponent)
             raise ValueError(f"gram must be symmetric, got entries that differ by {apart:g} from those across the diagonal")
-        scaled = self._solve(gram, tasks)
-        solution = self._unscaled(scaled, inputs.exponent)
+        solution = self._unscaled(self._solved(gram, tasks), inputs.exponent)
         rates = np.full(len(weights), np.nan)
         rates[tasks] = np.ldexp(gram @ solution, 2 * inputs.exponent)
         following = weights.copy()
         following[tasks] = solution
         return Step(following, following, state, {"norms": inputs.norms, "rates": rates})
+
+    def _solved(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
+        """Solve for the weights of `tasks`. With many of them a signal ends the wait; the solver's thread then ends by itself."""
+        if len(tasks) < _MANY:
+            return self._solve(gram, tasks)
+        context = contextvars.copy_context()  # NumPy keeps there which warnings it gives
+        solved: FloatArray = run_in_thread(lambda: context.run(self._solve, gram, tasks))
+        return solved
 
     def _unscaled(self, solution: FloatArray, exponent: int) -> FloatArray:
         """Return the weights of the gradients themselves from those of gradients divided by 2**exponent.

@@ -39,16 +39,18 @@ def gram_of_rows(tasks: Tasks, rows: np.ndarray, index: Any) -> ScaledGram:
         If one of these is not finite, or too short beside the longest.
     """
     products = _products(rows)
-    squares = np.diag(products)
-    if all(_SAFE[0] < squares[i] < _SAFE[1] or (squares[i] == 0.0 and not rows[i].any()) for i in index):
-        scaled, exponent = _scaled(products, index)
-        return _checked(tasks, ScaledGram(scaled, exponent, np.sqrt(squares)), index, "grads")
+    squares = products.diagonal().tolist()
+    part = squares if len(index) == len(squares) else [squares[i] for i in index]
+    if min(part) > _SAFE[0] and sum(part) < _SAFE[1]:  # False for NaN
+        scaled, exponent = _scaled(products, max(part))
+        return _checked(tasks, ScaledGram(scaled, exponent, np.sqrt(products.diagonal())), part, index, "grads")
     norms = finite_norms(tasks, rows, index)
     first = math.frexp(max(norms[index].tolist()))[1]
     with np.errstate(over="ignore", under="ignore"):  # of tasks that take no part; of entries that add nothing
         products = _products(np.ldexp(rows.astype(np.float64), -first))
-    scaled, exponent = _scaled(products, index)
-    return _checked(tasks, ScaledGram(scaled, first + exponent, norms), index, "grads")
+    part = products.diagonal()[index].tolist()
+    scaled, exponent = _scaled(products, max(part))
+    return _checked(tasks, ScaledGram(scaled, first + exponent, norms), part, index, "grads")
 
 
 def gram_given(tasks: Tasks, gram: FloatArray, index: Any, is_used: bool) -> ScaledGram:
@@ -61,16 +63,17 @@ def gram_given(tasks: Tasks, gram: FloatArray, index: Any, is_used: bool) -> Sca
     ValueError
         If the square of a gradient that takes part has lost digits, or is too small beside the largest.
     """
-    squares = np.diag(gram)
+    squares = gram.diagonal().tolist()
     for i in index:
         if is_used and 0.0 < squares[i] < _LEAST_SQUARE:
             raise ValueError(
                 f"gram must have squares that are 0, or at least {_LEAST_SQUARE:.3g}, got {squares[i]:g} for "
                 f"{task_label(tasks.names, i)}: float64 has fewer digits there. Give grads=, or larger units"
             )
-    scaled, exponent = _scaled(gram, index)
-    given = ScaledGram(scaled, exponent, np.sqrt(np.maximum(squares, 0.0)))
-    return _checked(tasks, given, index, "gram") if is_used else given
+    part = [max(0.0, squares[i]) for i in index]
+    scaled, exponent = _scaled(gram, max(part))
+    given = ScaledGram(scaled, exponent, np.sqrt(np.maximum(gram.diagonal(), 0.0)))
+    return _checked(tasks, given, part, index, "gram") if is_used else given
 
 
 def finite_norms(tasks: Tasks, rows: np.ndarray, index: Any) -> FloatArray:
@@ -90,16 +93,19 @@ def _products(rows: np.ndarray) -> FloatArray:
     return run_in_thread(lambda: kernels.gram(rows))
 
 
-def _scaled(gram: FloatArray, index: Any) -> tuple[FloatArray, int]:
-    """Return (gram / 4**k, k): the largest square among the tasks `index` is then between 1/4 and 1."""
-    half = (math.frexp(max(0.0, *(gram[i, i] for i in index)))[1] + 1) // 2
+def _scaled(gram: FloatArray, largest: float) -> tuple[FloatArray, int]:
+    """Return (gram / 4**k, k): the largest square is then between 1/4 and 1."""
+    half = (math.frexp(largest)[1] + 1) // 2
     if half == 0:
         return gram, 0
     with np.errstate(over="ignore", under="ignore"):
         return np.ldexp(gram, -2 * half), half
 
 
-def _checked(tasks: Tasks, scaled: ScaledGram, index: Any, name: str) -> ScaledGram:
+def _checked(tasks: Tasks, scaled: ScaledGram, squares: list[float], index: Any, name: str) -> ScaledGram:
+    """Return the scaled Gram matrix; a ValueError if one of the norms is too small beside the largest."""
+    if min(squares) > 2.0 * _LEAST_RATIO**2 * max(squares):
+        return scaled
     largest = max(scaled.norms[index].tolist())
     for i in index:
         norm = scaled.norms[i]
