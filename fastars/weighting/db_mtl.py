@@ -78,5 +78,5 @@ class DBMTL(Method):
             norms[tasks], losses[tasks], state["averages"][tasks], decays, state["products"][tasks]
         )
         following = placed(weights, tasks, proposed)
-        learned = zip(state, (counts, *averages), strict=True)
-        return Step(following, following, {name: placed(state[name], tasks, value) for name, value in learned}, info)
+        learned = {"n_updates": counts, "averages": averages, "products": products}
+        return Step(following, following, {name: placed(state[name], tasks, value) for name, value in learned.items()}, info)
