@@ -24,7 +24,7 @@ TASKS = (2, 4, 16)
 OF_FOUR = np.array([1.3, 0.7, 1.6, 0.4])  # something of four tasks
 FOUR = np.random.default_rng(2).standard_normal((4, 9))
 UPDATES = {
-    "gradnorm_log": (OF_FOUR, OF_FOUR, OF_FOUR, 1.5, 0.1),
+    "gradnorm_log": (OF_FOUR, OF_FOUR, OF_FOUR, 1.5, 0.1, 1e-100),
     "gradnorm_closed": (OF_FOUR, OF_FOUR, 1.5),
     "mgda": (FOUR @ FOUR.T,),
     "imtl_g": (FOUR @ FOUR.T,),

@@ -62,15 +62,15 @@ def test_step_in_logarithms_by_hand():
     """G / targets = (3/2, 1/2): one tenth of the way is a factor of (2/3)^0.1 and of 2^0.1."""
     factors = values((2 / 3) ** 0.1, 2**0.1)
     np.testing.assert_allclose(
-        gradnorm_log(values(1, 1), values(3, 1), values(1, 1), 0.0, 0.1), 2 * factors / factors.sum(), rtol=1e-14
+        gradnorm_log(values(1, 1), values(3, 1), values(1, 1), 0.0, 0.1, 0.0), 2 * factors / factors.sum(), rtol=1e-14
     )
 
 
-def test_step_in_logarithms_is_clipped():
-    """log(G / target) of the first is log(2 / 101) < -1, of the second 0 < log(200 / 101) < 1."""
-    factors = values(math.exp(0.1), (101 / 200) ** 0.1)
+def test_step_in_logarithms_is_clipped_around_its_mean():
+    """log(w / closed) = log(101 / 200), log(101 / 2): minus their mean they are -+log(100) / 2, beyond 1."""
+    factors = values(math.exp(0.1), math.exp(-0.1))
     np.testing.assert_allclose(
-        gradnorm_log(values(1, 1), values(0.01, 1), values(1, 1), 0.0, 0.1), 2 * factors / factors.sum(), rtol=1e-14
+        gradnorm_log(values(1, 1), values(0.01, 1), values(1, 1), 0.0, 0.1, 0.0), 2 * factors / factors.sum(), rtol=1e-14
     )
 
 
@@ -117,7 +117,7 @@ def test_gradient_with_respect_to_logits_is_that_of_finite_differences():
 def test_steps_in_logarithms_end_at_the_closed_form(alpha):
     weights = np.ones(3)
     for _ in range(2000):
-        weights = gradnorm_log(weights, NORMS, RATIOS, alpha, 0.1)
+        weights = gradnorm_log(weights, NORMS, RATIOS, alpha, 0.1, 0.0)
     np.testing.assert_allclose(weights, gradnorm_closed(NORMS, RATIOS, alpha), atol=1e-4)
 
 
@@ -144,7 +144,10 @@ def test_weighted_gradients_do_not_depend_on_the_scale_of_a_task(alpha):
 
     closed = gradnorm_closed(norms, ratios, alpha), gradnorm_closed(norms * scales, ratios, alpha)
     np.testing.assert_allclose(direction(closed[0], norms), direction(closed[1], norms * scales), rtol=1e-12)
-    log = gradnorm_log(weights, norms, ratios, alpha, 0.1), gradnorm_log(weights / scales, norms * scales, ratios, alpha, 0.1)
+    log = (
+        gradnorm_log(weights, norms, ratios, alpha, 0.1, 0.0),
+        gradnorm_log(weights / scales, norms * scales, ratios, alpha, 0.1, 0.0),
+    )
     np.testing.assert_allclose(direction(log[0], norms), direction(log[1], norms * scales), rtol=1e-12)
 
 
@@ -153,7 +156,7 @@ def test_weights_sum_to_the_number_of_tasks_and_keep_their_bound_after_many_step
     norms, ratios = 10.0 ** draw.uniform(-10, 15, (100_000, 4)), 10.0 ** draw.uniform(-3, 3, (100_000, 4))
     weights, least, sums = np.ones(4), np.inf, np.empty(100_000)
     for step in range(100_000):
-        weights = bounded_weights(gradnorm_log(weights, norms[step], ratios[step], 1.5, 0.5), 1e-4, 4.0)
+        weights = bounded_weights(gradnorm_log(weights, norms[step], ratios[step], 1.5, 0.5, 0.0), 1e-4, 4.0)
         least, sums[step] = min(least, *weights.tolist()), weights.sum()
     np.testing.assert_allclose(sums, 4.0, rtol=1e-12)
     assert least == 1e-4

@@ -1,5 +1,7 @@
 """Our solvers against TorchJD's weightings of the same Gram matrix, where torch and TorchJD are installed."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,15 @@ def weighting(name, *args, **kwargs):
     return lambda matrix: made(torch.from_numpy(matrix)).numpy()
 
 
+def dual_weighting(name, *args):
+    """TorchJD's weighting with as little added to the diagonal as its solver needs; by default that is 1e-4 of the trace."""
+    try:
+        projector = importlib.import_module("torchjd.linalg").QuadprogProjector(norm_eps=0.0, reg_eps=1e-14)
+    except ImportError as error:
+        pytest.skip(str(error))
+    return weighting(name, *args, projector=projector)
+
+
 def jacobians(n_seeds=20):
     for shape in SHAPES:
         for seed in range(n_seeds):
@@ -33,9 +44,8 @@ def mean(n_tasks):
 EXACT = {
     "IMTLGWeighting": kernels.imtl_g,
     "AlignedMTLWeighting": kernels.aligned_mtl,
-    "UPGradWeighting": lambda gram: kernels.upgrad(gram, mean(len(gram))),
-    "DualProjWeighting": lambda gram: kernels.dual_proj(gram, mean(len(gram))),
 }
+DUAL = {"UPGradWeighting": kernels.upgrad, "DualProjWeighting": kernels.dual_proj}
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -46,14 +56,17 @@ def test_weights_are_those_of_torchjd(name):
         np.testing.assert_allclose(EXACT[name](gram), theirs(gram), atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["UPGradWeighting", "DualProjWeighting"])
-def test_weights_with_a_preference_are_those_of_torchjd(name):
-    solve = {"UPGradWeighting": kernels.upgrad, "DualProjWeighting": kernels.dual_proj}[name]
+@pytest.mark.parametrize("name", DUAL)
+@pytest.mark.parametrize("largest_ratio", [1.0, 100.0])
+def test_dual_weights_are_those_of_torchjd(name, largest_ratio):
+    """Theirs are the weights of a matrix with 1e-14 of the trace on its diagonal, which counts 1e4 times as much at ratio 100."""
     for jacobian in jacobians(5):
-        preference = np.random.default_rng(0).uniform(0.0, 1.0, len(jacobian))
+        draw = np.random.default_rng(0)
+        jacobian = jacobian * largest_ratio ** -draw.uniform(0.0, 1.0, (len(jacobian), 1))
         gram = jacobian @ jacobian.T
-        theirs = weighting(name, torch.from_numpy(preference))
-        np.testing.assert_allclose(solve(gram, preference), theirs(gram), atol=1e-10)
+        for preference in (mean(len(gram)), draw.uniform(0.0, 1.0, len(gram))):
+            theirs = dual_weighting(name, torch.from_numpy(preference))
+            np.testing.assert_allclose(DUAL[name](gram, preference), theirs(gram), rtol=1e-9)
 
 
 def test_mgdas_combination_is_no_longer_than_torchjds():
@@ -114,3 +127,26 @@ def test_nash_mtl_is_torchjds_before_it_is_shortened():
         other = theirs(torch.from_numpy(jacobian)).numpy()
         ours = kernels.nash_mtl(jacobian @ jacobian.T)
         np.testing.assert_allclose(other / np.linalg.norm(other), ours / np.linalg.norm(ours), rtol=1e-4)
+
+
+def test_config_is_torchjds_direction():
+    """Of random gradients, whose norms differ by 1e6, or which depend on each other."""
+    theirs = torchjd.ConFIG()
+    for n_dependent in (0, 1, 2):
+        for jacobian in jacobians(5):
+            if n_dependent >= len(jacobian):
+                continue
+            jacobian = jacobian * 10.0 ** np.random.default_rng(0).uniform(-6, 0, (len(jacobian), 1))
+            if n_dependent:
+                mixture = np.random.default_rng(1).standard_normal((n_dependent, len(jacobian) - n_dependent))
+                jacobian[-n_dependent:] = mixture @ jacobian[:-n_dependent]
+            ours, other = kernels.config(jacobian @ jacobian.T) @ jacobian, theirs(torch.from_numpy(jacobian)).numpy()
+            np.testing.assert_allclose(ours, other, rtol=0, atol=1e-10 * max(np.linalg.norm(other), np.linalg.norm(ours)))
+
+
+def test_config_does_not_resolve_singular_values_below_1e_6_as_torchjd_does():
+    """Three gradients within 1e-8 of a plane: theirs leaves it, for cosines that are equal and small. Ours serves all three."""
+    jacobian = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 1e-8]])
+    ours, theirs = kernels.config(jacobian @ jacobian.T) @ jacobian, torchjd.ConFIG()(torch.from_numpy(jacobian)).numpy()
+    assert np.abs(theirs[:2]).max() < 1e-6 * np.abs(theirs[2])
+    assert (jacobian @ ours).min() > 0.5 * np.linalg.norm(ours)

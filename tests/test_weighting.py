@@ -83,9 +83,7 @@ def test_gradients_have_norms_where_their_squares_are_out_of_range(scale):
     method = GradNorm(alpha=0.0)
     method.step(grads=grads)
     np.testing.assert_allclose(method.info["norms"], [5.0 * scale, scale], rtol=1e-15)
-    if scale > 1.0:
-        with pytest.raises(ValueError, match="grads must be finite, and so must their products, got a norm of inf for task 0"):
-            make_method("mgda").step(grads=grads)
+    np.testing.assert_array_equal(make_method("mgda").step(grads=grads), make_method("mgda").step(grads=grads / scale))
 
 
 def test_gram_matrix_gives_norms():
@@ -111,7 +109,7 @@ def test_norms_that_are_given_go_before_those_of_the_gram_matrix():
         ({"grads": GRADS[0]}, r"grads must have shape \(T, d\), got \(2,\)"),
         ({"grads": [["a", "b"], ["c", "d"]]}, "grads must be numbers, a row per task"),
         ({"grads": np.ones((2, 0))}, r"grads must have shape \(T, d\), got \(2, 0\)"),
-        ({"grads": [[1.0, 2.0], [np.nan, 1.0]]}, "grads must be finite, and so must their products, got a norm of nan for task 1"),
+        ({"grads": [[1.0, 2.0], [np.nan, 1.0]]}, "grads must be finite, and so must their norms, got a norm of nan for task 1"),
         ({"grads": np.ones((3, 4))}, "grads must have 2 entries, one per task, got 3"),
         ({"gram": np.ones((2, 3))}, r"gram must have shape \(T, T\), got \(2, 3\)"),
         ({"gram": [[1.0, np.nan], [np.nan, 1.0]]}, r"gram must be finite, got \[ 1. nan\] for task 0"),

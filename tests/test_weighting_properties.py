@@ -11,7 +11,7 @@ EVERY = pytest.mark.parametrize("name", METHODS)
 SCALES = [0.0, 1e-10, 1e-5, 1.0, 1e5, 1e10, 1e15]
 SUM_TO_1 = ("mgda", "imtl-g", "random", "uw-so")
 SUM_TO_T = ("uniform", "std", "gradnorm", "dwa")
-ANY_SIGN = ("imtl-g", "aligned-mtl", "fixed")
+ANY_SIGN = ("imtl-g", "config", "aligned-mtl", "fixed")
 BY_CHANCE = ("pcgrad", "random")  # what a task gets depends on its place
 
 
@@ -229,7 +229,9 @@ OF_GRAM = pytest.mark.parametrize("name", GRAM)
 
 
 def test_methods_of_the_gram_matrix():
-    assert {"mgda", "imtl-g", "pcgrad", "cagrad", "aligned-mtl", "nash-mtl", "fairgrad", "dualproj", "upgrad"} <= set(GRAM)
+    assert {"mgda", "imtl-g", "config", "pcgrad", "cagrad", "aligned-mtl", "nash-mtl", "fairgrad", "dualproj", "upgrad"} <= set(
+        GRAM
+    )
 
 
 @OF_GRAM

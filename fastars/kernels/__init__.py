@@ -23,6 +23,8 @@ from fastars._compiled.structs import (
     identity_filter,
 )
 from fastars.kernels.bargaining import fairgrad, nash_mtl
+from fastars.kernels.conflict_averse import cagrad
+from fastars.kernels.db_mtl import db_mtl
 from fastars.kernels.diagnostics import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from fastars.kernels.direction_sums import weighted_sum, weighted_sums
 from fastars.kernels.directions import direction_squares, square_sums, task_differences, task_gradients
@@ -44,11 +46,11 @@ from fastars.kernels.noise import (
 from fastars.kernels.norms import Info, info, norm, norm_sq
 from fastars.kernels.optimizers import adam_step, sgd_step
 from fastars.kernels.policy import action_scores, batch_action_scores, fill_actions
-from fastars.kernels.quadratic import cagrad, dual_proj, mgda, upgrad
+from fastars.kernels.quadratic import dual_proj, mgda, upgrad
 from fastars.kernels.returns import candidate_returns, centered_ranks, finite_pairs, penalized_returns, sign_returns
 from fastars.kernels.rollout import antithetic_rollouts, rollouts
 from fastars.kernels.selection import direction_weights, return_std, top_directions
-from fastars.kernels.spectral import aligned_mtl, imtl_g
+from fastars.kernels.spectral import aligned_mtl, config, imtl_g
 from fastars.kernels.surgery import pcgrad
 from fastars.kernels.symmetric import positive_gram
 
@@ -80,6 +82,8 @@ __all__ = [
     "cagrad",
     "candidate_returns",
     "centered_ranks",
+    "config",
+    "db_mtl",
     "debiased_gram",
     "diagnostics",
     "direction_squares",

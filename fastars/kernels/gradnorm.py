@@ -13,6 +13,8 @@ import numpy as np
 
 from fastars._compiled.jit import inline, kernel
 
+_SMALLEST = 2.0**-1074  # positive number of float64
+
 
 @inline
 def _mean(values):
@@ -74,22 +76,43 @@ def gradnorm_closed(norms, ratios, alpha):
     Returns
     -------
     ndarray of float64, shape (T,)
-        They sum to T.
+        They sum to T. A weight below the range of float64 is 0.
     """
     n_tasks, mean_ratio = norms.shape[0], _mean(ratios)
     weights = np.empty(n_tasks)
+    least, total = np.inf, 0.0
     for i in range(n_tasks):
         weights[i] = (ratios[i] / mean_ratio) ** alpha / norms[i]
+        least = min(least, weights[i])
+        total += weights[i]
+    if not (least > 0.0 and total < np.inf):  # a power is out of range
+        _powers(norms, ratios, alpha, weights)
     _scale(weights, n_tasks)
     return weights
 
 
 @kernel
-def gradnorm_log(weights, norms, ratios, alpha, learning_rate):
+def _powers(norms, ratios, alpha, weights):
+    """Write ratio^alpha / norm by their logarithms, up to a factor that makes the largest 1."""
+    largest_ratio, largest = ratios.max(), -np.inf
+    for i in range(weights.shape[0]):
+        weights[i] = alpha * math.log(ratios[i] / largest_ratio) - math.log(norms[i])
+        largest = max(largest, weights[i])
+    for i in range(weights.shape[0]):
+        weights[i] = math.exp(weights[i] - largest)
+
+
+@kernel
+def gradnorm_log(weights, norms, ratios, alpha, learning_rate, least):
     """Take a step, in the logarithms of the weights, towards the weights of `gradnorm_closed`, its fixed point.
 
     Steps that add to the weights, as in the paper, can't reach a weight of 2e-4 with a step of 0.025. These steps can, and no
     weight becomes negative.
+
+    If each log(G_i / target_i) is between -1 and 1, it is the distance that w_i has to go. Otherwise distances are
+    log(w_i / c_i) minus their mean, clipped to -1 and 1, where c are the closed weights after `bounded_weights`. As some are above
+    their mean and others below it, the clip never moves all weights alike. The largest distance minus the smallest falls by the
+    learning rate or more in each step, and below 1 by this share of itself.
 
     Parameters
     ----------
@@ -98,22 +121,34 @@ def gradnorm_log(weights, norms, ratios, alpha, learning_rate):
     alpha : float
         As for `gradnorm_gradient`.
     learning_rate : float
-        Share of the distance that a step goes. No logarithm changes by more than this.
+        Share of the distance that a step goes. No logarithm changes by more than this, before the weights are scaled.
+    least : float
+        Least weight, for c. The result itself is not bounded.
 
     Returns
     -------
     ndarray of float64, shape (T,)
-        w_i exp(-learning_rate clip(log(G_i / target_i), -1, 1)), scaled to the sum T.
+        w_i exp(-learning_rate distance_i), scaled to the sum T.
     """
     n_tasks, mean_ratio = weights.shape[0], _mean(ratios)
     mean = 0.0
     for i in range(n_tasks):
         mean += weights[i] * norms[i]
     mean /= n_tasks
+    distances, is_clipped = np.empty(n_tasks), False
+    for i in range(n_tasks):
+        distances[i] = math.log(weights[i] * norms[i] / (mean * (ratios[i] / mean_ratio) ** alpha))
+        is_clipped |= not abs(distances[i]) <= 1.0
+    if is_clipped:
+        closed = bounded_weights(gradnorm_closed(norms, ratios, alpha), least, weights.sum())
+        for i in range(n_tasks):
+            distances[i] = math.log(weights[i]) - math.log(max(closed[i], _SMALLEST))
+        centre = _mean(distances)
+        for i in range(n_tasks):
+            distances[i] = min(max(distances[i] - centre, -1.0), 1.0)
     stepped = np.empty(n_tasks)
     for i in range(n_tasks):
-        distance = math.log(weights[i] * norms[i] / (mean * (ratios[i] / mean_ratio) ** alpha))
-        stepped[i] = weights[i] * math.exp(-learning_rate * min(max(distance, -1.0), 1.0))
+        stepped[i] = weights[i] * math.exp(-learning_rate * distances[i])
     _scale(stepped, n_tasks)
     return stepped
 

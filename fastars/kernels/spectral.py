@@ -8,11 +8,11 @@ import math
 import numpy as np
 
 from fastars._compiled.jit import kernel
-from fastars.kernels.symmetric import cosines, eigen, factor, positive_gram, solve
+from fastars.kernels.symmetric import cosines, eigen, factor, positive_gram, scaled_gram, solve
 
 _EPS = 2.0**-52
 _SINGULAR = 1e-12  # an eigenvalue of the cosines below this part of the largest counts as 0
-_BALANCED = 1e-12  # a sum of weights below this part of their absolute values counts as 0
+_BALANCED = 1e-12  # v below this, and a sum of weights below this part of their absolute values, count as 0
 
 
 @kernel
@@ -28,29 +28,73 @@ def imtl_g(gram):
     -------
     ndarray of float64, shape (T,)
         w = v / sum(v), G v = |g|: sum(w) = 1, and weights may be negative. 0 for a task without a gradient, and all 0 if v sums to
-        0. For a singular G, v is the shortest solution in units of 1 / |g_i|. (TorchJD takes the shortest without units.)
+        0. For a singular G, v is the shortest solution in units of 1 / |g_i|, or the nearest to one. (TorchJD takes the shortest
+        without units.)
     """
-    n = gram.shape[0]
     norms, cos = cosines(positive_gram(gram))
-    index, lower = np.flatnonzero(norms > 0.0), np.empty((n, n))
-    v = np.ones(index.shape[0])
-    regular = factor(cos, index, lower)
+    index = np.flatnonzero(norms > 0.0)
+    v = _projected_alike(cos, index)
+    largest, total, size = 0.0, 0.0, 0.0
     for i in range(index.shape[0]):
-        regular = regular and lower[i, i] * lower[i, i] > 1e-9
-    if regular:
-        solve(lower, v)
-    else:
-        v = _least_solution(cos[index][:, index])
-    total, size = 0.0, 0.0
-    for i in range(index.shape[0]):
+        largest = max(largest, abs(v[i]))
         v[i] /= norms[index[i]]
         total += v[i]
         size += abs(v[i])
-    weights = np.zeros(n)
-    if abs(total) > _BALANCED * size:
+    weights = np.zeros(gram.shape[0])
+    if largest > _BALANCED and abs(total) > _BALANCED * size:
         for i in range(index.shape[0]):
             weights[index[i]] = v[i] / total
     return weights
+
+
+@kernel
+def config(gram):
+    """Return the weights of the direction with the same cosine to every task, as long as the sum of the tasks' projections on it.
+
+    ConFIG (Liu, Chu & Thuerey 2024): (sum over i of g_i . d) d, where d is the unit vector along M^+ 1 and the rows of M are the
+    gradients, scaled to length 1. M^+ 1 is the sum of v_i g_i / |g_i| with v = C^+ 1, C the tasks' cosines.
+
+    Parameters
+    ----------
+    gram : ndarray of float64, shape (T, T)
+        G of the module's docstring.
+
+    Returns
+    -------
+    ndarray of float64, shape (T,)
+        They may be negative. 0 for a task without a gradient, and all 0 where gradients cancel each other (M^+ 1 = 0). Singular
+        values of M below 1e-6 of the largest count as 0, as G holds their squares. (TorchJD: below 1e-15.)
+    """
+    norms, cos = cosines(positive_gram(gram))
+    index = np.flatnonzero(norms > 0.0)
+    v = _projected_alike(cos, index)
+    largest, length, square = 0.0, 0.0, 0.0
+    for i in range(index.shape[0]):
+        projection = 0.0
+        for j in range(index.shape[0]):
+            projection += cos[index[i], index[j]] * v[j]
+        largest = max(largest, abs(v[i]))
+        length += norms[index[i]] * projection
+        square += v[i] * projection
+    weights = np.zeros(gram.shape[0])
+    if largest > _BALANCED:
+        for i in range(index.shape[0]):
+            weights[index[i]] = v[i] / norms[index[i]] * (length / square)
+    return weights
+
+
+@kernel
+def _projected_alike(cos, index):
+    """Return C^+ 1, where C are the cosines of the tasks `index`."""
+    n = index.shape[0]
+    v, lower = np.ones(n), np.empty((n, n))
+    regular = factor(cos, index, lower)
+    for i in range(n):
+        regular = regular and lower[i, i] * lower[i, i] > 1e-9
+    if regular:
+        solve(lower, v)
+        return v
+    return _least_solution(cos[index][:, index])
 
 
 @kernel
@@ -60,7 +104,7 @@ def _least_solution(matrix):
     values, vectors = eigen(matrix)
     x = np.zeros(n)
     for k in range(n):
-        if values[k] > _SINGULAR * n:
+        if values[k] > _SINGULAR * values.max():
             total = 0.0
             for i in range(n):
                 total += vectors[k, i]
@@ -81,12 +125,13 @@ def aligned_mtl(gram):
     Returns
     -------
     ndarray of float64, shape (T,)
-        sqrt(smallest eigenvalue) G^(-1/2) 1/T, over the eigenvectors whose eigenvalue is above T eps times the largest; 1/T if G is
-        0. Their sum may be any number.
+        sqrt(smallest eigenvalue) G^(-1/2) 1/T, over the eigenvectors whose eigenvalue is above 16 T eps times the largest; 1/T if G
+        is 0. (The authors and TorchJD: T eps, which the rounding of G itself reaches.) Their sum may be any number.
     """
     n = gram.shape[0]
-    values, vectors = eigen(positive_gram(gram))
-    rounding = values.max() * n * _EPS
+    scaled, _ = scaled_gram(gram)
+    values, vectors = eigen(positive_gram(scaled))
+    rounding = values.max() * 16.0 * n * _EPS
     smallest = np.inf
     for value in values:
         if value > rounding:

@@ -14,6 +14,26 @@ _INDEFINITE = 1e-13  # an eigenvalue of the cosines between minus this and 0 is 
 
 
 @kernel
+def scaled_gram(gram):
+    """Return (gram / 4^k, k) with the k that brings the largest entry of the diagonal to between 1/4 and 1; k = 0 if there is none.
+
+    That is the Gram matrix of the gradients divided by 2^k, to the bit, whose squares and products neither overflow nor underflow.
+    Entries below 1e-290 of the largest may lose digits.
+    """
+    n = gram.shape[0]
+    largest = 0.0
+    for i in range(n):
+        largest = max(largest, gram[i, i])
+    half = (math.frexp(largest)[1] + 1) // 2
+    unit = math.ldexp(1.0, -half)  # applied twice, as its square may overflow
+    scaled = np.empty((n, n))
+    for i in range(n):
+        for j in range(n):
+            scaled[i, j] = gram[i, j] * unit * unit
+    return scaled, half
+
+
+@kernel
 def factor(matrix, index, lower):
     """Write L of L L' = matrix[index][:, index] to the first rows of `lower`; return True if its rows are independent."""
     for i in range(index.shape[0]):
@@ -136,3 +156,24 @@ def positive_gram(gram):
             shrunk = cos[i, j] / math.sqrt(cos[i, i] * cos[j, j])
             positive[i, j] = positive[j, i] = shrunk * norms[i] * norms[j]
     return positive
+
+
+@kernel
+def balanced_gram(gram):
+    """Return (C, index, lengths): G of the tasks `index`, which have a gradient, each gradient divided by its length.
+
+    The lengths are powers of two with C_ii from 1/4 to 1, and G is made positive semi-definite. Norms may differ by any factor: C
+    is near the matrix of the cosines. But it has the digits of G, which cosines lose where gradients are nearly opposite.
+    """
+    positive = positive_gram(gram)
+    n = 0
+    index, lengths = np.empty(gram.shape[0], np.int64), np.empty(gram.shape[0])
+    for i in range(gram.shape[0]):
+        if positive[i, i] > 0.0:
+            index[n], lengths[n] = i, math.ldexp(1.0, (math.frexp(positive[i, i])[1] + 1) // 2)
+            n += 1
+    matrix = np.empty((n, n))
+    for a in range(n):
+        for b in range(n):
+            matrix[a, b] = positive[index[a], index[b]] / lengths[a] / lengths[b]
+    return matrix, index[:n], lengths[:n]

@@ -5,6 +5,8 @@ agree to the last bit wherever both only add, subtract, multiply, divide and tak
 """
 
 from .bargaining import fairgrad, nash_mtl
+from .conflict_averse import cagrad
+from .db_mtl import db_mtl
 from .diagnostics import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from .direction_sums import weighted_sum, weighted_sums
 from .directions import direction_squares, square_sums, task_differences, task_gradients
@@ -26,11 +28,11 @@ from .noise import (
 from .norms import Info, info, norm, norm_sq
 from .optimizers import adam_step, sgd_step
 from .policy import action_scores, batch_action_scores, fill_actions
-from .quadratic import cagrad, dual_proj, mgda, upgrad
+from .quadratic import dual_proj, mgda, upgrad
 from .returns import candidate_returns, centered_ranks, finite_pairs, penalized_returns, sign_returns
 from .rollout import Moments, Rollouts, antithetic_rollouts, rollouts
 from .selection import direction_weights, return_std, top_directions
-from .spectral import aligned_mtl, imtl_g
+from .spectral import aligned_mtl, config, imtl_g
 from .surgery import pcgrad
 from .symmetric import positive_gram
 
@@ -50,6 +52,8 @@ __all__ = [
     "cagrad",
     "candidate_returns",
     "centered_ranks",
+    "config",
+    "db_mtl",
     "debiased_gram",
     "diagnostics",
     "direction_squares",

@@ -16,16 +16,28 @@ def gradnorm_gradient(weights, norms, ratios, alpha):
 
 def gradnorm_closed(norms, ratios, alpha):
     """Return the weights at which every G_i is its target: w_i = r_i^alpha / n_i, scaled to the sum T."""
-    weights = (ratios / ratios.mean()) ** alpha / norms
+    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        weights = (ratios / ratios.mean()) ** alpha / norms
+        if not (weights.min() > 0.0 and weights.sum() < np.inf):
+            logarithms = alpha * np.log(ratios / ratios.max()) - np.log(norms)
+            weights = np.exp(logarithms - logarithms.max())
     return weights * (len(norms) / weights.sum())
 
 
-def gradnorm_log(weights, norms, ratios, alpha, learning_rate):
-    """Return w_i exp(-learning_rate clip(log(G_i / target_i), -1, 1)), scaled to the sum T: a step towards `gradnorm_closed`."""
-    rates = ratios / ratios.mean()
-    weighted = weights * norms
-    distance = np.log(weighted / (weighted.mean() * rates**alpha))
-    stepped = weights * np.exp(-learning_rate * np.clip(distance, -1.0, 1.0))
+def gradnorm_log(weights, norms, ratios, alpha, learning_rate, least):
+    """Return w_i exp(-learning_rate distance_i), scaled to the sum T: a step towards `gradnorm_closed`.
+
+    The distances are log(G_i / target_i) if these are between -1 and 1, and otherwise the logarithms of w over the bounded closed
+    weights, minus their mean and clipped to these bounds.
+    """
+    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        weighted = weights * norms
+        distance = np.log(weighted / (weighted.mean() * (ratios / ratios.mean()) ** alpha))
+        if not np.all(np.abs(distance) <= 1.0):
+            closed = bounded_weights(gradnorm_closed(norms, ratios, alpha), least, weights.sum())
+            distance = np.log(weights) - np.log(np.maximum(closed, 5e-324))
+            distance = np.clip(distance - distance.mean(), -1.0, 1.0)
+    stepped = weights * np.exp(-learning_rate * distance)
     return stepped * (len(norms) / stepped.sum())
 
 

@@ -1,4 +1,4 @@
-"""A positive semi-definite Gram matrix in place of an indefinite one."""
+"""A positive semi-definite Gram matrix in place of an indefinite one, and one of gradients of about one length."""
 
 import numpy as np
 
@@ -17,3 +17,11 @@ def positive_gram(gram):
     positive[np.ix_(kept, kept)] = cos / np.outer(size, size) * scale
     np.fill_diagonal(positive, norms * norms)
     return positive
+
+
+def balanced_gram(gram):
+    """Return (C, kept, lengths): the positive G of the tasks `kept`, which have a gradient, divided by lengths, powers of two."""
+    positive = positive_gram(gram)
+    kept = np.flatnonzero(np.diag(positive) > 0.0)
+    lengths = np.ldexp(1.0, (np.frexp(np.diag(positive)[kept])[1] + 1) // 2)
+    return positive[np.ix_(kept, kept)] / lengths[:, np.newaxis] / lengths, kept, lengths

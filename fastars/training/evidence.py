@@ -24,6 +24,7 @@ _PATIENCE = 20  # iterations before a task without a measurable gradient is left
 # same, and no task is left out. The other way round, weak tasks were found late: the camera of the rover in `examples/experiments`
 # was then 0.019 rad off instead of 0.012.
 _LOST, _FOUND, _POWER = 1.0, 2.0, 5.0
+_LEAST_SQUARE = 1e-290  # of a gradient that counts: smaller squares lose digits
 
 
 class Evidence(NamedTuple):
@@ -105,7 +106,7 @@ def count_quiet(averages: Averages, evidence: Evidence) -> IntArray:
 def lost_tasks(averages: Averages, masked: np.ndarray) -> np.ndarray:
     """Return True for each task that takes no part in the balancing; `masked` are the tasks that took none before."""
     quiet = averages.quiet
-    return (quiet > 0) & (masked | (quiet >= _PATIENCE)) | (averages.noise == 0.0)
+    return (quiet > 0) & (masked | (quiet >= _PATIENCE)) | (averages.noise < _LEAST_SQUARE)
 
 
 def floored_gram(averages: Averages, evidence: Evidence) -> FloatArray:

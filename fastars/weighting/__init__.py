@@ -26,7 +26,9 @@ _HOME = {
     "famo": ("FAMO", "famo"),
     "stch": ("STCH", "stch"),
     "mgda": ("MGDA", "quadratic"),
+    "db-mtl": ("DBMTL", "db_mtl"),
     "imtl-g": ("IMTLG", "spectral"),
+    "config": ("ConFIG", "spectral"),
     "pcgrad": ("PCGrad", "surgery"),
     "cagrad": ("CAGrad", "quadratic"),
     "aligned-mtl": ("AlignedMTL", "spectral"),
@@ -42,6 +44,7 @@ __all__ = ["METHODS", "make_method", *sorted(_CLASSES)]
 
 if TYPE_CHECKING:  # for editors and type checkers
     from fastars.weighting.bargaining import FairGrad, NashMTL
+    from fastars.weighting.db_mtl import DBMTL
     from fastars.weighting.dwa import DynamicWeightAverage
     from fastars.weighting.famo import FAMO
     from fastars.weighting.fixed import Custom, Fixed, StandardDeviation, Uniform
@@ -49,7 +52,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from fastars.weighting.method import Method
     from fastars.weighting.quadratic import MGDA, CAGrad, DualProj, UPGrad
     from fastars.weighting.random_weighting import RandomWeighting
-    from fastars.weighting.spectral import IMTLG, AlignedMTL
+    from fastars.weighting.spectral import IMTLG, AlignedMTL, ConFIG
     from fastars.weighting.stch import STCH
     from fastars.weighting.surgery import PCGrad
     from fastars.weighting.uncertainty import UWSO, UncertaintyWeighting

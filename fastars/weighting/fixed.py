@@ -128,10 +128,14 @@ class Custom(Method):
         return {name: value for name, value in super().arguments().items() if name != "function"}
 
     def _next(self, weights: FloatArray, state: State, inputs: Inputs) -> Step:
-        gram: Any = inputs.gram
+        scaled: Any = inputs.gram
+        gram: Any = inputs.unscaled_gram
         losses: Any = inputs.losses
+        back = np.ldexp(gram.diagonal(), -2 * inputs.exponent)[inputs.tasks]
+        if not np.array_equal(back, scaled.diagonal()[inputs.tasks]):
+            raise ValueError("the function needs a Gram matrix that float64 can hold: multiply all gradients by one number")
         with OpenSignals():
-            given = np.array(self.function(gram.copy(), losses.copy()), np.float64)
+            given = np.array(self.function(gram, losses.copy()), np.float64)
         if given.shape != weights.shape:
             raise ValueError(f"the function must give {len(weights)} weights, got shape {given.shape}")
         return Step(given, given, state, {})

@@ -20,8 +20,10 @@ from fastars.weighting.step import Inputs, State, Step, placed, total
 
 UPDATES = ("log", "closed", "paper", "softmax")
 _LEARNING_RATES = {"log": 0.1, "closed": 1.0, "paper": 0.025, "softmax": 0.025}
-_LEAST_NORM = 1e-8  # of the largest: without it, a task without a gradient would take all the weight
-_LEAST_RATIO = 1e-8  # of the largest loss ratio: a finished task has a target of zero, and zero has no logarithm
+_LEAST_NORM = 1e-13  # of the largest: without it, a task without a gradient would take all the weight
+_LEAST_RATIO = 1e-13  # of the largest loss ratio: a finished task has a target of zero, and zero has no logarithm
+_LEAST_WEIGHT = 1e-300  # a weight of 0 would stay 0 for ever
+_SAFE = 1e-100, 1e100  # norms whose products with weights, and squares, are in the range of float64
 
 
 class GradNorm(Method):
@@ -31,8 +33,8 @@ class GradNorm(Method):
     L_i / L_i(0) divided by the mean of all tasks: tasks that learn slowly get larger gradients. With alpha = 0 losses don't matter,
     and all norms become equal. A step returns w(t), and `weights` are w(t + 1), as in the paper's Algorithm 1.
 
-    The weights sum to T. A task that is masked, or whose norm is below 1e-8 of the largest, keeps its weight, and the others share
-    the rest of T.
+    The weights sum to T. A task that is masked, or whose norm is below 1e-13 of the largest, keeps its weight, and the others share
+    the rest of T. A loss ratio below 1e-13 of the largest counts as 1e-13 of it.
 
     Parameters
     ----------
@@ -43,11 +45,15 @@ class GradNorm(Method):
     update : {"log", "closed", "paper", "softmax"}
         "log": a step in the logarithms of the weights; it has the fixed point "closed" and resolves any ratio of weights.
         "closed": w_i proportional to r_i^alpha / |grad L_i|, at once. "paper": Adam on the weights. "softmax": Adam on v with
-        w = T softmax(v), as in LibMTL. Adam hardly moves if gradients are below its epsilon, 1e-8.
+        w = T softmax(v), as in LibMTL. Adam hardly moves if gradients are below its epsilon, 1e-8; if one is above 1e100, all are
+        divided by one number.
     learning_rate : float, optional
-        Default: 0.1 for "log", 0.025 (the paper's value) for "paper" and "softmax". "closed" ignores it.
+        Default: 0.1 for "log", 0.025 (the paper's value) for "paper" and "softmax". "closed" ignores it. With a rate h of at most
+        1, constant norms and losses, and weights that start with ratios e^D to "closed", "log" is within a factor 1 + e of it after
+        D / h + log(1 / e) / h steps, from anywhere: 1,000 for D = 83 and e = 1e-7.
     min_weight : float
-        Least weight. The default bounds nothing: norms of tasks that take part differ by 1e8 at most.
+        Least weight. "log" and "closed" then end at r_i^alpha / |grad L_i| with the smallest weights raised to it. The default
+        bounds nothing that occurs.
     initial_losses : "first" or sequence, optional
         L(0): for each task a positive number (log(C) for a cross-entropy of C classes), or "first" for the loss of its first step.
     initial_losses_decay : float
@@ -64,7 +70,7 @@ class GradNorm(Method):
         *,
         update: str = "log",
         learning_rate: float | None = None,
-        min_weight: float = 1e-12,
+        min_weight: float = 1e-100,
         initial_losses: str | Sequence[Any] = "first",
         initial_losses_decay: float = 1.0,
         **common: Unpack[Common],
@@ -105,8 +111,8 @@ class GradNorm(Method):
         info = partial(_info, weights, norms, ratios, self.alpha, inputs.mask)
         if largest == 0.0:  # nothing to balance
             return Step(weights, weights, {**state, "initial": initial}, info)
-        proposed, learned = self._updated(weights[tasks], norms[tasks], ratios[tasks], tasks, state)
-        bounded = kernels.bounded_weights(proposed, self.min_weight, total(weights, inputs))
+        proposed, learned = self._updated(weights[tasks], self._in_range(norms[tasks], largest), ratios[tasks], tasks, state)
+        bounded = kernels.bounded_weights(proposed, max(self.min_weight, _LEAST_WEIGHT), total(weights, inputs))
         return Step(weights, placed(weights, tasks, bounded), {**state, **learned, "initial": initial}, info)
 
     def _ratios(self, initial: FloatArray, inputs: Inputs) -> tuple[FloatArray, FloatArray]:
@@ -118,16 +124,24 @@ class GradNorm(Method):
             initial = _first_losses(initial, losses, inputs)
         ratios = losses / initial
         listed = ratios[tasks].tolist()
+        if not max(listed) < _SAFE[1]:
+            ratios = _quotients(losses, initial, inputs)
+            listed = ratios[tasks].tolist()
         largest = max(listed)
         if largest == 0.0:
             ratios = np.ones(len(ratios))
         elif min(listed) < _LEAST_RATIO * largest:
             ratios = np.maximum(ratios, _LEAST_RATIO * largest)
         if self.initial_losses_decay < 1.0:
-            initial = placed(
-                initial, tasks, (self.initial_losses_decay * initial + (1.0 - self.initial_losses_decay) * losses)[tasks]
-            )
+            following = self.initial_losses_decay * initial + (1.0 - self.initial_losses_decay) * losses
+            initial = placed(initial, tasks, np.where(following > 0.0, following, initial)[tasks])
         return initial, ratios
+
+    def _in_range(self, norms: FloatArray, largest: float) -> FloatArray:
+        """Return norms divided by a power of two near the largest, if the arithmetic would leave the range of float64 otherwise."""
+        if largest > _SAFE[1] or (largest < _SAFE[0] and self.update in ("log", "closed")):
+            return np.ldexp(norms, -math.frexp(largest)[1])
+        return norms
 
     def _updated(
         self, weights: FloatArray, norms: FloatArray, ratios: FloatArray, tasks: Any, state: State
@@ -137,7 +151,7 @@ class GradNorm(Method):
         if self.update == "closed":
             return kernels.gradnorm_closed(norms, ratios, self.alpha), {}
         if self.update == "log":
-            return kernels.gradnorm_log(weights, norms, ratios, self.alpha, rate), {}
+            return kernels.gradnorm_log(weights, norms, ratios, self.alpha, rate, max(self.min_weight, _LEAST_WEIGHT)), {}
         if self.update == "paper":
             down, moments = adam(state, tasks, kernels.gradnorm_gradient(weights, norms, ratios, self.alpha), rate)
             return np.maximum(weights - down, self.min_weight), moments
@@ -147,6 +161,14 @@ class GradNorm(Method):
         logits = placed(logits, tasks, logits[tasks] - down)
         proposed, _ = kernels.gradnorm_softmax(logits[tasks], norms, ratios, self.alpha)
         return proposed, {**moments, "logits": logits}
+
+
+def _quotients(losses: FloatArray, initial: FloatArray, inputs: Inputs) -> FloatArray:
+    """Return losses / initial up to a common factor, where the quotients themselves are out of range: the largest is near 1."""
+    (parts, exponents), (initial_parts, initial_exponents) = np.frexp(losses), np.frexp(initial)
+    exponents = exponents - initial_exponents
+    largest = exponents[inputs.mask & (losses > 0.0)].max()
+    return np.ldexp(parts / initial_parts, exponents - largest)
 
 
 def _first_losses(initial: FloatArray, losses: FloatArray, inputs: Inputs) -> FloatArray:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Sequence
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
+from fastars._runtime.signals import run_in_thread
 from fastars._validate import user_facing
 from fastars.weighting.method import Common, Method
 from fastars.weighting.per_task import number_of_tasks, task_numbers
 from fastars.weighting.step import Inputs, State, Step
 
+_MANY = 100  # tasks: from there on a solver may take long, and a thread costs little beside it (0.1 ms)
 _ASYMMETRY = 1e-6  # of the largest entry: a product in float32 may have as much
 
 
@@ -21,9 +24,16 @@ class GramMethod(Method):
 
     A step uses the Gram matrix that it gets, and `weights` are its result until the next step. The Gram matrix may be a debiased
     one. If it is indefinite, `fastars.kernels.positive_gram` replaces it.
+
+    Solvers get the Gram matrix on a scale on which the largest gradient has a norm between 1/2 and 1.
     """
 
     unit_sum: ClassVar[bool] = True  # True if the weights before the first step are 1/T, not 1
+
+    @property
+    def degree(self) -> float:
+        """The weights are multiplied by c**degree if all gradients are multiplied by c."""
+        return 0.0
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -39,16 +49,44 @@ class GramMethod(Method):
         gram = given[np.ix_(tasks, tasks)]
         asymmetry = np.abs(gram - gram.T).max()
         if asymmetry > _ASYMMETRY * np.abs(gram).max():
-            raise ValueError(f"gram must be symmetric, got entries that differ by {asymmetry:g} from those across the diagonal")
-        solution = self._solve(gram, tasks)
+            apart = np.ldexp(asymmetry, 2 * inputs.exponent)
+            raise ValueError(f"gram must be symmetric, got entries that differ by {apart:g} from those across the diagonal")
+        solution = self._unscaled(self._solved(gram, tasks), inputs.exponent)
         rates = np.full(len(weights), np.nan)
-        rates[tasks] = gram @ solution
+        rates[tasks] = np.ldexp(gram @ solution, 2 * inputs.exponent)
         following = weights.copy()
         following[tasks] = solution
         return Step(following, following, state, {"norms": inputs.norms, "rates": rates})
 
+    def _solved(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
+        """Solve for the weights of `tasks`. With many of them a signal ends the wait; the solver's thread then ends by itself."""
+        if len(tasks) < _MANY:
+            return self._solve(gram, tasks)
+        context = contextvars.copy_context()  # NumPy keeps there which warnings it gives
+        solved: FloatArray = run_in_thread(lambda: context.run(self._solve, gram, tasks))
+        return solved
+
+    def _unscaled(self, solution: FloatArray, exponent: int) -> FloatArray:
+        """Return the weights of the gradients themselves from those of gradients divided by 2**exponent.
+
+        Raises
+        ------
+        ValueError
+            If float64 can't hold them.
+        """
+        if self.degree == 0.0 or exponent == 0:
+            return solution
+        weights = solution * np.exp2(self.degree * exponent)
+        size = np.abs(weights)
+        if not (size < np.inf).all() or ((solution != 0.0) & (size < np.finfo(np.float64).tiny)).any():
+            raise ValueError(
+                f"{type(self).__name__} has weights of {weights.tolist()} for gradients of this size, which float64 can't hold: "
+                "multiply all gradients by one number"
+            )
+        return weights
+
     def _solve(self, gram: FloatArray, tasks: np.ndarray) -> FloatArray:
-        """Return the weights of `tasks`, which have this Gram matrix."""
+        """Return the weights of `tasks`, whose gradients have this Gram matrix."""
         raise NotImplementedError
 
 

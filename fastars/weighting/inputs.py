@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from fastars import kernels
 from fastars._compiled.structs import FloatArray
 from fastars.weighting.arrays import float64_array, gradient_rows, is_finite
-from fastars.weighting.step import Inputs, task_label
+from fastars.weighting.scale import ScaledGram, finite_norms, gram_given, gram_of_rows
+from fastars.weighting.step import Inputs, Tasks, task_label
 
 NEEDS = ("losses", "norms", "gram", "stds")
 _INSTEAD = {"norms": " (or gram= or grads=)", "gram": " (or grads=)"}
 _ALL = slice(None)
-
-
-class Tasks(NamedTuple):
-    """The tasks of a method, before a step."""
-
-    method: str  # class of the method, for error messages
-    n_tasks: int | None  # None before the first step of a method that was made without a number
-    names: tuple[str, ...] | None  # (T,)
-    mask: np.ndarray | None  # (T,), True for tasks that take part; None if all do
 
 
 def read_inputs(tasks: Tasks, needs: tuple[str, ...], losses: Any, norms: Any, grads: Any, gram: Any, stds: Any) -> Inputs:
@@ -34,25 +24,32 @@ def read_inputs(tasks: Tasks, needs: tuple[str, ...], losses: Any, norms: Any, g
     ------
     ValueError
         If an entry of `needs` is missing, or an argument has another length or shape, is not finite, or is negative where that
-        is impossible.
+        is impossible, or lies so far from the others that float64 can't hold their products.
     """
+    scaled: ScaledGram | None = None
     if grads is not None:
-        gram, norms_of_grads = _products(tasks, gradient_rows(grads), "gram" in needs)
-        norms = norms_of_grads if norms is None else norms
+        scaled, of_grads = _products(tasks, gradient_rows(grads), "gram" in needs)
+        norms, gram = (of_grads if norms is None else norms), None
     arrays = {
         name: _checked_array(tasks, name, value)
         for name, value in (("losses", losses), ("norms", norms), ("gram", gram), ("stds", stds))
         if value is not None
     }
-    if gram is not None and norms is None:
-        arrays["norms"] = np.sqrt(np.maximum(np.diag(arrays["gram"]), 0.0))  # the diagonal of a debiased one may be negative
+    if gram is not None:
+        is_used = "gram" in needs or ("norms" in needs and norms is None)
+        scaled = gram_given(tasks, arrays["gram"], _taking_part(tasks, len(arrays["gram"])), is_used)
+        arrays.setdefault("norms", scaled.norms)
+    if scaled is not None:
+        arrays["gram"] = scaled.gram
     for name in needs:
         if name not in arrays:
             raise ValueError(f"{tasks.method} needs {name}={_INSTEAD.get(name, '')}")
     n_tasks = _common_length(tasks.method, arrays) if tasks.n_tasks is None else tasks.n_tasks
     mask = np.ones(n_tasks, np.bool_) if tasks.mask is None else tasks.mask
     index = _ALL if tasks.mask is None else np.flatnonzero(mask)
-    return Inputs(arrays.get("losses"), arrays.get("norms"), arrays.get("gram"), arrays.get("stds"), mask, index, tasks.names)
+    exponent = 0 if scaled is None else scaled.exponent
+    losses_given, norms_given, gram_scaled, stds_given = map(arrays.get, NEEDS)
+    return Inputs(losses_given, norms_given, gram_scaled, stds_given, mask, index, tasks.names, exponent)
 
 
 def check_at_least(name: str, values: FloatArray, least: float, allowed: str, inputs: Inputs | Tasks) -> None:
@@ -67,7 +64,7 @@ def check_at_least(name: str, values: FloatArray, least: float, allowed: str, in
 
 def described(inputs: Inputs) -> str:
     """Return the arrays of a step as text for an error message."""
-    arrays = {"losses": inputs.losses, "norms": inputs.norms, "gram": inputs.gram, "stds": inputs.stds}
+    arrays = {"losses": inputs.losses, "norms": inputs.norms, "gram": inputs.unscaled_gram, "stds": inputs.stds}
     return ", ".join(f"{name}={array.tolist()}" for name, array in arrays.items() if array is not None)
 
 
@@ -86,16 +83,18 @@ def _check_length(name: str, array: np.ndarray, n_tasks: int | None) -> None:
         raise ValueError(f"{name} must have {n_tasks} entries, one per task, got {len(array)}")
 
 
-def _products(tasks: Tasks, rows: np.ndarray, with_gram: bool) -> tuple[FloatArray | None, FloatArray]:
-    """Return (Gram matrix or None, norms) of gradients. A gradient is finite if its norm is."""
+def _products(tasks: Tasks, rows: np.ndarray, with_gram: bool) -> tuple[ScaledGram | None, FloatArray]:
+    """Return (scaled Gram matrix or None, norms) of gradients."""
     _check_length("grads", rows, tasks.n_tasks)
-    gram: FloatArray | None = kernels.gram(rows) if with_gram else None
-    norms: FloatArray = kernels.gradient_norms(rows) if gram is None else np.sqrt(np.diag(gram))
-    for i, norm in enumerate(norms.tolist()):
-        if not math.isfinite(norm) and (tasks.mask is None or tasks.mask[i]):
-            label = task_label(tasks.names, i)
-            raise ValueError(f"grads must be finite, and so must their products, got a norm of {norm:g} for {label}")
-    return gram, norms
+    index = _taking_part(tasks, len(rows))
+    if not with_gram:
+        return None, finite_norms(tasks, rows, index)
+    scaled = gram_of_rows(tasks, rows, index)
+    return scaled, scaled.norms
+
+
+def _taking_part(tasks: Tasks, n_tasks: int) -> list[int]:
+    return list(range(n_tasks)) if tasks.mask is None else np.flatnonzero(tasks.mask).tolist()
 
 
 def _checked_array(tasks: Tasks, name: str, value: Any) -> FloatArray:

@@ -13,10 +13,10 @@ from fastars._compiled.structs import FloatArray
 from fastars._runtime.signals import HeldSignals
 from fastars._validate import boolean, one_of, positive_int, user_facing
 from fastars.weighting.arrays import is_finite
-from fastars.weighting.inputs import Tasks, check_at_least, described, read_inputs
+from fastars.weighting.inputs import check_at_least, described, read_inputs
 from fastars.weighting.per_task import number_of_tasks
 from fastars.weighting.saved_state import check_owner, read_state
-from fastars.weighting.step import Inputs, State, Step
+from fastars.weighting.step import Inputs, State, Step, Tasks
 
 _LEAST_POSITIVE = math.ulp(0.0)
 

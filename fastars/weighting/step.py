@@ -17,15 +17,30 @@ class Inputs(NamedTuple):
 
     losses: FloatArray | None  # (T,)
     norms: FloatArray | None  # (T,), of the gradients
-    gram: FloatArray | None  # (T, T), of the gradients
+    gram: FloatArray | None  # (T, T), of the gradients divided by 2**exponent: its largest square is between 1/4 and 1
     stds: FloatArray | None  # (T,)
     mask: np.ndarray  # (T,), True for tasks that take part: at least one
     tasks: Any  # index of the tasks that take part: a slice if all do, which makes no copy
     names: tuple[str, ...] | None  # (T,)
+    exponent: int = 0
+
+    @property
+    def unscaled_gram(self) -> FloatArray | None:
+        """The Gram matrix of the gradients themselves, whose entries may be infinite, or 0."""
+        return None if self.gram is None else np.ldexp(self.gram, 2 * self.exponent)
 
     def task_label(self, i: Any) -> str:
         """Return the name of a task for an error message."""
         return task_label(self.names, i)
+
+
+class Tasks(NamedTuple):
+    """The tasks of a method, before a step."""
+
+    method: str  # class of the method, for error messages
+    n_tasks: int | None  # None before the first step of a method that was made without a number
+    names: tuple[str, ...] | None  # (T,)
+    mask: np.ndarray | None  # (T,), True for tasks that take part; None if all do
 
 
 class Step(NamedTuple):
@@ -53,4 +68,5 @@ def total(weights: FloatArray, inputs: Inputs) -> float:
     """Return the sum that the weights of the unmasked tasks need, for all weights to sum to T."""
     if isinstance(inputs.tasks, slice):
         return float(len(weights))
-    return float(len(weights) - weights[~inputs.mask].sum())
+    rest = float(len(weights) - weights[~inputs.mask].sum())
+    return rest if rest > 1e-3 else float(weights[inputs.mask].sum())  # a small difference is mostly rounding

@@ -164,5 +164,5 @@ def _slopes_at(s: FloatArray, slopes: FloatArray) -> FloatArray:
 
 def _stationary(losses: FloatArray, factors: FloatArray, slopes: FloatArray) -> FloatArray:
     """Return the log variances with the least terms; for "liebel" the logarithm of a root of 2 x^2 - L x - L = 0."""
-    liebel = (losses + np.sqrt(losses * losses + 8.0 * losses)) / 4.0
+    liebel = losses / 4.0 + np.sqrt(losses) / 4.0 * np.sqrt(losses + 8.0)
     return np.log(np.where(np.isnan(slopes), liebel, factors * losses / slopes))
