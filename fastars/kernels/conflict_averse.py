@@ -2,8 +2,8 @@
 
 Symbols: g_1 ... g_T, G_ij = g_i . g_j, g_0 is their mean and R = c |g_0|. A direction is d = g_0 + e with |e| <= R. For a number t,
 the shortest e with g_i . d >= t for all tasks is the sum of y_i g_i, where y >= 0 minimises 1/2 y'Gy - sum of y_i (t - g_i . g_0).
-Its length E(t) is convex and does not decrease: the largest t has E(t) = R, and Newton's method finds it from above without
-passing it.
+Its length E(t) is convex and does not decrease: the largest t has E(t) = R. Newton's method finds it from above; rounding may lead
+below, and then the chord between both sides goes on.
 """
 
 import math
@@ -85,16 +85,19 @@ def _best_step(program):
         return np.zeros(program.units.shape[0])
     y, length = _shortest(program, 0.0)
     if length >= program.radius:
-        return _down_to_radius(program, 0.0, y, length)
+        least = 0.0  # with it, e = 0
+        for i in range(program.units.shape[0]):
+            least = min(least, program.mean[i] / program.units[i])
+        return _down_to_radius(program, least, 0.0, 0.0, y, length)
     if _settle(program) == 0:  # no direction has an effect on any task: d = 0
         return y
-    highest = np.inf
+    at_0, highest = length, np.inf
     for i in range(program.units.shape[0]):
         if program.units[i] > 0.0:
             most = program.mean[i] + program.radius * math.sqrt(program.matrix[i, i])
             highest = min(highest, most / program.units[i])
     y, length = _shortest(program, highest)
-    return _down_to_radius(program, highest, y, length)
+    return _down_to_radius(program, 0.0, at_0, highest, y, length)
 
 
 @kernel
@@ -110,20 +113,38 @@ def _shortest(program, t):
 
 
 @kernel
-def _down_to_radius(program, t, y, length):
-    """Return y for the largest number up to t with which e is no longer than the radius."""
-    for _ in range(100):  # 10 are enough
-        if length <= program.radius * (1.0 + 1e-15):
-            break
+def _down_to_radius(program, low, at_low, high, y, length):
+    """Return y of the number between `low` and `high` for which e has the length R.
+
+    E(low) = `at_low` is below it. E(high) = `length`, that of y, is above.
+    """
+    radius = program.radius
+    for _ in range(100):  # 10 are enough, but for noise
         slope = 0.0  # of length^2 / 2
         for i in range(y.shape[0]):
             slope += y[i] * program.units[i]
-        lower = t - (length - program.radius) * length / slope
-        if not lower < t:
+        middle = high - (length - radius) * length / slope
+        if not low < middle < high:
+            middle = high - (length - radius) * (high - low) / (length - at_low)
+        if not low < middle < high or length <= radius * (1.0 + 1e-14):
             break
-        t = lower
-        y, length = _shortest(program, t)
-    return y * (program.radius / length) if length > program.radius else y
+        at_middle, of_middle = _shortest(program, middle)
+        if of_middle >= radius:
+            high, y, length = middle, at_middle, of_middle
+        else:
+            low, at_low = middle, of_middle
+            if of_middle >= radius * (1.0 - 1e-14):
+                return at_middle
+            # Newton's step from `high` would lead here again.
+            middle = 0.5 * (low + high)
+            if not low < middle < high:
+                break
+            at_middle, of_middle = _shortest(program, middle)
+            if of_middle >= radius:
+                high, y, length = middle, at_middle, of_middle
+            else:
+                low, at_low = middle, of_middle
+    return y * (radius / length) if length > radius else y
 
 
 @kernel
