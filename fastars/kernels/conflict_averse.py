@@ -34,8 +34,7 @@ def cagrad(gram, c):
 
     CAGrad: d maximises the least g_i . d under |d - g_0| <= c |g_0|. Where the convex hull of the gradients contains 0, the least
     product is at most 0, and many directions may reach that. Then tasks whose product is 0 in all of them stay there, and d is best
-    for the worst of the others: it is the limit of directions for a hull that comes near 0 (from the side on which they gain). A
-    task without a gradient is one of those that stay.
+    for the worst of the others. A task without a gradient is one of those that stay.
 
     Parameters
     ----------
@@ -47,9 +46,9 @@ def cagrad(gram, c):
     Returns
     -------
     ndarray of float64, shape (T,)
-        1/T + y, so at least 1/T; 1/T if g_0 is 0. The distance of the hull from 0 is known to 1e-8 of the gradients: below, it is
-        0. Near that, |d - g_0| may differ from c |g_0|. (Differs from TorchJD, which takes distances up to 1e-4 sqrt(trace G) for
-        0, and has weights of 0 there.)
+        At least 1/T; 1/T if g_0 is 0. A Gram matrix shows a distance of the hull from 0 only above some 1e-8 sqrt(T) of the
+        gradients: below, it counts as 0. At a distance h above, |d - g_0| differs from c |g_0| by up to 1e-16 / h^2 of it. (Differs
+        from TorchJD, which takes distances up to 1e-4 sqrt(trace G) for 0, and has weights of 0 there.)
     """
     n = gram.shape[0]
     weights = np.full(n, 1.0 / n)
