@@ -2,8 +2,8 @@
 
 Symbols: g_1 ... g_T, G_ij = g_i . g_j, g_0 is their mean and R = c |g_0|. A direction is d = g_0 + e with |e| <= R. For a number t,
 the shortest e with g_i . d >= t for all tasks is the sum of y_i g_i, where y >= 0 minimises 1/2 y'Gy - sum of y_i (t - g_i . g_0).
-Its length E(t) is convex and does not decrease: the largest t has E(t) = R, and Newton's method finds it from above without
-passing it.
+Its length E(t) is convex and does not decrease: the largest t has E(t) = R. Newton's method finds it from above; rounding may lead
+below, and then the chord between both sides goes on.
 """
 
 import math
@@ -34,8 +34,7 @@ def cagrad(gram, c):
 
     CAGrad: d maximises the least g_i . d under |d - g_0| <= c |g_0|. Where the convex hull of the gradients contains 0, the least
     product is at most 0, and many directions may reach that. Then tasks whose product is 0 in all of them stay there, and d is best
-    for the worst of the others: it is the limit of directions for a hull that comes near 0 (from the side on which they gain). A
-    task without a gradient is one of those that stay.
+    for the worst of the others. A task without a gradient is one of those that stay.
 
     Parameters
     ----------
@@ -47,9 +46,9 @@ def cagrad(gram, c):
     Returns
     -------
     ndarray of float64, shape (T,)
-        1/T + y, so at least 1/T; 1/T if g_0 is 0. The distance of the hull from 0 is known to 1e-8 of the gradients: below, it is
-        0. Near that, |d - g_0| may differ from c |g_0|. (Differs from TorchJD, which takes distances up to 1e-4 sqrt(trace G) for
-        0, and has weights of 0 there.)
+        At least 1/T; 1/T if g_0 is 0. A Gram matrix shows a distance of the hull from 0 only above some 1e-8 sqrt(T) of the
+        gradients: below, it counts as 0. At a distance h above, |d - g_0| differs from c |g_0| by up to 1e-16 / h^2 of it. (Differs
+        from TorchJD, which takes distances up to 1e-4 sqrt(trace G) for 0, and has weights of 0 there.)
     """
     n = gram.shape[0]
     weights = np.full(n, 1.0 / n)
@@ -85,16 +84,19 @@ def _best_step(program):
         return np.zeros(program.units.shape[0])
     y, length = _shortest(program, 0.0)
     if length >= program.radius:
-        return _down_to_radius(program, 0.0, y, length)
+        least = 0.0  # with it, e = 0
+        for i in range(program.units.shape[0]):
+            least = min(least, program.mean[i] / program.units[i])
+        return _down_to_radius(program, least, 0.0, 0.0, y, length)
     if _settle(program) == 0:  # no direction has an effect on any task: d = 0
         return y
-    highest = np.inf
+    at_0, highest = length, np.inf
     for i in range(program.units.shape[0]):
         if program.units[i] > 0.0:
             most = program.mean[i] + program.radius * math.sqrt(program.matrix[i, i])
             highest = min(highest, most / program.units[i])
     y, length = _shortest(program, highest)
-    return _down_to_radius(program, highest, y, length)
+    return _down_to_radius(program, 0.0, at_0, highest, y, length)
 
 
 @kernel
@@ -110,20 +112,38 @@ def _shortest(program, t):
 
 
 @kernel
-def _down_to_radius(program, t, y, length):
-    """Return y for the largest number up to t with which e is no longer than the radius."""
-    for _ in range(100):  # 10 are enough
-        if length <= program.radius * (1.0 + 1e-15):
-            break
+def _down_to_radius(program, low, at_low, high, y, length):
+    """Return y of the number between `low` and `high` for which e has the length R.
+
+    E(low) = `at_low` is below it. E(high) = `length`, that of y, is above.
+    """
+    radius = program.radius
+    for _ in range(100):  # 10 are enough, but for noise
         slope = 0.0  # of length^2 / 2
         for i in range(y.shape[0]):
             slope += y[i] * program.units[i]
-        lower = t - (length - program.radius) * length / slope
-        if not lower < t:
+        middle = high - (length - radius) * length / slope
+        if not low < middle < high:
+            middle = high - (length - radius) * (high - low) / (length - at_low)
+        if not low < middle < high or length <= radius * (1.0 + 1e-14):
             break
-        t = lower
-        y, length = _shortest(program, t)
-    return y * (program.radius / length) if length > program.radius else y
+        at_middle, of_middle = _shortest(program, middle)
+        if of_middle >= radius:
+            high, y, length = middle, at_middle, of_middle
+        else:
+            low, at_low = middle, of_middle
+            if of_middle >= radius * (1.0 - 1e-14):
+                return at_middle
+            # Newton's step from `high` would lead here again.
+            middle = 0.5 * (low + high)
+            if not low < middle < high:
+                break
+            at_middle, of_middle = _shortest(program, middle)
+            if of_middle >= radius:
+                high, y, length = middle, at_middle, of_middle
+            else:
+                low, at_low = middle, of_middle
+    return y * (radius / length) if length > radius else y
 
 
 @kernel

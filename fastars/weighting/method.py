@@ -132,9 +132,10 @@ class Method:
         norms : array_like of float, shape (T,), optional
             Norms of the tasks' unweighted gradients.
         grads : array_like of float, shape (T, d), or a sequence of T arrays, optional
-            Gradients of the tasks, from any framework. They replace `gram` and `norms`, with sums in float64.
+            Gradients of the tasks, from any framework. They replace `gram` and `norms`, with sums in float64. For methods that need
+            `gram` their norms may have any size, and be 0 or down to 3e-145 of the largest.
         gram : array_like of float, shape (T, T), optional
-            Inner products of the gradients. They replace `norms`.
+            Inner products of the gradients. They replace `norms`. Squares of norms are 0, or at least 3.6e-307.
         stds : array_like of float, shape (T,), optional
             Standard deviations of the tasks' returns.
 

@@ -29,6 +29,7 @@ class MGDA(GramMethod):
 class CAGrad(GramMethod):
     """The direction near the mean gradient that serves the worst task best (Liu et al. 2021, arXiv 2110.14048).
 
+    Where gradients cancel each other, so that the worst task can gain nothing, the worst of the others gains most.
     The weights are at least 1/T; their sum is not fixed.
 
     Parameters
@@ -59,6 +60,8 @@ class CAGrad(GramMethod):
 class DualProj(PreferenceMethod):
     """The preferred combination, projected onto the directions that conflict with no task (Lopez-Paz & Ranzato 2017, GEM).
 
+    No task gets worse to first order, at any ratio of the gradients' norms: up to rounding, which is 5e-16 T of the sum of the
+    weighted norms.
     The weights are no less than the preference; their sum is not fixed.
 
     Parameters
@@ -78,6 +81,8 @@ class DualProj(PreferenceMethod):
 class UPGrad(PreferenceMethod):
     """The sum of the gradients, each projected onto the directions that conflict with no task (Quinton & Rey 2024, UPGrad).
 
+    No task gets worse to first order, at any ratio of the gradients' norms: up to rounding, which is 5e-16 T of the sum of the
+    weighted norms.
     The weights are no less than the preference; their sum is not fixed.
 
     Parameters

@@ -27,7 +27,10 @@ class Inputs(NamedTuple):
     @property
     def unscaled_gram(self) -> FloatArray | None:
         """The Gram matrix of the gradients themselves, whose entries may be infinite, or 0."""
-        return None if self.gram is None else np.ldexp(self.gram, 2 * self.exponent)
+        if self.gram is None:
+            return None
+        with np.errstate(over="ignore", under="ignore"):
+            return np.ldexp(self.gram, 2 * self.exponent)
 
     def task_label(self, i: Any) -> str:
         """Return the name of a task for an error message."""
