@@ -74,9 +74,8 @@ class DBMTL(Method):
             return Step(weights, weights, state, info)
         counts = state["n_updates"][tasks] + 1
         decays = self.beta / counts**self.decay_power
-        proposed, *averages = kernels.db_mtl(
-            norms[tasks], losses[tasks], state["averages"][tasks], decays, state["products"][tasks]
-        )
+        before = state["averages"][tasks], decays, state["products"][tasks]
+        proposed, averages, products = kernels.db_mtl(norms[tasks], losses[tasks], *before)
         following = placed(weights, tasks, proposed)
         learned = {"n_updates": counts, "averages": averages, "products": products}
         return Step(following, following, {name: placed(state[name], tasks, value) for name, value in learned.items()}, info)
