@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 
 import fastars
 from fastars import ARS, evaluate_policy
+from fastars._runtime.signals import let_signals_in
 from fastars._validate import user_facing
 from fastars.cli import WrongUseError, commands, main
 from fastars.cli.environment import parse_kwargs
@@ -746,6 +747,7 @@ def test_a_signal_during_the_rollouts_of_an_iteration_stops_it_at_once(tmp_path,
         rollouts = original(*args)
         if sys._getframe(1).f_code.co_name == "roll_out" and next(n_calls) == 2:
             signal.raise_signal(signal.SIGINT)
+            let_signals_in()  # as between two blocks of episodes
             pytest.fail("the signal was held back")
         return rollouts
 
