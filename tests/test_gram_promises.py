@@ -3,7 +3,7 @@
 Directions are judged in extended precision (`gradient_matrices`), by conditions that prove an optimum, by exact arithmetic, and by
 numbers worked out by hand. Seen failing, on solvers with a ridge relative to the trace and on products of unscaled rows: most of
 them. Broken on purpose: lengths of 1 in `balanced_gram` -> test_solvers_have_no_scale and test_mgda_of_orthogonal_gradients_by_hand
-red, with those of harmless, shortest and equal directions; `_settle` that settles nothing -> test_cagrad_where_gradients_cancel;
+red; `_settle` that settles nothing -> test_cagrad_where_gradients_cancel red;
 no thread for solvers -> test_a_long_solver_hears_ctrl_c red.
 """
 
@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from fastars import kernels, reference
 from fastars.weighting import make_method
 
-TOLERANCE = 2e-15  # times T: the worst that was seen in 20,000 matrices is 5e-16
+TOLERANCE = 2e-15  # times T: the worst that was seen in 11,000 matrices is 5e-16
 HARMLESS = ["mgda", "dualproj", "upgrad"]
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
 

@@ -2,7 +2,7 @@
 
 Each of these programs is reduced to min 1/2 y'Ay - b'y over y >= 0 (`nonnegative_minimum`). An indefinite G is replaced by
 `positive_gram(G)`. The programs are solved for gradients of about one length, g_i / 2^k_i (`balanced_gram`), so norms may differ by
-any factor. In 20,000 random and degenerate matrices with ratios up to 1e12, "no task gets worse" held to 5e-16 T: g_i . d of the
+any factor. In 11,000 random and degenerate matrices with ratios up to 1e12, "no task gets worse" held to 5e-16 T: g_i . d of the
 direction d = sum of w_j g_j was never below minus that part of |g_i| sum_j w_j |g_j|, which is about what rounding of G makes of 0.
 Where G is singular, weights may not be unique; directions are.
 """
