@@ -97,7 +97,7 @@ class ARS(SB3Model):
     device, _init_setup_model
         Accepted for scripts written for stable-baselines3-contrib, without effect: the kernels run on the CPU.
     preset : {"fastars", "tuned", "paper", "modestyachts", "rllib", "sb3"}, optional
-        The choices to follow where the published implementations differ (`fastars.training.config`). "tuned" and "paper" also
+        The choices to follow where the published implementations differ (`fastars.training.presets`). "tuned" and "paper" also
         set the hyperparameters of environments that they know: the ones `fastars train` uses, and the ones the paper reports.
     variant : {"V1", "V1-t", "V2", "V2-t"}, optional
         Names in the paper: V2 normalises observations, "-t" uses the top directions only. The hyperparameters of a preset belong to

@@ -55,7 +55,7 @@ class TrainedPolicy(NamedTuple):
     num_timesteps : int
         Steps of training; 0 if the file does not say it.
     preset : str
-        The implementation of ARS that trained the policy, as a preset (`fastars.training.config.PRESETS`).
+        The implementation of ARS that trained the policy, as a preset (`fastars.training.presets.CHOICES`).
     config : dict
         Hyperparameters in the file, as arguments of `fastars.ARS`.
     unread : Path or None

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fastars.training.config import PRESETS, Config
+from fastars.training import presets
+from fastars.training.config import Config
 from fastars.weighting import METHODS
 
 _MOST = 2**63  # of a counter or a setting; a seed may be twice as large
@@ -23,7 +24,7 @@ def check_run(manifest: Mapping[str, Any]) -> None:
     """Raise ValueError, TypeError or KeyError for an invalid field outside of config."""
     if manifest["algorithm"] != "ARS":
         raise ValueError(f"algorithm is {manifest['algorithm']!r}")
-    for name, allowed in (("backend", ("numba", "numpy")), ("preset", tuple(PRESETS))):
+    for name, allowed in (("backend", ("numba", "numpy")), ("preset", tuple(presets.CHOICES))):
         if name in manifest and manifest[name] not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {manifest[name]!r}")
     _integer("stats_window_size", manifest.get("stats_window_size", 1), 1)
