@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _PACKAGE = __name__.partition(".")[0]
+MOST_INT64 = 2**63 - 1  # kernels and files hold no larger integer
 _ABOUT_ARGUMENTS = ("TypeError", "ValueError", "UnsupportedEnvError")
 _NAMED = re.compile(r"[\w.]+\(\)[: ]")  # a message that names a function already
 _SIGNATURE = re.compile(r"[\w.<>]+\(\) ((?:got|missing|takes) .*)", re.DOTALL)  # Python's own words
@@ -127,10 +128,15 @@ def _is_float(value: Any) -> bool:
     return isinstance(value, float) or (type(value).__module__ == "numpy" and type(value).__name__.startswith("float"))
 
 
-def positive_int(name: str, value: Any, most: int = 2**63 - 1) -> int:
-    """Return the value as an int from 1 to `most`; the error mentions the default, the limit of an int64, only above it."""
-    converted = integer(name, value, 1)
-    return converted if converted <= most else integer(name, value, 1, most)
+def count(name: str, value: Any, least: int, most: int = MOST_INT64) -> int:
+    """Return the value as an int from `least` to `most`. An error mentions `most` only if the value is above it."""
+    converted = integer(name, value, least)
+    return converted if converted <= most else integer(name, value, least, most)
+
+
+def positive_int(name: str, value: Any, most: int = MOST_INT64) -> int:
+    """Return the value as an int from 1 to `most`, as `count` does."""
+    return count(name, value, 1, most)
 
 
 def number(name: str, value: Any, least: float = -math.inf, below: float = math.inf, *, above: float = -math.inf) -> float:

@@ -143,7 +143,8 @@ def _policies(folder: Path, env: str | None, env_kwargs: Sequence[str]) -> Itera
         yield path.name, trained
         if path.name == MODEL:
             model = trained.model
-            first = ARS(env=trained.env, preset=model.preset, backend=model.backend, n_threads=1, **model.config.arguments())
+            settings = {**model.config.arguments(), "_init_setup_model": False}
+            first = ARS(env=trained.env, preset=model.preset, backend=model.backend, n_threads=1, **settings)
             first.run = dataclasses.replace(first.run, excess=model.run.excess)
             yield "the first policy", load_trained(path, True, env, env_kwargs, None)._replace(model=first)
 

@@ -181,7 +181,8 @@ def to_model(trained: TrainedPolicy, env: Any = None, *, model_class: Any, trust
         given |= {"normalize_observations": True, "clip_observations": trained.clip_observations}
     given |= {"policy_kwargs": trained.policy_kwargs, **settings}
     zero_policy = given.get("zero_policy")
-    model = model_class(trained.policy, env, **given | {"zero_policy": True})  # random weights would take memory
+    of_file = {"zero_policy": True, "_init_setup_model": False}  # random weights would take memory
+    model = model_class(trained.policy, env, **given | of_file)
     _refuse_other_shapes(trained, model)
     config = dataclasses.replace(model.config, zero_policy=zero_policy is not False)
     model.run = dataclasses.replace(model.run, config=config)

@@ -72,7 +72,7 @@ class ConfigToRestore(ARSConfig):
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of `fastars.ARS`, with weights of zero."""
-        return {**super().arguments(), "zero_policy": True}
+        return {**super().arguments(), "zero_policy": True, "_init_setup_model": False}
 
 
 def stored_counts(iteration: int, counts: Counts, config: ARSConfig) -> dict[str, Any]:

@@ -208,7 +208,7 @@ def _arguments(manifest: Mapping[str, Any], config: Config, settings: Mapping[st
     """Return the arguments of the constructor that a file stands for, except the environment."""
     compiled = False if (manifest.get("python") or {}).get("reason") in AS_COMPILED else None
     of_run = {name: manifest[name] for name in ("backend", "preset", "stats_window_size") if name in manifest}
-    return {**config.arguments(), **of_run, "compiled": compiled, **settings}
+    return {**config.arguments(), **of_run, "compiled": compiled, **settings, "_init_setup_model": False}
 
 
 def _refuse_other_policy(arguments: Mapping[str, Any], policy: Any = None, policy_kwargs: Any = None) -> None:
