@@ -139,6 +139,20 @@ def positive_int(name: str, value: Any, most: int = MOST_INT64) -> int:
     return count(name, value, 1, most)
 
 
+def stored_integer(name: str, value: Any, least: int = 0, most: int = MOST_INT64) -> int:
+    """Return the value of a file if it is an int from `least` to `most`; a ValueError for anything else, bools and floats too."""
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{name} must be an integer{_range(least, most)}, got {value!r:.40}")
+    return value
+
+
+def refuse_long_integer(name: str, value: Any) -> None:
+    """Raise for an integer of more than 64 bits, or a list with one: neither kernels nor files hold it."""
+    for each in value if isinstance(value, (list, tuple)) else [value]:
+        if isinstance(each, int) and not -MOST_INT64 <= each <= MOST_INT64:
+            raise ValueError(f"{name} must be below 2**63, got {each!r}")
+
+
 def number(name: str, value: Any, least: float = -math.inf, below: float = math.inf, *, above: float = -math.inf) -> float:
     """Return the value as a finite float with `least` <= value < `below` and value > `above`."""
     try:

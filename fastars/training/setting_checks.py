@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastars._validate import integer, number, one_of, positive_int
+from fastars._validate import integer, number, one_of, positive_int, refuse_long_integer
 
 # Policies, with what `policy_kwargs` may have and its defaults.
 POLICY_KWARGS: dict[str, dict[str, Any]] = {
@@ -45,8 +45,7 @@ def _plain(name: str, value: Any) -> Any:
         return value.item()
     if value is not None and not isinstance(value, (bool, int, float, str)):
         raise TypeError(f"{name} must be a number, a text, None or a sequence of these, got {value!r}")
-    if isinstance(value, int) and not -(2**63) < value < 2**63:
-        raise ValueError(f"{name} must be below 2**63, got {value!r}")
+    refuse_long_integer(name, value)
     return value
 
 
