@@ -30,7 +30,7 @@ from fastars.cli.recorded_episodes import recorded_episodes
 from fastars.files import checkpoint
 from fastars.replay import read_episode, replay
 from fastars.rllib import ARSConfig
-from fastars.training.stored_counts import believed_workers, iteration_bytes
+from fastars.training.file_limits import believed_workers, iteration_bytes
 
 MIB = 2**20
 
@@ -366,7 +366,7 @@ def test_a_best_policy_of_another_run_is_passed_over(run_folder, tmp_path, capsy
 
 @pytest.mark.parametrize(("stored", "cpus", "started"), [(1, 4, 1), (4, 4, 4), (12, 2, 2), (2**62, 8, 8)])
 def test_workers_of_a_file_are_no_more_than_cpus(monkeypatch, stored, cpus, started):
-    monkeypatch.setattr("fastars.training.stored_counts.available_cpus", lambda: cpus)
+    monkeypatch.setattr("fastars.training.file_limits.available_cpus", lambda: cpus)
     assert believed_workers(stored) == started
 
 

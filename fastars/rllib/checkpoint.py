@@ -13,8 +13,8 @@ from fastars.files.errors import brief
 from fastars.files.opening import file_in, without_link
 from fastars.rllib.config import ARSConfig
 from fastars.rllib.environments import refuse_unregistered
+from fastars.training.file_limits import MOST_EVALUATED, MOST_WINDOW, believed_workers
 from fastars.training.model_file import config_in
-from fastars.training.stored_counts import MOST_EVALUATED, MOST_WINDOW, believed_workers
 from fastars.training.stored_env import named
 
 MODEL = "model.zip"

@@ -95,7 +95,7 @@ class Execution:
 
 
 class Excess(NamedTuple):
-    """Reasons to refuse a run from a file, which asks for more than a file may (`stored_counts`). An empty text: there is none."""
+    """Reasons to refuse a run from a file, which asks for more than a file may (`file_limits`). An empty text: there is none."""
 
     training: str = ""
     episodes: str = ""  # in the environment of the run, also for an evaluation
