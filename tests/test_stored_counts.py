@@ -4,7 +4,8 @@ Seen red on the code before, as far as they were run there: layers, windows, epi
 hostile settings of an algorithm, the best policy of another run. Broken on purpose: `limited_run` returns its run -> tests of
 directions, noise and windows; `believed_workers` returns its argument -> test_workers_of_a_file_are_no_more_than_cpus; a plan with
 no limits -> test_a_plan_that_asks_for_too_much_is_refused; no check of the layers of an episode ->
-test_layers_of_a_failure_are_those_of_its_weights.
+test_layers_of_a_failure_are_those_of_its_weights; memory for training looked at when a model is made from a file -> the tests of
+files that act red.
 """
 
 import dataclasses
