@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _PACKAGE = __name__.partition(".")[0]
+MOST_INT64 = 2**63 - 1  # kernels and files hold no larger integer
 _ABOUT_ARGUMENTS = ("TypeError", "ValueError", "UnsupportedEnvError")
 _NAMED = re.compile(r"[\w.]+\(\)[: ]")  # a message that names a function already
 _SIGNATURE = re.compile(r"[\w.<>]+\(\) ((?:got|missing|takes) .*)", re.DOTALL)  # Python's own words
@@ -127,10 +128,29 @@ def _is_float(value: Any) -> bool:
     return isinstance(value, float) or (type(value).__module__ == "numpy" and type(value).__name__.startswith("float"))
 
 
-def positive_int(name: str, value: Any, most: int = 2**63 - 1) -> int:
-    """Return the value as an int from 1 to `most`; the error mentions the default, the limit of an int64, only above it."""
-    converted = integer(name, value, 1)
-    return converted if converted <= most else integer(name, value, 1, most)
+def count(name: str, value: Any, least: int, most: int = MOST_INT64) -> int:
+    """Return the value as an int from `least` to `most`. An error mentions `most` only if the value is above it."""
+    converted = integer(name, value, least)
+    return converted if converted <= most else integer(name, value, least, most)
+
+
+def positive_int(name: str, value: Any, most: int = MOST_INT64) -> int:
+    """Return the value as an int from 1 to `most`, as `count` does."""
+    return count(name, value, 1, most)
+
+
+def stored_integer(name: str, value: Any, least: int = 0, most: int = MOST_INT64) -> int:
+    """Return the value of a file if it is an int from `least` to `most`; a ValueError for anything else, bools and floats too."""
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{name} must be an integer{_range(least, most)}, got {value!r:.40}")
+    return value
+
+
+def refuse_long_integer(name: str, value: Any) -> None:
+    """Raise for an integer of more than 64 bits, or a list with one: neither kernels nor files hold it."""
+    for each in value if isinstance(value, (list, tuple)) else [value]:
+        if isinstance(each, int) and not -MOST_INT64 <= each <= MOST_INT64:
+            raise ValueError(f"{name} must be below 2**63, got {each!r}")
 
 
 def number(name: str, value: Any, least: float = -math.inf, below: float = math.inf, *, above: float = -math.inf) -> float:

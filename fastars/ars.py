@@ -22,7 +22,7 @@ from fastars._compiled.structs import FloatArray, Rollouts, empty_rollouts
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.memory import refuse_beyond_memory
 from fastars._runtime.signals import HeldSignals, OpenSignals
-from fastars._validate import integer, positive_int, user_facing, warn_user
+from fastars._validate import MOST_INT64, count, integer, positive_int, user_facing, warn_user
 from fastars._version import __version__
 from fastars.callbacks import close, make_callback, step
 from fastars.logger import Logger
@@ -48,7 +48,7 @@ from fastars.training.policy import Policy
 from fastars.training.run import Execution
 from fastars.training.runner import drawn_seed, make_first_state, make_run
 from fastars.training.seeds import evaluation_seeds
-from fastars.training.state import MOST, CurrentState, State, refuse_other_state
+from fastars.training.state import CurrentState, State, refuse_other_state
 
 __all__ = ["ARS", "NonFiniteReturnsError"]
 
@@ -94,10 +94,12 @@ class ARS(SB3Model):
         Episodes in the logged means of return and length: the last ones, or all of an iteration if they are more.
     tensorboard_log : str, optional
         Folder for TensorBoard, in which each call of `learn` makes a folder. Needs `fastars[tensorboard]`.
-    device, _init_setup_model
+    device
         Accepted for scripts written for stable-baselines3-contrib, without effect: the kernels run on the CPU.
+    _init_setup_model : bool
+        False, as on loading: memory for training is not looked at before `learn`.
     preset : {"fastars", "tuned", "paper", "modestyachts", "rllib", "sb3"}, optional
-        The choices to follow where the published implementations differ (`fastars.training.config`). "tuned" and "paper" also
+        The choices to follow where the published implementations differ (`fastars.training.presets`). "tuned" and "paper" also
         set the hyperparameters of environments that they know: the ones `fastars train` uses, and the ones the paper reports.
     variant : {"V1", "V1-t", "V2", "V2-t"}, optional
         Names in the paper: V2 normalises observations, "-t" uses the top directions only. The hyperparameters of a preset belong to
@@ -198,6 +200,9 @@ class ARS(SB3Model):
         n_workers = given.n_processes if n_workers is None and sampler != "ray" else n_workers
         execution = Execution(backend, sampler, compiled, n_threads, n_workers, env_timeout)
         self.run = make_run(policy, given.env, execution, arguments, given.normalizer, given.n_processes, stats_window_size)
+        if _init_setup_model:  # False for a model from a file: it acts, whatever its training would need
+            self.run.refuse_training_beyond_memory()
+        self.run.warn_of_few_places()
         self._env_input, self._training_env = given, None
         self._hold(make_first_state(self.run, weighting))
         self._asked: tuple[FloatArray, Asked] | None = None
@@ -313,13 +318,15 @@ class ARS(SB3Model):
         """
         total_timesteps = positive_int("total_timesteps", total_timesteps)
         log_interval = None if log_interval is None else integer("log_interval", log_interval, 0)
+        self.run.refuse_excess(training=True)
+        self.run.refuse_training_beyond_memory()
         watcher = make_callback(callback, progress_bar)
         if async_eval is not None:
             self.take_workers(async_eval)
         if reset_num_timesteps:
             self.num_timesteps = 0
         else:
-            total_timesteps = min(total_timesteps + self.num_timesteps, MOST)  # at which the counter stops
+            total_timesteps = min(total_timesteps + self.num_timesteps, MOST_INT64)  # at which the counter stops
         self._configure_logger(tb_log_name, reset_num_timesteps)
         self._call = LearnCall(self.num_timesteps, time.perf_counter(), total_timesteps)
         watcher.init_callback(self)
@@ -388,7 +395,9 @@ class ARS(SB3Model):
         """
         if self.config.normalize_observations:
             raise ValueError("ask() and tell() need normalize_observations=False: the filter gets no observations")
+        self.run.refuse_excess(training=True)
         self.run.refuse_candidates_beyond_memory()
+        self.run.refuse_training_beyond_memory()
         with HeldSignals(), IeeeFloats():
             asked = ask(self.run, self.state, self._progress)
             candidates = perturbed_thetas(self.run, self.state, asked)
@@ -420,10 +429,7 @@ class ARS(SB3Model):
         if asked.seed != self.seed or not np.array_equal(theta, self.theta):
             raise RuntimeError("tell() needs the seed and the weights that ask() made the candidates from: call ask() again")
         tasks = self.objectives
-        most = 2**63 - 1 - self.num_timesteps  # num_timesteps is an int64 in a file
-        if integer("n_steps", n_steps, 0) > most:
-            integer("n_steps", n_steps, 0, most)
-        n_steps = int(n_steps)
+        n_steps = count("n_steps", n_steps, 0, MOST_INT64 - self.num_timesteps)
         n_candidates = 2 * self.config.n_delta
         try:
             values = np.array(returns, dtype=np.float64)

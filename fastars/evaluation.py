@@ -17,7 +17,7 @@ from fastars._runtime.signals import HeldSignals, OpenSignals, raised_by_handler
 from fastars._validate import integer, positive_int, seed_array, task_weights, user_facing
 from fastars.envs import environment, make
 from fastars.envs.making import warnings_logged
-from fastars.envs.returned import end, real, real_array, start
+from fastars.envs.returned import checked_end, first_observation, real, real_array
 from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import make_sampler
 from fastars.sb3.training_env import TrainingEnv
@@ -159,25 +159,25 @@ class _Agent(NamedTuple):
 
 def _episode(agent: _Agent, env: Any, seed: int | None, most: float, weights: FloatArray | None) -> tuple[Any, int]:
     """Run one episode. Returns (return, length); for several rewards without weights, the return is an array."""
-    calls = _Calls(env, seed)
-    observation = start(calls.made(env.reset, seed=seed))
+    calls = _EpisodeCalls(env, seed)
+    observation = first_observation(calls.call(env.reset, seed=seed))
     total: Any = 0.0
     length, ended, state = 0, False, None
     while not ended and length < most:
         action, state = agent.act(observation, state)
-        observation, reward, terminated, truncated, info = calls.made(env.step, action)
-        total, length, ended = total + _weighted(reward, info, weights), length + 1, any(end(terminated, truncated, info))
+        observation, reward, terminated, truncated, info = calls.call(env.step, action)
+        total, length, ended = total + _weighted(reward, info, weights), length + 1, any(checked_end(terminated, truncated, info))
         agent.show(env, [(0, reward, ended, info)])
     return total, length
 
 
-class _Calls(NamedTuple):
-    """Calls of an environment in an episode, whose exceptions say in which."""
+class _EpisodeCalls(NamedTuple):
+    """Calls of an environment in an episode. Their exceptions name the episode."""
 
     env: Any
     seed: int | None
 
-    def made(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a function of the environment. An end of the program that it asks for is an error of it."""
         try:
             return function(*args, **kwargs)

@@ -18,8 +18,9 @@ import fastars
 from fastars import ARS, NonFiniteReturnsError, evaluate_policy, kernels
 from fastars._compiled.structs import Rollouts, empty_rollouts
 from fastars.samplers.noise_table import NoiseTable
-from fastars.training.config import PRESETS, Config
+from fastars.training.config import Config
 from fastars.training.iteration import ask, iterate
+from fastars.training.presets import CHOICES as PRESETS
 from fastars.training.state import ObsMoments, obs_filter
 
 

@@ -41,7 +41,8 @@ from fastars.cli.settings import Preset, Settings, Variant
 from fastars.cli.terminal import console
 from fastars.cli.toml import toml
 from fastars.cli.training import TrainingRun, warm_up
-from fastars.training.config import PRESETS, VARIANTS, Config
+from fastars.training.config import VARIANTS, Config
+from fastars.training.presets import CHOICES as PRESETS
 
 ROOT = Path(fastars.__file__).parents[1]
 COMMAND = [sys.executable, "-m", "fastars"]

@@ -4,7 +4,8 @@ import pytest
 
 from fastars import compiled_env_ids
 from fastars.training import presets
-from fastars.training.config import PRESETS, Config, make_config
+from fastars.training.config import Config, make_config
+from fastars.training.presets import CHOICES as PRESETS
 
 # Environment, variant asked for, alpha, sigma, N, b, shift, variant that results. Mania, Guy & Recht 2018, appendix.
 PUBLISHED = [

@@ -12,7 +12,7 @@ import pytest
 
 from fastars import ARS
 from fastars._compiled.structs import TERMINATED, empty_rollouts
-from fastars.training.config import PRESETS
+from fastars.training.presets import CHOICES as PRESETS
 from fastars.weighting import METHODS
 
 DRAW = np.random.default_rng(0)

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from fastars import ARS, CheckpointError, exchange
 from fastars.exchange import arrays, onnx, original, sb3
 from fastars.exchange.pickles import Made, Name, numpy_array, read_pickle
+from fastars.exchange.statistics_files import statistics_beside
 from fastars.files.archives import Archive
 from fastars.training.state import ObsMoments
 
@@ -182,9 +183,9 @@ def test_the_filter_is_the_one_of_their_statistics():
     ],
 )
 def test_statistics_are_found_under_the_usual_names(tmp_path, name, beside):
-    assert sb3.statistics_beside(tmp_path / name) is None
+    assert statistics_beside(tmp_path / name) is None
     (tmp_path / beside).touch()
-    assert sb3.statistics_beside(tmp_path / name) == tmp_path / beside
+    assert statistics_beside(tmp_path / name) == tmp_path / beside
 
 
 def test_a_file_without_suffix_and_an_open_one_are_read():

@@ -2,7 +2,7 @@
 
 Seen failing: n_delta=2**31 and above, and 2**63 for every count, on checks without an upper bound; 10**400 on a check that lets
 OverflowError pass; memory on runs and evaluations without `refuse_beyond_memory`; few places on a noise table that is only compared
-with the number of weights.
+with the number of weights; noise_size=2**47 on a table that is first made in training.
 """
 
 import math

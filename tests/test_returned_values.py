@@ -16,7 +16,7 @@ from gymnasium import spaces
 
 from fastars import ARS, UnsupportedEnvError, evaluate_candidates, evaluate_policy
 from fastars._compiled.structs import FAILED, NONFINITE, TERMINATED
-from fastars.envs.returned import end, flag, flags, real, real_array, start
+from fastars.envs.returned import checked_end, first_observation, flag, flags, real, real_array
 
 WEIGHTS, SEEDS = np.full((1, 2), 0.1), [0]
 NAN = float("nan")
@@ -236,16 +236,16 @@ def test_boxes_with_impossible_bounds_are_refused(name, bounds):
 def test_functions_by_hand():
     assert real("x", np.array([[2.0]])) == 2.0
     assert flag("x", np.int64(0)) is False
-    assert end(np.bool_(True), 0, {}) == (True, False)
+    assert checked_end(np.bool_(True), 0, {}) == (True, False)
     assert flags("x", [0, 1], 2).tolist() == [False, True]
     assert real_array("x", [1, 2]).tolist() == [1, 2]
-    assert start((3, {})) == 3
+    assert first_observation((3, {})) == 3
     for wrong in (
         lambda: real("x", [2.0]),
         lambda: flag("x", 2),
         lambda: flags("x", [0, 2], 2),
         lambda: flags("x", [1], 2),
-        lambda: start(3),
+        lambda: first_observation(3),
     ):
         with pytest.raises(TypeError):
             wrong()

@@ -1,6 +1,6 @@
 """Let the handlers of signals run where what they raise comes out, and wait for threads in a way that signals can end.
 
-Python runs the handler of a signal between two bytecodes, whosever they are. In some places its exception does harm, or is lost:
+Python runs the handler of a signal between any two bytecodes. In some places its exception does harm, or is lost:
 
 - Numba looks at arguments and makes a tuple of results in Python, and does not check for an exception there. It is lost, or
   surfaces as a SystemError, or the process dies of a null pointer.
@@ -26,7 +26,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 _LOOK_SECONDS = 0.02  # between two looks at signals, while waiting for another thread
-_NUMBERS: tuple[int, ...] = tuple(sorted(map(int, valid_signals())))
+_NUMBERS: tuple[int, ...] = tuple(sorted(map(int, valid_signals())))  # of all signals
 _OUTSIDE, _OPEN, _HELD = range(3)
 
 
@@ -48,7 +48,7 @@ class _Gate:
     # --- What the system and Python call
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        """Stand before the handler of a signal."""
+        """Call the handler of a signal, or let the signal wait."""
         if self.mode == _HELD:
             self.waiting.append(number)
         else:
@@ -154,12 +154,12 @@ class _Gate:
             if any(getsignal(number) is self._receiver for number in self._numbers):
                 self._uninstall()
 
-    # --- The rest
+    # --- Exceptions and forks
 
     def raised_by_handler(self, error: BaseException) -> BaseException | None:
         """Return the exception of a handler that `error` is, or that turned into `error` on its way; None if there is none.
 
-        An exception that `except Exception` catches is the business of who caught it, and what he raises then is his own.
+        An exception that `except Exception` catches belongs to the code that caught it, and so does what this code raises then.
         """
         link: BaseException | None = error
         while link is not None:

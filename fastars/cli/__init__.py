@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from fastars._version import __version__
 from fastars.cli.errors import WrongUseError
 from fastars.cli.interrupts import Interrupted
-from fastars.cli.terminal import OUTPUT, complain, complain_traceback, flush, give_up_stdout, others_print, say
+from fastars.cli.terminal import STDOUT, complain, complain_traceback, flush, give_up_stdout, others_print, say
 
 __all__ = ["WrongUseError", "main"]
 
@@ -70,7 +70,7 @@ def _run(arguments: list[str]) -> int:
         flush()
         raise
     except OSError as error:  # of tyro, while it prints the help
-        raise OSError(error.errno, error.strerror, OUTPUT) from error
+        raise OSError(error.errno, error.strerror, STDOUT) from error
     code = int(command.run())
     flush()
     return code
@@ -88,7 +88,7 @@ def _in_one_line(error: Exception) -> str:
 
 def _without_room(error: OSError) -> str:
     """Return the message of a full disk: the file, what is left of it, and what to do."""
-    if error.filename == OUTPUT:
+    if error.filename == STDOUT:
         return f"the standard output can't be written: {error.strerror}; files that the command wrote are whole"
     what = f"{error.filename} can't be written" if error.filename else "a file can't be written"
     return f"{what}: {error.strerror}; a file that was there before is whole. Make room, then run the command again"

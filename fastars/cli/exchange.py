@@ -13,7 +13,7 @@ from fastars.cli.environment import environment
 from fastars.cli.errors import WrongUseError
 from fastars.cli.run_folder import model_file
 from fastars.cli.terminal import say
-from fastars.files.opening import is_there
+from fastars.files.opening import refuse_link
 
 if TYPE_CHECKING:
     from fastars.exchange import TrainedPolicy
@@ -82,7 +82,7 @@ class Export:
         if out.exists() and out.samefile(path):
             raise WrongUseError(f"{out} is the model itself: choose another --out")
         if self.out is None:  # our own name, in a folder that may come from anybody
-            is_there(out)
+            refuse_link(out)
         from fastars.ars import ARS
 
         model = ARS.load(path, env=None if self.env is None else environment(self.env, {}))

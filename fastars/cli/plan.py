@@ -89,20 +89,21 @@ def refuse_large_plan(folder: Path, plan: Plan, model_bytes: int, episodes: int)
     episodes : int
         Episodes of an iteration, each of at least one step.
     """
-    from fastars.training.stored_counts import MOST_EVALUATED
+    from fastars.training.file_limits import MOST_EVALUATED
 
     total, n_saved = plan.total_timesteps, 0
     if plan.save_freq is not None:
         n_saved = min(plan.keep_checkpoints, total // max(plan.save_freq, episodes) + 1)
     n_evaluations = total // max(plan.eval_freq, episodes) + 2  # also after the first iteration and at the end
     on_disk, evaluated = n_saved * max(model_bytes, _BLOCK_BYTES), n_evaluations * plan.eval_episodes * _EPISODE_BYTES
-    for words, found, most in (
-        (f"eval_episodes={plan.eval_episodes}", plan.eval_episodes, MOST_EVALUATED),
-        (f"{n_saved:,} checkpoints (save_freq={plan.save_freq}, keep_checkpoints={plan.keep_checkpoints})", on_disk, _MOST_ON_DISK),
-        (f"{n_evaluations:,} evaluations (eval_freq={plan.eval_freq}) of {plan.eval_episodes}", evaluated, _MOST_EVALUATIONS),
+    saves = f"{n_saved:,} checkpoints (save_freq={plan.save_freq}, keep_checkpoints={plan.keep_checkpoints})"
+    evaluations = f"{n_evaluations:,} evaluations (eval_freq={plan.eval_freq}) of {plan.eval_episodes}"
+    for words, found, most, unit in (
+        (f"eval_episodes={plan.eval_episodes}", plan.eval_episodes, MOST_EVALUATED, "episodes"),
+        (saves, on_disk, _MOST_ON_DISK, "bytes"),
+        (evaluations, evaluated, _MOST_EVALUATIONS, "bytes"),
     ):
         if found > most:
-            unit = "episodes" if most == MOST_EVALUATED else "bytes"
             reason = f"more than the {most:,} {unit} of a file"
             raise ValueError(f"{folder / CONFIG}: it asks for {words}, {reason}; if you know who made it, --trust allows that")
 

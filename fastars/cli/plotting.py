@@ -12,7 +12,7 @@ import tyro
 from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.settings import option
 from fastars.cli.terminal import say
-from fastars.files.opening import is_there
+from fastars.files.opening import refuse_link
 
 _NAMES = {"eval": "mean return of evaluations", "train": "mean return of training episodes"}
 
@@ -55,7 +55,7 @@ class Plot:
         except (FileNotFoundError, ValueError, ImportError) as error:
             raise WrongUseError(str(error)) from error
         if self.out is None:  # our own name, in a folder that may come from anybody
-            is_there(out)
+            refuse_link(out)
         content = io.BytesIO()
         figure.savefig(content, format=out.suffix[1:])
         write_atomically(out, [content.getvalue()])

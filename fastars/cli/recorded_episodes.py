@@ -41,7 +41,7 @@ class Episode(NamedTuple):
     length: int
 
 
-class Made(Sequence[_Item]):
+class LazySequence(Sequence[_Item]):
     """A sequence of n items that are made when they are asked for: there may be millions."""
 
     def __init__(self, n: int, make: Callable[[int], _Item]) -> None:
@@ -143,7 +143,8 @@ def _policies(folder: Path, env: str | None, env_kwargs: Sequence[str]) -> Itera
         yield path.name, trained
         if path.name == MODEL:
             model = trained.model
-            first = ARS(env=trained.env, preset=model.preset, backend=model.backend, n_threads=1, **model.config.arguments())
+            settings = {**model.config.arguments(), "_init_setup_model": False}
+            first = ARS(env=trained.env, preset=model.preset, backend=model.backend, n_threads=1, **settings)
             first.run = dataclasses.replace(first.run, excess=model.run.excess)
             yield "the first policy", load_trained(path, True, env, env_kwargs, None)._replace(model=first)
 
@@ -164,8 +165,8 @@ def _training_episodes(name: str, trained: Trained, rows: Sequence[bytes]) -> li
         weights=candidates,
         seeds=asked.seeds.ravel(),
         reward_weights=None if model.objectives is None else model.objectives.weights,
-        results=Made(n, lambda i: _parse_row(rows[first + i], first + i)),
-        locations=Made(n, lambda i: f"{MONITOR}, line {_line_number(first + i)}"),
+        results=LazySequence(n, lambda i: _parse_row(rows[first + i], first + i)),
+        locations=LazySequence(n, lambda i: f"{MONITOR}, line {_line_number(first + i)}"),
         rounding=_ROUNDING,
     )
     return [episodes]
@@ -187,8 +188,8 @@ def _evaluation_episodes(
         weights=model.theta[np.newaxis],
         seeds=evaluation_seeds(model.seed, n),
         reward_weights=trained.reward_weights,
-        results=Made(n, lambda i: Episode(float(returns[i]), int(lengths[i]))),
-        locations=Made(n, lambda i: f"{EVALUATIONS}, {model.num_timesteps} steps, episode {i + 1}"),
+        results=LazySequence(n, lambda i: Episode(float(returns[i]), int(lengths[i]))),
+        locations=LazySequence(n, lambda i: f"{EVALUATIONS}, {model.num_timesteps} steps, episode {i + 1}"),
         rounding=0.0,
     )
     return [episodes]
@@ -201,7 +202,7 @@ def _monitor_rows(path: Path) -> Sequence[bytes]:
     with open_regular(path) as file:
         content: bytes = file.read()
     ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n"))  # a list of rows would take 8 times the memory of the file
-    return Made(max(len(ends) - 2, 0), lambda i: content[ends[i + 1] + 1 : ends[i + 2]])
+    return LazySequence(max(len(ends) - 2, 0), lambda i: content[ends[i + 1] + 1 : ends[i + 2]])
 
 
 def _line_number(episode: int) -> int:

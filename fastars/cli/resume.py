@@ -90,7 +90,7 @@ class Resume:
     def _workers(self, config: dict[str, Any]) -> int:
         """Return the number of worker processes: the option, or else the number in the file, up to the number of CPUs."""
         from fastars._validate import positive_int
-        from fastars.training.stored_counts import believed_workers
+        from fastars.training.file_limits import believed_workers
 
         if self.n_workers is not None:
             return self.n_workers

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastars.cli.errors import WrongUseError
 from fastars.files.checkpoint_names import MODEL, checkpoints, keep_newest
-from fastars.files.opening import file_in, is_there
+from fastars.files.opening import file_in, is_there, refuse_link
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +41,7 @@ def refuse_links(folder: Path) -> None:
     """
     for name in sorted(os.listdir(folder)):
         if _OURS.fullmatch(name):
-            is_there(folder / name)
+            refuse_link(folder / name)
 
 
 def refuse_used_folder(path: Path) -> None:

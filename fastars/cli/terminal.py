@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-OUTPUT = "<stdout>"
+STDOUT = "<stdout>"  # the name of the file in an OSError
 
 
 def say(text: str) -> None:
@@ -61,7 +61,7 @@ def _writing_stdout() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OSError(error.errno or errno.EIO, error.strerror or str(error), OUTPUT) from error
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), STDOUT) from error
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastars.envs.errors import ChangedEnvError
 from fastars.envs.making import quiet
-from fastars.envs.originals import altered, is_read, print_of, set_on
+from fastars.envs.originals import altered, fingerprint, is_read, set_on
 from fastars.envs.registry import COMPILED, compiled_id
 from fastars.envs.terms import TERMS, RewardTerms
 from fastars.envs.wrappers import impossible_limit, innermost, layers, time_limit
@@ -24,30 +24,20 @@ from fastars.envs.wrappers import impossible_limit, innermost, layers, time_limi
 _TRANSPARENT = {"TimeLimit", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "RecordVideo"}
 _OF_RL_ZOO = "rl_zoo3.gym_patches.PatchedTimeLimit"  # which takes the place of Gymnasium's
 # Attributes that `reset` writes, whatever they were.
-_STATE = {
-    "state",
-    "last_u",
-    "steps_beyond_terminated",
-    "goal",
-    "goal_pos",
-    "cylinder_pos",
-    "current_state",
-    "step_count",
-    "time_step",
-}
-_STATE |= {"last_action", "dam_inflow", "excess", "defict", "_np_random", "_np_random_seed", "data", "sim"}
+_STATE = {"state", "last_u", "steps_beyond_terminated", "goal", "goal_pos", "cylinder_pos", "current_state", "step_count"}
+_STATE |= {"time_step", "last_action", "dam_inflow", "excess", "defict", "_np_random", "_np_random_seed", "data", "sim"}
 # Attributes that have no influence on what a step returns.
 _COSMETIC = {"render_mode", "isopen", "screen", "clock", "screen_width", "screen_height", "screen_dim", "SCREEN_DIM", "metadata"}
 _COSMETIC |= {"width", "height", "camera_id", "camera_name", "_ezpickle_args", "_ezpickle_kwargs", "mujoco_renderer", "_renderer"}
 _COSMETIC |= {"spec", "surf", "window", "window_size", "font"}
-_COMPARED_APART = {"model", "init_qpos", "init_qvel"}
-_MULTI = {
+_COMPARED_APART = {"model", "init_qpos", "init_qvel"}  # by `_refuse_changed_model`
+_CLASSES_OF_MO_GYMNASIUM = {
     "deep_sea_treasure": "deep_sea_treasure.deep_sea_treasure.DeepSeaTreasure",
     "mountain_car": "mountain_car.mountain_car.MOMountainCar",
     "mountain_car_continuous": "continuous_mountain_car.continuous_mountain_car.MOContinuousMountainCar",
     "water_reservoir": "water_reservoir.dam_env.DamEnv",
 }
-_OF_USERS = "fastars.envs.user_gym.UserEnv", "fastars.envs.mujoco.task_env.TaskEnv"
+_CLASSES_OF_USERS = "fastars.envs.user_gym.UserEnv", "fastars.envs.mujoco.task_env.TaskEnv"
 
 
 def refuse_other_classes(env: gymnasium.Env, env_id: str) -> None:
@@ -112,14 +102,14 @@ def difference(env: gymnasium.Env, other: gymnasium.Env) -> str | None:
 
 def _arguments(env: Any) -> tuple[Any, ...]:
     kwargs = {name: value for name, value in env.spec.kwargs.items() if name != "render_mode"}
-    return env.spec.id, print_of(kwargs), time_limit(env)
+    return env.spec.id, fingerprint(kwargs), time_limit(env)
 
 
 def class_names(env_id: str) -> tuple[str, ...]:
     """Return the full names of the classes whose steps the compiled form of an id does."""
     home = COMPILED.get(compiled_id(env_id))
     if home is None:
-        return _OF_USERS
+        return _CLASSES_OF_USERS
     if home.family == "classic":
         module = "continuous_mountain_car" if home.module == "mountain_car_continuous" else home.module
         name = "Continuous_MountainCar" if home.module == "mountain_car_continuous" else home.name
@@ -127,7 +117,7 @@ def class_names(env_id: str) -> tuple[str, ...]:
     if home.family == "mujoco":
         module, version = home.module.replace("humanoid_standup", "humanoidstandup"), env_id.rpartition("-v")[2]
         return (f"gymnasium.envs.mujoco.{module}_v{version}.{home.name}Env",)
-    theirs = (f"mo_gymnasium.envs.{_MULTI[home.module]}",) if home.module in _MULTI else ()
+    theirs = (f"mo_gymnasium.envs.{_CLASSES_OF_MO_GYMNASIUM[home.module]}",) if home.module in _CLASSES_OF_MO_GYMNASIUM else ()
     return f"{home.path}.{home.name}", *theirs
 
 
@@ -158,7 +148,7 @@ def _refuse_changed_methods(layer: Any, env_id: str) -> None:
 
 def _refuse_other_spaces(env: Any, fresh: Any, env_id: str) -> None:
     for name in ("observation_space", "action_space"):
-        if print_of(getattr(env, name)) != print_of(getattr(fresh, name)):
+        if fingerprint(getattr(env, name)) != fingerprint(getattr(fresh, name)):
             raise ChangedEnvError(f"env {env_id!r} was changed: its {name} is {getattr(env, name)}")
 
 
@@ -171,13 +161,13 @@ def _refuse_other_attributes(theirs: Any, ours: Any, env_id: str) -> None:
         value, is_new = vars(theirs)[name], not hasattr(ours, name)
         if is_new and is_read(type(ours), name):
             raise ChangedEnvError(f"env {env_id!r} was changed: its attribute {name} is {_shown(value)}")
-        if not is_new and print_of(value) != print_of(original := getattr(ours, name)):
+        if not is_new and fingerprint(value) != fingerprint(original := getattr(ours, name)):
             raise ChangedEnvError(f"env {env_id!r} was changed: its attribute {name} is {_shown(value)}, not {_shown(original)}")
 
 
 def _shown(value: Any) -> str:
     """Return the value as a text without addresses in memory, as it goes into files."""
-    is_plain = print_of(value)[0] in ("value", "number", "array", "sequence", "dict", "space")
+    is_plain = fingerprint(value)[0] in ("value", "number", "array", "sequence", "dict", "space")
     return repr(value) if is_plain and " at 0x" not in repr(value) else f"a {type(value).__name__}"
 
 

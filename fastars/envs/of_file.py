@@ -17,12 +17,12 @@ from typing import Any
 
 import gymnasium
 
+from fastars._validate import refuse_long_integer, stored_integer
 from fastars.envs.errors import UnsupportedEnvError
 from fastars.envs.making import make
 from fastars.envs.registry import COMPILED, ENTRY_POINTS, USER_ENVS
 
-_MOST = 2**63  # of a number
-_MAX_TEXT = 100  # characters
+_MAX_LENGTH = 100  # characters of a text, numbers of a list
 _TEXTS = ("dst_map", "main_body")  # arguments of ours that are names
 _NAME_OF_MODEL = re.compile(r"[A-Za-z0-9_-]+\.xml")  # in Gymnasium's folder
 _NOT_HERE = "as a compiled environment it is not registered here"
@@ -45,9 +45,8 @@ def compiled_as_in_file(env_id: Any, kwargs: Mapping[str, Any], trust: bool = Fa
     ValueError, TypeError, KeyError
         If a value is no number, list of numbers or name, or `max_episode_steps` is missing.
     """
-    steps, known = kwargs["max_episode_steps"], _arguments(env_id)
-    if type(steps) is not int or not 1 <= steps < _MOST:
-        raise ValueError(f"max_episode_steps must be an integer from 1 to 2**63 - 1, got {steps!r}")
+    known = _arguments(env_id)
+    stored_integer("max_episode_steps", kwargs["max_episode_steps"], 1)
     for name, value in kwargs.items():
         if name not in known:
             raise UnsupportedEnvError(f"it was made with {name}={value!r}, which its compiled form does not take")
@@ -75,7 +74,7 @@ def registered_as_in_file(
     UnsupportedEnvError
         If it is not registered, or other arguments are in the file than it is registered with.
     ValueError
-        If the time limit is no integer of at least 1.
+        If the time limit is no integer from 1 to 2**63 - 1.
     """
     spec = gymnasium.registry.get(env_id)
     if spec is None:
@@ -83,9 +82,7 @@ def registered_as_in_file(
     for name, value in kwargs.items():
         if name != "max_episode_steps" and plain(spec.kwargs.get(name)) != value:
             raise UnsupportedEnvError(f"it was made with {name}={value!r}")
-    if type(max_steps) is not int or max_steps < 1:
-        raise ValueError(f"max_episode_steps must be an integer of at least 1, got {max_steps!r}")
-    return partial(make, env_id, max_episode_steps=max_steps)
+    return partial(make, env_id, max_episode_steps=stored_integer("max_episode_steps", max_steps, 1))
 
 
 def is_ours(env_id: Any) -> bool:
@@ -136,10 +133,9 @@ def _check_model(value: Any, trust: bool) -> None:
 
 def _check(name: str, value: Any) -> None:
     """Raise for a value that is no number, no list of numbers, and no name where a name is expected."""
-    if name in _TEXTS and isinstance(value, str) and len(value) <= _MAX_TEXT:
+    if name in _TEXTS and isinstance(value, str) and len(value) <= _MAX_LENGTH:
         return
     numbers = value if isinstance(value, list) else [value]
-    if len(numbers) > _MAX_TEXT or not all(isinstance(number, (bool, int, float)) for number in numbers):
+    if len(numbers) > _MAX_LENGTH or not all(isinstance(number, (bool, int, float)) for number in numbers):
         raise ValueError(f"{name} must be a number or a list of numbers, got {value!r}")
-    if any(isinstance(number, int) and not -_MOST < number < _MOST for number in numbers):
-        raise ValueError(f"{name} must be below 2**63, got {value!r}")
+    refuse_long_integer(name, value)

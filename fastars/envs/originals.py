@@ -24,8 +24,8 @@ _BEYOND = (object, Generic, abc.ABC)
 _CALLED = ("gymnasium.utils.seeding", "gymnasium.envs.classic_control.utils")
 _FUNCTIONS = (types.FunctionType, property, staticmethod, classmethod)
 
-Print = tuple[Any, ...]  # a value reduced to what can be compared
-_originals: dict[str, tuple[dict[str, Print], dict[str, dict[str, Print]]]] = {}  # (globals, classes) of a module
+Fingerprint = tuple[Any, ...]  # a value reduced to what can be compared
+_originals: dict[str, tuple[dict[str, Fingerprint], dict[str, dict[str, Fingerprint]]]] = {}  # (globals, classes) of a module
 
 
 def altered(kind: type) -> str | None:
@@ -56,8 +56,8 @@ def is_read(kind: type, name: str) -> bool:
     return any(name in _names(value) for base in kind.__mro__ for value in vars(base).values())
 
 
-def print_of(value: Any) -> Print:
-    """Return a value reduced to what can be compared: two equal prints behave alike. Of an unknown object, only the class."""
+def fingerprint(value: Any) -> Fingerprint:
+    """Return what of a value can be compared: values of equal fingerprints behave alike. Of an unknown object, only its class."""
     if isinstance(value, (bool, type(None), str, bytes)):
         return "value", value
     if isinstance(value, (int, float)) and not isinstance(value, np.generic):
@@ -65,30 +65,30 @@ def print_of(value: Any) -> Print:
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype != object:
         return "array", value.dtype.str, value.shape, value.tobytes()
     if isinstance(value, (list, tuple)):
-        return "sequence", type(value).__qualname__, *map(print_of, value)
+        return "sequence", type(value).__qualname__, *map(fingerprint, value)
     if isinstance(value, dict):
-        return "dict", *((print_of(key), print_of(inner)) for key, inner in value.items())
+        return "dict", *((fingerprint(key), fingerprint(inner)) for key, inner in value.items())
     if isinstance(value, Space):
         named = sorted(vars(value).items())
         parts = {name: inner for name, inner in named if not name.startswith("_np_random") and not name.endswith("_repr")}
-        return "space", type(value).__qualname__, print_of(parts)
+        return "space", type(value).__qualname__, fingerprint(parts)
     if isinstance(value, types.FunctionType):
-        return _print_of_function(value)
+        return _fingerprint_of_function(value)
     if isinstance(value, property):
-        return "property", *map(print_of, (value.fget, value.fset, value.fdel))
+        return "property", *map(fingerprint, (value.fget, value.fset, value.fdel))
     if isinstance(value, (staticmethod, classmethod)):
-        return type(value).__qualname__, print_of(value.__func__)
+        return type(value).__qualname__, fingerprint(value.__func__)
     if isinstance(value, (types.ModuleType, types.BuiltinFunctionType, np.ufunc)):
         return "named", type(value).__qualname__, value.__name__
     return "class" if isinstance(value, type) else "object", type(value).__module__, type(value).__qualname__
 
 
-def _print_of_function(function: types.FunctionType) -> Print:
+def _fingerprint_of_function(function: types.FunctionType) -> Fingerprint:
     if str(function.__module__).partition(".")[0] not in _RUN_AGAIN:  # of NumPy, or the user's
         return "function", function.__code__
     cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
     inner = [*(function.__defaults__ or ()), function.__kwdefaults__ or {}, *cells, function.__dict__]
-    return "function", function.__code__, function.__globals__.get("__name__"), *map(print_of, inner)
+    return "function", function.__code__, function.__globals__.get("__name__"), *map(fingerprint, inner)
 
 
 def _is_filled(cell: Any) -> bool:
@@ -104,7 +104,7 @@ def _differing(kind: type) -> str | None:
     original = _original(name)[1].get(kind.__qualname__)
     if original is None:
         return f"{name}.{kind.__qualname__}"
-    present = _print_of_class(kind)
+    present = _fingerprint_of_class(kind)
     if present != original:
         changed = next(key for key in (*present, *original) if present.get(key) != original.get(key))
         return f"{kind.__qualname__}.{changed}"
@@ -117,11 +117,11 @@ def _differing_global(name: str) -> str | None:
         return None
     originals, present = _original(name)[0], vars(sys.modules[name])
     hidden = (key for key in present if key not in originals and hasattr(builtins, key) and not key.startswith("__"))
-    changed = (key for key, value in originals.items() if key not in present or print_of(present[key]) != value)
+    changed = (key for key, value in originals.items() if key not in present or fingerprint(present[key]) != value)
     return next((f"{name}.{key}" for generator in (hidden, changed) for key in generator), None)
 
 
-def _original(name: str) -> tuple[dict[str, Print], dict[str, dict[str, Print]]]:
+def _original(name: str) -> tuple[dict[str, Fingerprint], dict[str, dict[str, Fingerprint]]]:
     """Run the file of a module, and return (its globals, the members of its classes by the name of the class)."""
     if name not in _originals:
         try:
@@ -132,16 +132,16 @@ def _original(name: str) -> tuple[dict[str, Print], dict[str, dict[str, Print]]]
             return {}, {}
         named = {key: value for key, value in vars(module).items() if not key.startswith("__")}
         classes = [value for value in named.values() if isinstance(value, type) and value.__module__ == name]
-        prints = {key: print_of(value) for key, value in named.items()}
-        _originals[name] = prints, {kind.__qualname__: _print_of_class(kind) for kind in classes}
+        fingerprints = {key: fingerprint(value) for key, value in named.items()}
+        _originals[name] = fingerprints, {kind.__qualname__: _fingerprint_of_class(kind) for kind in classes}
     return _originals[name]
 
 
-def _print_of_class(kind: type) -> dict[str, Print]:
+def _fingerprint_of_class(kind: type) -> dict[str, Fingerprint]:
     """Return what a class itself defines, with its bases. Of the names that Python sets, only functions count."""
     members = {name: value for name, value in vars(kind).items() if _is_code(value) or not name.startswith(("__", "_abc_"))}
     bases = tuple((base.__module__, base.__qualname__) for base in kind.__bases__)
-    return {name: print_of(value) for name, value in members.items()} | {"__bases__": (*bases, type(kind).__qualname__)}
+    return {name: fingerprint(value) for name, value in members.items()} | {"__bases__": (*bases, type(kind).__qualname__)}
 
 
 def _foreign(kind: type) -> str | None:

@@ -54,7 +54,7 @@ def flag(name: str, value: Any) -> bool:
     return bool(array.item())
 
 
-def end(terminated: Any, truncated: Any, info: Any) -> tuple[bool, bool]:
+def checked_end(terminated: Any, truncated: Any, info: Any) -> tuple[bool, bool]:
     """Return (terminated, truncated) of a step as bools, and check that its info is a dict."""
     if not isinstance(info, Mapping):
         raise TypeError(f"step must give a dict as its info, got {_shown(info)}")
@@ -69,7 +69,7 @@ def flags(name: str, values: Any, n: int) -> np.ndarray:
     return array.astype(np.bool_)
 
 
-def start(result: Any) -> Any:
+def first_observation(result: Any) -> Any:
     """Return the observation of what `reset` returned."""
     if not isinstance(result, (tuple, list)) or len(result) != 2 or not isinstance(result[1], Mapping):
         raise TypeError(f"reset must return (observation, info), with a dict as info, got {_shown(result)}")

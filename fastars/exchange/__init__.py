@@ -18,6 +18,7 @@ from typing import Any
 
 from fastars._validate import user_facing, warn_user
 from fastars.exchange import arrays, onnx, original, sb3
+from fastars.exchange.statistics_files import statistics_beside
 from fastars.exchange.trained import TrainedPolicy, to_model
 from fastars.files.archives import Archive, content, reading
 from fastars.files.errors import CheckpointError, name_of
@@ -62,13 +63,13 @@ def read(path: Any, trust: bool = False, vec_normalize: Any = None) -> TrainedPo
         If observations were normalised in training, and the statistics are not read, or not found.
     """
     trained = read_quietly(path, trust, vec_normalize)
-    if trained.missing:
-        warn_user(trained.missing)
+    if trained.warning:
+        warn_user(trained.warning)
     return trained
 
 
 def read_quietly(path: Any, trust: bool = False, vec_normalize: Any = None) -> TrainedPolicy:
-    """Read a policy as `read` does; what `read` warns of is in its `missing`."""
+    """Read a policy as `read` does; what `read` warns of is in its `warning`."""
     if vec_normalize is not None and not trust:
         raise ValueError("vec_normalize is a pickle, which is read with trust=True only")
     if not hasattr(path, "read"):
@@ -124,15 +125,15 @@ def _existing(path: Path) -> Path:
 
 def _read_sb3(path: Any, archive: Archive, trust: bool, vec_normalize: Any) -> TrainedPolicy:
     """Read a file of stable-baselines3-contrib; without trust, the policy only names the file of its `VecNormalize`."""
-    beside = sb3.statistics_beside(path) if isinstance(path, Path) and vec_normalize is None else vec_normalize
+    beside = statistics_beside(path) if isinstance(path, Path) and vec_normalize is None else vec_normalize
     if beside is not None and trust:
         return sb3.read(archive, content(beside))
-    missing = ""
+    warning = ""
     if beside is not None:
-        missing = f"{beside} is not read: its statistics normalise observations with trust=True only (--trust on the command line)"
+        warning = f"{beside} is not read: its statistics normalise observations with trust=True only (--trust on the command line)"
     elif sb3.was_normalised(archive):
-        missing = (
+        warning = (
             f"{name_of(path)}: a VecNormalize normalised its observations, and no file of it was found beside: without its "
             "statistics the policy acts in another way. Give the file: exchange.read(path, trust=True, vec_normalize=...)"
         )
-    return sb3.read(archive)._replace(unread=beside, missing=missing)
+    return sb3.read(archive)._replace(unread=beside, warning=warning)

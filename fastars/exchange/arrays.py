@@ -26,7 +26,8 @@ from fastars.envs.spaces import action_form
 from fastars.exchange.trained import TrainedPolicy, layers_of_policy, normalisation, policy_of_layers, trained_of
 from fastars.files.archives import MAX_NUMBERS, MAX_OBS, Archive, plain_array
 from fastars.files.atomic import write_atomically
-from fastars.training.config import ACTIVATIONS, POLICY_KWARGS, PRESETS
+from fastars.training import presets
+from fastars.training.setting_checks import ACTIVATIONS, POLICY_KWARGS
 
 _README = """\
 A policy trained by Augmented Random Search (fastars). With the observation o as a vector of float64:
@@ -143,7 +144,7 @@ def read(archive: Archive) -> TrainedPolicy:
         squash_output=squash,
         env_id=str(arrays["env_id"].item())[:200],
         num_timesteps=_count(arrays, "num_timesteps"),
-        preset=_word(arrays, "preset", PRESETS),
+        preset=_word(arrays, "preset", presets.CHOICES),
     )
     if not _flag(arrays, "normalized"):
         return trained

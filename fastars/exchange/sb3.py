@@ -18,7 +18,7 @@ import gymnasium
 import numpy as np
 
 from fastars._imports import need
-from fastars._validate import user_facing
+from fastars._validate import stored_integer, user_facing
 from fastars.exchange.pickles import Made, Name, Stored, numpy_array, read_pickle
 from fastars.exchange.trained import TrainedPolicy, normalisation, policy_of_layers, trained_of
 from fastars.files.archives import MAX_NUMBERS, Archive, json_object
@@ -32,8 +32,6 @@ _STORAGES = {Name("torch", "FloatStorage"): "f4", Name("torch", "DoubleStorage")
 _LAYER = re.compile(r"action_net\.(?:(\d{1,4})\.)?(weight|bias)")  # before 1.7 the layer of a linear policy had no number
 _INTEGERS = ("n_delta", "n_top", "n_eval_episodes")
 _PACKAGES = ("sb3_contrib", "torch", "stable_baselines3.common.vec_env")  # that `write` needs
-_BESIDE = ("vecnormalize.pkl", "vec_normalize.pkl")
-_SETTINGS = ("args.yml", "config.yml")  # of a run of rl-zoo
 
 
 def matches(names: list[str]) -> bool:
@@ -64,7 +62,7 @@ def read(archive: Archive, statistics: bytes | None = None) -> TrainedPolicy:
         policy_kwargs=kwargs,
         source="sb3",
         squash_output=kwargs["squash_output"],
-        num_timesteps=_count(data, "num_timesteps"),
+        num_timesteps=stored_integer("num_timesteps", data["num_timesteps"]),
         preset="sb3",
         config=_config(data),
     )
@@ -143,27 +141,20 @@ def _policy_kwargs(data: Mapping[str, Any], kind: str, with_bias: bool, hidden: 
 
 def _config(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the hyperparameters that can be read."""
-    config: dict[str, Any] = {name: _count(data, name) for name in _INTEGERS if name in data}
+    config: dict[str, Any] = {name: stored_integer(name, data[name]) for name in _INTEGERS if name in data}
     for name, count in config.items():
         if count == 0:
             raise ValueError(f"{name} must be at least 1, got 0")
     config["zero_policy"] = data.get("zero_policy") is not False
     config["alive_bonus_offset"] = _number(data.get("alive_bonus_offset", 0.0)) or 0.0
     if data.get("seed") is not None:
-        config["seed"] = _count(data, "seed")
+        config["seed"] = stored_integer("seed", data["seed"])
     rates = {"learning_rate": data.get("learning_rate"), "delta_std": data.get("delta_std_schedule")}
     found = {name: rate for name, value in rates.items() if (rate := _number(value)) is not None}
     for name, rate in found.items():
         if rate < 0.0 or (name == "delta_std" and rate == 0.0):
             raise ValueError(f"{name} must be {'positive' if name == 'delta_std' else 'at least 0'}, got {rate}")
     return config | found
-
-
-def _count(data: Mapping[str, Any], name: str) -> int:
-    value = data[name]
-    if type(value) is not int or not 0 <= value < 2**63:
-        raise ValueError(f"{name} must be an integer from 0 to 2**63 - 1, got {str(value)[:40]!r}")
-    return value
 
 
 def _number(value: Any) -> float | None:
@@ -195,29 +186,6 @@ def _normalised(trained: TrainedPolicy, tree: Any) -> TrainedPolicy:
     return trained._replace(
         mean=mean, std=std, count=round(count), clip_observations=clip, config={**trained.config, "filter_var_epsilon": epsilon}
     )
-
-
-def statistics_beside(path: Path) -> Path | None:
-    """Return the file of a `VecNormalize` where scripts, `CheckpointCallback` and rl-zoo put it; None if there is none.
-
-    rl-zoo has a folder for it beside its models, with the name of the environment: `<env>/vecnormalize.pkl` beside `<env>.zip`,
-    `best_model.zip` and the models of its checkpoints.
-    """
-    stem = path.stem
-    names = [f"{stem}_vecnormalize.pkl", re.sub(r"_(\d+_steps)$", r"_vecnormalize_\1", stem) + ".pkl", *_BESIDE]
-    names += [f"{folder}/{name}" for folder in _folders_of_zoo(path) for name in _BESIDE]
-    return next((path.parent / name for name in names if (path.parent / name).is_file()), None)
-
-
-def _folders_of_zoo(path: Path) -> list[str]:
-    """Return the names of folders beside a model in which rl-zoo keeps what belongs to it, the likeliest first.
-
-    They are named as the model or as another model beside it. A single folder with the settings of a run counts, too.
-    """
-    others = sorted(each.stem for each in path.parent.glob("*.zip"))
-    named = [name for name in (path.stem, *others) if name and (path.parent / name).is_dir()]
-    settings = sorted({each.parent.name for name in _SETTINGS for each in path.parent.glob(f"*/{name}")})
-    return [*dict.fromkeys(named), *(settings if len(settings) == 1 else [])]
 
 
 def was_normalised(archive: Archive) -> bool:

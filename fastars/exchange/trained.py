@@ -16,8 +16,8 @@ from fastars._compiled.structs import FloatArray
 from fastars._validate import user_facing, warn_user
 from fastars.envs import compiled_env, compiled_env_ids
 from fastars.files.checkpoint import CheckpointError
+from fastars.training.file_limits import limited_run
 from fastars.training.state import ObsMoments
-from fastars.training.stored_counts import limited_run
 
 # Number of observations of a filter whose file does not say it. Runs of the original take millions of steps. With so many, the
 # filter moves slowly when training goes on, and the policy still fits it.
@@ -55,13 +55,13 @@ class TrainedPolicy(NamedTuple):
     num_timesteps : int
         Steps of training; 0 if the file does not say it.
     preset : str
-        The implementation of ARS that trained the policy, as a preset (`fastars.training.config.PRESETS`).
+        The implementation of ARS that trained the policy, as a preset (`fastars.training.presets.CHOICES`).
     config : dict
         Hyperparameters in the file, as arguments of `fastars.ARS`.
     unread : Path or None
         A file of statistics that was not read because `trust` was False; observations were probably normalised with them.
-    missing : str
-        A warning, if observations were normalised by statistics that were not read or not found.
+    warning : str
+        What to warn of, if observations were normalised by statistics that were not read or not found.
     """
 
     weights: FloatArray
@@ -81,7 +81,7 @@ class TrainedPolicy(NamedTuple):
     preset: str = "fastars"
     config: Mapping[str, Any] = MappingProxyType({})
     unread: Path | None = None
-    missing: str = ""
+    warning: str = ""
 
 
 def policy_of_layers(layers: list[tuple[np.ndarray, np.ndarray | None]]) -> tuple[FloatArray, list[int], bool]:
@@ -181,7 +181,8 @@ def to_model(trained: TrainedPolicy, env: Any = None, *, model_class: Any, trust
         given |= {"normalize_observations": True, "clip_observations": trained.clip_observations}
     given |= {"policy_kwargs": trained.policy_kwargs, **settings}
     zero_policy = given.get("zero_policy")
-    model = model_class(trained.policy, env, **given | {"zero_policy": True})  # random weights would take memory
+    of_file = {"zero_policy": True, "_init_setup_model": False}  # random weights would take memory
+    model = model_class(trained.policy, env, **given | of_file)
     _refuse_other_shapes(trained, model)
     config = dataclasses.replace(model.config, zero_policy=zero_policy is not False)
     model.run = dataclasses.replace(model.run, config=config)
@@ -222,8 +223,8 @@ def _refuse_other_shapes(trained: TrainedPolicy, model: Any) -> None:
 
 def _warn_of_missing(trained: TrainedPolicy, model: Any, settings: Mapping[str, Any]) -> None:
     """Warn about settings and statistics that the model has neither from its file nor from the user."""
-    if trained.missing and not model.config.normalize_observations:
-        warn_user(trained.missing)
+    if trained.warning and not model.config.normalize_observations:
+        warn_user(trained.warning)
     if trained.source == "sb3":
         for name in sorted({"learning_rate", "delta_std"} - trained.config.keys() - settings.keys()):
             value = getattr(model.config, name)

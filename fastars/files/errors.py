@@ -13,18 +13,19 @@ _MAX_CAUSES = 20  # of an error: exceptions may be their own cause
 _MAX_MESSAGE = 600  # characters of an error about a file, which may contain a megabyte of text
 
 
-class CheckpointError(ValueError):
-    """The error for a file that this version can't read; the message names the file and the fault, and is one printable line."""
+class _FileError(ValueError):
+    """An error about a file, whose message is one printable line: it names the file and the fault."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(printable(message))
 
 
-class DamagedFileError(ValueError):
-    """The error for a file in a run folder that is damaged, or no file of its own; the message is one printable line."""
+class CheckpointError(_FileError):
+    """The error for a file that this version can't read; the message names the file and the fault."""
 
-    def __init__(self, message: str = "") -> None:
-        super().__init__(printable(message))
+
+class DamagedFileError(_FileError):
+    """The error for a file in a run folder that is damaged, or is a link, a pipe or a device."""
 
 
 def brief(error: Any) -> str:

@@ -83,6 +83,11 @@ def is_there(path: str | os.PathLike[str]) -> bool:
     return True
 
 
+def refuse_link(path: str | os.PathLike[str]) -> None:
+    """Raise as `is_there` does, if the name of a file of ours belongs to something else. A missing file is none of these."""
+    is_there(path)
+
+
 def file_in(path: str | os.PathLike[str]) -> Path:
     """Return the path of a file of ours in a folder.
 

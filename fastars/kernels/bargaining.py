@@ -44,10 +44,9 @@ def nash_mtl(gram):
 def fairgrad(gram, alpha):
     """Return weights w with G w = w^(-1/alpha), an alpha-fair deal among the tasks' rates (Ban & Ji 2024, FairGrad).
 
-    alpha = 1 is proportional fairness (`nash_mtl`), a small one comes near equal weights, a large one near max-min fairness. Each
-    side of the equation differs from the other by less than 1e-12 of the sum over j of |G_ij| w_j: the rounding of w alone is
-    1e-16 of it. Nash-MTL's weights come first, by 5 to 80 Newton steps. For another alpha, 5 to 200 steps follow the solution from
-    there.
+    alpha = 1 is proportional fairness (`nash_mtl`), a small one comes near equal weights, a large one near max-min fairness. The
+    sides of the equation differ by less than 1e-12 of the sum over j of |G_ij| w_j; the rounding of w alone is 1e-16 of it.
+    Nash-MTL's weights come first, by 5 to 80 Newton steps. For another alpha, 5 to 200 steps follow the solution from there.
 
     Parameters
     ----------
@@ -181,10 +180,10 @@ def _step(matrix, alpha, u, logs, rates, gap_here, gap_ahead):
     lower = _factored(matrix, share, alpha)
     near, near_rates = _direction(matrix, alpha, u, rates, lower, reach, gap_here)
     ahead, ahead_rates = _direction(matrix, alpha, u, rates, lower, reach, gap_ahead)
-    none, back, done = np.zeros(n), 1.0, 1.0
+    back, done = 1.0, 1.0
     for i in range(n):
         low, high = (-np.inf, max(STRIDE, reach[i])) if reach[i] > 0.0 else (-STRIDE, STRIDE)
-        back = min(back, _furthest(none[i], near[i], low, high), _furthest(0.0, near_rates[i], -STRIDE, STRIDE))
+        back = min(back, _furthest(0.0, near[i], low, high), _furthest(0.0, near_rates[i], -STRIDE, STRIDE))
         done = min(done, _furthest(near[i], ahead[i], low, high), _furthest(near_rates[i], ahead_rates[i], -STRIDE, STRIDE))
     done = done if back == 1.0 else 0.0
     _move(u, logs, back * near + done * ahead, reach)

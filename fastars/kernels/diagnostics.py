@@ -206,15 +206,7 @@ def task_diagnostics(task_returns, weights, gram, debiased):
     TaskDiagnostics
     """
     n, _, n_tasks = task_returns.shape
-    means, stds = np.empty(n_tasks), np.empty(n_tasks)
-    everyone, own = np.arange(n), np.empty((n, 2))
-    for i in range(n_tasks):
-        total = 0.0
-        for k in range(n):
-            own[k, 0], own[k, 1] = task_returns[k, 0, i], task_returns[k, 1, i]
-            total += own[k, 0] + own[k, 1]
-        means[i] = ratio(total, 2.0 * n)
-        stds[i] = return_std(own, everyone, 0) if n > 0 else np.nan
+    means, stds = _means_and_stds(task_returns)
     norms, norms_sq, weighted_norms_sq = np.empty(n_tasks), np.empty(n_tasks), np.empty(n_tasks)
     noise_traces, snr, products = np.empty(n_tasks), np.empty(n_tasks), np.full((n_tasks, n_tasks), np.nan)
     for i in range(n_tasks):
@@ -251,6 +243,22 @@ def task_diagnostics(task_returns, weights, gram, debiased):
         _pareto_gap(gram, debiased, norms) if n > 1 else np.nan,
         ratio(stds.max(), stds.min()) if n > 0 else np.nan,
     )
+
+
+@kernel
+def _means_and_stds(task_returns):
+    """Return the mean and the population deviation of each task's returns; NaN without directions."""
+    n, _, n_tasks = task_returns.shape
+    means, stds = np.empty(n_tasks), np.empty(n_tasks)
+    everyone, own = np.arange(n), np.empty((n, 2))
+    for i in range(n_tasks):
+        total = 0.0
+        for k in range(n):
+            own[k, 0], own[k, 1] = task_returns[k, 0, i], task_returns[k, 1, i]
+            total += own[k, 0] + own[k, 1]
+        means[i] = ratio(total, 2.0 * n)
+        stds[i] = return_std(own, everyone, 0) if n > 0 else np.nan
+    return means, stds
 
 
 @kernel

@@ -52,7 +52,7 @@ def rank_correlation(x, y):
 
 @kernel
 def spread_test(returns, common):
-    """Test whether some candidates have noisier returns than others: their first episodes and their later ones tell the same.
+    """Test whether some candidates have noisier returns than others, in their first episodes and in their later ones.
 
     The spread of a half of the episodes is the sum of squared differences of its pairs. Neither the mean of a candidate nor the
     other half has a part in it. So if the noise has one distribution, of any shape, the spreads of first and later episodes are

@@ -31,7 +31,7 @@ from fastars.rllib.checkpoint import (
 from fastars.rllib.config import ARSConfig
 from fastars.rllib.policy import POLICY_ID, Policy
 from fastars.rllib.results import Spent, evaluation_result, train_result
-from fastars.training.stored_counts import limited_run
+from fastars.training.file_limits import limited_run
 from fastars.training.stored_env import named
 
 _CHANGEABLE = ("learning_rate", "delta_std", "n_delta", "n_top", "alive_bonus_offset")  # of a run that `restore` continues

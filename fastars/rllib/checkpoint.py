@@ -13,8 +13,8 @@ from fastars.files.errors import brief
 from fastars.files.opening import file_in, without_link
 from fastars.rllib.config import ARSConfig
 from fastars.rllib.environments import refuse_unregistered
+from fastars.training.file_limits import MOST_EVALUATED, MOST_WINDOW, believed_workers
 from fastars.training.model_file import config_in
-from fastars.training.stored_counts import MOST_EVALUATED, MOST_WINDOW, believed_workers
 from fastars.training.stored_env import named
 
 MODEL = "model.zip"
@@ -72,7 +72,7 @@ class ConfigToRestore(ARSConfig):
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of `fastars.ARS`, with weights of zero."""
-        return {**super().arguments(), "zero_policy": True}
+        return {**super().arguments(), "zero_policy": True, "_init_setup_model": False}
 
 
 def stored_counts(iteration: int, counts: Counts, config: ARSConfig) -> dict[str, Any]:

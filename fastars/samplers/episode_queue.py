@@ -105,7 +105,7 @@ class EpisodeQueue:
         left = [episode for episode in episodes if self._attempts[episode] < ATTEMPTS and episode not in self._suspects]
         self._waiting.extendleft(reversed(left))
 
-    def end_process(self, episode: int, text: str, was_alone: bool) -> None:
+    def process_ended(self, episode: int, text: str, was_alone: bool) -> None:
         """Note that a process ended in an episode.
 
         Others may have shared the process, and somebody else may have killed it: so this is no failed attempt, and the episode runs

@@ -17,7 +17,7 @@ from fastars._compiled.structs import FAILED, NONFINITE, TERMINATED, TRUNCATED, 
 from fastars._runtime.signals import OpenSignals, let_signals_in, raised_by_handler
 from fastars.envs.gym import GymEnv
 from fastars.envs.making import warnings_logged
-from fastars.envs.returned import FLAGS, REALS, end, real, real_array, start
+from fastars.envs.returned import FLAGS, REALS, checked_end, first_observation, real, real_array
 from fastars.envs.spaces import batched_actions, flattener
 from fastars.kernels.batch_actions import COUNTED, IDLE
 from fastars.samplers.batch import MARK_BITS, Batch, Report, give_up
@@ -181,7 +181,7 @@ class Episodes:
                     self._lanes.observation[place.index] = self._flat(observation)
                 reward = float(reward) if type(reward) in REALS else real("the reward", reward)
                 if not (type(terminated) in FLAGS and type(truncated) in FLAGS and type(info) is dict):
-                    terminated, truncated = end(terminated, truncated, info)
+                    terminated, truncated = checked_end(terminated, truncated, info)
                 is_over = terminated or truncated or clock >= place.last
             except BaseException as error:
                 self._fail(place, error)
@@ -225,7 +225,7 @@ class Episodes:
             try:
                 self._marks[0] = self._clock | place.mark
                 self._open(place)
-                observation = start(place.env.reset(seed=int(batch.seeds[place.episode])))
+                observation = first_observation(place.env.reset(seed=int(batch.seeds[place.episode])))
                 self._lanes.observation[place.index] = self._flat(observation)
             except BaseException as error:
                 self._fail(place, error)

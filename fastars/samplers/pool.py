@@ -221,7 +221,7 @@ class Pool:
                     f"{_MAX_LOSSES} worker processes ended ({how}), one after the other, and none finished an episode"
                 )
         else:
-            self._queue.end_process(guilty, f"its worker process ended ({how}).\n{found}", worker.is_alone)
+            self._queue.process_ended(guilty, f"its worker process ended ({how}).\n{found}", worker.is_alone)
         self._replace(worker)
 
     def _replace_silent(self, worker: WorkerProcess, text: str) -> None:
@@ -247,8 +247,9 @@ class Pool:
 
 
 def _close(workers: list[WorkerProcess], pid: int) -> None:
-    """End the workers of process `pid`, if it is this process. Idle workers get time to close their environments, unless a signal
-    comes.
+    """End the workers of process `pid`, if it is this process.
+
+    Idle workers get time to close their environments, unless a signal comes.
     """
     if os.getpid() != pid:
         return

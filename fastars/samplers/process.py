@@ -25,8 +25,8 @@ from fastars.samplers.worker import ASK, NOTES_BYTES, UNBORN
 
 START_SECONDS = 120.0  # until a worker must be ready; an environment may load much
 _EXIT_SECONDS = 10.0  # a process closes its connection before it has its exit code, 1 s on a busy machine
+_NAMED = set(signal.Signals)  # not all signals have names
 # Signals by which somebody ends a process from outside.
-_NAMED = set(signal.Signals)
 _KILLERS = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
 _BOOTSTRAP = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "

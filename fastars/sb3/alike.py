@@ -8,7 +8,7 @@ from gymnasium.utils import RecordConstructorArgs
 
 from fastars.envs import UnsupportedEnvError, compiled_id
 from fastars.envs.changes import difference, refuse_changed_attributes, refuse_other_classes
-from fastars.envs.originals import altered, print_of, set_on
+from fastars.envs.originals import altered, fingerprint, set_on
 from fastars.envs.registry import COMPILED
 from fastars.envs.wrappers import innermost, layers, time_limit
 from fastars.sb3.classes import changed_method
@@ -40,8 +40,8 @@ def are_of_one_kind(specs: list[Any]) -> bool:
 
     def compared(spec: Any) -> tuple[Any, ...]:
         kwargs = {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
-        wrappers = [(each.name, print_of(each.kwargs)) for each in spec.additional_wrappers if each.name != "Monitor"]
-        return spec.id, spec.max_episode_steps, print_of(kwargs), wrappers
+        wrappers = [(each.name, fingerprint(each.kwargs)) for each in spec.additional_wrappers if each.name != "Monitor"]
+        return spec.id, spec.max_episode_steps, fingerprint(kwargs), wrappers
 
     return all(compared(spec) == compared(specs[0]) for spec in specs)
 

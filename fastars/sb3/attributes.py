@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from fastars._compiled.structs import FloatArray
 from fastars.sb3.vec_env import EnvInput
-from fastars.training.config import POLICY_KWARGS
 from fastars.training.policy import Policy
 from fastars.training.run_attributes import RunAttributes
+from fastars.training.setting_checks import POLICY_KWARGS
 
 
 class LearnCall(NamedTuple):

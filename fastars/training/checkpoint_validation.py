@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from fastars.training.config import PRESETS, Config
+from fastars._validate import MOST_INT64, refuse_long_integer, stored_integer
+from fastars.training import presets
+from fastars.training.config import Config
 from fastars.weighting import METHODS
 
-_MOST = 2**63  # of a counter or a setting; a seed may be twice as large
 _MAX_TASKS = 64  # environments that a file names
 
 
@@ -23,10 +24,10 @@ def check_run(manifest: Mapping[str, Any]) -> None:
     """Raise ValueError, TypeError or KeyError for an invalid field outside of config."""
     if manifest["algorithm"] != "ARS":
         raise ValueError(f"algorithm is {manifest['algorithm']!r}")
-    for name, allowed in (("backend", ("numba", "numpy")), ("preset", tuple(PRESETS))):
+    for name, allowed in (("backend", ("numba", "numpy")), ("preset", tuple(presets.CHOICES))):
         if name in manifest and manifest[name] not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {manifest[name]!r}")
-    _integer("stats_window_size", manifest.get("stats_window_size", 1), 1)
+    stored_integer("stats_window_size", manifest.get("stats_window_size", 1), 1)
     if len(manifest.get("several", ())) > _MAX_TASKS:
         raise ValueError(f"{len(manifest['several'])} environments; allowed are {_MAX_TASKS}")
 
@@ -35,8 +36,8 @@ def check_config(stored: Mapping[str, Any]) -> None:
     """Raise ValueError or TypeError for a setting of another type, or larger, than `Config` writes; its own checks come after."""
     for name, value in stored.items():
         for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, int) and not -_MOST < each < (2 * _MOST if name == "seed" else _MOST):
-                raise ValueError(f"{name} must be below 2**63, got {each!r}")
+            if name != "seed":  # which `Config` checks: it may be twice as large
+                refuse_long_integer(name, each)
             if isinstance(each, str) and name not in ("policy", "activation_fn", "weighting", *_CHOICES):
                 raise TypeError(f"{name} must be no text, got {each!r}")
     if stored.get("weighting") not in (None, "custom", *METHODS):
@@ -52,7 +53,7 @@ def check_counters(counters: Mapping[str, Any], needed: Iterable[str]) -> None:
         if name not in counters:
             raise KeyError(name)
     for name, value in counters.items():
-        _integer(name, value, 0)
+        stored_integer(name, value)
 
 
 def check_arrays(arrays: Mapping[str, np.ndarray], config: Config) -> None:
@@ -77,7 +78,7 @@ def check_arrays(arrays: Mapping[str, np.ndarray], config: Config) -> None:
         returns, lengths = arrays["recent_returns"], arrays["recent_lengths"]
         kinds = returns.dtype == np.float64 and lengths.dtype == np.int64
         is_known = kinds and returns.ndim == 1 and returns.shape == lengths.shape and not (lengths < 0).any()
-        if not is_known or sum(lengths.tolist()) >= _MOST:  # their sum is an int64
+        if not is_known or sum(lengths.tolist()) > MOST_INT64:
             raise ValueError("recent_returns and recent_lengths must be as many returns (float64) as lengths (int64)")
 
 
@@ -105,16 +106,10 @@ def check_episode(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
     """
     check_config(manifest["config"])
     config, place, max_steps = Config.from_dict(manifest["config"]), dict(manifest["place"]), manifest["max_steps"]
-    for name, value, most in (("seed", place["seed"], 2**64), ("max_steps", max_steps, _MOST)):
-        if type(value) is not int or not 0 <= value < most:
-            raise TypeError(f"{name} must be an integer from 0 to {most - 1}, got {value!r}")
+    stored_integer("seed", place["seed"], most=2**64 - 1)
+    stored_integer("max_steps", max_steps)
     weights, mean, scale = (_finite(arrays, name) for name in ("weights", "mean", "scale"))
     if mean.shape != scale.shape:
         raise ValueError(f"scale must have the {mean.size} entries of mean, got {scale.size}")
     check_layers(weights.size, (mean.size, *config.net_arch), config.with_bias)
     return config
-
-
-def _integer(name: str, value: Any, least: int) -> None:
-    if type(value) is not int or not least <= value < _MOST:
-        raise ValueError(f"{name} must be an integer from {least} to 2**63 - 1, got {value!r}")

@@ -1,8 +1,9 @@
-"""The settings of ARS in one frozen dataclass, and the presets: the choices of each published ARS.
+"""The settings of a run in one frozen dataclass, and the making of it from a preset and arguments.
 
 Two kinds of settings: hyperparameters, named as in stable-baselines3-contrib, and the choices in which the published
-implementations differ. A preset sets the choices, and "paper" and "tuned" also the hyperparameters of the environments they know
-(`fastars.training.presets`); each of them can still be set by itself.
+implementations differ. A preset (`fastars.training.presets`) sets the choices, and "paper" and "tuned" also the hyperparameters of
+the environments they know; each of them can still be set by itself. `fastars.training.setting_checks` has the values that each
+setting may have.
 """
 
 from __future__ import annotations
@@ -11,44 +12,15 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import numpy as np
-
-from fastars._validate import boolean, integer, known_names, number, one_of, positive_int, warn_user
+from fastars._validate import boolean, integer, known_names, number, one_of, warn_user
 from fastars.training import presets
+from fastars.training.setting_checks import CHECKS, POLICY_KWARGS
 
 Schedule = float | Callable[[float], float]
 
 VARIANTS = ("V1", "V1-t", "V2", "V2-t")
-# Policies, with what `policy_kwargs` may have and its defaults.
-POLICY_KWARGS: dict[str, dict[str, Any]] = {
-    "LinearPolicy": {"with_bias": False, "squash_output": False},
-    "MlpPolicy": {"net_arch": (64, 64), "activation_fn": "relu", "with_bias": True, "squash_output": True},
-}
-ACTIVATIONS = ("relu", "tanh")
-_MOST_LAYERS = 64  # hidden: a kernel is compiled for their number
-_MOST_TASKS = 1 << 16
-
-# Sources: Mania, Guy & Recht 2018 (arXiv 1803.07055); the original code; RLlib 2.8; stable-baselines3-contrib 2.9. All of them run
-# here with a filter frozen during an iteration: a live one makes a return depend on which candidates ran before it.
-PRESETS: dict[str, dict[str, Any]] = {
-    "fastars": {},
-    "tuned": {},
-    "paper": {"clip_actions": False},
-    "modestyachts": {"keep_ties": True, "clip_actions": False, "filter_epsilon": 1e-8},
-    "rllib": {"keep_ties": True, "clip_actions": False, "filter_epsilon": 1e-6, "filter_min_std": 0.0},
-    "sb3": {
-        "return_ddof": 1,
-        "std_epsilon": 1e-6,
-        "divide_by_n_top": True,
-        "filter_ddof": 0,
-        "filter_var_epsilon": 1e-8,
-        "filter_min_std": 0.0,
-        "clip_observations": 10.0,
-    },
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +213,7 @@ def make_config(preset: str | None = None, variant: str | None = None, env_id: s
         Naming the setting, its value and what is allowed.
     """
     preset = preset or "fastars"
-    one_of("preset", preset, tuple(PRESETS))
+    one_of("preset", preset, tuple(presets.CHOICES))
     known_names("ARS()", settings, _FIELDS)
     given = {name: value for name, value in settings.items() if value is not None}
     if variant is not None:
@@ -252,7 +224,7 @@ def make_config(preset: str | None = None, variant: str | None = None, env_id: s
     suited = suited_settings(preset, env_id, variant)
     if "n_delta" in given:
         suited.pop("n_top", None)
-    chosen = {**PRESETS[preset], **suited, **given}
+    chosen = {**presets.CHOICES[preset], **suited, **given}
     n_delta, n_top = (integer(name, chosen.get(name, Config.n_delta), 1) for name in ("n_delta", "n_top"))
     if "n_top" in chosen and n_top > n_delta:
         warn_user(f"n_top={n_top} is more than n_delta={n_delta}: all {n_delta} directions are used")
@@ -278,72 +250,5 @@ def _first_value(name: str, schedule: Callable[[float], float]) -> float | None:
     return None if name == "delta_std" and first == 0.0 else first
 
 
-def _schedule(name: str, value: Any) -> Any:
-    """Return a function, or a number of at least 0; a constant schedule of stable-baselines3 becomes its number, for files."""
-    inner = getattr(value, "value_schedule", value)
-    if type(inner).__name__ == "ConstantSchedule":
-        value = inner.val
-    return value if callable(value) else number(name, value, 0.0)
-
-
-def _positive_or_inf(name: str, value: Any) -> float:
-    return math.inf if value == math.inf else number(name, value, above=0.0)
-
-
-def _plain(name: str, value: Any) -> Any:
-    """Return an argument of a weighting method in a form that a file can hold: numbers and sequences of NumPy become Python's."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(name, each) for each in value)
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is not None and not isinstance(value, (bool, int, float, str)):
-        raise TypeError(f"{name} must be a number, a text, None or a sequence of these, got {value!r}")
-    if isinstance(value, int) and not -(2**63) < value < 2**63:
-        raise ValueError(f"{name} must be below 2**63, got {value!r}")
-    return value
-
-
-def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    return lambda name, value: None if value is None else check(name, value)
-
-
-def _each(check: Callable[[str, Any], Any], kind: str, most: int) -> Callable[[str, Any], tuple[Any, ...]]:
-    """Return a check of a list, a tuple, or an array with one axis, of at most `most` entries."""
-
-    def check_each(name: str, value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, (list, tuple)) and getattr(value, "ndim", 0) != 1:
-            raise TypeError(f"{name} must be a list of {kind}, got {value!r}")
-        if len(value) > most:
-            raise ValueError(f"{name} must be a list of at most {most} {kind}, got {len(value)}")
-        return tuple(check(name, entry) for entry in value)
-
-    return check_each
-
-
 _FIELDS = tuple(field.name for field in dataclasses.fields(Config))
-_MOST_EPISODES = 2**31 - 1
-_MOST_UNITS = 2**24  # of a layer: the number of weights between two such layers is far below 2**63
-_FROM_0: Any = partial(number, least=0.0)
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    **dict.fromkeys(("n_delta", "n_eval_episodes"), partial(positive_int, most=_MOST_EPISODES)),
-    **dict.fromkeys(("n_top", "max_episode_steps"), _optional(positive_int)),
-    "noise_size": _optional(partial(integer, least=1, most=2**48 - 1)),
-    **dict.fromkeys(("learning_rate", "delta_std"), _schedule),
-    **dict.fromkeys(("std_epsilon", "filter_epsilon", "filter_var_epsilon", "filter_min_std", "weight_decay"), _FROM_0),
-    **dict.fromkeys(("return_ddof", "filter_ddof"), partial(integer, least=0, most=1)),
-    "seed": partial(integer, least=0, most=2**64 - 1),
-    "alive_bonus_offset": number,
-    "momentum": partial(number, least=0.0, below=1.0),
-    "clip_observations": _positive_or_inf,
-    "policy": partial(one_of, allowed=POLICY_KWARGS),
-    "activation_fn": partial(one_of, allowed=ACTIVATIONS),
-    "fitness_shaping": partial(one_of, allowed=("none", "centered_ranks", "sign")),
-    "optimizer": partial(one_of, allowed=("sgd", "adam")),
-    "on_nonfinite": partial(one_of, allowed=("drop", "penalize", "raise")),
-    "net_arch": _each(partial(positive_int, most=_MOST_UNITS), "integers", _MOST_LAYERS),
-    **dict.fromkeys(("preference", "utopia"), _optional(_each(number, "numbers", _MOST_TASKS))),
-    "weighting_kwargs": lambda name, value: {key: _plain(f"{name}[{key!r}]", inner) for key, inner in dict(value).items()},
-    **dict.fromkeys((field.name for field in dataclasses.fields(Config) if field.type == "bool"), boolean),
-}
+_CHECKS = {**CHECKS, **dict.fromkeys((field.name for field in dataclasses.fields(Config) if field.type == "bool"), boolean)}

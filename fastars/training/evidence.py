@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import FloatArray, IntArray
+from fastars._validate import MOST_INT64
 
 # The memory of an average is 1 / (1 - decay) iterations.
 DECAY = 0.9  # of returns and Gram matrices: a single matrix is mostly noise where d is far above N
@@ -63,7 +64,7 @@ class Averages(NamedTuple):
         is_first = self.n_updates == 0
         square = np.diag(evidence.gram)
         return self._replace(
-            n_updates=min(self.n_updates + 1, 2**63 - 1),
+            n_updates=min(self.n_updates + 1, MOST_INT64),
             first=evidence.returns.copy() if is_first else self.first,
             best=evidence.returns.copy() if is_first else np.maximum(self.best, evidence.returns),
             returns=DECAY * self.returns + evidence.returns,

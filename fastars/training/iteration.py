@@ -17,14 +17,14 @@ import numpy as np
 
 from fastars._compiled.structs import FAILED, UNSTABLE, Filter, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray
 from fastars._runtime.signals import OpenSignals, run_in_thread
-from fastars._validate import number
+from fastars._validate import MOST_INT64, number
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.perturbed import Perturbed
 from fastars.training.diagnostics import diagnose_tasks, estimate_gradients, gradient_rows, spread_rows, task_rows
 from fastars.training.evidence import Evidence
 from fastars.training.run import Run
 from fastars.training.seeds import episode_seeds
-from fastars.training.state import MOST, Counters, ObsMoments, RecentEpisodes, State, obs_filter
+from fastars.training.state import Counters, ObsMoments, RecentEpisodes, State, obs_filter
 from fastars.training.update import StepEstimate, estimate_step, optimizer_step
 
 Row = dict[str, float | None]
@@ -129,7 +129,7 @@ def iterate(run: Run, state: State, asked: Asked, rollouts: Rollouts, n_steps: i
     estimate = estimate_step(backend, config, returns, noise, asked.indices, run.n_weights, run.n_threads)
     slots, step = state.slots, 0.0 * estimate.gradient
     if len(estimate.selected):
-        n_updates = min(state.counters.num_updates, MOST - 1)  # the optimizer counts one more
+        n_updates = min(state.counters.num_updates, MOST_INT64 - 1)  # the optimizer counts one more
         slots, step = optimizer_step(backend, config, slots, n_updates, estimate.gradient, asked.learning_rate, state.theta)
     theta = state.theta + step
     if not np.isfinite(theta).all():
@@ -138,7 +138,7 @@ def iterate(run: Run, state: State, asked: Asked, rollouts: Rollouts, n_steps: i
             f"the step is not finite (learning_rate {asked.learning_rate:g}, largest gradient {largest:g}); theta is unchanged"
         )
     moments = state.moments
-    if run.updates_obs_stats and int(moments.count) <= MOST - int(rollouts.moments.count.sum()):
+    if run.updates_obs_stats and int(moments.count) <= MOST_INT64 - int(rollouts.moments.count.sum()):
         moments = ObsMoments(*backend.merge_moments(*moments, rollouts.moments))  # line 8: of all observations so far
     diagnosed, gradient, evidence = diagnose(run, state, asked, noise, rollouts, returns, estimate.selected)
     tasks = state.tasks
@@ -228,7 +228,7 @@ def _next_counters(
     before: Counters, rollouts: Rollouts, *, n_steps: int, has_step: bool, n_dropped: int, n_penalized: int, is_empty: bool
 ) -> Counters:
     """Return the counters after an iteration. They stop at 2**63 - 1, except the iteration, from which directions follow."""
-    if before.iteration == MOST:
+    if before.iteration == MOST_INT64:
         raise ValueError(f"iteration must stay below 2**63, got {before.iteration + 1}")
     counters = Counters(
         iteration=before.iteration + 1,
@@ -242,7 +242,7 @@ def _next_counters(
         worker_restarts=before.worker_restarts + rollouts.n_restarts,
         empty_iterations=before.empty_iterations + 1 if is_empty else 0,
     )
-    return Counters(*(min(value, MOST) for value in counters))
+    return Counters(*(min(value, MOST_INT64) for value in counters))
 
 
 def _training_rows(run: Run, state: State, following: State, asked: Asked, estimate: StepEstimate, step: FloatArray) -> Row:

@@ -19,10 +19,10 @@ from fastars.files import checkpoint
 from fastars.files.folder import whole_beside
 from fastars.training.checkpoint_validation import check_arrays, check_config, check_counters, check_run
 from fastars.training.config import Config
+from fastars.training.file_limits import limited_run
 from fastars.training.policy import policy_settings
 from fastars.training.run import Run
 from fastars.training.state import Counters, ObsMoments, RecentEpisodes, State
-from fastars.training.stored_counts import limited_run
 from fastars.training.stored_env import described_env, named, remade_env
 
 _LATER_COUNTERS = ("penalized_pairs",)  # files of 0.1 lack these
@@ -114,7 +114,7 @@ def _joined(values: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: s
 def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any], trust: bool = False) -> Any:
     """Return a model of `model_class` from a file, with some arguments of its constructor changed by `settings`.
 
-    Unless `trust` is True, the model refuses to run what its file may not ask for (`stored_counts`), and MuJoCo opens no file that
+    Unless `trust` is True, the model refuses to run what its file may not ask for (`file_limits`), and MuJoCo opens no file that
     an `xml_file` in the file leads to.
 
     Raises
@@ -208,7 +208,7 @@ def _arguments(manifest: Mapping[str, Any], config: Config, settings: Mapping[st
     """Return the arguments of the constructor that a file stands for, except the environment."""
     compiled = False if (manifest.get("python") or {}).get("reason") in AS_COMPILED else None
     of_run = {name: manifest[name] for name in ("backend", "preset", "stats_window_size") if name in manifest}
-    return {**config.arguments(), **of_run, "compiled": compiled, **settings}
+    return {**config.arguments(), **of_run, "compiled": compiled, **settings, "_init_setup_model": False}
 
 
 def _refuse_other_policy(arguments: Mapping[str, Any], policy: Any = None, policy_kwargs: Any = None) -> None:

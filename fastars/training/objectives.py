@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-from fastars._validate import integer
+from fastars._validate import MOST_INT64, integer
 from fastars.training.evidence import DECAY, Averages, Evidence, count_quiet, floored_gram, lost_tasks, no_averages
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def copied_method(method: Method) -> Method:
 def _restored(name: str, value: Any, present: Any) -> Any:
     """Return a value of a saved state, checked against the present one of the same name."""
     if isinstance(present, int):
-        return integer(name, value, 0, 2**63 - 1)
+        return integer(name, value, 0, MOST_INT64)
     array = np.asarray(value)
     if array.shape != present.shape:
         raise ValueError(f"{name} must have shape {present.shape}, got {array.shape}")

@@ -21,7 +21,8 @@ from fastars.envs.returned import real_array
 from fastars.envs.spaces import action_form, action_rows, batched_actions, flat_batch, flattener, is_batch
 from fastars.kernels.policy_layout import layer_sizes, n_weights
 from fastars.training.backends import backend_module
-from fastars.training.config import ACTIVATIONS, POLICY_KWARGS, Config
+from fastars.training.config import Config
+from fastars.training.setting_checks import ACTIVATIONS, POLICY_KWARGS
 
 _CLASSES = {"ARSPolicy": "MlpPolicy", "ARSLinearPolicy": "LinearPolicy"}  # of stable-baselines3-contrib
 _ACTIVATIONS: dict[str, Relu | Tanh] = {"relu": Relu(), "tanh": Tanh()}

@@ -95,7 +95,7 @@ class Execution:
 
 
 class Excess(NamedTuple):
-    """Reasons to refuse a run from a file, which asks for more than a file may (`stored_counts`). An empty text: there is none."""
+    """Reasons to refuse a run from a file, which asks for more than a file may (`file_limits`). An empty text: there is none."""
 
     training: str = ""
     episodes: str = ""  # in the environment of the run, also for an evaluation
@@ -169,6 +169,25 @@ class Run:
         if reason := (self.excess.training if training else "") or self.excess.episodes:
             raise CheckpointError(reason)
 
+    def refuse_training_beyond_memory(self) -> None:
+        """Raise if the episodes of an iteration (seed, return, length, moments), or the noise table, would not fit into memory."""
+        config, n_candidates = self.config, 2 * self.config.n_delta
+        names = f"n_delta={config.n_delta} and n_eval_episodes={config.n_eval_episodes}"
+        of_moments = n_candidates * 16 * self.env.n_obs
+        refuse_beyond_memory(names, n_candidates * config.n_eval_episodes * _BYTES_OF_EPISODE + of_moments)
+        refuse_beyond_memory(f"noise_size={self.noise.size} numbers", 4 * self.noise.size)
+
+    def warn_of_few_places(self) -> None:
+        """Warn if the noise table is hardly larger than the policy."""
+        size, n_weights, n_delta = self.noise.size, self.n_weights, self.config.n_delta
+        # Directions from fewer places than weights do not span all weights. Of n directions, n / places share the place of another.
+        places, wanted = size - n_weights + 1, max(n_weights, 10 * n_delta)
+        if places < wanted:
+            warn_user(
+                f"noise_size={size} has {places} places where a direction of {n_weights} weights can start: directions repeat, and "
+                f"some changes of the policy are never tried. Use at least {wanted + n_weights - 1} with n_delta={n_delta}"
+            )
+
     def refuse_candidates_beyond_memory(self) -> None:
         """Raise if an array of all candidates of an iteration would not fit into memory."""
         n_bytes = 16 * self.config.n_delta * self.n_weights
@@ -199,13 +218,13 @@ def new_run(
     Raises
     ------
     ValueError
-        If the noise table would be smaller than the policy, or if settings need more memory than there is.
+        If the noise table would be smaller than the policy, or if the policy needs more memory than there is.
     UnsupportedEnvError
         If the backend can't run this environment.
     """
     policy = policy_structure(config)
     size = int(n_weights(policy, env.n_obs, env.n_act))
-    _refuse_beyond_memory(config, env.n_obs, size)
+    refuse_beyond_memory(f"policy_kwargs with net_arch={list(config.net_arch)}", size * 8 * _COPIES_OF_WEIGHTS)
     return Run(
         config=config,
         preset=preset or "fastars",
@@ -223,25 +242,7 @@ def _noise_table(config: Config, n_weights: int, execution: Execution) -> NoiseT
     size = config.noise_size or max(_NOISE_SIZE, 64 * n_weights)
     if size < n_weights:
         raise ValueError(f"noise_size must be at least the {n_weights} weights of the policy, got {size}")
-    # Directions from fewer places than weights do not span all weights. Of n directions, n / places have the same place as another.
-    places, wanted = size - n_weights + 1, max(n_weights, 10 * config.n_delta)
-    if places < wanted:
-        warn_user(
-            f"noise_size={size} has {places} places where a direction of {n_weights} weights can start: directions repeat, and "
-            f"some changes of the policy are never tried. Use at least {wanted + n_weights - 1} with n_delta={config.n_delta}"
-        )
-    try:
-        return NoiseTable(backend_module(execution.backend), config.seed, size, execution.threads)
-    except (MemoryError, ValueError):
-        raise ValueError(f"noise_size must be a number of float32 values that fit into memory, got {size}") from None
-
-
-def _refuse_beyond_memory(config: Config, n_obs: int, n_weights: int) -> None:
-    """Raise if the episodes of an iteration (seed, return, length, moments), or the weights and their copies, do not fit."""
-    n_episodes = 2 * config.n_delta * config.n_eval_episodes
-    names = f"n_delta={config.n_delta} and n_eval_episodes={config.n_eval_episodes}"
-    refuse_beyond_memory(names, n_episodes * _BYTES_OF_EPISODE + 2 * config.n_delta * 16 * n_obs)
-    refuse_beyond_memory(f"policy_kwargs with net_arch={list(config.net_arch)}", n_weights * 8 * _COPIES_OF_WEIGHTS)
+    return NoiseTable(backend_module(execution.backend), config.seed, size, execution.threads)
 
 
 def _new_sampler(env: Any, policy: Any, config: Config, execution: Execution) -> Sampler:

@@ -6,12 +6,12 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from fastars._compiled.structs import FloatArray, NoiseArray
-from fastars._validate import integer
+from fastars._validate import MOST_INT64, integer
 from fastars.envs import CompiledEnv
 from fastars.samplers import Sampler
 from fastars.training.objectives import Objectives
 from fastars.training.run import Run
-from fastars.training.state import MOST, State
+from fastars.training.state import State
 from fastars.training.stored_env import env_kwargs
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class RunAttributes:
 
     @num_timesteps.setter
     def num_timesteps(self, num_timesteps: int) -> None:
-        self.state = self.state.counting(num_timesteps=integer("num_timesteps", num_timesteps, 0, MOST))
+        self.state = self.state.counting(num_timesteps=integer("num_timesteps", num_timesteps, 0, MOST_INT64))
 
     @property
     def num_episodes(self) -> int:

@@ -13,11 +13,10 @@ import numpy as np
 from fastars._compiled.structs import Filter, FloatArray, IntArray, identity_filter
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals
+from fastars._validate import MOST_INT64
 from fastars.training.backends import backend_module
 from fastars.training.config import Config
 from fastars.training.objectives import Objectives
-
-MOST = 2**63 - 1  # of a counter: kernels and files hold no more. Counters stop there
 
 
 class ObsMoments(NamedTuple):
@@ -71,7 +70,7 @@ class State(NamedTuple):
             return self
         before = self.counters
         failures, restarts = before.env_failures + n_failures, before.worker_restarts + n_restarts
-        return self.counting(env_failures=min(failures, MOST), worker_restarts=min(restarts, MOST))
+        return self.counting(env_failures=min(failures, MOST_INT64), worker_restarts=min(restarts, MOST_INT64))
 
 
 def first_state(config: Config, theta: FloatArray, n_obs: int, tasks: Objectives | None) -> State:

@@ -1,6 +1,6 @@
 """Gram matrices of gradients of any size, divided by a power of four so that their products neither overflow nor underflow.
 
-The power leaves all digits as they are. Gradients may have norms down to 1e-144 of the largest one: there, squares still have all
+The power leaves all digits as they are. Gradients may have norms down to 3e-145 of the largest one: there, squares still have all
 their digits. A gradient that is shorter, but not 0, is refused: its products would be lost without a word.
 """
 

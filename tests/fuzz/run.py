@@ -29,6 +29,7 @@ _INSTRUMENTED = (
         "fastars.training.model_file",
         "fastars.training.checkpoint_validation",
         "fastars.training.config",
+        "fastars.training.setting_checks",
     ),
     *(
         "fastars.rllib",

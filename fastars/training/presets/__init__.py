@@ -1,8 +1,8 @@
-"""Hyperparameters by environment, as tables in TOML beside this file.
+"""The presets: the choices of each published ARS, and hyperparameters by environment, as tables in TOML beside this file.
 
-`paper.toml` has the settings that the paper reports, `tuned.toml` settings found by trials, and `results.toml` the returns that
-`tuned` reached: written by `python -m bench.presets`, never by hand. An environment is named without its version. The files are
-read at their first use.
+`CHOICES` has all presets, by name. `paper.toml` has the settings that the paper reports, `tuned.toml` settings found by trials,
+and `results.toml` the returns that `tuned` reached: written by `python -m bench.presets`, never by hand. An environment is named
+without its version. The files are read at their first use.
 """
 
 from __future__ import annotations
@@ -14,10 +14,29 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["environments", "results", "rows", "task_name", "timesteps"]
+__all__ = ["CHOICES", "environments", "results", "rows", "task_name", "timesteps"]
 
 _FILES = ("paper", "tuned")
 _TIMESTEPS = 1_000_000  # where nothing was tried
+
+# Sources: Mania, Guy & Recht 2018 (arXiv 1803.07055); the original code; RLlib 2.8; stable-baselines3-contrib 2.9. All of them run
+# here with a filter frozen during an iteration: a live one makes a return depend on which candidates ran before it.
+CHOICES: dict[str, dict[str, Any]] = {
+    "fastars": {},
+    "tuned": {},
+    "paper": {"clip_actions": False},
+    "modestyachts": {"keep_ties": True, "clip_actions": False, "filter_epsilon": 1e-8},
+    "rllib": {"keep_ties": True, "clip_actions": False, "filter_epsilon": 1e-6, "filter_min_std": 0.0},
+    "sb3": {
+        "return_ddof": 1,
+        "std_epsilon": 1e-6,
+        "divide_by_n_top": True,
+        "filter_ddof": 0,
+        "filter_var_epsilon": 1e-8,
+        "filter_min_std": 0.0,
+        "clip_observations": 10.0,
+    },
+}
 
 
 def environments(preset: str) -> Mapping[str, Mapping[str, Any]]:

@@ -16,8 +16,8 @@ MOST_STEPS = 10_000_000  # of an episode: a tenth of a second in compiled kernel
 MOST_EVALUATED = 100_000  # episodes of an evaluation
 MOST_WINDOW = 1_000_000  # episodes in the logged means
 _MOST_NOISE = 1 << 28  # numbers: 1 GiB. The original's table has 250,000,000
-_MOST_BYTES = 1 << 28  # of an iteration,
-_MOST_CANDIDATES = 2_000  # and so many policies, for large ones: n_delta = 1,000
+# Of an iteration: bytes, and beside these so many policies, for large ones (n_delta = 1,000).
+_MOST_BYTES, _MOST_CANDIDATES = 1 << 28, 2_000
 _REMEDY = "if you know who made it, trust=True allows that (ARS.load), or --trust (fastars resume)"
 
 
