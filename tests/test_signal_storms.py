@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 import weakref
-from collections import Counter
 from pathlib import Path
 
 import faulty_envs
@@ -139,28 +138,43 @@ def test_a_storm_of_signals_loses_none_and_no_row(kind, tmp_path, tally):
 
 
 def test_every_signal_reaches_a_handler_that_counts():
-    """As often as Python would call it: once for each that comes after the one before was heard."""
-    heard, model = Counter(), ARS("LinearPolicy", "CartPole-v1", seed=0, n_delta=2, n_threads=1)
+    """As often as Python would call it: once for each that comes after the one before was heard. And none inside of `threading`."""
     numbers = [signal.SIGUSR1, signal.SIGWINCH, signal.SIGCHLD, signal.SIGRTMIN]
-    before = {number: signal.signal(number, lambda number, frame: heard.update([number])) for number in numbers}
-    sent = Counter()
+    heard, sent, places, ends = dict.fromkeys(numbers, 0), dict.fromkeys(numbers, 0), set(), []
+
+    def handle(number, frame):
+        heard[number] += 1
+        places.add(Path(frame.f_code.co_filename).name)
 
     def send():
-        for k in range(100):
-            os.kill(os.getpid(), numbers[k % 4])
-            sent[numbers[k % 4]] += 1
-            while heard != sent:
+        for _ in range(50):
+            for number in numbers:
+                os.kill(os.getpid(), number)
+                sent[number] += 1
+            while heard != sent and not ends:
                 time.sleep(0.0001)
+        ends.append("all are sent")
 
-    sender = threading.Thread(target=send, daemon=True)
+    def goes_on(local, _):
+        """Stop at the end, or where 1,000 iterations later a signal was not heard."""
+        goes_on.n_since = 0 if heard == sent else goes_on.n_since + 1
+        return not ends and goes_on.n_since < 1000
+
+    goes_on.n_since = 0
+    model = ARS("LinearPolicy", "CartPole-v1", seed=0, n_delta=2, n_threads=1)
+    before = {number: signal.signal(number, handle) for number in numbers}
+    sender = threading.Thread(target=send)
     try:
-        sender.start()
-        model.learn(10**9, lambda *_: sender.is_alive())
+        with HeldSignals():
+            sender.start()
+            model.learn(10**9, goes_on)
     finally:
+        ends.append("learn has ended")
+        sender.join()
         for number, handler in before.items():
             signal.signal(number, handler)
-    assert heard == sent
-    assert sum(sent.values()) == 100
+    assert heard == sent == dict.fromkeys(numbers, 50)
+    assert "threading.py" not in places  # where `learn` waits for kernels
 
 
 def test_every_signal_that_waits_is_heard_though_the_first_raises():
