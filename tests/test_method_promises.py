@@ -238,6 +238,17 @@ def test_aligned_mtl_has_principal_components_of_the_shortest_length(rows):
     np.testing.assert_allclose(found[kept], shares[kept] * values[kept].min(), rtol=1e-4, atol=1e-9 * values[kept].min())
 
 
+@pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
+@pytest.mark.parametrize("n_tasks", [2, 5])
+@pytest.mark.parametrize(("parts", "is_kept"), [(15.0, False), (17.0, True)])
+def test_components_below_16_t_eps_are_none_for_aligned_mtl(backend, n_tasks, parts, is_kept):
+    """Orthogonal gradients, the last one short: the others are shortened to it, or it counts as 0."""
+    square = parts * n_tasks * 2.0**-52
+    weights = backend.aligned_mtl(np.diag([*[1.0] * (n_tasks - 1), square]))
+    others, last = (square**0.5, 1.0) if is_kept else (1.0, 0.0)
+    np.testing.assert_allclose(weights, np.array([*[others] * (n_tasks - 1), last]) / n_tasks, rtol=1e-12, atol=0)
+
+
 def in_lengths(rows, weights):
     shares = np.asarray(weights, np.longdouble) * units(rows)[0]
     size = np.abs(shares).max()
@@ -335,9 +346,6 @@ LOSS_METHODS = {
     "dwa": {},
     "famo": {},
     "stch": {},
-    "random": {},
-    "fixed": {},
-    "uniform": {},
 }
 
 
