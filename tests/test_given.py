@@ -488,7 +488,7 @@ def test_an_environment_that_only_watches_or_was_used_runs_compiled():
     env.reset(seed=0)
     env.step(np.zeros(1, np.float32))
     env.action_space.seed(5)
-    env.unwrapped.note = "mine"  # no function reads it
+    env.unwrapped.note = env.unwrapped.cos = "mine"  # no function reads `env.cos`: np.cos is another name
     env.action_space = gymnasium.spaces.Box(np.full(1, -2.0, np.float32), np.full(1, 2.0, np.float32))  # an equal one
     compiled = compiled_env(env)
     assert compiled.kwargs == {"g": 9.0}
