@@ -145,9 +145,10 @@ THINGS = {
 }
 
 
+@pytest.mark.promise(25)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", THINGS)
-def test_a_copy_is_equal_at_first_and_independent(name, way):
+def test_a_copy_is_equal_at_first_and_independent(name, way, tally):
     make, change, look = THINGS[name]
 
     def seen(value):
@@ -162,6 +163,7 @@ def test_a_copy_is_equal_at_first_and_independent(name, way):
         change(changed)
         assert np.array_equal(seen(other), before)
         assert not np.array_equal(seen(changed), before)
+    tally("copies that were equal at first and independent", 1, of=1)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -209,6 +211,7 @@ def reward(constants, sim, action, before):
     return -abs(sim.qpos[0] - 1.0)
 
 
+@pytest.mark.promise(25)
 @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda env: pickle.loads(cloudpickle.dumps(env))])
 def test_a_copy_of_a_task_steps_its_own_simulation(way):
     pytest.importorskip("mujoco", reason="mujoco is not installed: pip install '.[mujoco]'")

@@ -371,8 +371,9 @@ def nothing_stays_patched():
     mock.patch.stopall()
 
 
+@pytest.mark.promise(24)
 @pytest.mark.parametrize("name", MADE)
-def test_a_changed_environment_is_stepped_as_it_is_given(name, recwarn):
+def test_a_changed_environment_is_stepped_as_it_is_given(name, recwarn, tally):
     make = MADE[name]
     plain = gymnasium.make(make().spec.id if name != "keyword arguments in the spec alone" else "Pendulum-v1")
     expected = plain_rewards(make())
@@ -382,10 +383,12 @@ def test_a_changed_environment_is_stepped_as_it_is_given(name, recwarn):
         compiled_env(make())
     found = rollouts(make())
     assert found == expected
+    tally("ways to change an environment after which it was stepped as it is", 1, of=1)
 
 
+@pytest.mark.promise(24)
 @pytest.mark.parametrize("name", PATCHED)
-def test_a_patched_class_is_seen_behind_its_id(name, monkeypatch, recwarn):
+def test_a_patched_class_is_seen_behind_its_id(name, monkeypatch, recwarn, tally):
     env_id, patch = PATCHED[name]
     before = plain_rewards(gymnasium.make(env_id))
     assert compiled_env(env_id).id == env_id
@@ -400,8 +403,10 @@ def test_a_patched_class_is_seen_behind_its_id(name, monkeypatch, recwarn):
     assert rollouts(gymnasium.make(env_id)) == expected
     monkeypatch.undo()
     assert compiled_env(env_id).id == env_id
+    tally("ways to change what an id stands for after which it was stepped as it is", 1, of=1)
 
 
+@pytest.mark.promise(24)
 def test_every_door_sees_a_method_that_was_set(tmp_path, recwarn):
     make = on("doubled", 0)
     expected = plain_rewards(make())[0]
@@ -433,6 +438,7 @@ def test_every_door_sees_a_method_that_was_set(tmp_path, recwarn):
             refused()
 
 
+@pytest.mark.promise(24)
 def test_make_vec_sees_a_patched_class(monkeypatch):
     gymnasium.make_vec("fastars/Pendulum-v1", 2).close()
     monkeypatch.setattr(PendulumEnv, "step", doubled(PendulumEnv.step))

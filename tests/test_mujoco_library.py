@@ -47,8 +47,9 @@ def copied_mujoco(tmp_path):
     return tmp_path / "mujoco", run
 
 
+@pytest.mark.promise(23)
 @pytest.mark.skipif(not IS_LINUX, reason="the name of the library's file is that of Linux")
-def test_a_library_left_over_beside_the_one_in_use_is_named_and_not_taken(copied_mujoco):
+def test_a_library_left_over_beside_the_one_in_use_is_named_and_not_taken(copied_mujoco, tally):
     folder, run = copied_mujoco
     (folder / "libmujoco.so.0.0.0").write_bytes(b"of another version")
     (folder / "libmujoco.so.9.9.9").write_bytes(b"of another version")
@@ -68,6 +69,7 @@ def test_a_library_left_over_beside_the_one_in_use_is_named_and_not_taken(copied
         "0.0.0",
         "9.9.9",
     ]
+    tally("libraries left over, named and not taken", len(others), of=2)
 
 
 @pytest.mark.skipif(not IS_LINUX, reason="the name of the library's file is that of Linux")

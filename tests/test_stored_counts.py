@@ -136,6 +136,7 @@ def test_what_the_user_gives_has_no_limit():
         ARS.load(stored({"n_eval_episodes": 10**9}), n_delta=8).learn(1)
 
 
+@pytest.mark.promise(6)
 def test_layers_are_those_of_the_arrays_before_anything_is_made():
     wide = {"policy": "MlpPolicy", "net_arch": [10**6], "with_bias": False}  # fits an observation of one number
     arrays = {"theta": np.ones(10**6 * 3), "optimizer_0": np.zeros(10**6 * 3)}
@@ -258,7 +259,8 @@ def test_directions_in_the_settings_of_an_algorithm_have_the_limits_of_a_file(al
     assert rllib.ARS.from_checkpoint(folder, given).train()["info"]["episodes_this_iter"] == 4
 
 
-def test_workers_of_an_algorithm_are_no_more_than_cpus(tmp_path):
+@pytest.mark.promise(6)
+def test_workers_of_an_algorithm_are_no_more_than_cpus(tmp_path, tally):
     pytest.importorskip("gymnasium.envs.toy_text")
     settings = ARSConfig().environment("FrozenLake-v1").debugging(seed=0).training(model={"fcnet_hiddens": []}, noise_size=10**6)
     made = settings.rollouts(num_rollout_workers=1).build()
@@ -283,6 +285,7 @@ def test_workers_of_an_algorithm_are_no_more_than_cpus(tmp_path):
     restored.stop()
     assert result["episode_reward_mean"] == made.train()["episode_reward_mean"]
     assert most[0] <= available_cpus()
+    tally("workers of an algorithm's file beyond the CPUs", max(most[0] - available_cpus(), 0))
 
 
 def test_an_algorithm_that_can_not_be_written_leaves_the_checkpoint_before(tmp_path):
@@ -316,6 +319,7 @@ def edited(run_folder, folder, **values):
     return folder
 
 
+@pytest.mark.promise(6)
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -331,7 +335,7 @@ def edited(run_folder, folder, **values):
     ],
     ids=str,
 )
-def test_a_plan_that_asks_for_too_much_is_refused(run_folder, tmp_path, capsys, values, message):
+def test_a_plan_that_asks_for_too_much_is_refused(run_folder, tmp_path, capsys, values, message, tally):
     folder = edited(run_folder, tmp_path / "run", **values)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     start = time.process_time()
@@ -339,6 +343,7 @@ def test_a_plan_that_asks_for_too_much_is_refused(run_folder, tmp_path, capsys, 
     assert message in " ".join(capsys.readouterr().err.split())
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
     assert time.process_time() - start < 20
+    tally("plans of run folders that ask for too much, refused", 1, of=1)
 
 
 def test_a_model_that_asks_for_too_much_is_not_resumed(run_folder, tmp_path, capsys):
@@ -360,6 +365,7 @@ def test_a_best_policy_of_another_run_is_passed_over(run_folder, tmp_path, capsy
     assert "best_model.zip is of another run; the run keeps the best policy from here on" in said
 
 
+@pytest.mark.promise(6)
 @pytest.mark.parametrize(("stored", "cpus", "started"), [(1, 4, 1), (4, 4, 4), (12, 2, 2), (2**62, 8, 8)])
 def test_workers_of_a_file_are_no_more_than_cpus(monkeypatch, stored, cpus, started):
     monkeypatch.setattr("fastars.training.stored_counts.available_cpus", lambda: cpus)
