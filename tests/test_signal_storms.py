@@ -296,7 +296,11 @@ def test_an_exception_that_python_drops_comes_out_later(raising):
 
 def test_what_others_drop_goes_to_the_hook_that_was_there(monkeypatch):
     seen = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: seen.append(type(unraisable.exc_value)))
+
+    def hook(unraisable):
+        seen.append(type(unraisable.exc_value))
+
+    monkeypatch.setattr(sys, "unraisablehook", hook)
     with HeldSignals():
         node = Node()
         reference = weakref.ref(node, lambda _: 1 / 0)
@@ -304,6 +308,7 @@ def test_what_others_drop_goes_to_the_hook_that_was_there(monkeypatch):
         gc.collect()
     assert reference() is None
     assert seen == [ZeroDivisionError]
+    assert sys.unraisablehook is hook
 
 
 def test_a_callback_hears_a_signal_at_once(raising):
@@ -321,12 +326,16 @@ def test_a_callback_hears_a_signal_at_once(raising):
 
 
 def test_a_schedule_hears_a_signal_at_once(raising):
+    steps = []
+
     def schedule(progress):
+        steps.append("sent")
         signal.raise_signal(signal.SIGUSR1)
-        pytest.fail("not heard")
+        steps.append("not heard")
 
     with pytest.raises(Signalled):
         ARS("LinearPolicy", "CartPole-v1", seed=0, n_delta=1, n_threads=1, learning_rate=schedule).learn(1)
+    assert steps == ["sent"]
 
 
 def test_a_handler_that_a_callback_sets_stays_and_is_held_from_then_on(raising):
