@@ -1,10 +1,14 @@
 """Counts in files start no processes, take no memory and do not run without end: they have limits, until the user asks for them.
 
-Seen red on the code before, as far as they were run there: layers, windows, episodes without end, files of failures, twelve of the
-hostile settings of an algorithm, the best policy of another run. Broken on purpose: `limited_run` returns its run -> tests of
-directions, noise and windows; `believed_workers` returns its argument -> test_workers_of_a_file_are_no_more_than_cpus; a plan with
-no limits -> test_a_plan_that_asks_for_too_much_is_refused; no check of the layers of an episode ->
-test_layers_of_a_failure_are_those_of_its_weights.
+Seen red on the code before, as far as they were run there: layers, windows, episodes without end, files of failures, twelve of
+the hostile settings of an algorithm, the best policy of another run. Broken on purpose, one at a time: `limited_run` returns its
+run -> tests of directions, noise and windows; `believed_workers` returns its argument ->
+test_workers_of_a_file_are_no_more_than_cpus; an algorithm believes its file, or starts its workers before it has its model ->
+test_workers_of_an_algorithm; a plan with no limits -> test_a_plan_that_asks_for_too_much_is_refused; limits of noise, bytes,
+candidates, windows or plans that are lower -> test_counts_that_people_use, test_large_policies, test_plans_that_people_make; what
+the user gives has limits -> test_what_the_user_gives; the model of an algorithm written before its counts are checked ->
+test_an_algorithm_that_can_not_be_written; a row of weights for each episode -> test_episodes_of_one_policy; no check of the
+layers of an episode -> test_layers_of_a_failure_are_those_of_its_weights.
 """
 
 import dataclasses
@@ -292,6 +296,7 @@ def test_an_algorithm_that_can_not_be_written_leaves_the_checkpoint_before(tmp_p
     made = ARSConfig().environment("CartPole-v1").training(model={"fcnet_hiddens": []}, noise_size=10**6).build()
     made.save_into(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    made.train()
     made._settings.env_config = {"key": "x" * 2**21}  # too much for a file
     with pytest.raises(ValueError, match=r"a manifest of \d+ bytes, more than"):
         made.save_into(tmp_path)
