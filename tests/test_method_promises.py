@@ -357,8 +357,8 @@ def test_methods_of_losses_have_finite_weights_or_say_for_what_they_have_none(na
     for step in range(4):
         losses = np.array([1.0, ratio, ratio**0.5]) * scale * 0.9**step
         weights = weights_if_finite(method, losses)
-        if weights is None:
-            assert scale in (1e-300, 1e300)
+        if weights is None:  # 1 / L overflows
+            assert (name, scale, ratio) in (("uncertainty", 1e-300, 1e-12), ("uw-so", 1e-300, 1e-12))
             return
         assert np.isfinite(weights).all()
         assert (weights >= 0.0).all()
