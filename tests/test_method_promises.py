@@ -7,6 +7,10 @@ Seen failing, with the code before and with these changes: a ridge of 1e-13 in N
 steps (alpha of 50), a clip of GradNorm's log steps that is not centred, and one centred on closed weights without `min_weight`;
 a rest of T that is a difference alone; Aligned-MTL without the scale of its Gram matrix; ConFIG without its length, without the
 tasks' norms, with the sign of IMTL-G; DB-MTL without the losses in its averages, and without the products of its decays.
+
+Broken on purpose, one at a time: a rank tolerance of Aligned-MTL of 0, of 1, 14 or 1.6e5 T eps -> test_components red; no look at
+the numbers of a step, exp without a shift, 1 / L instead of a quotient, squares of losses, FAMO without its epsilon, or a root of
+L^2 + 8 L -> test_methods_of_losses or test_closed_uncertainty red; deviations not divided by the largest -> test_deviations red.
 """
 
 import numpy as np

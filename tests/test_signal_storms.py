@@ -1,10 +1,16 @@
 """Signals at random moments, again and again, and handlers of all kinds: none is lost, and what they raise comes out.
 
-Broken on purpose: SIGINT and SIGTERM alone are held -> test_handlers_that_raise_in_kernels red (the process dies); exceptions that
-Python drops are not kept -> test_an_exception_that_python_drops and the storm "garbage" red; no context around the loop of `learn`
--> the rows of the storms red; no look at the handlers after a callback ->
-test_a_handler_that_a_callback_sets red; the mode of the parent kept in a fork -> test_a_fork red; callbacks called while signals
-wait -> test_a_callback_hears red; the rest of the signals forgotten when a handler raises -> test_every_signal red.
+Broken on purpose, one at a time: SIGINT and SIGTERM alone are held -> test_handlers_that_raise_in_kernels red (the process dies),
+and test_every_signal_reaches (handlers run inside of `threading`); the last of several signals alone kept ->
+test_every_signal_reaches and test_every_signal_that_waits red; exceptions that Python drops are not kept ->
+test_an_exception_that_python_drops and the storm "garbage" red; those of others dropped, or the hook left in place ->
+test_what_others_drop red; no context around the loop of `learn` -> the storms "compiled", "tasks", "python", "garbage" red, and
+"mujoco" where it is one of the user's code; a context that is no longer one after an inner one -> the storms "mujoco" to
+"workers" red; no look at the handlers after a callback -> test_a_handler_that_a_callback_sets red; handlers not given back, or
+our own taken for the user's -> this one, test_a_callback_hears, test_a_run_inside_a_callback red; schedules called while signals
+wait -> test_a_schedule red; callbacks so -> test_a_callback_hears red; other threads taken for the main one ->
+test_another_thread red; the mode of the parent kept in a fork -> test_a_fork red; the rest of the signals forgotten when a
+handler raises -> test_every_signal_that_waits red.
 """
 
 import gc
