@@ -191,6 +191,7 @@ def least_bound(rows, weights, c):
     return min(bounds), radius
 
 
+@pytest.mark.promise(19)
 @given(
     matrices(kinds=("random", "conflicting", "orthogonal", "rank deficient", "opposite", "duplicate")),
     st.sampled_from([0.1, 0.5, 0.9, 2.0]),
