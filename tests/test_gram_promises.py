@@ -74,6 +74,25 @@ def test_no_task_gets_worse_on_degenerate_gradients(tally):
     )
 
 
+def cancelling(seed):
+    """Return gradients of which the last is minus a combination of the others; norms differ by up to 1e10."""
+    draw = np.random.default_rng(seed)
+    n_tasks = int(draw.integers(3, 17))
+    rows = draw.standard_normal((n_tasks, 20)) * 10.0 ** draw.uniform(-5.0, 5.0, (n_tasks, 1))
+    rows[-1] = -(10.0 ** draw.uniform(-1.0, 1.0, n_tasks - 1)) @ rows[:-1]
+    return rows
+
+
+@BACKENDS
+@pytest.mark.parametrize("name", ["mgda", "dual_proj", "upgrad", "nash_mtl"])
+def test_no_task_gets_worse_where_gradients_of_different_norms_cancel(backend, name):
+    """MGDA turned against a task by 1e-10 where the shortest gradient had next to no part in the sum, Nash-MTL by 4e-11."""
+    solve = SOLVERS.get(name, lambda backend, gram: backend.nash_mtl(gram))
+    for seed in range(80):
+        rows = cancelling(seed)
+        assert tilts(rows, solve(backend, rows @ rows.T)).min() >= -TOLERANCE * len(rows), seed
+
+
 @BACKENDS
 @pytest.mark.parametrize(
     ("rows", "expected"),
