@@ -10,7 +10,8 @@ test_what_others_drop red; no context around the loop of `learn` -> the storms "
 our own taken for the user's -> this one, test_a_callback_hears, test_a_run_inside_a_callback red; schedules called while signals
 wait -> test_a_schedule red; callbacks so -> test_a_callback_hears red; other threads taken for the main one ->
 test_another_thread red; the mode of the parent kept in a fork -> test_a_fork red; the rest of the signals forgotten when a
-handler raises -> test_every_signal_that_waits red.
+handler raises -> test_every_signal_that_waits red;
+one function before all handlers of a signal -> test_a_handler_may_call red (it calls itself).
 """
 
 import gc
@@ -374,6 +375,36 @@ def test_a_handler_that_a_callback_sets_stays_and_is_held_from_then_on(raising):
     finally:
         signal.signal(signal.SIGUSR2, before)
     assert heard == ["held", "other"]
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_handler_may_call_the_one_that_it_found(stays, raising):
+    """As `signal.signal(SIGTERM, ...)` in a logger that is started in a callback; what it found stands before the user's own."""
+    heard, found = [], []
+
+    def chained(number, frame):
+        heard.append("chained")
+        found[-1](number, frame)
+
+    def callback(local, _):
+        if stays and found:
+            return signal.raise_signal(signal.SIGUSR1)
+        found.append(signal.signal(signal.SIGUSR1, chained))
+        if not stays:
+            try:
+                signal.raise_signal(signal.SIGUSR1)
+            finally:
+                signal.signal(signal.SIGUSR1, found[-1])
+        return True
+
+    model = ARS("LinearPolicy", "CartPole-v1", seed=0, n_delta=1, n_threads=1)
+    for k in range(1, 3):
+        with pytest.raises(Signalled):
+            model.learn(10**9, callback)
+        assert heard == ["chained"] * k
+        assert signal.getsignal(signal.SIGUSR1) is (chained if stays else raising)
+    with pytest.raises(Signalled):  # outside of fastars, too
+        chained(signal.SIGUSR1, None)
 
 
 def test_a_run_inside_a_callback_of_a_run_holds_and_lets_in(raising):

@@ -14,7 +14,9 @@ from fastars.kernels.sorting import ascending_order
 # Rows that chance alone lets differ from the commonest x and from the commonest y. With fewer, p has few values: of two in 32, one is
 # the same by accident once in 16 times. Without equal values, 6 rows are enough.
 _FEWEST_SHARED = 4.0
-_GRID = 2.0**40  # differences in units of the largest return are rounded to 1/_GRID: rounding errors, which grow with a mean, are gone
+_GRID = (
+    2.0**40
+)  # differences in units of the largest return are rounded to 1/_GRID: rounding errors, which grow with a mean, are gone
 
 
 @kernel
