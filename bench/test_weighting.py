@@ -80,16 +80,22 @@ def solvers(gram):
         "Aligned-MTL": (lambda: kernels.aligned_mtl(gram), "AlignedMTLWeighting", (), 1e-10),
         "Nash-MTL": (lambda: kernels.nash_mtl(gram), "NashMTL", (n_tasks, 0.0), np.inf),  # in another unit
         "FairGrad": (lambda: kernels.fairgrad(gram, 2.0), "FairGradWeighting", (2.0,), 1e-3),
-        "DualProj": (lambda: kernels.dual_proj(gram, mean), "DualProjWeighting", (), 1e-10),
-        "UPGrad": (lambda: kernels.upgrad(gram, mean), "UPGradWeighting", (), 1e-10),
+        "DualProj": (lambda: kernels.dual_proj(gram, mean), "DualProjWeighting", (), 1e-8),
+        "UPGrad": (lambda: kernels.upgrad(gram, mean), "UPGradWeighting", (), 1e-8),
     }
+
+
+def projector():
+    """TorchJD's solver of the dual programs, with as little added to the diagonal as it needs; by default that is 1e-4 of the trace."""
+    return importlib.import_module("torchjd.linalg").QuadprogProjector(norm_eps=0.0, reg_eps=1e-14)
 
 
 def torchjds(name, arguments, jacobian):
     """Return a call of TorchJD, or None if it can't be made: CAGrad and Nash-MTL need cvxpy."""
     try:
         torch, peer = importlib.import_module("torch"), importlib.import_module("torchjd.aggregation")
-        made = getattr(peer, name)(*arguments)
+        dual = name in ("DualProjWeighting", "UPGradWeighting")
+        made = getattr(peer, name)(*arguments, **({"projector": projector()} if dual else {}))
     except ImportError:
         return None
     torch.set_num_threads(THREADS)
@@ -141,7 +147,7 @@ def test_balancing(env_id, race, record):
         if rows:
             gradient = objectives.weights @ estimate.gradients
             gradient_rows(kernels, estimate, gradient, None, returns[:, :, 0], 0.05, np.arange(64))
-            spread_rows(kernels, returns[:, :, :1], np.ones((64, 2, 1), np.int64))
+            spread_rows(kernels, returns[:, :, :1], common=False)
             task_rows(names, found, objectives.weights)
 
     seconds = race(

@@ -94,6 +94,16 @@ def tally(request):
     return Tally(request)
 
 
+def added_up(counts):
+    """Return the counts, those of the cases of one test added up where they are of one name: 1 of 1 for each case."""
+    sums = {}
+    for number, count in enumerate(counts):
+        key = (count["test"], count["what"]) if count["of"] is not None else number
+        before = sums.get(key, {"count": 0, "of": 0})
+        sums[key] = count if count["of"] is None else {**count, **{name: before[name] + count[name] for name in ("count", "of")}}
+    return list(sums.values())
+
+
 def pytest_terminal_summary(terminalreporter, config):
     """Print all counts, and write them: those of tests that failed are no results."""
     if hasattr(config, "workerinput"):  # of pytest-xdist, which hands the reports to the first process
@@ -102,7 +112,7 @@ def pytest_terminal_summary(terminalreporter, config):
     counts = [count for report in reports for name, count in report.user_properties if name == "tally"]
     if not counts:
         return
-    counts.sort(key=lambda count: count["row"])
+    counts = sorted(added_up(counts), key=lambda count: count["row"])
     terminalreporter.section("counts of faults")
     for count in counts:
         of = "" if count["of"] is None else f" of {count['of']:,}"

@@ -1,9 +1,14 @@
 """Copies by `copy.copy`, `copy.deepcopy` and `pickle` are independent of what they were copied from, or refused.
 
-Broken on purpose: without `ARS.__copy__` -> "model" red by copy.copy; it shares the state, the record and the log -> "weights in
-place", "record" and "log" red; without `TaskEnv.__setstate__` -> test_a_copy_of_a_task_steps_its_own_simulation red; without
-`__copy__` of callbacks, configs, algorithms, vector environments and `TrainingEnv` -> their rows by copy.copy red; without
-`__getstate__` of callbacks -> "callback" red by the two others.
+Broken on purpose, one at a time: without `ARS.__copy__` -> "model, normalised", "load_from_vector", "weights in place", "record"
+and "log" red by copy.copy; it shares the state, the policy, the record or the log -> some of these red; `ARS.__setstate__` left
+out -> the same rows of models red by the two others; no refusal of models in a VecNormalize -> test_a_model_in_a_vec_normalize
+red; without `TaskEnv.__setstate__` or `__copy__` -> test_a_copy_of_a_task_steps_its_own_simulation red; without `__copy__` of
+callbacks, configs, algorithms, vector environments, logs and `TrainingEnv` -> their rows by copy.copy red; without `__getstate__`
+of callbacks -> "callback", "list of callbacks" and test_a_callback_that_was_copied red; without `NoiseTable.__reduce__` -> models
+red by the two others, and test_samplers_and_noise. The policy shares its values -> "policy in place" red; `Policy.__getstate__`
+or `GymSampler.__getstate__` left out -> "policy", "model in Python" red; weights or sums of a method changed in place ->
+"GradNorm", "FAMO", "DynamicWeightAverage" red; a copy that is the model itself -> all rows of models and "ask" red.
 """
 
 import copy
@@ -145,9 +150,10 @@ THINGS = {
 }
 
 
+@pytest.mark.promise(25)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", THINGS)
-def test_a_copy_is_equal_at_first_and_independent(name, way):
+def test_a_copy_is_equal_at_first_and_independent(name, way, tally):
     make, change, look = THINGS[name]
 
     def seen(value):
@@ -162,6 +168,7 @@ def test_a_copy_is_equal_at_first_and_independent(name, way):
         change(changed)
         assert np.array_equal(seen(other), before)
         assert not np.array_equal(seen(changed), before)
+    tally("copies that were equal at first and independent", 1, of=1)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -172,6 +179,20 @@ def test_a_copied_model_goes_on_to_the_same_bits(way):
     train(copied)
     assert np.array_equal(original.theta, copied.theta)
     assert original.policy is not copied.policy
+
+
+def test_a_model_in_a_vec_normalize_is_copied_with_its_statistics_or_not_at_all():
+    theirs = pytest.importorskip("stable_baselines3.common.vec_env", reason="needs fastars[compat]")
+    vec_env = theirs.VecNormalize(theirs.DummyVecEnv([lambda: gymnasium.make("CartPole-v1")]))
+    original = ARS("LinearPolicy", vec_env, seed=0, n_delta=2, noise_size=1 << 16).learn(200)
+    with pytest.raises(TypeError, match=r"copy\.copy can't copy a model in a VecNormalize"):
+        copy.copy(original)
+    copied, mean = copy.deepcopy(original), vec_env.obs_rms.mean.copy()
+    train(copied)
+    assert np.array_equal(vec_env.obs_rms.mean, mean)
+    train(original)
+    assert not np.array_equal(vec_env.obs_rms.mean, mean)
+    assert np.array_equal(original.theta, copied.theta)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -209,6 +230,7 @@ def reward(constants, sim, action, before):
     return -abs(sim.qpos[0] - 1.0)
 
 
+@pytest.mark.promise(25)
 @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda env: pickle.loads(cloudpickle.dumps(env))])
 def test_a_copy_of_a_task_steps_its_own_simulation(way):
     pytest.importorskip("mujoco", reason="mujoco is not installed: pip install '.[mujoco]'")

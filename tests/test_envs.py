@@ -301,6 +301,7 @@ def test_environment_without_time_limit_is_refused():
         compiled_env(gymnasium.make("CartPole-v1", max_episode_steps=-1))
 
 
+@pytest.mark.promise(24)
 def test_wrapper_that_changes_the_task_is_refused_by_name():
     env = gymnasium.wrappers.TransformReward(gymnasium.make("CartPole-v1"), lambda reward: 2 * reward)
     with pytest.raises(UnsupportedEnvError, match="wrapper TransformReward"):

@@ -9,7 +9,7 @@ test_readers_of_run_folders, and `make_printable` that does nothing -> test_erro
 red; `complain` or `say` without it -> test_the_name_of_a_folder red; the console, or the rows of tables, passed on ->
 test_tables_and_texts red; `log_failure` and the rows of the log as they are -> their tests red; labels as they are, formulas in
 labels or in the title -> test_labels_of_a_picture_are_printable_short_and_no_formula red; a `print` in a sub-command ->
-test_one_file_prints red.
+test_one_file_prints red; what tyro prints as it is -> test_arguments_that_a_shell_made_of_names_of_files red.
 """
 
 import ast
@@ -337,9 +337,7 @@ def test_rows_of_the_log_on_the_terminal(capfd):
     assert is_shown_only(capfd.readouterr().out)
 
 
-@pytest.mark.parametrize(
-    "arguments", [["plot", f"--{TEXT}"], ["eval", "a", TEXT], [TEXT], ["train", "CartPole-v1", "--seed", TEXT]]
-)
+@pytest.mark.parametrize("arguments", [["plot", f"--{TEXT}"], ["eval", "a", TEXT], [TEXT]])
 def test_arguments_that_a_shell_made_of_names_of_files(arguments, capfd):
     with contextlib.suppress(SystemExit):
         assert main(arguments) == 2

@@ -134,8 +134,9 @@ LAYOUTS = [  # of rl-zoo: the model, the statistics, other files and folders
 ]
 
 
+@pytest.mark.promise(6)
 @pytest.mark.parametrize(("model", "statistics", "others"), LAYOUTS)
-def test_statistics_are_found_where_rl_zoo_puts_them(tmp_path, model, statistics, others):
+def test_statistics_are_found_where_rl_zoo_puts_them(tmp_path, model, statistics, others, tally):
     run = tmp_path / "ars" / "Pendulum-v1_1"
     right = exchange.read(theirs("linear"), trust=True)
     for name in (model, statistics, *others):
@@ -147,8 +148,10 @@ def test_statistics_are_found_where_rl_zoo_puts_them(tmp_path, model, statistics
     with pytest.warns(UserWarning, match=rf"{statistics} is not read: .* trust=True"):
         assert exchange.read(run / model).unread == run / statistics
     assert np.array_equal(ARS.load(run / model, env="Pendulum-v1", trust=True).policy.filter.mean, right.mean)
+    tally("layouts in which the statistics of a VecNormalize were found", 1, of=1)
 
 
+@pytest.mark.promise(6)
 @pytest.mark.parametrize("trust", [False, True])
 def test_statistics_that_are_not_there_are_missed(tmp_path, trust):
     (tmp_path / "model.zip").write_bytes(theirs("linear").read_bytes())

@@ -6,7 +6,8 @@ Broken on purpose, one at a time: `naming` that adds no name, the command's own 
 left where the first model does not fit -> test_commands_on_a_full_disk_name_the_file_and_what_to_do red; the error at the end of
 a run as it is -> test_a_run_whose_end_does_not_fit_says_what_is_lost red; errors of stderr not passed over ->
 test_a_run_goes_on_where_stderr_is_full red; no flush after the help -> test_a_full_stdout_is_named red; films that end within a
-box taken -> test_a_film_without_its_end_is_an_error red.
+box taken -> test_a_film_without_its_end_is_an_error red; no name in `LineWriter`, or in `write_atomically` -> their tests red;
+errors of a `Monitor`'s file passed on -> test_a_monitor_of_stable_baselines3_on_a_full_disk red.
 """
 
 import errno

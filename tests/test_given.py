@@ -1,13 +1,18 @@
 """Nothing runs compiled that is not the environment given: ways to change one, and the doors by which it comes in.
 
-Broken on purpose: `set_on` finds nothing -> the rows "set on", "options of reset", "a bound method", "mock.patch.object" red, and
-test_every_door_sees_a_method_that_was_set; `altered` finds nothing -> the rows "class", "base" and "global" of PATCHED red; only
-numbers and texts of the instance are compared -> "bounds in place" red; the class of an id is taken from its entry point ->
-"registered as another" red; ids are not walked as environments are -> all rows of PATCHED red; `with_memory` finds nothing ->
-test_a_wrapper_with_a_memory_across_episodes_is_warned_of red.
+Broken on purpose, one at a time: `set_on` finds nothing -> the rows "set on" a wrapper, "options of reset", "a bound method" red,
+and test_every_door_sees_a_method_that_was_set, test_own_environments_and_tasks; `altered` finds nothing -> the rows "class",
+"base" and "global" of PATCHED and "another class" of MADE, and test_make_vec red; globals of modules, names of Python's own, or
+the modules of `_CALLED` not compared -> the rows "global", "a name of Python's own", "the generator" red; ids are not walked as
+environments are -> all rows of PATCHED but two red (a function of MuJoCo's; another text), and test_make_vec; the class of an id
+is taken from its entry point -> "registered as another" red; attributes, the model or first positions not compared -> "a number",
+"a list", "a range" and others, "time step" to "friction", "first positions" red; arrays by their type alone -> "bounds in place"
+red; spaces not compared -> "a space of a wrapper" red; every wrapper of Gymnasium's known -> "a wrapper of Gymnasium's" red;
+`refuse_hooks` left out -> "a function of MuJoCo", test_a_callback_of_mujoco red; tasks not looked at ->
+test_own_environments_and_tasks red; `with_memory` finds nothing, or always -> test_a_wrapper_with_a_memory,
+test_wrappers_without_such_a_memory red; an attribute that no function reads refused -> test_an_environment_that_only_watches red.
 """
 
-import builtins
 import copy
 import functools
 import importlib
@@ -20,6 +25,7 @@ import numpy as np
 import pytest
 from gymnasium.envs.classic_control import AcrobotEnv, CartPoleEnv, PendulumEnv
 from gymnasium.envs.classic_control import acrobot as acrobot_module
+from gymnasium.envs.classic_control import cartpole as cartpole_module
 from gymnasium.envs.classic_control import pendulum as pendulum_module
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
@@ -169,6 +175,14 @@ def space(env):
     env.action_space.low[:], env.action_space.high[:] = 0.5, 1.0
 
 
+def space_of_a_wrapper(env):
+    env.action_space = gymnasium.spaces.Box(0.5, 1.0, (1,))
+
+
+def twice(env):
+    return gymnasium.wrappers.TransformReward(env, lambda reward: 2 * reward)
+
+
 def timestep(env):
     env.unwrapped.model.opt.timestep *= 0.5
 
@@ -194,10 +208,6 @@ def another_spec(env):
     env.unwrapped.spec.kwargs["g"] = 3.0
 
 
-def shorter(env):
-    env.spec.max_episode_steps = 7
-
-
 # Ways to change an environment itself: a name, and a function that makes one. The rewards of the plain environment are others.
 MADE = {
     "set on the wrapper": on("doubled", 0),
@@ -220,6 +230,7 @@ MADE = {
     "__getattribute__": changed("Pendulum-v1", with_getattribute),
     "an environment around it": changed("Pendulum-v1", Delegate),
     "a wrapper": changed("Pendulum-v1", Twice),
+    "a wrapper of Gymnasium's": changed("Pendulum-v1", twice),
     "a wrapper with the name of a known one": changed("Pendulum-v1", renamed_wrapper),
     "a number": changed("Pendulum-v1", attribute("g", 3.0)),
     "a number of NumPy": changed("Pendulum-v1", attribute("l", np.float64(0.7))),
@@ -227,6 +238,7 @@ MADE = {
     "a list of the class": changed("Acrobot-v1", attribute("AVAIL_TORQUE", [-50.0, 0.0, 50.0])),
     "a number, CartPole": changed("CartPole-v1", attribute("force_mag", 30.0)),
     "bounds in place": changed("Pendulum-v1", space),
+    "a space of a wrapper": changed("Pendulum-v1", space_of_a_wrapper),
     "time step of MuJoCo": changed("Hopper-v5", timestep),
     "gravity of MuJoCo": changed("Hopper-v5", gravity),
     "masses of MuJoCo": changed("Hopper-v5", masses),
@@ -273,10 +285,6 @@ def fixed_reset(patch):
     patch.setattr(gymnasium.Env, "reset", reset)
 
 
-def hidden_builtin(patch):
-    patch.setattr(pendulum_module, "float", lambda value: builtins.float(value) - 1.0, raising=False)
-
-
 def rewritten(patch):
     """Load the module anew from another text."""
     text = importlib.util.find_spec(pendulum_module.__name__).loader.get_source(pendulum_module.__name__)
@@ -311,6 +319,10 @@ PATCHED = {
     "global, a function of Acrobot": (
         "Acrobot-v1",
         lambda patch: patch.setattr(acrobot_module, "bound", lambda x, m, M=None: 20.0),
+    ),
+    "global, a name of Python's own": (
+        "CartPole-v1",
+        lambda patch: patch.setattr(cartpole_module, "bool", lambda value: True, raising=False),
     ),
     "global, another module": (
         "Pendulum-v1",
@@ -371,8 +383,9 @@ def nothing_stays_patched():
     mock.patch.stopall()
 
 
+@pytest.mark.promise(24)
 @pytest.mark.parametrize("name", MADE)
-def test_a_changed_environment_is_stepped_as_it_is_given(name, recwarn):
+def test_a_changed_environment_is_stepped_as_it_is_given(name, recwarn, tally):
     make = MADE[name]
     plain = gymnasium.make(make().spec.id if name != "keyword arguments in the spec alone" else "Pendulum-v1")
     expected = plain_rewards(make())
@@ -382,10 +395,12 @@ def test_a_changed_environment_is_stepped_as_it_is_given(name, recwarn):
         compiled_env(make())
     found = rollouts(make())
     assert found == expected
+    tally("ways to change an environment after which it was stepped as it is", 1, of=1)
 
 
+@pytest.mark.promise(24)
 @pytest.mark.parametrize("name", PATCHED)
-def test_a_patched_class_is_seen_behind_its_id(name, monkeypatch, recwarn):
+def test_a_patched_class_is_seen_behind_its_id(name, monkeypatch, recwarn, tally):
     env_id, patch = PATCHED[name]
     before = plain_rewards(gymnasium.make(env_id))
     assert compiled_env(env_id).id == env_id
@@ -400,8 +415,10 @@ def test_a_patched_class_is_seen_behind_its_id(name, monkeypatch, recwarn):
     assert rollouts(gymnasium.make(env_id)) == expected
     monkeypatch.undo()
     assert compiled_env(env_id).id == env_id
+    tally("ways to change what an id stands for after which it was stepped as it is", 1, of=1)
 
 
+@pytest.mark.promise(24)
 def test_every_door_sees_a_method_that_was_set(tmp_path, recwarn):
     make = on("doubled", 0)
     expected = plain_rewards(make())[0]
@@ -433,6 +450,7 @@ def test_every_door_sees_a_method_that_was_set(tmp_path, recwarn):
             refused()
 
 
+@pytest.mark.promise(24)
 def test_make_vec_sees_a_patched_class(monkeypatch):
     gymnasium.make_vec("fastars/Pendulum-v1", 2).close()
     monkeypatch.setattr(PendulumEnv, "step", doubled(PendulumEnv.step))
@@ -488,7 +506,7 @@ def test_an_environment_that_only_watches_or_was_used_runs_compiled():
     env.reset(seed=0)
     env.step(np.zeros(1, np.float32))
     env.action_space.seed(5)
-    env.unwrapped.note = "mine"  # no function reads it
+    env.unwrapped.note = env.unwrapped.cos = "mine"  # no function reads `env.cos`: np.cos is another name
     env.action_space = gymnasium.spaces.Box(np.full(1, -2.0, np.float32), np.full(1, 2.0, np.float32))  # an equal one
     compiled = compiled_env(env)
     assert compiled.kwargs == {"g": 9.0}

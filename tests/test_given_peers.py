@@ -59,6 +59,7 @@ def test_vector_environments_of_unchanged_environments_run_compiled(make):
     vec_env.close()
 
 
+@pytest.mark.promise(24)
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -75,11 +76,12 @@ def test_vector_environments_of_unchanged_environments_run_compiled(make):
         (lambda: SubprocVecEnv([plain, on("unnamed", 0)]), "are not as their ids make them"),
     ],
 )
-def test_vector_environments_of_other_environments_are_refused(make, message):
+def test_vector_environments_of_other_environments_are_refused(make, message, tally):
     vec_env = make()
     with pytest.raises(UnsupportedEnvError, match=message):
         ARS("LinearPolicy", vec_env, seed=0)
     vec_env.close()
+    tally("vector environments of stable-baselines3 that were refused", 1, of=1)
 
 
 def test_specifications_of_other_processes_are_compared():
@@ -90,6 +92,7 @@ def test_specifications_of_other_processes_are_compared():
     assert not are_of_one_kind([g[0], gymnasium.wrappers.ClipAction(gymnasium.make("Pendulum-v1", g=9.0)).spec])
 
 
+@pytest.mark.promise(24)
 @pytest.mark.parametrize("make", [on("unnamed", 0), on("doubled", 3), heavy, lambda: Doubling(plain())])
 def test_an_environment_in_another_process_is_asked_if_it_was_changed(make):
     assert isinstance(make(), Unlike)

@@ -3,7 +3,7 @@
 Directions are judged in extended precision (`gradient_matrices`), by conditions that prove an optimum, by exact arithmetic, and by
 numbers worked out by hand. Seen failing, on solvers with a ridge relative to the trace and on products of unscaled rows: most of
 them. Broken on purpose: lengths of 1 in `balanced_gram` -> test_solvers_have_no_scale and test_mgda_of_orthogonal_gradients_by_hand
-red, with those of harmless, shortest and equal directions; `_settle` that settles nothing -> test_cagrad_where_gradients_cancel;
+red; `_settle` that settles nothing -> test_cagrad_where_gradients_cancel red;
 no thread for solvers -> test_a_long_solver_hears_ctrl_c red.
 """
 
@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from fastars import kernels, reference
 from fastars.weighting import make_method
 
-TOLERANCE = 2e-15  # times T: the worst that was seen in 20,000 matrices is 5e-16
+TOLERANCE = 2e-15  # times T: the worst that was seen in 11,000 matrices is 5e-16
 HARMLESS = ["mgda", "dualproj", "upgrad"]
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
 
@@ -72,6 +72,25 @@ def test_no_task_gets_worse_on_degenerate_gradients(tally):
         len(given_matrices),
         of=len(given_matrices),
     )
+
+
+def cancelling(seed):
+    """Return gradients of which the last is minus a combination of the others; norms differ by up to 1e10."""
+    draw = np.random.default_rng(seed)
+    n_tasks = int(draw.integers(3, 17))
+    rows = draw.standard_normal((n_tasks, 20)) * 10.0 ** draw.uniform(-5.0, 5.0, (n_tasks, 1))
+    rows[-1] = -(10.0 ** draw.uniform(-1.0, 1.0, n_tasks - 1)) @ rows[:-1]
+    return rows
+
+
+@BACKENDS
+@pytest.mark.parametrize("name", ["mgda", "dual_proj", "upgrad", "nash_mtl"])
+def test_no_task_gets_worse_where_gradients_of_different_norms_cancel(backend, name):
+    """MGDA turned against a task by 1e-10 where the shortest gradient had next to no part in the sum, Nash-MTL by 4e-11."""
+    solve = SOLVERS.get(name, lambda backend, gram: backend.nash_mtl(gram))
+    for seed in range(80):
+        rows = cancelling(seed)
+        assert tilts(rows, solve(backend, rows @ rows.T)).min() >= -TOLERANCE * len(rows), seed
 
 
 @BACKENDS
@@ -191,6 +210,7 @@ def least_bound(rows, weights, c):
     return min(bounds), radius
 
 
+@pytest.mark.promise(19)
 @given(
     matrices(kinds=("random", "conflicting", "orthogonal", "rank deficient", "opposite", "duplicate")),
     st.sampled_from([0.1, 0.5, 0.9, 2.0]),

@@ -64,7 +64,7 @@ def test_what_is_no_exception_is_a_failure_of_its_episode(fault, where, expected
     tally(f"run that went on as if the errors were ordinary, {fault.__name__} in {where}", 1, of=1)
 
 
-@pytest.mark.promise(14)
+@pytest.mark.promise(9)
 @pytest.mark.parametrize("fault", [*RAISE[:2], *END], ids=lambda fault: fault.__name__)
 def test_what_ends_its_process_ends_no_run_and_gives_the_same_everywhere(fault, expected, tally):
     numbers = (2, 4, 1)[: tally.of(2 if fault is faulty_envs.is_killed else 1, 3)]

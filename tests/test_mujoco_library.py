@@ -1,7 +1,10 @@
 """Which MuJoCo is in use: its package and version, files of another one beside it, known faults.
 
-Broken on purpose: the only file named libmujoco taken, as before -> `left_over` red; the version of the distribution `mujoco` asked
-for -> `mujoco_core_alone` red; `mj_step` taken from the process instead of the library -> `of_the_library_in_use` red.
+Broken on purpose, one at a time: the first file named libmujoco taken, or other files passed over -> `left_over` red; a package
+that is there and can't be imported taken for a missing one -> `whose_library_is_missing` red; the version of the distribution
+`mujoco` asked for -> `mujoco_core_alone` and `version_of_mujocos_library` red; `mj_step` taken from the process instead of the
+library -> `of_the_library_in_use` and `left_over` red; no warning, or one for every solver or every Jacobian -> `moves_wrongly`
+red; a self-check that is always right, or never -> `doctor_steps` red.
 """
 
 import ctypes
@@ -47,8 +50,9 @@ def copied_mujoco(tmp_path):
     return tmp_path / "mujoco", run
 
 
+@pytest.mark.promise(23)
 @pytest.mark.skipif(not IS_LINUX, reason="the name of the library's file is that of Linux")
-def test_a_library_left_over_beside_the_one_in_use_is_named_and_not_taken(copied_mujoco):
+def test_a_library_left_over_beside_the_one_in_use_is_named_and_not_taken(copied_mujoco, tally):
     folder, run = copied_mujoco
     (folder / "libmujoco.so.0.0.0").write_bytes(b"of another version")
     (folder / "libmujoco.so.9.9.9").write_bytes(b"of another version")
@@ -68,6 +72,7 @@ def test_a_library_left_over_beside_the_one_in_use_is_named_and_not_taken(copied
         "0.0.0",
         "9.9.9",
     ]
+    tally("libraries left over, named and not taken", len(others), of=2)
 
 
 @pytest.mark.skipif(not IS_LINUX, reason="the name of the library's file is that of Linux")
@@ -82,6 +87,7 @@ def test_a_package_whose_library_is_missing_is_an_error_of_one_line(copied_mujoc
     )
     assert done.stdout.startswith("UnsupportedEnvError ARS(): ")
     assert file.name in done.stdout
+    assert f"it has {folder}/libmujoco.so.0.0.0): pip uninstall mujoco mujoco-core, then install it" in done.stdout
     assert len(done.stdout.splitlines()) == 1
 
 

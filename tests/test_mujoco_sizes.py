@@ -129,6 +129,7 @@ def test_ant_of_two_positions_has_its_height_where_gymnasium_has_it(tmp_path, he
     assert len(set(ours.lengths)) > 1 or not healthy
 
 
+@pytest.mark.promise(23)
 @pytest.mark.parametrize(
     ("env_id", "joints", "text"),
     [
@@ -142,13 +143,14 @@ def test_ant_of_two_positions_has_its_height_where_gymnasium_has_it(tmp_path, he
         ("Ant-v4", "shh", "does not fit this environment: .*torso"),
     ],
 )
-def test_what_a_model_lacks_is_said_with_its_file(env_id, joints, text, tmp_path):
+def test_what_a_model_lacks_is_said_with_its_file(env_id, joints, text, tmp_path, tally):
     path = model_file(tmp_path, joints, has_names=False)
     env = gymnasium.make(
         env_id, xml_file=path, **({} if env_id != "Humanoid-v5" else {"include_qfrc_actuator_in_observation": False})
     )
     with pytest.raises(ValueError, match=rf"^ARS\(\): env '{env_id}': xml_file {path} {text}"):
         ARS("LinearPolicy", env, seed=0)
+    tally("models that lack what a step reads, refused with their file", 1, of=1)
 
 
 def test_a_model_without_motors_is_refused(tmp_path):

@@ -187,7 +187,8 @@ def test_calls_on_threads_beside_plain_gymnasium_are_what_each_is_alone(n_thread
     tally(f"calls in MuJoCo from {n_threads} threads beside plain Gymnasium, all right", n_calls, of=n_calls)
 
 
-def test_each_thread_collects_its_own_warnings_and_all_of_them():
+@pytest.mark.promise(16)
+def test_each_thread_collects_its_own_warnings_and_all_of_them(tally):
     """The degree of freedom in the text tells which thread it belongs to."""
     model = mujoco.MjModel.from_xml_string(f"<mujoco><worldbody>{SLIDES}</worldbody></mujoco>")
     start, collected = threading.Barrier(16), {}
@@ -210,6 +211,7 @@ def test_each_thread_collects_its_own_warnings_and_all_of_them():
     for number, texts in collected.items():
         assert len(texts) == 200
         assert {re.search(r"in QPOS at DOF (\d+)", text).group(1) for text in texts} == {str(number)}
+    tally("warnings of MuJoCo on 16 threads, each collected by its own", sum(map(len, collected.values())), of=16 * 200)
 
 
 def unstable_step(model):
@@ -244,6 +246,7 @@ def test_a_guarded_call_inside_of_a_context_leaves_it_open():
     assert len(texts) == 2
 
 
+@pytest.mark.promise(16)
 @pytest.mark.filterwarnings("ignore:MuJoCo on ")
 def test_the_users_handler_stays_as_it_was(heard, tmp_path):
     """It hears what plain Gymnasium does, and not what fastars collects."""

@@ -54,10 +54,13 @@ def accepted(name, value, call):
     return message is None
 
 
+@pytest.mark.promise(21)
 @pytest.mark.parametrize("value", [*HUGE, *ODD, 0, -1], ids=lambda value: repr(value)[:12])
 @pytest.mark.parametrize("name", INTEGERS + FLOATS)
-def test_a_setting_is_taken_as_a_finite_number_of_its_kind_or_refused_by_its_name(name, value):
-    if not accepted(name, value, lambda: Config(**({"n_delta": 2**31 - 1} if name == "n_top" else {}), **{name: value})):
+def test_a_setting_is_taken_as_a_finite_number_of_its_kind_or_refused_by_its_name(name, value, tally):
+    is_taken = accepted(name, value, lambda: Config(**({"n_delta": 2**31 - 1} if name == "n_top" else {}), **{name: value}))
+    tally("values of settings refused by the name of the setting, others taken as they are", int(not is_taken), of=1)
+    if not is_taken:
         return
     taken = getattr(Config(**({"n_delta": 2**31 - 1} if name == "n_top" else {}), **{name: value}), name)
     assert type(taken) is (int if name in INTEGERS else float)
@@ -80,6 +83,7 @@ def small(**settings):
     return ARS("LinearPolicy", "CartPole-v1", **{"n_delta": 2, "seed": 0, "noise_size": 1 << 14, "n_threads": 1, **settings})
 
 
+@pytest.mark.promise(21)
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -92,9 +96,10 @@ def small(**settings):
         ("max_episode_steps", 2**63),
     ],
 )
-def test_a_run_that_no_memory_can_hold_is_refused_by_the_setting(name, value):
+def test_a_run_that_no_memory_can_hold_is_refused_by_the_setting(name, value, tally):
     with pytest.raises(ValueError, match=rf"^ARS\(\): .*{name}"):
         small(**{name: value})
+    tally("runs that no memory can hold, refused by the setting", 1, of=1)
 
 
 @pytest.mark.parametrize("net_arch", [[2**24, 2**24], [2**40], [10**30], [2**63]])
@@ -174,8 +179,9 @@ def test_checks_of_one_value():
 # --- Places in the noise table
 
 
+@pytest.mark.promise(21)
 @pytest.mark.parametrize(("size", "n_delta", "least"), [(8, 1, 17), (15, 1, 17), (16, 1, 17), (86, 8, 87), (1_000, 200, 2_007)])
-def test_a_noise_table_with_few_places_warns_and_names_a_size_that_does_not(size, n_delta, least):
+def test_a_noise_table_with_few_places_warns_and_names_a_size_that_does_not(size, n_delta, least, tally):
     """8 weights: a direction starts at one of size - 7 places."""
     with pytest.warns(
         UserWarning, match=rf"noise_size={size} has {size - 7} places .* Use at least {least} with n_delta={n_delta}"
@@ -184,6 +190,7 @@ def test_a_noise_table_with_few_places_warns_and_names_a_size_that_does_not(size
     small(noise_size=least, n_delta=n_delta)
     with pytest.warns(UserWarning, match="noise_size"):
         small(noise_size=least - 1, n_delta=n_delta)
+    tally("noise tables with few places, warned of", 1, of=1)
 
 
 def test_a_file_with_few_places_loads_and_warns(tmp_path):

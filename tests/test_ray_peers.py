@@ -227,7 +227,7 @@ def test_a_failing_episode_is_told_with_its_place_and_its_pair_dropped(two_nodes
     assert sorted(told) == sorted(told_of(record) for record in caplog.records)
 
 
-@pytest.mark.promise(14)
+@pytest.mark.promise(9)
 def test_an_episode_that_kills_its_worker_is_dropped_as_in_a_local_run(two_nodes, tally):
     there, model = trained(partial(faulty_envs.Seldom, faulty_envs.is_killed), 2, seed=1, n_delta=6, sampler="ray", n_workers=2)
     local, here = trained(partial(faulty_envs.Seldom, faulty_envs.raises), 2, seed=1, n_delta=6)

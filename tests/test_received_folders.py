@@ -8,7 +8,8 @@ follows -> test_a_file_takes_the_place_of_a_link red; `open_regular` without a l
 test_a_file_that_is_none_is_refused_at_once waits, red; second names passed over ->
 test_a_file_with_other_names_gets_its_own_content_before_lines_are_added red; `exists` for the free name of a failure, `failures`
 or a checkpoint of rllib in a folder that is a link, `O_NOFOLLOW` left out of the log, `exists` for the model of an import,
-`ARS.load` in rllib and `latest_checkpoint` through a link -> their tests red.
+`ARS.load` in rllib and `latest_checkpoint` through a link -> their tests red; the folder of films or of rllib's checkpoint made
+through a link, or a film written through one -> their tests red.
 """
 
 import contextlib

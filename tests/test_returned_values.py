@@ -84,12 +84,14 @@ class Returns(Line):
         return tuple(result)
 
 
+@pytest.mark.promise(8)
 @pytest.mark.parametrize("name", RESULTS)
-def test_a_wrong_type_is_a_failure_of_the_episode(name, caplog):
+def test_a_wrong_type_is_a_failure_of_the_episode(name, caplog, tally):
     rollouts = evaluate_candidates(Returns(*RESULTS[name]), WEIGHTS, SEEDS)
     assert rollouts.status.tolist() == [FAILED]
     assert np.isnan(rollouts.returns[0])
     assert "Error" in caplog.text
+    tally("results of another type that were failures of their episodes", 1, of=1)
     if name.partition(": ")[2] in ("several entries", "no entries", "list"):
         return  # a vector of rewards, which evaluate_policy takes
     with pytest.raises((TypeError, ValueError)):
@@ -124,8 +126,9 @@ def test_nan_ends_the_episode_with_its_own_status(place):
     assert evaluate_candidates(Returns(place, value), WEIGHTS, SEEDS).status.tolist() == [NONFINITE]
 
 
+@pytest.mark.promise(8)
 @pytest.mark.parametrize("first", [np.zeros(2), (np.zeros(2),), (np.zeros(2), None), {"a": 1, "b": 2}, "ab", (np.zeros(2), {}, {})])
-def test_reset_of_old_gym_is_a_failure(first, caplog):
+def test_reset_of_old_gym_is_a_failure(first, caplog, tally):
     class Old(Line):
         def reset(self, **kwargs):
             super().reset(**kwargs)
@@ -133,6 +136,7 @@ def test_reset_of_old_gym_is_a_failure(first, caplog):
 
     assert evaluate_candidates(Old(), WEIGHTS, SEEDS).status.tolist() == [FAILED]
     assert "reset must return (observation, info)" in caplog.text
+    tally("results of `reset` that were failures", 1, of=1)
 
 
 def test_step_of_old_gym_is_a_failure(caplog):
@@ -149,6 +153,7 @@ PARTS = spaces.Dict(
 GOOD = {"a": np.zeros(2, np.float32), "b": 2, "c": np.array([1, 2]), "d": np.array([0, 1], np.int8)}
 
 
+@pytest.mark.promise(8)
 @pytest.mark.parametrize(
     "part",
     [
@@ -167,7 +172,7 @@ GOOD = {"a": np.zeros(2, np.float32), "b": 2, "c": np.array([1, 2]), "d": np.arr
     ],
     ids=str,
 )
-def test_parts_of_observations_of_another_kind_are_failures(part):
+def test_parts_of_observations_of_another_kind_are_failures(part, tally):
     class Parts(Line):
         observation_space = PARTS
 
@@ -182,6 +187,7 @@ def test_parts_of_observations_of_another_kind_are_failures(part):
     assert evaluate_candidates(Parts(), np.zeros((1, 12)), SEEDS).status.tolist() == [FAILED]
     part.clear()
     assert evaluate_candidates(Parts(), np.zeros((1, 12)), SEEDS).status.tolist() == [TERMINATED]
+    tally("parts of observations of another kind that were failures", 1, of=1)
 
 
 @pytest.mark.parametrize(("place", "value"), [(1, "1.5"), (1, 1j), (2, "False"), (2, None), (0, np.zeros(2, complex))])
@@ -222,15 +228,17 @@ def box(low, high):
     return space
 
 
+@pytest.mark.promise(8)
 @pytest.mark.parametrize("name", ["observation_space", "action_space", "part"])
 @pytest.mark.parametrize("bounds", [(NAN, 1.0), (-1.0, NAN), (2.0, 1.0), ([0.0, 3.0], 1.0)], ids=str)
-def test_boxes_with_impossible_bounds_are_refused(name, bounds):
+def test_boxes_with_impossible_bounds_are_refused(name, bounds, tally):
     env, space = Line(), box(*bounds)
     setattr(env, "observation_space" if name == "part" else name, spaces.Dict({"x": space}) if name == "part" else space)
     with pytest.raises(UnsupportedEnvError, match=r"has a bound that is NaN, or low > high: low="):
         ARS("LinearPolicy", env, seed=0)
     with pytest.raises(UnsupportedEnvError, match="has a bound"):
         ARS("LinearPolicy", lambda: env, seed=0)
+    tally("spaces with impossible bounds that were refused", 1, of=1)
 
 
 def test_functions_by_hand():

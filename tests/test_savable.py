@@ -88,6 +88,7 @@ USUAL |= {"weight_decay": 0.0, "momentum": 0.0, "filter_min_std": 1e-7}
 SIZES = st.sampled_from([0.0, 5e-324, 1e-310, 1e-155, 1.0, 1e155, 1e300, 1.7e308])
 
 
+@pytest.mark.promise(3)
 @given(
     reward=SIZES,
     offset=st.sampled_from([0.0, 1e300, -1.7e308]),
@@ -112,13 +113,15 @@ def test_what_extreme_runs_reach_loads_and_goes_on_equally(reward, offset, obser
     goes_on_equally(model, make)
 
 
+@pytest.mark.promise(3)
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("reward", [1e300, 1e155, 1e-300])
-def test_weights_of_tasks_at_the_edges_load_and_go_on_equally(name, reward):
+def test_weights_of_tasks_at_the_edges_load_and_go_on_equally(name, reward, tally):
     def make():
         return Extreme(reward, n_tasks=3)
 
     goes_on_equally(trained(ARS("LinearPolicy", make, n_delta=2, seed=0, weighting=name), 180), make)
+    tally("runs of tasks whose returns are at the edges, saved and gone on with equally", 1, of=1)
 
 
 @pytest.mark.parametrize("reward", [1e153, 2e153, 4e153])
@@ -134,8 +137,9 @@ def test_averages_of_tasks_whose_sums_would_overflow_stay(reward):
 # Counters
 
 
+@pytest.mark.promise(3)
 @pytest.mark.parametrize("n_steps", [1, 2**63, 10**30])
-def test_counters_stop_where_files_and_kernels_end(n_steps):
+def test_counters_stop_where_files_and_kernels_end(n_steps, tally):
     model = ARS("LinearPolicy", "CartPole-v1", seed=0)
     for steps in (2**63 - 1, 0):
         model.ask()
@@ -148,6 +152,7 @@ def test_counters_stop_where_files_and_kernels_end(n_steps):
     assert loaded.num_timesteps == 2**63 - 1
     assert loaded.learn(10**6, reset_num_timesteps=False).iteration == 2  # there is nothing left to do
     assert loaded.learn(1).num_timesteps < 10**5
+    tally("counters of steps that stopped at their end", 1, of=1)
 
 
 @pytest.mark.parametrize("name", ["num_timesteps", "num_episodes", "num_updates", "dropped_pairs", "env_failures"])
@@ -239,8 +244,9 @@ ARGUMENTS = {
 }
 
 
+@pytest.mark.promise(3)
 @pytest.mark.parametrize("kind", ARGUMENTS)
-def test_arguments_of_any_kind_are_described(kind, monkeypatch):
+def test_arguments_of_any_kind_are_described(kind, monkeypatch, tally):
     spec = gymnasium.envs.registration.EnvSpec("Described-v0", entry_point=Extreme, max_episode_steps=5)
     monkeypatch.setitem(gymnasium.registry, "Described-v0", spec)
 
@@ -256,6 +262,7 @@ def test_arguments_of_any_kind_are_described(kind, monkeypatch):
     assert ARS.load(file, env=make).env_id == model.env_id
     described = plain({"given": ARGUMENTS[kind]})
     assert described == plain({"given": ARGUMENTS[kind]}) or kind == "scalars"  # NaN is not itself
+    tally("kinds of arguments that a file describes", 1, of=1)
 
 
 def test_arguments_of_a_method_are_saved_in_whatever_form_they_are_given():

@@ -1,11 +1,15 @@
 """Counts in files start no processes, take no memory and do not run without end: they have limits, until the user asks for them.
 
-Seen red on the code before, as far as they were run there: layers, windows, episodes without end, files of failures, twelve of the
-hostile settings of an algorithm, the best policy of another run. Broken on purpose: `limited_run` returns its run -> tests of
-directions, noise and windows; `believed_workers` returns its argument -> test_workers_of_a_file_are_no_more_than_cpus; a plan with
-no limits -> test_a_plan_that_asks_for_too_much_is_refused; no check of the layers of an episode ->
-test_layers_of_a_failure_are_those_of_its_weights; memory for training looked at when a model is made from a file -> the tests of
-files that act red.
+Seen red on the code before, as far as they were run there: layers, windows, episodes without end, files of failures, twelve of
+the hostile settings of an algorithm, the best policy of another run. Broken on purpose, one at a time: `limited_run` returns its
+run -> tests of directions, noise and windows; `believed_workers` returns its argument ->
+test_workers_of_a_file_are_no_more_than_cpus; an algorithm believes its file, or starts its workers before it has its model ->
+test_workers_of_an_algorithm; a plan with no limits -> test_a_plan_that_asks_for_too_much_is_refused; limits of noise, bytes,
+candidates, windows or plans that are lower -> test_counts_that_people_use, test_large_policies, test_plans_that_people_make; what
+the user gives has limits -> test_what_the_user_gives; the model of an algorithm written before its counts are checked ->
+test_an_algorithm_that_can_not_be_written; a row of weights for each episode -> test_episodes_of_one_policy; no check of the
+layers of an episode -> test_layers_of_a_failure_are_those_of_its_weights; memory for
+training looked at when a model is made from a file -> the tests of files that act red.
 """
 
 import dataclasses
@@ -139,6 +143,7 @@ def test_what_the_user_gives_has_no_limit():
         ARS.load(stored({"n_eval_episodes": 10**9}), n_delta=8).learn(1)
 
 
+@pytest.mark.promise(6)
 def test_layers_are_those_of_the_arrays_before_anything_is_made():
     wide = {"policy": "MlpPolicy", "net_arch": [10**6], "with_bias": False}  # fits an observation of one number
     arrays = {"theta": np.ones(10**6 * 3), "optimizer_0": np.zeros(10**6 * 3)}
@@ -262,7 +267,8 @@ def test_directions_in_the_settings_of_an_algorithm_have_the_limits_of_a_file(al
     assert rllib.ARS.from_checkpoint(folder, given).train()["info"]["episodes_this_iter"] == 4
 
 
-def test_workers_of_an_algorithm_are_no_more_than_cpus(tmp_path):
+@pytest.mark.promise(6)
+def test_workers_of_an_algorithm_are_no_more_than_cpus(tmp_path, tally):
     pytest.importorskip("gymnasium.envs.toy_text")
     settings = ARSConfig().environment("FrozenLake-v1").debugging(seed=0).training(model={"fcnet_hiddens": []}, noise_size=10**6)
     made = settings.rollouts(num_rollout_workers=1).build()
@@ -287,12 +293,14 @@ def test_workers_of_an_algorithm_are_no_more_than_cpus(tmp_path):
     restored.stop()
     assert result["episode_reward_mean"] == made.train()["episode_reward_mean"]
     assert most[0] <= available_cpus()
+    tally("workers of an algorithm's file beyond the CPUs", max(most[0] - available_cpus(), 0))
 
 
 def test_an_algorithm_that_can_not_be_written_leaves_the_checkpoint_before(tmp_path):
     made = ARSConfig().environment("CartPole-v1").training(model={"fcnet_hiddens": []}, noise_size=10**6).build()
     made.save_into(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    made.train()
     made._settings.env_config = {"key": "x" * 2**21}  # too much for a file
     with pytest.raises(ValueError, match=r"a manifest of \d+ bytes, more than"):
         made.save_into(tmp_path)
@@ -320,6 +328,7 @@ def edited(run_folder, folder, **values):
     return folder
 
 
+@pytest.mark.promise(6)
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -335,7 +344,7 @@ def edited(run_folder, folder, **values):
     ],
     ids=str,
 )
-def test_a_plan_that_asks_for_too_much_is_refused(run_folder, tmp_path, capsys, values, message):
+def test_a_plan_that_asks_for_too_much_is_refused(run_folder, tmp_path, capsys, values, message, tally):
     folder = edited(run_folder, tmp_path / "run", **values)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     start = time.process_time()
@@ -343,6 +352,7 @@ def test_a_plan_that_asks_for_too_much_is_refused(run_folder, tmp_path, capsys, 
     assert message in " ".join(capsys.readouterr().err.split())
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
     assert time.process_time() - start < 20
+    tally("plans of run folders that ask for too much, refused", 1, of=1)
 
 
 @pytest.mark.filterwarnings("ignore:noise_size=.* places where:UserWarning")
@@ -365,6 +375,7 @@ def test_a_best_policy_of_another_run_is_passed_over(run_folder, tmp_path, capsy
     assert "best_model.zip is of another run; the run keeps the best policy from here on" in said
 
 
+@pytest.mark.promise(6)
 @pytest.mark.parametrize(("stored", "cpus", "started"), [(1, 4, 1), (4, 4, 4), (12, 2, 2), (2**62, 8, 8)])
 def test_workers_of_a_file_are_no_more_than_cpus(monkeypatch, stored, cpus, started):
     monkeypatch.setattr("fastars.training.file_limits.available_cpus", lambda: cpus)

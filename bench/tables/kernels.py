@@ -134,6 +134,17 @@ WEIGHTING: Page = (
     ),
 )
 
+WEIGHTING_COSTS: Page = (
+    Pivot(
+        "one call",
+        line="method",
+        column="n_tasks",
+        cell=lambda row: seconds(row["seconds"]),
+        kind="cost",
+        heading=lambda n_tasks: f"{n_tasks:,} tasks",
+    ),
+)
+
 MLP: Page = (
     Table(
         (
@@ -153,5 +164,6 @@ PAGES: dict[str, Page] = {
     "embedding": EMBEDDING,
     "weighted-sum": WEIGHTED_SUM,
     "weighting": WEIGHTING,
+    "weighting-costs": WEIGHTING_COSTS,
     "mlp": MLP,
 }

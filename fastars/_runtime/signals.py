@@ -30,35 +30,43 @@ _NUMBERS: tuple[int, ...] = tuple(sorted(map(int, valid_signals())))  # of all s
 _OUTSIDE, _OPEN, _HELD = range(3)
 
 
+class _Receiver:
+    """The function that stands before one handler. The user's code may find it in the handler's place, and call it later."""
+
+    __slots__ = ("_gate", "handler")
+
+    def __init__(self, gate: _Gate, handler: Any) -> None:
+        self._gate, self.handler = gate, handler
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self._gate.mode == _HELD:
+            self._gate.waiting.append((number, self.handler))
+        else:
+            self._gate.call(self.handler, number, frame)
+
+
 class _Gate:
-    """The function before the handlers of the main thread, and the signals that wait."""
+    """The functions before the handlers of the main thread, and the signals that wait."""
 
     def __init__(self) -> None:
         self.mode = _OUTSIDE
-        self.waiting: list[int] = []
+        self.waiting: list[tuple[int, Any]] = []  # (signal, its handler)
         self.dropped: list[BaseException] = []  # exceptions of handlers that Python has dropped
-        self._handlers: dict[int, Any] = {}
+        self._receivers: dict[int, _Receiver] = {}  # the latest ones, by signal
         self._raised: deque[BaseException] = deque(maxlen=8)  # by handlers, the latest ones
         self._seen: list[Any] = []  # handlers of all signals, when there was last something to do ...
         self._numbers: list[int] = []  # ... and the signals of those in Python
-        self._receiver, self._hook = self._receive, self._notice  # one object each: a method is a new one at every look
+        self._hook = self._notice  # one object: a method is a new one at every look
         self._hook_before: Any = None
         self._thread = 0
 
     # --- What the system and Python call
 
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        """Call the handler of a signal, or let the signal wait."""
-        if self.mode == _HELD:
-            self.waiting.append(number)
-        else:
-            self._call(number, frame)
-
-    def _call(self, number: int, frame: FrameType | None) -> None:
+    def call(self, handler: Any, number: int, frame: FrameType | None) -> None:
         """Call the handler of a signal; if it takes long, other signals are not held meanwhile."""
         before, self.mode = self.mode, min(self.mode, _OPEN)
         try:
-            self._handlers[number](number, frame)
+            handler(number, frame)
         except BaseException as error:
             self._raised.append(error)
             raise
@@ -117,7 +125,8 @@ class _Gate:
     def let_in(self) -> None:
         """Run the handlers of signals that wait, until one of them raises."""
         while self.waiting:
-            self._call(self.waiting.pop(0), sys._getframe(1))
+            number, handler = self.waiting.pop(0)
+            self.call(handler, number, sys._getframe(1))
         if self.dropped:
             raise self.dropped.pop(0)
 
@@ -135,23 +144,32 @@ class _Gate:
             self._seen = present
             self._numbers = [number for number, handler in zip(_NUMBERS, present, strict=True) if callable(handler)]
         for number in self._numbers:
-            if (handler := getsignal(number)) is not self._receiver and callable(handler):
-                self._handlers[number] = handler
-                signal(number, self._receiver)
+            if callable(handler := getsignal(number)) and not isinstance(handler, _Receiver):
+                signal(number, self._before(number, handler))
         if sys.unraisablehook is not self._hook:
             self._hook_before, sys.unraisablehook = sys.unraisablehook, self._hook
         self._thread = threading.get_ident()
+
+    def _before(self, number: int, handler: Any) -> _Receiver:
+        """Return the receiver for a handler.
+
+        It is never one that stood before another handler: a handler of the user's may call the one that it found in its place.
+        """
+        receiver = self._receivers.get(number)
+        if receiver is None or receiver.handler is not handler:
+            receiver = self._receivers[number] = _Receiver(self, handler)
+        return receiver
 
     def _uninstall(self) -> None:
         """Give the signals back to their handlers, except where the user has set another one meanwhile."""
         try:
             for number in self._numbers:
-                if getsignal(number) is self._receiver:
-                    signal(number, self._handlers[number])
+                if isinstance(receiver := getsignal(number), _Receiver):
+                    signal(number, receiver.handler)
             if sys.unraisablehook is self._hook:
                 sys.unraisablehook = self._hook_before
         finally:  # a handler that is back may raise
-            if any(getsignal(number) is self._receiver for number in self._numbers):
+            if any(isinstance(getsignal(number), _Receiver) for number in self._numbers):
                 self._uninstall()
 
     # --- Exceptions and forks

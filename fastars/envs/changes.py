@@ -15,7 +15,7 @@ import numpy as np
 
 from fastars.envs.errors import ChangedEnvError
 from fastars.envs.making import quiet
-from fastars.envs.originals import altered, fingerprint, is_read, set_on
+from fastars.envs.originals import altered, fingerprint, set_on
 from fastars.envs.registry import COMPILED, compiled_id
 from fastars.envs.terms import TERMS, RewardTerms
 from fastars.envs.wrappers import impossible_limit, innermost, layers, time_limit
@@ -153,15 +153,16 @@ def _refuse_other_spaces(env: Any, fresh: Any, env_id: str) -> None:
 
 
 def _refuse_other_attributes(theirs: Any, ours: Any, env_id: str) -> None:
-    """Raise if an attribute has another value than in a newly made environment, is missing, or is new and may be used."""
+    """Raise if an attribute has another value than in a newly made environment, or is missing.
+
+    Another attribute has no effect: the functions of the known classes read none that a newly made environment lacks.
+    """
     ignored = _STATE | _COSMETIC | _COMPARED_APART
     for name in vars(ours).keys() - vars(theirs).keys() - ignored:
         raise ChangedEnvError(f"env {env_id!r} was changed: it has no attribute {name}")
     for name in vars(theirs).keys() - ignored:
-        value, is_new = vars(theirs)[name], not hasattr(ours, name)
-        if is_new and is_read(type(ours), name):
-            raise ChangedEnvError(f"env {env_id!r} was changed: its attribute {name} is {_shown(value)}")
-        if not is_new and fingerprint(value) != fingerprint(original := getattr(ours, name)):
+        value = vars(theirs)[name]
+        if hasattr(ours, name) and fingerprint(value) != fingerprint(original := getattr(ours, name)):
             raise ChangedEnvError(f"env {env_id!r} was changed: its attribute {name} is {_shown(value)}, not {_shown(original)}")
 
 

@@ -51,11 +51,6 @@ def set_on(thing: Any) -> str | None:
     return next((name for name in vars(thing) if _is_code(inspect.getattr_static(kind, name, None))), None)
 
 
-def is_read(kind: type, name: str) -> bool:
-    """Return True if a function of a class, or of its bases, uses this name."""
-    return any(name in _names(value) for base in kind.__mro__ for value in vars(base).values())
-
-
 def fingerprint(value: Any) -> Fingerprint:
     """Return what of a value can be compared: values of equal fingerprints behave alike. Of an unknown object, only its class."""
     if isinstance(value, (bool, type(None), str, bytes)):
@@ -173,9 +168,3 @@ def _is_written(function: Any, module: types.ModuleType, qualname: str) -> bool:
 def _is_code(value: Any) -> bool:
     """Return True for a function in the dictionary of a class, in any form; `__class__` and the like are none."""
     return isinstance(value, _FUNCTIONS) or (callable(value) and not isinstance(value, type))
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    """Return the names that a function in the dictionary of a class uses."""
-    functions = (value.fget, value.fset) if isinstance(value, property) else (getattr(value, "__func__", value),)
-    return tuple(name for each in functions if isinstance(each, types.FunctionType) for name in each.__code__.co_names)

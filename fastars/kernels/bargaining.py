@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from fastars._compiled.jit import inline, kernel
+from fastars.kernels.nonnegative import nonnegative_minimum, room_for
 from fastars.kernels.symmetric import positive_gram, solve
 
 EPS = 2.0**-52
@@ -75,6 +76,7 @@ def fairgrad(gram, alpha):
     u, is_solved = _balanced(scaled)
     factor, logs, shift = 1.0, np.zeros(n), 0.0
     if not is_solved:
+        _keep_harmless(scaled, u)
         factor = 2.0 ** (exponents.max() * (1.0 - alpha) / (1.0 + alpha))
     elif alpha != 1.0:
         logs = np.log(u)
@@ -122,6 +124,14 @@ def _balanced(matrix):
         for i in range(n):
             u[i] *= 1.0 + step * relative[i]
     return np.full(n, np.nan), True
+
+
+@kernel
+def _keep_harmless(matrix, u):
+    """Add the least that leaves no rate below 0: Newton's steps stopped on the way."""
+    rates, sizes = np.empty(u.shape[0]), np.empty(u.shape[0])
+    _rates(matrix, u, rates, sizes)
+    u += nonnegative_minimum(matrix, -rates, sizes, room_for(u.shape[0]))
 
 
 @kernel

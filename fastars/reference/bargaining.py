@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from .nonnegative import nonnegative_minimum
 from .symmetric import positive_gram
 
 EPS = 2.0**-52
@@ -33,6 +34,8 @@ def fairgrad(gram, alpha):
     matrix = np.ldexp(gram[np.ix_(kept, kept)], -np.add.outer(exponents, exponents))
     u, is_solved = _balanced(matrix)
     if not is_solved:
+        rates, sizes = _rates(matrix, u)
+        u = u + nonnegative_minimum(matrix, -rates, sizes)  # Newton's steps stopped on the way: no rate is below 0
         w = np.ldexp(u, -exponents) * 2.0 ** (exponents.max() * (1.0 - alpha) / (1.0 + alpha))
     elif alpha == 1.0:
         w = np.ldexp(u, -exponents)

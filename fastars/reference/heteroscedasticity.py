@@ -4,20 +4,22 @@ import math
 
 import numpy as np
 
+FEWEST_SHARED = 4.0
+GRID = 2.0**40
+
 
 def rank_correlation(x, y):
     """(rho, p) of Spearman's test that x grows with y: rho is the correlation of their ranks, p = P(T >= t), t of n - 2 degrees.
 
-    t = rho sqrt((n - 2) / (1 - rho^2)). Equal values have the mean of their ranks. NaN for fewer than 6 values, or if all values of
-    x or of y are equal.
+    t = rho sqrt((n - 2) / (1 - rho^2)). Equal values have the mean of their ranks. NaN if chance alone lets fewer than 4 rows differ
+    from the commonest x and from the commonest y, as for fewer than 6 rows.
     """
     n = len(x)
-    if n < 6:
+    others = [n - np.unique(values, return_counts=True)[1].max(initial=0) for values in (x, y)]
+    if n == 0 or others[0] * others[1] < FEWEST_SHARED * n:
         return math.nan, math.nan
     ranks = [_ranks(values) - 0.5 * (n + 1) for values in (x, y)]
     of_x, of_y, product = (_sum((a * b).tolist()) for a, b in ((ranks[0],) * 2, (ranks[1],) * 2, ranks))
-    if of_x == 0.0 or of_y == 0.0:
-        return math.nan, math.nan
     rho = min(1.0, max(-1.0, product / math.sqrt(of_x * of_y)))
     rest = (of_x * of_y - product * product) / (of_x * of_y)
     tail = 0.5 * _t_tails(max(0.0, rest), n - 2)
@@ -55,13 +57,18 @@ def slope_test(returns):
     pairs = np.add.accumulate(returns[finite] / _unit(returns), axis=2)[:, :, -1]  # NumPy's sum may take pairs
     if len(pairs) == 0:
         return math.nan, math.nan
-    total = pairs[:, 0] + pairs[:, 1]
-    return rank_correlation(np.abs(pairs[:, 0] - pairs[:, 1]), np.abs(total - np.median(total)))
+    total = _snapped(pairs[:, 0] + pairs[:, 1])
+    return rank_correlation(_snapped(np.abs(pairs[:, 0] - pairs[:, 1])), np.abs(total - np.median(total)))
 
 
 def _spread(values):
-    """Return the sum of the squared differences of all pairs: exactly equal for equal episodes, and for whole numbers."""
-    return _sum((a - b) * (a - b) for i, a in enumerate(values) for b in values[:i])
+    """Return the sum of the squared differences of all pairs."""
+    return _sum(_snapped(a - b) ** 2 for i, a in enumerate(values) for b in values[:i])
+
+
+def _snapped(values):
+    """Round to multiples of 1 / GRID: rounding errors, which grow with a mean, are gone."""
+    return np.floor(values * GRID + 0.5) / GRID
 
 
 def _ranks(values):

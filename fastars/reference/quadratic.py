@@ -6,7 +6,7 @@ indefinite G is replaced by `positive_gram(G)`.
 
 import numpy as np
 
-from .nonnegative import nonnegative_minimum
+from .nonnegative import ROUNDING, nonnegative_minimum
 from .symmetric import balanced_gram
 
 
@@ -22,6 +22,8 @@ def mgda(gram):
         return zeros / zeros.sum()
     units = lengths.min() / lengths
     y = nonnegative_minimum(matrix + np.outer(units, units), units)
+    if (matrix @ y < -len(y) * ROUNDING * (np.abs(matrix) @ y)).any():  # y is large: its rounding would hurt a task
+        y = nonnegative_minimum(matrix + 1.0, np.ones(len(y)))
     return y * units / (y @ units)
 
 

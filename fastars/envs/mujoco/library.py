@@ -24,11 +24,11 @@ def import_mujoco() -> Any:
     """
     try:
         import mujoco
-    except ImportError as error:
-        text = f'MuJoCo environments need the mujoco package: pip install "fastars[mujoco]" ({error})'
-        raise UnsupportedEnvError(text) from error
-    except OSError as error:  # a shared library of the package that can't be loaded
-        found = ", ".join(sorted(str(path) for place in _places() for path in place.glob("libmujoco.*")))
+    except (ImportError, OSError) as error:  # it, or a shared library of it, is not there or can't be loaded
+        if not (places := _places()):
+            text = f'MuJoCo environments need the mujoco package: pip install "fastars[mujoco]" ({error})'
+            raise UnsupportedEnvError(text) from error
+        found = ", ".join(sorted(str(path) for place in places for path in place.glob("libmujoco.*"))) or "no library"
         raise UnsupportedEnvError(
             f"the mujoco package can't be imported ({error}; it has {found}): pip uninstall mujoco mujoco-core, then install it"
         ) from error
