@@ -152,7 +152,8 @@ def _code(names: list[str]) -> str:
 
 
 def _row(names: str, entry: Entry) -> str:
-    return f"| {names} | {_short(entry.type)} | {entry.text} |".replace("|  |", "| |")
+    text = entry.text.replace("|", r"\|")  # |g| is no border of a cell
+    return f"| {names} | {_short(entry.type)} | {text} |".replace("|  |", "| |")
 
 
 def _short(numpydoc_type: str) -> str:

@@ -171,3 +171,10 @@ for start in (98, -2, 1000):
 @compiled
 def test_bounds_check_finds_indices_beyond_the_noise_table(tmp_path):
     assert run(["-c", OUT_OF_BOUNDS], tmp_path, NUMBA_BOUNDSCHECK="1").split() == ["98", "-2", "1000"]
+
+
+def test_all_rows_of_a_table_have_as_many_cells():
+    tables = re.findall(r"(?:^\|.*\n)+", TEXT, re.MULTILINE)
+    assert len(tables) > 50
+    borders = [{len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()} for table in tables]
+    assert [table for table, found in zip(tables, borders, strict=True) if len(found) > 1] == []
