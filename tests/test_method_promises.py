@@ -386,7 +386,8 @@ def test_closed_uncertainty_is_stationary_for_any_loss(loss, kind):
     assert method.step([loss])[0] * loss == pytest.approx(expected, rel=1e-12)
 
 
-def test_rates_of_the_info_are_those_of_the_weights():
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_rates_of_the_info_are_those_of_the_weights(scale):
     method = make_method("config")
-    weights = method.step(grads=OF_ONE_SCALE)
-    np.testing.assert_allclose(method.info["rates"], np.asarray(rates(OF_ONE_SCALE, weights), float), rtol=1e-12)
+    weights = method.step(grads=OF_ONE_SCALE * scale)
+    np.testing.assert_allclose(method.info["rates"], np.asarray(rates(OF_ONE_SCALE * scale, weights), float), rtol=1e-12)

@@ -10,8 +10,9 @@ test_what_others_drop red; no context around the loop of `learn` -> the storms "
 our own taken for the user's -> this one, test_a_callback_hears, test_a_run_inside_a_callback red; schedules called while signals
 wait -> test_a_schedule red; callbacks so -> test_a_callback_hears red; other threads taken for the main one ->
 test_another_thread red; the mode of the parent kept in a fork -> test_a_fork red; the rest of the signals forgotten when a
-handler raises -> test_every_signal_that_waits red;
-one function before all handlers of a signal -> test_a_handler_may_call red (it calls itself).
+handler raises -> test_every_signal_that_waits red; one function before all handlers of a signal -> test_a_handler_may_call red (it
+calls itself); rows written before the state of their iteration -> the storms "workers" and "AsyncEval" red; its workers not used ->
+"AsyncEval" red.
 """
 
 import gc
@@ -114,9 +115,11 @@ def test_a_storm_of_signals_loses_none_and_no_row(kind, tmp_path, tally):
     n_workers = settings.pop("async_eval", None)
     n = tally.of(10 if kind in ("workers", "AsyncEval") else 100, FULL.get(kind, 1000))
     model = ARS("LinearPolicy", env, seed=0, n_delta=2, monitor_dir=tmp_path, **settings)
-    model.set_logger(Logger(tmp_path, ["csv", "json"]))
-    workers = None if n_workers is None else AsyncEval([None] * n_workers, model.policy)
+    logger = Logger(tmp_path, ["csv", "json"])
+    model.set_logger(logger)
+    workers = None if n_workers is None else AsyncEval([None] * n_workers)
     model.learn(1, async_eval=workers)
+    assert model.n_workers == (2 if kind in ("workers", "AsyncEval") else 1)
     n_out = 0
 
     def goes_on(local, _):
@@ -138,6 +141,7 @@ def test_a_storm_of_signals_loses_none_and_no_row(kind, tmp_path, tally):
             break
         assert signal.getsignal(signal.SIGINT) == storm.handle
     model.close()
+    logger.close()
     assert n_out == storm.n_sent == storm.n_heard == n
     rows = [(tmp_path / name).read_text().splitlines() for name in ("progress.csv", "progress.json", "0.monitor.csv")]
     assert [len(lines) for lines in rows] == [model.iteration + 1, model.iteration, model.num_episodes + 2]
