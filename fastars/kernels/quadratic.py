@@ -51,9 +51,9 @@ def mgda(gram):
 
     The combination d conflicts with no task: g_i . d = (Gw)_i >= w'Gw = |d|^2, which is an equality where w_i > 0. It favours tasks
     with small gradients. Rounding hides squares below 1e-15 T (sum of w_i |g_i|)^2: where large gradients cancel each other up to
-    that, a small one may get their weight, as its own length is below what can be seen of theirs. Where rounding would turn d against
-    a task, the weights are those of unit gradients that cancel, divided by the norms. If there are tasks without a gradient, they
-    share all the weight: the combination has length 0.
+    that, a small one may get their weight, as its own length is below what can be seen of theirs. Where rounding would turn d
+    against a task, the weights are those of unit gradients that cancel, divided by the norms. If there are tasks without a
+    gradient, they share all the weight: the combination has length 0.
 
     Parameters
     ----------

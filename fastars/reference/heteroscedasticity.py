@@ -11,8 +11,8 @@ GRID = 2.0**40
 def rank_correlation(x, y):
     """(rho, p) of Spearman's test that x grows with y: rho is the correlation of their ranks, p = P(T >= t), t of n - 2 degrees.
 
-    t = rho sqrt((n - 2) / (1 - rho^2)). Equal values have the mean of their ranks. NaN if chance alone lets fewer than 4 rows differ
-    from the commonest x and from the commonest y, as for fewer than 6 rows.
+    t = rho sqrt((n - 2) / (1 - rho^2)). Equal values have the mean of their ranks. NaN if chance alone lets fewer than 4 rows
+    differ from the commonest x and from the commonest y, as for fewer than 6 rows.
     """
     n = len(x)
     others = [n - np.unique(values, return_counts=True)[1].max(initial=0) for values in (x, y)]
