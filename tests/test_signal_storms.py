@@ -12,10 +12,11 @@ wait -> test_a_schedule red; callbacks so -> test_a_callback_hears red; other th
 test_another_thread red; the mode of the parent kept in a fork -> test_a_fork red; the rest of the signals forgotten when a
 handler raises -> test_every_signal_that_waits red; one function before all handlers of a signal -> test_a_handler_may_call red (it
 calls itself); rows written before the state of their iteration -> the storms "workers" and "AsyncEval" red; its workers not used ->
-"AsyncEval" red.
+"AsyncEval" red; handlers taken for those of the call before -> test_each_call_looks_at_the_handlers red.
 """
 
 import gc
+import itertools
 import os
 import random
 import signal
@@ -320,6 +321,37 @@ def test_what_others_drop_goes_to_the_hook_that_was_there(monkeypatch):
     assert reference() is None
     assert seen == [ZeroDivisionError]
     assert sys.unraisablehook is hook
+
+
+def test_each_call_looks_at_the_handlers_of_its_time():
+    """The same ones as before, others, none, and some that the user sets in the middle."""
+    heard = []
+    first, second = (lambda *_, name=name: heard.append(name) for name in ("first", "second"))
+    numbers = signal.SIGUSR1, signal.SIGRTMIN
+    before = [signal.getsignal(number) for number in numbers]
+    handlers = [first, first, second, first, signal.SIG_IGN, first, signal.SIG_DFL, second, second]
+    try:
+        for one, other in itertools.product(handlers, repeat=2):
+            for at, handler in zip(numbers, (one, other), strict=True):
+                signal.signal(at, handler)
+            with HeldSignals():
+                raised = [at for at, handler in zip(numbers, (one, other), strict=True) if callable(handler)]
+                for at in raised:
+                    signal.raise_signal(at)
+                assert heard == []
+                with OpenSignals():
+                    expected = [{first: "first", second: "second"}[handler] for handler in (one, other) if callable(handler)]
+                    assert heard == expected
+                    heard.clear()
+                    signal.signal(signal.SIGUSR1, second)
+                signal.raise_signal(signal.SIGUSR1)
+                assert heard == []
+            assert heard == ["second"]
+            assert [signal.getsignal(at) for at in numbers] == [second, other]
+            heard.clear()
+    finally:
+        for at, handler in zip(numbers, before, strict=True):
+            signal.signal(at, handler)
 
 
 def test_a_callback_hears_a_signal_at_once(raising):

@@ -9,7 +9,9 @@ from typing import Any
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
-from fastars._runtime.signals import HeldSignals, OpenSignals, run_in_thread
+from fastars._runtime.signals import HeldSignals, OpenSignals, run_in_thread, signals_are_held
+
+_call = CPUDispatcher.__call__
 
 
 class KernelDispatcher(CPUDispatcher):
@@ -19,8 +21,10 @@ class KernelDispatcher(CPUDispatcher):
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if signals_are_held():  # 0.3 us less than a context
+            return _call(self, *args, **kwargs)
         with HeldSignals():
-            return super().__call__(*args, **kwargs)
+            return _call(self, *args, **kwargs)
 
     def _compile_for_args(self, *args: Any, **kwargs: Any) -> Any:
         compiled: Any = super()._compile_for_args  # type: ignore[misc]

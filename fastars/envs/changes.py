@@ -48,16 +48,15 @@ def refuse_other_classes(env: gymnasium.Env, env_id: str) -> None:
     ChangedEnvError
         The message names the layer, and what was changed.
     """
-    for layer in layers(env):
+    inner, outer = innermost(env), list(layers(env))
+    for layer in outer:
         _refuse_wrapper(layer, env_id)
-        _refuse_changed_methods(layer, env_id)
-    inner = innermost(env)
     known = class_names(env_id)
     if _name_of(type(inner)) not in known:
         raise ChangedEnvError(
             f"env {env_id!r} is a {type(inner).__name__}, not Gymnasium's {known[0].rpartition('.')[2]}, which is compiled"
         )
-    _refuse_changed_methods(inner, env_id)
+    _refuse_changed_methods([*outer, inner], env_id)
 
 
 def refuse_changed_attributes(env: gymnasium.Env) -> None:
@@ -137,12 +136,12 @@ def _refuse_wrapper(layer: Any, env_id: str) -> None:
         raise ChangedEnvError(f"env {env_id!r} was changed: its time limit is {limit}")
 
 
-def _refuse_changed_methods(layer: Any, env_id: str) -> None:
-    """Raise if a layer has a method of its own, or if its class is not as in the file that defines it."""
-    kind = type(layer)
-    if (name := set_on(layer)) is not None:
-        raise ChangedEnvError(f"env {env_id!r} was changed: its attribute {name} was set on the {kind.__name__}")
-    if (name := altered(kind)) is not None:
+def _refuse_changed_methods(parts: list[Any], env_id: str) -> None:
+    """Raise if a part of an environment has a method of its own, or if its class is not as in the file that defines it."""
+    for part in parts:
+        if (name := set_on(part)) is not None:
+            raise ChangedEnvError(f"env {env_id!r} was changed: its attribute {name} was set on the {type(part).__name__}")
+    if (name := altered(*map(type, parts))) is not None:
         raise ChangedEnvError(f"env {env_id!r} was changed: {name} is not as the file of its module has it")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import abc
 import builtins
 import importlib.util
-import inspect
 import sys
 import types
 from typing import Any, Generic
@@ -28,31 +27,39 @@ Fingerprint = tuple[Any, ...]  # a value reduced to what can be compared
 _originals: dict[str, tuple[dict[str, Fingerprint], dict[str, dict[str, Fingerprint]]]] = {}  # (globals, classes) of a module
 
 
-def altered(kind: type) -> str | None:
-    """Return the name of what is not, in a class or its bases, as the files of their modules say; None if all is.
+def altered(*kinds: type) -> str | None:
+    """Return the name of what is not, in some classes or their bases, as the files of their modules say; None if all is.
 
     Classes of packages other than Gymnasium, mo-gymnasium, stable-baselines3 and this one are never known.
     """
-    for base in kind.__mro__:
-        if base in _BEYOND:
-            continue
+    bases = dict.fromkeys(base for kind in kinds for base in kind.__mro__ if base not in _BEYOND)
+    modules: dict[str, None] = {}
+    for base in bases:
         package = base.__module__.partition(".")[0]
         if package not in (*_RUN_AGAIN, *_READ_ONLY):
             return f"{base.__module__}.{base.__qualname__}"
+        if package in _RUN_AGAIN:
+            modules[base.__module__] = None
         found = _foreign(base) if package in _READ_ONLY else _differing(base)
         if found is not None:
             return found
-    return next((found for name in _CALLED if (found := _differing_global(name)) is not None), None)
+    return next((found for name in (*modules, *_CALLED) if (found := _differing_global(name)) is not None), None)
 
 
 def set_on(thing: Any) -> str | None:
     """Return the name of a method or property of a class that an attribute of the instance hides; None if none is hidden."""
-    kind = type(thing)
-    return next((name for name in vars(thing) if _is_code(inspect.getattr_static(kind, name, None))), None)
+    of_classes = [vars(base) for base in type(thing).__mro__]
+    return next(
+        (name for name in vars(thing) if _is_code(next((found[name] for found in of_classes if name in found), None))), None
+    )
 
 
 def fingerprint(value: Any) -> Fingerprint:
     """Return what of a value can be compared: values of equal fingerprints behave alike. Of an unknown object, only its class."""
+    if type(value) is types.FunctionType:  # most values are functions
+        return _fingerprint_of_function(value)
+    if isinstance(value, type):
+        return "class", type(value).__module__, type(value).__qualname__
     if isinstance(value, (bool, type(None), str, bytes)):
         return "value", value
     if isinstance(value, (int, float)) and not isinstance(value, np.generic):
@@ -67,15 +74,13 @@ def fingerprint(value: Any) -> Fingerprint:
         named = sorted(vars(value).items())
         parts = {name: inner for name, inner in named if not name.startswith("_np_random") and not name.endswith("_repr")}
         return "space", type(value).__qualname__, fingerprint(parts)
-    if isinstance(value, types.FunctionType):
-        return _fingerprint_of_function(value)
     if isinstance(value, property):
         return "property", *map(fingerprint, (value.fget, value.fset, value.fdel))
     if isinstance(value, (staticmethod, classmethod)):
         return type(value).__qualname__, fingerprint(value.__func__)
     if isinstance(value, (types.ModuleType, types.BuiltinFunctionType, np.ufunc)):
         return "named", type(value).__qualname__, value.__name__
-    return "class" if isinstance(value, type) else "object", type(value).__module__, type(value).__qualname__
+    return "object", type(value).__module__, type(value).__qualname__
 
 
 def _fingerprint_of_function(function: types.FunctionType) -> Fingerprint:
@@ -94,7 +99,7 @@ def _is_filled(cell: Any) -> bool:
 
 
 def _differing(kind: type) -> str | None:
-    """Return what differs in a class, or in the globals of its module, from a second run of the module's file."""
+    """Return what differs in a class from a second run of the file of its module."""
     name = kind.__module__
     original = _original(name)[1].get(kind.__qualname__)
     if original is None:
@@ -103,7 +108,8 @@ def _differing(kind: type) -> str | None:
     if present != original:
         changed = next(key for key in (*present, *original) if present.get(key) != original.get(key))
         return f"{kind.__qualname__}.{changed}"
-    return _differing_global(name)
+    _original(name)[1][kind.__qualname__] = present  # equal, and the next comparison finds the same objects
+    return None
 
 
 def _differing_global(name: str) -> str | None:
