@@ -9,7 +9,8 @@ from typing import Any
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
-from fastars._runtime.signals import HeldSignals, OpenSignals, run_in_thread
+from fastars._runtime.signals import HeldSignals, OpenSignals
+from fastars._runtime.threads import run_in_thread
 
 
 class KernelDispatcher(CPUDispatcher):
