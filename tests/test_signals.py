@@ -23,8 +23,8 @@ import pytest
 
 import fastars
 from fastars import ARS
-from fastars._runtime.signals import HeldSignals, let_signals_in, run_in_thread
-from fastars._runtime.threads import for_blocks
+from fastars._runtime.signals import HeldSignals, let_signals_in
+from fastars._runtime.threads import for_blocks, run_in_thread
 from fastars.callbacks import BaseCallback
 
 ROOT = str(Path(fastars.__file__).parent.parent)

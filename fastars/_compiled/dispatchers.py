@@ -9,7 +9,8 @@ from typing import Any
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
-from fastars._runtime.signals import HeldSignals, OpenSignals, run_in_thread, signals_are_held
+from fastars._runtime.signals import HeldSignals, OpenSignals, signals_are_held
+from fastars._runtime.threads import run_in_thread
 
 _call = CPUDispatcher.__call__
 

@@ -1,4 +1,4 @@
-"""Let the handlers of signals run where what they raise comes out, and wait for threads in a way that signals can end.
+"""Let the handlers of signals run where what they raise comes out.
 
 Python runs the handler of a signal between any two bytecodes. In some places its exception does harm, or is lost:
 
@@ -21,11 +21,9 @@ import threading
 # The public functions convert to enums and back: 14 us instead of 1.4.
 from _signal import getsignal, signal, valid_signals  # type: ignore[import-not-found]
 from collections import deque
-from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-_LOOK_SECONDS = 0.02  # between two looks at signals, while waiting for another thread
 _NUMBERS: tuple[int, ...] = tuple(sorted(map(int, valid_signals())))  # of all signals
 _OUTSIDE, _OPEN, _HELD = range(3)
 
@@ -262,37 +260,3 @@ def raised_by_handler(error: BaseException) -> BaseException | None:
     It knows the handlers that ran in `OpenSignals`.
     """
     return _gate.raised_by_handler(error)
-
-
-def wait_for(*threads: threading.Thread) -> None:
-    """Wait for the end of threads. An exception from the handler of a signal ends the wait."""
-    with HeldSignals():
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(_LOOK_SECONDS)
-                let_signals_in()
-
-
-def run_in_thread(work: Callable[[], Any]) -> Any:
-    """Call `work` on another thread, and return its result. The handler of a signal may raise meanwhile: the thread is then left.
-
-    On a thread other than the main one `work` is called directly: no handler runs there.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return work()
-    results: list[Any] = []
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as failure:
-            failures.append(failure)
-
-    with HeldSignals():
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        wait_for(thread)
-    if failures:
-        raise failures[0]
-    return results[0]

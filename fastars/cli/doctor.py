@@ -49,7 +49,7 @@ class Doctor:
 
 def examine() -> dict[str, Any]:
     """Run the checks and return the whole report."""
-    from fastars._runtime.signals import run_in_thread
+    from fastars._runtime.threads import run_in_thread
     from fastars._version import __version__
     from fastars.cli.progress import compiling
 
@@ -180,7 +180,7 @@ class Warmup:
 
 
 def _warm(env_id: str) -> None:
-    from fastars._runtime.signals import run_in_thread
+    from fastars._runtime.threads import run_in_thread
     from fastars.ars import ARS
     from fastars.cli.training import warm_up
 

@@ -15,7 +15,7 @@ import gymnasium
 
 from fastars._compiled.structs import FAILED
 from fastars._imports import version_of
-from fastars._runtime.signals import run_in_thread
+from fastars._runtime.threads import run_in_thread
 from fastars._version import __version__
 from fastars.ars import ARS
 from fastars.callbacks import BaseCallback

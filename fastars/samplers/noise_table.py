@@ -9,8 +9,7 @@ import numpy as np
 
 from fastars import kernels
 from fastars._compiled.structs import FloatArray, IntArray, NoiseArray
-from fastars._runtime.signals import run_in_thread
-from fastars._runtime.threads import for_blocks
+from fastars._runtime.threads import for_blocks, run_in_thread
 from fastars.kernels import NOISE_BLOCK
 from fastars.kernels.directions import BLOCK
 

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import FAILED, UNSTABLE, Filter, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray
-from fastars._runtime.signals import OpenSignals, run_in_thread
+from fastars._runtime.signals import OpenSignals
+from fastars._runtime.threads import run_in_thread
 from fastars._validate import MOST_INT64, number
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.perturbed import Perturbed

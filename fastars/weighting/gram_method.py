@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Unpack
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-from fastars._runtime.signals import run_in_thread
+from fastars._runtime.threads import run_in_thread
 from fastars._validate import user_facing
 from fastars.weighting.method import Common, Method
 from fastars.weighting.per_task import number_of_tasks, task_numbers

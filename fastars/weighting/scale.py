@@ -13,7 +13,7 @@ import numpy as np
 
 from fastars import kernels
 from fastars._compiled.structs import FloatArray
-from fastars._runtime.signals import run_in_thread
+from fastars._runtime.threads import run_in_thread
 from fastars.weighting.step import Tasks, task_label
 
 _LEAST_RATIO = 2.0**-480  # of a norm and the largest one
