@@ -86,7 +86,7 @@ def solvers(gram):
 
 
 def projector():
-    """TorchJD's solver of the dual programs. The least that it needs is added to the diagonal; its default is 1e-4 of the trace."""
+    """TorchJD's solver of the dual programs, with as little added to the diagonal as it needs, in place of 1e-4 of the trace."""
     return importlib.import_module("torchjd.linalg").QuadprogProjector(norm_eps=0.0, reg_eps=1e-14)
 
 

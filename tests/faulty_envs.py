@@ -68,6 +68,12 @@ def exits(result):
     sys.exit("enough")
 
 
+def forks(result):
+    """Goes on twice, in two processes."""
+    os.fork()
+    return result
+
+
 def gives_wrong_shape(result):
     return np.zeros(3), *result[1:]
 

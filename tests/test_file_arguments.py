@@ -6,9 +6,10 @@ Broken on purpose, one at a time: arguments of a registered environment not comp
 environment whose id the user names -> test_no_argument_reaches_an_environment_of_others red; entry points not looked at ->
 test_no_argument_reaches_what_is_registered_under_an_id_of_ours red; unknown names, or values of any kind, passed on ->
 test_a_compiled_environment_gets_the_arguments_that_it_has_and_no_others red; paths opened without trust ->
-test_no_path_in_a_file_is_opened red; functions that are registered with Ray left out ->
-test_a_function_that_is_registered_with_ray_gets_no_argument_of_a_file red; no options in the log's command, or texts that are
-written as they are -> test_the_command_in_the_log_says_the_arguments, test_arguments_as_texts_come_back red.
+test_no_path_in_a_file_is_opened red, and test_checkpoint's test_a_path_in_a_file_is_opened_with_trust_alone; functions that are
+registered with Ray left out -> test_a_function_that_is_registered_with_ray_gets_no_argument_of_a_file red; no options in the
+log's command, or texts that are written as they are -> test_the_command_in_the_log_says_the_arguments,
+test_arguments_as_texts_come_back red.
 """
 
 import inspect

@@ -11,6 +11,8 @@ red; spaces not compared -> "a space of a wrapper" red; every wrapper of Gymnasi
 `refuse_hooks` left out -> "a function of MuJoCo", test_a_callback_of_mujoco red; tasks not looked at ->
 test_own_environments_and_tasks red; `with_memory` finds nothing, or always -> test_a_wrapper_with_a_memory,
 test_wrappers_without_such_a_memory red; an attribute that no function reads refused -> test_an_environment_that_only_watches red.
+Without `called.py`, the rows "of another class", "of the same name", "other globals", "of NumPy", "gymnasium.make" and "a callable"
+were red, and so were callbacks of MuJoCo in a later `learn`.
 """
 
 import copy
@@ -34,6 +36,7 @@ from fastars import ARS, UnsupportedEnvError, evaluate_candidates
 from fastars.callbacks import EvalCallback
 from fastars.envs import compiled_env
 from fastars.envs.changes import class_names
+from fastars.envs.mujoco.task_env import TaskEnv
 from fastars.envs.originals import altered, set_on
 from fastars.envs.registry import COMPILED
 from fastars.envs.vector import CompiledVectorEnv
@@ -164,6 +167,26 @@ def renamed_wrapper(env):
     return wrapper
 
 
+class Tripled(float):
+    """A number that is three times as large in products."""
+
+    def __mul__(self, other):
+        return 3.0 * float(self) * other
+
+    __rmul__ = __mul__
+
+
+class Raised(np.ndarray):
+    """An array that is larger in sums."""
+
+    def __add__(self, other):
+        return self.view(np.ndarray) + other + 0.3
+
+
+def raised_start(env):
+    env.unwrapped.init_qpos = env.unwrapped.init_qpos.view(Raised)
+
+
 def attribute(name, value):
     def change(env):
         setattr(env.unwrapped, name, value)
@@ -234,6 +257,8 @@ MADE = {
     "a wrapper with the name of a known one": changed("Pendulum-v1", renamed_wrapper),
     "a number": changed("Pendulum-v1", attribute("g", 3.0)),
     "a number of NumPy": changed("Pendulum-v1", attribute("l", np.float64(0.7))),
+    "a number of another class": changed("Pendulum-v1", attribute("g", Tripled(10.0))),
+    "an array of another class": changed("Hopper-v5", raised_start),
     "a number of the class": changed("Acrobot-v1", attribute("dt", 2.0)),
     "a list of the class": changed("Acrobot-v1", attribute("AVAIL_TORQUE", [-50.0, 0.0, 50.0])),
     "a number, CartPole": changed("CartPole-v1", attribute("force_mag", 30.0)),
@@ -302,6 +327,48 @@ def half_steps(patch):
     patch.setattr(mujoco, "mj_step", lambda model, data, nstep: step(model, data, nstep=max(nstep // 2, 1)))
 
 
+def replaced_in(module, **functions):
+    """Return a module of the same name with other functions."""
+    fake = types.ModuleType(module.__name__)
+    vars(fake).update({**vars(module), **functions})
+    return fake
+
+
+def changed_maker(patch):
+    original = gymnasium.make
+
+    def make(*args, **kwargs):
+        env = original(*args, **kwargs)
+        if isinstance(env.unwrapped, PendulumEnv):
+            env.unwrapped.g = 3.0
+        return env
+
+    patch.setattr(gymnasium, "make", make)
+
+
+def other_globals(patch):
+    namespace = {**vars(pendulum_module), "np": replaced_in(np, sin=np.cos)}
+    patch.setattr(PendulumEnv, "step", types.FunctionType(pendulum_code(), namespace, "step"))
+
+
+class NoStep:
+    """A callable in the place of `mj_step`."""
+
+    def __call__(self, model, data, nstep=1):
+        pass
+
+
+def no_steps(patch):
+    mujoco = pytest.importorskip("mujoco", reason="mujoco is not installed: pip install '.[mujoco]'")
+    patch.setattr(mujoco, "mj_step", NoStep())
+
+
+def another_mujoco(patch):
+    mujoco = pytest.importorskip("mujoco", reason="mujoco is not installed: pip install '.[mujoco]'")
+    module = importlib.import_module("gymnasium.envs.mujoco.mujoco_env")
+    patch.setattr(module, "mujoco", replaced_in(mujoco, mj_step=NoStep()))
+
+
 # Ways to change what an id stands for, in its class, its module or its registration: a name, an id, and what changes it.
 PATCHED = {
     "class": ("Pendulum-v1", method_of(PendulumEnv, "step")),
@@ -332,6 +399,17 @@ PATCHED = {
         "Pendulum-v1",
         lambda patch: patch.setattr(gymnasium.utils.seeding, "np_random", lambda seed=None: (np.random.default_rng(9), 9)),
     ),
+    "global, another module of the same name": (
+        "Pendulum-v1",
+        lambda patch: patch.setattr(pendulum_module, "np", replaced_in(np, sin=np.cos)),
+    ),
+    "class, a function with other globals": ("Pendulum-v1", other_globals),
+    "a function of NumPy": ("CartPole-v1", lambda patch: patch.setattr(np, "sin", np.cos)),
+    "a function of NumPy, a lambda": ("Hopper-v5", lambda patch: patch.setattr(np, "square", lambda values: 0.0 * values + 1.0)),
+    "a generator of NumPy": ("Pendulum-v1", lambda patch: patch.setattr(np.random, "PCG64", np.random.MT19937)),
+    "gymnasium.make": ("Pendulum-v1", changed_maker),
+    "a callable in the place of a function of MuJoCo": ("Hopper-v5", no_steps),
+    "MuJoCo, another module of the same name": ("Hopper-v5", another_mujoco),
     "a function of MuJoCo": ("Hopper-v5", half_steps),
     "registered as another": (
         "Pendulum-v1",
@@ -467,8 +545,11 @@ def test_a_callback_of_mujoco_is_called(recwarn):
     def push(model, data):
         data.qfrc_passive[0] += 50.0
 
+    model = ARS("LinearPolicy", "Hopper-v5", seed=0, n_delta=2)
     mujoco.set_mjcb_passive(push)
     try:
+        with pytest.raises(UnsupportedEnvError, match="MuJoCo's callback mjcb_passive is set"):
+            model.learn(100)
         with pytest.raises(UnsupportedEnvError, match="MuJoCo's callback mjcb_passive is set"):
             compiled_env(env)
         found = rollouts(env)
@@ -478,7 +559,7 @@ def test_a_callback_of_mujoco_is_called(recwarn):
     assert compiled_env(env).id == "Hopper-v5"
 
 
-def test_own_environments_and_tasks_that_were_changed_are_stepped_in_python(recwarn):
+def test_own_environments_and_tasks_that_were_changed_are_stepped_in_python(recwarn, monkeypatch):
     xml = """<mujoco><worldbody><body><joint name="hinge" axis="0 1 0" damping="1"/><geom size="0.1" pos="0 0 -1" mass="1"/></body>
     </worldbody><actuator><motor joint="hinge" ctrllimited="true" ctrlrange="-1 1" gear="15"/></actuator></mujoco>"""
 
@@ -495,7 +576,24 @@ def test_own_environments_and_tasks_that_were_changed_are_stepped_in_python(recw
     with pytest.raises(UnsupportedEnvError, match="attribute step was set"):
         compiled_env(env)
     assert rollouts(env) == plain_rewards(env)
+    other = task.make()
+    other.unwrapped.sim = other.unwrapped.sim._replace(qpos=np.ones(1))
+    with pytest.raises(UnsupportedEnvError, match="its sim is not that of its data"):
+        compiled_env(other)
+    for name in ("definition", "compiled", "spec", "model"):  # which kernels and `make` have in common
+        with pytest.raises(AttributeError):
+            setattr(task, name, None)
+    task.model.qpos0[:] = 0.5
+    for given in (task, task.make()):
+        with pytest.raises(UnsupportedEnvError, match="qpos0 of its model is"):
+            compiled_env(given)
+        assert evaluate_candidates(given, np.zeros((3, 1)), SEEDS).returns.tolist() == plain_rewards(task.make())[0]
+    task.model.qpos0[:] = 0.0
     plain = plain_rewards(task.make())
+    with monkeypatch.context() as patch:
+        patch.setattr(TaskEnv, "step", doubled(TaskEnv.step))
+        out = evaluate_candidates(task, np.zeros((3, 1)), SEEDS)
+        assert out.returns.tolist() == plain_rewards(task.make())[0] != plain[0]
     task.make = lambda: Twice(fastars.MujocoTask.make(task))
     out = evaluate_candidates(task, np.zeros((3, 1)), SEEDS)
     assert out.returns.tolist() == plain_rewards(task.make())[0] != plain[0]

@@ -1,7 +1,8 @@
 """Vector environments of stable-baselines3 that are not what their ids say: refused, or stepped as they are.
 
 Broken on purpose: `refuse_changed` returns at once -> classes and methods of one's own red; `refuse_mixture` -> the mixtures red;
-`Unlike` says no -> the environments of other processes red; every `Monitor` is taken off -> the monitors red.
+`Unlike` says no, or always yes -> the environments of other processes, or the unchanged one among them, red; all specifications
+taken for alike -> test_specifications red; every `Monitor` is taken off -> the monitors red.
 """
 
 import gymnasium

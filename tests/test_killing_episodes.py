@@ -4,7 +4,7 @@ Broken on purpose: a kill from outside blames nobody -> test_what_ends_its_proce
 environment -> test_what_is_no_exception red; the exception of a handler taken for the environment's ->
 test_the_exception_of_a_handler red; given up after one end alone -> test_somebody_else red; the group of a killed worker left alone
 -> test_no_child red; the connection of a lost worker left open -> test_deaths_leave_nothing red; SystemExit passed on ->
-test_a_replay and test_an_evaluation red.
+test_a_replay and test_an_evaluation red; the connection left open in a fork of a worker -> test_a_fork_of_a_worker red.
 """
 
 import logging
@@ -185,6 +185,17 @@ def test_no_child_of_a_killed_worker_is_left():
     sampler.close()
     assert rollouts.n_failures == 2
     assert children() == []
+
+
+def test_a_fork_of_a_worker_that_goes_on_does_not_answer_for_it():
+    def returns(fault):
+        sampler = sampler_of(faulty_envs.make(fault, n_bad=3), 2)
+        rollouts = [rollouts_of(sampler, 24) for _ in range(4)]
+        sampler.close()
+        assert not any(each.n_failures for each in rollouts)
+        return [each.returns.tolist() for each in rollouts]
+
+    assert returns(faulty_envs.forks) == returns(tuple)
 
 
 @pytest.mark.promise(11)

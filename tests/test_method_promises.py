@@ -386,7 +386,16 @@ def test_closed_uncertainty_is_stationary_for_any_loss(loss, kind):
     assert method.step([loss])[0] * loss == pytest.approx(expected, rel=1e-12)
 
 
-def test_rates_of_the_info_are_those_of_the_weights():
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_rates_of_the_info_are_those_of_the_weights(scale):
     method = make_method("config")
-    weights = method.step(grads=OF_ONE_SCALE)
-    np.testing.assert_allclose(method.info["rates"], np.asarray(rates(OF_ONE_SCALE, weights), float), rtol=1e-12)
+    weights = method.step(grads=OF_ONE_SCALE * scale)
+    np.testing.assert_allclose(method.info["rates"], np.asarray(rates(OF_ONE_SCALE * scale, weights), float), rtol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e77, 1e-77])
+def test_a_weight_that_has_no_part_in_the_sum_may_be_below_the_range_of_float64(scale):
+    """The rate of the second task is 100 times that of the first, its weight 100^-99 of the other. It was an error at 1e77."""
+    weights = FairGrad(2, alpha=99.0).step(grads=[[scale], [100.0 * scale]])
+    assert weights[0] == pytest.approx(scale ** (-2.0 * 99.0 / 100.0), rel=1e-9)
+    assert weights[1] <= 1.001e-198 * weights[0]

@@ -9,15 +9,18 @@ test_a_file_that_is_none_is_refused_at_once waits, red; second names passed over
 test_a_file_with_other_names_gets_its_own_content_before_lines_are_added red; `exists` for the free name of a failure, `failures`
 or a checkpoint of rllib in a folder that is a link, `O_NOFOLLOW` left out of the log, `exists` for the model of an import,
 `ARS.load` in rllib and `latest_checkpoint` through a link -> their tests red; the folder of films or of rllib's checkpoint made
-through a link, or a film written through one -> their tests red.
+through a link, or a film written through one -> their tests red; files read up to the limit before their size is compared ->
+test_a_file_of_a_terabyte_is_not_read red (256 MiB).
 """
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
 import sys
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -30,8 +33,9 @@ from fastars.callbacks import CheckpointCallback, EvalCallback
 from fastars.cli import main
 from fastars.cli.run_folder import refuse_links
 from fastars.exchange import arrays
-from fastars.files import checkpoint
+from fastars.files import checkpoint, tables
 from fastars.files.atomic import sweep_temporaries, write_atomically
+from fastars.files.errors import DamagedFileError
 from fastars.files.lines import LineWriter
 from fastars.logger import Logger
 from fastars.logger.monitor import EpisodeWriter
@@ -345,6 +349,24 @@ def test_a_file_that_is_none_is_refused_at_once(tmp_path, reader, tally):
         with within(20), pytest.raises(fastars.CheckpointError, match=str(path)):
             READERS[reader](path)
     tally(f"pipes, devices and others refused by {reader}", len(kinds), of=len(kinds))
+
+
+@pytest.mark.parametrize("reader", [*READERS, "read_arrays", "read_toml"])
+def test_a_file_of_a_terabyte_is_not_read(tmp_path, reader):
+    """It has a size, but takes no place on the disk."""
+    path = tmp_path / "a.zip"
+    with open(path, "wb") as file:
+        file.truncate(1 << 40)
+    read = {"read_arrays": tables.read_arrays, "read_toml": tables.read_toml, **READERS}[reader]
+    with pytest.raises((fastars.CheckpointError, DamagedFileError), match=re.escape(str(path))):
+        read(path)  # the first error imports modules
+    tracemalloc.start()
+    try:
+        with within(20), pytest.raises((fastars.CheckpointError, DamagedFileError), match=re.escape(str(path))):
+            read(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 21
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 Broken on purpose: rewards go through float() alone -> texts, complex and masked numbers are red; truth decides about ends ->
 texts and None as terminated are red; nobody looks at the info -> its rows are red; observations are cast without a look at their
-dtype -> complex, texts, objects and masked ones are red; refuse_bounds returns at once -> test_boxes_with_impossible_bounds red.
+dtype -> complex, texts, objects and masked ones are red; refuse_bounds returns at once -> test_boxes_with_impossible_bounds red;
+NumPy makes arrays of all rewards and ends -> bytearray, memoryview, range and deque are red.
 """
 
+from collections import deque
 from decimal import Decimal
 from fractions import Fraction
 
@@ -20,6 +22,7 @@ from fastars.envs.returned import checked_end, first_observation, flag, flags, r
 
 WEIGHTS, SEEDS = np.full((1, 2), 0.1), [0]
 NAN = float("nan")
+SEQUENCES = (bytearray, memoryview, range, deque)
 REWARDS = {
     "text": "1.5",
     "bytes": b"1.5",
@@ -37,6 +40,10 @@ REWARDS = {
     "masked array": np.ma.array([1.5], mask=[True]),
     "time": np.timedelta64(1, "s"),
     "dict": {"reward": 1.5},
+    "bytearray": bytearray(b"1"),
+    "memoryview": memoryview(b"1"),
+    "range": range(1),
+    "deque": deque([1.5]),
 }
 OBSERVATIONS = {
     "complex": np.array([1.0 + 1j, 1.0]),
@@ -61,6 +68,9 @@ FLAGS = {
     "number": 0.5,
     "dict": {},
     "complex": 0j,
+    "bytearray": bytearray(1),
+    "range": range(1),
+    "deque": deque([False]),
 }
 RESULTS = {
     **{f"reward: {name}": (1, value) for name, value in REWARDS.items()},
@@ -92,7 +102,7 @@ def test_a_wrong_type_is_a_failure_of_the_episode(name, caplog, tally):
     assert np.isnan(rollouts.returns[0])
     assert "Error" in caplog.text
     tally("results of another type that were failures of their episodes", 1, of=1)
-    if name.partition(": ")[2] in ("several entries", "no entries", "list"):
+    if name.partition(": ")[2] in ("several entries", "no entries", "list") or isinstance(RESULTS[name][1], SEQUENCES):
         return  # a vector of rewards, which evaluate_policy takes
     with pytest.raises((TypeError, ValueError)):
         evaluate_policy(ARS("LinearPolicy", Line(), seed=0), Returns(*RESULTS[name]), 1, seed=0)
@@ -188,6 +198,21 @@ def test_parts_of_observations_of_another_kind_are_failures(part, tally):
     part.clear()
     assert evaluate_candidates(Parts(), np.zeros((1, 12)), SEEDS).status.tolist() == [TERMINATED]
     tally("parts of observations of another kind that were failures", 1, of=1)
+
+
+def test_a_dict_is_no_tuple_of_observations():
+    class Keys(Line):
+        observation_space = spaces.Tuple([spaces.Discrete(2)])
+
+        def reset(self, **kwargs):
+            super().reset(**kwargs)
+            return (1,), {}
+
+        def step(self, action):
+            _, *rest = super().step(action)
+            return {0: 1}, *rest
+
+    assert evaluate_candidates(Keys(), np.zeros((1, 2)), SEEDS).status.tolist() == [FAILED]
 
 
 @pytest.mark.parametrize(("place", "value"), [(1, "1.5"), (1, 1j), (2, "False"), (2, None), (0, np.zeros(2, complex))])

@@ -10,11 +10,13 @@ test_what_others_drop red; no context around the loop of `learn` -> the storms "
 our own taken for the user's -> this one, test_a_callback_hears, test_a_run_inside_a_callback red; schedules called while signals
 wait -> test_a_schedule red; callbacks so -> test_a_callback_hears red; other threads taken for the main one ->
 test_another_thread red; the mode of the parent kept in a fork -> test_a_fork red; the rest of the signals forgotten when a
-handler raises -> test_every_signal_that_waits red;
-one function before all handlers of a signal -> test_a_handler_may_call red (it calls itself).
+handler raises -> test_every_signal_that_waits red; one function before all handlers of a signal -> test_a_handler_may_call red (it
+calls itself); rows written before the state of their iteration -> the storms "workers" and "AsyncEval" red; its workers not used ->
+"AsyncEval" red; handlers taken for those of the call before -> test_each_call_looks_at_the_handlers red.
 """
 
 import gc
+import itertools
 import os
 import random
 import signal
@@ -114,9 +116,11 @@ def test_a_storm_of_signals_loses_none_and_no_row(kind, tmp_path, tally):
     n_workers = settings.pop("async_eval", None)
     n = tally.of(10 if kind in ("workers", "AsyncEval") else 100, FULL.get(kind, 1000))
     model = ARS("LinearPolicy", env, seed=0, n_delta=2, monitor_dir=tmp_path, **settings)
-    model.set_logger(Logger(tmp_path, ["csv", "json"]))
-    workers = None if n_workers is None else AsyncEval([None] * n_workers, model.policy)
+    logger = Logger(tmp_path, ["csv", "json"])
+    model.set_logger(logger)
+    workers = None if n_workers is None else AsyncEval([None] * n_workers)
     model.learn(1, async_eval=workers)
+    assert model.n_workers == (2 if kind in ("workers", "AsyncEval") else 1)
     n_out = 0
 
     def goes_on(local, _):
@@ -138,6 +142,7 @@ def test_a_storm_of_signals_loses_none_and_no_row(kind, tmp_path, tally):
             break
         assert signal.getsignal(signal.SIGINT) == storm.handle
     model.close()
+    logger.close()
     assert n_out == storm.n_sent == storm.n_heard == n
     rows = [(tmp_path / name).read_text().splitlines() for name in ("progress.csv", "progress.json", "0.monitor.csv")]
     assert [len(lines) for lines in rows] == [model.iteration + 1, model.iteration, model.num_episodes + 2]
@@ -316,6 +321,37 @@ def test_what_others_drop_goes_to_the_hook_that_was_there(monkeypatch):
     assert reference() is None
     assert seen == [ZeroDivisionError]
     assert sys.unraisablehook is hook
+
+
+def test_each_call_looks_at_the_handlers_of_its_time():
+    """The same ones as before, others, none, and some that the user sets in the middle."""
+    heard = []
+    first, second = (lambda *_, name=name: heard.append(name) for name in ("first", "second"))
+    numbers = signal.SIGUSR1, signal.SIGRTMIN
+    before = [signal.getsignal(number) for number in numbers]
+    handlers = [first, first, second, first, signal.SIG_IGN, first, signal.SIG_DFL, second, second]
+    try:
+        for one, other in itertools.product(handlers, repeat=2):
+            for at, handler in zip(numbers, (one, other), strict=True):
+                signal.signal(at, handler)
+            with HeldSignals():
+                raised = [at for at, handler in zip(numbers, (one, other), strict=True) if callable(handler)]
+                for at in raised:
+                    signal.raise_signal(at)
+                assert heard == []
+                with OpenSignals():
+                    expected = [{first: "first", second: "second"}[handler] for handler in (one, other) if callable(handler)]
+                    assert heard == expected
+                    heard.clear()
+                    signal.signal(signal.SIGUSR1, second)
+                signal.raise_signal(signal.SIGUSR1)
+                assert heard == []
+            assert heard == ["second"]
+            assert [signal.getsignal(at) for at in numbers] == [second, other]
+            heard.clear()
+    finally:
+        for at, handler in zip(numbers, before, strict=True):
+            signal.signal(at, handler)
 
 
 def test_a_callback_hears_a_signal_at_once(raising):

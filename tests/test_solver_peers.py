@@ -1,7 +1,7 @@
 """Our solvers against TorchJD's weightings of the same Gram matrix, where torch and TorchJD are installed.
 
-Broken on purpose: ConFIG without the tasks' norms or without its length -> test_config_is_torchjds_direction red; singular
-values kept down to 1e-9 -> this one, and test_config_does_not_resolve red.
+Broken on purpose: ConFIG without the tasks' norms or without its length -> test_config_is_torchjds_direction red; its
+singular values kept down to 1e-9 -> this one, and test_config_does_not_resolve red.
 """
 
 import importlib

@@ -176,7 +176,7 @@ def test_layers_of_a_failure_are_those_of_its_weights(tmp_path):
     path = failure(tmp_path / "failure.zip", config={"policy": "MlpPolicy", "net_arch": [9000, 9000]})
 
     def refused():
-        with pytest.raises(CheckpointError, match="theta has 8 weights, which are no policy of layers from 4, 9000, 9000 on"):
+        with pytest.raises(CheckpointError, match="weights must be the weights of a policy of layers from 4, 9000, 9000 on, got 8"):
             replay(path)
 
     assert peak_of(refused)[1] < 10

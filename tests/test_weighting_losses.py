@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fastars.weighting import FAMO, STCH, DynamicWeightAverage, RandomWeighting
+from fastars.weighting import FAMO, STCH, UWSO, DynamicWeightAverage, RandomWeighting
 
 
 def softmax(*scores):
@@ -154,3 +154,11 @@ def test_losses_that_a_ratio_needs_must_be_positive():
     with pytest.raises(ValueError, match="losses must be positive for DynamicWeightAverage, got -1 for task 0"):
         method.step(losses=[-1.0, 1.0])
     assert method.n_steps == 0
+
+
+def test_a_softmax_of_scores_beyond_float64_has_its_limit():
+    """Both were an error: 1 / L and L / mu were infinite."""
+    np.testing.assert_array_equal(UWSO(3).step([5e-324, 5e-324, 1e-323]), [0.5, 0.5, 0.0])
+    np.testing.assert_array_equal(UWSO(2).step([1e-310, 1.0]), [1.0, 0.0])
+    np.testing.assert_array_equal(STCH(2).step([1e308, 1e308]), [0.25, 0.25])
+    np.testing.assert_array_equal(STCH(2, mu=1e-5).step([1e308, 9e307]), [0.5, 0.0])

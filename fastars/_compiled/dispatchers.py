@@ -9,8 +9,10 @@ from typing import Any
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
-from fastars._runtime.signals import HeldSignals, OpenSignals
+from fastars._runtime.signals import HeldSignals, OpenSignals, signals_are_held
 from fastars._runtime.threads import run_in_thread
+
+_call = CPUDispatcher.__call__
 
 
 class KernelDispatcher(CPUDispatcher):
@@ -20,8 +22,10 @@ class KernelDispatcher(CPUDispatcher):
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if signals_are_held():  # 0.3 us less than a context
+            return _call(self, *args, **kwargs)
         with HeldSignals():
-            return super().__call__(*args, **kwargs)
+            return _call(self, *args, **kwargs)
 
     def _compile_for_args(self, *args: Any, **kwargs: Any) -> Any:
         compiled: Any = super()._compile_for_args  # type: ignore[misc]

@@ -52,11 +52,15 @@ class _Gate:
         self.dropped: list[BaseException] = []  # exceptions of handlers that Python has dropped
         self._receivers: dict[int, _Receiver] = {}  # the latest ones, by signal
         self._raised: deque[BaseException] = deque(maxlen=8)  # by handlers, the latest ones
-        self._seen: list[Any] = []  # handlers of all signals, when there was last something to do ...
-        self._numbers: list[int] = []  # ... and the signals of those in Python
+        # Handlers of all signals, as `_install` found and as it left them last, and the receivers that it put in.
+        self._found: list[Any] = []
+        self._left: list[Any] = []
+        self._put: list[tuple[int, _Receiver]] = []
+        self._numbers: list[int] = []  # of signals with a handler in Python
         self._hook = self._notice  # one object: a method is a new one at every look
         self._hook_before: Any = None
         self._thread = 0
+        self.main = threading.main_thread().ident  # the thread that runs handlers
 
     # --- What the system and Python call
 
@@ -109,14 +113,16 @@ class _Gate:
                 self._install()  # the user's code may have set a handler
             return
         try:
-            self._let_all_in()
+            if self.waiting or self.dropped:
+                self._let_all_in()
         finally:
             try:
                 if before == _OUTSIDE:
                     self._uninstall()
             finally:
                 self.mode = before
-                self._let_all_in()
+                if self.waiting or self.dropped:
+                    self._let_all_in()
                 if before == _OUTSIDE:
                     self._raised.clear()
 
@@ -138,21 +144,28 @@ class _Gate:
     def _install(self) -> None:
         """Stand before each handler in Python."""
         present = list(map(getsignal, _NUMBERS))
-        if present != self._seen:
-            self._seen = present
-            self._numbers = [number for number, handler in zip(_NUMBERS, present, strict=True) if callable(handler)]
-        for number in self._numbers:
-            if callable(handler := getsignal(number)) and not isinstance(handler, _Receiver):
-                signal(number, self._before(number, handler))
+        if present == self._found:
+            for number, receiver in self._put:
+                signal(number, receiver)
+        elif present != self._left:
+            self._put_before(present)
         if sys.unraisablehook is not self._hook:
             self._hook_before, sys.unraisablehook = sys.unraisablehook, self._hook
         self._thread = threading.get_ident()
 
-    def _before(self, number: int, handler: Any) -> _Receiver:
-        """Return the receiver for a handler.
+    def _put_before(self, present: list[Any]) -> None:
+        """Put receivers before the handlers that are new, and keep what was and is there for the next look."""
+        named = {number: handler for number, handler in zip(_NUMBERS, present, strict=True) if callable(handler)}
+        put = {number: self._before(number, handler) for number, handler in named.items() if not isinstance(handler, _Receiver)}
+        self._numbers, self._found, self._left = list(named), [], []  # a handler may raise now
+        for number, receiver in put.items():
+            signal(number, receiver)
+        self._put = list(put.items())
+        self._left = [put.get(number, handler) for number, handler in zip(_NUMBERS, present, strict=True)]
+        self._found = present
 
-        It is never one that stood before another handler: a handler of the user's may call the one that it found in its place.
-        """
+    def _before(self, number: int, handler: Any) -> _Receiver:
+        """Return the receiver for a handler: none that stood before another one, which this handler may call."""
         receiver = self._receivers.get(number)
         if receiver is None or receiver.handler is not handler:
             receiver = self._receivers[number] = _Receiver(self, handler)
@@ -162,13 +175,13 @@ class _Gate:
         """Give the signals back to their handlers, except where the user has set another one meanwhile."""
         try:
             for number in self._numbers:
-                if isinstance(receiver := getsignal(number), _Receiver):
+                if type(receiver := getsignal(number)) is _Receiver:
                     signal(number, receiver.handler)
             if sys.unraisablehook is self._hook:
                 sys.unraisablehook = self._hook_before
-        finally:  # a handler that is back may raise
-            if any(isinstance(getsignal(number), _Receiver) for number in self._numbers):
-                self._uninstall()
+        except BaseException:  # of a handler that is back
+            self._uninstall()
+            raise
 
     # --- Exceptions and forks
 
@@ -187,6 +200,7 @@ class _Gate:
     def forked(self) -> None:
         """Start afresh in a child: signals that wait are the parent's, and so is the main thread, if another one forked."""
         self.waiting.clear()
+        self.main = threading.get_ident()
         if self.mode != _OUTSIDE and threading.get_ident() != self._thread:
             self._uninstall()
             self.mode = _OUTSIDE
@@ -199,14 +213,14 @@ if hasattr(os, "register_at_fork"):
 
 def _is_main() -> bool:
     """Return True on the thread that runs handlers."""
-    return threading.get_ident() == threading.main_thread().ident
+    return threading.get_ident() == _gate.main
 
 
 class HeldSignals:
     """A context in which signals wait: handlers run when it ends, or in `let_signals_in`. On other threads it does nothing."""
 
     def __enter__(self) -> None:
-        self._before = _gate.hold() if _is_main() else None
+        self._before = None if _gate.mode == _HELD or not _is_main() else _gate.hold()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._before is not None:
@@ -222,6 +236,11 @@ class OpenSignals:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._before is not None:
             _gate.leave(self._before)
+
+
+def signals_are_held() -> bool:
+    """Return True in a `HeldSignals` of the main thread, on any thread."""
+    return _gate.mode == _HELD
 
 
 def let_signals_in() -> None:

@@ -17,7 +17,7 @@ from fastars.envs.changes import refuse_changed_attributes, refuse_other_classes
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.errors import ChangedEnvError, UnsupportedEnvError
 from fastars.envs.making import make
-from fastars.envs.originals import set_on
+from fastars.envs.originals import altered, is_as_in_file, set_on
 from fastars.envs.registry import COMPILED, ENTRY_POINTS, USER_ENVS, compiled_env_ids, compiled_id
 from fastars.envs.terms import RewardTerms, with_terms
 from fastars.envs.wrappers import innermost, layers, time_limit
@@ -46,18 +46,22 @@ def compiled_env(env: str | gymnasium.Env | MujocoTask | CompiledEnv) -> Compile
     TypeError
         If `env` is none of these.
     """
-    from fastars.envs.mujoco.task import MujocoTask  # here, as it imports Numba
+    from fastars.envs.mujoco.task import MujocoTask  # here, as these import Numba
+    from fastars.envs.mujoco.task_env import TaskEnv
 
     if isinstance(env, CompiledEnv):
         return env
     if isinstance(env, MujocoTask):
-        if (name := "make" if type(env) is not MujocoTask else set_on(env)) is not None:
+        if (name := "make" if type(env) is not MujocoTask else set_on(env) or altered(MujocoTask, TaskEnv)) is not None:
             raise ChangedEnvError(f"the task {env.name!r} was changed: it has a method {name} of its own")
         return env.compiled
     if isinstance(env, str):
         made = _made(env)
         try:
-            return _compiled(made)
+            compiled = _compiled(made)
+            if not is_as_in_file(gymnasium.make, "gymnasium.envs.registration"):
+                refuse_changed_attributes(made)
+            return compiled
         finally:
             made.close()
     if isinstance(env, gymnasium.Env):

@@ -12,7 +12,6 @@ import numpy as np
 
 REALS = frozenset({float, int, bool, np.bool_, *(np.dtype(code).type for code in "bhilqBHILQefd")})
 FLAGS = frozenset({bool, np.bool_})
-_TEXTS = (str, bytes, list, tuple, dict, set)
 
 
 def real_array(name: str, value: Any) -> np.ndarray:
@@ -34,7 +33,7 @@ def real_array(name: str, value: Any) -> np.ndarray:
 def real(name: str, value: Any) -> float:
     """Return a number as a float: a number of Python or NumPy, or an array of one entry; TypeError for any other value."""
     try:
-        array = None if isinstance(value, _TEXTS) else real_array(name, value)
+        array = real_array(name, value) if _is_number_like(value) else None
     except TypeError:
         array = None
     if array is None or array.size != 1:
@@ -44,11 +43,16 @@ def real(name: str, value: Any) -> float:
     return float(array.item())
 
 
+def _is_number_like(value: Any) -> bool:
+    """Return True for a number of Python and for arrays; NumPy makes arrays also of a bytearray, a range or a deque."""
+    return isinstance(value, (bool, int, float)) or hasattr(type(value), "__array__") or hasattr(value, "dtype")
+
+
 def flag(name: str, value: Any) -> bool:
     """Return a bool for a bool, 0 or 1, of Python or NumPy, or an array of one of these; TypeError for any other value."""
     if type(value) in FLAGS:
         return bool(value)
-    array = np.asarray(None if isinstance(value, _TEXTS) else value)
+    array = np.asarray(value if _is_number_like(value) else None)
     if array.dtype.kind not in "biuf" or array.size != 1 or array.item() not in (0, 1):
         raise TypeError(f"{name} must be True or False, got {_shown(value)}")
     return bool(array.item())

@@ -104,6 +104,8 @@ def _refuse_others(space: Any, part: Any) -> None:
     """Raise for a part of an observation that is not of its space's kind. Bounds of a Box may be broken."""
     if isinstance(space, (spaces.Dict, spaces.Tuple)):
         keys: Any = space.spaces if isinstance(space, spaces.Dict) else range(len(space.spaces))
+        if isinstance(space, spaces.Tuple) and not isinstance(part, (tuple, list)):  # of a dict, keys would be observed
+            raise TypeError(f"a tuple is expected, got {type(part).__name__}")
         if len(part) != len(space.spaces):
             raise ValueError(f"the observation has {len(part)} parts, its space {space} has {len(space.spaces)}")
         for key in keys:

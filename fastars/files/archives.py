@@ -58,8 +58,10 @@ def content(path: Any, most: int = MAX_BYTES) -> bytes:
     else:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size  # `file.read(most)` would allocate `most` bytes for the smallest file
+            if size > most:  # before it is read: a file of a terabyte may take no place on the disk
+                raise ValueError(f"{size} bytes, more than the {most} allowed")
             try:
-                data = file.read(min(size, most) + 1)
+                data = file.read(size + 1)
             except OSError as error:  # a damaged disk, or a file of the kernel's
                 raise ValueError(error.strerror) from error
     if len(data) > most:

@@ -13,6 +13,7 @@ from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals
 from fastars._runtime.threads import LONG_SECONDS, for_blocks
 from fastars.envs import CompiledEnv, SimulationError
+from fastars.envs.mujoco.arguments import refuse_hooks
 from fastars.envs.mujoco.capi import failure, new_simulation
 from fastars.envs.mujoco.clock import clock
 from fastars.envs.mujoco.messages import collected_warnings, kinds_of
@@ -75,7 +76,10 @@ class SimulatedSampler:
         ------
         SimulationError
             If MuJoCo failed in one of them.
+        UnsupportedEnvError
+            If a callback of MuJoCo was set, which is Python's and can't be called here.
         """
+        refuse_hooks(self._env_id)
         spec = with_reward_weights(self.spec, reward_weights)
         n_episodes = len(seeds)
         out = empty_rollouts(n_episodes, len(filter.mean), track, len(spec.reward_weights))

@@ -39,6 +39,7 @@ def main(connection_fd: int, notes_fd: int, order_fd: int) -> None:
     faulthandler.enable(notes_fd, all_threads=False)
     faulthandler.register(ASK, notes_fd, all_threads=False)
     connection = Connection(connection_fd)
+    os.register_at_fork(after_in_child=connection.close)  # an environment may fork and go on twice: one process answers
     with contextlib.suppress(EOFError, OSError):  # the other end was closed
         if (episodes := _prepare(connection, order_fd, marks)) is not None:
             _serve(connection, episodes, marks)

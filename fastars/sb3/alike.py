@@ -62,9 +62,11 @@ class _Unlike(type):
             return True
         if compiled_id(spec.id) not in COMPILED:
             return False
+        if (inner := innermost(bare)).spec is None:
+            return True
         try:
-            refuse_other_classes(innermost(bare), spec.id)
-            refuse_changed_attributes(bare)
+            refuse_other_classes(inner, spec.id)
+            refuse_changed_attributes(inner)
         except UnsupportedEnvError:
             return True
         return False

@@ -65,7 +65,7 @@ def check_arrays(arrays: Mapping[str, np.ndarray], config: Config) -> None:
     theta, mean, m2 = (_finite(arrays, name) for name in ("theta", "filter_mean", "filter_m2"))
     if mean.shape != m2.shape or (m2 < 0.0).any():
         raise ValueError(f"filter_m2 must be {mean.size} sums of squares, of at least 0")
-    check_layers(theta.size, (mean.size, *config.net_arch), config.with_bias)
+    check_layers("theta", theta.size, (mean.size, *config.net_arch), config.with_bias)
     if config.noise_size is not None and config.noise_size < theta.size:
         raise ValueError(f"noise_size must be at least the {theta.size} weights of the policy, got {config.noise_size}")
     slots = ["optimizer_0", "optimizer_1"] if config.optimizer == "adam" else ["optimizer_0"]
@@ -82,12 +82,13 @@ def check_arrays(arrays: Mapping[str, np.ndarray], config: Config) -> None:
             raise ValueError("recent_returns and recent_lengths must be as many returns (float64) as lengths (int64)")
 
 
-def check_layers(n_weights: int, sizes: Sequence[int], with_bias: bool) -> None:
+def check_layers(name: str, n_weights: int, sizes: Sequence[int], with_bias: bool) -> None:
     """Raise if no policy of these layers has so many weights, for any number of actions. Only sizes are computed."""
     hidden = sum((n_in + with_bias) * n_out for n_in, n_out in itertools.pairwise(sizes))
     n_act, rest = divmod(n_weights - hidden, sizes[-1] + with_bias) if sizes[-1] + with_bias else (0, 0)
     if n_act < 1 or rest:
-        raise ValueError(f"theta has {n_weights} weights, which are no policy of layers from {', '.join(map(str, sizes[:9]))} on")
+        layers = ", ".join(map(str, sizes[:9]))
+        raise ValueError(f"{name} must be the weights of a policy of layers from {layers} on, got {n_weights} weights")
 
 
 def _finite(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
@@ -110,6 +111,6 @@ def check_episode(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
     stored_integer("max_steps", max_steps)
     weights, mean, scale = (_finite(arrays, name) for name in ("weights", "mean", "scale"))
     if mean.shape != scale.shape:
-        raise ValueError(f"scale must have the {mean.size} entries of mean, got {scale.size}")
-    check_layers(weights.size, (mean.size, *config.net_arch), config.with_bias)
+        raise ValueError(f"mean must have the {scale.size} entries of scale, got {mean.size}")
+    check_layers("weights", weights.size, (mean.size, *config.net_arch), config.with_bias)
     return config

@@ -16,6 +16,7 @@ from fastars.weighting.per_task import number_of_tasks, task_numbers
 from fastars.weighting.step import Inputs, State, Step
 
 _MANY = 100  # tasks: from there on a solver may take long, and a thread costs little beside it (0.1 ms)
+_NO_PART = 2.0**-60  # of the longest weighted gradient: rounding hides such a part of the sum
 _ASYMMETRY = 1e-6  # of the largest entry: a product in float32 may have as much
 
 
@@ -51,7 +52,7 @@ class GramMethod(Method):
         if asymmetry > _ASYMMETRY * np.abs(gram).max():
             apart = np.ldexp(asymmetry, 2 * inputs.exponent)
             raise ValueError(f"gram must be symmetric, got entries that differ by {apart:g} from those across the diagonal")
-        solution = self._unscaled(self._solved(gram, tasks), inputs.exponent)
+        solution = self._unscaled(self._solved(gram, tasks), np.sqrt(np.maximum(gram.diagonal(), 0.0)), inputs.exponent)
         rates = np.full(len(weights), np.nan)
         rates[tasks] = np.ldexp(gram @ solution, 2 * inputs.exponent)
         following = weights.copy()
@@ -66,19 +67,20 @@ class GramMethod(Method):
         solved: FloatArray = run_in_thread(lambda: context.run(self._solve, gram, tasks))
         return solved
 
-    def _unscaled(self, solution: FloatArray, exponent: int) -> FloatArray:
-        """Return the weights of the gradients themselves from those of gradients divided by 2**exponent.
+    def _unscaled(self, solution: FloatArray, norms: FloatArray, exponent: int) -> FloatArray:
+        """Return the weights of the gradients themselves from those of gradients with these norms, divided by 2**exponent.
 
         Raises
         ------
         ValueError
-            If float64 can't hold them.
+            If float64 can't hold one that counts beside the others.
         """
         if self.degree == 0.0 or exponent == 0:
             return solution
         weights = solution * np.exp2(self.degree * exponent)
-        size = np.abs(weights)
-        if not (size < np.inf).all() or ((solution != 0.0) & (size < np.finfo(np.float64).tiny)).any():
+        size, parts = np.abs(weights), np.abs(solution) * norms
+        counts = parts > _NO_PART * parts.max()
+        if not (size < np.inf).all() or (counts & (size < np.finfo(np.float64).tiny)).any():
             raise ValueError(
                 f"{type(self).__name__} has weights of {weights.tolist()} for gradients of this size, which float64 can't hold: "
                 "multiply all gradients by one number"

@@ -63,7 +63,10 @@ class STCH(Method):
         losses: Any = inputs.losses
         tasks, preference = inputs.tasks, self._preference(len(weights))
         distances = preference * (losses if self.reference is None else losses - np.array(self.reference))
-        shares = softmax(distances[tasks] / self.mu)
+        scores = distances[tasks] / self.mu
+        if not np.isfinite(scores).all():
+            scores = (distances[tasks] - distances[tasks].max()) / self.mu
+        shares = softmax(scores)
         following = placed(weights, tasks, preference[tasks] * shares)
         return Step(following, following, state, {"distances": distances})
 

@@ -153,7 +153,12 @@ class UWSO(Method):
 
     def _next(self, weights: FloatArray, state: State, inputs: Inputs) -> Step:
         losses: Any = inputs.losses
-        following = placed(weights, inputs.tasks, softmax(1.0 / (losses[inputs.tasks] * self.temperature)))
+        scores = 1.0 / (losses[inputs.tasks] * self.temperature)
+        if not np.isfinite(scores).all():
+            least = losses[inputs.tasks].min()
+            beyond = least / losses[inputs.tasks] - 1.0  # 0 for the least loss, whose score is infinite
+            scores = np.where(beyond < 0.0, beyond / (least * self.temperature), 0.0)
+        following = placed(weights, inputs.tasks, softmax(scores))
         return Step(following, following, state, {})
 
 

@@ -1,12 +1,12 @@
 """Read the constants of a compiled MuJoCo environment from Gymnasium's environment."""
 
 import inspect
-import types
 from typing import Any
 
 import numpy as np
 
 from fastars._compiled.blas import blas_is_fused
+from fastars.envs.called import replaced
 from fastars.envs.errors import ChangedEnvError, UnsupportedEnvError
 from fastars.envs.mujoco.library import mujoco
 from fastars.envs.mujoco.physics import Physics
@@ -24,7 +24,7 @@ COSMETIC = {
     "visual_options",
 }
 _CALLBACKS = ("act_bias", "act_dyn", "act_gain", "contactfilter", "control", "passive", "sensor")
-_CALLED = ("mj_forward", "mj_resetData", "mj_rnePostConstraint", "mj_step")  # by Gymnasium's environments
+_CALLER = "fastars.envs.mujoco.task_env"  # calls the functions that steps need, as Gymnasium's environments do
 # Fields that are bodies, with their names in models for which Gymnasium has no argument.
 _BODIES = {"main_body": "torso", **{name: name for name in ("fingertip", "target", "tips_arm", "object", "goal")}}
 
@@ -124,10 +124,8 @@ def refuse_hooks(env_id: str) -> None:
     for name in _CALLBACKS:
         if getattr(mujoco, f"get_mjcb_{name}")() is not None:
             raise ChangedEnvError(f"env {env_id!r} was changed: MuJoCo's callback mjcb_{name} is set")
-    for name in _CALLED:
-        function = getattr(mujoco, name)
-        if isinstance(function, types.FunctionType) or type(function).__module__ == "unittest.mock":
-            raise ChangedEnvError(f"env {env_id!r} was changed: mujoco.{name} is not MuJoCo's own")
+    if (found := replaced(_CALLER, {"mujoco": mujoco})) is not None:
+        raise ChangedEnvError(f"env {env_id!r} was changed: {found} is not MuJoCo's own")
 
 
 def is_same_model(model: Any, other: Any) -> bool:

@@ -158,13 +158,39 @@ class MujocoTask:
         limits = n_obs, action_space_of(loaded, source), frame_skip, max_episode_steps, scale, contact_forces
         definition = TaskDefinition(name, loaded, source, functions, frozen, *limits)
         try_task(definition)
-        self.spec = _spec(self, definition)
+        self._spec = _spec(self, definition)
         spaces = definition.observation_space, definition.action_space
-        compiled = CompiledEnv(name, {}, compiled_constants(definition), max_episode_steps, *spaces, loaded, self.spec)
-        self.definition = replace(definition, compiled=compiled)
-        self.compiled, self.model, self.source = compiled, loaded, source
+        compiled = CompiledEnv(name, {}, compiled_constants(definition), max_episode_steps, *spaces, loaded, self._spec)
+        self._definition = replace(definition, compiled=compiled)
+        self.source = source
         self.name, self.constants, self.n_obs, self.max_episode_steps = name, frozen, n_obs, max_episode_steps
         self.observation_space, self.action_space = spaces
+
+    @property
+    def definition(self) -> TaskDefinition:
+        """The checked arguments. They can't be exchanged: the kernels were compiled for them."""
+        return self._definition
+
+    @property
+    def compiled(self) -> CompiledEnv:
+        """The task as the samplers see it.
+
+        Raises
+        ------
+        UnsupportedEnvError
+            If the model has other first positions than when the task was made, or if a callback of MuJoCo is set.
+        """
+        return self._definition.checked()
+
+    @property
+    def spec(self) -> EnvSpec:
+        """Specification from which `gymnasium.make` makes the task."""
+        return self._spec
+
+    @property
+    def model(self) -> Any:
+        """The MjModel, which the kernels step."""
+        return self._definition.model
 
     @property
     def dt(self) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from fastars.envs.compiled import CompiledEnv
+from fastars.envs.errors import ChangedEnvError, UnsupportedEnvError
 from fastars.envs.mujoco.sizes import timestep_fault
 from fastars.envs.user_functions import NUMBERS, frozen_number
 
@@ -58,6 +59,24 @@ class TaskDefinition:
     def dt(self) -> float:
         """Seconds in a step of the task."""
         return float(self.model.opt.timestep * self.frame_skip)
+
+    def checked(self) -> CompiledEnv:
+        """Return the compiled form, which must start as the task in Python does.
+
+        Raises
+        ------
+        UnsupportedEnvError
+            If there is none yet, if the model has other first positions than when the task was made, or if a callback of MuJoCo is
+            set.
+        """
+        from fastars.envs.mujoco.arguments import refuse_hooks
+
+        if self.compiled is None:
+            raise UnsupportedEnvError(f"env {self.name!r} is not compiled yet")
+        if not np.array_equal(self.compiled.constants.physics.init_qpos, self.model.qpos0):
+            raise ChangedEnvError(f"the task {self.name!r} was changed: qpos0 of its model is {self.model.qpos0}")
+        refuse_hooks(self.name)
+        return self.compiled
 
 
 def frozen_constants(name: str, value: Any) -> Any:

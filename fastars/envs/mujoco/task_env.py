@@ -11,7 +11,7 @@ import numpy as np
 
 from fastars._compiled.structs import FloatArray
 from fastars.envs.compiled import CompiledEnv
-from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.errors import ChangedEnvError
 from fastars.envs.mujoco.task_definition import TaskDefinition
 
 
@@ -106,9 +106,9 @@ class TaskEnv(gymnasium.Env):
 
     def compiled(self, max_steps: int) -> CompiledEnv:
         """Return the task as the samplers see it, with this time limit."""
-        if self.definition.compiled is None:
-            raise UnsupportedEnvError(f"env {self.definition.name!r} is not compiled yet")
-        return self.definition.compiled._replace(max_steps=max_steps)
+        if not np.shares_memory(self.sim.qpos, self.data.qpos):
+            raise ChangedEnvError(f"env {self.definition.name!r} was changed: its sim is not that of its data")
+        return self.definition.checked()._replace(max_steps=max_steps)
 
     def _observe(self) -> FloatArray:
         observation = np.full(self.definition.n_obs, np.nan)
