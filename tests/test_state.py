@@ -7,6 +7,7 @@ state of its own; a second name before an error (`_NAMED`).
 
 import copy
 import pickle
+import signal
 import warnings
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from broken_envs import AlwaysRaises
 
 from fastars import ARS
-from fastars._runtime.signals import HeldSignals
+from fastars._runtime.signals import signals_wait
 from fastars.callbacks import EvalCallback
 from fastars.training.iteration import NonFiniteReturnsError, ask, iterate, perturbed_thetas, roll_out
 from fastars.weighting import GradNorm
@@ -101,11 +102,18 @@ def test_the_filter_is_derived_while_signals_wait(monkeypatch):
     held, original = [], kernels.filter_from_moments
 
     def watched(*args):
-        held.append(HeldSignals.innermost is not None)
+        signal.raise_signal(signal.SIGUSR1)
+        held.append(signals_wait())
         return original(*args)
 
     monkeypatch.setattr(kernels, "filter_from_moments", watched)
-    small().learn(300).evaluate(2)
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        model = small().learn(300)
+        model.state = model.state.counting(num_episodes=1)  # another state, whose filter is derived outside of `learn`
+        model.policy.filter  # noqa: B018 - it derives it
+    finally:
+        signal.signal(signal.SIGUSR1, before)
     assert held
     assert all(held)
 
