@@ -198,13 +198,16 @@ def test_mujocos_clock_goes_on_after_rollouts(cramped_hopper):
 
 
 def test_a_clock_that_the_user_sets_during_rollouts_stays():
-    """MuJoCo's own comes back afterwards: `mujoco.set_mjcb_time(None)` has no clock to go back to."""
+    """MuJoCo's own comes back at the end: in some versions `mujoco.set_mjcb_time(None)` leaves no clock, in 4.0 its own."""
     own = clock._callback.value
     try:
         with clock.stopped():
-            mujoco.set_mjcb_time(None)
-        assert clock._callback.value is None
+            mujoco.set_mjcb_time(lambda: 1.0)
+            users = clock._callback.value
+        assert clock._callback.value == users
+        assert users not in (own, clock._no_time)
     finally:
+        mujoco.set_mjcb_time(None)
         clock._callback.value = own
 
 
