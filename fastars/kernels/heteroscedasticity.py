@@ -11,8 +11,8 @@ import numpy as np
 from fastars._compiled.jit import kernel
 from fastars.kernels.sorting import ascending_order
 
-# Rows that chance alone lets differ from the commonest x and from the commonest y. With fewer, p has few values: two of 32 in x and two
-# in y share a row in one run of 8, and p is then below 0.01. Without equal values, 6 rows are enough.
+# Rows that chance alone lets differ from the commonest x and from the commonest y. With fewer, p has few values: two of 32 in x and
+# two in y share a row in one run of 8, and p is then below 0.01. Without equal values, 6 rows are enough.
 _FEWEST_SHARED = 4.0
 _GRID = 2.0**40  # differences, in units of the largest return, are multiples of 1 / _GRID: rounding errors grow with the mean
 
