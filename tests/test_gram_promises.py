@@ -17,7 +17,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from gradient_matrices import degenerate, make_matrix, matrices, tilts, units
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fastars import kernels, reference
@@ -218,6 +218,8 @@ def least_bound(rows, weights, c):
 @settings(max_examples=60, deadline=None)
 def test_cagrad_is_best_for_the_worst_task(rows, c):
     """By weak duality: a convex combination of the gradients bounds the least product of any direction in the ball."""
+    mean_gradient, mean_size, _, _ = combined(rows, mean(len(rows)))
+    assume(np.sqrt(mean_gradient @ mean_gradient) > 4e-8 * np.sqrt(len(rows)) * mean_size)  # a shorter one counts as 0
     weights = make_method("cagrad", len(rows), c=c).step(grads=rows)
     direction, size, norms, unit = combined(rows, weights)
     step, _, _, _ = combined(rows, weights - 1.0 / len(rows))
@@ -227,6 +229,15 @@ def test_cagrad_is_best_for_the_worst_task(rows, c):
     assert weights.min() >= 1.0 / len(rows)
     assert np.sqrt(step @ step) <= radius + 1e-12 * size
     assert products[worst] >= bound - 1e-12 * size * (norms[worst] + bound_size)
+
+
+@BACKENDS
+def test_cagrad_takes_a_mean_that_rounding_hides_for_0(backend):
+    """Lengths of 1 and 1 - 2.3e-8, opposed: the Gram matrix holds |g_0|^2 to 1e-16, which is all of it."""
+    rows = np.array([[1.0], [-0.999999977]])
+    np.testing.assert_array_equal(backend.cagrad(rows @ rows.T, 0.5), [0.5, 0.5])
+    rows = np.array([[1.0], [-0.9999]])
+    assert backend.cagrad(rows @ rows.T, 0.5) @ rows == pytest.approx([0.25e-4], rel=1e-6)
 
 
 @BACKENDS

@@ -46,9 +46,9 @@ def cagrad(gram, c):
     Returns
     -------
     ndarray of float64, shape (T,)
-        At least 1/T; 1/T if g_0 is 0. A Gram matrix shows a distance of the hull from 0 only above some 1e-8 sqrt(T) of the
-        gradients: below, it counts as 0. At a distance h above, |d - g_0| differs from c |g_0| by up to 1e-16 / h^2 of it. (Differs
-        from TorchJD, which takes distances up to 1e-4 sqrt(trace G) for 0, and has weights of 0 there.)
+        At least 1/T; 1/T if g_0 is 0. A Gram matrix shows the length of g_0, or a distance of the hull from 0, only above some 3e-8
+        sqrt(T) of the gradients: below, it counts as 0. At a distance h above, |d - g_0| differs from c |g_0| by up to 1e-16 / h^2
+        of it. (Differs from TorchJD, which takes distances up to 1e-4 sqrt(trace G) for 0, and has weights of 0 there.)
     """
     n = gram.shape[0]
     weights = np.full(n, 1.0 / n)
