@@ -87,8 +87,8 @@ NONSENSE = {
     faulty_envs.gives_one_number: r"shape \(1,\), its space says \(2,\)",
     faulty_envs.gives_four_values: "not enough values to unpack",
     faulty_envs.gives_nothing: "cannot unpack non-iterable NoneType",
-    faulty_envs.gives_text_as_reward: "could not convert string to float",
-    faulty_envs.gives_array_as_end: "truth value of an array",
+    faulty_envs.gives_text_as_reward: "the reward must be a number, got 'much'",
+    faulty_envs.gives_array_as_end: r"terminated must be True or False, got array\(\[ True, False\]\)",
 }
 
 

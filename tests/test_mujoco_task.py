@@ -661,7 +661,7 @@ WRONG = {
     "n_obs": ({"n_obs": 0}, ValueError, "n_obs must be an integer of at least 1, got 0"),
     "n_obs a float": ({"n_obs": 2.5}, ValueError, "n_obs must be an integer of at least 1, got 2.5"),
     "n_obs a bool": ({"n_obs": True}, TypeError, "n_obs must be an integer of at least 1, got True"),
-    "frame_skip": ({"frame_skip": -1}, ValueError, "frame_skip must be an integer of at least 1, got -1"),
+    "frame_skip": ({"frame_skip": -1}, ValueError, r"frame_skip must be an integer from 1 to 2\*\*31 - 1, got -1"),
     "max_episode_steps": ({"max_episode_steps": 0}, ValueError, "max_episode_steps must be an integer of at least 1, got 0"),
     "noise": ({"reset_noise_scale": -0.1}, ValueError, r"reset_noise_scale must be a finite number of at least 0, got -0\.1"),
     "noise NaN": ({"reset_noise_scale": math.nan}, ValueError, "reset_noise_scale must be a finite number of at least 0, got nan"),

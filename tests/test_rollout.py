@@ -278,8 +278,9 @@ def test_unknown_policy_is_named():
         evaluate_candidates("CartPole-v1", np.zeros((1, 8)), [0], policy="LinearPolcy")
 
 
-def test_no_candidates_give_no_results():
-    assert evaluate_candidates("CartPole-v1", np.zeros((0, 8)), []).returns.shape == (0,)
+@pytest.mark.parametrize(("policy", "n_weights"), [("LinearPolicy", 8), ("MlpPolicy", 5 * 64 + 65 * 64 + 65 * 2)])
+def test_no_candidates_give_no_results(policy, n_weights):
+    assert evaluate_candidates("CartPole-v1", np.zeros((0, n_weights)), [], policy=policy).returns.shape == (0,)
 
 
 def test_policy_with_bias_takes_its_weights_after_w():

@@ -84,11 +84,12 @@ class CompiledSampler:
     def _n_blocks(self, n_episodes: int, n_weights: int) -> int:
         """Return a number of blocks that keeps all threads busy and makes each block short enough for a signal to wait for."""
         n_steps = n_episodes * self.spec.max_steps
-        if not isinstance(self.spec.policy, LinearPolicy):  # one episode after the other
+        if isinstance(self.spec.policy, LinearPolicy):
+            n_blocks = min(max(n_episodes // LANES, 1), self.n_threads if n_episodes < 32 * LANES else 4 * self.n_threads)
+            n_blocks = max(n_blocks, -(-n_steps // _CALL_STEPS))
+        else:  # one episode after the other
             n_blocks = max(8 * self.n_threads, -(-n_steps * n_weights // _CALL_PRODUCTS))
-            return min(n_blocks, n_episodes)
-        n_blocks = min(max(n_episodes // LANES, 1), self.n_threads if n_episodes < 32 * LANES else 4 * self.n_threads)
-        return min(max(n_blocks, -(-n_steps // _CALL_STEPS)), n_episodes)
+        return max(min(n_blocks, n_episodes), 1)
 
     def start(self, wait: bool = False) -> None:
         """Do nothing: there are no worker processes, and each evaluation starts its threads."""
