@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import pytest
 
-from fastars import evaluate_candidates, kernels, reference
+from fastars import ARS, evaluate_candidates, kernels, reference
 from fastars._compiled.jit import inline
 from fastars._compiled.protocol import register_functions
 from fastars._compiled.structs import (
@@ -278,9 +278,14 @@ def test_unknown_policy_is_named():
         evaluate_candidates("CartPole-v1", np.zeros((1, 8)), [0], policy="LinearPolcy")
 
 
-@pytest.mark.parametrize(("policy", "n_weights"), [("LinearPolicy", 8), ("MlpPolicy", 5 * 64 + 65 * 64 + 65 * 2)])
-def test_no_candidates_give_no_results(policy, n_weights):
-    assert evaluate_candidates("CartPole-v1", np.zeros((0, n_weights)), [], policy=policy).returns.shape == (0,)
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Acrobot-v1", "InvertedPendulum-v5", "FrozenLake-v1"])
+@pytest.mark.parametrize("policy", ["LinearPolicy", "MlpPolicy"])
+def test_no_candidates_give_no_results(env_id, policy):
+    if env_id == "InvertedPendulum-v5":
+        pytest.importorskip("mujoco", reason="MuJoCo environments need the mujoco package")
+    n_weights = ARS(policy, env_id, seed=0).n_weights
+    rollouts = evaluate_candidates(env_id, np.zeros((0, n_weights)), [], policy=policy)
+    assert rollouts.returns.shape == rollouts.lengths.shape == (0,)
 
 
 def test_policy_with_bias_takes_its_weights_after_w():

@@ -154,7 +154,7 @@ class GymSampler:
         n, m = len(weights), len(seeds)
         checked = task_weights(reward_weights, self.env.n_tasks)
         frozen = Filter(np.array(filter.mean, np.float64), np.array(filter.scale, np.float64), float(filter.clip))
-        rows, attempts = np.arange(m) // (m // n), np.zeros(m, np.int64)
+        rows, attempts = np.arange(m) // (m // max(n, 1) or 1), np.zeros(m, np.int64)
         batch = Batch(frozen, track, np.array(weights, np.float64), rows, seeds, attempts, checked)
         n_failures = 0
 

@@ -96,7 +96,8 @@ class SimulatedSampler:
 
         with HeldSignals(), clock.stopped():
             for_blocks(run, n_blocks, self.n_threads, aside=self._episode_seconds * per_call > LONG_SECONDS)
-        self._episode_seconds = max(seconds[0] / n_episodes, 1e-6)
+        if n_episodes > 0:
+            self._episode_seconds = max(seconds[0] / n_episodes, 1e-6)
         return out
 
     def start(self, wait: bool = False) -> None:
