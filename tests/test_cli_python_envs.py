@@ -68,6 +68,20 @@ def test_the_replay_that_a_run_suggests_is_in_its_own_environment(tmp_path):
     assert "--env-kwargs needs --env" in run("eval", "lake", *kwargs, cwd=tmp_path).stderr
 
 
+def test_a_run_goes_on_with_the_arguments_of_its_environment_or_not_at_all(tmp_path):
+    """Without them it went on in another task, and said nothing."""
+    kwargs = ("--env-kwargs", "is_slippery=False", "max_episode_steps=7")
+    assert run("train", "FrozenLake-v1", *kwargs, "--total-timesteps", "300", "--run-folder", "lake", cwd=tmp_path).returncode == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "lake").iterdir() if path.is_file()}
+    resume = ("resume", "lake", "--total-timesteps", "600", "--env", "FrozenLake-v1")
+    refused = run(*resume, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "was made with is_slippery=False, max_episode_steps=7" in " ".join(refused.stderr.split())
+    assert "add --env-kwargs" in " ".join(refused.stderr.split())
+    assert {path.name: path.read_bytes() for path in (tmp_path / "lake").iterdir() if path.is_file()} == before
+    assert run(*resume, *kwargs, cwd=tmp_path).returncode == 0
+
+
 def test_a_network_is_asked_for_by_its_layers(tmp_path):
     network = ("--policy", "MlpPolicy", "--net-arch", "4", "3", "--activation-fn", "tanh", "--squash-output", "False")
     result = run("train", "CartPole-v1", *network, "--total-timesteps", "500", "--run-folder", "mlp", cwd=tmp_path)

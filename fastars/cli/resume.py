@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from fastars.cli.environment import env_options, environment, parse_kwargs
+from fastars.cli.environment import env_options, environment, kwargs_text, parse_kwargs
 from fastars.cli.errors import WrongUseError
 from fastars.cli.plan import CONFIG, Plan, read_config, read_plan, refuse_large_plan
 from fastars.cli.ray import Ray, connect
@@ -73,6 +74,8 @@ class Resume:
         settings |= {"n_workers": self._workers(config)} if self.ray is None else connect(self.ray)
         path = latest_checkpoint(folder, "model")
         model = _load(path, env, settings)
+        if env is not None and not self.env_kwargs:
+            _refuse_without_arguments(config.get("env"), model)
         model.run.refuse_excess(training=True)
         if not self.trust:
             refuse_large_plan(folder, plan, path.stat().st_size, 2 * model.config.n_delta * model.config.n_eval_episodes)
@@ -116,6 +119,18 @@ class Resume:
             config = model.config
             total = (iterations or 0) * 2 * config.n_delta * config.n_eval_episodes * model.run.env.max_steps
         return dataclasses.replace(plan, total_timesteps=total, iterations=iterations)
+
+
+def _refuse_without_arguments(stored: Any, model: ARS) -> None:
+    """Raise if the run's environment was made with arguments that the one of --env lacks: it would go on in another task."""
+    present = tomllib.loads(toml({"env": model.env_kwargs}))["env"]
+    before = {name: value for name, value in stored.items() if name != "id"} if isinstance(stored, dict) else {}
+    lost = {name: value for name, value in before.items() if present.get(name) != value}
+    if lost:
+        raise WrongUseError(
+            f"{CONFIG} says that the environment was made with {kwargs_text(lost)}, and no file gives arguments to an environment "
+            "that is not compiled: add --env-kwargs with them, as the run's first command had them"
+        )
 
 
 def _load(path: Path, env: Any, settings: Mapping[str, Any]) -> ARS:
