@@ -13,6 +13,7 @@ import logging
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -32,6 +33,7 @@ import fastars
 from fastars import ARS, SimulationError, evaluate_candidates, evaluate_policy
 from fastars._compiled.structs import UNSTABLE
 from fastars.envs import make
+from fastars.envs.mujoco import messages
 from fastars.envs.mujoco.capi import new_simulation
 from fastars.envs.mujoco.guard import engine
 from fastars.envs.mujoco.messages import collected_warnings
@@ -244,6 +246,30 @@ def test_a_guarded_call_inside_of_a_context_leaves_it_open():
         assert step(sim.model, sim.data, 1, sim.frame.ctypes.data) == 0
         unstable_step(model)
     assert len(texts) == 2
+
+
+@pytest.mark.parametrize("place", ["_begin", "_end"])
+def test_a_signal_leaves_no_handler_of_ours_on_the_thread(heard, monkeypatch, place):
+    def raising(number, frame):
+        raise KeyboardInterrupt
+
+    def with_signal(*args):
+        result = original(*args)
+        signal.raise_signal(signal.SIGUSR1)
+        return result
+
+    model = mujoco.MjModel.from_xml_string(f"<mujoco><worldbody>{SLIDES}</worldbody></mujoco>")
+    original = getattr(messages, place)
+    monkeypatch.setattr(messages, place, with_signal)
+    before = signal.signal(signal.SIGUSR1, raising)
+    try:
+        with pytest.raises(KeyboardInterrupt), collected_warnings():
+            unstable_step(model)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert heard == []
+    unstable_step(model)
+    assert len(heard) == 1
 
 
 @pytest.mark.promise(16)

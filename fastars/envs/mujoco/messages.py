@@ -5,6 +5,7 @@ import ctypes
 import re
 from collections.abc import Iterator
 
+from fastars._runtime.signals import HeldSignals, OpenSignals, signals_are_held
 from fastars.envs.errors import SimulationError
 from fastars.envs.mujoco.guard import engine
 from fastars.envs.mujoco.library import library, mujoco
@@ -25,11 +26,14 @@ def collected_warnings() -> Iterator[list[str]]:
     """
     texts: list[str] = []
     saved = (ctypes.c_void_p * 2)()
-    _begin(saved)
-    try:
-        yield texts
-    finally:
-        texts.extend(_texts(_end(saved)))
+    body = contextlib.nullcontext() if signals_are_held() else OpenSignals()
+    with HeldSignals():  # what a handler raises would else leave ours on this thread
+        _begin(saved)
+        try:
+            with body:
+                yield texts
+        finally:
+            texts.extend(_texts(_end(saved)))
 
 
 def _texts(node: int | None) -> list[str]:
