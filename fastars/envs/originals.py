@@ -24,6 +24,8 @@ _READ_ONLY = ("fastars", "rl_zoo3")  # whose modules register and replace things
 _BEYOND = (object, Generic, abc.ABC)
 # Modules of which environments call functions, beside their own.
 _CALLED = ("gymnasium.utils.seeding", "gymnasium.envs.classic_control.utils")
+_TIME_LIMIT = ("gymnasium.wrappers.common", "TimeLimit")
+_OF_RL_ZOO = ("rl_zoo3.gym_patches", "PatchedTimeLimit")  # rl-zoo puts it in the place of Gymnasium's; its steps are the same
 _PLAIN = (bool, type(None), str, bytes)
 _NUMBERS = (bool, int, float, str, np.ndarray, np.generic)
 _FUNCTIONS = (types.FunctionType, property, staticmethod, classmethod)
@@ -96,7 +98,8 @@ def fingerprint(value: Any) -> Fingerprint:
     if isinstance(value, (types.ModuleType, types.BuiltinFunctionType, np.ufunc)):
         return "named", type(value).__qualname__, value.__name__
     if isinstance(value, type):
-        return "class", value.__module__, value.__qualname__
+        named = value.__module__, value.__qualname__
+        return "class", *(_TIME_LIMIT if named == _OF_RL_ZOO else named)
     return "object", kind.__module__, kind.__qualname__
 
 
