@@ -98,8 +98,8 @@ def fingerprint(value: Any) -> Fingerprint:
     if isinstance(value, (types.ModuleType, types.BuiltinFunctionType, np.ufunc)):
         return "named", type(value).__qualname__, value.__name__
     if isinstance(value, type):
-        named = value.__module__, value.__qualname__
-        return "class", *(_TIME_LIMIT if named == _OF_RL_ZOO else named)
+        name = value.__module__, value.__qualname__
+        return "class", *(_TIME_LIMIT if name == _OF_RL_ZOO else name)
     return "object", kind.__module__, kind.__qualname__
 
 
