@@ -22,11 +22,18 @@ LOOK_UPS = {"getattr", "hasattr", "setattr", "delattr"}
 
 # Reaches that stay: file -> reach -> reason.
 STAY = {
-    "fastars/_compiled/dispatchers.py": {"sys._getframe": "the module of the caller; `inspect` reads source files for it"},
+    "fastars/_compiled/dispatchers.py": {
+        "sys._getframe": "the module of the caller; `inspect` reads source files for it",
+        "ffi.lib._lock": "the lock of all calls of LLVM, for which a fork waits; llvmlite has no public name for it",
+    },
     "fastars/_compiled/jit.py": {"dispatcher._cache": "the only place at which a dispatcher of Numba takes another cache"},
     "fastars/_compiled/kernel_cache.py": {
         "numba.core.caching._Cache": "the base class of Numba's caches; Numba has no public one",
         "loaded.library._reload_init": "the functions of a library that Numba calls when it loads the library from its own cache",
+    },
+    "fastars/_runtime/forks.py": {
+        "sys._getframe": "shows if this thread imports a module; there is no other way to see it",
+        "sys._current_frames": "shows if other threads import modules; there is no other way to see their frames",
     },
     "fastars/_runtime/signals.py": {"sys._getframe": "the frame that a handler gets; Python gives it one, too"},
     "fastars/_validate.py": {"sys._getframe": "the function that the user called; `inspect` reads source files for it"},

@@ -3,12 +3,13 @@
 import os
 import sys
 import threading
-from types import FrameType
 from typing import Any
 
+from llvmlite.binding import ffi
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
+from fastars._runtime.forks import hold_in_forks, is_importing
 from fastars._runtime.signals import HeldSignals, OpenSignals, signals_are_held
 from fastars._runtime.threads import run_in_thread
 
@@ -30,20 +31,10 @@ class KernelDispatcher(CPUDispatcher):
     def _compile_for_args(self, *args: Any, **kwargs: Any) -> Any:
         compiled: Any = super()._compile_for_args  # type: ignore[misc]
         # On this thread, if it is in the middle of a compilation, or of an import, whose lock Numba takes to look up the module.
-        if global_compiler_lock.is_locked() or _is_importing():
+        if global_compiler_lock.is_locked() or is_importing(sys._getframe()):
             with OpenSignals():
                 return compiled(*args, **kwargs)
         return run_in_thread(lambda: compiled(*args, **kwargs))
-
-
-def _is_importing() -> bool:
-    """Return True if this thread is in the middle of an import, for example of a module that registers an environment."""
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-            return True
-        frame = frame.f_back
-    return False
 
 
 class LaunchingDispatcher(KernelDispatcher):
@@ -69,15 +60,13 @@ class _Launches:
     def __init__(self) -> None:
         self.turn, self.are_lost = threading.RLock(), False
         if hasattr(os, "register_at_fork"):
-            # A fork waits for a compilation on another thread: otherwise the child would wait for its lock for ever.
-            lock = global_compiler_lock
-            os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=self._forked)
+            os.register_at_fork(after_in_child=self._forked)
 
     def _forked(self) -> None:
         """Start afresh in a child, which has this thread alone: no other thread has its turn, and OpenMP's threads are gone."""
-        global_compiler_lock.release()
         launched = sys.modules.get("numba.np.ufunc.omppool")
         self.turn, self.are_lost = threading.RLock(), self.are_lost or getattr(launched, "openmp_vendor", "") == "GNU"
 
 
 _launches = _Launches()
+hold_in_forks(global_compiler_lock, ffi.lib._lock)  # a compilation takes them in this order

@@ -14,7 +14,7 @@ import gymnasium
 from gymnasium.envs.registration import load_env_creator
 
 from fastars.envs.errors import ChangedEnvError
-from fastars.envs.making import quiet
+from fastars.envs.making import made_quietly
 from fastars.envs.originals import altered, fingerprint, set_on
 from fastars.envs.registry import COMPILED, compiled_id
 from fastars.envs.terms import TERMS, RewardTerms
@@ -68,7 +68,7 @@ def refuse_changed_attributes(env: gymnasium.Env) -> None:
     if compiled_id(spec.id) in COMPILED:
         creator = type(inner)  # which was checked; `gymnasium.make` and names of packages may be somebody's own
     try:
-        with quiet(spec.id):
+        with made_quietly(spec.id):
             fresh = creator(**kwargs)
     except Exception as error:
         raise ChangedEnvError(f"env {spec.id!r} can't be made again from its spec: {error}") from error

@@ -18,7 +18,7 @@ from fastars._compiled.structs import RolloutSpec
 from fastars._runtime.signals import OpenSignals, raised_by_handler
 from fastars._validate import warn_user
 from fastars.envs.errors import UnsupportedEnvError
-from fastars.envs.making import make, quiet, warnings_logged
+from fastars.envs.making import made_quietly, make, warnings_logged
 from fastars.envs.rewards import checked_task_names, unbounded_rewards
 from fastars.envs.spaces import UnsupportedSpaceError, action_form, flat_size, n_scores, refuse_bounds
 from fastars.envs.wrappers import time_limit, with_memory
@@ -90,7 +90,7 @@ class GymEnv(NamedTuple):
 
 def _copy(env_id: str, pickled: bytes) -> gymnasium.Env:
     """Return a copy of an environment that was pickled in this run; nothing is read from a file."""
-    with quiet(env_id):
+    with made_quietly(env_id):
         copied: gymnasium.Env = pickle.loads(pickled)
     return copied
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from fastars._runtime.forks import forks_wait
 from fastars._validate import user_facing
 from fastars.envs.errors import UnsupportedEnvError
 from fastars.envs.registry import is_mujoco
@@ -49,7 +50,7 @@ def make(env_id: Any, **kwargs: Any) -> gymnasium.Env:
 
     name = getattr(env_id, "id", env_id)  # it may be an EnvSpec
     _import_entry_point(env_id)
-    with quiet(name) as texts:
+    with made_quietly(name) as texts:
         try:
             env = gymnasium.make(env_id, **kwargs)
             has_vector_reward = hasattr(env.unwrapped, "reward_space")
@@ -93,7 +94,7 @@ def _bad_timestep(env_id: Any, xml_file: Any) -> str:
     from fastars.envs.mujoco.library import mujoco
     from fastars.envs.mujoco.sizes import timestep_fault
 
-    with contextlib.suppress(Exception), quiet(env_id):
+    with contextlib.suppress(Exception), made_quietly(env_id):
         return timestep_fault(mujoco.MjModel.from_xml_path(expand_model_path(str(xml_file))))
     return ""
 
@@ -112,6 +113,13 @@ def quiet(env_id: Any) -> Iterator[list[str]]:
     from fastars.envs.mujoco.messages import collected_warnings
 
     with collected_warnings() as texts:
+        yield texts
+
+
+@contextlib.contextmanager
+def made_quietly(env_id: Any) -> Iterator[list[str]]:
+    """Keep MuJoCo quiet, as `quiet` does, while an environment is made. A fork waits while MuJoCo loads a model, under a lock."""
+    with quiet(env_id) as texts, forks_wait() if is_mujoco(env_id) else contextlib.nullcontext():
         yield texts
 
 

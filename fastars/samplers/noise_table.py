@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 
 from fastars import kernels
 from fastars._compiled.structs import FloatArray, IntArray, NoiseArray
+from fastars._runtime.cached import CachedProperty
 from fastars._runtime.threads import for_blocks, run_in_thread
 from fastars.kernels import NOISE_BLOCK
 from fastars.kernels.directions import BLOCK
@@ -60,7 +60,7 @@ class NoiseTable:
             self._square_sums = run_in_thread(lambda: self._backend.square_sums(values))
         return self._square_sums
 
-    @functools.cached_property
+    @CachedProperty
     def _values(self) -> NoiseArray:
         """The table, made when it is needed: a model that only predicts needs none."""
         try:
@@ -68,7 +68,7 @@ class NoiseTable:
         except (MemoryError, ValueError):  # NumPy's ValueError: more than an array can have
             raise MemoryError(f"a noise table of noise_size={self.size} numbers, 4 bytes each, does not fit into memory") from None
 
-    @functools.cached_property
+    @CachedProperty
     def _is_filled(self) -> np.ndarray:
         """True for each block that is filled."""
         return np.zeros(-(-self.size // NOISE_BLOCK), np.bool_)

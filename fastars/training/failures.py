@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import re
@@ -16,6 +15,7 @@ import gymnasium
 
 from fastars._compiled.structs import SeedArray
 from fastars._printable import printable
+from fastars._runtime.cached import CachedProperty
 from fastars.envs.gym import GymEnv
 from fastars.envs.keywords import keyword_texts
 from fastars.files import checkpoint
@@ -72,12 +72,12 @@ class FailureLog:
         self._files: dict[tuple[int, int], Path] = {}  # by iteration and seed: a second attempt needs no second file
         self._shown: set[str] = set()
 
-    @functools.cached_property
+    @CachedProperty
     def env_name(self) -> str:
         """The environment as `python -m fastars.replay` takes it."""
         return _name_for_replay(self._given, self._env)
 
-    @functools.cached_property
+    @CachedProperty
     def env_options(self) -> list[str]:
         """The arguments that the command has to name, because they are not taken from a file."""
         if self.env_name == _TO_REPLACE or _is_named_function(self._given):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
 from fastars._compiled.structs import FloatArray, LinearPolicy, MlpPolicy
+from fastars._runtime.cached import CachedProperty
 from fastars._runtime.cpus import available_cpus
 from fastars._runtime.memory import refuse_beyond_memory
 from fastars._validate import one_of, positive_int, positive_seconds, warn_user
@@ -144,17 +144,17 @@ class Run:
         """Return the fields: modules can't be pickled."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
-    @functools.cached_property
+    @CachedProperty
     def backend(self) -> ModuleType:
         """`fastars.kernels`, or its NumPy twin `fastars.reference`."""
         return backend_module(self.execution.backend)
 
-    @functools.cached_property
+    @CachedProperty
     def n_weights(self) -> int:
         """Weights of the policy."""
         return int(n_weights(self.policy, self.env.n_obs, self.env.n_act))
 
-    @functools.cached_property
+    @CachedProperty
     def n_threads(self) -> int:
         """Threads that compute in this process."""
         return self.execution.threads

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium.spaces import Box
 
+from fastars._runtime.forks import forks_wait
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.errors import ChangedEnvError, UnsupportedEnvError
 from fastars.envs.mujoco.sizes import timestep_fault
@@ -128,7 +129,7 @@ def load_model(model: Any) -> tuple[Any, str]:
         text = source
         if not os.path.isfile(text):
             raise FileNotFoundError(f"model must be the path of an MJCF file, or XML text that starts with '<'; no file {text!r}")
-    with collected_warnings() as texts:
+    with collected_warnings() as texts, forks_wait():
         try:
             loaded = load(text)
         except (ValueError, mujoco.FatalError) as error:
