@@ -115,6 +115,25 @@ class Simulation(NamedTuple):
     qfrc_constraint: FloatArray  # (nv,)
 
 
+class SimulationLanes(NamedTuple):
+    """Simulations side by side in SIMD lanes, for one thread. Rows of `qpos` and the like are lanes of one number.
+
+    `physics` steps all lanes at once (`protocol.step_physics`); its type picks the functions, and its content is private to them.
+    An environment's functions see one lane at a time, in `sim`.
+    """
+
+    physics: Any
+    qpos: FloatArray  # (nq, n_lanes)
+    qvel: FloatArray  # (nv, n_lanes)
+    ctrl: FloatArray  # (nu, n_lanes)
+    qacc_warmstart: FloatArray  # (nv, n_lanes)
+    is_bad: IntArray  # (n_lanes,), 1 where MuJoCo would have found bad numbers; it stays 1 until the caller clears it
+    # (n_lanes, n_outputs), of a lane one after the other: xpos (3 nbody), xquat (4 nbody), xipos (3 nbody), site_xpos (3 nsite),
+    # subtree_com (3 nbody), qacc (nv), qfrc_actuator (nv), qfrc_constraint (nv), cfrc_ext (6 nbody). No columns if not wanted.
+    outputs: FloatArray
+    sim: Simulation  # room for one lane, in MuJoCo's names and shapes; `model` and `data` are 0
+
+
 class RolloutSpec(NamedTuple):
     """Everything that defines a rollout but the candidate and the seed: environment, policy, action space and time limit."""
 
