@@ -116,22 +116,21 @@ class Simulation(NamedTuple):
 
 
 class SimulationLanes(NamedTuple):
-    """Simulations side by side in SIMD lanes, for one thread. Rows of `qpos` and the like are lanes of one number.
+    """Memory of one thread that simulates `LANES` episodes side by side, named as in MuJoCo.
 
-    `physics` steps all lanes at once (`protocol.step_physics`); its type picks the functions, and its content is private to them.
-    An environment's functions see one lane at a time, in `sim`.
+    A row of an array is a number in lanes. `outputs` holds, for each lane, one after the other: xpos (nbody * 3), xquat (nbody * 4),
+    xipos (nbody * 3), site_xpos (nsite * 3), subtree_com (nbody * 3), qacc (nv), qfrc_actuator (nv), qfrc_constraint (nv) and
+    cfrc_ext (nbody * 6).
     """
 
-    physics: Any
-    qpos: FloatArray  # (nq, n_lanes)
-    qvel: FloatArray  # (nv, n_lanes)
-    ctrl: FloatArray  # (nu, n_lanes)
-    qacc_warmstart: FloatArray  # (nv, n_lanes)
-    is_bad: IntArray  # (n_lanes,), 1 where MuJoCo would have found bad numbers; it stays 1 until the caller clears it
-    # (n_lanes, n_outputs), of a lane one after the other: xpos (3 nbody), xquat (4 nbody), xipos (3 nbody), site_xpos (3 nsite),
-    # subtree_com (3 nbody), qacc (nv), qfrc_actuator (nv), qfrc_constraint (nv), cfrc_ext (6 nbody). No columns if not wanted.
-    outputs: FloatArray
-    sim: Simulation  # room for one lane, in MuJoCo's names and shapes; `model` and `data` are 0
+    physics: Any  # its type picks the functions that step; what is in it is theirs
+    qpos: FloatArray  # (nq, LANES)
+    qvel: FloatArray  # (nv, LANES)
+    ctrl: FloatArray  # (nu, LANES)
+    qacc_warmstart: FloatArray  # (nv, LANES)
+    is_bad: IntArray  # (LANES,), 1 where MuJoCo would have reset the simulation for bad numbers; it stays until the caller sets 0
+    outputs: FloatArray  # (LANES, n_outputs), no columns if nobody reads them
+    sim: Simulation  # room for one lane, as environments see it; its addresses are 0
 
 
 class RolloutSpec(NamedTuple):
