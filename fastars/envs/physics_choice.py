@@ -62,10 +62,10 @@ def with_physics(env: _Env, physics: str) -> _Env:
 
 def refuse_lanes(env: CompiledEnv | GymEnv | EnvTuple) -> None:
     """Raise a ValueError if no part of the environment is one of MuJoCo's in compiled kernels."""
-    reasons = {one.id: _no_choice(one) for one in (env.envs if isinstance(env, EnvTuple) else (env,))}
-    if all(reasons.values()):
-        env_id, reason = next(iter(reasons.items()))
-        raise ValueError(f"physics must be 'mujoco' for {env_id}, got 'lanes': {reason}")
+    envs = env.envs if isinstance(env, EnvTuple) else (env,)
+    reasons = [_no_choice(one) for one in envs]
+    if all(reasons):
+        raise ValueError(f"physics must be 'mujoco' for {envs[0].id}, got 'lanes': {reasons[0]}")
 
 
 def physics_of(env: CompiledEnv | GymEnv | EnvTuple) -> str:
