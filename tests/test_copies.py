@@ -8,8 +8,8 @@ callbacks, configs, algorithms, vector environments, logs and `TrainingEnv` -> t
 of callbacks -> "callback", "list of callbacks" and test_a_callback_that_was_copied red; without `NoiseTable.__reduce__` -> models
 red by the two others, and test_samplers_and_noise. The policy shares its values -> "policy in place" red; `Policy.__getstate__`
 or `GymSampler.__getstate__` left out -> "policy", "model in Python" red; weights or sums of a method changed in place ->
-"GradNorm", "FAMO", "DynamicWeightAverage" red; without `SimulatedSampler.__getstate__` ->
-test_a_copy_of_a_model_in_mujoco_runs_its_own_simulations red by the two others; a copy that is the model itself -> all rows of models and "ask" red.
+"GradNorm", "FAMO", "DynamicWeightAverage" red; without `SimulatedSampler.__getstate__`
+-> test_a_copy_of_a_model_in_mujoco_runs_its_own_simulations red by deepcopy and pickle; a copy that is the model itself -> all rows of models and "ask" red.
 """
 
 import copy

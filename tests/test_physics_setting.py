@@ -1,11 +1,9 @@
-"""`physics="lanes"` at each door of the package: what runs over lanes, what is refused, what falls back, and what is always in MuJoCo."""
+"""`physics="lanes"` at each door of the package: what runs over lanes, is refused, falls back, or is in MuJoCo all the same."""
 
-import contextlib
 import copy
 import logging
 import pickle
 import re
-import shutil
 import sys
 import tomllib
 import types
@@ -18,6 +16,7 @@ import pytest
 pytest.importorskip("mujoco", reason="MuJoCo environments need the mujoco package")
 
 import gymnasium
+
 import fastars
 from fastars import ARS, UnsupportedEnvError, evaluate_candidates, evaluate_policy
 from fastars.callbacks import EvalCallback
@@ -262,7 +261,7 @@ def test_a_file_of_lanes_acts_in_an_environment_that_runs_in_python(tmp_path):
     with pytest.warns(UserWarning, match="^backend 'numpy', which steps Gymnasium's environments"):
         assert ARS.load(tmp_path / "model.zip", backend="numpy").config.physics == "mujoco"
     with (
-        pytest.warns(UserWarning),
+        pytest.warns(UserWarning, match="does not run over lanes"),
         pytest.raises(ValueError, match=rf"^ARS\.load\(\): physics must be 'mujoco' for {ENV}, got 'lanes': it runs in Python"),
     ):
         ARS.load(tmp_path / "model.zip", env=env, physics="lanes")

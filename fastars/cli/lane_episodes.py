@@ -1,7 +1,7 @@
 """Episodes that ran over SIMD lanes, beside the same episodes in plain Gymnasium.
 
-Over lanes again, an episode gives the same bits. In Gymnasium it gives other ones: each step differs by rounding, and a body that
-makes and breaks contacts lets that grow to episodes of their own. So two things can be asked for: the first steps agree closely, and
+Over lanes again, an episode gives the same bits. In Gymnasium it gives other ones: each step differs by rounding, and contacts let
+such differences grow until the episodes are different ones. So two things can be asked for: the first steps agree closely, and the
 returns of whole episodes have the same mean.
 """
 

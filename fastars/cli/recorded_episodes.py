@@ -169,7 +169,10 @@ def _policies(folder: Path, env: str | None, env_kwargs: Sequence[str]) -> Itera
 
 
 def _training_episodes(name: str, trained: Trained, rows: Sequence[bytes]) -> list[RecordedEpisodes]:
-    """Return the episodes of the iteration that began with a policy; none if the run ended before it, or if its lanes are not here."""
+    """Return the episodes of the iteration that began with a policy.
+
+    There are none if the run ended before it, or if it ran over lanes, which can't be had here.
+    """
     model = trained.model
     if config_in(trained.path).physics != model.config.physics:
         return []

@@ -45,8 +45,9 @@ class Check(NamedTuple):
 class Verify:
     """Replay a sample of a run's episodes in plain Gymnasium, from their seeds, and compare. Exit code 1 if one differs.
 
-    Training episodes over lanes (--physics lanes) are replayed over lanes. In Gymnasium, their first steps and their mean return are
-    compared."""
+    Training episodes over lanes (--physics lanes) are replayed over lanes. Their first steps and their mean return are compared
+    with Gymnasium.
+    """
 
     run_folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The folder of the run. Episodes can be replayed if their policy is in the folder: its evaluations and, if the run was trained

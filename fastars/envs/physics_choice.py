@@ -1,7 +1,7 @@
 """The physics of an environment: MuJoCo's `mj_step`, or the package's own forward dynamics over SIMD lanes.
 
-Lanes are for MuJoCo environments in compiled kernels. Any other environment has no choice, and asking for lanes is an error. A model
-with parts that `fastars.physics` does not have runs through `mj_step`, and one sentence names these parts.
+Lanes are for MuJoCo environments in compiled kernels. Any other environment has no choice, and asking for lanes is an error. A
+model with parts that `fastars.physics` does not have runs through `mj_step`, and one sentence names these parts.
 """
 
 from __future__ import annotations
