@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastars._runtime.threads import run_in_thread
 from fastars._validate import one_of, warn_user
 from fastars.envs.compiled import PHYSICS, CompiledEnv
 from fastars.envs.env_tuple import EnvTuple
-from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.errors import LanesDisagreeError, UnsupportedEnvError
 
 
 def in_mujoco(env: Any) -> Any:
@@ -24,7 +25,10 @@ def in_mujoco(env: Any) -> Any:
 
 
 def over_lanes(env: Any) -> tuple[Any, str]:
-    """Return the environment with the physics "lanes", and a sentence on each one that can't have it: these are in MuJoCo."""
+    """Return the environment with the physics "lanes", and a sentence on each one that can't have it: these are in MuJoCo.
+
+    There is no sentence but a warning, whoever asks, on a model in which the lanes disagree with MuJoCo.
+    """
     if isinstance(env, EnvTuple):
         pairs = [over_lanes(one) for one in env.envs]
         return env._replace(envs=tuple(one for one, _ in pairs)), "; ".join(dict.fromkeys(text for _, text in pairs if text))
@@ -33,9 +37,13 @@ def over_lanes(env: Any) -> tuple[Any, str]:
     from fastars.envs.mujoco.lanes import lanes_for  # here, as it imports Numba
 
     try:
-        lanes_for(env)
+        run_in_thread(lambda: lanes_for(env))  # it may compile for seconds, which a signal must not wait for
     except UnsupportedEnvError as error:
-        return in_mujoco(env), f"{env.id} runs through mj_step, not over lanes: {error}"
+        reason = f"{env.id} runs through mj_step, not over lanes: {error}"
+        if not isinstance(error, LanesDisagreeError):
+            return in_mujoco(env), reason
+        warn_user(reason)
+        return in_mujoco(env), ""
     return env._replace(physics="lanes"), ""
 
 
