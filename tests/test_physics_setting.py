@@ -349,7 +349,7 @@ def test_a_trial_of_tune_takes_a_physics(tmp_path):
 def test_the_drop_in_for_rllib_stays_in_mujoco():
     from fastars.rllib import ARSConfig
 
-    algorithm = ARSConfig().environment(ENV).training(noise_size=1 << 16).build()
+    algorithm = ARSConfig().environment(ENV).training(noise_size=1 << 17).build()
     assert algorithm.model.config.physics == "mujoco"
     algorithm.stop()
 
