@@ -2,8 +2,8 @@
 
 Numbers differ in two ways. MuJoCo's solver stops when its next step would gain little (`opt.tolerance`); the lanes go on until the
 solution is exact to rounding. And both round in another order. So, where they differ by more than rounding, MuJoCo is asked for a
-second answer: `exact`, with tolerance 0 and more iterations on a copy of the model. In each state the lanes are held against the
-nearer one:
+second answer: `exact`, with tolerance 0 and more iterations on a copy of the model. In each state the lanes are held against
+the nearer one:
 
 - against the exact answer, rounding is all that may be left. What MuJoCo's tolerance leaves is as large as 1e-6 for some models,
   and no bound on it is known: an allowance for it would hide errors of this size;
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,10 +72,10 @@ class Stepped(NamedTuple):
     is_bad: Any  # (n,), bool: bad numbers were found
 
 
-def measured(model: Any, step: Any) -> Agreement:
-    """Return the agreement of `step(states) -> Stepped` with MuJoCo's own steps of an MjModel."""
+def measured(model: Any, step: Callable[[FloatArray], Stepped], n_states: int = N_STATES, seed: int = 0) -> Agreement:
+    """Return the agreement of `step` with MuJoCo's own steps of an MjModel, from reachable states."""
     with collected_warnings(), IeeeFloats():
-        states = reachable_states(model, N_STATES)
+        states = reachable_states(model, n_states, seed)
         return compared(model, states, step(states))
 
 

@@ -25,9 +25,11 @@ def reachable_states(model: Any, n_states: int, seed: int = 0) -> FloatArray:
     Parameters
     ----------
     model : MjModel
+        A model without states of actuators.
     n_states : int
         Rows that are wanted. There are fewer if MuJoCo finds bad numbers: an episode ends there.
     seed : int
+        Of starts and policies.
 
     Returns
     -------
