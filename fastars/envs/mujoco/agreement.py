@@ -11,8 +11,8 @@ the nearer one:
 
 The nearer answer is chosen for a state as a whole, not for each number: wrong physics is near to neither.
 
-A difference is divided by the largest entry of its field, if that is above 1: an acceleration of 1e4 rad/s^2 has a rounding error of
-1e-12. Measured: 1e-13 for Gymnasium's models. A mass that is wrong by 1e-6 shows as 1e-7 and more.
+A difference is divided by the largest entry of its field in this state, if that is above 1: an acceleration of 1e4 rad/s^2 is only
+known to 1e-12. Measured: 1e-13 for Gymnasium's models. A mass that is wrong by 1e-6 shows as 1e-7 and more.
 """
 
 from __future__ import annotations
