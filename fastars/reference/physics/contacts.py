@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 PLANE, SPHERE, CAPSULE = 0, 2, 3  # mjtGeom
-TINY = 1e-15  # mjMINVAL
+TINY, LEAST_FRICTION = 1e-15, 1e-5  # mjMINVAL, mjMINMU
 
 
 class Contact(NamedTuple):
@@ -77,13 +77,13 @@ def mixed(model, geom1, geom2, mujoco_version):
     if model.geom_priority[geom1] != model.geom_priority[geom2]:
         geom = geom1 if model.geom_priority[geom1] > model.geom_priority[geom2] else geom2
         solref, solimp = model.geom_solref[geom], model.geom_solimp[geom]
-        return Parameters(margin, model.geom_condim[geom], model.geom_friction[geom, 0], solref, solimp)
+        return Parameters(margin, model.geom_condim[geom], max(LEAST_FRICTION, model.geom_friction[geom, 0]), solref, solimp)
     weights = model.geom_solmix[geom1], model.geom_solmix[geom2]
     mix = 0.5 if max(weights) < TINY else weights[0] / sum(weights) if min(weights) >= TINY else float(weights[0] >= TINY)
     return Parameters(
         margin=margin,
         dim=max(model.geom_condim[geom1], model.geom_condim[geom2]),
-        friction=max(model.geom_friction[geom1, 0], model.geom_friction[geom2, 0]),
+        friction=max(LEAST_FRICTION, model.geom_friction[geom1, 0], model.geom_friction[geom2, 0]),
         solref=mix * model.geom_solref[geom1] + (1 - mix) * model.geom_solref[geom2],
         solimp=mix * model.geom_solimp[geom1] + (1 - mix) * model.geom_solimp[geom2],
     )
