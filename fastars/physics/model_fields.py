@@ -3,10 +3,13 @@
 A field that stands here in no list is one that this code has never seen: `supported.unsupported` accepts it only at its default.
 """
 
+from typing import Any
+
 # What starts with these moves nothing: drawings, names, notes, sensors, keyframes, and shapes of geoms that do not collide.
 WITHOUT_EFFECT = (
-    "bvh_ cam_ hfield_ key_ light_ mat_ mesh_ name_ numeric_ nuser oct_ sensor_ site_ skin_ stat. tex_ text_ tuple_ vis."
-).split()
+    *("bvh_", "cam_", "hfield_", "key_", "light_", "mat_", "mesh_", "name_", "numeric_", "nuser", "oct_", "sensor_", "site_"),
+    *("skin_", "tex_", "text_", "tuple_"),
+)
 
 # Parts of a model that are not supported: (number of them, what starts with its name, in words).
 ABSENT = {
@@ -20,19 +23,16 @@ ABSENT = {
 }
 
 # Fields that the kernels read, or that `supported` looks at.
-READ = frozenset(
-    """
-    actuator_ctrllimited actuator_ctrlrange actuator_gainprm actuator_gear actuator_trnid
-    body_dofadr body_dofnum body_geomadr body_geomnum body_inertia body_invweight0 body_ipos body_iquat body_jntadr body_jntnum
-    body_mass body_parentid body_pos body_quat body_rootid body_subtreemass body_weldid
-    dof_armature dof_bodyid dof_damping dof_invweight0 dof_jntid dof_parentid
-    exclude_signature geom_bodyid geom_conaffinity geom_condim geom_contype geom_friction geom_gap geom_margin geom_pos geom_priority
-    geom_quat geom_size geom_solimp geom_solmix geom_solref geom_type
-    jnt_axis jnt_bodyid jnt_dofadr jnt_limited jnt_margin jnt_pos jnt_qposadr jnt_range jnt_solimp jnt_solref jnt_stiffness jnt_type
-    nbody nexclude ngeom njnt nq nsite nu nv qpos0 qpos_spring
-    opt.cone opt.density opt.gravity opt.integrator opt.iterations opt.ls_iterations opt.solver opt.timestep opt.tolerance opt.viscosity
-    """.split()
-)
+READ = """
+    actuator_ctrllimited actuator_ctrlrange actuator_gainprm actuator_gear actuator_trnid body_dofadr body_dofnum body_geomadr
+    body_geomnum body_inertia body_invweight0 body_ipos body_iquat body_jntadr body_jntnum body_mass body_parentid body_pos
+    body_quat body_rootid body_subtreemass body_weldid dof_armature dof_bodyid dof_damping dof_invweight0 dof_jntid dof_parentid
+    exclude_signature geom_bodyid geom_conaffinity geom_condim geom_contype geom_friction geom_gap geom_margin geom_pos
+    geom_priority geom_quat geom_size geom_solimp geom_solmix geom_solref geom_type jnt_axis jnt_bodyid jnt_dofadr jnt_limited
+    jnt_margin jnt_pos jnt_qposadr jnt_range jnt_solimp jnt_solref jnt_stiffness jnt_type nbody nexclude ngeom njnt nq nsite nu
+    nv qpos0 qpos_spring opt.cone opt.density opt.gravity opt.integrator opt.iterations opt.ls_iterations opt.solver
+    opt.timestep opt.tolerance opt.viscosity
+"""
 
 # Fields that must have one value, wherever they are: (the value, in words).
 FIXED = {
@@ -70,28 +70,28 @@ FIXED_OPTIONS = {
 }
 
 # Follow from other fields, or steer memory, algorithms with the same result, and what is drawn or measured.
-NEUTRAL = frozenset(
-    """
-    B_colind B_rowadr B_rownnz D_colind D_diag D_rowadr D_rownnz M_colind M_rowadr M_rownnz mapD2M mapM2D mapM2M
-    actuator_acc0 actuator_actadr actuator_actearly actuator_actlimited actuator_actnum actuator_actrange actuator_biasprm
+NEUTRAL = """
+    B_colind B_rowadr B_rownnz D_colind D_diag D_rowadr D_rownnz M_colind M_rowadr M_rownnz mapD2M mapM2D mapM2M actuator_acc0
+    actuator_actadr actuator_actearly actuator_actlimited actuator_actnum actuator_actrange actuator_biasprm
     actuator_cranklength actuator_ctrladr actuator_ctrlspec actuator_dynprm actuator_forcerange actuator_group actuator_history
     actuator_historyadr actuator_length0 actuator_lengthrange actuator_outadr actuator_outnum actuator_trntype actuator_user
-    body_bvhadr body_bvhnum body_conaffinity body_contype body_margin body_sameframe body_simple body_treeid body_user
-    dof_M0 dof_Madr dof_length dof_simplenum dof_solimp dof_solref dof_treeid
-    efm0_L efm0_L_colind efm0_L_rowadr efm0_L_rownnz efm0_dofid efmC_perm flg_adhesion flg_gravcomp flg_surfacevel
-    geom_aabb geom_castshadow geom_dataid geom_group geom_matid geom_rbound geom_rgba geom_sameframe geom_user
-    jnt_actfrcrange jnt_group jnt_user
-    nB nC nD nJfe nJfv nJmom nJten nM nactuator names names_map narena nbuffer nbvh nbvhdynamic nbvhstatic ncam nconmax
-    nefm0L nefm0dof nefmCvert nemax nflexbending nflexedge nflexelem nflexelemdata nflexelemedge nflexevpair nflexnode nflexshelldata
-    nflexstiffness nflextexcoord nflexvert ngravcomp nhfield nhfielddata nhistory njmax nkey nlight nmat nmesh nmeshdegmax nmeshface
-    nmeshgraph nmeshnormal nmeshpoly nmeshpolymap nmeshpolyvert nmeshtexcoord nmeshvert nnames nnames_map nnumeric nnumericdata noct
-    nout npaths nplastic npluginattr npluginstate npolygonmax nsensor nsensordata nskin nskinbone nskinbonevert nskinface nskintexvert
-    nskinvert ntex ntexdata ntext ntextdata ntree ntuple ntupledata nuserdata nwrap paths signature
-    tree_bodyadr tree_bodynum tree_dofadr tree_dofnum tree_sleep_policy
-    opt.apirate opt.ccd_iterations opt.ccd_tolerance opt.enableflags opt.jacobian opt.ls_tolerance opt.magnetic opt.noslip_tolerance
-    opt.o_friction opt.o_margin opt.o_solimp opt.o_solref opt.sdf_initpoints opt.sdf_iterations opt.sleep_tolerance
-    """.split()
-)
+    body_bvhadr body_bvhnum body_conaffinity body_contype body_margin body_sameframe body_simple body_treeid body_user dof_M0
+    dof_Madr dof_length dof_simplenum dof_solimp dof_solref dof_treeid efm0_L efm0_L_colind efm0_L_rowadr efm0_L_rownnz
+    efm0_dofid efmC_perm flg_adhesion flg_gravcomp flg_surfacevel geom_aabb geom_castshadow geom_dataid geom_group geom_matid
+    geom_rbound geom_rgba geom_sameframe geom_user jnt_actfrcrange jnt_group jnt_user nB nC nM nJfe nJfv nJmom nJten nM
+    nactuator names names_map narena nbuffer nbvh nbvhdynamic nbvhstatic ncam nconmax nefm0L nefm0dof nefmCvert nemax
+    nflexbending nflexedge nflexelem nflexelemdata nflexelemedge nflexevpair nflexnode nflexshelldata nflexstiffness
+    nflextexcoord nflexvert ngravcomp nhfield nhfielddata nhistory njmax nkey nlight nmat nmesh nmeshdegmax nmeshface nmeshgraph
+    nmeshnormal nmeshpoly nmeshpolymap nmeshpolyvert nmeshtexcoord nmeshvert nnames nnames_map nnumeric nnumericdata noct nout
+    npaths nplastic npluginattr npluginstate npolygonmax nsensor nsensordata nskin nskinbone nskinbonevert nskinface
+    nskintexvert nskinvert ntex ntexdata ntext ntextdata ntree ntuple ntupledata nuserdata nwrap paths signature tree_bodyadr
+    tree_bodynum tree_dofadr tree_dofnum tree_sleep_policy opt.apirate opt.ccd_iterations opt.ccd_tolerance opt.enableflags
+    opt.jacobian opt.ls_tolerance opt.magnetic opt.noslip_tolerance opt.o_friction opt.o_margin opt.o_solimp opt.o_solref
+    opt.sdf_initpoints opt.sdf_iterations opt.sleep_tolerance
+"""
+
+ENTRIES_OF_DERIVATIVE = "nD"  # codespell:ignore
+LISTED = {ENTRIES_OF_DERIVATIVE, *READ.split(), *NEUTRAL.split(), *ABSENT, *FIXED, *FIXED_OF_DOFS, *FIXED_OPTIONS}
 
 
 def is_known(field: str) -> bool:
@@ -103,7 +103,7 @@ def is_known(field: str) -> bool:
     return listed or field.startswith((*WITHOUT_EFFECT, *absent))
 
 
-def fields_of(mj_model) -> dict[str, object]:
+def fields_of(mj_model: Any) -> dict[str, object]:
     """Return all fields of a model and of its options by name: "body_mass", "opt.gravity"."""
     fields = {name: getattr(mj_model, name) for name in dir(mj_model) if not name.startswith("_")}
     options = {f"opt.{name}": getattr(mj_model.opt, name) for name in dir(mj_model.opt) if not name.startswith("_")}

@@ -1,6 +1,7 @@
 """Models that the lanes can compute: a whitelist over all fields of MjModel."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -26,19 +27,19 @@ DEFAULT_MODEL = """
 """
 
 
-def unsupported(mj_model) -> str | None:
+def unsupported(mj_model: Any) -> str | None:
     """Return None if the lanes can compute a model's motion, else a sentence that names the first thing in the way.
 
     Parameters
     ----------
     mj_model : mujoco.MjModel
-        Its fields are read by their names. Every field has a reason to be accepted; one that this code does not know must be as it is in
-        an empty model. Callbacks belong to the process, not to the model, and are not looked at.
+        Its fields are read by their names. Each of them has a reason to be accepted; one that this code does not know must be as it
+        is in a plain model. Callbacks belong to the process, not to the model, and are not looked at.
     """
     return next(faults(mj_model), None)
 
 
-def faults(mj_model) -> Iterator[str]:
+def faults(mj_model: Any) -> Iterator[str]:
     """Yield one sentence for each thing that is not supported."""
     yield from present_faults(mj_model)
     yield from tree_faults(mj_model)
@@ -49,13 +50,15 @@ def faults(mj_model) -> Iterator[str]:
     yield from unknown_faults(mj_model)
 
 
-def present_faults(mj_model) -> Iterator[str]:
+def present_faults(mj_model: Any) -> Iterator[str]:
+    """Yield the parts that a model must not have."""
     for count, (_, words) in ABSENT.items():
         if getattr(mj_model, count, 0):
             yield f"there is {'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
-def option_faults(mj_model) -> Iterator[str]:
+def option_faults(mj_model: Any) -> Iterator[str]:
+    """Yield options of another algorithm, or of one that stops too soon."""
     option = mj_model.opt
     if option.integrator not in (EULER, RUNGE_KUTTA):
         yield f"option integrator={INTEGRATORS.get(int(option.integrator), int(option.integrator))}"
@@ -77,7 +80,8 @@ def option_faults(mj_model) -> Iterator[str]:
             yield f"option {name}={getattr(option, name):g}"
 
 
-def fixed_faults(mj_model) -> Iterator[str]:
+def fixed_faults(mj_model: Any) -> Iterator[str]:
+    """Yield elements with a field that must have one value and has another."""
     for name, (value, words) in FIXED.items():
         for index in differing(mj_model, name, value):
             kind = {"jnt": "joint"}.get(name.split("_")[0], name.split("_")[0])
@@ -87,13 +91,14 @@ def fixed_faults(mj_model) -> Iterator[str]:
             yield f"{element(mj_model, 'joint', mj_model.dof_jntid[index])} has {words}"
 
 
-def differing(mj_model, name: str, value: float) -> list[int]:
+def differing(mj_model: Any, name: str, value: float) -> list[int]:
     """Return the indices along the first axis of a field at which it has another value. Versions without the field have none."""
     found = np.asarray(getattr(mj_model, name, value))
     return [] if found.ndim == 0 else [i for i, row in enumerate(found) if np.any(row != value)]
 
 
-def actuator_faults(mj_model) -> Iterator[str]:
+def actuator_faults(mj_model: Any) -> Iterator[str]:
+    """Yield actuators that do not push one slide or hinge."""
     if getattr(mj_model, "nactuator", mj_model.nu) != mj_model.nu:
         yield "an actuator has several controls"
     for index in range(mj_model.nu):
@@ -104,7 +109,7 @@ def actuator_faults(mj_model) -> Iterator[str]:
             yield f"{element(mj_model, 'actuator', index)} drives {element(mj_model, 'joint', joint)}, which is no slide or hinge"
 
 
-def unknown_faults(mj_model) -> Iterator[str]:
+def unknown_faults(mj_model: Any) -> Iterator[str]:
     """Yield fields that no list names, unless all their values are values of a model without anything special."""
     unknown = {name: value for name, value in fields_of(mj_model).items() if not is_known(name)}
     usual = fields_of(type(mj_model).from_xml_string(DEFAULT_MODEL)) if unknown else {}

@@ -1,6 +1,10 @@
-"""Contacts that the lanes can compute: spheres and capsules on one floor, and without friction on bodies above or below in the tree."""
+"""Contacts that the lanes can compute.
+
+They are spheres and capsules on one floor, and without friction on bodies that carry them, or that they carry.
+"""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -13,25 +17,28 @@ SHAPES = {1: "a height field", 4: "an ellipsoid", 5: "a cylinder", 6: "a box", 7
 PYRAMIDAL = 0
 
 
-def contact_faults(mj_model) -> Iterator[str]:
+def contact_faults(mj_model: Any) -> Iterator[str]:
     """Yield one sentence for each geom or pair of geoms that may touch and is not supported. Faults of the tree come first."""
     if any(tree_faults(mj_model)):
         return
-    pairs = colliding_pairs(mj_model)
+    pairs, normal = colliding_pairs(mj_model), None if FREE in mj_model.jnt_type else plane_normal(mj_model)
     for geom in sorted({geom for pair in pairs for geom in pair}):
-        yield from geom_faults(mj_model, geom)
+        yield from geom_faults(mj_model, geom, normal)
     floors = sorted({a for a, _ in pairs if mj_model.geom_type[a] == PLANE})
     if len(floors) > 1:
         names = " and ".join(element(mj_model, "geom", floor) for floor in floors[:2])
         yield f"there are several floors: {names}"
     for a, b in pairs:
-        yield from floor_faults(mj_model, b, a) if mj_model.geom_type[a] == PLANE else pair_faults(mj_model, a, b)
+        if mj_model.geom_type[a] != PLANE:
+            yield from pair_faults(mj_model, a, b, normal)
+        elif normal is not None and abs(UP @ normal) > ALIGNED:
+            yield f"{element(mj_model, 'geom', b)} may touch the floor, and the model does not move in a vertical plane"
     if mj_model.opt.cone != PYRAMIDAL and pairs:
         yield "option cone=elliptic"
 
 
-def geom_faults(mj_model, geom: int) -> Iterator[str]:
-    """Yield faults of a geom that may touch another one."""
+def geom_faults(mj_model: Any, geom: int, normal: np.ndarray | None) -> Iterator[str]:
+    """Yield faults of a geom that may touch another one. `normal` is None in space."""
     words, body = element(mj_model, "geom", geom), mj_model.geom_bodyid[geom]
     shape, is_fixed = mj_model.geom_type[geom], mj_model.body_weldid[body] == 0
     axes = world_turn(mj_model, body) @ matrix(mj_model.geom_quat[geom])
@@ -43,7 +50,7 @@ def geom_faults(mj_model, geom: int) -> Iterator[str]:
         yield f"{words} is a plane that is not horizontal"
     elif shape != PLANE and is_fixed:
         yield f"{words} is fixed to the world and no plane"
-    elif shape == CAPSULE and FREE not in mj_model.jnt_type and abs(axes[:, 2] @ plane_normal(mj_model)) > ALIGNED:
+    elif shape == CAPSULE and normal is not None and abs(axes[:, 2] @ normal) > ALIGNED:
         yield f"{words} is a capsule that is not in the plane in which the model moves"
     if mj_model.geom_gap[geom] != 0:
         yield f"{words} has a gap"
@@ -52,33 +59,27 @@ def geom_faults(mj_model, geom: int) -> Iterator[str]:
     yield from softness_faults(mj_model.geom_solref[geom], mj_model.geom_solimp[geom], f"{words} has")
 
 
-def floor_faults(mj_model, geom: int, floor: int) -> Iterator[str]:
-    """Yield faults of a geom that may touch the floor."""
-    if FREE not in mj_model.jnt_type and abs(UP @ plane_normal(mj_model)) > ALIGNED:
-        yield f"{element(mj_model, 'geom', geom)} may touch the floor, and the model does not move in a vertical plane"
-
-
-def pair_faults(mj_model, a: int, b: int) -> Iterator[str]:
-    """Yield faults of two spheres or capsules that may touch."""
+def pair_faults(mj_model: Any, a: int, b: int, normal: np.ndarray | None) -> Iterator[str]:
+    """Yield faults of two spheres or capsules that may touch. `normal` is None in space."""
     bodies = [int(mj_model.geom_bodyid[geom]) for geom in (a, b)]
     words = f"{element(mj_model, 'geom', a)} and {element(mj_model, 'geom', b)} may touch"
     if condim_of(mj_model, a, b) != 1:
         yield f"{words}, with friction"
     if bodies[0] not in path(mj_model, bodies[1]) and bodies[1] not in path(mj_model, bodies[0]):
         yield f"{words}, and are in two branches of the tree"
-    if FREE not in mj_model.jnt_type:
-        depths = [depth(mj_model, geom, plane_normal(mj_model)) for geom in (a, b)]
+    if normal is not None:
+        depths = [depth(mj_model, geom, normal) for geom in (a, b)]
         if abs(depths[0] - depths[1]) > ALIGNED:
             yield f"{words}, and do not lie in one plane"
 
 
-def condim_of(mj_model, a: int, b: int) -> int:
+def condim_of(mj_model: Any, a: int, b: int) -> int:
     """Return the condim of a pair: of the geom with the higher priority, else the larger one."""
-    low, high = sorted((a, b), key=lambda geom: (mj_model.geom_priority[geom], mj_model.geom_condim[geom]))
-    return int(mj_model.geom_condim[high])
+    decides = max((a, b), key=lambda geom: (mj_model.geom_priority[geom], mj_model.geom_condim[geom]))
+    return int(mj_model.geom_condim[decides])
 
 
-def path(mj_model, body: int) -> list[int]:
+def path(mj_model: Any, body: int) -> list[int]:
     """Return the bodies from a body down to, without, the world."""
     bodies = []
     while body > 0:
@@ -87,7 +88,7 @@ def path(mj_model, body: int) -> list[int]:
     return bodies
 
 
-def world_turn(mj_model, body: int) -> np.ndarray:
+def world_turn(mj_model: Any, body: int) -> np.ndarray:
     """Return the rotation (3, 3) of a body where all joints are at zero."""
     turn = np.eye(3)
     for each in path(mj_model, body):
@@ -95,7 +96,7 @@ def world_turn(mj_model, body: int) -> np.ndarray:
     return turn
 
 
-def depth(mj_model, geom: int, normal: np.ndarray) -> float:
+def depth(mj_model: Any, geom: int, normal: np.ndarray) -> float:
     """Return the distance of a geom's centre from the plane through the world's origin in which a model moves."""
     body = int(mj_model.geom_bodyid[geom])
     offsets = [world_turn(mj_model, mj_model.body_parentid[each]) @ mj_model.body_pos[each] for each in path(mj_model, body)]

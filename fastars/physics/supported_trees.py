@@ -1,6 +1,7 @@
 """Trees of bodies and joints that the lanes can compute: planar ones, and one with a free root in space."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ FREE, BALL, SLIDE, HINGE = 0, 1, 2, 3  # mjtJoint
 ALIGNED = 1e-9  # a larger sine of an angle is no rounding
 
 
-def tree_faults(mj_model) -> Iterator[str]:
+def tree_faults(mj_model: Any) -> Iterator[str]:
     """Yield one sentence for each joint or body that is not supported."""
     if mj_model.nv == 0:
         yield "there is no joint"
@@ -26,7 +27,7 @@ def tree_faults(mj_model) -> Iterator[str]:
         yield from planar_faults(mj_model)
 
 
-def number_faults(mj_model) -> Iterator[str]:
+def number_faults(mj_model: Any) -> Iterator[str]:
     """Yield joints whose springs, dampers or positions are out of what is computed."""
     for joint in range(mj_model.njnt):
         words = element(mj_model, "joint", joint)
@@ -41,7 +42,8 @@ def number_faults(mj_model) -> Iterator[str]:
             yield f"{words} has nonlinear damping"
 
 
-def limit_faults(mj_model) -> Iterator[str]:
+def limit_faults(mj_model: Any) -> Iterator[str]:
+    """Yield joints with limits that are not supported."""
     for joint in range(mj_model.njnt):
         if not mj_model.jnt_limited[joint]:
             continue
@@ -54,7 +56,7 @@ def limit_faults(mj_model) -> Iterator[str]:
         yield from softness_faults(mj_model.jnt_solref[joint], mj_model.jnt_solimp[joint], f"the limits of {words} have")
 
 
-def softness_faults(solref, solimp, words: str) -> Iterator[str]:
+def softness_faults(solref: np.ndarray, solimp: np.ndarray, words: str) -> Iterator[str]:
     """Yield faults of a limit's or a geom's solref and solimp."""
     if not np.all(solref > 0):
         yield f"{words} a solref that is not positive"
@@ -62,7 +64,7 @@ def softness_faults(solref, solimp, words: str) -> Iterator[str]:
         yield f"{words} a solimp with power {solimp[4]:g}"
 
 
-def spatial_faults(mj_model) -> Iterator[str]:
+def spatial_faults(mj_model: Any) -> Iterator[str]:
     """Yield faults of a model with a free joint: it must have one tree with hinges."""
     roots = {int(mj_model.body_rootid[body]) for body in mj_model.jnt_bodyid}
     if len(roots) > 1:
@@ -73,7 +75,7 @@ def spatial_faults(mj_model) -> Iterator[str]:
             yield f"{element(mj_model, 'joint', joint)} is a slide below a free joint"
 
 
-def planar_faults(mj_model) -> Iterator[str]:
+def planar_faults(mj_model: Any) -> Iterator[str]:
     """Yield faults of a model without a free joint: all hinges must have one direction, and all slides be perpendicular to it."""
     normal = plane_normal(mj_model)
     if normal is None:
@@ -98,7 +100,7 @@ def planar_faults(mj_model) -> Iterator[str]:
                 yield f"{element(mj_model, 'body', body)} has axes of inertia out of the plane, in a fluid"
 
 
-def plane_normal(mj_model) -> np.ndarray | None:
+def plane_normal(mj_model: Any) -> np.ndarray | None:
     """Return the direction (3,) of the first hinge where all joints are at zero, in the axes of the world; None without a hinge."""
     hinges = np.flatnonzero(np.asarray(mj_model.jnt_type) == HINGE)
     if len(hinges) == 0:
@@ -110,6 +112,7 @@ def plane_normal(mj_model) -> np.ndarray | None:
 
 
 def is_along(vector: np.ndarray, other: np.ndarray, sign: int) -> bool:
+    """Return True if two unit vectors have the same direction, or the opposite one for sign = -1."""
     return bool(np.max(np.abs(vector - sign * other)) < ALIGNED)
 
 

@@ -27,7 +27,7 @@ class Contact(NamedTuple):
 
 
 class Parameters(NamedTuple):
-    """What a pair of geoms says of its contacts."""
+    """Parameters of all contacts of a pair of geoms."""
 
     margin: float
     dim: int
@@ -50,12 +50,8 @@ def contacts(model, kinematics, mujoco_version):
 
 def geom_pairs(model):
     """Return the pairs of geoms that are tested, the one with the simpler shape first. "Selection"."""
-    pairs = []
-    for geom1 in range(model.ngeom):
-        for geom2 in range(geom1 + 1, model.ngeom):
-            if may_collide(model, geom1, geom2):
-                pairs.append((geom1, geom2) if model.geom_type[geom1] <= model.geom_type[geom2] else (geom2, geom1))
-    return pairs
+    pairs = [(a, b) for a in range(model.ngeom) for b in range(a + 1, model.ngeom) if may_collide(model, a, b)]
+    return [(a, b) if model.geom_type[a] <= model.geom_type[b] else (b, a) for a, b in pairs]
 
 
 def may_collide(model, geom1, geom2):
@@ -105,6 +101,7 @@ def touching_points(model, kinematics, geom1, geom2, margin):
 
 
 def plane_and_sphere(origin, normal, centre, radius, tangent):
+    """Return the touching point of a plane and a sphere."""
     distance = (centre - origin) @ normal - radius
     return distance, centre - normal * (distance / 2 + radius), normal, tangent
 
@@ -118,6 +115,7 @@ def spheres(centre1, radius1, centre2, radius2, if_equal):
 
 
 def unit(vector):
+    """Return a vector with length 1, or the x axis for a vector of no length."""
     length = np.linalg.norm(vector)
     return vector / length if length >= TINY else np.array([1.0, 0.0, 0.0])
 
@@ -125,8 +123,8 @@ def unit(vector):
 def nearest_points(centre1, half1, centre2, half2):
     """Return pairs of nearest points of two segments centre + x half, -1 <= x <= 1: one, or up to four where they are parallel.
 
-    Least squares: x1, x2 make the gap's square stationary, [[a, b], [b, c]] @ [x1, x2] = [u, v]; a value beyond an end is put there, and
-    the other one found again.
+    Least squares: x1, x2 make the gap's square stationary, [[a, b], [b, c]] @ [x1, x2] = [u, v]; a value beyond an end is put
+    there, and the other one found again.
     """
     gap = centre1 - centre2
     a, b, c, u, v = half1 @ half1, -(half1 @ half2), half2 @ half2, -(half1 @ gap), half2 @ gap
@@ -152,7 +150,10 @@ def nearest_points(centre1, half1, centre2, half2):
 
 
 def contact_frame(normal, tangent):
-    """Return the frame (3, 3): the tangent is made orthogonal to the normal; one that is too short is replaced by an axis of the world."""
+    """Return the frame (3, 3).
+
+    The tangent is made orthogonal to the normal. One that is too short is replaced by an axis of the world.
+    """
     if tangent @ tangent < 0.25:
         tangent = np.array([0.0, 1.0, 0.0]) if abs(normal[1]) < 0.5 else np.array([0.0, 0.0, 1.0])
     tangent = unit(tangent - normal * (normal @ tangent))

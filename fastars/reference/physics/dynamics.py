@@ -1,7 +1,7 @@
 """The equation of motion without constraints: M qacc + c = tau.
 
-MuJoCo's documentation, "Computation", "General framework", equation (1). MuJoCo computes M by the composite-rigid-body algorithm and c by
-recursive Newton-Euler. Here both are sums over the bodies, from the Jacobians of their centres of mass.
+MuJoCo's documentation, "Computation", "General framework", equation (1). MuJoCo computes M by the composite-rigid-body algorithm
+and c by recursive Newton-Euler. Here both are sums over the bodies, from the Jacobians of their centres of mass.
 """
 
 import numpy as np
@@ -42,8 +42,8 @@ def bias_force(model, kinematics, qvel):
 def accelerations_at_rest(model, kinematics, qvel):
     """Return (omega, alpha, acceleration), each (nbody, 3), where qacc = 0.
 
-    They are angular velocities, angular accelerations, and accelerations of the centres of mass: Jdot qvel. Body by body from the root,
-    and joint by joint within a body, as the acceleration of a point that moves from anchor to anchor.
+    They are angular velocities, angular accelerations, and accelerations of the centres of mass: Jdot qvel. Body by body from the
+    root, and joint by joint within a body, as the acceleration of a point that moves from anchor to anchor.
     """
     omega, alpha, at_com = (np.zeros((model.nbody, 3)) for _ in range(3))
     origin = np.zeros((model.nbody, 3))
@@ -118,6 +118,7 @@ def damping(model):
 
 
 def first_of(value):
+    """Return a number, or the first one of an array."""
     return np.ravel(value)[0]
 
 

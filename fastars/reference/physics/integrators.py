@@ -1,7 +1,7 @@
 """One step in time: mj_step.
 
-MuJoCo's documentation, "Computation", "Numerical integration": the semi-implicit Euler method with implicit damping, and the Runge-Kutta
-method of fourth order.
+MuJoCo's documentation, "Computation", "Numerical integration": the semi-implicit Euler method with implicit damping, and the
+Runge-Kutta method of fourth order.
 """
 
 from typing import Any, NamedTuple
@@ -54,8 +54,9 @@ def euler(model, qpos, qvel, ctrl, version):
 def runge_kutta(model, qpos, qvel, ctrl, version):
     """Runge-Kutta: four forward passes, at the start, twice in the middle, and at the end.
 
-    A position that has a quaternion is the start moved along a velocity. From version 4 on, the velocity of a stage is the derivative of
-    that rotation vector (Munthe-Kaas); before, it was the stage's qvel as it stands. From version 4 on, qacc is the mean acceleration.
+    A position that has a quaternion is the start moved along a velocity. From version 4 on, the velocity of a stage is the
+    derivative of that rotation vector (Munthe-Kaas); before, it was the stage's qvel as it stands. From version 4 on, qacc is the
+    mean acceleration.
     """
     h, is_new = model.opt.timestep, version >= (4, 0)
     ahead, weights = (0.0, 0.5, 0.5, 1.0), (1 / 6, 1 / 3, 1 / 3, 1 / 6)
@@ -106,7 +107,8 @@ def rotation_rates(model, moved, qvel):
 def rotation_rate(vector, omega):
     """Return the time derivative of a rotation vector u where the body turns at omega, in its own axes.
 
-    omega + u x omega / 2 + (1 / t^2 - cot(t / 2) / (2 t)) u x (u x omega) with t = |u|: the inverse of the right Jacobian of the rotations.
+    omega + u x omega / 2 + (1 / t^2 - cot(t / 2) / (2 t)) u x (u x omega) with t = |u|: the inverse of the right Jacobian of the
+    rotations.
     """
     t = np.linalg.norm(vector)
     series = 1 / 12 + t**2 / 720 + t**4 / 30240 + t**6 / 1209600

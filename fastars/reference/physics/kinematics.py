@@ -56,7 +56,7 @@ def joints_of(model, body):
 
 
 def forward_kinematics(model, qpos):
-    """Return the `Kinematics` of a configuration qpos (nq,): each body is placed in its parent's frame, then moved by its joints."""
+    """Return the `Kinematics` of a configuration qpos (nq,): a body is placed in its parent's frame, then moved by its joints."""
     xpos, xquat = np.zeros((model.nbody, 3)), np.zeros((model.nbody, 4))
     xanchor, xaxis = np.zeros((model.njnt, 3)), np.zeros((model.njnt, 3))
     xquat[0, 0] = 1.0
@@ -108,8 +108,9 @@ def centres_of_mass(model, xipos):
 
 
 def jacobian(model, kinematics, body, point):
-    """Return (linear, angular), each (3, nv): velocity of a body's material point = linear @ qvel, angular velocity = angular @ qvel.
+    """Return (linear, angular), each (3, nv), of a body's material point.
 
+    Its velocity is linear @ qvel, and the body's angular velocity is angular @ qvel.
     A joint moves its body and all bodies below it: a slide by its axis, a hinge by axis x (point - anchor). A free joint has the
     velocity of its origin in the axes of the world and the angular velocity in the axes of its body.
     """

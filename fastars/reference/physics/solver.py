@@ -2,8 +2,8 @@
 
 MuJoCo's documentation, "Computation", "Constraint solver", "Reduced primal problem", equation (reduced):
 qacc = argmin over x of 1/2 (x - a)' M (x - a) + s(J x - aref), where a is the acceleration without constraints and
-s(r) = 1/2 sum of D r^2 over the rows with r < 0. It is strictly convex and piecewise quadratic: a full step that changes no row's sign
-ends at the minimum.
+s(r) = 1/2 sum of D r^2 over the rows with r < 0. It is strictly convex and piecewise quadratic: a full step that changes no row's
+sign ends at the minimum.
 """
 
 import numpy as np
