@@ -78,7 +78,7 @@ NEUTRAL = """
     body_bvhadr body_bvhnum body_conaffinity body_contype body_margin body_sameframe body_simple body_treeid body_user dof_M0
     dof_Madr dof_length dof_simplenum dof_solimp dof_solref dof_treeid efm0_L efm0_L_colind efm0_L_rowadr efm0_L_rownnz
     efm0_dofid efmC_perm flg_adhesion flg_gravcomp flg_surfacevel geom_aabb geom_castshadow geom_dataid geom_group geom_matid
-    geom_rbound geom_rgba geom_sameframe geom_user jnt_actfrcrange jnt_group jnt_user nB nC nM nJfe nJfv nJmom nJten nM
+    geom_rbound geom_rgba geom_sameframe geom_user jnt_actfrcrange jnt_group jnt_user nB nC nM nJfe nJfv nJmom nJten
     nactuator names names_map narena nbuffer nbvh nbvhdynamic nbvhstatic ncam nconmax nefm0L nefm0dof nefmCvert nemax
     nflexbending nflexedge nflexelem nflexelemdata nflexelemedge nflexevpair nflexnode nflexshelldata nflexstiffness
     nflextexcoord nflexvert ngravcomp nhfield nhfielddata nhistory njmax nkey nlight nmat nmesh nmeshdegmax nmeshface nmeshgraph
@@ -90,17 +90,14 @@ NEUTRAL = """
     opt.sdf_initpoints opt.sdf_iterations opt.sleep_tolerance
 """
 
-ENTRIES_OF_DERIVATIVE = "nD"  # codespell:ignore
-LISTED = {ENTRIES_OF_DERIVATIVE, *READ.split(), *NEUTRAL.split(), *ABSENT, *FIXED, *FIXED_OF_DOFS, *FIXED_OPTIONS}
+ENTRIES_OF_D = "nD"  # codespell:ignore
+LISTED = {ENTRIES_OF_D, *READ.split(), *NEUTRAL.split(), *ABSENT, *FIXED, *FIXED_OF_DOFS, *FIXED_OPTIONS}
 
 
 def is_known(field: str) -> bool:
     """Return True if a field, as "body_mass" or "opt.gravity", stands in a list of this file."""
     absent = tuple(prefix for prefixes, _ in ABSENT.values() for prefix in prefixes)
-    listed = (
-        field in READ or field in NEUTRAL or field in ABSENT or field in FIXED or field in FIXED_OF_DOFS or field in FIXED_OPTIONS
-    )
-    return listed or field.startswith((*WITHOUT_EFFECT, *absent))
+    return field in LISTED or field.startswith((*WITHOUT_EFFECT, *absent))
 
 
 def fields_of(mj_model: Any) -> dict[str, object]:
