@@ -1,0 +1,1 @@
+"""Forward dynamics of MuJoCo models over SIMD lanes."""
