@@ -1,7 +1,7 @@
 """The physics of an environment: MuJoCo's `mj_step`, or the package's own forward dynamics over SIMD lanes.
 
-Lanes are for MuJoCo environments in compiled kernels. Any other environment has no choice, and asking for lanes is an error. A model
-with parts that `fastars.physics` does not have runs through `mj_step`, and one sentence names these parts.
+Lanes are for MuJoCo environments in compiled kernels. Any other environment has no choice, and asking for lanes is an error. A
+model with parts that `fastars.physics` does not have runs through `mj_step`, and one sentence names these parts.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ def with_physics(env: _Env, physics: str) -> _Env:
 
 def refuse_lanes(env: CompiledEnv | GymEnv | EnvTuple) -> None:
     """Raise a ValueError if no part of the environment is one of MuJoCo's in compiled kernels."""
-    reasons = {one.id: _no_choice(one) for one in (env.envs if isinstance(env, EnvTuple) else (env,))}
-    if all(reasons.values()):
-        env_id, reason = next(iter(reasons.items()))
-        raise ValueError(f"physics must be 'mujoco' for {env_id}, got 'lanes': {reason}")
+    envs = env.envs if isinstance(env, EnvTuple) else (env,)
+    reasons = [_no_choice(one) for one in envs]
+    if all(reasons):
+        raise ValueError(f"physics must be 'mujoco' for {envs[0].id}, got 'lanes': {reasons[0]}")
 
 
 def physics_of(env: CompiledEnv | GymEnv | EnvTuple) -> str:
