@@ -33,6 +33,7 @@ class LaneModel(NamedTuple):
     parent: FieldArray  # (n_bodies,)
     first_dof: FieldArray  # (n_bodies,)
     end_dof: FieldArray  # (n_bodies,), after the last dof
+    last_dof: FieldArray  # (n_bodies,), the last dof that moves the body: of its own or of the nearest ancestor, or -1
     offset: FieldArray  # (n_bodies, d), origin in the parent's frame
     depth: FieldArray  # (n_bodies,), of the origin of a planar body, see above
     is_turned: FieldArray  # (n_bodies,), 1 if `turn` is a rotation
@@ -72,6 +73,7 @@ class LaneModel(NamedTuple):
     contact_floor: FieldArray  # (n_contacts,), height of the floor
     contact_margin: FieldArray  # (n_contacts,)
     contact_friction: FieldArray  # (n_contacts,), sliding friction; 0 for a frictionless contact
+    contact_softness: FieldArray  # (n_contacts,), R of the edges of the pyramid for R = 1 of the normal
     contact_impedance: FieldArray  # (n_contacts, 7)
     pair_bodies: FieldArray  # (n_pairs, 2), the first is an ancestor of the second
     pair_centre1: FieldArray  # (n_pairs, d), of the capsule on the first body
@@ -80,6 +82,8 @@ class LaneModel(NamedTuple):
     pair_centre2: FieldArray  # (n_pairs, d)
     pair_half2: FieldArray  # (n_pairs, d)
     pair_radius2: FieldArray  # (n_pairs,)
+    pair_is_sphere1: FieldArray  # (n_pairs,)
+    pair_is_sphere2: FieldArray  # (n_pairs,)
     pair_reach: FieldArray  # (n_pairs,), square of the distance of the centres beyond which there is no contact
     pair_margin: FieldArray  # (n_pairs,)
     pair_impedance: FieldArray  # (n_pairs, 7)
@@ -107,7 +111,10 @@ class Workspace(NamedTuple):
     qvel: FieldArray  # (n_dofs, L)
     ctrl: FieldArray  # (n_controls, L)
     qacc_warmstart: FieldArray  # (n_dofs, L)
+    n_lanes: FieldArray  # (1,) int64
     is_bad: FieldArray  # (L,) int64
+    bad: FieldArray  # (1, L), 1 where the current call found bad numbers
+    bad_of_lane: FieldArray  # (L,), the same memory
     outputs: FieldArray  # (L * n_outputs,)
     # bodies
     origin: FieldArray  # (n_bodies, d, L), O of the body's tree, in the world
@@ -127,19 +134,18 @@ class Workspace(NamedTuple):
     acceleration_of_dof: FieldArray  # (n_dofs, L): qacc
     step: FieldArray  # (n_dofs, L), a step of Newton's method; the right and left side of solved equations
     gradient: FieldArray  # (n_dofs, L)
-    limit_force: FieldArray  # (n_dofs, L)
-    limit_stiffness: FieldArray  # (n_dofs, L)
     hessian: FieldArray  # (n_dofs * n_dofs, L), row after row; its factor L' D L
     inverse_pivot: FieldArray  # (n_dofs, L), 1 / D
-    # active rows of constraints: wrenches on a body and, if it is not the world, on an ancestor of it
-    counts: FieldArray  # (2,) int64, active rows and active limits
-    row_body: FieldArray  # (n_rows,) int64
-    row_ancestor: FieldArray  # (n_rows,) int64
+    # rows of constraints that some lane has: wrenches, in groups that act on a body and on an ancestor of it
+    counts: FieldArray  # (3,) int64: groups, rows, limits
+    group_body: FieldArray  # (n_groups,) int64
+    group_ancestor: FieldArray  # (n_groups,) int64, 0 for the world
+    group_end: FieldArray  # (n_groups,) int64, after the group's last row
     row_wrench: FieldArray  # (n_rows, D, L)
     row_stiffness: FieldArray  # (n_rows, L), D of the cost D r**2 / 2 for r < 0; 0 in lanes without the row: efc_D
     row_residual: FieldArray  # (n_rows, L), r = J qacc - aref
     row_change: FieldArray  # (n_rows, L), J times the step
-    active_limit: FieldArray  # (n_limits,) int64
+    active_limit: FieldArray  # (n_limits,) int64, the dof
     limit_sign: FieldArray  # (n_limits, L), 1 at the lower end, -1 at the upper one
     limit_weight: FieldArray  # (n_limits, L), D of the cost
     limit_residual: FieldArray  # (n_limits, L)
@@ -147,6 +153,7 @@ class Workspace(NamedTuple):
     # integrators
     start_qpos: FieldArray  # (n_positions, L)
     start_qvel: FieldArray  # (n_dofs, L)
+    stage_qvel: FieldArray  # (n_dofs, L)
     sum_qvel: FieldArray  # (n_dofs, L)
     sum_qacc: FieldArray  # (n_dofs, L)
 

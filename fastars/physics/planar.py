@@ -3,10 +3,16 @@
 Each function of `algebra` compiles to the formula here where its tuples are those of the plane.
 """
 
+import math
+
 from numba.extending import overload
 
 from fastars._compiled.jit import INLINE
-from fastars.physics import algebra
+from fastars._compiled.simd import absolute
+from fastars._compiled.trig import sincos
+from fastars.physics import algebra, contacts, dynamics, integrators, kinematics
+from fastars.physics.constraints import add_row
+from fastars.physics.model import HINGE, SLIDE_OF_ROOT
 
 
 @overload(algebra.rotated, jit_options=INLINE)
@@ -98,3 +104,107 @@ def _times(matrix, s):
             return oo * o + ou * u + ow * w, ou * o + uu * u + uw * w, ow * o + uw * u + ww * w
 
         return product
+
+
+def is_planar(tables):
+    """Return True for the Numba type of the tables of a planar model."""
+    return dict(tables.members)["gravity"].width == 3
+
+
+@overload(kinematics.place_body, jit_options=INLINE)
+def _place_body(m, w, body):
+    if is_planar(m):
+        return _place
+
+
+def _place(m, w, body):
+    parent = m.parent[body]
+    rotation, position, origin = w.rotation[parent], w.position[parent], w.origin[parent]
+    way = algebra.rotated(rotation, m.offset[body])
+    if parent == 0:
+        origin = algebra.plus(origin, way)
+    else:
+        position = algebra.plus(position, way)
+    if m.is_turned[body]:
+        rotation = algebra.turned(rotation, m.turn[body])
+    for dof in range(m.first_dof[body], m.end_dof[body]):
+        moved = w.qpos[m.dof_position[dof]] - m.initial[m.dof_position[dof]]
+        if m.dof_kind[dof] == HINGE:
+            sign = m.sign[dof]
+            anchor = algebra.plus(position, algebra.rotated(rotation, m.anchor[dof]))
+            sine, cosine = sincos(moved * sign)
+            rotation = algebra.turned(rotation, (cosine, sine))
+            position = algebra.minus(anchor, algebra.rotated(rotation, m.anchor[dof]))
+            w.motion[dof] = (sign, anchor[1] * sign, -anchor[0] * sign)
+        else:
+            direction = algebra.rotated(rotation, m.axis[dof])
+            w.motion[dof] = (0.0, direction[0], direction[1])
+            if m.dof_kind[dof] == SLIDE_OF_ROOT:
+                origin = algebra.plus(origin, algebra.scaled(direction, moved))
+            else:
+                position = algebra.plus(position, algebra.scaled(direction, moved))
+    w.origin[body], w.position[body], w.rotation[body] = origin, position, rotation
+
+
+@overload(dynamics.drag, jit_options=INLINE)
+def _drag(m, w, body):
+    if is_planar(m):
+        return _box_drag
+
+
+def _box_drag(m, w, body):
+    size1, size2, depth = m.box[body]
+    diameter = (size1 + size2 + depth) / 3.0
+    along1 = algebra.rotated(w.rotation[body], m.box_axis[body])
+    along2 = (-along1[1], along1[0])
+    centre = algebra.plus(w.position[body], algebra.rotated(w.rotation[body], m.centre[body]))
+    velocity, spin = algebra.at_point(w.velocity[body], centre), w.velocity[body][0]
+    speed1, speed2 = algebra.dot(velocity, along1), algebra.dot(velocity, along2)
+    viscous = -3.0 * math.pi * m.viscosity * diameter
+    force1 = viscous * speed1 - 0.5 * m.density * size2 * depth * absolute(speed1) * speed1
+    force2 = viscous * speed2 - 0.5 * m.density * size1 * depth * absolute(speed2) * speed2
+    torque = -math.pi * m.viscosity * diameter * diameter * diameter * spin
+    torque = torque - m.density * depth * (size1**4 + size2**4) / 64.0 * absolute(spin) * spin
+    force = algebra.plus(algebra.scaled(along1, force1), algebra.scaled(along2, force2))
+    moment, u, w_ = algebra.wrench(centre, force)
+    return moment + torque, u, w_
+
+
+@overload(contacts.height, jit_options=INLINE)
+def _height(m, w, body, point):
+    if is_planar(m):
+        return lambda m, w, body, point: w.origin[body][0] + point[0]
+
+
+@overload(contacts.lowered, jit_options=INLINE)
+def _lowered(point, by):
+    if len(point) == 2:
+        return lambda point, by: (point[0] - by, point[1])
+
+
+@overload(contacts.add_edges, jit_options=INLINE)
+def _add_edges(m, w, contact, point, motion, stiffness, reference):
+    if is_planar(m):
+        return _add_planar_edges
+
+
+def _add_planar_edges(m, w, contact, point, motion, stiffness, reference):
+    friction = m.contact_friction[contact]
+    if friction > 0.0:
+        add_row(w, motion, algebra.wrench(point, (1.0, friction)), stiffness, reference)
+        add_row(w, motion, algebra.wrench(point, (1.0, -friction)), stiffness, reference)
+        # The two edges whose tangent is the plane's normal push along the floor's normal.
+        add_row(w, motion, algebra.wrench(point, (1.0, 0.0)), stiffness + stiffness, reference)
+    else:
+        add_row(w, motion, algebra.wrench(point, (1.0, 0.0)), stiffness, reference)
+
+
+@overload(integrators.move_positions, jit_options=INLINE)
+def _move_positions(m, w, start, velocity, time):
+    if is_planar(m):
+        return _move_planar_positions
+
+
+def _move_planar_positions(m, w, start, velocity, time):
+    for dof in range(m.n_dofs):
+        w.qpos[m.dof_position[dof]] = start[m.dof_position[dof]] + time * velocity[dof]

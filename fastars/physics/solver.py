@@ -1,0 +1,202 @@
+"""Newton's method for the acceleration under constraints, in MuJoCo's primal form.
+
+The acceleration minimises (a - a_smooth)' M (a - a_smooth) / 2 + sum over rows of D r**2 / 2 where r < 0, r = J a - aref. That is
+strictly convex, and quadratic as long as no row changes its sign. So a full step of Newton's method that changes no sign ends at the
+minimum, to rounding: there is no tolerance. Each lane stops when it is there; at the limit of iterations (`opt.iterations`), as in
+MuJoCo, the last acceleration stays.
+
+M and J are not formed. A row acts on a body with its wrench F, so it adds D F F' to the inertia of the body: the composite-body
+algorithm makes the Hessian of both.
+"""
+
+from fastars._compiled.jit import inline, routine
+from fastars._compiled.simd import absolute, any_lane, other_lanes, where
+from fastars._compiled.tables import constant
+from fastars.physics.algebra import dot, inertia_matrix, minus, momentum, outer, plus, scaled
+from fastars.physics.dynamics import factorise, solve, write_composite
+from fastars.physics.kinematics import spread_to_bodies
+
+_SLOPE_LEFT = 1e-10  # of the slope at the start, where a line search ends
+_SEARCH_STEPS = 20
+
+
+@inline
+def start(m, w):
+    """Begin at the acceleration of the last step."""
+    for dof in range(m.n_dofs):
+        w.acceleration_of_dof[dof] = w.qacc_warmstart[dof]
+    spread_to_bodies(m, w, w.acceleration_of_dof, w.acceleration)
+    w.counts[0] = w.counts[1] = w.counts[2] = 0
+
+
+@routine
+def minimise(m, w):
+    """Write the acceleration of the dofs; it starts at `acceleration_of_dof`, for which the residuals of rows are known."""
+    zero, one = constant(w, 0.0), constant(w, 1.0)
+    is_done = zero > one
+    for _ in range(m.max_iterations):
+        push_bodies(m, w)
+        write_newton_system(m, w)
+        factorise(m, w)
+        solve(m, w)
+        spread_to_bodies(m, w, w.step, w.step_acceleration)
+        has_changed = write_changes(w)
+        is_searching = has_changed & other_lanes(is_done)
+        length = one
+        if any_lane(is_searching):
+            length = search_line(m, w, is_searching)
+        length = where(is_done, 0.0, length)
+        move_rows(m, w, length)
+        is_done = is_done | other_lanes(has_changed)
+        if not any_lane(other_lanes(is_done)):
+            break
+        for body in range(1, m.n_bodies):
+            w.acceleration[body] = plus(w.acceleration[body], scaled(w.step_acceleration[body], length))
+
+
+@routine
+def push_bodies(m, w):
+    """Write each body's part of the gradient, as a force, and of the Hessian, as an inertia."""
+    for body in range(1, m.n_bodies):
+        inertia = w.inertia[body]
+        w.force[body] = momentum(inertia, w.acceleration[body])
+        w.composite[body] = inertia_matrix(inertia)
+    row = 0
+    for group in range(w.counts[0]):
+        body, ancestor = w.group_body[group], w.group_ancestor[group]
+        if ancestor == 0:
+            force, matrix = w.force[body], w.composite[body]
+            for row in range(row, w.group_end[group]):
+                stiffness, residual, wrench = _active_stiffness(w, row), w.row_residual[row], w.row_wrench[row]
+                force = plus(force, scaled(wrench, stiffness * residual))
+                matrix = plus(matrix, outer(stiffness, wrench))
+            w.force[body], w.composite[body] = force, matrix
+        else:
+            push = scaled(w.row_wrench[row], _active_stiffness(w, row) * w.row_residual[row])
+            w.force[body], w.force[ancestor] = plus(w.force[body], push), minus(w.force[ancestor], push)
+        row = w.group_end[group]
+
+
+@inline
+def _active_stiffness(w, row):
+    return where(w.row_residual[row] < 0.0, w.row_stiffness[row], 0.0)
+
+
+@routine
+def write_newton_system(m, w):
+    """Write the gradient, minus the gradient as the right side in `step`, and the Hessian."""
+    for body in range(m.n_bodies - 1, 0, -1):
+        force = w.force[body]
+        for dof in range(m.first_dof[body], m.end_dof[body]):
+            inertial = dot(w.motion[dof], force) + m.armature[dof] * w.acceleration_of_dof[dof]
+            w.gradient[dof] = inertial - w.smooth[dof]
+        if m.parent[body] > 0:
+            w.force[m.parent[body]] = plus(w.force[m.parent[body]], force)
+        write_composite(m, w, body)
+    for dof in range(m.n_dofs):
+        diagonal = dof * m.n_dofs + dof
+        w.hessian[diagonal] = w.hessian[diagonal] + m.armature[dof]
+    for k in range(w.counts[2]):
+        dof, residual = w.active_limit[k], w.limit_residual[k]
+        diagonal = dof * m.n_dofs + dof
+        stiffness = where(residual < 0.0, w.limit_weight[k], 0.0)
+        w.gradient[dof] = w.gradient[dof] + w.limit_sign[k] * (stiffness * residual)
+        w.hessian[diagonal] = w.hessian[diagonal] + stiffness
+    _add_pairs(m, w)
+    for dof in range(m.n_dofs):
+        w.step[dof] = -w.gradient[dof]
+
+
+@inline
+def _add_pairs(m, w):
+    """Add the rows between a body and an ancestor to the Hessian: they see the dofs on the way from one to the other."""
+    row = 0
+    for group in range(w.counts[0]):
+        if w.group_ancestor[group] > 0:
+            stiffness, wrench = _active_stiffness(w, row), w.row_wrench[row]
+            last, i = m.last_dof[w.group_ancestor[group]], m.last_dof[w.group_body[group]]
+            while i > last:
+                push = stiffness * dot(w.motion[i], wrench)
+                j = i
+                while j > last:
+                    entry = i * m.n_dofs + j
+                    w.hessian[entry] = w.hessian[entry] + push * dot(w.motion[j], wrench)
+                    j = m.dof_parent[j]
+                i = m.dof_parent[i]
+        row = w.group_end[group]
+
+
+@routine
+def write_changes(w):
+    """Write how residuals change in a full step; return the lanes in which one changes its sign."""
+    zero = constant(w, 0.0)
+    has_changed, row = zero > 1.0, 0
+    for group in range(w.counts[0]):
+        motion = minus(w.step_acceleration[w.group_body[group]], w.step_acceleration[w.group_ancestor[group]])
+        for row in range(row, w.group_end[group]):
+            change, residual = dot(motion, w.row_wrench[row]), w.row_residual[row]
+            w.row_change[row] = change
+            has_changed = has_changed | ((w.row_stiffness[row] > 0.0) & ((residual < 0.0) ^ (residual + change < 0.0)))
+        row = w.group_end[group]
+    for k in range(w.counts[2]):
+        change, residual = w.limit_sign[k] * w.step[w.active_limit[k]], w.limit_residual[k]
+        w.limit_change[k] = change
+        has_changed = has_changed | ((w.limit_weight[k] > 0.0) & ((residual < 0.0) ^ (residual + change < 0.0)))
+    return has_changed
+
+
+@routine
+def search_line(m, w, is_searching):
+    """Return the length of the step, in the lanes of a mask, at which the cost along it is smallest; 1 in others.
+
+    Newton's method in one dimension, kept inside the interval in which the slope is known to change its sign.
+    """
+    slope = constant(w, 0.0)
+    for dof in range(m.n_dofs):
+        slope = slope + w.step[dof] * w.gradient[dof]
+    first, curvature = slopes_of_rows(w, constant(w, 0.0))
+    linear, quadratic = slope - first, -slope - curvature  # without rows; step' H step = -slope
+    lowest, highest, length = constant(w, 0.0), constant(w, 1e30), constant(w, 1.0)
+    for _ in range(_SEARCH_STEPS):
+        p, h = slopes_of_rows(w, length)
+        p, h = p + linear + length * quadratic, h + quadratic
+        is_searching = is_searching & other_lanes(absolute(p) <= -slope * _SLOPE_LEFT)
+        if not any_lane(is_searching):
+            break
+        is_beyond = p > 0.0
+        highest = where(is_searching & is_beyond, length, highest)
+        lowest = where(is_searching & other_lanes(is_beyond), length, lowest)
+        trial = length - p / h
+        middle = 0.5 * (lowest + where(highest > 1e29, 2.0 * length, highest))
+        trial = where((trial > lowest) & (trial < highest), trial, middle)
+        length = where(is_searching, trial, length)
+    return length
+
+
+@routine
+def slopes_of_rows(w, length):
+    """Return the first and second derivative of the rows' cost along the step."""
+    zero = constant(w, 0.0)
+    p, h = zero, zero
+    for row in range(w.counts[1]):
+        change = w.row_change[row]
+        residual = w.row_residual[row] + length * change
+        pull = where(residual < 0.0, w.row_stiffness[row] * change, 0.0)
+        p, h = p + pull * residual, h + pull * change
+    for k in range(w.counts[2]):
+        change = w.limit_change[k]
+        residual = w.limit_residual[k] + length * change
+        pull = where(residual < 0.0, w.limit_weight[k] * change, 0.0)
+        p, h = p + pull * residual, h + pull * change
+    return p, h
+
+
+@inline
+def move_rows(m, w, length):
+    """Take a step of the given length: move the acceleration of dofs, and the residuals."""
+    for dof in range(m.n_dofs):
+        w.acceleration_of_dof[dof] = w.acceleration_of_dof[dof] + length * w.step[dof]
+    for row in range(w.counts[1]):
+        w.row_residual[row] = w.row_residual[row] + length * w.row_change[row]
+    for k in range(w.counts[2]):
+        w.limit_residual[k] = w.limit_residual[k] + length * w.limit_change[k]
