@@ -8,7 +8,7 @@ from fastars._compiled.jit import addressed
 from fastars._compiled.simd import LANES
 from fastars._compiled.structs import IntArray
 from fastars._compiled.tables import Tables, aligned
-from fastars.physics import planar  # noqa: F401  # registers how the functions of `algebra` compile
+from fastars.physics import planar, spatial_joints  # noqa: F401  # registers how the functions of `algebra` compile
 from fastars.physics.integrators import forward, step
 from fastars.physics.model import ROWS_OF_CONTACT, LaneModel, Workspace
 
@@ -46,7 +46,7 @@ def new_workspace(model: LaneModel, n_lanes: int = LANES) -> Workspace:
         **{"hessian": (dofs * dofs,), "row_wrench": (rows, width)},
         **dict.fromkeys(("row_stiffness", "row_residual", "row_change"), (rows,)),
         **dict.fromkeys(("limit_sign", "limit_weight", "limit_residual", "limit_change"), (limits,)),
-        **dict.fromkeys(("start_qvel", "stage_qvel", "sum_qvel", "sum_qacc"), (dofs,)),
+        **dict.fromkeys(("start_qvel", "rate", "stage_qvel", "sum_qvel", "sum_qacc"), (dofs,)),
         **{"start_qpos": (positions,)},
     }
     integers = {

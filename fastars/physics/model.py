@@ -25,6 +25,7 @@ class LaneModel(NamedTuple):
     timestep: FieldArray  # ()
     is_runge_kutta: FieldArray  # (), 1 for RK4, 0 for Euler
     is_implicit: FieldArray  # (), 1 if Euler treats damping implicitly
+    bends_rates: FieldArray  # (), 1 if RK4 integrates the rotation vector of a free body, as MuJoCo 4 does
     has_fluid: FieldArray  # ()
     density: FieldArray  # ()
     viscosity: FieldArray  # ()
@@ -33,6 +34,7 @@ class LaneModel(NamedTuple):
     parent: FieldArray  # (n_bodies,)
     first_dof: FieldArray  # (n_bodies,)
     end_dof: FieldArray  # (n_bodies,), after the last dof
+    is_free: FieldArray  # (n_bodies,), 1 for a body with a free joint
     last_dof: FieldArray  # (n_bodies,), the last dof that moves the body: of its own or of the nearest ancestor, or -1
     offset: FieldArray  # (n_bodies, d), origin in the parent's frame
     depth: FieldArray  # (n_bodies,), of the origin of a planar body, see above
@@ -96,7 +98,7 @@ class LaneModel(NamedTuple):
     site_depth: FieldArray  # (n_sites,)
 
 
-SLIDE_OF_ROOT, SLIDE, HINGE, FREE = range(4)  # kinds of degrees of freedom; the first moves the point that vectors are about
+SLIDE_OF_ROOT, SLIDE, HINGE, TURN_OF_ROOT = range(4)  # kinds of dofs; the first moves O, the last is one of three of a free body
 
 
 class Workspace(NamedTuple):
@@ -153,6 +155,7 @@ class Workspace(NamedTuple):
     # integrators
     start_qpos: FieldArray  # (n_positions, L)
     start_qvel: FieldArray  # (n_dofs, L)
+    rate: FieldArray  # (n_dofs, L), at which positions change: qvel, see `bend_rates`
     stage_qvel: FieldArray  # (n_dofs, L)
     sum_qvel: FieldArray  # (n_dofs, L)
     sum_qacc: FieldArray  # (n_dofs, L)

@@ -170,6 +170,12 @@ def _box_drag(m, w, body):
     return moment + torque, u, w_
 
 
+@overload(integrators.bend_rates, jit_options=INLINE)
+def _bend_rates(m, w):
+    if is_planar(m):
+        return lambda m, w: None
+
+
 @overload(contacts.height, jit_options=INLINE)
 def _height(m, w, body, point):
     if is_planar(m):

@@ -120,7 +120,7 @@ def _bend_rates(m, w):
 
 
 def _bend(m, w):
-    if m.follows_rotation_vector:
+    if m.bends_rates:
         for body in range(1, m.n_bodies):
             if m.is_free[body]:
                 bend_rate(m, w, m.first_dof[body] + 3)
@@ -140,7 +140,9 @@ def bend_rate(m, w, dof):
     square = dot(u, u)
     sine, cosine = sincos(0.5 * shortest)
     is_large = square > 0.04
-    k = where(is_large, (1.0 - 0.5 * shortest * cosine / where(is_large, sine, 1.0)) / where(is_large, square, 1.0), _series(square))
+    k = where(
+        is_large, (1.0 - 0.5 * shortest * cosine / where(is_large, sine, 1.0)) / where(is_large, square, 1.0), _series(square)
+    )
     rate = w.rate[dof], w.rate[dof + 1], w.rate[dof + 2]
     sideways = cross(u, rate)
     bent = plus(plus(rate, scaled(sideways, 0.5)), scaled(cross(u, sideways), k))
