@@ -12,8 +12,9 @@ import numpy as np
 
 from fastars._compiled.actions import act, empty_action
 from fastars._compiled.jit import inline, kernel
-from fastars._compiled.protocol import Alone, observe_sim, reset, reset_sim, step_sim
+from fastars._compiled.protocol import reset
 from fastars._compiled.rng import seed_generator
+from fastars._compiled.simulated import Alone, observe_sim, reset_sim, step_sim
 from fastars._compiled.structs import FAILED, NONFINITE, RUNNING, TERMINATED, TRUNCATED
 from fastars._compiled.tuples import plus, put, weigh, zeros
 from fastars.kernels.policy import arrange, fill_filtered, fill_scores

@@ -15,6 +15,9 @@ LARGEST = 1e10  # MuJoCo's mjMAXVAL: numbers beyond it, and NaN, are bad
 @routine
 def forward(m, w):
     """Compute the acceleration of the present state: `mj_forward`."""
+    if w.n_outputs[0] > 0:
+        for k in range(m.n_positions):
+            w.forward_qpos[k] = w.qpos[k]
     move_bodies(m, w)
     write_smooth_forces(m, w)
     start(m, w)

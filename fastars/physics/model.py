@@ -34,6 +34,7 @@ class LaneModel(NamedTuple):
     parent: FieldArray  # (n_bodies,)
     first_dof: FieldArray  # (n_bodies,)
     end_dof: FieldArray  # (n_bodies,), after the last dof
+    root: FieldArray  # (n_bodies,), the first body of its tree
     is_free: FieldArray  # (n_bodies,), 1 for a body with a free joint
     last_dof: FieldArray  # (n_bodies,), the last dof that moves the body: of its own or of the nearest ancestor, or -1
     offset: FieldArray  # (n_bodies, d), origin in the parent's frame
@@ -118,6 +119,7 @@ class Workspace(NamedTuple):
     bad: FieldArray  # (1, L), 1 where the current call found bad numbers
     bad_of_lane: FieldArray  # (L,), the same memory
     outputs: FieldArray  # (L * n_outputs,)
+    n_outputs: FieldArray  # (1,) int64, 0 if nobody reads them
     # bodies
     origin: FieldArray  # (n_bodies, d, L), O of the body's tree, in the world
     position: FieldArray  # (n_bodies, d, L), of the body's origin, from O: xpos
@@ -152,7 +154,13 @@ class Workspace(NamedTuple):
     limit_weight: FieldArray  # (n_limits, L), D of the cost
     limit_residual: FieldArray  # (n_limits, L)
     limit_change: FieldArray  # (n_limits, L)
-    # integrators
+    # integrators and outputs
+    forward_qpos: FieldArray  # (n_positions, L), of the last forward pass; only for outputs
+    output: FieldArray  # (n_outputs, L)
+    output_of_lane: FieldArray  # (n_outputs * L,), the same memory
+    orientation: FieldArray  # (n_bodies, 4, L), quaternions: xquat
+    moment: FieldArray  # (n_bodies, 3, L), mass * centre of mass
+    constraint_force: FieldArray  # (n_dofs, L): qfrc_constraint
     start_qpos: FieldArray  # (n_positions, L)
     start_qvel: FieldArray  # (n_dofs, L)
     rate: FieldArray  # (n_dofs, L), at which positions change: qvel, see `bend_rates`

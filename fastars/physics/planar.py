@@ -10,7 +10,7 @@ from numba.extending import overload
 from fastars._compiled.jit import INLINE
 from fastars._compiled.simd import absolute
 from fastars._compiled.trig import sincos
-from fastars.physics import algebra, contacts, dynamics, integrators, kinematics
+from fastars.physics import algebra, contacts, dynamics, integrators, kinematics, outputs
 from fastars.physics.constraints import add_row
 from fastars.physics.model import HINGE, SLIDE_OF_ROOT
 
@@ -214,3 +214,27 @@ def _move_positions(m, w, start, velocity, time):
 def _move_planar_positions(m, w, start, velocity, time):
     for dof in range(m.n_dofs):
         w.qpos[m.dof_position[dof]] = start[m.dof_position[dof]] + time * velocity[dof]
+
+
+@overload(outputs.in_world, jit_options=INLINE)
+def _in_world(m, point, depth):
+    if is_planar(m):
+        return _point_of_plane
+
+
+def _point_of_plane(m, point, depth):
+    u, w, normal = m.axes[0], m.axes[1], m.axes[2]
+    in_plane = algebra.plus(algebra.scaled(u, point[0]), algebra.scaled(w, point[1]))
+    return algebra.plus(in_plane, algebra.scaled(normal, depth))
+
+
+@overload(outputs.write_contact_forces, jit_options=INLINE)
+def _write_contact_forces(m, w, place):
+    if is_planar(m):
+        return lambda m, w, place: None
+
+
+@overload(outputs.write_root_orientation, jit_options=INLINE)
+def _write_root_orientation(m, w, body):
+    if is_planar(m):
+        return lambda m, w, body: False

@@ -65,7 +65,7 @@ def _bodies(model: Any, plane: Frame) -> dict[str, Any]:
     boxes = [plane.box(model.body_inertia[b], model.body_mass[b], matrices[b]) for b in range(n)]
     return {
         **{"parent": parent, "first_dof": first, "end_dof": first + model.body_dofnum, "last_dof": last},
-        **{"is_free": np.isin(np.arange(n), model.jnt_bodyid[model.jnt_type == _FREE_JOINT])},
+        **{"root": np.array(model.body_rootid), "is_free": np.isin(np.arange(n), model.jnt_bodyid[model.jnt_type == _FREE_JOINT])},
         **{"offset": plane.points(model.body_pos), "depth": depth},
         **{"is_turned": [not np.array_equal(q, (1, 0, 0, 0)) for q in model.body_quat]},
         **{"turn": [plane.rotation(rotation_matrix(q)) for q in model.body_quat], "quaternion": np.array(model.body_quat)},

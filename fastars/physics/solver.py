@@ -67,18 +67,19 @@ def push_bodies(m, w):
         if ancestor == 0:
             force, matrix = w.force[body], w.composite[body]
             for row in range(row, w.group_end[group]):
-                stiffness, residual, wrench = _active_stiffness(w, row), w.row_residual[row], w.row_wrench[row]
+                stiffness, residual, wrench = active_stiffness(w, row), w.row_residual[row], w.row_wrench[row]
                 force = plus(force, scaled(wrench, stiffness * residual))
                 matrix = plus(matrix, outer(stiffness, wrench))
             w.force[body], w.composite[body] = force, matrix
         else:
-            push = scaled(w.row_wrench[row], _active_stiffness(w, row) * w.row_residual[row])
+            push = scaled(w.row_wrench[row], active_stiffness(w, row) * w.row_residual[row])
             w.force[body], w.force[ancestor] = plus(w.force[body], push), minus(w.force[ancestor], push)
         row = w.group_end[group]
 
 
 @inline
-def _active_stiffness(w, row):
+def active_stiffness(w, row):
+    """Return D in the lanes in which a row pushes, 0 in others."""
     return where(w.row_residual[row] < 0.0, w.row_stiffness[row], 0.0)
 
 
@@ -113,7 +114,7 @@ def _add_pairs(m, w):
     row = 0
     for group in range(w.counts[0]):
         if w.group_ancestor[group] > 0:
-            stiffness, wrench = _active_stiffness(w, row), w.row_wrench[row]
+            stiffness, wrench = active_stiffness(w, row), w.row_wrench[row]
             last, i = m.last_dof[w.group_ancestor[group]], m.last_dof[w.group_body[group]]
             while i > last:
                 push = stiffness * dot(w.motion[i], wrench)

@@ -12,7 +12,7 @@ from fastars._compiled.jit import INLINE, inline
 from fastars._compiled.simd import absolute, nearest, square_root, where
 from fastars._compiled.tables import constant
 from fastars._compiled.trig import sincos
-from fastars.physics import contacts, dynamics, integrators, kinematics
+from fastars.physics import contacts, dynamics, integrators, kinematics, outputs
 from fastars.physics.algebra import at_point, dot, minus, plus, rotated, scaled, turned, wrench
 from fastars.physics.constraints import SMALLEST, add_row
 from fastars.physics.model import HINGE, SLIDE_OF_ROOT
@@ -229,3 +229,43 @@ def _drag_along(m, velocity, spin, axis, size):
     pull = -0.5 * m.density * across1 * across2 * absolute(speed) * speed
     twist = -m.density * along * (across1**4 + across2**4) / 64.0 * absolute(turn) * turn
     return scaled(axis, pull), scaled(axis, twist)
+
+
+@overload(outputs.in_world, jit_options=INLINE)
+def _in_world(m, point, depth):
+    if not is_planar(m):
+        return lambda m, point, depth: point
+
+
+@overload(outputs.write_root_orientation, jit_options=INLINE)
+def _write_root_orientation(m, w, body):
+    if not is_planar(m):
+        return _write_free_orientation
+
+
+def _write_free_orientation(m, w, body):
+    if m.is_free[body]:
+        place = m.dof_position[m.first_dof[body]] + 3
+        q = w.forward_qpos[place], w.forward_qpos[place + 1], w.forward_qpos[place + 2], w.forward_qpos[place + 3]
+        w.orientation[body] = unit_quaternion(q)
+        return True
+    return False
+
+
+@overload(outputs.write_contact_forces, jit_options=INLINE)
+def _write_contact_forces(m, w, place):
+    if not is_planar(m):
+        return _write_wrenches
+
+
+def _write_wrenches(m, w, place):
+    """Write moment and force of each body, the moment about the centre of mass of its tree: `mj_rnePostConstraint`."""
+    subtree_com = 10 * m.n_bodies + 3 * m.n_sites
+    for body in range(1, m.n_bodies):
+        root = subtree_com + 3 * m.root[body]
+        centre = minus((w.output[root], w.output[root + 1], w.output[root + 2]), w.origin[body])
+        force = w.force[body]
+        moment = minus(force[:3], cross(centre, force[3:]))
+        entry = place + 6 * body
+        w.output[entry], w.output[entry + 1], w.output[entry + 2] = moment
+        w.output[entry + 3], w.output[entry + 4], w.output[entry + 5] = force[3:]
