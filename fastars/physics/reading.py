@@ -38,11 +38,12 @@ def _options(model: Any, plane: Frame) -> dict[str, Any]:
     option = model.opt
     is_runge_kutta = int(option.integrator) == _RK4
     has_damping = bool(np.any(_first(model.dof_damping, model.nv) > 0)) and not int(option.disableflags) & _NO_EULER_DAMPING
+    is_version_4 = mujoco_version(model) >= (4, 0)
     return {
         **{"n_bodies": model.nbody, "n_positions": model.nq, "n_dofs": model.nv, "n_controls": model.nu, "n_sites": model.nsite},
         **{"axes": plane.axes, "gravity": plane.motion(-option.gravity)[None], "timestep": option.timestep},
         **{"is_runge_kutta": is_runge_kutta, "is_implicit": has_damping and not is_runge_kutta},
-        **{"bends_rates": mujoco_version(model) >= (4, 0)},  # measured: 3.3, 3.12, 3.14, 3.16 and 3.17 do not
+        **{"reports_mean": is_version_4, "bends_rates": is_version_4},  # measured: not in 3.3, 3.12, 3.14, 3.16 and 3.17
         **{"has_fluid": option.density > 0 or option.viscosity > 0, "density": option.density, "viscosity": option.viscosity},
         **{"max_iterations": int(option.iterations)},
     }
