@@ -259,18 +259,18 @@ def _write_contact_forces(m, w, place):
 
 
 def _write_wrenches(m, w, place):
-    for body in range(1, m.n_bodies):
-        _write_wrench(m, w, place, body, w.origin[body], w.force[body])
+    for frame in range(1, m.n_frames):
+        _write_wrench(m, w, place, m.frame_number[frame], w.origin[frame], w.force[frame])
     if m.floor_body > 0 and m.n_contacts > 0:  # what the contacts do to the floor is in the world's row
         _write_wrench(m, w, place, m.floor_body, w.origin[m.contact_body[0]], w.force[0])
 
 
 @inline
-def _write_wrench(m, w, place, body, origin, force):
+def _write_wrench(m, w, place, number, origin, force):
     """Write moment and force, the moment about the centre of mass of the body's tree: `mj_rnePostConstraint`."""
-    centre = 10 * m.n_bodies + 3 * m.n_sites + 3 * m.root[body]  # in `subtree_com`
+    centre = 10 * m.n_frames + 3 * m.n_sites + 3 * m.tree_root[number]  # in `subtree_com`
     arm = minus(origin, (w.output[centre], w.output[centre + 1], w.output[centre + 2]))
     moment = plus(force[:3], cross(arm, force[3:]))
-    entry = place + 6 * body
+    entry = place + 6 * number
     w.output[entry], w.output[entry + 1], w.output[entry + 2] = moment
     w.output[entry + 3], w.output[entry + 4], w.output[entry + 5] = force[3:]
