@@ -38,6 +38,7 @@ class LaneModel(NamedTuple):
     first_dof: FieldArray  # (n_frames,)
     end_dof: FieldArray  # (n_frames,), after the last dof
     is_free: FieldArray  # (n_frames,), 1 for a body with a free joint
+    is_floating: FieldArray  # (n_frames,), 1 for a free body without armature: its dofs are its motion vector in other axes
     last_dof: FieldArray  # (n_bodies,), the last dof that moves the body: of its own or of the nearest ancestor, or -1
     offset: FieldArray  # (n_frames, d), origin in the parent's frame
     is_turned: FieldArray  # (n_frames,), 1 if `turn` is a rotation
@@ -151,6 +152,7 @@ class Workspace(NamedTuple):
     acceleration_of_dof: FieldArray  # (n_dofs, L): qacc
     step: FieldArray  # (n_dofs, L), a step of Newton's method; the right and left side of solved equations
     gradient: FieldArray  # (n_dofs, L)
+    reach: FieldArray  # (n_dofs, D, L), the inertia that a dof moves, times its motion vector
     hessian: FieldArray  # (n_dofs * n_dofs, L), row after row; its factor L' D L
     inverse_pivot: FieldArray  # (n_dofs, L), 1 / D
     # rows of constraints that some lane has: wrenches, in groups that act on a body and on an ancestor of it
