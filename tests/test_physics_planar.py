@@ -290,27 +290,16 @@ def test_bad_numbers_mark_their_lane_alone(field, number):
 
 
 @pytest.mark.parametrize("integrator", ["Euler", "RK4"])
-@pytest.mark.parametrize("size", [0.99e10, 1.01e10])
-def test_bad_accelerations_mark_their_lane_where_mujoco_resets(integrator, size):
+def test_bad_accelerations_mark_their_lane_where_mujoco_resets(integrator):
     model = tree(('integrator="Euler"', f'integrator="{integrator}"'))
-    lanes = new_lanes(lane_model(model), False)
-    rows = states_of(model, 2)
-    rows[1][2][1] = 1.0
-    accelerations = [
-        np.abs(in_mujoco(model, [*rows[1][:2], rows[1][2] * scale, rows[1][3]], 0).qacc).max() for scale in (1e12, 2e12)
-    ]
-    rows[1][2][:] = 0.0
-    rows[1][2][1] = size / (accelerations[1] - accelerations[0]) * 1e12
-    if rows[1][2][1] > 1e10:
-        model.actuator_gainprm[:, 0] = 1e6
-        lanes = new_lanes(lane_model(model), False)
-        rows[1][2][1] /= 1e6
+    lanes, rows = new_lanes(lane_model(model), False), states_of(model, LANES)
+    for row, speed in zip(rows, (0.0, 1e3, 1e4, 3e4, 1e5, 3e5, 1e6, 1e7), strict=True):
+        row[1][2] += speed  # the body flies apart, at speed**2
     in_lanes(lanes, rows)
     step_once(lanes, 1)
-    data = in_mujoco(model, rows[1], 1)
-    was_reset = data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number > 0
-    assert was_reset == (size > 1e10)
-    assert lanes.is_bad.tolist() == [0] + [int(was_reset)] * 7
+    resets = [int(in_mujoco(model, row, 1).warning[mujoco.mjtWarning.mjWARN_BADQACC].number) for row in rows]
+    assert 0 < sum(resets) < LANES
+    assert lanes.is_bad.tolist() == resets
 
 
 def test_the_limit_of_iterations_is_the_models():
