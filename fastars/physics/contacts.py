@@ -65,7 +65,7 @@ def _clipped(x):
 
 @routine
 def add_nearest(m, w, k, axis1, axis2, between):
-    """Add the contact of a pair where its axes, (centre, half) each, are nearest to each other; where they are parallel, up to two."""
+    """Add the contact of a pair where its axes, (centre, half) each, are nearest; where they are parallel, up to two."""
     half1, half2 = axis1[1], axis2[1]
     aa, ab, bb = dot(half1, half1), -dot(half1, half2), dot(half2, half2)
     a, b = -dot(half1, between), dot(half2, between)
@@ -91,8 +91,8 @@ def add_nearest(m, w, k, axis1, axis2, between):
 def _add_ends(m, w, k, axis1, axis2, products, is_parallel):
     """Add the contacts of parallel capsules: at the ends of the stretch in which they lie side by side.
 
-    An end of it is where the second capsule ends, if that is within the first, and otherwise where the first one ends. Before MuJoCo
-    3.17, the nearest points to the four ends are tried in turn, until two are near.
+    An end of it is where the second capsule ends, if that is within the first, and otherwise where the first one ends. Before
+    MuJoCo 3.17, the nearest points to the four ends are tried in turn, until two are near.
     """
     aa, ab, bb, a, b = products
     found = constant(w, 0.0)
