@@ -75,3 +75,9 @@ def find_limits(m, w):
             w.limit_residual[n_active] = sign * damped + reference
             n_active += 1
     w.counts[2] = n_active
+
+
+@inline
+def active_stiffness(w, row):
+    """Return D in the lanes in which a row pushes, 0 in others."""
+    return where(w.row_residual[row] < 0.0, w.row_stiffness[row], 0.0)

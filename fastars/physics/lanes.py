@@ -147,7 +147,7 @@ def _shapes(model: LaneModel) -> dict[str, tuple[int, ...]]:
     rows = int(model.n_contacts) * ROWS_OF_CONTACT[d] + _CONTACTS_OF_PAIR * int(model.n_pairs)
     vectors = ("velocity", "bias_acceleration", "acceleration", "step_acceleration")
     of_dofs = (
-        *("qvel", "qacc_warmstart", "actuation", "smooth", "acceleration_of_dof", "step", "gradient", "inverse_pivot"),
+        *("qvel", "qacc_warmstart", "actuation", "smooth", "acceleration_of_dof", "step", "push", "gradient", "inverse_pivot"),
         *("constraint_force", "start_qvel", "rate", "stage_qvel", "sum_qvel", "sum_qacc"),
     )
     return {
@@ -157,7 +157,13 @@ def _shapes(model: LaneModel) -> dict[str, tuple[int, ...]]:
         **dict.fromkeys(of_dofs, (dofs,)),
         **dict.fromkeys(vectors, (n, width)),
         **{"inertia": (n, {3: 4, 6: 10}[width]), "composite": (n, width * (width + 1) // 2)},
-        **{"motion": (dofs, width), "reach": (dofs, width), "hessian": (dofs * dofs,), "orientation": (frames, 4), "moment": (frames, 3)},
+        **{
+            "motion": (dofs, width),
+            "reach": (dofs, width),
+            "hessian": (dofs * dofs,),
+            "orientation": (frames, 4),
+            "moment": (frames, 3),
+        },
         **{"row_wrench": (rows, width)} | dict.fromkeys(("row_stiffness", "row_residual", "row_change"), (rows,)),
         **dict.fromkeys(("limit_sign", "limit_weight", "limit_residual", "limit_change"), (limits,)),
     }

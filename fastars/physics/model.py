@@ -152,6 +152,7 @@ class Workspace(NamedTuple):
     acceleration_of_dof: FieldArray  # (n_dofs, L): qacc
     step: FieldArray  # (n_dofs, L), a step of Newton's method; the right and left side of solved equations
     gradient: FieldArray  # (n_dofs, L)
+    push: FieldArray  # (n_dofs, L), minus the gradient, but for what the bodies add
     reach: FieldArray  # (n_dofs, D, L), the inertia that a dof moves, times its motion vector
     hessian: FieldArray  # (n_dofs * n_dofs, L), row after row; its factor L' D L
     inverse_pivot: FieldArray  # (n_dofs, L), 1 / D

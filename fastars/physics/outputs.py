@@ -8,9 +8,9 @@ from fastars._compiled.simd import square_root, where
 from fastars._compiled.tables import constant
 from fastars._compiled.trig import sincos_wide
 from fastars.physics.algebra import dot, minus, plus, rotated, scaled
+from fastars.physics.constraints import active_stiffness
 from fastars.physics.kinematics import place_body
 from fastars.physics.model import HINGE
-from fastars.physics.solver import active_stiffness
 
 
 def in_world(m, point, depth):

@@ -82,10 +82,10 @@ def _controls_and_sites(model: Any, frame: Frame) -> dict[str, Any]:
     joint = np.array(model.actuator_trnid).reshape(-1, 2)[:, 0]
     is_limited = np.array(model.actuator_ctrllimited).astype(bool)[:, None]
     gear = _first(model.actuator_gear, model.nu)
-    bodies, places = read_bodies(model, frame), order_of(model).places[model.site_bodyid]
+    depth, places = read_bodies(model, frame)["depth"], order_of(model).places[model.site_bodyid]
     return {
         **{"control_dof": np.array(model.jnt_dofadr)[joint], "control_gain": gear * _first(model.actuator_gainprm, model.nu)},
         **{"control_range": np.where(is_limited, np.reshape(model.actuator_ctrlrange, (-1, 2)), (-np.inf, np.inf))},
         **{"site_frame": places, "site_offset": frame.points(model.site_pos)},
-        **{"site_depth": bodies["depth"][places] + frame.depths(model.site_pos)},
+        **{"site_depth": depth[places] + frame.depths(model.site_pos)},
     }
