@@ -86,6 +86,8 @@ def runge_kutta(m, w):
             move_positions(m, w, w.start_qpos, w.stage_qvel, m.timestep)
     for dof in range(m.n_dofs):
         w.qvel[dof] = w.start_qvel[dof] + m.timestep * w.sum_qacc[dof]
+        if m.reports_mean:
+            w.acceleration_of_dof[dof] = w.sum_qacc[dof]
     move_positions(m, w, w.start_qpos, w.sum_qvel, m.timestep)
 
 

@@ -24,6 +24,7 @@ class LaneModel(NamedTuple):
     gravity: FieldArray  # (1, D), minus the acceleration of gravity, as the world's acceleration: Featherstone, section 5.3
     timestep: FieldArray  # ()
     is_runge_kutta: FieldArray  # (), 1 for RK4, 0 for Euler
+    reports_mean: FieldArray  # (), 1 if `qacc` after a step of RK4 is the mean of its stages (MuJoCo 4), 0 if it is the last one
     is_implicit: FieldArray  # (), 1 if Euler treats damping implicitly
     has_fluid: FieldArray  # ()
     density: FieldArray  # ()

@@ -41,7 +41,7 @@ def _options(model: Any, plane: Plane) -> dict[str, Any]:
     return {
         **{"n_bodies": model.nbody, "n_positions": model.nq, "n_dofs": model.nv, "n_controls": model.nu, "n_sites": model.nsite},
         **{"axes": plane.axes, "gravity": plane.motion(-option.gravity)[None], "timestep": option.timestep},
-        **{"is_runge_kutta": is_runge_kutta, "is_implicit": has_damping and not is_runge_kutta},
+        **{"is_runge_kutta": is_runge_kutta, "reports_mean": mujoco_version(model) >= (4, 0), "is_implicit": has_damping and not is_runge_kutta},
         **{"has_fluid": option.density > 0 or option.viscosity > 0, "density": option.density, "viscosity": option.viscosity},
         **{"max_iterations": int(option.iterations)},
     }
