@@ -32,6 +32,11 @@ def move_positions(m, w, start, velocity, time):
     raise NotImplementedError
 
 
+def bend_rates(m, w):
+    """Replace entries of `rate` whose positions don't simply add up: those of a free body's rotation."""
+    raise NotImplementedError
+
+
 @routine
 def step(m, w):
     """Step all lanes once: `mj_step`."""
@@ -76,7 +81,11 @@ def runge_kutta(m, w):
         ahead = 1.0 if stage == 2 else 0.5
         weight = 1.0 / 6.0 if stage == 0 or stage == 3 else 1.0 / 3.0
         for dof in range(m.n_dofs):
-            velocity, acceleration = w.qvel[dof], w.acceleration_of_dof[dof]
+            w.rate[dof] = w.qvel[dof]
+        if stage > 0:
+            bend_rates(m, w)
+        for dof in range(m.n_dofs):
+            velocity, acceleration = w.rate[dof], w.acceleration_of_dof[dof]
             w.sum_qvel[dof] = w.sum_qvel[dof] + weight * velocity
             w.sum_qacc[dof] = w.sum_qacc[dof] + weight * acceleration
             w.stage_qvel[dof] = ahead * velocity

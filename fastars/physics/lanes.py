@@ -14,7 +14,7 @@ from fastars._compiled.protocol import register_lane_physics
 from fastars._compiled.simd import LANES
 from fastars._compiled.structs import FloatArray, IntArray, Simulation, SimulationLanes
 from fastars._compiled.tables import Tables, aligned
-from fastars.physics import planar  # noqa: F401  # says how the functions of `algebra` compile
+from fastars.physics import planar, spatial_joints  # noqa: F401  # say how the functions of `algebra` compile
 from fastars.physics.integrators import forward, step
 from fastars.physics.model import ROWS_OF_CONTACT, LaneModel, Workspace
 from fastars.physics.outputs import write_outputs
@@ -46,7 +46,15 @@ class PlanarPhysics(NamedTuple):
     workspace: IntArray
 
 
-_step_planar = types.ExternalFunction(_NAMES[3], types.int64(types.intp, types.intp, types.int64))
+class SpatialPhysics(NamedTuple):
+    """The same for a model in space."""
+
+    model: IntArray
+    workspace: IntArray
+
+
+_SIGNATURE = types.int64(types.intp, types.intp, types.int64)
+_step_planar, _step_spatial = (types.ExternalFunction(_NAMES[width], _SIGNATURE) for width in (3, 6))
 
 
 @inline
@@ -59,7 +67,18 @@ def _forward_planar_lanes(lanes):
     _step_planar(lanes.physics.model.ctypes.data, lanes.physics.workspace.ctypes.data, 0)
 
 
+@inline
+def _step_spatial_lanes(lanes, n_steps):
+    _step_spatial(lanes.physics.model.ctypes.data, lanes.physics.workspace.ctypes.data, n_steps)
+
+
+@inline
+def _forward_spatial_lanes(lanes):
+    _step_spatial(lanes.physics.model.ctypes.data, lanes.physics.workspace.ctypes.data, 0)
+
+
 register_lane_physics(PlanarPhysics, _step_planar_lanes, _forward_planar_lanes)
+register_lane_physics(SpatialPhysics, _step_spatial_lanes, _forward_spatial_lanes)
 
 
 def new_lanes(model: LaneModel, wants_outputs: bool) -> SimulationLanes:
@@ -74,9 +93,11 @@ def new_lanes(model: LaneModel, wants_outputs: bool) -> SimulationLanes:
     """
     workspace = new_workspace(model, LANES, wants_outputs)
     model_tables, tables = Tables(model), Tables(workspace, LANES)
-    llvm.add_symbol(_NAMES[model.gravity.shape[1]], address(step_lanes, model_tables, tables, 0))
+    width = model.gravity.shape[1]
+    kind = {3: PlanarPhysics, 6: SpatialPhysics}[width]
+    llvm.add_symbol(_NAMES[width], address(step_lanes, model_tables, tables, 0))
     return SimulationLanes(
-        physics=PlanarPhysics(model_tables.addresses, tables.addresses),
+        physics=kind(model_tables.addresses, tables.addresses),
         **{name: getattr(workspace, name) for name in ("qpos", "qvel", "ctrl", "qacc_warmstart", "is_bad")},
         outputs=workspace.outputs.reshape(LANES, -1),
         sim=_one_simulation(model),
@@ -118,7 +139,7 @@ def _shapes(model: LaneModel) -> dict[str, tuple[int, ...]]:
     vectors = ("velocity", "bias_acceleration", "acceleration", "step_acceleration", "force")
     of_dofs = (
         *("qvel", "qacc_warmstart", "actuation", "smooth", "acceleration_of_dof", "step", "gradient", "inverse_pivot"),
-        *("constraint_force", "start_qvel", "stage_qvel", "sum_qvel", "sum_qacc"),
+        *("constraint_force", "start_qvel", "rate", "stage_qvel", "sum_qvel", "sum_qacc"),
     )
     return {
         **{"ctrl": (int(model.n_controls),), "origin": (n, d), "position": (n, d), "rotation": (n, model.turn.shape[1])},

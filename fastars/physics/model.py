@@ -26,6 +26,7 @@ class LaneModel(NamedTuple):
     is_runge_kutta: FieldArray  # (), 1 for RK4, 0 for Euler
     reports_mean: FieldArray  # (), 1 if `qacc` after a step of RK4 is the mean of its stages (MuJoCo 4), 0 if it is the last one
     is_implicit: FieldArray  # (), 1 if Euler treats damping implicitly
+    bends_rates: FieldArray  # (), 1 if RK4 integrates the rotation vector of a free body, as MuJoCo 4 does
     has_fluid: FieldArray  # ()
     density: FieldArray  # ()
     viscosity: FieldArray  # ()
@@ -34,6 +35,8 @@ class LaneModel(NamedTuple):
     parent: FieldArray  # (n_bodies,)
     first_dof: FieldArray  # (n_bodies,)
     end_dof: FieldArray  # (n_bodies,), after the last dof
+    root: FieldArray  # (n_bodies,), the first body of its tree
+    is_free: FieldArray  # (n_bodies,), 1 for a body with a free joint
     last_dof: FieldArray  # (n_bodies,), the last dof that moves the body: of its own or of the nearest ancestor, or -1
     offset: FieldArray  # (n_bodies, d), origin in the parent's frame
     depth: FieldArray  # (n_bodies,), of the origin of a planar body, see above
@@ -97,7 +100,7 @@ class LaneModel(NamedTuple):
     site_depth: FieldArray  # (n_sites,)
 
 
-SLIDE_OF_ROOT, SLIDE, HINGE, FREE = range(4)  # kinds of degrees of freedom; the first moves the point that vectors are about
+SLIDE_OF_ROOT, SLIDE, HINGE, TURN_OF_ROOT = range(4)  # kinds of dofs; the first moves O, the last is one of three of a free body
 
 
 class Workspace(NamedTuple):
@@ -161,6 +164,7 @@ class Workspace(NamedTuple):
     constraint_force: FieldArray  # (n_dofs, L): qfrc_constraint
     start_qpos: FieldArray  # (n_positions, L)
     start_qvel: FieldArray  # (n_dofs, L)
+    rate: FieldArray  # (n_dofs, L), at which positions change: qvel, see `bend_rates`
     stage_qvel: FieldArray  # (n_dofs, L)
     sum_qvel: FieldArray  # (n_dofs, L)
     sum_qacc: FieldArray  # (n_dofs, L)

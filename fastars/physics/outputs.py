@@ -17,6 +17,11 @@ def in_world(m, point, depth):
     raise NotImplementedError
 
 
+def write_contact_forces(m, w, place):
+    """Write from an index on the forces of contacts on each body, MuJoCo's `cfrc_ext`; they are in `force`, about O."""
+    raise NotImplementedError
+
+
 def write_root_orientation(m, w, body):
     """Write the quaternion of a body with a free joint, and return True; return False for any other body."""
     raise NotImplementedError
@@ -25,8 +30,10 @@ def write_root_orientation(m, w, body):
 @routine
 def write_outputs(m, w):
     """Write the outputs of all lanes."""
-    write_constraint_forces(m, w)
     n = write_places(m, w)
+    write_row_forces(m, w)
+    write_contact_forces(m, w, n + 3 * m.n_dofs)
+    write_constraint_forces(m, w)
     for dof in range(m.n_dofs):
         w.output[n + dof] = w.acceleration_of_dof[dof]
         w.output[n + m.n_dofs + dof] = w.actuation[dof]
@@ -102,9 +109,8 @@ def _write_orientation(m, w, body):
 
 
 @routine
-def write_constraint_forces(m, w):
-    """Write the force of the rows on each dof, MuJoCo's `qfrc_constraint`: -J' D r over the rows with r < 0."""
-    zero = constant(w, 0.0)
+def write_row_forces(m, w):
+    """Write into `force` what the rows do to each body: -D r times the wrench, over the rows with r < 0."""
     for body in range(m.n_bodies):
         w.force[body] = scaled(w.velocity[body], 0.0)
     row = 0
@@ -114,6 +120,12 @@ def write_constraint_forces(m, w):
             push = scaled(w.row_wrench[row], -active_stiffness(w, row) * w.row_residual[row])
             w.force[body], w.force[ancestor] = plus(w.force[body], push), minus(w.force[ancestor], push)
         row = w.group_end[group]
+
+
+@routine
+def write_constraint_forces(m, w):
+    """Write the force of the rows on each dof, MuJoCo's `qfrc_constraint`. The bodies' `force`, by `write_row_forces`, is used up."""
+    zero = constant(w, 0.0)
     for body in range(m.n_bodies - 1, 0, -1):
         force = w.force[body]
         for dof in range(m.first_dof[body], m.end_dof[body]):

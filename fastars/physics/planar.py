@@ -170,6 +170,12 @@ def _box_drag(m, w, body):
     return moment + torque, u, w_
 
 
+@overload(integrators.bend_rates, jit_options=INLINE)
+def _bend_rates(m, w):
+    if is_planar(m):
+        return lambda m, w: None
+
+
 @overload(contacts.height, jit_options=INLINE)
 def _height(m, w, body, point):
     if is_planar(m):
@@ -220,6 +226,12 @@ def _point_of_plane(m, point, depth):
     u, w, normal = m.axes[0], m.axes[1], m.axes[2]
     in_plane = algebra.plus(algebra.scaled(u, point[0]), algebra.scaled(w, point[1]))
     return algebra.plus(in_plane, algebra.scaled(normal, depth))
+
+
+@overload(outputs.write_contact_forces, jit_options=INLINE)
+def _write_contact_forces(m, w, place):
+    if is_planar(m):
+        return lambda m, w, place: None
 
 
 @overload(outputs.write_root_orientation, jit_options=INLINE)

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-from fastars.physics.frames import Plane, plane_of, rotation_matrix
-from fastars.physics.model import HINGE, SLIDE, SLIDE_OF_ROOT, LaneModel
+from fastars.physics.frames import Frame, frame_of, rotation_matrix
+from fastars.physics.model import HINGE, SLIDE, SLIDE_OF_ROOT, TURN_OF_ROOT, LaneModel
 
 _PLANE, _SPHERE, _CAPSULE = 0, 2, 3  # mjtGeom
-_SLIDE_JOINT, _HINGE_JOINT = 2, 3  # mjtJoint
+_FREE_JOINT, _HINGE_JOINT = 0, 3  # mjtJoint
 _RK4 = 1  # mjtIntegrator
 _SMALLEST = 1e-15  # mjMINVAL
 _NO_EULER_DAMPING = 1 << 15  # mjDSBL_EULERDAMP
@@ -22,7 +22,7 @@ _NO_EULER_DAMPING = 1 << 15  # mjDSBL_EULERDAMP
 
 def lane_model(mj_model: Any) -> LaneModel:
     """Return the arrays of a supported MjModel, with shared memory for threads that only read."""
-    plane = plane_of(mj_model)
+    plane = frame_of(mj_model)
     tables: dict[str, Any] = {}
     for read in (_options, _bodies, _dofs, _limits, _floor_contacts, _pairs, _controls_and_sites):
         tables |= read(mj_model, plane)
@@ -34,14 +34,16 @@ def _array(value: Any) -> Any:
     return np.ascontiguousarray(array, np.int64 if array.dtype.kind in "bi" else np.float64).reshape(array.shape)
 
 
-def _options(model: Any, plane: Plane) -> dict[str, Any]:
+def _options(model: Any, plane: Frame) -> dict[str, Any]:
     option = model.opt
     is_runge_kutta = int(option.integrator) == _RK4
     has_damping = bool(np.any(_first(model.dof_damping, model.nv) > 0)) and not int(option.disableflags) & _NO_EULER_DAMPING
+    is_version_4 = mujoco_version(model) >= (4, 0)
     return {
         **{"n_bodies": model.nbody, "n_positions": model.nq, "n_dofs": model.nv, "n_controls": model.nu, "n_sites": model.nsite},
         **{"axes": plane.axes, "gravity": plane.motion(-option.gravity)[None], "timestep": option.timestep},
-        **{"is_runge_kutta": is_runge_kutta, "reports_mean": mujoco_version(model) >= (4, 0), "is_implicit": has_damping and not is_runge_kutta},
+        **{"is_runge_kutta": is_runge_kutta, "is_implicit": has_damping and not is_runge_kutta},
+        **{"reports_mean": is_version_4, "bends_rates": is_version_4},  # measured: not in 3.3, 3.12, 3.14, 3.16 and 3.17
         **{"has_fluid": option.density > 0 or option.viscosity > 0, "density": option.density, "viscosity": option.viscosity},
         **{"max_iterations": int(option.iterations)},
     }
@@ -52,7 +54,7 @@ def _first(field: Any, count: int) -> FloatArray:
     return np.reshape(field, (count, -1))[:, 0] if count else np.zeros(0)
 
 
-def _bodies(model: Any, plane: Plane) -> dict[str, Any]:
+def _bodies(model: Any, plane: Frame) -> dict[str, Any]:
     n, parent = model.nbody, np.array(model.body_parentid)
     first = np.where(model.body_dofnum > 0, model.body_dofadr, 0)
     last = np.where(model.body_dofnum > 0, first + model.body_dofnum - 1, -1)
@@ -64,6 +66,7 @@ def _bodies(model: Any, plane: Plane) -> dict[str, Any]:
     boxes = [plane.box(model.body_inertia[b], model.body_mass[b], matrices[b]) for b in range(n)]
     return {
         **{"parent": parent, "first_dof": first, "end_dof": first + model.body_dofnum, "last_dof": last},
+        **{"root": np.array(model.body_rootid), "is_free": np.isin(np.arange(n), model.jnt_bodyid[model.jnt_type == _FREE_JOINT])},
         **{"offset": plane.points(model.body_pos), "depth": depth},
         **{"is_turned": [not np.array_equal(q, (1, 0, 0, 0)) for q in model.body_quat]},
         **{"turn": [plane.rotation(rotation_matrix(q)) for q in model.body_quat], "quaternion": np.array(model.body_quat)},
@@ -74,12 +77,14 @@ def _bodies(model: Any, plane: Plane) -> dict[str, Any]:
     }
 
 
-def _dofs(model: Any, plane: Plane) -> dict[str, Any]:
+def _dofs(model: Any, plane: Frame) -> dict[str, Any]:
     joint = np.array(model.dof_jntid)
     is_hinge = model.jnt_type[joint] == _HINGE_JOINT
     is_root = model.body_parentid[model.dof_bodyid] == 0
     hinges_before = [np.any(is_hinge[model.body_dofadr[body] : dof]) for dof, body in enumerate(model.dof_bodyid)]
     slide = np.where(is_root & ~np.array(hinges_before, bool), SLIDE_OF_ROOT, SLIDE)
+    is_turn = (model.jnt_type[joint] == _FREE_JOINT) & (np.arange(model.nv) >= model.jnt_dofadr[joint] + 3)
+    slide = np.where(is_turn, TURN_OF_ROOT, slide)
     return {
         **{"dof_body": np.array(model.dof_bodyid), "dof_parent": np.array(model.dof_parentid)},
         **{"dof_kind": np.where(is_hinge, HINGE, slide), "dof_position": np.array(model.jnt_qposadr)[joint]},
@@ -91,7 +96,7 @@ def _dofs(model: Any, plane: Plane) -> dict[str, Any]:
     }
 
 
-def _limits(model: Any, plane: Plane) -> dict[str, Any]:
+def _limits(model: Any, plane: Frame) -> dict[str, Any]:
     joints = [joint for joint in range(model.njnt) if model.jnt_limited[joint]]
     dofs = [int(model.jnt_dofadr[joint]) for joint in joints]
     impedances = [
@@ -173,7 +178,7 @@ def may_touch(model: Any, first: int, second: int) -> bool:
     )
 
 
-def _floor_contacts(model: Any, plane: Plane) -> dict[str, Any]:
+def _floor_contacts(model: Any, plane: Frame) -> dict[str, Any]:
     rows: list[tuple[Any, ...]] = []
     for floor in np.flatnonzero(model.geom_type == _PLANE).tolist():
         height = plane.height(model, floor)
@@ -198,7 +203,7 @@ def _floor_contacts(model: Any, plane: Plane) -> dict[str, Any]:
     return {"n_contacts": len(rows)} | _columns("contact", names, rows, {"point": plane.d, "axis": plane.d, "impedance": 7})
 
 
-def _pairs(model: Any, plane: Plane) -> dict[str, Any]:
+def _pairs(model: Any, plane: Frame) -> dict[str, Any]:
     rows: list[tuple[Any, ...]] = []
     for geom1 in range(model.ngeom):
         for geom2 in range(geom1 + 1, model.ngeom):
@@ -212,7 +217,7 @@ def _pairs(model: Any, plane: Plane) -> dict[str, Any]:
     return {"n_pairs": len(rows)} | _columns("pair", names, rows, widths)
 
 
-def _pair(model: Any, plane: Plane, geom1: int, geom2: int) -> tuple[Any, ...]:
+def _pair(model: Any, plane: Frame, geom1: int, geom2: int) -> tuple[Any, ...]:
     """Return the row of two geoms that may touch; the ancestor's comes first, as its body has the smaller number."""
     mixed, bodies, geometry, spheres, reach = _mixed(model, geom1, geom2), [], [], [], 0.0
     for geom in (geom1, geom2):
@@ -228,7 +233,7 @@ def _pair(model: Any, plane: Plane, geom1: int, geom2: int) -> tuple[Any, ...]:
     return (bodies, *geometry, *spheres, max(0.0, reach + mixed.margin) ** 2, mixed.margin, impedances)
 
 
-def _controls_and_sites(model: Any, plane: Plane) -> dict[str, Any]:
+def _controls_and_sites(model: Any, plane: Frame) -> dict[str, Any]:
     joint = np.array(model.actuator_trnid).reshape(-1, 2)[:, 0]
     is_limited = np.array(model.actuator_ctrllimited).astype(bool)[:, None]
     gear = np.array(model.actuator_gear).reshape(model.nu, -1)[:, 0]
