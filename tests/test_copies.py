@@ -9,7 +9,8 @@ of callbacks -> "callback", "list of callbacks" and test_a_callback_that_was_cop
 red by the two others, and test_samplers_and_noise. The policy shares its values -> "policy in place" red; `Policy.__getstate__`
 or `GymSampler.__getstate__` left out -> "policy", "model in Python" red; weights or sums of a method changed in place ->
 "GradNorm", "FAMO", "DynamicWeightAverage" red; without `SimulatedSampler.__getstate__`
--> test_a_copy_of_a_model_in_mujoco_runs_its_own_simulations red by deepcopy and pickle; a copy that is the model itself -> all rows of models and "ask" red.
+-> test_a_copy_of_a_model_in_mujoco_runs_its_own_simulations red by deepcopy and pickle; a copy that is the model itself -> all
+rows of models and "ask" red.
 """
 
 import copy

@@ -22,6 +22,7 @@ from fastars import ARS, UnsupportedEnvError, evaluate_candidates, evaluate_poli
 from fastars.callbacks import EvalCallback
 from fastars.cli import main
 from fastars.cli.recorded_episodes import Episode, RecordedEpisodes
+from fastars.envs.errors import LanesDisagreeError
 from fastars.envs.mujoco import lanes
 from fastars.files import checkpoint
 from fastars.samplers.simulated import SimulatedSampler
@@ -153,6 +154,17 @@ def test_no_preset_but_tuned_takes_lanes_and_it_says_nothing_where_there_are_non
             model.close()
         for env_id in ("Reacher-v5", "Pendulum-v1"):
             assert ARS("LinearPolicy", env_id, preset="tuned", seed=0, n_threads=1).config.physics == "mujoco"
+
+
+def test_lanes_that_disagree_with_mujoco_are_a_warning_whoever_asks(monkeypatch):
+    def disagree(env):
+        raise LanesDisagreeError("qacc[2] differs by 1e-6")
+
+    monkeypatch.setattr(lanes, "lanes_for", disagree)
+    for settings in ({"preset": "tuned", "physics": None}, {}):
+        with pytest.warns(UserWarning, match=rf"^{ENV} runs through mj_step, not over lanes: qacc\[2\] differs by 1e-6$") as caught:
+            model = lanes_model(**settings)
+        assert (len(caught), model.config.physics) == (1, "mujoco")
 
 
 # --- Evaluations
@@ -316,6 +328,30 @@ def test_vector_environments_take_a_physics():
         env = gymnasium.make_vec("fastars/Reacher-v5", 2, physics="lanes")
     assert env.unwrapped.compiled.physics == "mujoco"
     env.close()
+
+
+def test_a_trial_of_tune_takes_a_physics(tmp_path):
+    pytest.importorskip("ray", reason="needs fastars[ray]")
+    from fastars.tune import Trainable
+
+    parameters = {"env": ENV, **{name: value for name, value in SETTINGS.items() if name != "n_threads"}}
+    first, second = Trainable({**parameters, "physics": "lanes"}), Trainable({**parameters, "physics": "mujoco"})
+    for trial in (first, second):
+        trial.step()
+        assert is_over_lanes(trial.model) == (trial is first)
+    first.save_checkpoint(str(tmp_path))
+    second.load_checkpoint(str(tmp_path))  # a population changes parameters: this trial stays in MuJoCo
+    assert (second.model.config.physics, second.model.theta.tobytes()) == ("mujoco", first.model.theta.tobytes())
+    first.cleanup()
+    second.cleanup()
+
+
+def test_the_drop_in_for_rllib_stays_in_mujoco():
+    from fastars.rllib import ARSConfig
+
+    algorithm = ARSConfig().environment(ENV).training(noise_size=1 << 17).build()
+    assert algorithm.model.config.physics == "mujoco"
+    algorithm.stop()
 
 
 # --- The command
