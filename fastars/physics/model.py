@@ -70,6 +70,7 @@ class LaneModel(NamedTuple):
     limit_range: FieldArray  # (n_limits, 2)
     limit_margin: FieldArray  # (n_limits,)
     limit_impedance: FieldArray  # (n_limits, 7)
+    floor_body: FieldArray  # (), the world, or a body fixed to it
     contact_body: FieldArray  # (n_contacts,)
     contact_point: FieldArray  # (n_contacts, d), centre of a sphere, or of a capsule's end
     contact_axis: FieldArray  # (n_contacts, d), direction of the capsule; 0 for a sphere

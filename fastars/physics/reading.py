@@ -180,12 +180,14 @@ def may_touch(model: Any, first: int, second: int) -> bool:
 
 def _floor_contacts(model: Any, plane: Frame) -> dict[str, Any]:
     rows: list[tuple[Any, ...]] = []
+    floor_body = 0
     for floor in np.flatnonzero(model.geom_type == _PLANE).tolist():
         height = plane.height(model, floor)
         for geom in range(model.ngeom):
             if model.geom_type[geom] == _PLANE or not may_touch(model, floor, geom):
                 continue
             body, mixed = int(model.geom_bodyid[geom]), _mixed(model, floor, geom)
+            floor_body = int(model.geom_bodyid[floor])
             weight = float(model.body_invweight0[body, 0])
             is_pyramid = mixed.dimension > 1
             softness = 2.0 * mixed.friction**2 / max(_SMALLEST, float(model.opt.impratio)) if is_pyramid else 1.0
@@ -200,7 +202,7 @@ def _floor_contacts(model: Any, plane: Frame) -> dict[str, Any]:
                 radius = model.geom_size[geom, 0]
                 rows.append((body, plane.points(point), direction, radius, height, mixed.margin, friction, softness, impedances))
     names = ("body", "point", "axis", "radius", "floor", "margin", "friction", "softness", "impedance")
-    return {"n_contacts": len(rows)} | _columns("contact", names, rows, {"point": plane.d, "axis": plane.d, "impedance": 7})
+    return {"n_contacts": len(rows), "floor_body": floor_body} | _columns("contact", names, rows, {"point": plane.d, "axis": plane.d, "impedance": 7})
 
 
 def _pairs(model: Any, plane: Frame) -> dict[str, Any]:
@@ -236,7 +238,7 @@ def _pair(model: Any, plane: Frame, geom1: int, geom2: int) -> tuple[Any, ...]:
 def _controls_and_sites(model: Any, plane: Frame) -> dict[str, Any]:
     joint = np.array(model.actuator_trnid).reshape(-1, 2)[:, 0]
     is_limited = np.array(model.actuator_ctrllimited).astype(bool)[:, None]
-    gear = np.array(model.actuator_gear).reshape(model.nu, -1)[:, 0]
+    gear = np.array(model.actuator_gear)[:, 0]
     depth = _bodies(model, plane)["depth"]
     return {
         **{"control_dof": np.array(model.jnt_dofadr)[joint], "control_gain": gear * model.actuator_gainprm[:, 0]},

@@ -11,7 +11,7 @@ from numba.extending import overload
 from fastars._compiled.jit import INLINE, inline
 from fastars._compiled.simd import absolute, nearest, square_root, where
 from fastars._compiled.tables import constant
-from fastars._compiled.trig import sincos
+from fastars._compiled.trig import sincos, sincos_wide
 from fastars.physics import contacts, dynamics, integrators, kinematics, outputs
 from fastars.physics.algebra import at_point, dot, minus, plus, rotated, scaled, turned, wrench
 from fastars.physics.constraints import SMALLEST, add_row
@@ -67,7 +67,7 @@ def place_jointed(m, w, body):
         axis = rotated(rotation, m.axis[dof])
         if m.dof_kind[dof] == HINGE:
             anchor = plus(position, rotated(rotation, m.anchor[dof]))
-            sine, cosine = sincos(moved)
+            sine, cosine = sincos_wide(moved)
             rotation = turned(rotation, matrix_of_turn(m.axis[dof], sine, cosine))
             position = minus(anchor, rotated(rotation, m.anchor[dof]))
             x, y, z = cross(anchor, axis)
@@ -259,13 +259,18 @@ def _write_contact_forces(m, w, place):
 
 
 def _write_wrenches(m, w, place):
-    """Write moment and force of each body, the moment about the centre of mass of its tree: `mj_rnePostConstraint`."""
-    subtree_com = 10 * m.n_bodies + 3 * m.n_sites
     for body in range(1, m.n_bodies):
-        root = subtree_com + 3 * m.root[body]
-        centre = minus((w.output[root], w.output[root + 1], w.output[root + 2]), w.origin[body])
-        force = w.force[body]
-        moment = minus(force[:3], cross(centre, force[3:]))
-        entry = place + 6 * body
-        w.output[entry], w.output[entry + 1], w.output[entry + 2] = moment
-        w.output[entry + 3], w.output[entry + 4], w.output[entry + 5] = force[3:]
+        _write_wrench(m, w, place, body, w.origin[body], w.force[body])
+    if m.floor_body > 0 and m.n_contacts > 0:  # what the contacts do to the floor is in the world's row
+        _write_wrench(m, w, place, m.floor_body, w.origin[m.contact_body[0]], w.force[0])
+
+
+@inline
+def _write_wrench(m, w, place, body, origin, force):
+    """Write moment and force, the moment about the centre of mass of the body's tree: `mj_rnePostConstraint`."""
+    centre = 10 * m.n_bodies + 3 * m.n_sites + 3 * m.root[body]  # in `subtree_com`
+    arm = minus(origin, (w.output[centre], w.output[centre + 1], w.output[centre + 2]))
+    moment = plus(force[:3], cross(arm, force[3:]))
+    entry = place + 6 * body
+    w.output[entry], w.output[entry + 1], w.output[entry + 2] = moment
+    w.output[entry + 3], w.output[entry + 4], w.output[entry + 5] = force[3:]
