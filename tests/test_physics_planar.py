@@ -5,6 +5,8 @@ MuJoCo runs at tolerance 0 here: what is left is rounding. States that its users
 Broken on purpose, one at a time: BROKEN
 """
 
+import copy
+
 import gymnasium
 import numpy as np
 import pytest
@@ -57,7 +59,7 @@ VARIANTS = {
     "Euler": (),
     "RK4": (('integrator="Euler"', 'integrator="RK4"'),),
     "Euler without damping at the end": (('integrator="Euler"', 'integrator="Euler"><flag eulerdamp="disable"/></option><option'),),
-    "fluid": (('integrator="Euler"', 'integrator="Euler" density="900" viscosity="0.8"'),),
+    "fluid": (('integrator="Euler"', 'integrator="Euler" density="90" viscosity="0.8"'),),
     "fluid without a density": (('integrator="Euler"', 'integrator="RK4" viscosity="1.5"'),),
     "soft friction": (('integrator="Euler"', 'integrator="Euler" impratio="4"'),),
     "no friction": (('condim="3"', 'condim="1"'),),
@@ -107,12 +109,6 @@ def compute(lanes):
     forward_physics(lanes)
 
 
-def exact(model):
-    """Return a model in which MuJoCo's solver goes on until nothing changes."""
-    model.opt.tolerance, model.opt.iterations, model.opt.ls_tolerance, model.opt.ls_iterations = 0.0, 300, 1e-6, 100
-    return model
-
-
 def states_of(model, n, seed=0, steps=200, spread=0.3):
     """Return n states of simulations under random controls, falls and hits included: rows of (qpos, qvel, ctrl, qacc_warmstart)."""
     rng, data, rows = np.random.default_rng(seed), mujoco.MjData(model), []
@@ -140,10 +136,11 @@ def in_lanes(lanes, rows):
 
 
 def in_mujoco(model, row, n_steps):
-    """Return the MjData of a state after steps; 0 for the forces of the state."""
-    data = mujoco.MjData(model)
+    """Return the MjData of a state after steps, 0 for the forces of the state; the solver goes on until nothing changes."""
+    data, exact = mujoco.MjData(model), copy.copy(model)
+    exact.opt.tolerance, exact.opt.iterations, exact.opt.ls_tolerance, exact.opt.ls_iterations = 0.0, 300, 1e-6, 100
     data.qpos[:], data.qvel[:], data.ctrl[:], data.qacc_warmstart[:] = row
-    mujoco.mj_step(model, data, n_steps) if n_steps else mujoco.mj_forward(model, data)
+    mujoco.mj_step(exact, data, n_steps) if n_steps else mujoco.mj_forward(exact, data)
     return data
 
 
@@ -166,13 +163,13 @@ def differences(model, rows, n_steps=1):
 def test_a_step_of_gymnasiums_model_equals_mujocos(name, version):
     if name == "Reacher" and version == "v4" or gymnasium.__version__ < "1":
         version = "v5"
-    model = exact(gymnasium.make(f"{name}-{version}").unwrapped.model)
+    model = gymnasium.make(f"{name}-{version}").unwrapped.model
     assert differences(model, states_of(model, 200)).max() < 1e-11
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_step_of_a_tree_equals_mujocos(variant):
-    model = exact(tree(*VARIANTS[variant]))
+    model = tree(*VARIANTS[variant])
     assert differences(model, states_of(model, 160)).max() < 1e-11
 
 
@@ -181,14 +178,14 @@ def test_a_step_with_contacts_of_a_chain_equals_mujocos(geoms):
     model = folded(geoms)
     rows = states_of(model, 160, steps=400, spread=1.5)
     touching = [in_mujoco(model, row, 0).ncon > 0 for row in rows]
-    assert sum(touching) > 10
+    assert sum(touching) >= 5
     assert differences(model, rows).max() < 1e-11
 
 
 def folded(geoms):
     first = BALL.format(0.1) if geoms in ("sphere first", "spheres") else LINK.format(0, 0.4)
     third = BALL.format(-0.2) if geoms in ("sphere last", "spheres") else LINK.format(0, -0.3)
-    return exact(mujoco.MjModel.from_xml_string(FOLDED.replace("FIRST", first).replace("THIRD", third)))
+    return mujoco.MjModel.from_xml_string(FOLDED.replace("FIRST", first).replace("THIRD", third))
 
 
 @pytest.mark.parametrize("gap", [0.09, 0.1, 0.105])
@@ -209,14 +206,14 @@ def test_parallel_capsules_touch_at_two_points(gap):
 
 def test_capsules_whose_axes_cross_push_nowhere():
     model = folded("capsules")
-    row = [np.array((0.0, 0.0, 0.0, np.pi / 4, np.pi / 2)), np.zeros(5), np.zeros(0), np.zeros(5)]
+    row = [np.array((0.0, 0.0, 0.0, 0.0, -np.pi / 3)), np.zeros(5), np.zeros(0), np.zeros(5)]
     assert in_mujoco(model, row, 0).ncon == 1
     assert differences(model, [row]).max() < 1e-11
 
 
 @pytest.mark.parametrize("name", ["Hopper-v5", "Walker2d-v5"])
 def test_upright_legs_deep_in_the_floor_are_pushed_as_by_mujoco(name):
-    model, rows = exact(gymnasium.make(name).unwrapped.model), []
+    model, rows = (gymnasium.make(name).unwrapped.model), []
     for depth in (0.0, 1e-3, 0.02, 0.2):
         qpos = model.qpos0.copy()
         qpos[1] -= depth
@@ -228,7 +225,7 @@ def test_upright_legs_deep_in_the_floor_are_pushed_as_by_mujoco(name):
 @pytest.mark.parametrize("size", [1e4, 1e6, 1e8, 9e9])
 def test_huge_angles_are_turned_exactly(size):
     model, rng, rows = (
-        exact(tree(('limited="true" damping="0.3"', 'limited="false" damping="0.3"'), ('stiffness="2"', ""))),
+        (tree(('limited="true" damping="0.3"', 'limited="false" damping="0.3"'), ('stiffness="2"', ""))),
         np.random.default_rng(1),
         [],
     )
@@ -248,7 +245,7 @@ def test_huge_angles_are_turned_exactly(size):
 @pytest.mark.parametrize("n_steps", [0, 1, 2])
 @pytest.mark.parametrize("integrator", ["Euler", "RK4"])
 def test_outputs_are_what_mujoco_leaves(integrator, n_steps):
-    model = exact(tree(('integrator="Euler"', f'integrator="{integrator}"')))
+    model = tree(('integrator="Euler"', f'integrator="{integrator}"'))
     lanes = new_lanes(lane_model(model), True)
     for rows in np.array_split(np.array(states_of(model, 5 * LANES), object), 5):
         in_lanes(lanes, rows)
@@ -274,7 +271,7 @@ BAD = {"nan": np.nan, "inf": np.inf, "too large": 1.1e10, "too small": -1.1e10}
 @pytest.mark.parametrize("field", ["qpos", "qvel", "ctrl"])
 @pytest.mark.parametrize("number", BAD)
 def test_bad_numbers_mark_their_lane_alone(field, number):
-    model = exact(tree())
+    model = tree()
     rows, lanes, clean = states_of(model, LANES), new_lanes(lane_model(model), False), new_lanes(lane_model(model), False)
     in_lanes(clean, rows)
     in_lanes(lanes, rows)
@@ -293,31 +290,20 @@ def test_bad_numbers_mark_their_lane_alone(field, number):
 
 
 @pytest.mark.parametrize("integrator", ["Euler", "RK4"])
-@pytest.mark.parametrize("size", [0.99e10, 1.01e10])
-def test_bad_accelerations_mark_their_lane_where_mujoco_resets(integrator, size):
+def test_bad_accelerations_mark_their_lane_where_mujoco_resets(integrator):
     model = tree(('integrator="Euler"', f'integrator="{integrator}"'))
-    lanes = new_lanes(lane_model(model), False)
-    rows = states_of(model, 2)
-    rows[1][2][1] = 1.0
-    accelerations = [
-        np.abs(in_mujoco(model, [*rows[1][:2], rows[1][2] * scale, rows[1][3]], 0).qacc).max() for scale in (1e12, 2e12)
-    ]
-    rows[1][2][:] = 0.0
-    rows[1][2][1] = size / (accelerations[1] - accelerations[0]) * 1e12
-    if rows[1][2][1] > 1e10:
-        model.actuator_gainprm[:, 0] = 1e6
-        lanes = new_lanes(lane_model(model), False)
-        rows[1][2][1] /= 1e6
+    lanes, rows = new_lanes(lane_model(model), False), states_of(model, LANES)
+    for row, speed in zip(rows, (0.0, 1e3, 1e4, 3e4, 1e5, 3e5, 1e6, 1e7), strict=True):
+        row[1][2] += speed  # the body flies apart, at speed**2
     in_lanes(lanes, rows)
     step_once(lanes, 1)
-    data = in_mujoco(model, rows[1], 1)
-    was_reset = data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number > 0
-    assert was_reset == (size > 1e10)
-    assert lanes.is_bad.tolist() == [0] + [int(was_reset)] * 7
+    resets = [int(in_mujoco(model, row, 1).warning[mujoco.mjtWarning.mjWARN_BADQACC].number) for row in rows]
+    assert 0 < sum(resets) < LANES
+    assert lanes.is_bad.tolist() == resets
 
 
 def test_the_limit_of_iterations_is_the_models():
-    model = exact(gymnasium.make("Walker2d-v5").unwrapped.model)
+    model = gymnasium.make("Walker2d-v5").unwrapped.model
     rows = [row for row in states_of(model, 80) if in_mujoco(model, row, 1).solver_niter[0] > 3]
     assert differences(model, rows).max() < 1e-11
     few = lane_model(model)._replace(max_iterations=np.array(1))

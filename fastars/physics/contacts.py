@@ -69,14 +69,14 @@ def add_nearest(m, w, k, axis1, axis2, between):
     half1, half2 = axis1[1], axis2[1]
     aa, ab, bb = dot(half1, half1), -dot(half1, half2), dot(half2, half2)
     a, b = -dot(half1, between), dot(half2, between)
-    determinant = aa * bb - ab * ab
-    is_parallel = absolute(determinant) < SMALLEST
-    zero = constant(w, 0.0)
     if m.pair_is_sphere1[k] or m.pair_is_sphere2[k]:
+        zero = constant(w, 0.0)
         x1 = zero if m.pair_is_sphere1[k] else _clipped(a / aa)
         x2 = zero if m.pair_is_sphere2[k] else _clipped(b / bb)
         _add_pair(m, w, k, axis1, axis2, x1, x2, zero == zero)
     else:
+        determinant = aa * bb - ab * ab
+        is_parallel = absolute(determinant) < m.parallel_absolute + m.parallel_relative * (aa * bb)
         determinant = where(is_parallel, 1.0, determinant)
         x1, x2 = (bb * a - ab * b) / determinant, (aa * b - ab * a) / determinant
         x2 = where(x1 > 1.0, (b - ab) / bb, where(x1 < -1.0, (b + ab) / bb, x2))
@@ -84,12 +84,26 @@ def add_nearest(m, w, k, axis1, axis2, between):
         x1 = where(x2 > 1.0, _clipped((a - ab) / aa), where(x2 < -1.0, _clipped((a + ab) / aa), x1))
         _add_pair(m, w, k, axis1, axis2, x1, _clipped(x2), other_lanes(is_parallel))
         if any_lane(is_parallel):
-            found = zero
-            for end in range(4):  # the ends of the first capsule, then of the second; the first two that are near count
-                sign = 1.0 - 2.0 * (end % 2)
-                x1 = _clipped((a - sign * ab) / aa) if end >= 2 else zero + sign
-                x2 = _clipped((b - sign * ab) / bb) if end < 2 else zero + sign
-                found = found + _add_pair(m, w, k, axis1, axis2, x1, x2, is_parallel & (found < 2.0))
+            _add_ends(m, w, k, axis1, axis2, (aa, ab, bb, a, b), is_parallel)
+
+
+@inline
+def _add_ends(m, w, k, axis1, axis2, products, is_parallel):
+    """Add the contacts of parallel capsules: at the ends of the stretch in which they lie side by side.
+
+    Until MuJoCo 3.14, the nearest points to the four ends are tried in turn, until two are near.
+    """
+    aa, ab, bb, a, b = products
+    found = constant(w, 0.0)
+    for end in range(4 if m.tries_four_ends else 2):
+        sign = 1.0 - 2.0 * (end % 2)
+        if m.tries_four_ends and end < 2:
+            x1 = constant(w, sign)
+            x2 = _clipped((b - sign * ab) / bb)
+        else:
+            x1 = _clipped((a - sign * ab) / aa)
+            x2 = constant(w, sign) if m.tries_four_ends else _clipped((b - x1 * ab) / bb)
+        found = found + _add_pair(m, w, k, axis1, axis2, x1, x2, is_parallel & (found < 2.0))
 
 
 @inline

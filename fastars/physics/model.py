@@ -87,6 +87,9 @@ class LaneModel(NamedTuple):
     pair_centre2: FieldArray  # (n_pairs, d)
     pair_half2: FieldArray  # (n_pairs, d)
     pair_radius2: FieldArray  # (n_pairs,)
+    parallel_absolute: FieldArray  # (), axes are parallel where |det| < parallel_absolute + parallel_relative * |a|**2 |b|**2
+    parallel_relative: FieldArray  # ()
+    tries_four_ends: FieldArray  # (), see `contacts`
     pair_is_sphere1: FieldArray  # (n_pairs,)
     pair_is_sphere2: FieldArray  # (n_pairs,)
     pair_reach: FieldArray  # (n_pairs,), square of the distance of the centres beyond which there is no contact

@@ -50,7 +50,7 @@ def _options(model: Any, plane: Frame) -> dict[str, Any]:
 
 
 def _first(field: Any, count: int) -> FloatArray:
-    """Return the linear coefficients of a field; since 4.0 some hold a polynomial per joint."""
+    """Return the first column of a field. Since 4.0, some fields hold a polynomial's coefficients per joint."""
     return np.reshape(field, (count, -1))[:, 0] if count else np.zeros(0)
 
 
@@ -216,7 +216,12 @@ def _pairs(model: Any, plane: Frame) -> dict[str, Any]:
         *("is_sphere1", "is_sphere2", "reach", "margin", "impedance"),
     )
     widths = {"bodies": 2, "centre1": plane.d, "half1": plane.d, "centre2": plane.d, "half2": plane.d, "impedance": 7}
-    return {"n_pairs": len(rows)} | _columns("pair", names, rows, widths)
+    is_new = mujoco_version(model) >= (3, 16)
+    parallel = {
+        **{"parallel_absolute": 0.0 if is_new else _SMALLEST, "parallel_relative": 1e-8 if is_new else 0.0},
+        **{"tries_four_ends": not is_new},
+    }
+    return {"n_pairs": len(rows)} | parallel | _columns("pair", names, rows, widths)
 
 
 def _pair(model: Any, plane: Frame, geom1: int, geom2: int) -> tuple[Any, ...]:
@@ -238,11 +243,11 @@ def _pair(model: Any, plane: Frame, geom1: int, geom2: int) -> tuple[Any, ...]:
 def _controls_and_sites(model: Any, plane: Frame) -> dict[str, Any]:
     joint = np.array(model.actuator_trnid).reshape(-1, 2)[:, 0]
     is_limited = np.array(model.actuator_ctrllimited).astype(bool)[:, None]
-    gear = np.array(model.actuator_gear)[:, 0]
+    gear = _first(model.actuator_gear, model.nu)
     depth = _bodies(model, plane)["depth"]
     return {
-        **{"control_dof": np.array(model.jnt_dofadr)[joint], "control_gain": gear * model.actuator_gainprm[:, 0]},
-        **{"control_range": np.where(is_limited, model.actuator_ctrlrange, (-np.inf, np.inf))},
+        **{"control_dof": np.array(model.jnt_dofadr)[joint], "control_gain": gear * _first(model.actuator_gainprm, model.nu)},
+        **{"control_range": np.where(is_limited, np.reshape(model.actuator_ctrlrange, (-1, 2)), (-np.inf, np.inf))},
         **{"site_body": np.array(model.site_bodyid), "site_offset": plane.points(model.site_pos)},
         **{"site_depth": depth[model.site_bodyid] + plane.depths(model.site_pos)},
     }
