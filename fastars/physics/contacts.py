@@ -38,7 +38,7 @@ def find_floor_contacts(m, w):
             point = lowered(centre, 0.5 * distance + m.contact_radius[k])
             reference, softness = strength(beyond, m.contact_impedance[k])
             motion = plus(w.acceleration[body], scaled(w.velocity[body], m.contact_impedance[k][1]))
-            open_group(w, body, 0)
+            open_group(w, body, 0, m.contact_frame[k], 0)
             stiffness = where(is_near, 1.0 / (softness * m.contact_softness[k]), 0.0)
             add_edges(m, w, k, point, motion, stiffness, reference)
 
@@ -124,6 +124,6 @@ def _add_pair(m, w, k, axis1, axis2, x1, x2, mask):
         relative = minus(w.acceleration[second], w.acceleration[first])
         rate = minus(w.velocity[second], w.velocity[first])
         motion = plus(relative, scaled(rate, m.pair_impedance[k][1]))
-        open_group(w, second, first)
+        open_group(w, second, first, m.pair_frames[k][1], m.pair_frames[k][0])
         add_row(w, motion, wrench(contact, normal), where(is_near, 1.0 / softness, 0.0), reference)
     return where(is_near, 1.0, 0.0 * length)

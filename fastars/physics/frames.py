@@ -22,6 +22,12 @@ def rotation_matrix(quaternion: Any) -> FloatArray:
     )
 
 
+def quaternion_product(p: Any, q: Any) -> FloatArray:
+    """Return the quaternion of the rotation q, followed by p."""
+    scalar = p[0] * q[0] - np.dot(p[1:], q[1:])
+    return np.append(scalar, p[0] * np.asarray(q[1:]) + q[0] * np.asarray(p[1:]) + np.cross(p[1:], q[1:]))
+
+
 def fixed_place(model: Any, geom: int) -> FloatArray:
     """Return where in the world a geom of a body without joints is."""
     place, body = np.array(model.geom_pos[geom], float), int(model.geom_bodyid[geom])

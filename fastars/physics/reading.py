@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
+from fastars.physics.bodies import order_of, read_bodies
 from fastars.physics.frames import Frame, frame_of, rotation_matrix
 from fastars.physics.model import HINGE, SLIDE, SLIDE_OF_ROOT, TURN_OF_ROOT, LaneModel
 
@@ -24,7 +25,7 @@ def lane_model(mj_model: Any) -> LaneModel:
     """Return the arrays of a supported MjModel, with shared memory for threads that only read."""
     plane = frame_of(mj_model)
     tables: dict[str, Any] = {}
-    for read in (_options, _bodies, _dofs, _limits, _floor_contacts, _pairs, _controls_and_sites):
+    for read in (_options, read_bodies, _dofs, _limits, _floor_contacts, _pairs, _controls_and_sites):
         tables |= read(mj_model, plane)
     return LaneModel(**{name: _array(tables[name]) for name in LaneModel._fields})
 
@@ -40,7 +41,7 @@ def _options(model: Any, plane: Frame) -> dict[str, Any]:
     has_damping = bool(np.any(_first(model.dof_damping, model.nv) > 0)) and not int(option.disableflags) & _NO_EULER_DAMPING
     is_version_4 = mujoco_version(model) >= (4, 0)
     return {
-        **{"n_bodies": model.nbody, "n_positions": model.nq, "n_dofs": model.nv, "n_controls": model.nu, "n_sites": model.nsite},
+        **{"n_positions": model.nq, "n_dofs": model.nv, "n_controls": model.nu, "n_sites": model.nsite},
         **{"axes": plane.axes, "gravity": plane.motion(-option.gravity)[None], "timestep": option.timestep},
         **{"is_runge_kutta": is_runge_kutta, "is_implicit": has_damping and not is_runge_kutta},
         **{"reports_mean": is_version_4, "bends_rates": is_version_4},  # measured: not in 3.3, 3.12, 3.14, 3.16 and 3.17
@@ -54,29 +55,6 @@ def _first(field: Any, count: int) -> FloatArray:
     return np.reshape(field, (count, -1))[:, 0] if count else np.zeros(0)
 
 
-def _bodies(model: Any, plane: Frame) -> dict[str, Any]:
-    n, parent = model.nbody, np.array(model.body_parentid)
-    first = np.where(model.body_dofnum > 0, model.body_dofadr, 0)
-    last = np.where(model.body_dofnum > 0, first + model.body_dofnum - 1, -1)
-    depth = plane.depths(model.body_pos)
-    for body in range(1, n):
-        depth[body] += depth[parent[body]]
-        last[body] = last[body] if last[body] >= 0 else last[parent[body]]
-    matrices = [rotation_matrix(quaternion) for quaternion in model.body_iquat]
-    boxes = [plane.box(model.body_inertia[b], model.body_mass[b], matrices[b]) for b in range(n)]
-    return {
-        **{"parent": parent, "first_dof": first, "end_dof": first + model.body_dofnum, "last_dof": last},
-        **{"root": np.array(model.body_rootid), "is_free": np.isin(np.arange(n), model.jnt_bodyid[model.jnt_type == _FREE_JOINT])},
-        **{"offset": plane.points(model.body_pos), "depth": depth},
-        **{"is_turned": [not np.array_equal(q, (1, 0, 0, 0)) for q in model.body_quat]},
-        **{"turn": [plane.rotation(rotation_matrix(q)) for q in model.body_quat], "quaternion": np.array(model.body_quat)},
-        **{"mass": np.array(model.body_mass), "tree_mass": np.array(model.body_subtreemass)},
-        **{"centre": plane.points(model.body_ipos), "centre_depth": depth + plane.depths(model.body_ipos)},
-        **{"rotational": [plane.inertia(matrices[b] @ np.diag(model.body_inertia[b]) @ matrices[b].T) for b in range(n)]},
-        **{"box": [size for size, _ in boxes], "box_axis": [axis for _, axis in boxes]},
-    }
-
-
 def _dofs(model: Any, plane: Frame) -> dict[str, Any]:
     joint = np.array(model.dof_jntid)
     is_hinge = model.jnt_type[joint] == _HINGE_JOINT
@@ -86,7 +64,7 @@ def _dofs(model: Any, plane: Frame) -> dict[str, Any]:
     is_turn = (model.jnt_type[joint] == _FREE_JOINT) & (np.arange(model.nv) >= model.jnt_dofadr[joint] + 3)
     slide = np.where(is_turn, TURN_OF_ROOT, slide)
     return {
-        **{"dof_body": np.array(model.dof_bodyid), "dof_parent": np.array(model.dof_parentid)},
+        **{"dof_body": order_of(model).places[model.dof_bodyid], "dof_parent": np.array(model.dof_parentid)},
         **{"dof_kind": np.where(is_hinge, HINGE, slide), "dof_position": np.array(model.jnt_qposadr)[joint]},
         **{"axis": plane.points(model.jnt_axis[joint]), "sign": np.sign(plane.depths(model.jnt_axis[joint]))},
         **{"anchor": plane.points(model.jnt_pos[joint]), "axis_in_space": np.array(model.jnt_axis[joint])},
@@ -180,29 +158,33 @@ def may_touch(model: Any, first: int, second: int) -> bool:
 
 def _floor_contacts(model: Any, plane: Frame) -> dict[str, Any]:
     rows: list[tuple[Any, ...]] = []
-    floor_body = 0
+    floor_body, order = 0, order_of(model)
     for floor in np.flatnonzero(model.geom_type == _PLANE).tolist():
         height = plane.height(model, floor)
         for geom in range(model.ngeom):
             if model.geom_type[geom] == _PLANE or not may_touch(model, floor, geom):
                 continue
-            body, mixed = int(model.geom_bodyid[geom]), _mixed(model, floor, geom)
-            floor_body = int(model.geom_bodyid[floor])
-            weight = float(model.body_invweight0[body, 0])
+            number, mixed = int(model.geom_bodyid[geom]), _mixed(model, floor, geom)
+            floor_body, body, frame = int(model.geom_bodyid[floor]), order.body(number), int(order.places[number])
+            weight = float(model.body_invweight0[number, 0])
             is_pyramid = mixed.dimension > 1
             softness = 2.0 * mixed.friction**2 / max(_SMALLEST, float(model.opt.impratio)) if is_pyramid else 1.0
             weight = weight + mixed.friction**2 * weight if is_pyramid else weight
             axis = rotation_matrix(model.geom_quat[geom])[:, 2]
             is_capsule = model.geom_type[geom] == _CAPSULE
             for end in (1.0, -1.0) if is_capsule else (0.0,):
-                point = model.geom_pos[geom] + end * model.geom_size[geom, 1] * axis
+                point = order.in_body(number, model.geom_pos[geom] + end * model.geom_size[geom, 1] * axis)
                 impedances = impedance(model, mixed.reference, mixed.impedances, weight)
                 friction = mixed.friction if is_pyramid else 0.0
-                direction = plane.points(axis if is_capsule else 0.0 * axis)
+                direction = plane.points(order.turned(number, axis if is_capsule else 0.0 * axis))
                 radius = model.geom_size[geom, 0]
-                rows.append((body, plane.points(point), direction, radius, height, mixed.margin, friction, softness, impedances))
-    names = ("body", "point", "axis", "radius", "floor", "margin", "friction", "softness", "impedance")
-    return {"n_contacts": len(rows), "floor_body": floor_body} | _columns("contact", names, rows, {"point": plane.d, "axis": plane.d, "impedance": 7})
+                rows.append(
+                    (body, frame, plane.points(point), direction, radius, height, mixed.margin, friction, softness, impedances)
+                )
+    names = ("body", "frame", "point", "axis", "radius", "floor", "margin", "friction", "softness", "impedance")
+    return {"n_contacts": len(rows), "floor_body": floor_body} | _columns(
+        "contact", names, rows, {"point": plane.d, "axis": plane.d, "impedance": 7}
+    )
 
 
 def _pairs(model: Any, plane: Frame) -> dict[str, Any]:
@@ -212,10 +194,10 @@ def _pairs(model: Any, plane: Frame) -> dict[str, Any]:
             if _PLANE not in model.geom_type[[geom1, geom2]] and may_touch(model, geom1, geom2):
                 rows.append(_pair(model, plane, *sorted((geom1, geom2), key=lambda geom: int(model.geom_bodyid[geom]))))
     names = (
-        *("bodies", "centre1", "half1", "radius1", "centre2", "half2", "radius2"),
+        *("bodies", "frames", "centre1", "half1", "radius1", "centre2", "half2", "radius2"),
         *("is_sphere1", "is_sphere2", "reach", "margin", "impedance"),
     )
-    widths = {"bodies": 2, "centre1": plane.d, "half1": plane.d, "centre2": plane.d, "half2": plane.d, "impedance": 7}
+    widths = {"bodies": 2, "frames": 2, "centre1": plane.d, "half1": plane.d, "centre2": plane.d, "half2": plane.d, "impedance": 7}
     is_new = mujoco_version(model) >= (3, 16)
     parallel = {
         **{"parallel_absolute": 0.0 if is_new else _SMALLEST, "parallel_relative": 1e-8 if is_new else 0.0},
@@ -226,30 +208,36 @@ def _pairs(model: Any, plane: Frame) -> dict[str, Any]:
 
 def _pair(model: Any, plane: Frame, geom1: int, geom2: int) -> tuple[Any, ...]:
     """Return the row of two geoms that may touch; the ancestor's comes first, as its body has the smaller number."""
-    mixed, bodies, geometry, spheres, reach = _mixed(model, geom1, geom2), [], [], [], 0.0
+    mixed, order = _mixed(model, geom1, geom2), order_of(model)
+    numbers: list[int] = []
+    geometry: list[Any] = []
+    spheres, reach = [], 0.0
     for geom in (geom1, geom2):
         radius, is_sphere = float(model.geom_size[geom, 0]), model.geom_type[geom] == _SPHERE
         half = 0.0 if is_sphere else float(model.geom_size[geom, 1])
         axis = rotation_matrix(model.geom_quat[geom])[:, 2]
-        bodies.append(int(model.geom_bodyid[geom]))
+        number = int(model.geom_bodyid[geom])
+        numbers.append(number)
         spheres.append(int(is_sphere))
-        geometry += [plane.points(model.geom_pos[geom]), plane.points(half * axis), radius]
+        centre = order.in_body(number, model.geom_pos[geom])
+        geometry += [plane.points(centre), plane.points(order.turned(number, half * axis)), radius]
         reach += radius + half
-    weight = float(model.body_invweight0[bodies, 0].sum())
+    weight = float(model.body_invweight0[numbers, 0].sum())
+    bodies, frames = [order.body(number) for number in numbers], order.places[numbers]
     impedances = impedance(model, mixed.reference, mixed.impedances, weight)
-    return (bodies, *geometry, *spheres, max(0.0, reach + mixed.margin) ** 2, mixed.margin, impedances)
+    return (bodies, frames, *geometry, *spheres, max(0.0, reach + mixed.margin) ** 2, mixed.margin, impedances)
 
 
 def _controls_and_sites(model: Any, plane: Frame) -> dict[str, Any]:
     joint = np.array(model.actuator_trnid).reshape(-1, 2)[:, 0]
     is_limited = np.array(model.actuator_ctrllimited).astype(bool)[:, None]
-    gear = _first(model.actuator_gear, model.nu)
-    depth = _bodies(model, plane)["depth"]
+    gear, places = _first(model.actuator_gear, model.nu), order_of(model).places[model.site_bodyid]
+    depth = read_bodies(model, plane)["depth"]
     return {
         **{"control_dof": np.array(model.jnt_dofadr)[joint], "control_gain": gear * _first(model.actuator_gainprm, model.nu)},
         **{"control_range": np.where(is_limited, np.reshape(model.actuator_ctrlrange, (-1, 2)), (-np.inf, np.inf))},
-        **{"site_body": np.array(model.site_bodyid), "site_offset": plane.points(model.site_pos)},
-        **{"site_depth": depth[model.site_bodyid] + plane.depths(model.site_pos)},
+        **{"site_frame": places, "site_offset": plane.points(model.site_pos)},
+        **{"site_depth": depth[places] + plane.depths(model.site_pos)},
     }
 
 
@@ -259,7 +247,7 @@ def _rows(values: list[Any], width: int) -> FloatArray:
 
 def _columns(prefix: str, names: tuple[str, ...], rows: list[tuple[Any, ...]], widths: dict[str, int]) -> dict[str, Any]:
     """Return the columns of a list of rows as arrays, also where there are no rows."""
-    integers = {"body", "bodies", "is_sphere1", "is_sphere2"}
+    integers = {"body", "frame", "bodies", "frames", "is_sphere1", "is_sphere2"}
     columns = {}
     for place, name in enumerate(names):
         shape = (len(rows), widths[name]) if name in widths else (len(rows),)

@@ -13,6 +13,7 @@ from fastars._compiled.jit import inline, routine
 from fastars._compiled.simd import absolute, any_lane, other_lanes, where
 from fastars._compiled.tables import constant
 from fastars.physics.algebra import dot, inertia_matrix, minus, momentum, outer, plus, scaled
+from fastars.physics.articulated import articulated_step
 from fastars.physics.dynamics import factorise, solve, write_composite
 from fastars.physics.kinematics import spread_to_bodies
 
@@ -36,15 +37,21 @@ def minimise(m, w):
     is_done = zero > one
     for _ in range(m.max_iterations):
         push_bodies(m, w)
-        write_newton_system(m, w)
-        factorise(m, w)
-        solve(m, w)
-        spread_to_bodies(m, w, w.step, w.step_acceleration)
+        if m.n_pairs == 0:
+            slope = articulated_step(m, w)
+        else:
+            write_newton_system(m, w)
+            factorise(m, w)
+            solve(m, w)
+            spread_to_bodies(m, w, w.step, w.step_acceleration)
+            slope = constant(w, 0.0)
+            for dof in range(m.n_dofs):
+                slope = slope + w.step[dof] * w.gradient[dof]
         has_changed = write_changes(w)
         is_searching = has_changed & other_lanes(is_done)
         length = one
         if any_lane(is_searching):
-            length = search_line(m, w, is_searching)
+            length = search_line(w, slope, is_searching)
         length = where(is_done, 0.0, length)
         move_rows(m, w, length)
         is_done = is_done | other_lanes(has_changed)
@@ -147,14 +154,11 @@ def write_changes(w):
 
 
 @routine
-def search_line(m, w, is_searching):
+def search_line(w, slope, is_searching):
     """Return the length of the step, in the lanes of a mask, at which the cost along it is smallest; 1 in others.
 
     Newton's method in one dimension, kept inside the interval in which the slope is known to change its sign.
     """
-    slope = constant(w, 0.0)
-    for dof in range(m.n_dofs):
-        slope = slope + w.step[dof] * w.gradient[dof]
     first, curvature = slopes_of_rows(w, constant(w, 0.0))
     linear, quadratic = slope - first, -slope - curvature  # without rows; step' H step = -slope
     lowest, highest, length = constant(w, 0.0), constant(w, 1e30), constant(w, 1.0)
