@@ -211,12 +211,39 @@ def test_the_line_search_finds_the_zero_of_a_piecewise_line():
         ((1, 0, 0), (3, 0, 1), (0, 1, 0), [((1, 0, 0), (3, 0, 1))]),  # beyond the first one's end
         ((1, 0, 0), (0, 4, 1), (0, 1, 0), [((0, 0, 0), (0, 3, 1))]),  # beyond the second one's end
         ((1, 0, 0), (5, 0, 1), (0, 0, 0), [((1, 0, 0), (5, 0, 1))]),  # a sphere
-        ((1, 0, 0), (0.5, 0, 1), (1, 0, 0), [((1, 0, 0), (1, 0, 1)), ((-1, 0, 0), (-0.5, 0, 1))]),  # parallel: ends of the first
+        ((1, 0, 0), (0.5, 0, 1), (1, 0, 0), [((-0.5, 0, 0), (-0.5, 0, 1)), ((1, 0, 0), (1, 0, 1))]),  # side by side for 1.5
     ],
 )
 def test_nearest_points(half1, centre2, half2, expected):
-    found = nearest_points(np.zeros(3), np.array(half1, np.float64), np.array(centre2, np.float64), np.array(half2, np.float64))
-    assert np.array(found)[: len(expected)] == pytest.approx(np.array(expected))
+    vectors = (np.zeros(3), np.array(half1, np.float64), np.array(centre2, np.float64), np.array(half2, np.float64))
+    assert np.array(nearest_points(*vectors, (4, 0))) == pytest.approx(np.array(expected))
+    if len(expected) == 1:
+        assert np.array(nearest_points(*vectors, (3, 3))) == pytest.approx(np.array(expected))
+
+
+def test_parallel_capsules_of_older_versions():
+    """The points nearest to the ends of the first segment, then of the second: MuJoCo before 3.17."""
+    found = nearest_points(np.zeros(3), np.array([1.0, 0, 0]), np.array([0.5, 0, 1]), np.array([1.0, 0, 0]), (3, 15))
+    expected = [((1, 0, 0), (1, 0, 1)), ((-1, 0, 0), (-0.5, 0, 1)), ((1, 0, 0), (1.5, 0, 1)), ((-0.5, 0, 0), (-0.5, 0, 1))]
+    assert np.array(found) == pytest.approx(np.array(expected))
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-9, 9e-5, -9e-5, 3e-4, 0.1])
+@pytest.mark.parametrize(
+    ("shift", "half", "turn_back"), [(0.0, 0.2, 0), (0.05, 0.5, 0), (0.35, 0.2, 180), (-0.4, 0.2, 0), (0.49999, 0.2, 180)]
+)
+def test_nearly_parallel_capsules_touch_as_in_mujoco(angle, shift, half, turn_back):
+    """An angle of 1e-4 is where versions since 3.16 begin to take them as parallel."""
+    bar = '<geom type="capsule" size="0.1 {}" euler="{} 0 0" condim="1" {}/>'
+    upper = bar.format(half, 90 + turn_back, f'pos="0 {shift} 0"')
+    joints = '<joint type="slide" axis="0 0 1"/><joint axis="1 0 0"/>'
+    mj_model = model(bar.format(0.3, 90, "") + link(joints, inside=upper))
+    qpos = np.array([0.15, angle])
+    mj_data = Oracle(mj_model).forward(qpos, np.zeros(2), np.zeros(0), np.zeros(2))
+    found = contacts(mj_model, forward_kinematics(mj_model, qpos), VERSION)
+    assert len(found) == mj_data.ncon > 0
+    places = sorted((contact.distance, *contact.position) for contact in found)
+    assert np.array(places) == pytest.approx(np.array(sorted((c.dist, *c.pos) for c in mj_data.contact)), abs=1e-12)
 
 
 def test_contact_frames():

@@ -91,18 +91,23 @@ def add_nearest(m, w, k, axis1, axis2, between):
 def _add_ends(m, w, k, axis1, axis2, products, is_parallel):
     """Add the contacts of parallel capsules: at the ends of the stretch in which they lie side by side.
 
-    Until MuJoCo 3.14, the nearest points to the four ends are tried in turn, until two are near.
+    An end of it is where the second capsule ends, if that is within the first, and otherwise where the first one ends. Before MuJoCo
+    3.17, the nearest points to the four ends are tried in turn, until two are near.
     """
     aa, ab, bb, a, b = products
     found = constant(w, 0.0)
     for end in range(4 if m.tries_four_ends else 2):
         sign = 1.0 - 2.0 * (end % 2)
-        if m.tries_four_ends and end < 2:
-            x1 = constant(w, sign)
-            x2 = _clipped((b - sign * ab) / bb)
+        if m.tries_four_ends:
+            first, second = constant(w, sign), _clipped((b - sign * ab) / bb)
+            x1 = first if end < 2 else _clipped((a - sign * ab) / aa)
+            x2 = second if end < 2 else first
         else:
-            x1 = _clipped((a - sign * ab) / aa)
-            x2 = constant(w, sign) if m.tries_four_ends else _clipped((b - x1 * ab) / bb)
+            own = where(ab > 0.0, -sign, sign)  # the end of the second capsule on this side
+            x1, x2 = (a - own * ab) / aa, (b - sign * ab) / bb
+            is_within = sign * x1 < 1.0
+            x1 = _clipped(where(is_within, x1, where(absolute(x2) > 1.0, (a - _clipped(x2) * ab) / aa, sign)))
+            x2 = where(is_within, own, _clipped(x2))
         found = found + _add_pair(m, w, k, axis1, axis2, x1, x2, is_parallel & (found < 2.0))
 
 

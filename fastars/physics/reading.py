@@ -201,7 +201,7 @@ def _pairs(model: Any, plane: Frame) -> dict[str, Any]:
     is_new = mujoco_version(model) >= (3, 16)
     parallel = {
         **{"parallel_absolute": 0.0 if is_new else _SMALLEST, "parallel_relative": 1e-8 if is_new else 0.0},
-        **{"tries_four_ends": not is_new},
+        **{"tries_four_ends": mujoco_version(model) < (3, 17)},
     }
     return {"n_pairs": len(rows)} | parallel | _columns("pair", names, rows, widths)
 
@@ -231,13 +231,13 @@ def _pair(model: Any, plane: Frame, geom1: int, geom2: int) -> tuple[Any, ...]:
 def _controls_and_sites(model: Any, plane: Frame) -> dict[str, Any]:
     joint = np.array(model.actuator_trnid).reshape(-1, 2)[:, 0]
     is_limited = np.array(model.actuator_ctrllimited).astype(bool)[:, None]
-    gear, places = _first(model.actuator_gear, model.nu), order_of(model).places[model.site_bodyid]
-    depth = read_bodies(model, plane)["depth"]
+    gear = _first(model.actuator_gear, model.nu)
+    bodies, places = read_bodies(model, plane), order_of(model).places[model.site_bodyid]
     return {
         **{"control_dof": np.array(model.jnt_dofadr)[joint], "control_gain": gear * _first(model.actuator_gainprm, model.nu)},
         **{"control_range": np.where(is_limited, np.reshape(model.actuator_ctrlrange, (-1, 2)), (-np.inf, np.inf))},
         **{"site_frame": places, "site_offset": plane.points(model.site_pos)},
-        **{"site_depth": depth[places] + plane.depths(model.site_pos)},
+        **{"site_depth": bodies["depth"][places] + plane.depths(model.site_pos)},
     }
 
 
