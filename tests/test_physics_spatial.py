@@ -77,7 +77,7 @@ def rows_of(states):
 
 
 def worst_differences(model, rows, n_steps=1):
-    """Return the largest difference of each quantity after steps; 0 is for the state itself. Lanes must be bad where MuJoCo resets."""
+    """Return the largest difference of each quantity after steps, or without one. Lanes must be bad where MuJoCo resets."""
     lanes, oracle, worst = Lanes(lane_model(model)), Oracle(model), dict.fromkeys(("qpos", "qvel", *OUTPUTS), 0.0)
     for first in range(0, len(rows), LANES):
         chosen = rows[first : first + LANES]
