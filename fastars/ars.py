@@ -132,9 +132,9 @@ class ARS(SB3Model):
         A return of each task that can't be surpassed, for methods that use losses (`fastars.training.objectives`).
     physics : {"mujoco", "lanes"}, optional
         The physics of training episodes in MuJoCo's environments: `mj_step`, with the bits of Gymnasium; or forward dynamics of our
-        own over SIMD lanes, which agree with it to rounding and are many times as fast (`docs/physics.md`). A model that lanes don't
-        support runs through `mj_step`, with a warning. Evaluations are in MuJoCo, always. Default: "mujoco"; with the preset
-        "tuned", "lanes" where they are available.
+        own over SIMD lanes, many times as fast, which agree with it to rounding (`docs/physics.md`). A model that lanes can't step
+        runs through `mj_step`, with a warning. Evaluations are in MuJoCo, always. Default: "mujoco"; with the preset "tuned",
+        "lanes" where they are available.
     **settings
         Any other field of `fastars.training.config.Config`: `noise_size`, `optimizer`, `momentum`, `weight_decay`,
         `fitness_shaping`, `common_random_numbers`, `max_episode_steps`, `on_nonfinite`, and the choices a preset sets.

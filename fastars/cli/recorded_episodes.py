@@ -24,6 +24,7 @@ from fastars.evaluation import evaluate_policy
 from fastars.files.opening import is_there, open_regular
 from fastars.files.tables import read_arrays
 from fastars.training.iteration import ask, perturbed_thetas
+from fastars.training.model_file import config_in
 from fastars.training.seeds import evaluation_seeds
 
 if TYPE_CHECKING:
@@ -168,8 +169,13 @@ def _policies(folder: Path, env: str | None, env_kwargs: Sequence[str]) -> Itera
 
 
 def _training_episodes(name: str, trained: Trained, rows: Sequence[bytes]) -> list[RecordedEpisodes]:
-    """Return the episodes of the iteration that began with a policy; none if the run ended before it."""
+    """Return the episodes of the iteration that began with a policy.
+
+    There are none if the run ended before it, or if it ran over lanes, which can't be had here.
+    """
     model = trained.model
+    if config_in(trained.path).physics != model.config.physics:
+        return []
     n_episodes, n_candidates = model.config.n_eval_episodes, 2 * model.config.n_delta
     first, n = model.num_episodes, n_episodes * n_candidates
     if first + n > len(rows):

@@ -17,7 +17,15 @@ from fastars.physics.algebra import at_point, dot, minus, plus, rotated, scaled,
 from fastars.physics.constraints import SMALLEST, add_row
 from fastars.physics.model import HINGE, SLIDE_OF_ROOT
 from fastars.physics.planar import is_planar
-from fastars.physics.spatial import cross, matrix_of_quaternion, matrix_of_turn, quaternion_product, rows_of_matrix, solved, unit_quaternion
+from fastars.physics.spatial import (
+    cross,
+    matrix_of_quaternion,
+    matrix_of_turn,
+    quaternion_product,
+    rows_of_matrix,
+    solved,
+    unit_quaternion,
+)
 
 _TWO_PI = 6.283185307179586
 
@@ -284,11 +292,11 @@ def _free_step(m, w, body, matrix, force):
 
 def _solve_free(m, w, body, matrix, force):
     dof, rotation = m.first_dof[body], w.rotation[body]
-    angular = rotated(rotation, (w.gradient[dof + 3], w.gradient[dof + 4], w.gradient[dof + 5]))  # these dofs turn with the body
-    push = minus((angular[0], angular[1], angular[2], w.gradient[dof], w.gradient[dof + 1], w.gradient[dof + 2]), force)
+    angular = rotated(rotation, (w.push[dof + 3], w.push[dof + 4], w.push[dof + 5]))  # these dofs turn with the body
+    push = minus((angular[0], angular[1], angular[2], w.push[dof], w.push[dof + 1], w.push[dof + 2]), force)
     motion = solved(rows_of_matrix(matrix), push)
     w.step[dof], w.step[dof + 1], w.step[dof + 2] = motion[3:]
     w.step[dof + 3] = dot(rotation[0::3], motion[:3])
     w.step[dof + 4] = dot(rotation[1::3], motion[:3])
     w.step[dof + 5] = dot(rotation[2::3], motion[:3])
-    return motion, -dot(push, motion)
+    return motion, dot(push, motion)

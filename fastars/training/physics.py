@@ -16,9 +16,11 @@ def with_physics_of_run(env: Any, physics: Any, preset: str | None, backend: str
     Parameters
     ----------
     env : CompiledEnv, GymEnv or EnvTuple
+        The environment, with any physics.
     physics : {"mujoco", "lanes"} or None
         None: the physics that the preset prefers, without a word where it can't be had.
     preset : str or None
+        The preset of the run.
     backend : {"numba", "numpy"}
         The NumPy backend steps Gymnasium's environments, which are in MuJoCo.
     is_stored : bool

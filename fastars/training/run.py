@@ -224,8 +224,9 @@ class Run:
             if reason:
                 warn_user(reason)
         config = dataclasses.replace(self.config, physics=physics_of(env))
-        samplers = _new_samplers(env, self.policy, config, execution)
-        return dataclasses.replace(self, config=config, env=env, normalizer=normalizer, execution=execution, **samplers)
+        sampler, evaluator = _new_samplers(env, self.policy, config, execution)
+        changed = dataclasses.replace(self, config=config, env=env, normalizer=normalizer, execution=execution)
+        return dataclasses.replace(changed, sampler=sampler, evaluator=evaluator)
 
 
 def new_run(
@@ -249,16 +250,19 @@ def new_run(
     policy = policy_structure(config)
     size = int(n_weights(policy, env.n_obs, env.n_act))
     refuse_beyond_memory(f"policy_kwargs with net_arch={list(config.net_arch)}", size * 8 * _COPIES_OF_WEIGHTS)
+    noise = _noise_table(config, size, execution)
+    sampler, evaluator = _new_samplers(env, policy, config, execution)
     return Run(
         config=config,
         preset=preset or "fastars",
         env=env,
         policy=policy,
         execution=execution,
-        noise=_noise_table(config, size, execution),
+        noise=noise,
+        sampler=sampler,
+        evaluator=evaluator,
         normalizer=normalizer,
         stats_window_size=positive_int("stats_window_size", stats_window_size),
-        **_new_samplers(env, policy, config, execution),
     )
 
 
@@ -269,13 +273,13 @@ def _noise_table(config: Config, n_weights: int, execution: Execution) -> NoiseT
     return NoiseTable(backend_module(execution.backend), config.seed, size, execution.threads)
 
 
-def _new_samplers(env: Any, policy: Any, config: Config, execution: Execution) -> dict[str, Sampler | None]:
+def _new_samplers(env: Any, policy: Any, config: Config, execution: Execution) -> tuple[Sampler, Sampler | None]:
     """Return the samplers of training and, if it is another one, of evaluations, which run on this machine."""
-    evaluator = None
+    evaluator: Sampler | None = None
     if config.physics == "lanes":
         here = dataclasses.replace(execution, sampler="local", n_threads=None if execution.on_ray else execution.n_threads)
         evaluator = _new_sampler(in_mujoco(env), policy, config, here)
-    return {"sampler": _new_sampler(env, policy, config, execution), "evaluator": evaluator}
+    return _new_sampler(env, policy, config, execution), evaluator
 
 
 def _new_sampler(env: Any, policy: Any, config: Config, execution: Execution) -> Sampler:

@@ -7,7 +7,7 @@ import numpy as np
 from fastars._compiled.jit import inline
 from fastars._compiled.simulated import register_rewarded
 from fastars.envs.mujoco.physics import Physics, clipped, draw_normal, put, square_sum, state_entry, survival_reward
-from fastars.kernels.rollout_single import is_finite
+from fastars.kernels.episode import is_finite
 
 
 class Ant(NamedTuple):
@@ -97,5 +97,5 @@ register_rewarded(
     reward_terms,
     remember=remember,
     needs_contact_forces=needs_contact_forces,
-    reads_outputs=lambda env: True,
+    reads_outputs=True,
 )

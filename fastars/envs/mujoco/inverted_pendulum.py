@@ -7,7 +7,7 @@ import numpy as np
 from fastars._compiled.jit import inline
 from fastars._compiled.simulated import register_rewarded
 from fastars.envs.mujoco.physics import Physics, draw_uniform, put, state_entry
-from fastars.kernels.rollout_single import is_finite
+from fastars.kernels.episode import is_finite
 
 
 class InvertedPendulum(NamedTuple):

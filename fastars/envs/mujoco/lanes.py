@@ -6,6 +6,8 @@ from typing import Any
 
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.errors import UnsupportedEnvError
+from fastars.physics import lane_model
+from fastars.physics.supported import unsupported
 
 
 def lanes_for(env: CompiledEnv) -> Any:
@@ -16,4 +18,6 @@ def lanes_for(env: CompiledEnv) -> Any:
     UnsupportedEnvError
         If lanes can't step its model; the message is a sentence that names the reason.
     """
-    raise UnsupportedEnvError(f"{env.id} has no lane model yet")
+    if (reason := unsupported(env.model)) is not None:
+        raise UnsupportedEnvError(reason)
+    return lane_model(env.model)
