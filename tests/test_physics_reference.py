@@ -1,10 +1,10 @@
 """The twin of forward dynamics: numbers worked out by hand, and mj_step.
 
-Broken on purpose, one after the other, and seen red: anchors and order of quaternions, sign of a cross product, reference positions,
-moments of subtrees; armature, gyroscopic and Coriolis terms, gravity, clamped and bad controls, springs, drag; margins, frames, friction
-and ends of contacts; time constants, impedance, softness of pyramids and sides of limits; a full step in place of a line search, a line
-search without kinks; implicit damping, weights of Runge-Kutta, rates of rotation vectors and qacc by version; signs, arms and tangents
-of contact forces.
+Broken on purpose, one after the other, and seen red: anchors and order of quaternions, sign of a cross product, reference
+positions, moments of subtrees; armature, gyroscopic and Coriolis terms, gravity, clamped and bad controls, springs, drag;
+margins, frames, friction and ends of contacts; time constants, impedance, softness of pyramids and sides of limits; a full step
+in place of a line search, a line search without kinks; implicit damping, weights of Runge-Kutta, rates of rotation vectors and
+qacc by version; signs, arms and tangents of contact forces.
 """
 
 import gymnasium
