@@ -115,6 +115,24 @@ class Simulation(NamedTuple):
     qfrc_constraint: FloatArray  # (nv,)
 
 
+class SimulationLanes(NamedTuple):
+    """Memory of one thread that simulates `LANES` episodes side by side, named as in MuJoCo.
+
+    A row of an array is a number in lanes. `outputs` holds, for each lane, one after the other: xpos (nbody * 3),
+    xquat (nbody * 4), xipos (nbody * 3), site_xpos (nsite * 3), subtree_com (nbody * 3), qacc (nv), qfrc_actuator (nv),
+    qfrc_constraint (nv) and cfrc_ext (nbody * 6).
+    """
+
+    physics: Any  # its type picks the functions that step; what is in it is theirs
+    qpos: FloatArray  # (nq, LANES)
+    qvel: FloatArray  # (nv, LANES)
+    ctrl: FloatArray  # (nu, LANES)
+    qacc_warmstart: FloatArray  # (nv, LANES)
+    is_bad: IntArray  # (LANES,), 1 where MuJoCo would have reset the simulation for bad numbers; it stays until the caller sets 0
+    outputs: FloatArray  # (LANES, n_outputs), no columns if nobody reads them
+    sim: Simulation  # room for one lane, as environments see it; its addresses are 0
+
+
 class RolloutSpec(NamedTuple):
     """Everything that defines a rollout but the candidate and the seed: environment, policy, action space and time limit."""
 

@@ -24,6 +24,7 @@ from fastars.envs.compiled import CompiledEnv
 from fastars.envs.compiling import compiled_env
 from fastars.envs.generators import generator_of
 from fastars.envs.making import make
+from fastars.envs.physics_choice import with_physics
 from fastars.envs.registry import compiled_env_ids
 from fastars.envs.vector_arguments import BoolArray, action_array, checked_autoreset_mode, most_steps, reset_mask, seeds_of
 from fastars.kernels.vector import Steps
@@ -220,6 +221,7 @@ class CompiledVectorEnv(VectorEnv):
         return self._seeds
 
 
+@user_facing
 def make_vector_env(
     env_id: str,
     num_envs: int = 1,
@@ -228,6 +230,7 @@ def make_vector_env(
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     copy: bool = True,
     render_mode: None = None,
+    physics: str = "mujoco",
     **kwargs: Any,
 ) -> CompiledVectorEnv:
     """Make a vector environment; `gymnasium.make_vec("fastars/<env_id>", ...)` calls this function.
@@ -240,14 +243,23 @@ def make_vector_env(
         As for `CompiledVectorEnv`.
     render_mode : None
         Compiled environments have no pictures.
+    physics : {"mujoco", "lanes"}
+        Of a MuJoCo environment: `mj_step`, or forward dynamics of our own over SIMD lanes, which are many times as fast and agree
+        with it to rounding (`docs/physics.md`). A model that lanes don't support runs through `mj_step`, with a warning.
     **kwargs
         Arguments of `gymnasium.make(env_id)`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is none of these, or if `physics` is "lanes" and the environment is not MuJoCo's.
     """
     if render_mode is not None:
         raise ValueError(f"render_mode must be None, got {render_mode!r}: compiled environments have no pictures")
     single = make(env_id, **kwargs)
     try:
-        return CompiledVectorEnv(compiled_env(single), num_envs, autoreset_mode, max_episode_steps, copy)
+        compiled = with_physics(compiled_env(single), physics)
+        return CompiledVectorEnv(compiled, num_envs, autoreset_mode, max_episode_steps, copy)
     finally:
         single.close()
 

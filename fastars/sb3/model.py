@@ -122,11 +122,11 @@ class SB3Model(SB3Attributes):
         """Run in another environment, or with other workers. If that fails, the model stays as it was."""
         if given.normalizer is not None:
             given.normalizer.agreed(self.config.normalize_observations)
-        run, before = self.run.in_env(env, given.normalizer, execution), self.run.sampler
+        run, before = self.run.in_env(env, given.normalizer, execution), self.run
         try:
             run.sampler.start()
         except BaseException:
-            run.sampler.close()
+            run.close()
             raise
         with HeldSignals():
             self.run, self._env_input, self._training_env = run, given, None

@@ -1,0 +1,11 @@
+"""Forward dynamics of MuJoCo models over SIMD lanes.
+
+The steps of `mj_step` are modules that read like the textbook: `kinematics`, `dynamics`, `contacts`, `constraints`, `solver`,
+`integrators`, `outputs`. `model` lists what they read and write, `reading` fills it from an MjModel, `supported` says which models
+can be read. Models in the plane and in space share all but their algebra: `algebra`, `planar`, `spatial`.
+"""
+
+from fastars.physics.lanes import new_lanes
+from fastars.physics.reading import lane_model
+
+__all__ = ["lane_model", "new_lanes"]
