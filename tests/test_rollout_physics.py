@@ -130,7 +130,20 @@ def test_every_environment(env_id, settings):
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="is this test")
 def test_every_environment_without_compilation():
     """The same source, in plain Python: to compile it for each environment takes minutes."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x", "-W", "ignore::RuntimeWarning", "-k", "every_environment", __file__]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-x",
+        "-W",
+        "ignore::RuntimeWarning",
+        "-k",
+        "every_environment",
+        __file__,
+    ]
     process = subprocess.run(command, env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True)
     assert process.returncode == 0, process.stdout
     assert f"{len(EVERY)} passed" in process.stdout
