@@ -134,6 +134,7 @@ def write_nothing(out, i):
 
 @inline
 def write_observation(batch, i, observations):
+    """Write the last observation of environment i to its row of `observations`."""
     for k in range(observations.shape[1]):
         observations[i, k] = batch.observations[i, k]
 
@@ -156,6 +157,7 @@ def write_chunk(lanes, batch, chunk):
 
 @inline
 def copy_table(source, target):
+    """Copy rows of lanes."""
     for k in range(source.shape[0]):
         for lane in range(source.shape[1]):
             target[k, lane] = source[k, lane]
