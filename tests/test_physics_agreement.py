@@ -1,6 +1,6 @@
 """The lanes against mj_step and against the twin: Gymnasium's models and random ones, from reachable and from strange states.
 
-BROKEN
+Broken on purpose: BROKEN
 """
 
 import gymnasium
