@@ -1,13 +1,14 @@
 """`physics="lanes"` at each door of the package: what runs over lanes, is refused, falls back, or is in MuJoCo all the same.
 
-Broken on purpose, one at a time: no sampler of its own for evaluations -> test_a_policy_trained_over_lanes, test_eval_callback and
-test_a_sampler_of_the_users_own red, the last of them also if that sampler is used; "tuned" without lanes, or another preset with
-them -> test_no_preset_but_tuned and those of the command; `set_env` forgets -> test_set_env; the physics of an environment is
-ignored by `make_sampler`, `make_vec` or `evaluate_candidates` -> their tests; one environment without lanes is enough for an error ->
-test_of_several_environments; copies share lanes -> test_copies; callbacks of MuJoCo are not looked at -> test_a_callback_of_mujoco; a
-fallback without a warning, or under its old name, or an error where the setting is a file's -> test_a_model_without_lanes and those of
-files; a disagreement without a warning -> test_lanes_that_disagree; another physics that `load` does not log, or does not take ->
-test_a_run_may_go_on; `verify` replays all in MuJoCo, or compares nothing, or takes lanes that are not there -> those of verify.
+Broken on purpose, one at a time: no sampler of its own for evaluations -> test_a_policy_trained_over_lanes, test_eval_callback
+and test_a_sampler_of_the_users_own red, the last of them also if that sampler is used; "tuned" without lanes, or another preset
+with them -> test_no_preset_but_tuned and those of the command; `set_env` forgets -> test_set_env; the physics of an environment
+is ignored by `make_sampler`, `make_vec` or `evaluate_candidates` -> their tests; one environment without lanes is enough for an
+error -> test_of_several_environments; copies share lanes -> test_copies; callbacks of MuJoCo are not looked at ->
+test_a_callback_of_mujoco; a fallback without a warning, or under its old name, or an error where the setting is a file's ->
+test_a_model_without_lanes and those of files; a disagreement without a warning -> test_lanes_that_disagree; another physics that
+`load` does not log, or does not take -> test_a_run_may_go_on; `verify` replays all in MuJoCo, or compares nothing, or takes lanes
+that are not there -> those of verify.
 """
 
 import copy
