@@ -1,4 +1,4 @@
-"""The plane in which a planar model moves: coordinates of points, rotations and inertias in it."""
+"""Coordinates of points, rotations and inertias: in space, or in the plane in which a planar model moves."""
 
 from typing import Any, NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from fastars._compiled.structs import FloatArray
 
-_SLIDE_JOINT, _HINGE_JOINT, _PLANE = 2, 3, 0  # mjtJoint, mjtGeom
+_FREE_JOINT, _SLIDE_JOINT, _HINGE_JOINT, _PLANE = 0, 2, 3, 0  # mjtJoint, mjtGeom
 _SMALLEST = 1e-15  # mjMINVAL
 
 
@@ -20,6 +20,21 @@ def rotation_matrix(quaternion: Any) -> FloatArray:
             [2 * (x * z - w * y), 2 * (y * z + w * x), w * w - x * x - y * y + z * z],
         ]
     )
+
+
+def quaternion_product(p: Any, q: Any) -> FloatArray:
+    """Return the quaternion of the rotation q, followed by p."""
+    scalar = p[0] * q[0] - np.dot(p[1:], q[1:])
+    return np.append(scalar, p[0] * np.asarray(q[1:]) + q[0] * np.asarray(p[1:]) + np.cross(p[1:], q[1:]))
+
+
+def fixed_place(model: Any, geom: int) -> FloatArray:
+    """Return where in the world a geom of a body without joints is."""
+    place, body = np.array(model.geom_pos[geom], float), int(model.geom_bodyid[geom])
+    while body > 0:
+        place = model.body_pos[body] + rotation_matrix(model.body_quat[body]) @ place
+        body = int(model.body_parentid[body])
+    return place
 
 
 class Plane(NamedTuple):
@@ -50,7 +65,7 @@ class Plane(NamedTuple):
 
     def height(self, model: Any, floor: int) -> float:
         """Return the height of a plane geom."""
-        return float(self.points(model.geom_pos[floor])[0])
+        return float(self.points(fixed_place(model, floor))[0])
 
     def box(self, inertia: Any, mass: float, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the sizes of the box with the same inertia, the last along the normal, and the direction of the first size."""
@@ -59,6 +74,52 @@ class Plane(NamedTuple):
         doubled = np.maximum(_SMALLEST, inertia.sum() - 2.0 * np.asarray(inertia))
         sizes = np.sqrt(doubled / mass * 6.0) if mass > 0 else np.zeros(3)
         return sizes[order], self.points(matrix[:, order[0]])
+
+
+class Space(NamedTuple):
+    """The world's own directions, with the methods of `Plane`. Its points have no depth."""
+
+    axes: FloatArray  # (3, 3)
+    d: int = 3
+
+    def points(self, x: Any) -> FloatArray:
+        """Return points as they are, shape (..., 3)."""
+        return np.array(x, float)
+
+    def depths(self, x: Any) -> FloatArray:
+        """Return 0 for each point."""
+        return np.zeros(np.shape(x)[:-1])
+
+    def motion(self, linear: Any) -> FloatArray:
+        """Return the motion vector of a translation."""
+        return np.array([0.0, 0.0, 0.0, *linear])
+
+    def rotation(self, matrix: FloatArray) -> FloatArray:
+        """Return the 9 entries of a rotation."""
+        return matrix.ravel()
+
+    def inertia(self, matrix: FloatArray) -> FloatArray:
+        """Return (xx, yy, zz, xy, xz, yz) of an inertia."""
+        return np.array([*np.diag(matrix), matrix[0, 1], matrix[0, 2], matrix[1, 2]])
+
+    def height(self, model: Any, floor: int) -> float:
+        """Return the height of a plane geom."""
+        return float(fixed_place(model, floor)[2])
+
+    def box(self, inertia: Any, mass: float, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the sizes of the box with the same inertia along its axes, and their rotation."""
+        doubled = np.maximum(_SMALLEST, inertia.sum() - 2.0 * np.asarray(inertia))
+        return np.sqrt(doubled / mass * 6.0) if mass > 0 else np.zeros(3), matrix.ravel()
+
+
+Frame = Plane | Space
+
+
+def frame_of(model: Any) -> Frame:
+    """Return the plane of a model that stays in one, the space of another."""
+    if np.any(model.jnt_type == _FREE_JOINT):
+        return Space(np.eye(3))
+    return plane_of(model)
 
 
 def plane_of(model: Any) -> Plane:

@@ -1,11 +1,12 @@
 """Forward kinematics, from the root to the leaves: where bodies are and how they move, and the forces that this motion takes.
 
-Featherstone, table 5.1 (the recursive Newton-Euler algorithm, in coordinates of the world); MuJoCo's `mj_kinematics`, `mj_comPos` and
-`mj_comVel`. Positions and vectors are about O, see `model.Workspace`.
+Featherstone, table 5.1 (the recursive Newton-Euler algorithm, in coordinates of the world); MuJoCo's `mj_kinematics`, `mj_comPos`
+and `mj_comVel`. Positions and vectors are about O, see `model.Workspace`.
 """
 
 from fastars._compiled.jit import inline, routine
 from fastars.physics.algebra import body_inertia, cross_force, cross_motion, momentum, plus, rotated, scaled
+from fastars.physics.model import TURN_OF_ROOT
 
 
 def place_body(m, w, body):
@@ -31,10 +32,13 @@ def move_bodies(m, w):
 def _write_velocity(m, w, body):
     """Add up velocities and accelerations of the joints on the way to a body; the world accelerates against gravity."""
     velocity, acceleration = w.velocity[m.parent[body]], w.bias_acceleration[m.parent[body]]
+    moving = velocity  # of the axis
     for dof in range(m.first_dof[body], m.end_dof[body]):
         motion, rate = w.motion[dof], w.qvel[dof]
-        acceleration = plus(acceleration, scaled(cross_motion(velocity, motion), rate))  # the axis moves with the parent
+        acceleration = plus(acceleration, scaled(cross_motion(moving, motion), rate))
         velocity = plus(velocity, scaled(motion, rate))
+        if m.dof_kind[dof] != TURN_OF_ROOT:  # the axes of a free body's three are its own: what they add up to turns none of them
+            moving = velocity
     w.velocity[body], w.bias_acceleration[body] = velocity, acceleration
 
 

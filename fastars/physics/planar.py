@@ -9,8 +9,8 @@ from numba.extending import overload
 
 from fastars._compiled.jit import INLINE
 from fastars._compiled.simd import absolute
-from fastars._compiled.trig import sincos
-from fastars.physics import algebra, contacts, dynamics, integrators, kinematics, outputs
+from fastars._compiled.trig import sincos_wide
+from fastars.physics import algebra, articulated, contacts, dynamics, integrators, kinematics, outputs
 from fastars.physics.constraints import add_row
 from fastars.physics.model import HINGE, SLIDE_OF_ROOT
 
@@ -132,7 +132,7 @@ def _place(m, w, body):
         if m.dof_kind[dof] == HINGE:
             sign = m.sign[dof]
             anchor = algebra.plus(position, algebra.rotated(rotation, m.anchor[dof]))
-            sine, cosine = sincos(moved * sign)
+            sine, cosine = sincos_wide(moved * sign)
             rotation = algebra.turned(rotation, (cosine, sine))
             position = algebra.minus(anchor, algebra.rotated(rotation, m.anchor[dof]))
             w.motion[dof] = (sign, anchor[1] * sign, -anchor[0] * sign)
@@ -168,6 +168,18 @@ def _box_drag(m, w, body):
     force = algebra.plus(algebra.scaled(along1, force1), algebra.scaled(along2, force2))
     moment, u, w_ = algebra.wrench(centre, force)
     return moment + torque, u, w_
+
+
+@overload(articulated.free_step, jit_options=INLINE)
+def _free_step(m, w, body, matrix, force):
+    if is_planar(m):
+        return lambda m, w, body, matrix, force: (force, force[0])  # no body of a planar model is free
+
+
+@overload(integrators.bend_rates, jit_options=INLINE)
+def _bend_rates(m, w):
+    if is_planar(m):
+        return lambda m, w: None
 
 
 @overload(contacts.height, jit_options=INLINE)
@@ -220,6 +232,12 @@ def _point_of_plane(m, point, depth):
     u, w, normal = m.axes[0], m.axes[1], m.axes[2]
     in_plane = algebra.plus(algebra.scaled(u, point[0]), algebra.scaled(w, point[1]))
     return algebra.plus(in_plane, algebra.scaled(normal, depth))
+
+
+@overload(outputs.write_contact_forces, jit_options=INLINE)
+def _write_contact_forces(m, w, place):
+    if is_planar(m):
+        return lambda m, w, place: None
 
 
 @overload(outputs.write_root_orientation, jit_options=INLINE)

@@ -11,7 +11,7 @@ from fastars._compiled.structs import Filter, FloatArray, Rollouts, RolloutSpec,
 from fastars._runtime.cpus import available_cpus
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals, let_signals_in
-from fastars._runtime.threads import LONG_SECONDS, for_blocks
+from fastars._runtime.threads import for_blocks
 from fastars.envs import CompiledEnv
 from fastars.envs.mujoco.arguments import refuse_hooks
 from fastars.kernels.policy_layout import arranged_size, scratch_size

@@ -1,0 +1,302 @@
+"""Joints, contacts with the floor and fluid in space: the functions that need a body, for models whose vectors have 6 entries.
+
+A root body may be free: 7 positions, the place of its origin and a unit quaternion, and 6 dofs, the velocity of its origin along the
+world's axes and the rate of its rotation about its own axes. MuJoCo's chapter "Computation", "Quaternions"; `mj_kinematics`.
+"""
+
+import math
+
+from numba.extending import overload
+
+from fastars._compiled.jit import INLINE, inline
+from fastars._compiled.simd import absolute, nearest, square_root, where
+from fastars._compiled.tables import constant
+from fastars._compiled.trig import sincos, sincos_wide
+from fastars.physics import articulated, contacts, dynamics, integrators, kinematics, outputs
+from fastars.physics.algebra import at_point, dot, minus, plus, rotated, scaled, turned, wrench
+from fastars.physics.constraints import SMALLEST, add_row
+from fastars.physics.model import HINGE, SLIDE_OF_ROOT
+from fastars.physics.planar import is_planar
+from fastars.physics.spatial import (
+    cross,
+    matrix_of_quaternion,
+    matrix_of_turn,
+    quaternion_product,
+    rows_of_matrix,
+    solved,
+    unit_quaternion,
+)
+
+_TWO_PI = 6.283185307179586
+
+
+@overload(kinematics.place_body, jit_options=INLINE)
+def _place_body(m, w, body):
+    if not is_planar(m):
+        return _place
+
+
+def _place(m, w, body):
+    if m.is_free[body]:
+        place_free(m, w, body)
+    else:
+        place_jointed(m, w, body)
+
+
+@inline
+def place_free(m, w, body):
+    """Place a free body. Its vectors are about its own origin."""
+    dof, place = m.first_dof[body], m.dof_position[m.first_dof[body]]
+    origin = w.qpos[place], w.qpos[place + 1], w.qpos[place + 2]
+    rotation = matrix_of_quaternion(unit_quaternion((w.qpos[place + 3], w.qpos[place + 4], w.qpos[place + 5], w.qpos[place + 6])))
+    w.origin[body], w.position[body], w.rotation[body] = origin, (0.0, 0.0, 0.0), rotation
+    w.motion[dof] = 0.0, 0.0, 0.0, 1.0, 0.0, 0.0
+    w.motion[dof + 1] = 0.0, 0.0, 0.0, 0.0, 1.0, 0.0
+    w.motion[dof + 2] = 0.0, 0.0, 0.0, 0.0, 0.0, 1.0
+    w.motion[dof + 3] = rotation[0], rotation[3], rotation[6], 0.0, 0.0, 0.0
+    w.motion[dof + 4] = rotation[1], rotation[4], rotation[7], 0.0, 0.0, 0.0
+    w.motion[dof + 5] = rotation[2], rotation[5], rotation[8], 0.0, 0.0, 0.0
+
+
+@inline
+def place_jointed(m, w, body):
+    """Place a body on slides and hinges, one after the other."""
+    parent = m.parent[body]
+    rotation, position, origin = w.rotation[parent], w.position[parent], w.origin[parent]
+    way = rotated(rotation, m.offset[body])
+    if parent == 0:
+        origin = plus(origin, way)
+    else:
+        position = plus(position, way)
+    if m.is_turned[body]:
+        rotation = turned(rotation, m.turn[body])
+    for dof in range(m.first_dof[body], m.end_dof[body]):
+        moved = w.qpos[m.dof_position[dof]] - m.initial[m.dof_position[dof]]
+        axis = rotated(rotation, m.axis[dof])
+        if m.dof_kind[dof] == HINGE:
+            anchor = plus(position, rotated(rotation, m.anchor[dof]))
+            sine, cosine = sincos_wide(moved)
+            rotation = turned(rotation, matrix_of_turn(m.axis[dof], sine, cosine))
+            position = minus(anchor, rotated(rotation, m.anchor[dof]))
+            x, y, z = cross(anchor, axis)
+            w.motion[dof] = axis[0], axis[1], axis[2], x, y, z
+        else:
+            w.motion[dof] = 0.0, 0.0, 0.0, axis[0], axis[1], axis[2]
+            if m.dof_kind[dof] == SLIDE_OF_ROOT:
+                origin = plus(origin, scaled(axis, moved))
+            else:
+                position = plus(position, scaled(axis, moved))
+    w.origin[body], w.position[body], w.rotation[body] = origin, position, rotation
+
+
+@overload(integrators.move_positions, jit_options=INLINE)
+def _move_positions(m, w, start, velocity, time):
+    if not is_planar(m):
+        return _move
+
+
+def _move(m, w, start, velocity, time):
+    for body in range(1, m.n_bodies):
+        if m.is_free[body]:
+            move_free(m, w, body, start, velocity, time)
+        else:
+            for dof in range(m.first_dof[body], m.end_dof[body]):
+                place = m.dof_position[dof]
+                w.qpos[place] = start[place] + time * velocity[dof]
+
+
+@inline
+def move_free(m, w, body, start, velocity, time):
+    """Move a free body; it turns about its own axes: `mju_quatIntegrate`."""
+    dof, place = m.first_dof[body], m.dof_position[m.first_dof[body]]
+    for k in range(3):
+        w.qpos[place + k] = start[place + k] + time * velocity[dof + k]
+    rate = velocity[dof + 3], velocity[dof + 4], velocity[dof + 5]
+    speed = square_root(dot(rate, rate))
+    turns = speed >= SMALLEST
+    sine, cosine = sincos(0.5 * time * speed)
+    x, y, z = scaled(rate, where(turns, sine / where(turns, speed, 1.0), 0.0))
+    before = start[place + 3], start[place + 4], start[place + 5], start[place + 6]
+    after = unit_quaternion(quaternion_product(before, (cosine, x, y, z)))
+    w.qpos[place + 3], w.qpos[place + 4], w.qpos[place + 5], w.qpos[place + 6] = after
+
+
+@overload(integrators.bend_rates, jit_options=INLINE)
+def _bend_rates(m, w):
+    if not is_planar(m):
+        return _bend
+
+
+def _bend(m, w):
+    if m.bends_rates:
+        for body in range(1, m.n_bodies):
+            if m.is_free[body]:
+                bend_rate(m, w, m.first_dof[body] + 3)
+
+
+@inline
+def bend_rate(m, w, dof):
+    """Replace the turning rate of a free body by that of its rotation vector, which MuJoCo 4 integrates; 3.x did not.
+
+    The rotation vector u leads from the start of the step to the present rotation. It changes at the rate
+    rate + u x rate / 2 + k(|u|) u x (u x rate), k(t) = (1 - t / 2 cot(t / 2)) / t**2, where the body turns at `rate` about its own axes.
+    """
+    u = scaled((w.stage_qvel[dof], w.stage_qvel[dof + 1], w.stage_qvel[dof + 2]), m.timestep)
+    angle = square_root(dot(u, u))
+    shortest = angle - _TWO_PI * nearest(angle * (1.0 / _TWO_PI))  # the vector of the same rotation within half a turn
+    u = scaled(u, where(angle > 0.0, shortest / where(angle > 0.0, angle, 1.0), 0.0))
+    square = dot(u, u)
+    sine, cosine = sincos(0.5 * shortest)
+    is_large = square > 0.04
+    k = where(
+        is_large, (1.0 - 0.5 * shortest * cosine / where(is_large, sine, 1.0)) / where(is_large, square, 1.0), _series(square)
+    )
+    rate = w.rate[dof], w.rate[dof + 1], w.rate[dof + 2]
+    sideways = cross(u, rate)
+    bent = plus(plus(rate, scaled(sideways, 0.5)), scaled(cross(u, sideways), k))
+    w.rate[dof], w.rate[dof + 1], w.rate[dof + 2] = bent
+
+
+@inline
+def _series(square):
+    """Return k(t) for t**2 < 0.04, to rounding."""
+    return 1.0 / 12.0 + square * (1.0 / 720.0 + square * (1.0 / 30240.0 + square * (1.0 / 1209600.0 + square * (1.0 / 47900160.0))))
+
+
+@overload(contacts.height, jit_options=INLINE)
+def _height(m, w, body, point):
+    if not is_planar(m):
+        return lambda m, w, body, point: w.origin[body][2] + point[2]
+
+
+@overload(contacts.lowered, jit_options=INLINE)
+def _lowered(point, by):
+    if len(point) == 3:
+        return lambda point, by: (point[0], point[1], point[2] - by)
+
+
+@overload(contacts.add_edges, jit_options=INLINE)
+def _add_edges(m, w, contact, point, motion, stiffness, reference):
+    if not is_planar(m):
+        return _add_spatial_edges
+
+
+def _add_spatial_edges(m, w, contact, point, motion, stiffness, reference):
+    friction = m.contact_friction[contact]
+    if friction > 0.0:
+        x, y = first_tangent(m, w, contact)
+        x, y = x * friction, y * friction
+        add_row(w, motion, wrench(point, (x, y, 1.0)), stiffness, reference)
+        add_row(w, motion, wrench(point, (-x, -y, 1.0)), stiffness, reference)
+        add_row(w, motion, wrench(point, (-y, x, 1.0)), stiffness, reference)
+        add_row(w, motion, wrench(point, (y, -x, 1.0)), stiffness, reference)
+    else:
+        add_row(w, motion, wrench(point, (0.0, 0.0, 1.0)), stiffness, reference)
+
+
+@inline
+def first_tangent(m, w, contact):
+    """Return x and y of the first tangent: along a capsule, x if it stands upright; for a sphere y. `mju_makeFrame`."""
+    x, y, z = m.contact_axis[contact]
+    zero = constant(w, 0.0)
+    if x == 0.0 and y == 0.0 and z == 0.0:
+        return zero, zero + 1.0
+    along = rotated(w.rotation[m.contact_body[contact]], (x, y, z))
+    length = square_root(along[0] * along[0] + along[1] * along[1])
+    lies = length >= SMALLEST
+    inverse = 1.0 / where(lies, length, 1.0)
+    return where(lies, along[0] * inverse, 1.0), where(lies, along[1] * inverse, 0.0)
+
+
+@overload(dynamics.drag, jit_options=INLINE)
+def _drag(m, w, body):
+    if not is_planar(m):
+        return _box_drag
+
+
+def _box_drag(m, w, body):
+    box = turned(w.rotation[body], m.box_axis[body])
+    size = m.box[body]
+    diameter = (size[0] + size[1] + size[2]) / 3.0
+    centre = plus(w.position[body], rotated(w.rotation[body], m.centre[body]))
+    velocity, spin = at_point(w.velocity[body], centre), w.velocity[body][:3]
+    viscous = math.pi * m.viscosity * diameter
+    force, moment = scaled(velocity, -3.0 * viscous), scaled(spin, -viscous * diameter * diameter)
+    pull1, twist1 = _drag_along(m, velocity, spin, box[0::3], (size[0], size[1], size[2]))
+    pull2, twist2 = _drag_along(m, velocity, spin, box[1::3], (size[1], size[2], size[0]))
+    pull3, twist3 = _drag_along(m, velocity, spin, box[2::3], (size[2], size[0], size[1]))
+    force, moment = plus(plus(plus(force, pull1), pull2), pull3), plus(plus(plus(moment, twist1), twist2), twist3)
+    return (*plus(moment, cross(centre, force)), *force)
+
+
+@inline
+def _drag_along(m, velocity, spin, axis, size):
+    """Return the force and the moment by which the fluid's inertia resists along an axis of a box; its size along that comes first."""
+    along, across1, across2 = size
+    speed, turn = dot(velocity, axis), dot(spin, axis)
+    pull = -0.5 * m.density * across1 * across2 * absolute(speed) * speed
+    twist = -m.density * along * (across1**4 + across2**4) / 64.0 * absolute(turn) * turn
+    return scaled(axis, pull), scaled(axis, twist)
+
+
+@overload(outputs.in_world, jit_options=INLINE)
+def _in_world(m, point, depth):
+    if not is_planar(m):
+        return lambda m, point, depth: point
+
+
+@overload(outputs.write_root_orientation, jit_options=INLINE)
+def _write_root_orientation(m, w, body):
+    if not is_planar(m):
+        return _write_free_orientation
+
+
+def _write_free_orientation(m, w, body):
+    if m.is_free[body]:
+        place = m.dof_position[m.first_dof[body]] + 3
+        q = w.forward_qpos[place], w.forward_qpos[place + 1], w.forward_qpos[place + 2], w.forward_qpos[place + 3]
+        w.orientation[body] = unit_quaternion(q)
+        return True
+    return False
+
+
+@overload(outputs.write_contact_forces, jit_options=INLINE)
+def _write_contact_forces(m, w, place):
+    if not is_planar(m):
+        return _write_wrenches
+
+
+def _write_wrenches(m, w, place):
+    for frame in range(1, m.n_frames):
+        _write_wrench(m, w, place, m.frame_number[frame], w.origin[frame], w.force[frame])
+    if m.floor_body > 0 and m.n_contacts > 0:  # what the contacts do to the floor is in the world's row
+        _write_wrench(m, w, place, m.floor_body, w.origin[m.contact_body[0]], w.force[0])
+
+
+@inline
+def _write_wrench(m, w, place, number, origin, force):
+    """Write moment and force, the moment about the centre of mass of the body's tree: `mj_rnePostConstraint`."""
+    centre = 10 * m.n_frames + 3 * m.n_sites + 3 * m.tree_root[number]  # in `subtree_com`
+    arm = minus(origin, (w.output[centre], w.output[centre + 1], w.output[centre + 2]))
+    moment = plus(force[:3], cross(arm, force[3:]))
+    entry = place + 6 * number
+    w.output[entry], w.output[entry + 1], w.output[entry + 2] = moment
+    w.output[entry + 3], w.output[entry + 4], w.output[entry + 5] = force[3:]
+
+
+@overload(articulated.free_step, jit_options=INLINE)
+def _free_step(m, w, body, matrix, force):
+    if not is_planar(m):
+        return _solve_free
+
+
+def _solve_free(m, w, body, matrix, force):
+    dof, rotation = m.first_dof[body], w.rotation[body]
+    angular = rotated(rotation, (w.push[dof + 3], w.push[dof + 4], w.push[dof + 5]))  # these dofs turn with the body
+    push = minus((angular[0], angular[1], angular[2], w.push[dof], w.push[dof + 1], w.push[dof + 2]), force)
+    motion = solved(rows_of_matrix(matrix), push)
+    w.step[dof], w.step[dof + 1], w.step[dof + 2] = motion[3:]
+    w.step[dof + 3] = dot(rotation[0::3], motion[:3])
+    w.step[dof + 4] = dot(rotation[1::3], motion[:3])
+    w.step[dof + 5] = dot(rotation[2::3], motion[:3])
+    return motion, dot(push, motion)
