@@ -30,6 +30,11 @@ from fastars.envs.mujoco.library import mujoco
 from fastars.envs.mujoco.messages import collected_warnings
 from fastars.envs.mujoco.reachable import has_bad_numbers, reachable_states
 
+# What is compared: the state, and the outputs of `SimulationLanes` in their order.
+FIELDS = (
+    *("qpos", "qvel", "xpos", "xquat", "xipos", "site_xpos", "subtree_com"),
+    *("qacc", "qfrc_actuator", "qfrc_constraint", "cfrc_ext"),
+)
 ALLOWED = 1e-9  # of a field's size
 N_STATES = 384
 _ROUNDING = 1e-12  # of a field's size: differences below this need no second answer, which may take MuJoCo 5 ms
@@ -50,6 +55,11 @@ class Agreement(NamedTuple):
     solver_error: float  # of the field's size: the largest difference between MuJoCo's two answers, 0 where one was enough
 
     @property
+    def summary(self) -> str:
+        """A few words about the largest difference."""
+        return self.fault or f"differ by {self.difference:.1e} at most ({self.field}), in {self.n_states} states"
+
+    @property
     def fault(self) -> str:
         """A sentence about the largest difference if it is above what is allowed, or if too few states were compared; else ""."""
         if self.n_states < _LEAST_STATES:
@@ -68,8 +78,9 @@ class Agreement(NamedTuple):
 class Stepped(NamedTuple):
     """Results of one step from each of several states."""
 
-    rows: FloatArray  # (n, width), the fields of `field_sizes` one after the other
+    rows: FloatArray  # (n, width), the fields one after the other
     is_bad: Any  # (n,), bool: bad numbers were found
+    fields: tuple[str, ...] = FIELDS
 
 
 def measured(model: Any, step: Callable[[FloatArray], Stepped], n_states: int = N_STATES, seed: int = 0) -> Agreement:
@@ -79,12 +90,13 @@ def measured(model: Any, step: Callable[[FloatArray], Stepped], n_states: int = 
         return compared(model, states, step(states))
 
 
-def field_sizes(model: Any) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of what is compared, in the order of `SimulationLanes.outputs` after qpos and qvel."""
-    nv, nbody, nsite = model.nv, model.nbody, model.nsite
-    bodies = {"xpos": (nbody, 3), "xquat": (nbody, 4), "xipos": (nbody, 3), "site_xpos": (nsite, 3), "subtree_com": (nbody, 3)}
-    dofs = {"qacc": (nv,), "qfrc_actuator": (nv,), "qfrc_constraint": (nv,)}
-    return {"qpos": (model.nq,), "qvel": (nv,), **bodies, **dofs, "cfrc_ext": (nbody, 6)}
+def field_sizes(model: Any, fields: tuple[str, ...] = FIELDS) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of fields of an MjData."""
+    by_dof = dict.fromkeys(("qvel", "qacc", "qfrc_actuator", "qfrc_constraint"), (model.nv,))
+    by_body = {"xpos": 3, "xquat": 4, "xipos": 3, "subtree_com": 3, "cfrc_ext": 6}
+    of_bodies = {name: (model.nbody, width) for name, width in by_body.items()}
+    shapes = {"qpos": (model.nq,), "site_xpos": (model.nsite, 3), **by_dof, **of_bodies}
+    return {name: shapes[name] for name in fields}
 
 
 def exact_model(model: Any) -> Any:
@@ -95,9 +107,9 @@ def exact_model(model: Any) -> Any:
     return exact
 
 
-def mujoco_steps(model: Any, states: FloatArray) -> Stepped:
+def mujoco_steps(model: Any, states: FloatArray, fields: tuple[str, ...] = FIELDS) -> Stepped:
     """Take one `mj_step` from each state (n, nq + 2 * nv + nu)."""
-    data, names = mujoco.MjData(model), list(field_sizes(model))
+    data = mujoco.MjData(model)
     ends = np.cumsum([model.nq, model.nv, model.nu])
     rows, is_bad = [], np.zeros(len(states), bool)
     for k, state in enumerate(states):
@@ -106,13 +118,13 @@ def mujoco_steps(model: Any, states: FloatArray) -> Stepped:
         mujoco.mj_step(model, data)
         mujoco.mj_rnePostConstraint(model, data)
         is_bad[k] = has_bad_numbers(data)
-        rows.append(np.concatenate([getattr(data, name).ravel() for name in names]))
-    return Stepped(np.array(rows).reshape(len(states), -1), is_bad)
+        rows.append(np.concatenate([getattr(data, name).ravel() for name in fields]))
+    return Stepped(np.array(rows).reshape(len(states), -1), is_bad, fields)
 
 
 def compared(model: Any, states: FloatArray, ours: Stepped) -> Agreement:
     """Return the largest difference, over all states, between our results and MuJoCo's."""
-    sizes, theirs = field_sizes(model), mujoco_steps(model, states)
+    sizes, theirs = field_sizes(model, ours.fields), mujoco_steps(model, states, ours.fields)
     errors = _errors(sizes, ours.rows, theirs.rows)
     solver_error = _take_nearer(model, states, ours, theirs, errors)
     errors[ours.is_bad | theirs.is_bad] = 0.0  # MuJoCo has begun anew, from the model's own position
@@ -141,10 +153,10 @@ def _take_nearer(model: Any, states: FloatArray, ours: Stepped, theirs: Stepped,
     float
         The largest difference between MuJoCo's two answers, of a field's size, in the states where two were needed.
     """
-    sizes, asked = field_sizes(model), np.flatnonzero(errors.max(axis=1) > _ROUNDING)
+    sizes, asked = field_sizes(model, ours.fields), np.flatnonzero(errors.max(axis=1) > _ROUNDING)
     if not len(asked):
         return 0.0
-    exact = mujoco_steps(exact_model(model), states[asked])
+    exact = mujoco_steps(exact_model(model), states[asked], ours.fields)
     exact_errors = _errors(sizes, ours.rows[asked], exact.rows)
     solver_error = _errors(sizes, exact.rows, theirs.rows[asked])[~exact.is_bad].max(initial=0.0)
     is_nearer = exact_errors.max(axis=1) < errors[asked].max(axis=1)
