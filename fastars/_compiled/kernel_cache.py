@@ -31,9 +31,9 @@ from numba.core.serialize import dumps
 
 _PACKAGE = Path(__file__).parents[1]
 _ROOMS = ("_compiled", "kernels", "envs", "physics")  # folders that may hold compiled code
+_DECORATORS = rb"INLINE|inline|routine|part|kernel|addressed|parallel|launching"
 _IMPORTS_DECORATOR = re.compile(
-    rb"^from fastars\._compiled\.jit import (?:\([^)]*|[^\n]*)\b(?:INLINE|inline|routine|kernel|addressed|parallel|launching)\b",
-    re.MULTILINE,
+    rb"^from fastars\._compiled\.jit import (?:\([^)]*|[^\n]*)\b(?:" + _DECORATORS + rb")\b", re.MULTILINE
 )
 # Kernels read these, too: the options of the compiler, the NamedTuples and status codes, the table of the normal distribution, the
 # types of vectors and tables with their operations, and the machine code around MuJoCo's C functions.

@@ -1,7 +1,7 @@
 """Bodies that move for themselves, each with all that is fixed to it.
 
-A body of MuJoCo without joints moves as if it were a part of its parent. So its mass counts there, and a step doesn't look at it: of
-Ant's 13 bodies, 9 are left. Where it is, outputs say.
+A body of MuJoCo without joints moves as if it were a part of its parent. So its mass counts there, and a step doesn't look at it:
+of Ant's 13 bodies, 9 are left. Where it is, outputs say.
 """
 
 from typing import Any, NamedTuple
