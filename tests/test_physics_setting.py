@@ -59,9 +59,9 @@ def broken_lanes(monkeypatch):
     """A function that lets no environment run over lanes, from its call on."""
 
     def refuse(env):
-        raise UnsupportedEnvError("its largest difference to mj_step is 1 m")
+        raise UnsupportedEnvError("it has a tendon")
 
-    return lambda: monkeypatch.setattr(lanes, "lanes_for", refuse)
+    return lambda: monkeypatch.setattr(lanes, "lanes_of", refuse)
 
 
 # --- ARS
@@ -257,10 +257,29 @@ def test_a_file_of_lanes_goes_on_in_mujoco_where_there_are_none(tmp_path, broken
     model = lanes_model().learn(500)
     model.save(tmp_path / "model.zip")
     broken_lanes()
-    with pytest.warns(UserWarning, match=rf"^{ENV} runs through mj_step, not over lanes: its largest difference"):
+    with pytest.warns(UserWarning, match=rf"^{ENV} runs through mj_step, not over lanes: it has a tendon$"):
         loaded = ARS.load(tmp_path / "model.zip")
     assert (loaded.config.physics, loaded.theta.tobytes()) == ("mujoco", model.theta.tobytes())
     loaded.learn(1, reset_num_timesteps=False)
+
+
+def test_lanes_of_a_file_are_compared_with_mujoco_when_training_goes_on(tmp_path, monkeypatch):
+    """The comparison compiles them, which a policy that only acts must not wait for."""
+
+    def disagree(env):
+        raise LanesDisagreeError("qacc[2] differs by 1e-6")
+
+    model = lanes_model().learn(500)
+    model.save(tmp_path / "model.zip")
+    monkeypatch.setattr(lanes, "lanes_for", disagree)
+    loaded = ARS.load(tmp_path / "model.zip")
+    assert is_over_lanes(loaded)
+    assert loaded.evaluate(2).returns.tobytes() == model.evaluate(2).returns.tobytes()
+    with pytest.warns(UserWarning, match=r"not over lanes: qacc\[2\] differs by 1e-6$") as caught:
+        loaded.learn(1, reset_num_timesteps=False)
+    assert (len(caught), loaded.config.physics, loaded.run.evaluator) == (1, "mujoco", None)
+    in_mujoco = ARS.load(tmp_path / "model.zip", physics="mujoco").learn(1, reset_num_timesteps=False)
+    assert loaded.theta.tobytes() == in_mujoco.theta.tobytes()
 
 
 def test_a_file_of_lanes_acts_in_an_environment_that_runs_in_python(tmp_path):
