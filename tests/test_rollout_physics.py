@@ -218,7 +218,7 @@ def test_unstable_episodes_end_as_one_after_the_other(tmp_path):
         text = file.read()
     assert text.count('timestep="0.002"') == 1
     path = tmp_path / "long_steps.xml"
-    path.write_text(text.replace('timestep="0.002"', 'timestep="0.06"'))
+    path.write_text(text.replace('timestep="0.002"', 'timestep="0.2"'))
     ours = same("Hopper-v5", n=20, xml_file=str(path), terminate_when_unhealthy=False)
     assert (ours.status == UNSTABLE).any()
     assert np.isnan(ours.returns[ours.status == UNSTABLE]).all()

@@ -13,7 +13,8 @@ from fastars._runtime.signals import HeldSignals
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.errors import SimulationError
 from fastars.envs.vector_arguments import BoolArray
-from fastars.kernels.vector import ENDED, Steps, new_batch, observe_envs, reset_envs, seed_envs, step_envs
+from fastars.kernels.vector import ENDED, Steps, observe_envs, reset_envs, seed_envs, step_envs
+from fastars.kernels.vector import new_batch as new_lane_batch
 
 _CALL_ENVS = 128  # simulations stepped by one kernel call, which Ctrl-C waits for: 40 ms of Humanoids
 _CALL_CHUNKS = 128  # of as many environments as there are lanes, stepped by one kernel call
