@@ -6,7 +6,7 @@ from fastars._compiled.tables import constant
 from fastars.physics.articulated import damping_step
 from fastars.physics.constraints import find_limits
 from fastars.physics.contacts import find_floor_contacts, find_pair_contacts
-from fastars.physics.dynamics import write_smooth_forces
+from fastars.physics.dynamics import clamped_control, write_smooth_forces
 from fastars.physics.kinematics import move_bodies
 from fastars.physics.solver import begin, minimise
 
@@ -112,7 +112,7 @@ def check_state(m, w):
     for dof in range(m.n_dofs):
         is_bad = is_bad | _is_bad(w.qvel[dof])
     for k in range(m.n_controls):
-        is_bad = is_bad | _is_bad(w.ctrl[k])
+        is_bad = is_bad | _is_bad(clamped_control(m, w, k))  # an infinite one is none where it has a range
     if any_lane(is_bad):
         reset_lanes(m, w, is_bad)
 
