@@ -140,6 +140,15 @@ def test_upright_capsules_and_spheres_slide_as_in_mujoco(integrator):
     assert max(worst.values()) < 1e-12, worst
 
 
+@pytest.mark.parametrize("root", ['damping="2"', 'armature="0.5"', 'armature="0.5" damping="2"'])
+@pytest.mark.parametrize("integrator", ["", 'integrator="RK4"'])
+def test_a_free_joint_may_have_damping_and_armature(root, integrator):
+    text = STAND.replace("<freejoint/>", f'<joint type="free" {root}/>').replace("FLOOR", FLOOR).replace("INTEGRATOR", integrator)
+    model = mujoco.MjModel.from_xml_string(text)
+    worst = worst_differences(model, rows_of(physics_states.states(model, 32, kinds=["deep", "falling"])))
+    assert max(worst.values()) < 1e-11, worst
+
+
 @pytest.mark.parametrize("place", ["", 'pos="3 4 0.2" euler="0 0 50"'])
 def test_contacts_push_back_on_a_floor_that_belongs_to_a_body(place):
     model = model_of(f"<body {place}><body pos='0 0 -0.1'>{FLOOR}</body><geom size='0.1' contype='0' conaffinity='0'/></body>")
