@@ -6,7 +6,7 @@ They are results of the last forward pass, as `mj_step` leaves them. Rows of lan
 from fastars._compiled.jit import inline, routine
 from fastars._compiled.simd import square_root, where
 from fastars._compiled.tables import constant
-from fastars._compiled.trig import sincos
+from fastars._compiled.trig import sincos_wide
 from fastars.physics.algebra import dot, minus, plus, rotated, scaled
 from fastars.physics.model import HINGE
 from fastars.physics.solver import active_stiffness
@@ -102,7 +102,7 @@ def _write_orientation(m, w, body):
         for dof in range(m.first_dof[body], m.end_dof[body]):
             if m.dof_kind[dof] == HINGE:
                 position = m.dof_position[dof]
-                sine, cosine = sincos(0.5 * (w.forward_qpos[position] - m.initial[position]))
+                sine, cosine = sincos_wide(0.5 * (w.forward_qpos[position] - m.initial[position]))
                 x, y, z = m.axis_in_space[dof]
                 quaternion = _product(quaternion, (cosine, sine * x, sine * y, sine * z))
         w.orientation[body] = scaled(quaternion, 1.0 / square_root(dot(quaternion, quaternion)))

@@ -9,7 +9,7 @@ from numba.extending import overload
 
 from fastars._compiled.jit import INLINE
 from fastars._compiled.simd import absolute
-from fastars._compiled.trig import sincos
+from fastars._compiled.trig import sincos_wide
 from fastars.physics import algebra, contacts, dynamics, integrators, kinematics, outputs
 from fastars.physics.constraints import add_row
 from fastars.physics.model import HINGE, SLIDE_OF_ROOT
@@ -132,7 +132,7 @@ def _place(m, w, body):
         if m.dof_kind[dof] == HINGE:
             sign = m.sign[dof]
             anchor = algebra.plus(position, algebra.rotated(rotation, m.anchor[dof]))
-            sine, cosine = sincos(moved * sign)
+            sine, cosine = sincos_wide(moved * sign)
             rotation = algebra.turned(rotation, (cosine, sine))
             position = algebra.minus(anchor, algebra.rotated(rotation, m.anchor[dof]))
             w.motion[dof] = (sign, anchor[1] * sign, -anchor[0] * sign)
