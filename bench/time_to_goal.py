@@ -1,8 +1,8 @@
 """Wall time to the paper's thresholds with the preset "tuned", over lanes: `python -m bench.time_to_goal [RUN ...]`, half an hour.
 
 The clock runs from the constructor to the end of the evaluation in which the goal is reached; kernels are compiled before. Training
-stops after every `EVERY` steps to evaluate the policy in MuJoCo. If the mean of 10 episodes reaches the goal, 100 fresh episodes have to
-confirm it. All of it counts; `train_s` is the part of training. Seeds that do not get there in `MOST_STEPS` stand in
+stops after every `EVERY` steps to evaluate the policy in MuJoCo. If the mean of 10 episodes reaches the goal, 100 fresh episodes
+have to confirm it. All of it counts; `train_s` is the part of training. Seeds that do not get there in `MOST_STEPS` stand in
 `results/time_to_goal.json`, too, and count as infinitely slow in the median.
 """
 
