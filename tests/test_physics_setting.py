@@ -4,9 +4,7 @@ import copy
 import logging
 import pickle
 import re
-import sys
 import tomllib
-import types
 import warnings
 
 import numba
@@ -16,6 +14,8 @@ import pytest
 pytest.importorskip("mujoco", reason="MuJoCo environments need the mujoco package")
 
 import gymnasium
+import mujoco
+from watched_samplers import Watched
 
 import fastars
 from fastars import ARS, UnsupportedEnvError, evaluate_candidates, evaluate_policy
@@ -30,34 +30,9 @@ from fastars.training import presets
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="lanes are compiled")
 ENV = "InvertedPendulum-v5"
+UNSUPPORTED = r"^Pusher-v5 runs through mj_step, not over lanes: the joint '\w+' is not parallel to the first hinge"
+SWIMMER = "Swimmer-v5"  # its episodes end after a number of steps, and returns have many digits
 SETTINGS = {"seed": 3, "n_delta": 4, "n_threads": 1, "noise_size": 1 << 16, "max_episode_steps": 60, "normalize_observations": True}
-
-
-class FakeLanes(SimulatedSampler):
-    def __init__(self, env, spec, n_threads, lane_model):
-        super().__init__(env, spec, n_threads)
-
-    @property
-    def description(self):
-        return "over SIMD lanes"
-
-    def evaluate(self, *args, **kwargs):
-        rollouts = super().evaluate(*args, **kwargs)
-        return rollouts._replace(returns=rollouts.returns + 1e-9 * np.sin(rollouts.returns))
-
-
-def fake_lanes_for(env):
-    if not env.id.startswith(("InvertedPendulum", "Swimmer")):
-        raise UnsupportedEnvError("it has tendons")
-    return "lanes"
-
-
-@pytest.fixture(autouse=True)
-def fake(monkeypatch):
-    module = types.ModuleType("fastars.samplers.physics")
-    module.PhysicsSampler = FakeLanes
-    monkeypatch.setitem(sys.modules, "fastars.samplers.physics", module)
-    monkeypatch.setattr(lanes, "lanes_for", fake_lanes_for)
 
 
 def lanes_model(env=ENV, **changes):
@@ -88,9 +63,11 @@ def test_the_default_is_mujoco():
 
 
 def test_training_runs_over_lanes():
-    model = lanes_model()
+    model = lanes_model(SWIMMER)
     assert is_over_lanes(model)
-    assert (model.learn(1).theta != ARS("LinearPolicy", ENV, **SETTINGS).learn(1).theta).any()
+    in_mujoco = ARS("LinearPolicy", SWIMMER, **SETTINGS).learn(1)
+    assert (model.learn(1).theta != in_mujoco.theta).any()
+    assert np.allclose(model.theta, in_mujoco.theta, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -122,11 +99,11 @@ def test_lanes_that_can_not_be_are_an_error(env, settings, message):
 
 
 def test_a_model_without_lanes_runs_through_mj_step_and_one_warning_says_why():
-    with pytest.warns(UserWarning, match=r"^Reacher-v5 runs through mj_step, not over lanes: it has tendons$") as caught:
-        model = lanes_model("Reacher-v5").learn(1)
+    with pytest.warns(UserWarning, match=UNSUPPORTED) as caught:
+        model = lanes_model("Pusher-v5").learn(1)
     assert len(caught) == 1
     assert (model.config.physics, model.run.env.physics) == ("mujoco", "mujoco")
-    assert model.theta.tobytes() == ARS("LinearPolicy", "Reacher-v5", **SETTINGS).learn(1).theta.tobytes()
+    assert model.theta.tobytes() == ARS("LinearPolicy", "Pusher-v5", **SETTINGS).learn(1).theta.tobytes()
 
 
 @pytest.mark.filterwarnings("ignore:.*v4 is out of date:DeprecationWarning")
@@ -152,7 +129,7 @@ def test_no_preset_but_tuned_takes_lanes_and_it_says_nothing_where_there_are_non
             model = ARS("LinearPolicy", "Swimmer-v5", preset="tuned", seed=0, n_threads=1, **settings)
             assert model.config.physics == "mujoco"
             model.close()
-        for env_id in ("Reacher-v5", "Pendulum-v1"):
+        for env_id in ("Pusher-v5", "Pendulum-v1"):
             assert ARS("LinearPolicy", env_id, preset="tuned", seed=0, n_threads=1).config.physics == "mujoco"
 
 
@@ -165,6 +142,16 @@ def test_lanes_that_disagree_with_mujoco_are_a_warning_whoever_asks(monkeypatch)
         with pytest.warns(UserWarning, match=rf"^{ENV} runs through mj_step, not over lanes: qacc\[2\] differs by 1e-6$") as caught:
             model = lanes_model(**settings)
         assert (len(caught), model.config.physics) == (1, "mujoco")
+
+
+def test_a_callback_of_mujoco_that_lanes_would_not_call_is_refused():
+    model = lanes_model()
+    mujoco.set_mjcb_passive(lambda model, data: None)
+    try:
+        with pytest.raises(UnsupportedEnvError, match="mjcb_passive is set"):
+            model.learn(1)
+    finally:
+        mujoco.set_mjcb_passive(None)
 
 
 # --- Evaluations
@@ -203,7 +190,7 @@ def test_eval_callback_and_its_best_model_are_of_mujoco(tmp_path, eval_env):
 def test_a_sampler_of_the_users_own_does_not_evaluate_a_run_over_lanes():
     model = lanes_model()
     before = model.evaluate(2).returns
-    model.sampler = FakeLanes(model.run.env, model.sampler.spec, 1, None)
+    model.sampler = Watched(model.sampler)
     assert model.evaluate(2).returns.tobytes() == before.tobytes()
 
 
@@ -241,7 +228,7 @@ def test_a_file_with_an_unknown_physics_is_refused(tmp_path):
 
 @pytest.mark.parametrize(("first", "then"), [("lanes", "mujoco"), ("mujoco", "lanes")])
 def test_a_run_may_go_on_with_another_physics_and_the_log_says_so(tmp_path, caplog, first, then):
-    model = lanes_model(physics=first).learn(500)
+    model = lanes_model(SWIMMER, physics=first).learn(500)
     model.save(tmp_path / "model.zip")
     with caplog.at_level(logging.INFO, "fastars"):
         other = ARS.load(tmp_path / "model.zip", physics=then)
@@ -285,6 +272,8 @@ def test_copies_keep_the_physics():
         copied = way(model)
         assert is_over_lanes(copied)
         assert copied.evaluate(2).returns.tobytes() == model.evaluate(2).returns.tobytes()
+        following = copied.learn(300, reset_num_timesteps=False).theta
+        assert following.tobytes() == copy.copy(model).learn(300, reset_num_timesteps=False).theta.tobytes()
 
 
 def test_set_env_keeps_the_physics_where_it_can(broken_lanes):
@@ -302,17 +291,17 @@ def test_set_env_keeps_the_physics_where_it_can(broken_lanes):
 
 
 def test_evaluate_candidates_takes_a_physics():
-    weights, seeds = np.random.default_rng(0).normal(size=(6, 4)), np.arange(6)
+    weights, seeds = np.random.default_rng(0).normal(size=(6, 16)), np.arange(6)
     arguments = {"n_threads": 1, "max_episode_steps": 40}
-    mujoco = evaluate_candidates(ENV, weights, seeds, **arguments)
-    over_lanes = evaluate_candidates(ENV, weights, seeds, physics="lanes", **arguments)
+    mujoco = evaluate_candidates(SWIMMER, weights, seeds, **arguments)
+    over_lanes = evaluate_candidates(SWIMMER, weights, seeds, physics="lanes", **arguments)
     assert (mujoco.returns != over_lanes.returns).any()
     assert np.allclose(mujoco.returns, over_lanes.returns, rtol=1e-6)
     message = "evaluate_candidates(): physics must be 'mujoco' for CartPole-v1, got 'lanes': it is no environment of MuJoCo's"
     with pytest.raises(ValueError, match=re.escape(message)):
         evaluate_candidates("CartPole-v1", weights, seeds, physics="lanes")
     with pytest.raises(ValueError, match=r"^evaluate_candidates\(\): physics must be one of 'mujoco', 'lanes', got None"):
-        evaluate_candidates(ENV, weights, seeds, physics=None)
+        evaluate_candidates(SWIMMER, weights, seeds, physics=None)
 
 
 def test_vector_environments_take_a_physics():
@@ -324,8 +313,8 @@ def test_vector_environments_take_a_physics():
     env = gymnasium.make_vec(f"fastars/{ENV}", 2, physics="lanes")
     assert env.unwrapped.compiled.physics == "lanes"
     env.close()
-    with pytest.warns(UserWarning, match=r"^Reacher-v5 runs through mj_step, not over lanes: it has tendons"):
-        env = gymnasium.make_vec("fastars/Reacher-v5", 2, physics="lanes")
+    with pytest.warns(UserWarning, match=UNSUPPORTED):
+        env = gymnasium.make_vec("fastars/Pusher-v5", 2, physics="lanes")
     assert env.unwrapped.compiled.physics == "mujoco"
     env.close()
 
@@ -349,7 +338,7 @@ def test_a_trial_of_tune_takes_a_physics(tmp_path):
 def test_the_drop_in_for_rllib_stays_in_mujoco():
     from fastars.rllib import ARSConfig
 
-    algorithm = ARSConfig().environment(ENV).training(noise_size=1 << 17).build()
+    algorithm = ARSConfig().environment(ENV).training(noise_size=1 << 18).build()
     assert algorithm.model.config.physics == "mujoco"
     algorithm.stop()
 

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 
 from numba.extending import overload
 
+from fastars._compiled.borrowed import BorrowedType
 from fastars._compiled.jit import INLINE
 
 
@@ -135,4 +136,5 @@ def _forward_physics(lanes):
 
 
 def _lane_physics_of(lanes: Any) -> LanePhysics:
+    lanes = lanes.kind if isinstance(lanes, BorrowedType) else lanes
     return _LANE_PHYSICS[lanes.types[lanes.fields.index("physics")].instance_class]

@@ -45,7 +45,7 @@ class SimulatedFunctions(NamedTuple):
     remember: Callable[..., Any]
     reward_sim: Callable[..., Any]
     needs_contact_forces: Callable[..., Any]
-    reads_outputs: Callable[[Any], bool]
+    reads_outputs: bool
     reward_terms: Callable[..., Any] | None = None
 
 
@@ -95,11 +95,11 @@ def register_simulated(
     reward_sim: Callable[..., Any],
     remember: Callable[..., Any] = remember_nothing,
     needs_contact_forces: Callable[..., Any] = never,
-    reads_outputs: Callable[[Any], bool] = lambda env: False,
+    reads_outputs: bool = False,
 ) -> None:
     """Register the functions of an environment (compiled by `jit.inline`) for the NamedTuple class of its constants.
 
-    `reads_outputs` is plain Python: for the constants, it returns True if the functions read more than `qpos`, `qvel` and `ctrl`.
+    `reads_outputs` is True if the functions read more than `qpos`, `qvel` and `ctrl`.
     """
     _FUNCTIONS[env_type] = SimulatedFunctions(draw_state, observe_sim, remember, reward_sim, needs_contact_forces, reads_outputs)
 
@@ -120,7 +120,14 @@ def register_rewarded(
 
 def reads_outputs(env: Any) -> bool:
     """Return True if the environment reads results of forward dynamics besides positions and velocities. Not for kernels."""
-    return _FUNCTIONS[type(env)].reads_outputs(env)
+    return reads_outputs(env.env) if "env" in env._fields else _FUNCTIONS[type(env)].reads_outputs
+
+
+def type_reads_outputs(env_type: types.BaseNamedTuple) -> bool:
+    """The same for the type that Numba gives an environment."""
+    if "env" in env_type.fields:  # an environment around another one
+        return type_reads_outputs(env_type.types[env_type.fields.index("env")])
+    return _FUNCTIONS[env_type.instance_class].reads_outputs
 
 
 # --- Episodes, composed of the functions of an environment and of a simulator

@@ -97,9 +97,9 @@ class _GetRow(AbstractTemplate):
 
 
 def _is_row(table, value):
-    entries = value.types if isinstance(value, types.BaseTuple) else (value,)
-    count = table.width if isinstance(value, types.BaseTuple) else 0
-    return count == table.width and all(isinstance(entry, (Vec, types.Float, types.Integer)) for entry in entries)
+    is_tuple = isinstance(value, types.BaseTuple)
+    entries = value.types if is_tuple else (value,)
+    return (len(entries) if is_tuple else 0) == table.width and all(isinstance(entry, (Vec, types.Float, types.Integer)) for entry in entries)
 
 
 @infer_global(operator.setitem)

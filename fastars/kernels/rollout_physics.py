@@ -10,13 +10,11 @@ An episode is a function of its candidate and its seed alone: neither its lane, 
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from fastars._compiled.borrowed import borrowed, take
 from fastars._compiled.jit import inline, kernel
 from fastars._compiled.protocol import forward_physics, step_physics
 from fastars._compiled.rng import seed_generator
-from fastars._compiled.simulated import draw_state, needs_contact_forces, observe_sim, remember, reward_sim
+from fastars._compiled.simulated import draw_state, observe_sim, remember, reward_sim
 from fastars._compiled.structs import NONFINITE, RUNNING, UNSTABLE
 from fastars._compiled.tuples import entries, plus, put, weigh
 from fastars.kernels.episode import (
@@ -31,7 +29,7 @@ from fastars.kernels.episode import (
 from fastars.kernels.one_lane import copy_lane, read_lane, write_state
 from fastars.kernels.policy import arrange
 
-IDLE, BEGINS, RUNS = 0, 1, 2  # modes of a lane: no episode; an episode before its first action; an episode with an action
+IDLE, BEGINS, ACTS, STEPPED = 0, 1, 2, 3  # modes of a lane: no episode; one in its first state; with an action; after a step
 
 
 class Episodes(NamedTuple):
@@ -65,46 +63,33 @@ def roll_out_physics(spec, lanes, episodes, filter, weights, seeds, n_steps, out
     It is called again, with the same lanes and episodes, until it returns 0. Results are written to `out` as by
     `roll_out_simulated`.
     """
-    spec, lanes, episodes, filter, out = borrowed((spec, lanes, episodes, filter, out))
-    step = 0
+    sim = borrowed(lanes.sim)
+    spec, lanes, episodes, filter, out = borrowed(spec), borrowed(lanes), borrowed(episodes), borrowed(filter), borrowed(out)
+    step, mode = 0, episodes.mode
     while True:
-        n_live = begin_episodes(spec, lanes, episodes, filter, weights, seeds, out)
-        if n_live == 0 or step >= n_steps:
-            break
-        fill_idle(lanes, episodes)
-        step_physics(lanes, spec.env.physics.frame_skip)
-        step += 1
+        n_live, n_new = 0, 0
         for lane in range(episodes.width):
-            if episodes.mode[lane] == RUNS:
-                finish_step(spec, lanes, episodes, lane, filter, out)
+            if mode[lane] == BEGINS or mode[lane] == STEPPED:
+                serve(spec, lanes, sim, episodes, lane, filter, out)
+            if mode[lane] == IDLE and episodes.queue[0] < seeds.shape[0]:
+                n_new += take_episode(spec, lanes, sim, episodes, lane, weights, seeds)
+            n_live += 1 if mode[lane] != IDLE else 0
+        if n_live == 0 or (n_new == 0 and step >= n_steps):
+            break
+        fill_idle(lanes, mode)
+        if n_new == 0:
+            step_physics(lanes, spec.env.physics.frame_skip)
+            step += 1
+            for lane in range(episodes.width):
+                mode[lane] = STEPPED if mode[lane] == ACTS else IDLE
+        elif lanes.outputs.shape[1] > 0:  # of all lanes: the others have read theirs
+            forward_physics(lanes)
     episodes.steps[0] += step
     return n_live
 
 
 @inline
-def begin_episodes(spec, lanes, episodes, filter, weights, seeds, out):
-    """Start episodes in the lanes that are free, as long as the queue has any; return the number of lanes with an episode."""
-    while True:
-        n_live, n_new = 0, 0
-        for lane in range(episodes.width):
-            if episodes.mode[lane] == IDLE and episodes.queue[0] < seeds.shape[0]:
-                n_new += take_episode(spec, lanes, episodes, lane, weights, seeds)
-            n_live += 1 if episodes.mode[lane] != IDLE else 0
-        if n_new == 0:
-            return n_live
-        if lanes.outputs.shape[1] > 0:  # of the other lanes, too, which have read theirs
-            fill_idle(lanes, episodes)
-            forward_physics(lanes)
-        for lane in range(episodes.width):
-            if episodes.mode[lane] == BEGINS:
-                read_lane(lanes, lane, False)
-                observe_sim(spec.env, lanes.sim, episodes.observation)
-                begin_moments(episodes.observation, episodes.first[lane], episodes.sums[lane], episodes.squares[lane])
-                take_action(spec, lanes, episodes, lane, filter, out)
-
-
-@inline
-def take_episode(spec, lanes, episodes, lane, weights, seeds):
+def take_episode(spec, lanes, sim, episodes, lane, weights, seeds):
     """Put the next episode of the queue into a lane; return 1, or 0 if there is none."""
     episode = take(episodes.queue)
     if episode >= seeds.shape[0]:
@@ -112,8 +97,8 @@ def take_episode(spec, lanes, episodes, lane, weights, seeds):
     n_obs, n_act = episodes.x.shape[0], episodes.scores.shape[0]
     arrange(spec.policy, weights[episode // (seeds.shape[0] // weights.shape[0])], n_obs, n_act, episodes.weights[lane])
     seed_generator(episodes.rng, seeds[episode])
-    draw_state(spec.env, lanes.sim, episodes.rng)
-    write_state(lanes, lane)
+    draw_state(spec.env, sim, episodes.rng)
+    write_state(lanes, lane, sim)
     episodes.episode[lane], episodes.length[lane], episodes.mode[lane] = episode, 0, BEGINS
     episodes.total[lane] = 0.0
     for k in range(episodes.totals.shape[1]):
@@ -122,57 +107,55 @@ def take_episode(spec, lanes, episodes, lane, weights, seeds):
 
 
 @inline
-def take_action(spec, lanes, episodes, lane, filter, out):
-    """Write the controls for the observation of a lane. An observation that is not finite ends the episode."""
-    observation = episodes.observation
-    if not is_finite(observation):
-        end_episode(spec, episodes, lane, NONFINITE, out)
+def serve(spec, lanes, sim, episodes, lane, filter, out):
+    """Count the step that a lane has taken; then choose its next action, or end its episode."""
+    observation, first, sums, squares = episodes.observation, episodes.first[lane], episodes.sums[lane], episodes.squares[lane]
+    has_stepped, status = episodes.mode[lane] == STEPPED, RUNNING
+    read_lane(spec.env, lanes, lane, sim, has_stepped)
+    observe_sim(spec.env, sim, observation)
+    if has_stepped:
+        status = count_step(spec, lanes, sim, episodes, lane)
+    else:
+        begin_moments(observation, first, sums, squares)
+    if status == RUNNING and not is_finite(observation):
+        status = NONFINITE
+    track = out.moments.count.shape[0] > 0
+    if status != RUNNING:
+        episode, length = episodes.episode[lane], episodes.length[lane]
+        totals = entries(episodes.totals[lane], 0, spec.reward_weights)
+        write_result(out, episode, status, length, episodes.total[lane], totals)
+        if track:
+            write_moments(out.moments, episode, length, first, sums, squares)
+        episodes.mode[lane] = IDLE
         return
-    if out.moments.count.shape[0] > 0:
-        add_observation(observation, episodes.first[lane], episodes.sums[lane], episodes.squares[lane])
+    if track:
+        add_observation(observation, first, sums, squares)
     action, thought = episodes.action[lane], (episodes.x, episodes.scratch, episodes.scores)
     choose_action(spec, (spec.low, spec.high), filter, episodes.weights[lane], observation, thought, action)
-    remember(spec.env, lanes.sim, episodes.before[lane])
+    remember(spec.env, sim, episodes.before[lane])
     for k in range(action.shape[0]):
         lanes.ctrl[k, lane] = action[k]
-    episodes.mode[lane] = RUNS
+    episodes.mode[lane] = ACTS
 
 
 @inline
-def finish_step(spec, lanes, episodes, lane, filter, out):
-    """Count the step that a lane has taken, and choose the next action or end the episode."""
-    read_lane(lanes, lane, needs_contact_forces(spec.env))
-    reward, terminated = reward_sim(spec.env, lanes.sim, episodes.action[lane], episodes.before[lane])
-    observe_sim(spec.env, lanes.sim, episodes.observation)
+def count_step(spec, lanes, sim, episodes, lane):
+    """Add the reward of a step that a lane has taken; return the status of its episode."""
+    reward, terminated = reward_sim(spec.env, sim, episodes.action[lane], episodes.before[lane])
     weighted = weigh(reward, spec.reward_weights, spec.is_fused)
     put(episodes.totals[lane], 0, plus(entries(episodes.totals[lane], 0, spec.reward_weights), reward))
     episodes.total[lane] += weighted
     episodes.length[lane] += 1
     fault = UNSTABLE if lanes.is_bad[lane] != 0 else RUNNING
-    status = status_after(spec, fault, weighted, terminated, episodes.length[lane])
-    if status == RUNNING:
-        take_action(spec, lanes, episodes, lane, filter, out)
-    else:
-        end_episode(spec, episodes, lane, status, out)
+    return status_after(spec, fault, weighted, terminated, episodes.length[lane])
 
 
 @inline
-def end_episode(spec, episodes, lane, status, out):
-    """Write the results of the episode in a lane, which is idle then."""
-    episode, length = episodes.episode[lane], episodes.length[lane]
-    totals = entries(episodes.totals[lane], 0, spec.reward_weights)
-    write_result(out, episode, status, length, episodes.total[lane], totals)
-    if out.moments.count.shape[0] > 0:
-        write_moments(out.moments, episode, length, episodes.first[lane], episodes.sums[lane], episodes.squares[lane])
-    episodes.mode[lane] = IDLE
-
-
-@inline
-def fill_idle(lanes, episodes):
+def fill_idle(lanes, mode):
     """Give lanes without an episode the simulation of one that has an episode."""
     live = 0
-    while episodes.mode[live] == IDLE:
+    while mode[live] == IDLE:
         live += 1
-    for lane in range(episodes.mode.shape[0]):
-        if episodes.mode[lane] == IDLE:
+    for lane in range(mode.shape[0]):
+        if mode[lane] == IDLE:
             copy_lane(lanes, live, lane)

@@ -42,10 +42,14 @@ def add_row(w, motion, wrench, stiffness, reference):
 
 
 @inline
-def open_group(w, body, ancestor):
-    """Start a group of rows that act on a body, and the other way on an ancestor of it: on the world, 0, nothing acts."""
+def open_group(w, body, ancestor, frame, other):
+    """Start a group of rows that act on a body, and the other way on an ancestor of it: on the world, 0, nothing acts.
+
+    `frame` and `other` are the bodies of MuJoCo that `body` and `ancestor` carry there, see `bodies`.
+    """
     group = w.counts[0]
     w.group_body[group], w.group_ancestor[group] = body, ancestor
+    w.group_frame[group], w.group_other[group] = frame, other
     w.counts[0] = group + 1
 
 
@@ -71,3 +75,9 @@ def find_limits(m, w):
             w.limit_residual[n_active] = sign * damped + reference
             n_active += 1
     w.counts[2] = n_active
+
+
+@inline
+def active_stiffness(w, row):
+    """Return D in the lanes in which a row pushes, 0 in others."""
+    return where(w.row_residual[row] < 0.0, w.row_stiffness[row], 0.0)

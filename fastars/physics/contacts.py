@@ -38,7 +38,7 @@ def find_floor_contacts(m, w):
             point = lowered(centre, 0.5 * distance + m.contact_radius[k])
             reference, softness = strength(beyond, m.contact_impedance[k])
             motion = plus(w.acceleration[body], scaled(w.velocity[body], m.contact_impedance[k][1]))
-            open_group(w, body, 0)
+            open_group(w, body, 0, m.contact_frame[k], 0)
             stiffness = where(is_near, 1.0 / (softness * m.contact_softness[k]), 0.0)
             add_edges(m, w, k, point, motion, stiffness, reference)
 
@@ -65,18 +65,18 @@ def _clipped(x):
 
 @routine
 def add_nearest(m, w, k, axis1, axis2, between):
-    """Add the contact of a pair where its axes, (centre, half) each, are nearest to each other; where they are parallel, up to two."""
+    """Add the contact of a pair where its axes, (centre, half) each, are nearest; where they are parallel, up to two."""
     half1, half2 = axis1[1], axis2[1]
     aa, ab, bb = dot(half1, half1), -dot(half1, half2), dot(half2, half2)
     a, b = -dot(half1, between), dot(half2, between)
-    determinant = aa * bb - ab * ab
-    is_parallel = absolute(determinant) < SMALLEST
-    zero = constant(w, 0.0)
     if m.pair_is_sphere1[k] or m.pair_is_sphere2[k]:
+        zero = constant(w, 0.0)
         x1 = zero if m.pair_is_sphere1[k] else _clipped(a / aa)
         x2 = zero if m.pair_is_sphere2[k] else _clipped(b / bb)
         _add_pair(m, w, k, axis1, axis2, x1, x2, zero == zero)
     else:
+        determinant = aa * bb - ab * ab
+        is_parallel = absolute(determinant) < m.parallel_absolute + m.parallel_relative * (aa * bb)
         determinant = where(is_parallel, 1.0, determinant)
         x1, x2 = (bb * a - ab * b) / determinant, (aa * b - ab * a) / determinant
         x2 = where(x1 > 1.0, (b - ab) / bb, where(x1 < -1.0, (b + ab) / bb, x2))
@@ -84,12 +84,31 @@ def add_nearest(m, w, k, axis1, axis2, between):
         x1 = where(x2 > 1.0, _clipped((a - ab) / aa), where(x2 < -1.0, _clipped((a + ab) / aa), x1))
         _add_pair(m, w, k, axis1, axis2, x1, _clipped(x2), other_lanes(is_parallel))
         if any_lane(is_parallel):
-            found = zero
-            for end in range(4):  # the ends of the first capsule, then of the second; the first two that are near count
-                sign = 1.0 - 2.0 * (end % 2)
-                x1 = _clipped((a - sign * ab) / aa) if end >= 2 else zero + sign
-                x2 = _clipped((b - sign * ab) / bb) if end < 2 else zero + sign
-                found = found + _add_pair(m, w, k, axis1, axis2, x1, x2, is_parallel & (found < 2.0))
+            _add_ends(m, w, k, axis1, axis2, (aa, ab, bb, a, b), is_parallel)
+
+
+@inline
+def _add_ends(m, w, k, axis1, axis2, products, is_parallel):
+    """Add the contacts of parallel capsules: at the ends of the stretch in which they lie side by side.
+
+    An end of it is where the second capsule ends, if that is within the first, and otherwise where the first one ends. Before
+    MuJoCo 3.17, the nearest points to the four ends are tried in turn, until two are near.
+    """
+    aa, ab, bb, a, b = products
+    found = constant(w, 0.0)
+    for end in range(4 if m.tries_four_ends else 2):
+        sign = 1.0 - 2.0 * (end % 2)
+        if m.tries_four_ends:
+            first, second = constant(w, sign), _clipped((b - sign * ab) / bb)
+            x1 = first if end < 2 else _clipped((a - sign * ab) / aa)
+            x2 = second if end < 2 else first
+        else:
+            own = where(ab > 0.0, -sign, sign)  # the end of the second capsule on this side
+            x1, x2 = (a - own * ab) / aa, (b - sign * ab) / bb
+            is_within = sign * x1 < 1.0
+            x1 = _clipped(where(is_within, x1, where(absolute(x2) > 1.0, (a - _clipped(x2) * ab) / aa, sign)))
+            x2 = where(is_within, own, _clipped(x2))
+        found = found + _add_pair(m, w, k, axis1, axis2, x1, x2, is_parallel & (found < 2.0))
 
 
 @inline
@@ -110,6 +129,6 @@ def _add_pair(m, w, k, axis1, axis2, x1, x2, mask):
         relative = minus(w.acceleration[second], w.acceleration[first])
         rate = minus(w.velocity[second], w.velocity[first])
         motion = plus(relative, scaled(rate, m.pair_impedance[k][1]))
-        open_group(w, second, first)
+        open_group(w, second, first, m.pair_frames[k][1], m.pair_frames[k][0])
         add_row(w, motion, wrench(contact, normal), where(is_near, 1.0 / softness, 0.0), reference)
     return where(is_near, 1.0, 0.0 * length)

@@ -22,6 +22,21 @@ def rotation_matrix(quaternion: Any) -> FloatArray:
     )
 
 
+def quaternion_product(p: Any, q: Any) -> FloatArray:
+    """Return the quaternion of the rotation q, followed by p."""
+    scalar = p[0] * q[0] - np.dot(p[1:], q[1:])
+    return np.append(scalar, p[0] * np.asarray(q[1:]) + q[0] * np.asarray(p[1:]) + np.cross(p[1:], q[1:]))
+
+
+def fixed_place(model: Any, geom: int) -> FloatArray:
+    """Return where in the world a geom of a body without joints is."""
+    place, body = np.array(model.geom_pos[geom], float), int(model.geom_bodyid[geom])
+    while body > 0:
+        place = model.body_pos[body] + rotation_matrix(model.body_quat[body]) @ place
+        body = int(model.body_parentid[body])
+    return place
+
+
 class Plane(NamedTuple):
     """The directions u, w and the normal of a plane, as rows; a turn about the normal goes from u to w."""
 
@@ -50,7 +65,7 @@ class Plane(NamedTuple):
 
     def height(self, model: Any, floor: int) -> float:
         """Return the height of a plane geom."""
-        return float(self.points(model.geom_pos[floor])[0])
+        return float(self.points(fixed_place(model, floor))[0])
 
     def box(self, inertia: Any, mass: float, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the sizes of the box with the same inertia, the last along the normal, and the direction of the first size."""
@@ -89,7 +104,7 @@ class Space(NamedTuple):
 
     def height(self, model: Any, floor: int) -> float:
         """Return the height of a plane geom."""
-        return float(model.geom_pos[floor, 2])
+        return float(fixed_place(model, floor)[2])
 
     def box(self, inertia: Any, mass: float, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the sizes of the box with the same inertia along its axes, and their rotation."""

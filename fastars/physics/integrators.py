@@ -3,9 +3,10 @@
 from fastars._compiled.jit import inline, routine
 from fastars._compiled.simd import absolute, any_lane, other_lanes, where
 from fastars._compiled.tables import constant
+from fastars.physics.articulated import damping_step
 from fastars.physics.constraints import find_limits
 from fastars.physics.contacts import find_floor_contacts, find_pair_contacts
-from fastars.physics.dynamics import factorise, solve, write_damped_mass, write_smooth_forces
+from fastars.physics.dynamics import write_smooth_forces
 from fastars.physics.kinematics import move_bodies
 from fastars.physics.solver import minimise, start
 
@@ -54,11 +55,8 @@ def euler(m, w):
     """Step with the acceleration at the start; damping may count at the end: (M + h damping) a = M qacc."""
     for dof in range(m.n_dofs):
         w.qacc_warmstart[dof] = w.acceleration_of_dof[dof]
-        w.step[dof] = (m.timestep * m.damping[dof]) * w.acceleration_of_dof[dof]
     if m.is_implicit:
-        write_damped_mass(m, w)
-        factorise(m, w)
-        solve(m, w)
+        damping_step(m, w)
     for dof in range(m.n_dofs):
         acceleration = w.acceleration_of_dof[dof]
         if m.is_implicit:

@@ -106,7 +106,7 @@ def new_lanes(model: LaneModel, wants_outputs: bool) -> SimulationLanes:
 
 def n_outputs(model: LaneModel) -> int:
     """Return the number of outputs of a lane, see `SimulationLanes`."""
-    return int(19 * model.n_bodies + 3 * model.n_sites + 3 * model.n_dofs)
+    return int(19 * model.n_frames + 3 * model.n_sites + 3 * model.n_dofs)
 
 
 def new_workspace(model: LaneModel, n_lanes: int, wants_outputs: bool) -> Workspace:
@@ -116,7 +116,15 @@ def new_workspace(model: LaneModel, n_lanes: int, wants_outputs: bool) -> Worksp
     output, bad = aligned(rows, n_lanes), aligned(1, n_lanes)
     groups, limits = int(model.n_contacts) + _CONTACTS_OF_PAIR * int(model.n_pairs), int(model.n_limits)
     integers = {
-        **{"counts": 3, "group_body": groups, "group_ancestor": groups, "group_end": groups, "active_limit": limits},
+        **{
+            "counts": 3,
+            "group_body": groups,
+            "group_ancestor": groups,
+            "group_end": groups,
+            "group_frame": groups,
+            "group_other": groups,
+            "active_limit": limits,
+        },
         **{"is_bad": n_lanes, "n_lanes": 1, "n_outputs": 1},
     }
     tables |= {name: np.zeros(count, np.int64) for name, count in integers.items()}
@@ -133,21 +141,29 @@ def new_workspace(model: LaneModel, n_lanes: int, wants_outputs: bool) -> Worksp
 
 def _shapes(model: LaneModel) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the tables of numbers in lanes, without their last axis."""
-    n, dofs, positions, limits = (int(size) for size in (model.n_bodies, model.n_dofs, model.n_positions, model.n_limits))
+    n, frames = int(model.n_bodies), int(model.n_frames)
+    dofs, positions, limits = (int(size) for size in (model.n_dofs, model.n_positions, model.n_limits))
     d, width = model.offset.shape[1], model.gravity.shape[1]
     rows = int(model.n_contacts) * ROWS_OF_CONTACT[d] + _CONTACTS_OF_PAIR * int(model.n_pairs)
-    vectors = ("velocity", "bias_acceleration", "acceleration", "step_acceleration", "force")
+    vectors = ("velocity", "bias_acceleration", "acceleration", "step_acceleration")
     of_dofs = (
-        *("qvel", "qacc_warmstart", "actuation", "smooth", "acceleration_of_dof", "step", "gradient", "inverse_pivot"),
+        *("qvel", "qacc_warmstart", "actuation", "smooth", "acceleration_of_dof", "step", "push", "gradient", "inverse_pivot"),
         *("constraint_force", "start_qvel", "rate", "stage_qvel", "sum_qvel", "sum_qacc"),
     )
     return {
-        **{"ctrl": (int(model.n_controls),), "origin": (n, d), "position": (n, d), "rotation": (n, model.turn.shape[1])},
+        **{"ctrl": (int(model.n_controls),), "origin": (frames, d), "position": (frames, d)},
+        **{"rotation": (frames, model.turn.shape[1]), "force": (frames, width)},
         **dict.fromkeys(("qpos", "forward_qpos", "start_qpos"), (positions,)),
         **dict.fromkeys(of_dofs, (dofs,)),
         **dict.fromkeys(vectors, (n, width)),
         **{"inertia": (n, {3: 4, 6: 10}[width]), "composite": (n, width * (width + 1) // 2)},
-        **{"motion": (dofs, width), "hessian": (dofs * dofs,), "orientation": (n, 4), "moment": (n, 3)},
+        **{
+            "motion": (dofs, width),
+            "reach": (dofs, width),
+            "hessian": (dofs * dofs,),
+            "orientation": (frames, 4),
+            "moment": (frames, 3),
+        },
         **{"row_wrench": (rows, width)} | dict.fromkeys(("row_stiffness", "row_residual", "row_change"), (rows,)),
         **dict.fromkeys(("limit_sign", "limit_weight", "limit_residual", "limit_change"), (limits,)),
     }
@@ -155,7 +171,7 @@ def _shapes(model: LaneModel) -> dict[str, tuple[int, ...]]:
 
 def _one_simulation(model: LaneModel) -> Simulation:
     """Return room for one lane, as environments see it. What lanes don't compute is empty."""
-    n, dofs, floats = int(model.n_bodies), int(model.n_dofs), np.zeros
+    n, dofs, floats = int(model.n_frames), int(model.n_dofs), np.zeros
     empty: FloatArray = floats(0)
     return Simulation(
         **{"model": 0, "data": 0, "frame": np.zeros(0, np.uint8), "fault": np.zeros(1, np.int64), "bad": np.zeros(4, np.int32)},

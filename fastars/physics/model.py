@@ -12,7 +12,8 @@ class LaneModel(NamedTuple):
     constant depth along axes[2]. If there is a floor, u points upwards from it.
     """
 
-    n_bodies: FieldArray  # ()
+    n_bodies: FieldArray  # (), those that move for themselves, and the world
+    n_frames: FieldArray  # (), all bodies
     n_positions: FieldArray  # ()
     n_dofs: FieldArray  # ()
     n_controls: FieldArray  # ()
@@ -31,25 +32,31 @@ class LaneModel(NamedTuple):
     density: FieldArray  # ()
     viscosity: FieldArray  # ()
     max_iterations: FieldArray  # (), of Newton's method
-    # bodies
-    parent: FieldArray  # (n_bodies,)
-    first_dof: FieldArray  # (n_bodies,)
-    end_dof: FieldArray  # (n_bodies,), after the last dof
-    root: FieldArray  # (n_bodies,), the first body of its tree
-    is_free: FieldArray  # (n_bodies,), 1 for a body with a free joint
+    # bodies: the world, those that have joints, and then, as "frames", those that they carry (see `bodies`)
+    frame_number: FieldArray  # (n_frames,), MuJoCo's number of the body
+    parent: FieldArray  # (n_frames,), a body that moves
+    first_dof: FieldArray  # (n_frames,)
+    end_dof: FieldArray  # (n_frames,), after the last dof
+    is_free: FieldArray  # (n_frames,), 1 for a body with a free joint
+    is_floating: FieldArray  # (n_frames,), 1 for a free body without armature: its dofs are its motion vector in other axes
     last_dof: FieldArray  # (n_bodies,), the last dof that moves the body: of its own or of the nearest ancestor, or -1
-    offset: FieldArray  # (n_bodies, d), origin in the parent's frame
-    depth: FieldArray  # (n_bodies,), of the origin of a planar body, see above
-    is_turned: FieldArray  # (n_bodies,), 1 if `turn` is a rotation
-    turn: FieldArray  # (n_bodies, 2 | 9), rotation in the parent's frame
-    mass: FieldArray  # (n_bodies,)
+    offset: FieldArray  # (n_frames, d), origin in the parent's frame
+    is_turned: FieldArray  # (n_frames,), 1 if `turn` is a rotation
+    turn: FieldArray  # (n_frames, 2 | 9), rotation in the parent's frame
+    mass: FieldArray  # (n_bodies,), of the body and what it carries
     centre: FieldArray  # (n_bodies, d), of mass, in the body's frame
-    centre_depth: FieldArray  # (n_bodies,)
     rotational: FieldArray  # (n_bodies,) | (n_bodies, 6), inertia about the centre of mass, in the body's frame
     box: FieldArray  # (n_bodies, 3), size of the box that the fluid sees: along its axes 1, 2 and the normal in the plane
     box_axis: FieldArray  # (n_bodies, 2 | 9), rotation of the box in the body's frame
-    quaternion: FieldArray  # (n_bodies, 4), rotation in the parent's frame
-    tree_mass: FieldArray  # (n_bodies,), of the body and all that it carries
+    # bodies, for outputs
+    quaternion: FieldArray  # (n_frames, 4), rotation in the parent's frame
+    depth: FieldArray  # (n_frames,), of the origin of a planar body, see above
+    own_mass: FieldArray  # (n_frames,)
+    own_centre: FieldArray  # (n_frames, d), of mass
+    own_centre_depth: FieldArray  # (n_frames,)
+    tree_parent: FieldArray  # (n_frames,), by MuJoCo's numbers, as the next two
+    tree_root: FieldArray  # (n_frames,)
+    tree_mass: FieldArray  # (n_frames,), of a body and all of its descendants
     # degrees of freedom
     dof_body: FieldArray  # (n_dofs,)
     dof_parent: FieldArray  # (n_dofs,), the next dof on the way to the world, or -1
@@ -70,7 +77,9 @@ class LaneModel(NamedTuple):
     limit_range: FieldArray  # (n_limits, 2)
     limit_margin: FieldArray  # (n_limits,)
     limit_impedance: FieldArray  # (n_limits, 7)
+    floor_body: FieldArray  # (), MuJoCo's number of the world, or of a body fixed to it
     contact_body: FieldArray  # (n_contacts,)
+    contact_frame: FieldArray  # (n_contacts,), the body that has the geom
     contact_point: FieldArray  # (n_contacts, d), centre of a sphere, or of a capsule's end
     contact_axis: FieldArray  # (n_contacts, d), direction of the capsule; 0 for a sphere
     contact_radius: FieldArray  # (n_contacts,)
@@ -80,12 +89,16 @@ class LaneModel(NamedTuple):
     contact_softness: FieldArray  # (n_contacts,), R of the edges of the pyramid for R = 1 of the normal
     contact_impedance: FieldArray  # (n_contacts, 7)
     pair_bodies: FieldArray  # (n_pairs, 2), the first is an ancestor of the second
+    pair_frames: FieldArray  # (n_pairs, 2), the bodies that have the geoms
     pair_centre1: FieldArray  # (n_pairs, d), of the capsule on the first body
     pair_half1: FieldArray  # (n_pairs, d), from there to an end; 0 for a sphere
     pair_radius1: FieldArray  # (n_pairs,)
     pair_centre2: FieldArray  # (n_pairs, d)
     pair_half2: FieldArray  # (n_pairs, d)
     pair_radius2: FieldArray  # (n_pairs,)
+    parallel_absolute: FieldArray  # (), axes are parallel where |det| < parallel_absolute + parallel_relative * |a|**2 |b|**2
+    parallel_relative: FieldArray  # ()
+    tries_four_ends: FieldArray  # (), see `contacts`
     pair_is_sphere1: FieldArray  # (n_pairs,)
     pair_is_sphere2: FieldArray  # (n_pairs,)
     pair_reach: FieldArray  # (n_pairs,), square of the distance of the centres beyond which there is no contact
@@ -95,7 +108,7 @@ class LaneModel(NamedTuple):
     control_dof: FieldArray  # (n_controls,)
     control_gain: FieldArray  # (n_controls,)
     control_range: FieldArray  # (n_controls, 2)
-    site_body: FieldArray  # (n_sites,)
+    site_frame: FieldArray  # (n_sites,)
     site_offset: FieldArray  # (n_sites, d)
     site_depth: FieldArray  # (n_sites,)
 
@@ -122,15 +135,15 @@ class Workspace(NamedTuple):
     outputs: FieldArray  # (L * n_outputs,)
     n_outputs: FieldArray  # (1,) int64, 0 if nobody reads them
     # bodies
-    origin: FieldArray  # (n_bodies, d, L), O of the body's tree, in the world
-    position: FieldArray  # (n_bodies, d, L), of the body's origin, from O: xpos
-    rotation: FieldArray  # (n_bodies, 2 | 9, L): xmat
+    origin: FieldArray  # (n_frames, d, L), O of the body's tree, in the world
+    position: FieldArray  # (n_frames, d, L), of the body's origin, from O: xpos
+    rotation: FieldArray  # (n_frames, 2 | 9, L): xmat
     velocity: FieldArray  # (n_bodies, D, L): cvel
     bias_acceleration: FieldArray  # (n_bodies, D, L), for qacc = 0
     inertia: FieldArray  # (n_bodies, 4 | 10, L): cinert
     acceleration: FieldArray  # (n_bodies, D, L), sum of S qacc from the root to the body
     step_acceleration: FieldArray  # (n_bodies, D, L), the same for a step of Newton's method
-    force: FieldArray  # (n_bodies, D, L), collected from the leaves to the root
+    force: FieldArray  # (n_frames, D, L), collected from the leaves to the root
     composite: FieldArray  # (n_bodies, 6 | 21, L), inertia of the body, of all that it carries, and of contacts
     # degrees of freedom
     motion: FieldArray  # (n_dofs, D, L), S: cdof
@@ -139,12 +152,16 @@ class Workspace(NamedTuple):
     acceleration_of_dof: FieldArray  # (n_dofs, L): qacc
     step: FieldArray  # (n_dofs, L), a step of Newton's method; the right and left side of solved equations
     gradient: FieldArray  # (n_dofs, L)
+    push: FieldArray  # (n_dofs, L), minus the gradient, but for what the bodies add
+    reach: FieldArray  # (n_dofs, D, L), the inertia that a dof moves, times its motion vector
     hessian: FieldArray  # (n_dofs * n_dofs, L), row after row; its factor L' D L
     inverse_pivot: FieldArray  # (n_dofs, L), 1 / D
     # rows of constraints that some lane has: wrenches, in groups that act on a body and on an ancestor of it
     counts: FieldArray  # (3,) int64: groups, rows, limits
     group_body: FieldArray  # (n_groups,) int64
     group_ancestor: FieldArray  # (n_groups,) int64, 0 for the world
+    group_frame: FieldArray  # (n_groups,) int64, the body that has the geom
+    group_other: FieldArray  # (n_groups,) int64, the other geom's
     group_end: FieldArray  # (n_groups,) int64, after the group's last row
     row_wrench: FieldArray  # (n_rows, D, L)
     row_stiffness: FieldArray  # (n_rows, L), D of the cost D r**2 / 2 for r < 0; 0 in lanes without the row: efc_D
@@ -159,8 +176,8 @@ class Workspace(NamedTuple):
     forward_qpos: FieldArray  # (n_positions, L), of the last forward pass; only for outputs
     output: FieldArray  # (n_outputs, L)
     output_of_lane: FieldArray  # (n_outputs * L,), the same memory
-    orientation: FieldArray  # (n_bodies, 4, L), quaternions: xquat
-    moment: FieldArray  # (n_bodies, 3, L), mass * centre of mass
+    orientation: FieldArray  # (n_frames, 4, L), quaternions: xquat
+    moment: FieldArray  # (n_frames, 3, L), mass * centre of mass
     constraint_force: FieldArray  # (n_dofs, L): qfrc_constraint
     start_qpos: FieldArray  # (n_positions, L)
     start_qvel: FieldArray  # (n_dofs, L)

@@ -8,8 +8,9 @@ from fastars._compiled.simd import square_root, where
 from fastars._compiled.tables import constant
 from fastars._compiled.trig import sincos_wide
 from fastars.physics.algebra import dot, minus, plus, rotated, scaled
+from fastars.physics.constraints import active_stiffness
+from fastars.physics.kinematics import place_body
 from fastars.physics.model import HINGE
-from fastars.physics.solver import active_stiffness
 
 
 def in_world(m, point, depth):
@@ -54,34 +55,37 @@ def _put(w, place, values):
 @routine
 def write_places(m, w):
     """Write positions and orientations; return the index after them."""
-    xpos, xquat = 0, 3 * m.n_bodies
-    xipos = xquat + 4 * m.n_bodies
-    site_xpos = xipos + 3 * m.n_bodies
+    xpos, xquat = 0, 3 * m.n_frames
+    xipos = xquat + 4 * m.n_frames
+    site_xpos = xipos + 3 * m.n_frames
     subtree_com = site_xpos + 3 * m.n_sites
-    for body in range(m.n_bodies):
-        place = plus(w.origin[body], w.position[body])
-        _put(w, xpos + 3 * body, in_world(m, place, m.depth[body]))
-        _write_orientation(m, w, body)
-        a, b, c, d = w.orientation[body]
-        w.output[xquat + 4 * body] = a
-        _put(w, xquat + 4 * body + 1, (b, c, d))
-        centre = in_world(m, plus(place, rotated(w.rotation[body], m.centre[body])), m.centre_depth[body])
-        _put(w, xipos + 3 * body, centre)
-        w.moment[body] = scaled(centre, m.mass[body])
+    for frame in range(m.n_bodies, m.n_frames):
+        place_body(m, w, frame)
+    for frame in range(m.n_frames):
+        number = m.frame_number[frame]
+        place = plus(w.origin[frame], w.position[frame])
+        _put(w, xpos + 3 * number, in_world(m, place, m.depth[frame]))
+        _write_orientation(m, w, frame)
+        a, b, c, d = w.orientation[frame]
+        w.output[xquat + 4 * number] = a
+        _put(w, xquat + 4 * number + 1, (b, c, d))
+        centre = in_world(m, plus(place, rotated(w.rotation[frame], m.own_centre[frame])), m.own_centre_depth[frame])
+        _put(w, xipos + 3 * number, centre)
+        w.moment[number] = scaled(centre, m.own_mass[frame])
     for k in range(m.n_sites):
-        body = m.site_body[k]
-        place = plus(plus(w.origin[body], w.position[body]), rotated(w.rotation[body], m.site_offset[k]))
+        frame = m.site_frame[k]
+        place = plus(plus(w.origin[frame], w.position[frame]), rotated(w.rotation[frame], m.site_offset[k]))
         _put(w, site_xpos + 3 * k, in_world(m, place, m.site_depth[k]))
-    for body in range(m.n_bodies - 1, -1, -1):
-        mass, moment = m.tree_mass[body], w.moment[body]
+    for number in range(m.n_frames - 1, -1, -1):
+        mass, moment = m.tree_mass[number], w.moment[number]
         if mass >= 1e-15:
-            _put(w, subtree_com + 3 * body, scaled(moment, 1.0 / mass))
+            _put(w, subtree_com + 3 * number, scaled(moment, 1.0 / mass))
         else:
             for k in range(3):
-                w.output[subtree_com + 3 * body + k] = w.output[xipos + 3 * body + k]
-        if body > 0:
-            w.moment[m.parent[body]] = plus(w.moment[m.parent[body]], moment)
-    return subtree_com + 3 * m.n_bodies
+                w.output[subtree_com + 3 * number + k] = w.output[xipos + 3 * number + k]
+        if number > 0:
+            w.moment[m.tree_parent[number]] = plus(w.moment[m.tree_parent[number]], moment)
+    return subtree_com + 3 * m.n_frames
 
 
 @inline
@@ -111,14 +115,14 @@ def _write_orientation(m, w, body):
 @routine
 def write_row_forces(m, w):
     """Write into `force` what the rows do to each body: -D r times the wrench, over the rows with r < 0."""
-    for body in range(m.n_bodies):
-        w.force[body] = scaled(w.velocity[body], 0.0)
+    for frame in range(m.n_frames):
+        w.force[frame] = w.velocity[0]  # no force
     row = 0
     for group in range(w.counts[0]):
-        body, ancestor = w.group_body[group], w.group_ancestor[group]
+        frame, other = w.group_frame[group], w.group_other[group]
         for row in range(row, w.group_end[group]):
             push = scaled(w.row_wrench[row], -active_stiffness(w, row) * w.row_residual[row])
-            w.force[body], w.force[ancestor] = plus(w.force[body], push), minus(w.force[ancestor], push)
+            w.force[frame], w.force[other] = plus(w.force[frame], push), minus(w.force[other], push)
         row = w.group_end[group]
 
 
@@ -126,11 +130,11 @@ def write_row_forces(m, w):
 def write_constraint_forces(m, w):
     """Write the force of the rows on each dof, MuJoCo's `qfrc_constraint`. The bodies' `force`, by `write_row_forces`, is used up."""
     zero = constant(w, 0.0)
-    for body in range(m.n_bodies - 1, 0, -1):
-        force = w.force[body]
-        for dof in range(m.first_dof[body], m.end_dof[body]):
+    for frame in range(m.n_frames - 1, 0, -1):
+        force = w.force[frame]
+        for dof in range(m.first_dof[frame], m.end_dof[frame]):
             w.constraint_force[dof] = dot(w.motion[dof], force)
-        w.force[m.parent[body]] = plus(w.force[m.parent[body]], force)
+        w.force[m.parent[frame]] = plus(w.force[m.parent[frame]], force)
     for k in range(w.counts[2]):
         dof, residual = w.active_limit[k], w.limit_residual[k]
         force = -w.limit_sign[k] * (w.limit_weight[k] * where(residual < 0.0, residual, zero))

@@ -10,7 +10,7 @@ from numba.extending import overload
 from fastars._compiled.jit import INLINE
 from fastars._compiled.simd import absolute
 from fastars._compiled.trig import sincos_wide
-from fastars.physics import algebra, contacts, dynamics, integrators, kinematics, outputs
+from fastars.physics import algebra, articulated, contacts, dynamics, integrators, kinematics, outputs
 from fastars.physics.constraints import add_row
 from fastars.physics.model import HINGE, SLIDE_OF_ROOT
 
@@ -168,6 +168,12 @@ def _box_drag(m, w, body):
     force = algebra.plus(algebra.scaled(along1, force1), algebra.scaled(along2, force2))
     moment, u, w_ = algebra.wrench(centre, force)
     return moment + torque, u, w_
+
+
+@overload(articulated.free_step, jit_options=INLINE)
+def _free_step(m, w, body, matrix, force):
+    if is_planar(m):
+        return lambda m, w, body, matrix, force: (force, force[0])  # no body of a planar model is free
 
 
 @overload(integrators.bend_rates, jit_options=INLINE)

@@ -5,15 +5,17 @@ strictly convex, and quadratic as long as no row changes its sign. So a full ste
 minimum, to rounding: there is no tolerance. Each lane stops when it is there; at the limit of iterations (`opt.iterations`), as in
 MuJoCo, the last acceleration stays.
 
-M and J are not formed. A row acts on a body with its wrench F, so it adds D F F' to the inertia of the body: the composite-body
-algorithm makes the Hessian of both.
+M and J are not formed. A row acts on a body with its wrench F, so it adds D F F' to the inertia of the body. `articulated` takes the
+step from these inertias; where bodies may touch each other, `composite` does.
 """
 
 from fastars._compiled.jit import inline, routine
 from fastars._compiled.simd import absolute, any_lane, other_lanes, where
 from fastars._compiled.tables import constant
 from fastars.physics.algebra import dot, inertia_matrix, minus, momentum, outer, plus, scaled
-from fastars.physics.dynamics import factorise, solve, write_composite
+from fastars.physics.articulated import newton_step
+from fastars.physics.composite import newton_step_with_pairs
+from fastars.physics.constraints import active_stiffness
 from fastars.physics.kinematics import spread_to_bodies
 
 _SLOPE_LEFT = 1e-10  # of the slope at the start, where a line search ends
@@ -36,15 +38,12 @@ def minimise(m, w):
     is_done = zero > one
     for _ in range(m.max_iterations):
         push_bodies(m, w)
-        write_newton_system(m, w)
-        factorise(m, w)
-        solve(m, w)
-        spread_to_bodies(m, w, w.step, w.step_acceleration)
+        slope = newton_step(m, w) if m.n_pairs == 0 else newton_step_with_pairs(m, w)
         has_changed = write_changes(w)
         is_searching = has_changed & other_lanes(is_done)
         length = one
         if any_lane(is_searching):
-            length = search_line(m, w, is_searching)
+            length = search_line(w, slope, is_searching)
         length = where(is_done, 0.0, length)
         move_rows(m, w, length)
         is_done = is_done | other_lanes(has_changed)
@@ -77,56 +76,6 @@ def push_bodies(m, w):
         row = w.group_end[group]
 
 
-@inline
-def active_stiffness(w, row):
-    """Return D in the lanes in which a row pushes, 0 in others."""
-    return where(w.row_residual[row] < 0.0, w.row_stiffness[row], 0.0)
-
-
-@routine
-def write_newton_system(m, w):
-    """Write the gradient, minus the gradient as the right side in `step`, and the Hessian."""
-    for body in range(m.n_bodies - 1, 0, -1):
-        force = w.force[body]
-        for dof in range(m.first_dof[body], m.end_dof[body]):
-            inertial = dot(w.motion[dof], force) + m.armature[dof] * w.acceleration_of_dof[dof]
-            w.gradient[dof] = inertial - w.smooth[dof]
-        if m.parent[body] > 0:
-            w.force[m.parent[body]] = plus(w.force[m.parent[body]], force)
-        write_composite(m, w, body)
-    for dof in range(m.n_dofs):
-        diagonal = dof * m.n_dofs + dof
-        w.hessian[diagonal] = w.hessian[diagonal] + m.armature[dof]
-    for k in range(w.counts[2]):
-        dof, residual = w.active_limit[k], w.limit_residual[k]
-        diagonal = dof * m.n_dofs + dof
-        stiffness = where(residual < 0.0, w.limit_weight[k], 0.0)
-        w.gradient[dof] = w.gradient[dof] + w.limit_sign[k] * (stiffness * residual)
-        w.hessian[diagonal] = w.hessian[diagonal] + stiffness
-    _add_pairs(m, w)
-    for dof in range(m.n_dofs):
-        w.step[dof] = -w.gradient[dof]
-
-
-@inline
-def _add_pairs(m, w):
-    """Add the rows between a body and an ancestor to the Hessian: they see the dofs on the way from one to the other."""
-    row = 0
-    for group in range(w.counts[0]):
-        if w.group_ancestor[group] > 0:
-            stiffness, wrench = active_stiffness(w, row), w.row_wrench[row]
-            last, i = m.last_dof[w.group_ancestor[group]], m.last_dof[w.group_body[group]]
-            while i > last:
-                push = stiffness * dot(w.motion[i], wrench)
-                j = i
-                while j > last:
-                    entry = i * m.n_dofs + j
-                    w.hessian[entry] = w.hessian[entry] + push * dot(w.motion[j], wrench)
-                    j = m.dof_parent[j]
-                i = m.dof_parent[i]
-        row = w.group_end[group]
-
-
 @routine
 def write_changes(w):
     """Write how residuals change in a full step; return the lanes in which one changes its sign."""
@@ -147,14 +96,11 @@ def write_changes(w):
 
 
 @routine
-def search_line(m, w, is_searching):
+def search_line(w, slope, is_searching):
     """Return the length of the step, in the lanes of a mask, at which the cost along it is smallest; 1 in others.
 
     Newton's method in one dimension, kept inside the interval in which the slope is known to change its sign.
     """
-    slope = constant(w, 0.0)
-    for dof in range(m.n_dofs):
-        slope = slope + w.step[dof] * w.gradient[dof]
     first, curvature = slopes_of_rows(w, constant(w, 0.0))
     linear, quadratic = slope - first, -slope - curvature  # without rows; step' H step = -slope
     lowest, highest, length = constant(w, 0.0), constant(w, 1e30), constant(w, 1.0)

@@ -11,7 +11,7 @@ from numba.extending import overload
 from fastars._compiled.jit import INLINE, inline
 from fastars._compiled.simd import square_root, where
 from fastars.physics import algebra
-from fastars.physics.algebra import dot, plus, scaled
+from fastars.physics.algebra import dot, minus, plus, scaled
 from fastars.physics.constraints import SMALLEST
 
 
@@ -71,6 +71,49 @@ def matrix_of_turn(axis, sine, cosine):
         *(xy + sine * z, cosine + rest * (y * y), yz - sine * x),
         *(xz - sine * y, yz + sine * x, cosine + rest * (z * z)),
     )
+
+
+@inline
+def rows_of_matrix(matrix):
+    """Return the upper triangle of a symmetric matrix of 6 rows, row after row."""
+    xx, yy, zz, xy, xz, yz = matrix[15:]
+    return (
+        *(matrix[0], matrix[3], matrix[4], *matrix[6:9]),
+        *(matrix[1], matrix[5], *matrix[9:12]),
+        *(matrix[2], *matrix[12:15]),
+        *(xx, xy, xz, yy, yz, zz),
+    )
+
+
+def solved(rows, b):
+    """Return x of A x = b, A symmetric and positive, by elimination of one unknown after the other; `rows` is A's upper triangle."""
+    raise NotImplementedError
+
+
+@overload(solved, jit_options=INLINE)
+def _solved(rows, b):
+    n = len(b)
+    if n == 1:
+        return lambda rows, b: (b[0] / rows[0],)
+
+    def eliminate(rows, b):
+        row, inverse = rows[1:n], 1.0 / rows[0]
+        others = solved(minus(rows[n:], triangle(inverse, row)), minus(b[1:], scaled(row, b[0] * inverse)))
+        return ((b[0] - dot(row, others)) * inverse, *others)
+
+    return eliminate
+
+
+def triangle(x, row):
+    """Return the upper triangle of x row row', row after row."""
+    raise NotImplementedError
+
+
+@overload(triangle, jit_options=INLINE)
+def _triangle(x, row):
+    if len(row) == 1:
+        return lambda x, row: (x * row[0] * row[0],)
+    return lambda x, row: (*scaled(row, x * row[0]), *triangle(x, row[1:]))
 
 
 @overload(algebra.rotated, jit_options=INLINE)

@@ -11,13 +11,21 @@ from numba.extending import overload
 from fastars._compiled.jit import INLINE, inline
 from fastars._compiled.simd import absolute, nearest, square_root, where
 from fastars._compiled.tables import constant
-from fastars._compiled.trig import sincos
-from fastars.physics import contacts, dynamics, integrators, kinematics, outputs
+from fastars._compiled.trig import sincos, sincos_wide
+from fastars.physics import articulated, contacts, dynamics, integrators, kinematics, outputs
 from fastars.physics.algebra import at_point, dot, minus, plus, rotated, scaled, turned, wrench
 from fastars.physics.constraints import SMALLEST, add_row
 from fastars.physics.model import HINGE, SLIDE_OF_ROOT
 from fastars.physics.planar import is_planar
-from fastars.physics.spatial import cross, matrix_of_quaternion, matrix_of_turn, quaternion_product, unit_quaternion
+from fastars.physics.spatial import (
+    cross,
+    matrix_of_quaternion,
+    matrix_of_turn,
+    quaternion_product,
+    rows_of_matrix,
+    solved,
+    unit_quaternion,
+)
 
 _TWO_PI = 6.283185307179586
 
@@ -67,7 +75,7 @@ def place_jointed(m, w, body):
         axis = rotated(rotation, m.axis[dof])
         if m.dof_kind[dof] == HINGE:
             anchor = plus(position, rotated(rotation, m.anchor[dof]))
-            sine, cosine = sincos(moved)
+            sine, cosine = sincos_wide(moved)
             rotation = turned(rotation, matrix_of_turn(m.axis[dof], sine, cosine))
             position = minus(anchor, rotated(rotation, m.anchor[dof]))
             x, y, z = cross(anchor, axis)
@@ -259,13 +267,36 @@ def _write_contact_forces(m, w, place):
 
 
 def _write_wrenches(m, w, place):
-    """Write moment and force of each body, the moment about the centre of mass of its tree: `mj_rnePostConstraint`."""
-    subtree_com = 10 * m.n_bodies + 3 * m.n_sites
-    for body in range(1, m.n_bodies):
-        root = subtree_com + 3 * m.root[body]
-        centre = minus((w.output[root], w.output[root + 1], w.output[root + 2]), w.origin[body])
-        force = w.force[body]
-        moment = minus(force[:3], cross(centre, force[3:]))
-        entry = place + 6 * body
-        w.output[entry], w.output[entry + 1], w.output[entry + 2] = moment
-        w.output[entry + 3], w.output[entry + 4], w.output[entry + 5] = force[3:]
+    for frame in range(1, m.n_frames):
+        _write_wrench(m, w, place, m.frame_number[frame], w.origin[frame], w.force[frame])
+    if m.floor_body > 0 and m.n_contacts > 0:  # what the contacts do to the floor is in the world's row
+        _write_wrench(m, w, place, m.floor_body, w.origin[m.contact_body[0]], w.force[0])
+
+
+@inline
+def _write_wrench(m, w, place, number, origin, force):
+    """Write moment and force, the moment about the centre of mass of the body's tree: `mj_rnePostConstraint`."""
+    centre = 10 * m.n_frames + 3 * m.n_sites + 3 * m.tree_root[number]  # in `subtree_com`
+    arm = minus(origin, (w.output[centre], w.output[centre + 1], w.output[centre + 2]))
+    moment = plus(force[:3], cross(arm, force[3:]))
+    entry = place + 6 * number
+    w.output[entry], w.output[entry + 1], w.output[entry + 2] = moment
+    w.output[entry + 3], w.output[entry + 4], w.output[entry + 5] = force[3:]
+
+
+@overload(articulated.free_step, jit_options=INLINE)
+def _free_step(m, w, body, matrix, force):
+    if not is_planar(m):
+        return _solve_free
+
+
+def _solve_free(m, w, body, matrix, force):
+    dof, rotation = m.first_dof[body], w.rotation[body]
+    angular = rotated(rotation, (w.push[dof + 3], w.push[dof + 4], w.push[dof + 5]))  # these dofs turn with the body
+    push = minus((angular[0], angular[1], angular[2], w.push[dof], w.push[dof + 1], w.push[dof + 2]), force)
+    motion = solved(rows_of_matrix(matrix), push)
+    w.step[dof], w.step[dof + 1], w.step[dof + 2] = motion[3:]
+    w.step[dof + 3] = dot(rotation[0::3], motion[:3])
+    w.step[dof + 4] = dot(rotation[1::3], motion[:3])
+    w.step[dof + 5] = dot(rotation[2::3], motion[:3])
+    return motion, dot(push, motion)

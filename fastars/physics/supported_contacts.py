@@ -15,6 +15,7 @@ from .words import element
 UP = np.array([0.0, 0.0, 1.0])
 SHAPES = {1: "a height field", 4: "an ellipsoid", 5: "a cylinder", 6: "a box", 7: "a mesh", 8: "a signed distance field"}
 PYRAMIDAL = 0
+LEAST_FRICTION = 1e-3  # With 1e-5, MuJoCo's least, its accelerations and ours differed by 1e-5: D grows as 1 / friction**2.
 
 
 def contact_faults(mj_model: Any) -> Iterator[str]:
@@ -33,6 +34,9 @@ def contact_faults(mj_model: Any) -> Iterator[str]:
             yield from pair_faults(mj_model, a, b, normal)
         elif normal is not None and abs(UP @ normal) > ALIGNED:
             yield f"{element(mj_model, 'geom', b)} may touch the floor, and the model does not move in a vertical plane"
+        elif condim_of(mj_model, a, b) == 3 and friction_of(mj_model, a, b) < LEAST_FRICTION:
+            words = f"{element(mj_model, 'geom', a)} and {element(mj_model, 'geom', b)}"
+            yield f"the friction of {words} is {friction_of(mj_model, a, b):g}: too small for exact numbers, condim 1 has none"
     if mj_model.opt.cone != PYRAMIDAL and pairs:
         yield "option cone=elliptic"
 
@@ -77,6 +81,12 @@ def condim_of(mj_model: Any, a: int, b: int) -> int:
     """Return the condim of a pair: of the geom with the higher priority, else the larger one."""
     decides = max((a, b), key=lambda geom: (mj_model.geom_priority[geom], mj_model.geom_condim[geom]))
     return int(mj_model.geom_condim[decides])
+
+
+def friction_of(mj_model: Any, a: int, b: int) -> float:
+    """Return the sliding friction of a pair: of the geom with the higher priority, else the larger one."""
+    decides = max((a, b), key=lambda geom: (mj_model.geom_priority[geom], mj_model.geom_friction[geom, 0]))
+    return float(mj_model.geom_friction[decides, 0])
 
 
 def path(mj_model: Any, body: int) -> list[int]:

@@ -11,8 +11,9 @@ from fastars._compiled.structs import Filter, FloatArray, Rollouts, RolloutSpec,
 from fastars._runtime.cpus import available_cpus
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals, let_signals_in
-from fastars._runtime.threads import LONG_SECONDS, for_blocks
+from fastars._runtime.threads import for_blocks
 from fastars.envs import CompiledEnv
+from fastars.envs.mujoco.arguments import refuse_hooks
 from fastars.kernels.policy_layout import arranged_size, scratch_size
 from fastars.kernels.rollout_physics import IDLE, Episodes, roll_out_physics
 from fastars.physics import new_lanes
@@ -52,6 +53,10 @@ class PhysicsSampler:
         self._idle: list[SimulationLanes] = []
         self._call_steps = 1  # of one kernel call
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without lanes, which are addresses of this process: a copy makes its own."""
+        return {**vars(self), "_idle": []}
+
     def __repr__(self) -> str:
         return f"<PhysicsSampler of {self._env_id}: {self.description}>"
 
@@ -69,7 +74,14 @@ class PhysicsSampler:
         reward_weights: Any = None,
         on_failure: OnFailure = log_failure,
     ) -> Rollouts:
-        """Run every episode, as `Sampler.evaluate` describes. The bits don't depend on the number of threads."""
+        """Run every episode, as `Sampler.evaluate` describes. The bits don't depend on the number of threads.
+
+        Raises
+        ------
+        UnsupportedEnvError
+            If a callback of MuJoCo was set: the lanes would not call it.
+        """
+        refuse_hooks(self._env_id)
         spec = with_reward_weights(self.spec, reward_weights)
         weights = np.ascontiguousarray(weights)
         n_episodes = len(seeds)

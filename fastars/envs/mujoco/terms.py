@@ -7,7 +7,6 @@ from fastars._compiled.simulated import (
     draw_state,
     needs_contact_forces,
     observe_sim,
-    reads_outputs,
     register_simulated,
     remember,
     reward_terms,
@@ -54,5 +53,4 @@ register_simulated(
     reward_sim,
     remember=remember_wrapped,
     needs_contact_forces=needs_wrapped,
-    reads_outputs=lambda env: reads_outputs(env.env),
 )

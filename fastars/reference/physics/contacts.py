@@ -41,7 +41,9 @@ def contacts(model, kinematics, mujoco_version):
     found = []
     for geom1, geom2 in geom_pairs(model):
         parameters = mixed(model, geom1, geom2, mujoco_version)
-        for distance, position, normal, tangent in touching_points(model, kinematics, geom1, geom2, parameters.margin):
+        for distance, position, normal, tangent in touching_points(
+            model, kinematics, (geom1, geom2), parameters.margin, mujoco_version
+        ):
             if distance < parameters.margin:
                 bodies = (int(model.geom_bodyid[geom1]), int(model.geom_bodyid[geom2]))
                 found.append(Contact(bodies, distance, position, contact_frame(normal, tangent), *parameters))
@@ -85,8 +87,9 @@ def mixed(model, geom1, geom2, mujoco_version):
     )
 
 
-def touching_points(model, kinematics, geom1, geom2, margin):
+def touching_points(model, kinematics, geoms, margin, mujoco_version):
     """Return a list of (distance, position, normal, tangent) of two geoms."""
+    geom1, geom2 = geoms
     centre1, centre2 = kinematics.geom_xpos[geom1], kinematics.geom_xpos[geom2]
     axis1, axis2 = kinematics.geom_xmat[geom1][:, 2], kinematics.geom_xmat[geom2][:, 2]
     radius1, radius2 = model.geom_size[geom1, 0], model.geom_size[geom2, 0]
@@ -95,7 +98,7 @@ def touching_points(model, kinematics, geom1, geom2, margin):
         along = axis2 if half2 else np.zeros(3)  # a capsule's axis is the first tangent of its contacts
         ends = (half2, -half2) if half2 else (0.0,)
         return [plane_and_sphere(centre1, axis1, centre2 + end * axis2, radius2, along) for end in ends]
-    nearest = nearest_points(centre1, half1 * axis1, centre2, half2 * axis2)
+    nearest = nearest_points(centre1, half1 * axis1, centre2, half2 * axis2, mujoco_version)
     points = (spheres(point1, radius1, point2, radius2, np.cross(axis1, axis2)) for point1, point2 in nearest)
     return [point for point in points if point[0] <= margin][:2]
 
@@ -120,11 +123,12 @@ def unit(vector):
     return vector / length if length >= TINY else np.array([1.0, 0.0, 0.0])
 
 
-def nearest_points(centre1, half1, centre2, half2):
-    """Return pairs of nearest points of two segments centre + x half, -1 <= x <= 1: one, or up to four where they are parallel.
+def nearest_points(centre1, half1, centre2, half2, mujoco_version):
+    """Return pairs of nearest points of two segments centre + x half, -1 <= x <= 1: one, or more where they are parallel.
 
     Least squares: x1, x2 make the gap's square stationary, [[a, b], [b, c]] @ [x1, x2] = [u, v]; a value beyond an end is put
-    there, and the other one found again.
+    there, and the other one found again. Parallel segments have the two ends of the stretch in which they lie side by side. Before
+    version 3.17 they have the points nearest to all four ends, of which the first two near ones count.
     """
     gap = centre1 - centre2
     a, b, c, u, v = half1 @ half1, -(half1 @ half2), half2 @ half2, -(half1 @ gap), half2 @ gap
@@ -132,10 +136,10 @@ def nearest_points(centre1, half1, centre2, half2):
     def clipped(numerator, denominator):
         return float(np.clip(numerator / denominator, -1, 1)) if denominator > 0 else 0.0
 
-    determinant = a * c - b * b
+    determinant, parallel = a * c - b * b, 1e-8 * a * c if mujoco_version >= (3, 16) else TINY
     if a == 0 or c == 0:  # a sphere
         found = [(clipped(u, a), clipped(v, c))]
-    elif abs(determinant) >= TINY:
+    elif abs(determinant) >= parallel:
         x1, x2 = (c * u - b * v) / determinant, (a * v - b * u) / determinant
         if abs(x1) > 1:
             x1 = np.sign(x1)
@@ -144,9 +148,29 @@ def nearest_points(centre1, half1, centre2, half2):
             x2 = np.sign(x2)
             x1 = clipped(u - b * x2, a)
         found = [(x1, x2)]
+    elif mujoco_version >= (3, 17):
+        found = [end_of_overlap(end, np.sign(-b), (a, b, c, u, v)) for end in (-1.0, 1.0)]
     else:
         found = [(x1, clipped(v - b * x1, c)) for x1 in (1, -1)] + [(clipped(u - b * x2, a), x2) for x2 in (1, -1)]
     return [(centre1 + x1 * half1, centre2 + x2 * half2) for x1, x2 in found]
+
+
+def end_of_overlap(end, direction, products):
+    """Return (x1, x2) at one end, -1 or 1, of the stretch in which two parallel segments lie side by side.
+
+    It is where the second segment ends, if that is within the first, and otherwise where the first one ends. `direction` is -1 if
+    the segments point against each other.
+    """
+    a, b, c, u, v = products
+    x2 = end * direction
+    x1 = (u - b * x2) / a
+    if end * x1 < 1:
+        return max(-1.0, min(1.0, x1)), x2
+    x1, x2 = end, (v - b * end) / c
+    if abs(x2) > 1:
+        x2 = np.sign(x2)
+        x1 = max(-1.0, min(1.0, (u - b * x2) / a))
+    return x1, x2
 
 
 def contact_frame(normal, tangent):
