@@ -8,28 +8,33 @@ Broken on purpose: agreements not kept, not read, or kept under one key for all 
 
 import copy
 import logging
-import os
 import re
-import subprocess
-import sys
-import warnings
 
+import numba
 import numpy as np
 import pytest
 
 pytest.importorskip("mujoco", reason="MuJoCo environments need the mujoco package")
 
-from fastars import ARS, evaluate_candidates
+import fastars
+from fastars import ARS, MujocoTask, evaluate_candidates
 from fastars.cli import main, selfcheck
 from fastars.envs import UnsupportedEnvError, compiled_env
+from fastars.envs.errors import LanesDisagreeError
 from fastars.envs.mujoco import kept_agreements, lanes
 from fastars.envs.mujoco.agreement import exact_model, mujoco_steps
-from fastars.envs.mujoco.lanes import lanes_for
+from fastars.envs.mujoco.fields_read import fields_read
+from fastars.envs.mujoco.lane_steps import lane_steps
+from fastars.envs.mujoco.lanes import lanes_for, measure
+from fastars.envs.mujoco.reachable import reachable_states
+from fastars.envs.terms import with_terms
+from fastars.physics import lane_model
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder of its own for agreements, and nothing known in this process. Kernels are kept where they always are."""
+    """A folder of its own for agreements, and nothing known in this process. MuJoCo stands in for the lanes."""
+    stand_in(monkeypatch)
     (path := tmp_path / "cache").mkdir(mode=0o700)
     monkeypatch.setattr(kept_agreements, "cache_directory", lambda: str(path))
     monkeypatch.setattr(kept_agreements, "_known", {})
@@ -44,16 +49,12 @@ def stand_in(monkeypatch, change=lambda model: None):
         return wrong
 
     monkeypatch.setattr(lanes, "lane_model", changed)
+    monkeypatch.setattr(lanes, "missing_fields", lambda model, wrong: [])
     monkeypatch.setattr(lanes, "lane_steps", lambda model, wrong, states: mujoco_steps(wrong, states))
 
 
 def heavier(model):
     model.body_mass[2] *= 1.0 + 1e-6
-
-
-@pytest.fixture(autouse=True)
-def mujocos_lanes(monkeypatch):
-    stand_in(monkeypatch)
 
 
 def test_at_first_use_the_agreement_is_measured_kept_and_logged(folder, caplog, monkeypatch):
@@ -87,11 +88,12 @@ def test_lanes_that_disagree_are_refused_in_one_sentence(folder, monkeypatch):
     stand_in(monkeypatch, heavier)
     env = compiled_env("Hopper-v5")
     for _ in range(2):  # the second time from the file
-        with pytest.raises(UnsupportedEnvError) as refused:
+        with pytest.raises(LanesDisagreeError) as refused:
             lanes_for(env)
         assert re.fullmatch(
-            r"the lanes do not agree with mujoco \S+ in Hopper-v5: after one step \S+(, \d\])? is \S+ in the lanes and \S+ in mj_step, "
-            r"in state \d+ of 384, at qpos \[[^\]]+\]: they differ by \d\.\de-0\d of the field's size, and 1e-09 is allowed",
+            r"the lanes do not agree with mujoco \S+ in Hopper-v5: after one step \S+(, \d\])? is \S+ in the lanes and \S+ in "
+            r"mj_step, in reachable state \d+, at qpos \[[^\]]+\]: they differ by \d\.\de-0\d of the field's "
+            r"size, and 1e-09 is allowed",
             str(refused.value),
         )
         kept_agreements._known.clear()
@@ -157,20 +159,110 @@ def test_the_report_of_doctor_has_it(folder, monkeypatch, capsys):
     monkeypatch.setattr(selfcheck, "_CHECKS", {})
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out
-    assert re.search(r"lanes and mj_step, one step\n   Hopper-v5 +after one step .* allowed\n   Swimmer-v5 +differ by \d\.\de-", said)
+    assert re.search(
+        r"lanes and mj_step, one step\n   Hopper-v5 +after one step .* allowed\n   Swimmer-v5 +differ by \d\.\de-", said
+    )
 
 
-def test_doctor_checks_the_lanes_whatever_is_kept(folder, monkeypatch):
+def test_doctor_checks_the_lanes_whatever_is_kept(monkeypatch):
     name = "a step of HalfCheetah-v5, lanes and mj_step"
     monkeypatch.setattr(selfcheck, "_CHECKS", {name: selfcheck._CHECKS[name]})
     assert selfcheck.self_checks() == {name: "ok"}
-    import fastars.physics
-
-    lane_model = fastars.physics.lane_model
-
-    def wrong(model):
-        heavier(changed := copy.copy(model))
-        return lane_model(changed)
-
-    monkeypatch.setattr(fastars.physics, "lane_model", wrong)
+    monkeypatch.setattr(fastars.physics, "lane_model", heavier_lanes)
     assert selfcheck.self_checks() == {name: "the results differ"}
+
+
+def heavier_lanes(model):
+    heavier(changed := copy.copy(model))
+    return fastars.physics.reading.lane_model(changed)
+
+
+# --- The lanes themselves
+
+
+ENVS = ["Swimmer", "Hopper", "HalfCheetah", "Walker2d", "InvertedPendulum", "InvertedDoublePendulum", "Reacher", "Ant"]
+
+
+@pytest.mark.parametrize("name", ENVS)
+def test_the_lanes_agree(name):
+    model = compiled_env(f"{name}-v5").model
+    found = measure(model, lane_model(model))
+    assert found.fault == ""
+    assert found.difference < 1e-11
+    assert found.n_states == 384
+
+
+@pytest.mark.parametrize("name", ENVS)
+def test_a_mass_that_is_wrong_by_1e_6_is_found_in_the_lanes(name):
+    model = compiled_env(f"{name}-v5").model
+    wrong = copy.copy(model)
+    wrong.body_mass[-1] *= 1.0 + 1e-6
+    found = measure(model, lane_model(wrong))
+    assert 1e-9 < found.difference < 1.0
+    assert " in the lanes and " in found.fault
+
+
+def test_the_lanes_agree_in_each_lane():
+    """37 states: the last group of lanes is not full."""
+    model = compiled_env("Hopper-v5").model
+    states = reachable_states(model, 37)
+    all_at_once, alone = lane_steps(model, lane_model(model), states), lane_steps(model, lane_model(model), states[36:])
+    assert all_at_once.rows.shape[0] == len(all_at_once.is_bad) == 37
+    assert np.array_equal(all_at_once.rows[36], alone.rows[0])
+    moved = lane_steps(model, lane_model(model), states[5:])
+    assert np.array_equal(all_at_once.rows[5:], moved.rows)
+
+
+TASK = """<mujoco><worldbody><body><joint name="x" axis="0 1 0"/><geom size="0.1" mass="1"/></body></worldbody>
+<actuator><motor joint="x" ctrllimited="true" ctrlrange="-1 1" gear="5"/></actuator>%s</mujoco>"""
+SENSOR = "<sensor><jointpos joint='x'/></sensor>"
+
+
+def task(observe, xml):
+    return compiled_env(MujocoTask(xml, observe, reward_of_place, n_obs=1, max_episode_steps=20, name="Point-v0"))
+
+
+def reward_of_place(constants, sim, action, before):
+    return -abs(sim.qpos[0])
+
+
+def observe_place(constants, sim, observation):
+    observation[0] = sim.qpos[0]
+
+
+def observe_turning(constants, sim, observation):
+    observation[0] = _turning(sim)
+
+
+@numba.njit
+def _turning(sim):
+    return sim.cvel[1, 0]
+
+
+def observe_sensor(constants, sim, observation):
+    observation[0] = sim.sensordata.sum()
+
+
+def observe_force(constants, sim, observation):
+    observation[0] = sim.cfrc_ext[1, 5]
+
+
+@pytest.mark.parametrize(
+    ("observe", "xml", "field"),
+    [(observe_turning, TASK % "", "cvel"), (observe_sensor, TASK % SENSOR, "sensordata"), (observe_force, TASK % "", "cfrc_ext")],
+)
+def test_a_task_that_reads_what_lanes_do_not_compute_is_refused(observe, xml, field):
+    with pytest.raises(UnsupportedEnvError, match=f"^Point-v0 reads {field}, which the lanes do not compute$"):
+        lanes_for(task(observe, xml))
+
+
+@pytest.mark.parametrize("xml", [TASK % "", TASK % SENSOR])
+def test_a_task_that_reads_the_state_alone_is_not(xml):
+    lanes_for(task(observe_place, xml))
+
+
+def test_terms_of_a_reward_are_looked_through():
+    env = compiled_env("Humanoid-v5")
+    hopper = compiled_env("Hopper-v5")
+    assert fields_read(with_terms(env).constants, ["cinert", "cvel", "qpos", "sensordata"]) == ["cinert", "cvel", "qpos"]
+    assert fields_read(with_terms(hopper).constants, ["cinert", "cvel", "qpos", "sensordata"]) == ["qpos"]

@@ -161,8 +161,6 @@ def differences(model, rows, n_steps=1):
 @pytest.mark.parametrize("version", ["v4", "v5"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_of_gymnasiums_model_equals_mujocos(name, version):
-    if name == "Reacher" and version == "v4" or gymnasium.__version__ < "1":
-        version = "v5"
     model = gymnasium.make(f"{name}-{version}").unwrapped.model
     assert differences(model, states_of(model, 200)).max() < 1e-11
 

@@ -118,6 +118,11 @@ def register_rewarded(
     _FUNCTIONS[env_type] = _FUNCTIONS[env_type]._replace(reward_terms=reward_terms)
 
 
+def functions_of(env: Any) -> SimulatedFunctions:
+    """Return the functions of an environment. Not for kernels."""
+    return _FUNCTIONS[type(env)]
+
+
 def reads_outputs(env: Any) -> bool:
     """Return True if the environment reads results of forward dynamics besides positions and velocities. Not for kernels."""
     return reads_outputs(env.env) if "env" in env._fields else _FUNCTIONS[type(env)].reads_outputs

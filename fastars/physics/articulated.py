@@ -2,11 +2,11 @@
 
 The cost along a step is a quadratic function of all bodies' accelerations. From the leaves to the root, it is minimised over the
 dofs of a body, for any acceleration A of its parent: what is left is a quadratic A' K A / 2 + f' A, which is added to the parent's.
-From the root to the leaves, each dof then follows from A. It takes a pass over the bodies, where a matrix has entries for all pairs of
-dofs on a branch.
+From the root to the leaves, each dof then follows from A. It takes a pass over the bodies, where a matrix has entries for all pairs
+of dofs on a branch.
 """
 
-from fastars._compiled.jit import inline, routine
+from fastars._compiled.jit import inline, part, routine
 from fastars._compiled.simd import where
 from fastars._compiled.tables import constant
 from fastars.physics.algebra import dot, inertia_matrix, minus, outer, plus, scaled, times
@@ -17,7 +17,7 @@ def free_step(m, w, body, matrix, force):
     raise NotImplementedError
 
 
-@routine
+@part
 def newton_step(m, w):
     """Write a step of Newton's method: `step` and `step_acceleration`. Return the slope of the cost along it.
 
@@ -34,7 +34,7 @@ def newton_step(m, w):
     return solve_articulated(m, w)
 
 
-@routine
+@part
 def damping_step(m, w):
     """Write into `step` what implicit damping takes from the acceleration a: x of (M + h D) x = h D a, h the time step."""
     for body in range(1, m.n_bodies):

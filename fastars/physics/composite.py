@@ -1,11 +1,11 @@
 """A step of Newton's method where bodies of one branch may touch each other: with the matrix over the dofs.
 
 A row between a body and an ancestor of it couples all dofs on the way from one to the other, which the articulated-body algorithm
-can't take. So the composite-body algorithm (Featherstone, table 6.2) makes the Hessian, and its factor L' D L is in the pattern of the
-tree (table 6.3).
+can't take. So the composite-body algorithm (Featherstone, table 6.2) makes the Hessian, and its factor L' D L is in the pattern of
+the tree (table 6.3).
 """
 
-from fastars._compiled.jit import inline, routine
+from fastars._compiled.jit import inline, part, routine
 from fastars._compiled.simd import where
 from fastars._compiled.tables import constant
 from fastars.physics.algebra import dot, plus, times
@@ -13,7 +13,7 @@ from fastars.physics.constraints import active_stiffness
 from fastars.physics.kinematics import spread_to_bodies
 
 
-@routine
+@part
 def newton_step_with_pairs(m, w):
     """Write a step of Newton's method: `step` and `step_acceleration`. Return the slope of the cost along it.
 
@@ -89,7 +89,7 @@ def write_composite(m, w, body):
 
 @routine
 def factorise(m, w):
-    """Replace the matrix in `hessian` by L of its factor L' D L, and write 1 / D. Entries outside the tree's pattern are not there."""
+    """Replace the matrix in `hessian` by L of its factor L' D L, and write 1 / D. It has the tree's pattern."""
     n = m.n_dofs
     for k in range(n - 1, -1, -1):
         inverse = 1.0 / w.hessian[k * n + k]

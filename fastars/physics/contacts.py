@@ -87,7 +87,7 @@ def add_nearest(m, w, k, axis1, axis2, between):
             _add_ends(m, w, k, axis1, axis2, (aa, ab, bb, a, b), is_parallel)
 
 
-@inline
+@routine
 def _add_ends(m, w, k, axis1, axis2, products, is_parallel):
     """Add the contacts of parallel capsules: at the ends of the stretch in which they lie side by side.
 
@@ -111,7 +111,7 @@ def _add_ends(m, w, k, axis1, axis2, products, is_parallel):
         found = found + _add_pair(m, w, k, axis1, axis2, x1, x2, is_parallel & (found < 2.0))
 
 
-@inline
+@routine
 def _add_pair(m, w, k, axis1, axis2, x1, x2, mask):
     """Add the row of a pair in the lanes of a mask, where the given points of the axes are near: return 1 there, 0 elsewhere."""
     first, second = m.pair_bodies[k]

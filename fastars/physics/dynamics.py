@@ -33,9 +33,14 @@ def _write_actuation(m, w):
     for dof in range(m.n_dofs):
         w.actuation[dof] = constant(w, 0.0)
     for k in range(m.n_controls):
-        lowest, highest = m.control_range[k]
-        control = w.ctrl[k]
-        control = where(control < lowest, lowest, control)
-        control = where(control > highest, highest, control)
         dof = m.control_dof[k]
-        w.actuation[dof] = w.actuation[dof] + m.control_gain[k] * control
+        w.actuation[dof] = w.actuation[dof] + m.control_gain[k] * clamped_control(m, w, k)
+
+
+@inline
+def clamped_control(m, w, k):
+    """Return a control within its range. NaN stays NaN."""
+    lowest, highest = m.control_range[k]
+    control = w.ctrl[k]
+    control = where(control < lowest, lowest, control)
+    return where(control > highest, highest, control)

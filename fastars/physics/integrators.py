@@ -1,19 +1,19 @@
 """One step in time: MuJoCo's `mj_forward`, its Euler and Runge-Kutta integrators, and its checks for bad numbers."""
 
-from fastars._compiled.jit import inline, routine
+from fastars._compiled.jit import inline, part, routine
 from fastars._compiled.simd import absolute, any_lane, other_lanes, where
 from fastars._compiled.tables import constant
 from fastars.physics.articulated import damping_step
 from fastars.physics.constraints import find_limits
 from fastars.physics.contacts import find_floor_contacts, find_pair_contacts
-from fastars.physics.dynamics import write_smooth_forces
+from fastars.physics.dynamics import clamped_control, write_smooth_forces
 from fastars.physics.kinematics import move_bodies
-from fastars.physics.solver import minimise, start
+from fastars.physics.solver import begin, minimise
 
 LARGEST = 1e10  # MuJoCo's mjMAXVAL: numbers beyond it, and NaN, are bad
 
 
-@routine
+@part
 def forward(m, w):
     """Compute the acceleration of the present state: `mj_forward`."""
     if w.n_outputs[0] > 0:
@@ -21,7 +21,7 @@ def forward(m, w):
             w.forward_qpos[k] = w.qpos[k]
     move_bodies(m, w)
     write_smooth_forces(m, w)
-    start(m, w)
+    begin(m, w)
     find_floor_contacts(m, w)
     find_pair_contacts(m, w)
     find_limits(m, w)
@@ -38,7 +38,7 @@ def bend_rates(m, w):
     raise NotImplementedError
 
 
-@routine
+@part
 def step(m, w):
     """Step all lanes once: `mj_step`."""
     check_state(m, w)
@@ -50,7 +50,7 @@ def step(m, w):
         euler(m, w)
 
 
-@routine
+@part
 def euler(m, w):
     """Step with the acceleration at the start; damping may count at the end: (M + h damping) a = M qacc."""
     for dof in range(m.n_dofs):
@@ -65,7 +65,7 @@ def euler(m, w):
     move_positions(m, w, w.qpos, w.qvel, m.timestep)
 
 
-@routine
+@part
 def runge_kutta(m, w):
     """Step by the classical Runge-Kutta method of order 4; the first of its four accelerations is known."""
     for k in range(m.n_positions):
@@ -112,7 +112,7 @@ def check_state(m, w):
     for dof in range(m.n_dofs):
         is_bad = is_bad | _is_bad(w.qvel[dof])
     for k in range(m.n_controls):
-        is_bad = is_bad | _is_bad(w.ctrl[k])
+        is_bad = is_bad | _is_bad(clamped_control(m, w, k))  # an infinite one is none where it has a range
     if any_lane(is_bad):
         reset_lanes(m, w, is_bad)
 

@@ -119,8 +119,8 @@ SLIDE_OF_ROOT, SLIDE, HINGE, TURN_OF_ROOT = range(4)  # kinds of dofs; the first
 class Workspace(NamedTuple):
     """Tables of one thread, in `L` lanes. MuJoCo's names stand behind ours.
 
-    Vectors are about O, the origin of the root body after its slides, which is `origin` in the world: near the robot, however far it
-    has walked.
+    Vectors are about O, the origin of the root body after its slides, which is `origin` in the world: near the robot, however far
+    it has walked.
     """
 
     # the state, as in `SimulationLanes`

@@ -124,7 +124,7 @@ def read_pairs(model: Any, frame: Frame) -> dict[str, Any]:
     """Return the fields of a `LaneModel` about bodies that may touch each other, and about the version's rule for parallel axes."""
     geoms = [(a, b) for a, b in colliding_pairs(model) if model.geom_type[a] != PLANE]
     rows = [_pair(model, frame, a, b) for a, b in geoms]
-    like = dict.fromkeys(("radius1", "radius2", "reach", "margin"), 0.0) | {"bodies": [0, 0], "frames": [0, 0]}
+    like: dict[str, Any] = dict.fromkeys(("radius1", "radius2", "reach", "margin"), 0.0) | {"bodies": [0, 0], "frames": [0, 0]}
     like |= dict.fromkeys(("centre1", "half1", "centre2", "half2"), frame.points(np.zeros(3)))
     like |= {"is_sphere1": 0, "is_sphere2": 0, "impedance": [0.0] * 7}
     version = mujoco_version(model)

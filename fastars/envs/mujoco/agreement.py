@@ -39,13 +39,14 @@ ALLOWED = 1e-9  # of a field's size
 N_STATES = 384
 _ROUNDING = 1e-12  # of a field's size: differences below this need no second answer, which may take MuJoCo 5 ms
 _LEAST_STATES = 64  # fewer show nothing
+_MOST = 1e6  # larger positions and velocities are not compared: rounding alone moves an angle of 1e6 rad by 1e-10 rad
 _EXACT = {"tolerance": 0.0, "iterations": 200, "ls_tolerance": 1e-6, "ls_iterations": 200}  # options of MuJoCo's solver
 
 
 class Agreement(NamedTuple):
     """The largest difference between the lanes and `mj_step` after one step."""
 
-    n_states: int  # that were compared
+    n_states: int  # whose numbers were compared
     difference: float  # of the field's size
     field: str  # such as "qacc[3]"; "" if one of both found bad numbers, and the other did not
     ours: float  # for the field "": 1 if we found them, 0 if not
@@ -63,10 +64,10 @@ class Agreement(NamedTuple):
     def fault(self) -> str:
         """A sentence about the largest difference if it is above what is allowed, or if too few states were compared; else ""."""
         if self.n_states < _LEAST_STATES:
-            return f"only {self.n_states} states without bad numbers were found to compare the lanes with mj_step in"
+            return f"only {self.n_states} states with numbers below {_MOST:g} were found to compare the lanes with mj_step in"
         if self.difference <= ALLOWED:
             return ""
-        where = f"in state {self.state} of {self.n_states}, at qpos {_short(self.qpos)}"
+        where = f"in reachable state {self.state}, at qpos {_short(self.qpos)}"
         if not self.field:
             return f"bad numbers are found in {'the lanes' if self.ours else 'mj_step'} only, {where}"
         return (
@@ -127,14 +128,16 @@ def compared(model: Any, states: FloatArray, ours: Stepped) -> Agreement:
     sizes, theirs = field_sizes(model, ours.fields), mujoco_steps(model, states, ours.fields)
     errors = _errors(sizes, ours.rows, theirs.rows)
     solver_error = _take_nearer(model, states, ours, theirs, errors)
-    errors[ours.is_bad | theirs.is_bad] = 0.0  # MuJoCo has begun anew, from the model's own position
+    n = model.nq + model.nv
+    is_compared = ~(ours.is_bad | theirs.is_bad | _has_huge(states[:, :n]) | _has_huge(theirs.rows[:, :n]))
+    errors[~is_compared] = 0.0  # after bad numbers, MuJoCo has begun anew, from the model's own position
     errors[ours.is_bad != theirs.is_bad] = np.inf
     state, column = map(int, np.unravel_index(int(np.argmax(errors)), errors.shape))
     name, values = _entry(sizes, column), (ours.rows[state, column], theirs.rows[state, column])
     if ours.is_bad[state] != theirs.is_bad[state]:
         name, values = "", (ours.is_bad[state], theirs.is_bad[state])
     return Agreement(
-        n_states=len(states),
+        n_states=int(is_compared.sum()),
         difference=float(errors[state, column]),
         field=name,
         ours=float(values[0]),
@@ -143,6 +146,11 @@ def compared(model: Any, states: FloatArray, ours: Stepped) -> Agreement:
         qpos=tuple(map(float, states[state, : model.nq])),
         solver_error=solver_error,
     )
+
+
+def _has_huge(rows: FloatArray) -> Any:
+    """Return for each row (n, width) if it has a number that is not finite or above what is compared, (n,)."""
+    return ~(np.abs(rows) <= _MOST).all(axis=1)
 
 
 def _take_nearer(model: Any, states: FloatArray, ours: Stepped, theirs: Stepped, errors: FloatArray) -> float:

@@ -62,12 +62,14 @@ def keep_agreement(env_id: str, key: str, agreement: Agreement) -> None:
 
 
 def kept_agreements() -> list[KeptAgreement]:
-    """Return what the files say about this version of MuJoCo, this processor and these kernels, sorted by environment and difference."""
+    """Return what files say of this version of MuJoCo, this processor and these kernels, sorted by environment and difference."""
     directory = cache_directory()
     paths = Path(directory).glob(f"*{_SUFFIX}") if directory else ()
     found = [kept for path in sorted(paths) if (kept := _read(path)) is not None]
     now = mujoco.mj_versionString(), build_digest()
-    return sorted((kept for kept in found if (kept.mujoco, kept.build) == now), key=lambda kept: (kept.env_id, kept.agreement.difference))
+    return sorted(
+        (kept for kept in found if (kept.mujoco, kept.build) == now), key=lambda kept: (kept.env_id, kept.agreement.difference)
+    )
 
 
 def _path(env_id: str, key: str) -> Path | None:

@@ -28,11 +28,12 @@ def lane_steps(model: Any, lanes_model: Any, states: FloatArray) -> Stepped:
         results = np.concatenate([lanes.qpos.T, lanes.qvel.T, lanes.outputs], axis=1)
         rows.append(results[: len(batch)])
         is_bad.append(lanes.is_bad[: len(batch)] != 0)
-    fields = FIELDS if has_contact_forces(lanes_model) else FIELDS[:-1]
+    fields = tuple(name for name in FIELDS if name not in missing_fields(model, lanes_model))
     width = sum(math.prod(shape) for shape in field_sizes(model, fields).values())
     return Stepped(np.concatenate(rows)[:, :width], np.concatenate(is_bad), fields)
 
 
-def has_contact_forces(lanes_model: Any) -> bool:
-    """Return True if lanes compute `cfrc_ext`, the last of the outputs: those of a planar model don't."""
-    return bool(lanes_model.offset.shape[1] == 3)
+def missing_fields(model: Any, lanes_model: Any) -> list[str]:
+    """Return the fields of a `Simulation` that lanes don't fill: sensors, `cinert`, `cvel`, and `cfrc_ext` of a planar model."""
+    is_planar = lanes_model.offset.shape[1] == 2
+    return [*(["sensordata"] if model.nsensordata else []), "cinert", "cvel", *(["cfrc_ext"] if is_planar else [])]

@@ -6,10 +6,11 @@ import logging
 from typing import Any
 
 from fastars.envs.compiled import CompiledEnv
-from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.errors import LanesDisagreeError, UnsupportedEnvError
 from fastars.envs.mujoco.agreement import N_STATES, Agreement, measured
+from fastars.envs.mujoco.fields_read import fields_read
 from fastars.envs.mujoco.kept_agreements import agreement_key, keep_agreement, known_agreement
-from fastars.envs.mujoco.lane_steps import lane_steps
+from fastars.envs.mujoco.lane_steps import lane_steps, missing_fields
 from fastars.envs.mujoco.library import mujoco
 from fastars.physics import lane_model
 from fastars.physics.supported import unsupported
@@ -26,14 +27,17 @@ def lanes_for(env: CompiledEnv) -> Any:
     Raises
     ------
     UnsupportedEnvError
-        If something in its model is not supported, or if the lanes do not agree with `mj_step`. The message is one sentence that
-        names it.
+        If something in its model is not supported, or its functions read what the lanes don't compute.
+    LanesDisagreeError
+        If a step of the lanes is not MuJoCo's. Both messages are one sentence that names the thing.
     """
     if (reason := unsupported(env.model)) is not None:
         raise UnsupportedEnvError(reason)
     lanes = lane_model(env.model)
+    if missing := fields_read(env.constants, missing_fields(env.model, lanes)):
+        raise UnsupportedEnvError(f"{env.id} reads {missing[0]}, which the lanes do not compute")
     if fault := agreement_of(env.id, env.model, lanes).fault:
-        raise UnsupportedEnvError(f"the lanes do not agree with mujoco {mujoco.mj_versionString()} in {env.id}: {fault}")
+        raise LanesDisagreeError(f"the lanes do not agree with mujoco {mujoco.mj_versionString()} in {env.id}: {fault}")
     return lanes
 
 
