@@ -44,6 +44,7 @@ from fastars.training.iteration import (
     refuse_empty_iterations,
     roll_out,
 )
+from fastars.training.physics import with_compared_lanes
 from fastars.training.policy import Policy
 from fastars.training.run import Execution
 from fastars.training.runner import drawn_seed, make_first_state, make_run
@@ -329,6 +330,7 @@ class ARS(SB3Model):
         log_interval = None if log_interval is None else integer("log_interval", log_interval, 0)
         self.run.refuse_excess(training=True)
         self.run.refuse_training_beyond_memory()
+        self.run = with_compared_lanes(self.run)
         watcher = make_callback(callback, progress_bar)
         if async_eval is not None:
             self.take_workers(async_eval)

@@ -4,10 +4,10 @@ Of each task, the ways to run it are combined: threads or worker processes, wher
 fails, and where the run is cut into pieces by files. `make trust` takes all combinations; every change, so many that each two
 values meet in one.
 
-Broken on purpose -> test_one_hash red: results of worker processes, or moments of threads, merged in the order in which they arrive
-(in Python, Pendulum); a weighted sum in as many parts as there are threads (all); a file without the optimizer's state (Adam); a
-second attempt from another seed (an environment that fails); a lane's next episode begins with
-the return of the one before (HalfCheetah over lanes).
+Broken on purpose -> test_one_hash red: results of worker processes, or moments of threads, merged in the order in which they
+arrive (in Python, Pendulum); a weighted sum in as many parts as there are threads (all); a file without the optimizer's state
+(Adam); a second attempt from another seed (an environment that fails); a lane's next episode begins with the return of the one
+before (HalfCheetah over lanes).
 """
 
 import hashlib

@@ -1,4 +1,15 @@
-"""`physics="lanes"` at each door of the package: what runs over lanes, is refused, falls back, or is in MuJoCo all the same."""
+"""`physics="lanes"` at each door of the package: what runs over lanes, is refused, falls back, or is in MuJoCo all the same.
+
+Broken on purpose, one at a time: no sampler of its own for evaluations -> test_a_policy_trained_over_lanes, test_eval_callback
+and test_a_sampler_of_the_users_own red, the last of them also if that sampler is used; "tuned" without lanes, or another preset
+with them -> test_no_preset_but_tuned and those of the command; `set_env` forgets -> test_set_env; the physics of an environment
+is ignored by `make_sampler`, `make_vec` or `evaluate_candidates` -> their tests; one environment without lanes is enough for an
+error -> test_of_several_environments; copies share lanes -> test_copies; callbacks of MuJoCo are not looked at ->
+test_a_callback_of_mujoco; a fallback without a warning, or under its old name, or an error where the setting is a file's ->
+test_a_model_without_lanes and those of files; a disagreement without a warning -> test_lanes_that_disagree; another physics that
+`load` does not log, or does not take -> test_a_run_may_go_on; `verify` replays all in MuJoCo, or compares nothing, or takes lanes
+that are not there -> those of verify.
+"""
 
 import copy
 import logging
@@ -48,9 +59,9 @@ def broken_lanes(monkeypatch):
     """A function that lets no environment run over lanes, from its call on."""
 
     def refuse(env):
-        raise UnsupportedEnvError("its largest difference to mj_step is 1 m")
+        raise UnsupportedEnvError("it has a tendon")
 
-    return lambda: monkeypatch.setattr(lanes, "lanes_for", refuse)
+    return lambda: monkeypatch.setattr(lanes, "lanes_of", refuse)
 
 
 # --- ARS
@@ -158,12 +169,12 @@ def test_a_callback_of_mujoco_that_lanes_would_not_call_is_refused():
 
 
 def in_gymnasium(model, n, seed):
-    returns, lengths = evaluate_policy(model, ENV, n, return_episode_rewards=True, seed=seed, max_episode_steps=60)
+    returns, lengths = evaluate_policy(model, SWIMMER, n, return_episode_rewards=True, seed=seed, max_episode_steps=60)
     return np.array(returns), np.array(lengths)
 
 
 def test_a_policy_trained_over_lanes_is_evaluated_in_mujoco():
-    model = lanes_model().learn(500)
+    model = lanes_model(SWIMMER).learn(500)
     rollouts = model.evaluate(3, seed=5)
     returns, lengths = in_gymnasium(model, 3, 5)
     assert (rollouts.returns.tobytes(), rollouts.lengths.tolist()) == (returns.tobytes(), lengths.tolist())
@@ -171,9 +182,9 @@ def test_a_policy_trained_over_lanes_is_evaluated_in_mujoco():
     assert not isinstance(model.run.evaluation_sampler, type(model.sampler))
 
 
-@pytest.mark.parametrize("eval_env", [None, ENV])
+@pytest.mark.parametrize("eval_env", [None, SWIMMER])
 def test_eval_callback_and_its_best_model_are_of_mujoco(tmp_path, eval_env):
-    model = lanes_model()
+    model = lanes_model(SWIMMER)
     env = None if eval_env is None else gymnasium.make(eval_env, max_episode_steps=60)
     callback = EvalCallback(env, n_eval_episodes=3, eval_freq=1, best_model_save_path=tmp_path, log_path=tmp_path, verbose=0)
     model.learn(500, callback)
@@ -188,7 +199,7 @@ def test_eval_callback_and_its_best_model_are_of_mujoco(tmp_path, eval_env):
 
 
 def test_a_sampler_of_the_users_own_does_not_evaluate_a_run_over_lanes():
-    model = lanes_model()
+    model = lanes_model(SWIMMER).learn(1)
     before = model.evaluate(2).returns
     model.sampler = Watched(model.sampler)
     assert model.evaluate(2).returns.tobytes() == before.tobytes()
@@ -246,10 +257,29 @@ def test_a_file_of_lanes_goes_on_in_mujoco_where_there_are_none(tmp_path, broken
     model = lanes_model().learn(500)
     model.save(tmp_path / "model.zip")
     broken_lanes()
-    with pytest.warns(UserWarning, match=rf"^{ENV} runs through mj_step, not over lanes: its largest difference"):
+    with pytest.warns(UserWarning, match=rf"^{ENV} runs through mj_step, not over lanes: it has a tendon$"):
         loaded = ARS.load(tmp_path / "model.zip")
     assert (loaded.config.physics, loaded.theta.tobytes()) == ("mujoco", model.theta.tobytes())
     loaded.learn(1, reset_num_timesteps=False)
+
+
+def test_lanes_of_a_file_are_compared_with_mujoco_when_training_goes_on(tmp_path, monkeypatch):
+    """The comparison compiles them, which a policy that only acts must not wait for."""
+
+    def disagree(env):
+        raise LanesDisagreeError("qacc[2] differs by 1e-6")
+
+    model = lanes_model().learn(500)
+    model.save(tmp_path / "model.zip")
+    monkeypatch.setattr(lanes, "lanes_for", disagree)
+    loaded = ARS.load(tmp_path / "model.zip")
+    assert is_over_lanes(loaded)
+    assert loaded.evaluate(2).returns.tobytes() == model.evaluate(2).returns.tobytes()
+    with pytest.warns(UserWarning, match=r"not over lanes: qacc\[2\] differs by 1e-6$") as caught:
+        loaded.learn(1, reset_num_timesteps=False)
+    assert (len(caught), loaded.config.physics, loaded.run.evaluator) == (1, "mujoco", None)
+    in_mujoco = ARS.load(tmp_path / "model.zip", physics="mujoco").learn(1, reset_num_timesteps=False)
+    assert loaded.theta.tobytes() == in_mujoco.theta.tobytes()
 
 
 def test_a_file_of_lanes_acts_in_an_environment_that_runs_in_python(tmp_path):

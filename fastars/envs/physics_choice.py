@@ -24,20 +24,23 @@ def in_mujoco(env: Any) -> Any:
     return env._replace(physics="mujoco") if isinstance(env, CompiledEnv) else env
 
 
-def over_lanes(env: Any) -> tuple[Any, str]:
+def over_lanes(env: Any, compares: bool = True) -> tuple[Any, str]:
     """Return the environment with the physics "lanes", and a sentence on each one that can't have it: these are in MuJoCo.
 
-    There is no sentence but a warning, whoever asks, on a model in which the lanes disagree with MuJoCo.
+    There is no sentence but a warning, whoever asks, on a model in which the lanes disagree with MuJoCo. The first comparison of a
+    model compiles the lanes, and takes seconds; without `compares` it is left out.
     """
     if isinstance(env, EnvTuple):
-        pairs = [over_lanes(one) for one in env.envs]
+        pairs = [over_lanes(one, compares) for one in env.envs]
         return env._replace(envs=tuple(one for one, _ in pairs)), "; ".join(dict.fromkeys(text for _, text in pairs if text))
     if reason := _no_choice(env):
         return in_mujoco(env), f"{env.id} does not run over lanes: {reason}"
-    from fastars.envs.mujoco.lanes import lanes_for  # here, as it imports Numba
+    from fastars.envs.mujoco import lanes  # here, as it imports Numba
 
     try:
-        run_in_thread(lambda: lanes_for(env))  # it may compile for seconds, which a signal must not wait for
+        lanes.lanes_of(env)
+        if compares:
+            run_in_thread(lambda: lanes.lanes_for(env))  # a signal must not wait for the compiler
     except UnsupportedEnvError as error:
         reason = f"{env.id} runs through mj_step, not over lanes: {error}"
         if not isinstance(error, LanesDisagreeError):
@@ -69,6 +72,15 @@ def refuse_lanes(env: Any) -> None:
     reasons = [_no_choice(one) for one in _parts(env)]
     if all(reasons):
         raise ValueError(f"physics must be 'mujoco' for {_parts(env)[0].id}, got 'lanes': {reasons[0]}")
+
+
+def refuse_disagreement(env: Any) -> None:
+    """Raise a LanesDisagreeError if an environment is over lanes that disagree with MuJoCo in this process."""
+    for one in _parts(env):
+        if physics_of(one) == "lanes":
+            from fastars.envs.mujoco.lanes import lanes_for  # here, as it imports Numba
+
+            lanes_for(one)
 
 
 def physics_of(env: Any) -> str:

@@ -44,7 +44,7 @@ def make_sampler(
     Raises
     ------
     UnsupportedEnvError
-        If the physics of `env` is "lanes", and can't be had in this process.
+        If the physics of `env` is "lanes", which its model does not have.
     """
     if isinstance(env, EnvTuple):
         from fastars.samplers.env_tuple import EnvTupleSampler
@@ -61,10 +61,10 @@ def make_sampler(
 
         return CompiledSampler(spec, n_threads)
     if env.physics == "lanes":
-        from fastars.envs.mujoco.lanes import lanes_for
+        from fastars.envs.mujoco.lanes import lanes_of
         from fastars.samplers.physics import PhysicsSampler
 
-        return PhysicsSampler(env, spec, n_threads, lanes_for(env))
+        return PhysicsSampler(env, spec, n_threads, lanes_of(env))
     from fastars.samplers.simulated import SimulatedSampler
 
     return SimulatedSampler(env, spec, n_threads)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from fastars._validate import one_of, warn_user
 from fastars.envs.compiled import PHYSICS
-from fastars.envs.physics_choice import in_mujoco, over_lanes, refuse_lanes
+from fastars.envs.physics_choice import in_mujoco, over_lanes, physics_of, refuse_lanes
 from fastars.training import presets
+from fastars.training.run import Run
 
 
 def with_physics_of_run(env: Any, physics: Any, preset: str | None, backend: str, is_stored: bool = False) -> Any:
@@ -24,7 +26,8 @@ def with_physics_of_run(env: Any, physics: Any, preset: str | None, backend: str
     backend : {"numba", "numpy"}
         The NumPy backend steps Gymnasium's environments, which are in MuJoCo.
     is_stored : bool
-        True if `physics` is from a file: the run then goes on in MuJoCo, with a warning, where it can't go on over lanes.
+        True if `physics` is from a file: the run then goes on in MuJoCo, with a warning, where it can't go on over lanes. Lanes are
+        compared with MuJoCo only when training goes on (`with_compared_lanes`): a policy may be all that is wanted.
 
     Raises
     ------
@@ -36,10 +39,21 @@ def with_physics_of_run(env: Any, physics: Any, preset: str | None, backend: str
         return in_mujoco(env)
     if physics is not None and not is_stored:
         refuse_lanes_in_run(env, backend)
-    found, reason = (in_mujoco(env), _in_numpy(backend)) if backend != "numba" else over_lanes(env)
+    found, reason = (in_mujoco(env), _in_numpy(backend)) if backend != "numba" else over_lanes(env, compares=not is_stored)
     if reason and physics is not None:
         warn_user(reason)
     return found
+
+
+def with_compared_lanes(run: Run) -> Run:
+    """Return a run that may train: lanes of a run from a file are compared with MuJoCo first, and left if they disagree."""
+    if run.is_compared:
+        return run
+    run = dataclasses.replace(run, is_compared=True)
+    if run.config.physics != "lanes":
+        return run
+    env, _ = over_lanes(run.env)
+    return run if physics_of(env) == "lanes" else run.in_env(env, run.normalizer)
 
 
 def refuse_lanes_in_run(env: Any, backend: str) -> None:

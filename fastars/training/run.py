@@ -15,7 +15,7 @@ from fastars._validate import one_of, positive_int, positive_seconds, warn_user
 from fastars.envs import CompiledEnv, UnsupportedEnvError
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
-from fastars.envs.physics_choice import in_mujoco, over_lanes, physics_of
+from fastars.envs.physics_choice import in_mujoco, physics_of
 from fastars.files.errors import CheckpointError
 from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import Sampler, make_sampler
@@ -128,6 +128,8 @@ class Run:
         A `VecNormalize` around the environment.
     stats_window_size : int
         Episodes that the logged mean return is taken over.
+    is_compared : bool
+        False: its physics is that of a file, and has yet to be compared with MuJoCo.
     excess : Excess
         What its file asks for, and may not.
     """
@@ -142,6 +144,7 @@ class Run:
     evaluator: Sampler | None
     normalizer: ObsNormalizer | None
     stats_window_size: int
+    is_compared: bool = True
     excess: Excess = dataclasses.field(default_factory=Excess)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -216,13 +219,9 @@ class Run:
     def in_env(self, env: Any, normalizer: ObsNormalizer | None, execution: Execution | None = None) -> Run:
         """Return the run in another environment with the same spaces. Its samplers are new; the old ones stay open.
 
-        Where the run is over lanes, and the environment can't be, the run goes on in MuJoCo with a warning.
+        The run goes on with the physics of the environment.
         """
         execution = execution or self.execution
-        if self.config.physics == "lanes" and physics_of(env) != "lanes":
-            env, reason = over_lanes(env)
-            if reason:
-                warn_user(reason)
         config = dataclasses.replace(self.config, physics=physics_of(env))
         sampler, evaluator = _new_samplers(env, self.policy, config, execution)
         changed = dataclasses.replace(self, config=config, env=env, normalizer=normalizer, execution=execution)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -64,7 +65,8 @@ def make_run(
     config = make_config(of_run["preset"], of_run["variant"], found.id, **settings)
     if n_processes == 1 and not execution.on_ray and (execution.n_workers or 1) != 1 and isinstance(found, CompiledEnv):
         warn_user(f"n_workers={execution.n_workers} has no effect: {found.id} runs in compiled kernels, on n_threads")
-    return new_run(config, found, execution, of_run["preset"], normalizer, stats_window_size)
+    run = new_run(config, found, execution, of_run["preset"], normalizer, stats_window_size)
+    return dataclasses.replace(run, is_compared=not is_stored)
 
 
 def make_first_state(run: Run, weighting: Any) -> State:

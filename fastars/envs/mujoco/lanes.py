@@ -18,8 +18,24 @@ from fastars.physics.supported import unsupported
 _LOG = logging.getLogger("fastars")
 
 
+def lanes_of(env: CompiledEnv) -> Any:
+    """Return the model of a MuJoCo environment as the lanes step it, without a look at the steps. Nothing is compiled.
+
+    Raises
+    ------
+    UnsupportedEnvError
+        As `lanes_for` does.
+    """
+    if (reason := unsupported(env.model)) is not None:
+        raise UnsupportedEnvError(reason)
+    lanes = lane_model(env.model)
+    if missing := fields_read(env.constants, missing_fields(env.model, lanes)):
+        raise UnsupportedEnvError(f"{env.id} reads {missing[0]}, which the lanes do not compute")
+    return lanes
+
+
 def lanes_for(env: CompiledEnv) -> Any:
-    """Return the model of a MuJoCo environment as the lanes step it.
+    """Return the model of a MuJoCo environment as the lanes step it, if their steps are MuJoCo's.
 
     At the first use of a model on this machine, a few hundred reachable states are stepped by the lanes and by `mj_step`. The
     largest difference is kept beside the compiled kernels, and logged.
@@ -31,11 +47,7 @@ def lanes_for(env: CompiledEnv) -> Any:
     LanesDisagreeError
         If a step of the lanes is not MuJoCo's. Both messages are one sentence that names the thing.
     """
-    if (reason := unsupported(env.model)) is not None:
-        raise UnsupportedEnvError(reason)
-    lanes = lane_model(env.model)
-    if missing := fields_read(env.constants, missing_fields(env.model, lanes)):
-        raise UnsupportedEnvError(f"{env.id} reads {missing[0]}, which the lanes do not compute")
+    lanes = lanes_of(env)
     if fault := agreement_of(env.id, env.model, lanes).fault:
         raise LanesDisagreeError(f"the lanes do not agree with mujoco {mujoco.mj_versionString()} in {env.id}: {fault}")
     return lanes
