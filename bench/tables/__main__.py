@@ -73,6 +73,8 @@ def tables() -> dict[str, str]:
                 made["kernel-reference"] = f"{kernel_reference(result['rows'])}\n\nTimes: {_caption(result['machine'])}"
             if name == "drop-in":
                 made["drop-in-short"] = render(scripts.DROP_IN_SHORT, result["rows"])
+            if name == "physics":
+                made["physics-short"] = f"{render(physics.SHORT, result['rows'])}\n\n{_caption(result['machine'])}"
     return made
 
 
