@@ -56,7 +56,7 @@ def compared(env_id):
 
 def comparison(model):
     """Return the statistics of one policy."""
-    from fastars import compiled_env
+    from fastars.envs import compiled_env
 
     env = compiled_env(model.env_id)
     over_lanes = returns_of(model, env._replace(physics="lanes"))

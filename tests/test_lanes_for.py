@@ -92,7 +92,8 @@ def test_lanes_that_disagree_are_refused_in_one_sentence(folder, monkeypatch):
             lanes_for(env)
         assert re.fullmatch(
             r"the lanes do not agree with mujoco \S+ in Hopper-v5: after one step \S+(, \d\])? is \S+ in the lanes and \S+ in "
-            r"mj_step, in reachable state \d+, at qpos \[[^\]]+\]: they differ by \d\.\de-0\d of the field's size, and 1e-09 is allowed",
+            r"mj_step, in reachable state \d+, at qpos \[[^\]]+\]: they differ by \d\.\de-0\d of the field's "
+            r"size, and 1e-09 is allowed",
             str(refused.value),
         )
         kept_agreements._known.clear()
