@@ -131,13 +131,22 @@ def test_a_step_of_any_model_is_mujocos(seed):
 
 @pytest.mark.parametrize("integrator", ['integrator="Euler"', 'integrator="RK4"', 'density="300" viscosity="0.2"'])
 def test_upright_capsules_and_spheres_slide_as_in_mujoco(integrator):
-    """An upright capsule's first tangent is x, a sphere's y; a capsule that leans by a hair has its own."""
+    """The tangents of an upright capsule and of a sphere are along the world's axes; a capsule that leans by a hair has its own."""
     model, rng, rows = model_of(integrator=integrator), np.random.default_rng(0), []
     for lean in (0.0, 0.0, 1e-17, 1e-15, 1e-14, 1e-9, 1e-3, 1.0):
         place = [0.1, 0.2, 0.45, 1.0, lean * rng.normal(), lean * rng.normal(), 0.0, 0.3]
         rows.append((place, rng.normal(size=7), np.zeros(0), np.zeros(7)))
     worst = worst_differences(model, rows)
     assert max(worst.values()) < 1e-12, worst
+
+
+@pytest.mark.parametrize("root", ['damping="2"', 'armature="0.5"', 'armature="0.5" damping="2"'])
+@pytest.mark.parametrize("integrator", ["", 'integrator="RK4"'])
+def test_a_free_joint_may_have_damping_and_armature(root, integrator):
+    text = STAND.replace("<freejoint/>", f'<joint type="free" {root}/>').replace("FLOOR", FLOOR).replace("INTEGRATOR", integrator)
+    model = mujoco.MjModel.from_xml_string(text)
+    worst = worst_differences(model, rows_of(physics_states.states(model, 32, kinds=["deep", "falling"])))
+    assert max(worst.values()) < 1e-11, worst
 
 
 @pytest.mark.parametrize("place", ["", 'pos="3 4 0.2" euler="0 0 50"'])

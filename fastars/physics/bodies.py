@@ -120,12 +120,13 @@ def read_bodies(model: Any, plane: Frame) -> dict[str, Any]:
         depths[body] += depths[model.body_parentid[body]]
         last[body] = last[body] if last[body] >= 0 else last[model.body_parentid[body]]
     is_free = np.isin(np.arange(model.nbody), model.jnt_bodyid[model.jnt_type == _FREE_JOINT])
-    armature = np.bincount(model.dof_bodyid, model.dof_armature, model.nbody)
+    damping = np.reshape(model.dof_damping, (model.nv, -1))
+    on_diagonal = np.bincount(model.dof_bodyid, model.dof_armature + np.abs(damping).sum(axis=1), model.nbody)
     return {
         **{"n_bodies": order.n_moving, "n_frames": model.nbody, "frame_number": frames},
         **{"parent": [0] + [order.body(model.body_parentid[b]) for b in frames[1:]]},
         **{"first_dof": first[frames], "end_dof": (first + model.body_dofnum)[frames], "last_dof": last[moving]},
-        **{"is_free": is_free[frames], "is_floating": (is_free & (armature == 0))[frames]},
+        **{"is_free": is_free[frames], "is_floating": (is_free & (on_diagonal == 0))[frames]},
         **{"offset": plane.points([place.offset for place in places]), "depth": depths[frames]},
         **{"is_turned": [not np.array_equal(place.quaternion, (1, 0, 0, 0)) for place in places]},
         **{"turn": [plane.rotation(rotation_matrix(place.quaternion)) for place in places]},

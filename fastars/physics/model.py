@@ -38,7 +38,7 @@ class LaneModel(NamedTuple):
     first_dof: FieldArray  # (n_frames,)
     end_dof: FieldArray  # (n_frames,), after the last dof
     is_free: FieldArray  # (n_frames,), 1 for a body with a free joint
-    is_floating: FieldArray  # (n_frames,), 1 for a free body without armature: its dofs are its motion vector in other axes
+    is_floating: FieldArray  # (n_frames,), 1 for a free body without armature and damping: nothing but itself resists
     last_dof: FieldArray  # (n_bodies,), the last dof that moves the body: of its own or of the nearest ancestor, or -1
     offset: FieldArray  # (n_frames, d), origin in the parent's frame
     is_turned: FieldArray  # (n_frames,), 1 if `turn` is a rotation

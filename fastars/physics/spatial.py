@@ -2,8 +2,8 @@
 
 Each function of `algebra` compiles to the formula here where its tuples are those of space. A motion vector is
 (angular x, y, z, linear x, y, z), a force vector (moment x, y, z, force x, y, z). A rotation is the matrix that turns directions of
-the body into directions of the world. A symmetric matrix of 3 rows is (xx, yy, zz, xy, xz, yz). One of 6 rows is its blocks: angular
-(6 entries), angular by linear (9, row after row), linear (6). A quaternion is (w, x, y, z), as in MuJoCo.
+the body into directions of the world. A symmetric matrix of 3 rows is (xx, yy, zz, xy, xz, yz). One of 6 rows is its blocks:
+angular (6 entries), angular by linear (9, row after row), linear (6). A quaternion is (w, x, y, z), as in MuJoCo.
 """
 
 from numba.extending import overload
