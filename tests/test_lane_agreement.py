@@ -62,6 +62,17 @@ def test_states_are_of_all_kinds(models, name):
     assert 0.1 < is_at_bound.mean() < 0.9
 
 
+@pytest.mark.parametrize(("name", "geoms"), [("HalfCheetah", {"torso", "head", "bfoot", "ffoot"}), ("Walker2d", {"torso_geom"})])
+def test_what_touches_the_floor_when_a_model_is_turned_over_does_so(models, name, geoms):
+    model, touching = models[name], set()
+    data = mujoco.MjData(model)
+    for state in reachable_states(model, N_STATES):
+        data.qpos[:] = state[: model.nq]
+        mujoco.mj_forward(model, data)
+        touching |= {model.geom(geom).name for contact in data.contact for geom in contact.geom}
+    assert geoms <= touching
+
+
 def test_a_hopper_falls(models):
     heights = reachable_states(models["Hopper"], N_STATES)[:, 1]
     assert heights.min() < 0.2
@@ -94,6 +105,19 @@ def test_rounding_is_no_fault(models, name):
     assert found.n_states == N_STATES
     assert found.difference <= 1e-11
     assert found.fault == ""
+
+
+def test_a_difference_is_of_its_fields_size(models):
+    """An acceleration of 1e3 rad/s^2 and more that is wrong by 1e-10 of it, and one below 1 that is wrong by 1e-8."""
+    model, states = models["HalfCheetah"], reachable_states(models["HalfCheetah"], N_STATES)
+    ours = mujoco_steps(model, states)
+    qacc = slice(first := model.nq + model.nv + 13 * model.nbody + 3 * model.nsite, first + model.nv)
+    assert np.array_equal(ours.rows[7, qacc], mujoco_steps(model, states, ("qacc",)).rows[7])
+    ours.rows[:, qacc] *= 1.0 + 1e-10
+    assert np.abs(ours.rows[:, qacc]).max() > 1e3
+    assert compared(model, states, ours).fault == ""
+    ours.rows[7, model.nq] += 1e-8
+    assert compared(model, states, ours).fault != ""
 
 
 CHANGES = {
@@ -160,7 +184,7 @@ def test_a_difference_that_mujocos_tolerance_explains_is_no_fault(models):
 
 
 def test_the_answer_as_it_comes_is_as_good_as_the_exact_one(models, monkeypatch):
-    """Where MuJoCo's solver does not get nearer with more iterations."""
+    """If MuJoCo's solver does not get nearer with more iterations."""
     model = models["HalfCheetah"]
     monkeypatch.setitem(agreement._EXACT, "iterations", 0)
     assert measured(model, lambda states: _moved(mujoco_steps(model, states), 1e-11)).fault == ""
