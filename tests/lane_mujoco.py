@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import mujoco
 import numpy as np
 
-from fastars._compiled.jit import inline
+from fastars._compiled.jit import inline, routine
 from fastars._compiled.protocol import register_lane_physics
 from fastars._compiled.structs import Simulation, SimulationLanes
 from fastars.envs.mujoco.capi import mj_forward, mj_rnePostConstraint, mj_step, simulation_of
@@ -57,7 +57,7 @@ def one_lane(sim):
     return Simulation(**{"model": 0, "data": 0, **arrays, **empty})
 
 
-@inline
+@routine
 def step(lanes, n_steps):
     for lane in range(N_LANES):
         sim = read_from(lanes, lane)
@@ -67,7 +67,7 @@ def step(lanes, n_steps):
         write_to(lanes, lane, sim)
 
 
-@inline
+@routine
 def forward(lanes):
     for lane in range(N_LANES):
         sim = read_from(lanes, lane)

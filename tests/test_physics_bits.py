@@ -18,7 +18,8 @@ pytest.importorskip("mujoco", reason="MuJoCo environments need the mujoco packag
 
 from fastars._compiled.tables import Tables
 from fastars.physics import lane_model
-from fastars.physics.lanes import new_workspace, step_lanes
+from fastars.physics.lanes import step_lanes
+from fastars.physics.workspace import new_workspace
 
 NAMES = ("HalfCheetah-v5", "Hopper-v5", "Swimmer-v5")
 N, STEPS = 24, 60
@@ -68,7 +69,9 @@ def test_neighbours_and_the_number_of_lanes_change_no_bit(name):
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names of processors are those of x86-64")
-@pytest.mark.parametrize("processor", ["haswell", "skylake-avx512", "generic"])
+@pytest.mark.parametrize(
+    "processor", ["haswell", *(pytest.param(name, marks=pytest.mark.slow) for name in ("skylake-avx512", "generic"))]
+)
 def test_processors_give_equal_bits(processor):
     """Haswell has AVX2, a generic x86-64 processor vectors of two numbers."""
     if processor == "skylake-avx512" and not llvm.get_host_cpu_features().get("avx512f"):

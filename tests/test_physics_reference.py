@@ -1,6 +1,10 @@
 """The twin of forward dynamics: numbers worked out by hand, and mj_step.
 
-Broken on purpose, one after the other, and seen red: see the list at the end of this docstring.
+Broken on purpose, one after the other, and seen red: anchors and order of quaternions, sign of a cross product, reference
+positions, moments of subtrees; armature, gyroscopic and Coriolis terms, gravity, clamped and bad controls, springs, drag;
+margins, frames, friction and ends of contacts; time constants, impedance, softness of pyramids and sides of limits; a full step
+in place of a line search, a line search without kinks; implicit damping, weights of Runge-Kutta, rates of rotation vectors and
+qacc by version; signs, arms and tangents of contact forces.
 """
 
 import gymnasium
@@ -54,6 +58,9 @@ def test_a_pendulum_with_spring_damper_armature_and_motor():
     assert now.qfrc_actuator == pytest.approx([1.25])
     assert now.qacc == pytest.approx([-4.905 - 0.8 - 3 * (np.pi / 6 - 0.1) + 1.25])
     assert accelerate(mj_model, [0.0], [0.0], [np.nan]).qfrc_actuator == [0.0]
+    mj_model.actuator_ctrllimited[:] = False
+    assert accelerate(mj_model, [0.0], [0.0], [1e10]).qfrc_actuator == [5e10]
+    assert accelerate(mj_model, [0.0], [0.0], [1.1e10]).qfrc_actuator == [0.0]  # such a number is bad
 
 
 def test_a_double_pendulum_of_point_masses():
@@ -199,6 +206,8 @@ def test_the_line_search_finds_the_zero_of_a_piecewise_line():
     found = line_search(1.0, -10.0, np.array([-1.0, 6.0]), np.array([1.0, -2.0]), np.array([2.0, 1.0]))
     assert found == pytest.approx(4.4)
     assert line_search(1.0, -2.0, np.array([5.0]), np.array([1.0]), np.array([1.0])) == pytest.approx(2.0)
+    # Two rows that act from 0.3 on (D = 9) and from 0.5 on: -1 + t + 9 (t - 0.3) is zero between, at 0.37.
+    assert line_search(1.0, -1.0, np.array([0.3, 0.5]), np.array([-1.0, -1.0]), np.array([9.0, 100.0])) == pytest.approx(0.37)
 
 
 # --- contacts

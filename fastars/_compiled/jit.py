@@ -4,7 +4,9 @@ There is one decorator for each kind of function:
 
 - `inline`: scalar code that is merged into its caller. LLVM leaves an ordinary call in place, and a loop with a call in it does
   not vectorise (CartPole: 28 -> 160 M steps/s from `forceinline` alone).
-- `routine`: a part of a kernel that is too large to be merged into it, or has several callers.
+- `part`: code that calls little but routines; Numba writes it into its callers. LLVM optimises a function again for each function
+  around it: the physics compiles in 8 s of CPU in place of 9 with its composing functions written into one.
+- `routine`: a piece of a kernel that is too large to be merged into it, or has several callers.
 - `kernel`: compiled and cached; runs without the GIL.
 - `addressed`: a `kernel` that other kernels call by its `address`, so that they don't compile it again.
 - `parallel`: a `kernel` with `prange`. Kernels that call one are decorated with `launching`.
@@ -39,8 +41,13 @@ def inline(function: Callable[..., Any]) -> Any:
 
 
 def routine(function: Callable[..., Any]) -> Any:
-    """Compile a part of a kernel that stays a function of its own."""
+    """Compile a piece of a kernel that stays a function of its own."""
     return numba.njit(**_ROUTINE)(function)
+
+
+def part(function: Callable[..., Any]) -> Any:
+    """Write code into its callers before they are compiled."""
+    return numba.njit(inline="always", **_ROUTINE)(function)
 
 
 def kernel(function: Callable[..., Any]) -> Any:

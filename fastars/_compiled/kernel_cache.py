@@ -31,15 +31,15 @@ from numba.core.serialize import dumps
 
 _PACKAGE = Path(__file__).parents[1]
 _ROOMS = ("_compiled", "kernels", "envs", "physics")  # folders that may hold compiled code
+_DECORATORS = rb"INLINE|inline|routine|part|kernel|addressed|parallel|launching"
 _IMPORTS_DECORATOR = re.compile(
-    rb"^from fastars\._compiled\.jit import (?:\([^)]*|[^\n]*)\b(?:INLINE|inline|routine|kernel|addressed|parallel|launching)\b",
-    re.MULTILINE,
+    rb"^from fastars\._compiled\.jit import (?:\([^)]*|[^\n]*)\b(?:" + _DECORATORS + rb")\b", re.MULTILINE
 )
 # Kernels read these, too: the options of the compiler, the NamedTuples and status codes, the table of the normal distribution, the
-# types of vectors and tables with their operations, and the machine code around MuJoCo's C functions.
+# types of vectors and tables with their operations, kinds of joints, and the machine code around MuJoCo's C functions.
 _READ_BY_KERNELS = (
     *("_compiled/jit.py", "_compiled/structs.py", "_compiled/ziggurat.py"),
-    *("_compiled/simd.py", "_compiled/tables.py", "physics/algebra.py"),
+    *("_compiled/simd.py", "_compiled/tables.py", "physics/algebra.py", "physics/model.py"),
     *("envs/mujoco/guard.py", "envs/mujoco/handlers.py", "envs/mujoco/library.py"),
 )
 

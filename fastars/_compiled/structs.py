@@ -118,9 +118,9 @@ class Simulation(NamedTuple):
 class SimulationLanes(NamedTuple):
     """Memory of one thread that simulates `LANES` episodes side by side, named as in MuJoCo.
 
-    A row of an array is a number in lanes. `outputs` holds, for each lane, one after the other: xpos (nbody * 3), xquat (nbody * 4),
-    xipos (nbody * 3), site_xpos (nsite * 3), subtree_com (nbody * 3), qacc (nv), qfrc_actuator (nv), qfrc_constraint (nv) and
-    cfrc_ext (nbody * 6).
+    A row of an array is a number in lanes. `outputs` holds, for each lane, one after the other: xpos (nbody * 3),
+    xquat (nbody * 4), xipos (nbody * 3), site_xpos (nsite * 3), subtree_com (nbody * 3), qacc (nv), qfrc_actuator (nv),
+    qfrc_constraint (nv) and cfrc_ext (nbody * 6).
     """
 
     physics: Any  # its type picks the functions that step; what is in it is theirs

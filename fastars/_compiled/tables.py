@@ -99,7 +99,8 @@ class _GetRow(AbstractTemplate):
 def _is_row(table, value):
     is_tuple = isinstance(value, types.BaseTuple)
     entries = value.types if is_tuple else (value,)
-    return (len(entries) if is_tuple else 0) == table.width and all(isinstance(entry, (Vec, types.Float, types.Integer)) for entry in entries)
+    are_numbers = all(isinstance(entry, (Vec, types.Float, types.Integer)) for entry in entries)
+    return are_numbers and (len(entries) if is_tuple else 0) == table.width
 
 
 @infer_global(operator.setitem)

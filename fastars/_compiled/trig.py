@@ -49,7 +49,7 @@ def sincos(x):
 def sincos_wide(x):
     """Compute sine and cosine of a float64 or a `Vec`, |x| <= 1e10, within 1 ulp. For |x| <= 1e5, as fast as `sincos`.
 
-    Whole multiples of 2**20 quarter turns are taken off first, where any lane needs that: their products with parts of pi/2 are exact.
+    Multiples of 2**20 quarter turns are taken off first, where any lane needs that: their products with parts of pi/2 are exact.
     """
     extra = x * 0.0
     if any_lane(absolute(x) > 1e5):

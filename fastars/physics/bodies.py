@@ -1,7 +1,7 @@
 """Bodies that move for themselves, each with all that is fixed to it.
 
-A body of MuJoCo without joints moves as if it were a part of its parent. So its mass counts there, and a step doesn't look at it: of
-Ant's 13 bodies, 9 are left. Where it is, outputs say.
+A body of MuJoCo without joints moves as if it were a part of its parent. So its mass counts there, and a step doesn't look at it:
+of Ant's 13 bodies, 9 are left. Where it is, outputs say.
 """
 
 from typing import Any, NamedTuple
@@ -61,7 +61,7 @@ def carried_inertia(model: Any, body: int, carried: list[Carrier]) -> Inertia:
     mass = sum(part.mass for part in parts)
     if len(parts) == 1 or mass == 0:
         return parts[0]
-    centre = sum(part.mass * part.centre for part in parts) / mass
+    centre = np.sum([part.mass * part.centre for part in parts], axis=0) / mass
     rotational = np.zeros((3, 3))
     for part in parts:
         arm = part.centre - centre

@@ -1,7 +1,7 @@
 """The rows of constraints: limits of joints, and wrenches between two bodies, which is what contacts are.
 
-A row has a residual r = J qacc - aref, where J qacc is the acceleration that the row sees: of a dof at its limit, or the power of the
-row's wrench with the bodies' acceleration. It pushes with the force -D r where r < 0. No Jacobian J is formed. MuJoCo's chapter
+A row has a residual r = J qacc - aref, where J qacc is the acceleration that the row sees: of a dof at its limit, or the power of
+the row's wrench with the bodies' acceleration. It pushes with the force -D r where r < 0. No Jacobian J is formed. MuJoCo's chapter
 "Computation", from "Constraint model" on; `mj_makeImpedance` and `mj_referenceConstraint`.
 
 An impedance in the model is (K, B, d0, d_width, width, midpoint, inverse weight): aref = -B velocity - K d(x) x, and D = 1 / R with
@@ -75,3 +75,9 @@ def find_limits(m, w):
             w.limit_residual[n_active] = sign * damped + reference
             n_active += 1
     w.counts[2] = n_active
+
+
+@inline
+def active_stiffness(w, row):
+    """Return D in the lanes in which a row pushes, 0 in others."""
+    return where(w.row_residual[row] < 0.0, w.row_stiffness[row], 0.0)

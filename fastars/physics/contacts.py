@@ -65,7 +65,7 @@ def _clipped(x):
 
 @routine
 def add_nearest(m, w, k, axis1, axis2, between):
-    """Add the contact of a pair where its axes, (centre, half) each, are nearest to each other; where they are parallel, up to two."""
+    """Add the contact of a pair where its axes, (centre, half) each, are nearest; where they are parallel, up to two."""
     half1, half2 = axis1[1], axis2[1]
     aa, ab, bb = dot(half1, half1), -dot(half1, half2), dot(half2, half2)
     a, b = -dot(half1, between), dot(half2, between)
@@ -87,12 +87,12 @@ def add_nearest(m, w, k, axis1, axis2, between):
             _add_ends(m, w, k, axis1, axis2, (aa, ab, bb, a, b), is_parallel)
 
 
-@inline
+@routine
 def _add_ends(m, w, k, axis1, axis2, products, is_parallel):
     """Add the contacts of parallel capsules: at the ends of the stretch in which they lie side by side.
 
-    An end of it is where the second capsule ends, if that is within the first, and otherwise where the first one ends. Before MuJoCo
-    3.17, the nearest points to the four ends are tried in turn, until two are near.
+    An end of it is where the second capsule ends, if that is within the first, and otherwise where the first one ends. Before
+    MuJoCo 3.17, the nearest points to the four ends are tried in turn, until two are near.
     """
     aa, ab, bb, a, b = products
     found = constant(w, 0.0)
@@ -111,7 +111,7 @@ def _add_ends(m, w, k, axis1, axis2, products, is_parallel):
         found = found + _add_pair(m, w, k, axis1, axis2, x1, x2, is_parallel & (found < 2.0))
 
 
-@inline
+@routine
 def _add_pair(m, w, k, axis1, axis2, x1, x2, mask):
     """Add the row of a pair in the lanes of a mask, where the given points of the axes are near: return 1 there, 0 elsewhere."""
     first, second = m.pair_bodies[k]

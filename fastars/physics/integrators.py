@@ -1,18 +1,19 @@
 """One step in time: MuJoCo's `mj_forward`, its Euler and Runge-Kutta integrators, and its checks for bad numbers."""
 
-from fastars._compiled.jit import inline, routine
+from fastars._compiled.jit import inline, part, routine
 from fastars._compiled.simd import absolute, any_lane, other_lanes, where
 from fastars._compiled.tables import constant
+from fastars.physics.articulated import damping_step
 from fastars.physics.constraints import find_limits
 from fastars.physics.contacts import find_floor_contacts, find_pair_contacts
-from fastars.physics.dynamics import clamped_control, factorise, solve, write_damped_mass, write_smooth_forces
+from fastars.physics.dynamics import clamped_control, write_smooth_forces
 from fastars.physics.kinematics import move_bodies
-from fastars.physics.solver import minimise, start
+from fastars.physics.solver import begin, minimise
 
 LARGEST = 1e10  # MuJoCo's mjMAXVAL: numbers beyond it, and NaN, are bad
 
 
-@routine
+@part
 def forward(m, w):
     """Compute the acceleration of the present state: `mj_forward`."""
     if w.n_outputs[0] > 0:
@@ -20,7 +21,7 @@ def forward(m, w):
             w.forward_qpos[k] = w.qpos[k]
     move_bodies(m, w)
     write_smooth_forces(m, w)
-    start(m, w)
+    begin(m, w)
     find_floor_contacts(m, w)
     find_pair_contacts(m, w)
     find_limits(m, w)
@@ -37,7 +38,7 @@ def bend_rates(m, w):
     raise NotImplementedError
 
 
-@routine
+@part
 def step(m, w):
     """Step all lanes once: `mj_step`."""
     check_state(m, w)
@@ -49,16 +50,13 @@ def step(m, w):
         euler(m, w)
 
 
-@routine
+@part
 def euler(m, w):
     """Step with the acceleration at the start; damping may count at the end: (M + h damping) a = M qacc."""
     for dof in range(m.n_dofs):
         w.qacc_warmstart[dof] = w.acceleration_of_dof[dof]
-        w.step[dof] = (m.timestep * m.damping[dof]) * w.acceleration_of_dof[dof]
     if m.is_implicit:
-        write_damped_mass(m, w)
-        factorise(m, w)
-        solve(m, w)
+        damping_step(m, w)
     for dof in range(m.n_dofs):
         acceleration = w.acceleration_of_dof[dof]
         if m.is_implicit:
@@ -67,7 +65,7 @@ def euler(m, w):
     move_positions(m, w, w.qpos, w.qvel, m.timestep)
 
 
-@routine
+@part
 def runge_kutta(m, w):
     """Step by the classical Runge-Kutta method of order 4; the first of its four accelerations is known."""
     for k in range(m.n_positions):

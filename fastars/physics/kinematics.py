@@ -1,7 +1,7 @@
 """Forward kinematics, from the root to the leaves: where bodies are and how they move, and the forces that this motion takes.
 
-Featherstone, table 5.1 (the recursive Newton-Euler algorithm, in coordinates of the world); MuJoCo's `mj_kinematics`, `mj_comPos` and
-`mj_comVel`. Positions and vectors are about O, see `model.Workspace`.
+Featherstone, table 5.1 (the recursive Newton-Euler algorithm, in coordinates of the world); MuJoCo's `mj_kinematics`, `mj_comPos`
+and `mj_comVel`. Positions and vectors are about O, see `model.Workspace`.
 """
 
 from fastars._compiled.jit import inline, routine

@@ -119,8 +119,8 @@ SLIDE_OF_ROOT, SLIDE, HINGE, TURN_OF_ROOT = range(4)  # kinds of dofs; the first
 class Workspace(NamedTuple):
     """Tables of one thread, in `L` lanes. MuJoCo's names stand behind ours.
 
-    Vectors are about O, the origin of the root body after its slides, which is `origin` in the world: near the robot, however far it
-    has walked.
+    Vectors are about O, the origin of the root body after its slides, which is `origin` in the world: near the robot, however far
+    it has walked.
     """
 
     # the state, as in `SimulationLanes`
@@ -152,6 +152,7 @@ class Workspace(NamedTuple):
     acceleration_of_dof: FieldArray  # (n_dofs, L): qacc
     step: FieldArray  # (n_dofs, L), a step of Newton's method; the right and left side of solved equations
     gradient: FieldArray  # (n_dofs, L)
+    push: FieldArray  # (n_dofs, L), minus the gradient, but for what the bodies add
     reach: FieldArray  # (n_dofs, D, L), the inertia that a dof moves, times its motion vector
     hessian: FieldArray  # (n_dofs * n_dofs, L), row after row; its factor L' D L
     inverse_pivot: FieldArray  # (n_dofs, L), 1 / D

@@ -3,14 +3,14 @@
 They are results of the last forward pass, as `mj_step` leaves them. Rows of lanes are filled first, then each lane's own row.
 """
 
-from fastars._compiled.jit import inline, routine
+from fastars._compiled.jit import inline, part, routine
 from fastars._compiled.simd import square_root, where
 from fastars._compiled.tables import constant
 from fastars._compiled.trig import sincos_wide
 from fastars.physics.algebra import dot, minus, plus, rotated, scaled
+from fastars.physics.constraints import active_stiffness
 from fastars.physics.kinematics import place_body
 from fastars.physics.model import HINGE
-from fastars.physics.solver import active_stiffness
 
 
 def in_world(m, point, depth):
@@ -28,7 +28,7 @@ def write_root_orientation(m, w, body):
     raise NotImplementedError
 
 
-@routine
+@part
 def write_outputs(m, w):
     """Write the outputs of all lanes."""
     n = write_places(m, w)
@@ -117,18 +117,18 @@ def write_row_forces(m, w):
     """Write into `force` what the rows do to each body: -D r times the wrench, over the rows with r < 0."""
     for frame in range(m.n_frames):
         w.force[frame] = w.velocity[0]  # no force
-    row = 0
+    start = 0
     for group in range(w.counts[0]):
         frame, other = w.group_frame[group], w.group_other[group]
-        for row in range(row, w.group_end[group]):
+        for row in range(start, w.group_end[group]):
             push = scaled(w.row_wrench[row], -active_stiffness(w, row) * w.row_residual[row])
             w.force[frame], w.force[other] = plus(w.force[frame], push), minus(w.force[other], push)
-        row = w.group_end[group]
+        start = w.group_end[group]
 
 
 @routine
 def write_constraint_forces(m, w):
-    """Write the force of the rows on each dof, MuJoCo's `qfrc_constraint`. The bodies' `force`, by `write_row_forces`, is used up."""
+    """Write the force of the rows on each dof, `qfrc_constraint`. The bodies' `force`, by `write_row_forces`, is used up."""
     zero = constant(w, 0.0)
     for frame in range(m.n_frames - 1, 0, -1):
         force = w.force[frame]

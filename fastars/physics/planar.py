@@ -7,7 +7,7 @@ import math
 
 from numba.extending import overload
 
-from fastars._compiled.jit import INLINE
+from fastars._compiled.jit import INLINE, inline
 from fastars._compiled.simd import absolute
 from fastars._compiled.trig import sincos_wide
 from fastars.physics import algebra, articulated, contacts, dynamics, integrators, kinematics, outputs
@@ -237,7 +237,32 @@ def _point_of_plane(m, point, depth):
 @overload(outputs.write_contact_forces, jit_options=INLINE)
 def _write_contact_forces(m, w, place):
     if is_planar(m):
-        return lambda m, w, place: None
+        return _write_planar_forces
+
+
+def _write_planar_forces(m, w, place):
+    for frame in range(1, m.n_frames):
+        _write_planar_force(m, w, place, m.frame_number[frame], w.origin[frame], m.depth[frame], w.force[frame])
+    if m.floor_body > 0 and m.n_contacts > 0:  # what the contacts do to the floor is in the world's row
+        frame = m.contact_frame[0]
+        _write_planar_force(m, w, place, m.floor_body, w.origin[frame], m.depth[frame], w.force[0])
+
+
+@inline
+def _write_planar_force(m, w, place, number, origin, depth, force):
+    """Write moment and force, the moment about the centre of mass of the body's tree: `mj_rnePostConstraint`.
+
+    Contacts are taken to lie as deep as the body's origin: their own depth is not known here.
+    """
+    entry, first = place + 6 * number, 10 * m.n_frames + 3 * m.n_sites + 3 * m.tree_root[number]  # in `subtree_com`
+    centre = w.output[first], w.output[first + 1], w.output[first + 2]
+    arm_u, arm_w = origin[0] - algebra.dot(m.axes[0], centre), origin[1] - algebra.dot(m.axes[1], centre)
+    deeper = depth - algebra.dot(m.axes[2], centre)
+    moment = (-deeper * force[2], deeper * force[1], force[0] + arm_u * force[2] - arm_w * force[1])
+    for k in range(3):
+        u, v, n = m.axes[0][k], m.axes[1][k], m.axes[2][k]
+        w.output[entry + k] = moment[0] * u + moment[1] * v + moment[2] * n
+        w.output[entry + 3 + k] = force[1] * u + force[2] * v
 
 
 @overload(outputs.write_root_orientation, jit_options=INLINE)

@@ -1,20 +1,21 @@
 """Newton's method for the acceleration under constraints, in MuJoCo's primal form.
 
 The acceleration minimises (a - a_smooth)' M (a - a_smooth) / 2 + sum over rows of D r**2 / 2 where r < 0, r = J a - aref. That is
-strictly convex, and quadratic as long as no row changes its sign. So a full step of Newton's method that changes no sign ends at the
-minimum, to rounding: there is no tolerance. Each lane stops when it is there; at the limit of iterations (`opt.iterations`), as in
-MuJoCo, the last acceleration stays.
+strictly convex, and quadratic as long as no row changes its sign. So a full step of Newton's method that changes no sign ends at
+the minimum, to rounding: there is no tolerance. Each lane stops when it is there; at the limit of iterations (`opt.iterations`), as
+in MuJoCo, the last acceleration stays.
 
-M and J are not formed. A row acts on a body with its wrench F, so it adds D F F' to the inertia of the body: the composite-body
-algorithm makes the Hessian of both.
+M and J are not formed. A row acts on a body with its wrench F, so it adds D F F' to the inertia of the body. `articulated` takes
+the step from these inertias; where bodies may touch each other, `composite` does.
 """
 
-from fastars._compiled.jit import inline, routine
+from fastars._compiled.jit import inline, part, routine
 from fastars._compiled.simd import absolute, any_lane, other_lanes, where
 from fastars._compiled.tables import constant
 from fastars.physics.algebra import dot, inertia_matrix, minus, momentum, outer, plus, scaled
-from fastars.physics.articulated import articulated_step
-from fastars.physics.dynamics import factorise, solve, write_composite
+from fastars.physics.articulated import newton_step
+from fastars.physics.composite import newton_step_with_pairs
+from fastars.physics.constraints import active_stiffness
 from fastars.physics.kinematics import spread_to_bodies
 
 _SLOPE_LEFT = 1e-10  # of the slope at the start, where a line search ends
@@ -22,7 +23,7 @@ _SEARCH_STEPS = 20
 
 
 @inline
-def start(m, w):
+def begin(m, w):
     """Begin at the acceleration of the last step."""
     for dof in range(m.n_dofs):
         w.acceleration_of_dof[dof] = w.qacc_warmstart[dof]
@@ -30,23 +31,14 @@ def start(m, w):
     w.counts[0] = w.counts[1] = w.counts[2] = 0
 
 
-@routine
+@part
 def minimise(m, w):
     """Write the acceleration of the dofs; it starts at `acceleration_of_dof`, for which the residuals of rows are known."""
     zero, one = constant(w, 0.0), constant(w, 1.0)
     is_done = zero > one
     for _ in range(m.max_iterations):
         push_bodies(m, w)
-        if m.n_pairs == 0:
-            slope = articulated_step(m, w)
-        else:
-            write_newton_system(m, w)
-            factorise(m, w)
-            solve(m, w)
-            spread_to_bodies(m, w, w.step, w.step_acceleration)
-            slope = constant(w, 0.0)
-            for dof in range(m.n_dofs):
-                slope = slope + w.step[dof] * w.gradient[dof]
+        slope = newton_step(m, w) if m.n_pairs == 0 else newton_step_with_pairs(m, w)
         has_changed = write_changes(w)
         is_searching = has_changed & other_lanes(is_done)
         length = one
@@ -68,84 +60,34 @@ def push_bodies(m, w):
         inertia = w.inertia[body]
         w.force[body] = momentum(inertia, w.acceleration[body])
         w.composite[body] = inertia_matrix(inertia)
-    row = 0
+    start = 0
     for group in range(w.counts[0]):
         body, ancestor = w.group_body[group], w.group_ancestor[group]
         if ancestor == 0:
             force, matrix = w.force[body], w.composite[body]
-            for row in range(row, w.group_end[group]):
+            for row in range(start, w.group_end[group]):
                 stiffness, residual, wrench = active_stiffness(w, row), w.row_residual[row], w.row_wrench[row]
                 force = plus(force, scaled(wrench, stiffness * residual))
                 matrix = plus(matrix, outer(stiffness, wrench))
             w.force[body], w.composite[body] = force, matrix
         else:
-            push = scaled(w.row_wrench[row], active_stiffness(w, row) * w.row_residual[row])
+            push = scaled(w.row_wrench[start], active_stiffness(w, start) * w.row_residual[start])
             w.force[body], w.force[ancestor] = plus(w.force[body], push), minus(w.force[ancestor], push)
-        row = w.group_end[group]
-
-
-@inline
-def active_stiffness(w, row):
-    """Return D in the lanes in which a row pushes, 0 in others."""
-    return where(w.row_residual[row] < 0.0, w.row_stiffness[row], 0.0)
-
-
-@routine
-def write_newton_system(m, w):
-    """Write the gradient, minus the gradient as the right side in `step`, and the Hessian."""
-    for body in range(m.n_bodies - 1, 0, -1):
-        force = w.force[body]
-        for dof in range(m.first_dof[body], m.end_dof[body]):
-            inertial = dot(w.motion[dof], force) + m.armature[dof] * w.acceleration_of_dof[dof]
-            w.gradient[dof] = inertial - w.smooth[dof]
-        if m.parent[body] > 0:
-            w.force[m.parent[body]] = plus(w.force[m.parent[body]], force)
-        write_composite(m, w, body)
-    for dof in range(m.n_dofs):
-        diagonal = dof * m.n_dofs + dof
-        w.hessian[diagonal] = w.hessian[diagonal] + m.armature[dof]
-    for k in range(w.counts[2]):
-        dof, residual = w.active_limit[k], w.limit_residual[k]
-        diagonal = dof * m.n_dofs + dof
-        stiffness = where(residual < 0.0, w.limit_weight[k], 0.0)
-        w.gradient[dof] = w.gradient[dof] + w.limit_sign[k] * (stiffness * residual)
-        w.hessian[diagonal] = w.hessian[diagonal] + stiffness
-    _add_pairs(m, w)
-    for dof in range(m.n_dofs):
-        w.step[dof] = -w.gradient[dof]
-
-
-@inline
-def _add_pairs(m, w):
-    """Add the rows between a body and an ancestor to the Hessian: they see the dofs on the way from one to the other."""
-    row = 0
-    for group in range(w.counts[0]):
-        if w.group_ancestor[group] > 0:
-            stiffness, wrench = active_stiffness(w, row), w.row_wrench[row]
-            last, i = m.last_dof[w.group_ancestor[group]], m.last_dof[w.group_body[group]]
-            while i > last:
-                push = stiffness * dot(w.motion[i], wrench)
-                j = i
-                while j > last:
-                    entry = i * m.n_dofs + j
-                    w.hessian[entry] = w.hessian[entry] + push * dot(w.motion[j], wrench)
-                    j = m.dof_parent[j]
-                i = m.dof_parent[i]
-        row = w.group_end[group]
+        start = w.group_end[group]
 
 
 @routine
 def write_changes(w):
     """Write how residuals change in a full step; return the lanes in which one changes its sign."""
     zero = constant(w, 0.0)
-    has_changed, row = zero > 1.0, 0
+    has_changed, start = zero > 1.0, 0
     for group in range(w.counts[0]):
         motion = minus(w.step_acceleration[w.group_body[group]], w.step_acceleration[w.group_ancestor[group]])
-        for row in range(row, w.group_end[group]):
+        for row in range(start, w.group_end[group]):
             change, residual = dot(motion, w.row_wrench[row]), w.row_residual[row]
             w.row_change[row] = change
             has_changed = has_changed | ((w.row_stiffness[row] > 0.0) & ((residual < 0.0) ^ (residual + change < 0.0)))
-        row = w.group_end[group]
+        start = w.group_end[group]
     for k in range(w.counts[2]):
         change, residual = w.limit_sign[k] * w.step[w.active_limit[k]], w.limit_residual[k]
         w.limit_change[k] = change

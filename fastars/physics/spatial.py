@@ -1,9 +1,9 @@
 """The algebra of space. Directions are x, y, z along the world's axes.
 
 Each function of `algebra` compiles to the formula here where its tuples are those of space. A motion vector is
-(angular x, y, z, linear x, y, z), a force vector (moment x, y, z, force x, y, z). A rotation is the matrix that turns directions of the
-body into directions of the world. A symmetric matrix of 3 rows is (xx, yy, zz, xy, xz, yz); one of 6 rows is its blocks: angular
-(6 entries), angular by linear (9 entries, row after row), linear (6 entries). A quaternion is (w, x, y, z), as in MuJoCo.
+(angular x, y, z, linear x, y, z), a force vector (moment x, y, z, force x, y, z). A rotation is the matrix that turns directions of
+the body into directions of the world. A symmetric matrix of 3 rows is (xx, yy, zz, xy, xz, yz). One of 6 rows is its blocks: angular
+(6 entries), angular by linear (9, row after row), linear (6). A quaternion is (w, x, y, z), as in MuJoCo.
 """
 
 from numba.extending import overload
@@ -86,7 +86,7 @@ def rows_of_matrix(matrix):
 
 
 def solved(rows, b):
-    """Return x of A x = b, A symmetric and positive, by elimination of one unknown after the other; `rows` is A's upper triangle."""
+    """Return x of A x = b for a positive A with the upper triangle `rows`, by elimination of one unknown after the other."""
     raise NotImplementedError
 
 

@@ -1,7 +1,7 @@
 """Joints, contacts with the floor and fluid in space: the functions that need a body, for models whose vectors have 6 entries.
 
-A root body may be free: 7 positions, the place of its origin and a unit quaternion, and 6 dofs, the velocity of its origin along the
-world's axes and the rate of its rotation about its own axes. MuJoCo's chapter "Computation", "Quaternions"; `mj_kinematics`.
+A root body may be free. It has 7 positions, the place of its origin and a unit quaternion, and 6 dofs: the velocity of its origin
+along the world's axes, and the rate at which it turns about its own. MuJoCo's chapter "Simulation", "Floating objects".
 """
 
 import math
@@ -17,7 +17,15 @@ from fastars.physics.algebra import at_point, dot, minus, plus, rotated, scaled,
 from fastars.physics.constraints import SMALLEST, add_row
 from fastars.physics.model import HINGE, SLIDE_OF_ROOT
 from fastars.physics.planar import is_planar
-from fastars.physics.spatial import cross, matrix_of_quaternion, matrix_of_turn, quaternion_product, rows_of_matrix, solved, unit_quaternion
+from fastars.physics.spatial import (
+    cross,
+    matrix_of_quaternion,
+    matrix_of_turn,
+    quaternion_product,
+    rows_of_matrix,
+    solved,
+    unit_quaternion,
+)
 
 _TWO_PI = 6.283185307179586
 
@@ -106,7 +114,7 @@ def move_free(m, w, body, start, velocity, time):
     rate = velocity[dof + 3], velocity[dof + 4], velocity[dof + 5]
     speed = square_root(dot(rate, rate))
     turns = speed >= SMALLEST
-    sine, cosine = sincos(0.5 * time * speed)
+    sine, cosine = sincos_wide(0.5 * time * speed)
     x, y, z = scaled(rate, where(turns, sine / where(turns, speed, 1.0), 0.0))
     before = start[place + 3], start[place + 4], start[place + 5], start[place + 6]
     after = unit_quaternion(quaternion_product(before, (cosine, x, y, z)))
@@ -130,8 +138,9 @@ def _bend(m, w):
 def bend_rate(m, w, dof):
     """Replace the turning rate of a free body by that of its rotation vector, which MuJoCo 4 integrates; 3.x did not.
 
-    The rotation vector u leads from the start of the step to the present rotation. It changes at the rate
-    rate + u x rate / 2 + k(|u|) u x (u x rate), k(t) = (1 - t / 2 cot(t / 2)) / t**2, where the body turns at `rate` about its own axes.
+    The rotation vector u, of half a turn at most, leads from the rotation at the start of the step to the present one. Where the
+    body turns at r about its own axes, u changes at r + u x r / 2 + k u x (u x r), k = (1 - |u| / 2 cot(|u| / 2)) / |u|**2: the
+    inverse of the right Jacobian of SO(3). MuJoCo's documentation doesn't say so; this agrees with it to rounding, at any speed.
     """
     u = scaled((w.stage_qvel[dof], w.stage_qvel[dof + 1], w.stage_qvel[dof + 2]), m.timestep)
     angle = square_root(dot(u, u))
@@ -223,7 +232,7 @@ def _box_drag(m, w, body):
 
 @inline
 def _drag_along(m, velocity, spin, axis, size):
-    """Return the force and the moment by which the fluid's inertia resists along an axis of a box; its size along that comes first."""
+    """Return force and moment by which the fluid's inertia resists along an axis of a box, whose size along it comes first."""
     along, across1, across2 = size
     speed, turn = dot(velocity, axis), dot(spin, axis)
     pull = -0.5 * m.density * across1 * across2 * absolute(speed) * speed
@@ -284,11 +293,11 @@ def _free_step(m, w, body, matrix, force):
 
 def _solve_free(m, w, body, matrix, force):
     dof, rotation = m.first_dof[body], w.rotation[body]
-    angular = rotated(rotation, (w.gradient[dof + 3], w.gradient[dof + 4], w.gradient[dof + 5]))  # these dofs turn with the body
-    push = minus((angular[0], angular[1], angular[2], w.gradient[dof], w.gradient[dof + 1], w.gradient[dof + 2]), force)
+    angular = rotated(rotation, (w.push[dof + 3], w.push[dof + 4], w.push[dof + 5]))  # these dofs turn with the body
+    push = minus((angular[0], angular[1], angular[2], w.push[dof], w.push[dof + 1], w.push[dof + 2]), force)
     motion = solved(rows_of_matrix(matrix), push)
     w.step[dof], w.step[dof + 1], w.step[dof + 2] = motion[3:]
     w.step[dof + 3] = dot(rotation[0::3], motion[:3])
     w.step[dof + 4] = dot(rotation[1::3], motion[:3])
     w.step[dof + 5] = dot(rotation[2::3], motion[:3])
-    return motion, -dot(push, motion)
+    return motion, dot(push, motion)
