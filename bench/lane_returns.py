@@ -20,10 +20,10 @@ STEPS = {  # of training
     "InvertedDoublePendulum-v5": 400_000,
     "Reacher-v5": 400_000,
     "Swimmer-v5": 500_000,
-    "Hopper-v5": 3_000_000,
-    "HalfCheetah-v5": 4_000_000,
-    "Walker2d-v5": 6_000_000,
-    "Ant-v5": 3_000_000,
+    "Hopper-v5": 2_000_000,
+    "HalfCheetah-v5": 2_000_000,
+    "Walker2d-v5": 2_000_000,
+    "Ant-v5": 1_000_000,
 }
 N_EPISODES, SEED, MOVED_BY = 600, 500_000, 1e-12
 ALIKE = 1e-6  # of a return: episodes that differ by less are called equal
