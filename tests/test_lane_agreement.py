@@ -1,9 +1,10 @@
 """The comparison of the lanes with `mj_step` at the first use of a model, and the file that keeps its result.
 
-Broken on purpose: errors against MuJoCo as it comes only -> the test with a loose tolerance red; against the exact answer only ->
-the test with a stopped line search red; differences not divided by the field's size -> the test of Gymnasium's own models red;
-episodes of 4 steps, or policies without scale 10 -> a changed limit or friction is not seen; bad numbers not compared -> red; the
-key without version, processor, sources or model -> red; files read without their digest, or from anybody -> red.
+Broken on purpose, one at a time, each with a test red: differences from MuJoCo as it comes alone, or from the exact answer alone;
+not divided by the field's size; numbers that are no numbers, or huge, or after bad ones; bad numbers of one alone not looked at;
+few states enough; short episodes, weak policies, no starts in any pose, no keyframes; the key without version, processor, sources
+or model; files read without their digest, or from anybody, or not written as a whole; names of users as paths; agreements of other
+versions shown; nothing known without a folder.
 """
 
 import copy

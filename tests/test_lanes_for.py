@@ -2,8 +2,9 @@
 
 MuJoCo itself stands in for the lanes, with a model that is wrong in one number.
 
-Broken on purpose: agreements not kept, not read, or kept under one key for all models -> red; a disagreement only logged -> red;
-`over_lanes` without its look at `lanes_for` -> red.
+Broken on purpose, one at a time, each with a test red: agreements not kept, not read; a disagreement only logged; fields that the
+lanes lack not looked for, or not in functions that a function calls, or not inside an environment whose reward is a vector; nothing
+in the report of doctor.
 """
 
 import copy
