@@ -7,7 +7,8 @@ hinges or the turn of bodies left out, the axis of a hinge that does not move wi
 shortest time constant ignored, or the wrong side of a box in the fluid -> `of_a_tree` red; no contacts of parallel capsules ->
 `parallel` red; no check of accelerations -> `bad_accelerations` red; lanes with bad numbers not put back -> `bad_numbers` red;
 sine and cosine without the wide reduction -> `huge_angles` red; a limit of iterations of its own -> `limit_of_iterations` red;
-`qacc` of the last stage of RK4 -> `outputs` red.
+`qacc` of the last stage of RK4 -> `outputs` red;
+crossing axes that push -> `cross` red.
 """
 
 import copy
