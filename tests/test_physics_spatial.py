@@ -131,7 +131,7 @@ def test_a_step_of_any_model_is_mujocos(seed):
 
 @pytest.mark.parametrize("integrator", ['integrator="Euler"', 'integrator="RK4"', 'density="300" viscosity="0.2"'])
 def test_upright_capsules_and_spheres_slide_as_in_mujoco(integrator):
-    """An upright capsule's first tangent is x, a sphere's y; a capsule that leans by a hair has its own."""
+    """The tangents of an upright capsule and of a sphere are along the world's axes; a capsule that leans by a hair has its own."""
     model, rng, rows = model_of(integrator=integrator), np.random.default_rng(0), []
     for lean in (0.0, 0.0, 1e-17, 1e-15, 1e-14, 1e-9, 1e-3, 1.0):
         place = [0.1, 0.2, 0.45, 1.0, lean * rng.normal(), lean * rng.normal(), 0.0, 0.3]

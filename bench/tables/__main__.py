@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.kernel_reference import kernel_reference, named_tuples
-from bench.tables import experiments, kernels, physics, ray, rollouts, scripts, training
+from bench.tables import agreement, experiments, kernels, physics, ray, rollouts, scripts, training
 from bench.tables.engine import Page, render
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +22,7 @@ PAGES: dict[str, Page] = {
     **scripts.PAGES,
     **ray.PAGES,
     **experiments.PAGES,
+    **agreement.PAGES,
     **physics.PAGES,
 }
 

@@ -1,23 +1,9 @@
-"""Tables of the physics over lanes: speed, agreement with versions of MuJoCo, and the returns of trained policies."""
+"""Tables of the physics over lanes: rollouts, threads, vector environments, scripts, and the time to a goal."""
 
 from statistics import median
 
 from bench.formatting import aimed, rate, ratio, seconds, whole
-from bench.tables.engine import Column, Page, Pivot, Row, Rows, Table
-
-
-def _difference(row: Row) -> str:
-    return f"{row['difference']:.0e}" if row["reason"] is None else "not supported"
-
-
-AGREEMENT: Page = (
-    Pivot(
-        lambda rows: f"largest difference after one step, of a field's size, in {rows[0]['n_states']:,} states",
-        line="env",
-        column="mujoco",
-        cell=_difference,
-    ),
-)
+from bench.tables.engine import Column, Page, Row, Rows, Table
 
 
 def _rate(row: Row, name: str) -> float:
@@ -143,5 +129,4 @@ PAGES: dict[str, Page] = {
     "physics": SPEED,
     "drop-in-lanes": DROP_IN_LANES,
     "time-to-goal": TIME_TO_GOAL,
-    "lane-agreement": AGREEMENT,
 }

@@ -13,7 +13,7 @@ from fastars._compiled.protocol import register_lane_physics
 from fastars._compiled.simd import LANES
 from fastars._compiled.structs import IntArray, SimulationLanes
 from fastars._compiled.tables import Tables
-from fastars.physics import planar, spatial_joints  # noqa: F401  # say how the functions of `algebra` compile
+from fastars.physics import planar, spatial_joints, spatial_outputs  # noqa: F401  # say how the functions of `algebra` compile
 from fastars.physics.integrators import forward, step
 from fastars.physics.model import LaneModel
 from fastars.physics.outputs import write_outputs

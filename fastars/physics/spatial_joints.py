@@ -10,9 +10,8 @@ from numba.extending import overload
 
 from fastars._compiled.jit import INLINE, inline
 from fastars._compiled.simd import absolute, nearest, square_root, where
-from fastars._compiled.tables import constant
 from fastars._compiled.trig import sincos, sincos_wide
-from fastars.physics import articulated, contacts, dynamics, integrators, kinematics, outputs
+from fastars.physics import articulated, contacts, dynamics, integrators, kinematics
 from fastars.physics.algebra import at_point, dot, minus, plus, rotated, scaled, turned, wrench
 from fastars.physics.constraints import SMALLEST, add_row
 from fastars.physics.model import HINGE, SLIDE_OF_ROOT
@@ -197,12 +196,11 @@ def _add_spatial_edges(m, w, contact, point, motion, stiffness, reference):
 
 @inline
 def first_tangent(m, w, contact):
-    """Return x and y of the first tangent: along a capsule, x if it stands upright; for a sphere y. `mju_makeFrame`."""
-    x, y, z = m.contact_axis[contact]
-    zero = constant(w, 0.0)
-    if x == 0.0 and y == 0.0 and z == 0.0:
-        return zero, zero + 1.0
-    along = rotated(w.rotation[m.contact_body[contact]], (x, y, z))
+    """Return x and y of the first tangent: along a capsule, `mju_makeFrame`; for a sphere and an upright capsule along x.
+
+    A sphere's is y in MuJoCo. That gives the same four edges.
+    """
+    along = rotated(w.rotation[m.contact_body[contact]], m.contact_axis[contact])
     length = square_root(along[0] * along[0] + along[1] * along[1])
     lies = length >= SMALLEST
     inverse = 1.0 / where(lies, length, 1.0)
@@ -238,51 +236,6 @@ def _drag_along(m, velocity, spin, axis, size):
     pull = -0.5 * m.density * across1 * across2 * absolute(speed) * speed
     twist = -m.density * along * (across1**4 + across2**4) / 64.0 * absolute(turn) * turn
     return scaled(axis, pull), scaled(axis, twist)
-
-
-@overload(outputs.in_world, jit_options=INLINE)
-def _in_world(m, point, depth):
-    if not is_planar(m):
-        return lambda m, point, depth: point
-
-
-@overload(outputs.write_root_orientation, jit_options=INLINE)
-def _write_root_orientation(m, w, body):
-    if not is_planar(m):
-        return _write_free_orientation
-
-
-def _write_free_orientation(m, w, body):
-    if m.is_free[body]:
-        place = m.dof_position[m.first_dof[body]] + 3
-        q = w.forward_qpos[place], w.forward_qpos[place + 1], w.forward_qpos[place + 2], w.forward_qpos[place + 3]
-        w.orientation[body] = unit_quaternion(q)
-        return True
-    return False
-
-
-@overload(outputs.write_contact_forces, jit_options=INLINE)
-def _write_contact_forces(m, w, place):
-    if not is_planar(m):
-        return _write_wrenches
-
-
-def _write_wrenches(m, w, place):
-    for frame in range(1, m.n_frames):
-        _write_wrench(m, w, place, m.frame_number[frame], w.origin[frame], w.force[frame])
-    if m.floor_body > 0 and m.n_contacts > 0:  # what the contacts do to the floor is in the world's row
-        _write_wrench(m, w, place, m.floor_body, w.origin[m.contact_body[0]], w.force[0])
-
-
-@inline
-def _write_wrench(m, w, place, number, origin, force):
-    """Write moment and force, the moment about the centre of mass of the body's tree: `mj_rnePostConstraint`."""
-    centre = 10 * m.n_frames + 3 * m.n_sites + 3 * m.tree_root[number]  # in `subtree_com`
-    arm = minus(origin, (w.output[centre], w.output[centre + 1], w.output[centre + 2]))
-    moment = plus(force[:3], cross(arm, force[3:]))
-    entry = place + 6 * number
-    w.output[entry], w.output[entry + 1], w.output[entry + 2] = moment
-    w.output[entry + 3], w.output[entry + 4], w.output[entry + 5] = force[3:]
 
 
 @overload(articulated.free_step, jit_options=INLINE)
