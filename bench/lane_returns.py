@@ -20,10 +20,10 @@ STEPS = {  # of training
     "InvertedDoublePendulum-v5": 400_000,
     "Reacher-v5": 400_000,
     "Swimmer-v5": 500_000,
-    "Hopper-v5": 3_000_000,
-    "HalfCheetah-v5": 4_000_000,
-    "Walker2d-v5": 6_000_000,
-    "Ant-v5": 3_000_000,
+    "Hopper-v5": 2_000_000,
+    "HalfCheetah-v5": 2_000_000,
+    "Walker2d-v5": 2_000_000,
+    "Ant-v5": 1_000_000,
 }
 N_EPISODES, SEED, MOVED_BY = 600, 500_000, 1e-12
 ALIKE = 1e-6  # of a return: episodes that differ by less are called equal
@@ -72,7 +72,7 @@ def against(name, a, b):
     """Return the p-value of a Kolmogorov-Smirnov test, and how returns from the same starts differ."""
     from scipy.stats import ks_2samp
 
-    test, differences = ks_2samp(a, b), np.abs(a - b)
+    test, differences = ks_2samp(a, b, method="asymp"), np.abs(a - b)
     return {
         f"{name}_ks": float(test.statistic),
         f"{name}_p": float(test.pvalue),

@@ -1,6 +1,7 @@
 """A lane of the physics has the same bits whatever its neighbours, the number of lanes and the processor's vectors are.
 
-Broken on purpose, one at a time: BROKEN
+Broken on purpose, one at a time: contraction allowed -> both tests red; lanes that are done move on with the others, or lanes that
+search no more take the others' trial lengths -> the test of neighbours red.
 """
 
 import hashlib

@@ -2,7 +2,13 @@
 
 MuJoCo runs at tolerance 0 here: what is left is rounding. States that its users meet by the thousand are in the tests of the twin.
 
-Broken on purpose, one at a time: BROKEN
+Broken on purpose, one at a time: the edges without a tangent in the plane counted once -> `gymnasiums_model` red; the sign of
+hinges or the turn of bodies left out, the axis of a hinge that does not move with its parent, priority, `solmix` or the
+shortest time constant ignored, or the wrong side of a box in the fluid -> `of_a_tree` red; no contacts of parallel capsules ->
+`parallel` red; no check of accelerations -> `bad_accelerations` red; lanes with bad numbers not put back -> `bad_numbers` red;
+sine and cosine without the wide reduction -> `huge_angles` red; a limit of iterations of its own -> `limit_of_iterations` red;
+`qacc` of the last stage of RK4 -> `outputs` red;
+crossing axes that push -> `cross` red.
 """
 
 import copy

@@ -91,12 +91,6 @@ def test_hopper_with_early_ends():
     assert len(set(ours.lengths)) > 5
 
 
-def test_terms_of_ants_reward_with_contact_forces():
-    ours = same("Ant-v5", MLP, n=9, terms=True, squash=True)
-    assert ours.task_returns.shape == (18, 4)
-    assert (ours.task_returns[:, 2] != 0).any() == (STEPS > 100)  # costs of contacts: the first one comes after some steps
-
-
 EVERY = [
     ("HalfCheetah-v5", {}),
     ("HalfCheetah-v4", {"policy": BIASED, "squash": True}),
@@ -113,6 +107,7 @@ EVERY = [
     ("Reacher-v4", {"policy": BIASED}),
     ("Ant-v4", {}),
     ("Ant-v4", {"use_contact_forces": True}),
+    ("Ant-v5", {"terms": True, "policy": MLP, "squash": True}),
     ("Ant-v5", {"include_cfrc_ext_in_observation": False}),
     ("Pusher-v5", {"policy": MLP}),
     ("Humanoid-v5", {"include_cinert_in_observation": False, "include_cvel_in_observation": False}),
@@ -130,7 +125,20 @@ def test_every_environment(env_id, settings):
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="is this test")
 def test_every_environment_without_compilation():
     """The same source, in plain Python: to compile it for each environment takes minutes."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x", "-W", "ignore::RuntimeWarning", "-k", "every_environment", __file__]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-x",
+        "-W",
+        "ignore::RuntimeWarning",
+        "-k",
+        "every_environment",
+        __file__,
+    ]
     process = subprocess.run(command, env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True)
     assert process.returncode == 0, process.stdout
     assert f"{len(EVERY)} passed" in process.stdout
@@ -205,7 +213,7 @@ def test_unstable_episodes_end_as_one_after_the_other(tmp_path):
         text = file.read()
     assert text.count('timestep="0.002"') == 1
     path = tmp_path / "long_steps.xml"
-    path.write_text(text.replace('timestep="0.002"', 'timestep="0.06"'))
+    path.write_text(text.replace('timestep="0.002"', 'timestep="0.2"'))
     ours = same("Hopper-v5", n=20, xml_file=str(path), terminate_when_unhealthy=False)
     assert (ours.status == UNSTABLE).any()
     assert np.isnan(ours.returns[ours.status == UNSTABLE]).all()

@@ -1,6 +1,8 @@
 """Vectors of lanes: each operation gives, in every lane, what NumPy gives for the numbers there, and what one lane gives alone.
 
-Broken on purpose, one at a time: BROKEN
+Broken on purpose, one at a time: `other_lanes` that negates nothing, `!=` that is False for NaN, a scalar in lane 0 alone ->
+the test of NumPy's operations red; `any_lane` of lane 0 alone -> its test red; contraction allowed -> `rounded_apart` red; the
+rest of the wide reduction left out -> `exact` red.
 """
 
 import operator

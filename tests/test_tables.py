@@ -1,6 +1,8 @@
 """Tables of NamedTuples in compiled code: rows of each shape, by name, read and written where NumPy sees them.
 
-Broken on purpose, one at a time: BROKEN
+Broken on purpose, one at a time: rows as far apart as numbers -> `read_and_written` red; tables of a model that can be written ->
+`not_written` red; tuples of another length taken for rows -> `another_length` red (a fault, at first); addresses without their
+arrays -> `keep_their_arrays` red; a type named without its members -> `tell_layouts_apart` red.
 """
 
 import gc

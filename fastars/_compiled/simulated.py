@@ -128,7 +128,7 @@ def reads_outputs(env: Any) -> bool:
     return reads_outputs(env.env) if "env" in env._fields else _FUNCTIONS[type(env)].reads_outputs
 
 
-def type_reads_outputs(env_type: types.BaseNamedTuple) -> bool:
+def type_reads_outputs(env_type: Any) -> bool:
     """The same for the type that Numba gives an environment."""
     if "env" in env_type.fields:  # an environment around another one
         return type_reads_outputs(env_type.types[env_type.fields.index("env")])

@@ -19,7 +19,7 @@ from gymnasium.vector.utils import batch_space
 
 from fastars._compiled.structs import FloatArray, SeedArray
 from fastars._validate import boolean, positive_int, user_facing
-from fastars.envs.batches import LaneBatch, SimulatedBatch
+from fastars.envs.batches import new_batch
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.compiling import compiled_env
 from fastars.envs.generators import generator_of
@@ -81,14 +81,13 @@ class CompiledVectorEnv(VectorEnv):
         if compiled.reward_space is not None:  # as mo-gymnasium's vector environments have it
             self.reward_space = compiled.reward_space
         self._max_steps = most_steps(compiled.max_steps if max_episode_steps is None else max_episode_steps)
-        batch_type = LaneBatch if compiled.model is None else SimulatedBatch
-        self._batch: LaneBatch | SimulatedBatch = batch_type(compiled, self.num_envs)
+        self._batch = new_batch(compiled, self.num_envs)
         self._seeds: SeedArray | None = None
         self._is_reset = False
         self._observations = self._new_observations()
 
     def __copy__(self) -> CompiledVectorEnv:
-        """Return an independent copy, as `copy.deepcopy` does. MuJoCo's environments can't be copied: that is a TypeError."""
+        """Return an independent copy, as `copy.deepcopy` does. Environments that `mj_step` steps can't be: TypeError."""
         return deepcopy(self)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[npt.NDArray[Any], dict[str, Any]]:

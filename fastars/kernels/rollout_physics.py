@@ -5,7 +5,8 @@ functions that see an MjData see one lane in `lanes.sim`. A lane whose episode h
 threads share, so lanes stay full whatever the lengths of episodes. Where none is left, a lane is idle: it repeats the simulation
 of another lane, which costs no row of contacts and no iteration of the solver beside it.
 
-An episode is a function of its candidate and its seed alone: neither its lane, nor its neighbours, nor the thread changes a bit of it.
+An episode is a function of its candidate and its seed alone: neither its lane, nor its neighbours, nor the thread changes a bit of
+it.
 """
 
 from typing import Any, NamedTuple

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-from fastars.envs.mujoco.agreement import FIELDS, Stepped, field_sizes
+from fastars.envs.mujoco.agreement import Stepped
 from fastars.kernels.inspection import step_simulations
 from fastars.physics import new_lanes
 
@@ -28,12 +27,9 @@ def lane_steps(model: Any, lanes_model: Any, states: FloatArray) -> Stepped:
         results = np.concatenate([lanes.qpos.T, lanes.qvel.T, lanes.outputs], axis=1)
         rows.append(results[: len(batch)])
         is_bad.append(lanes.is_bad[: len(batch)] != 0)
-    fields = tuple(name for name in FIELDS if name not in missing_fields(model, lanes_model))
-    width = sum(math.prod(shape) for shape in field_sizes(model, fields).values())
-    return Stepped(np.concatenate(rows)[:, :width], np.concatenate(is_bad), fields)
+    return Stepped(np.concatenate(rows), np.concatenate(is_bad))
 
 
-def missing_fields(model: Any, lanes_model: Any) -> list[str]:
-    """Return the fields of a `Simulation` that lanes don't fill: sensors, `cinert`, `cvel`, and `cfrc_ext` of a planar model."""
-    is_planar = lanes_model.offset.shape[1] == 2
-    return [*(["sensordata"] if model.nsensordata else []), "cinert", "cvel", *(["cfrc_ext"] if is_planar else [])]
+def missing_fields(model: Any) -> list[str]:
+    """Return the fields of a `Simulation` that lanes don't fill: those of sensors, `cinert` and `cvel`."""
+    return [*(["sensordata"] if model.nsensordata else []), "cinert", "cvel"]
