@@ -15,6 +15,7 @@ from fastars.envs.mujoco.capi import mj_forward, mj_rnePostConstraint, mj_step, 
 from fastars.kernels.vector_simulated import array_at, simulation
 
 N_LANES = 8
+BAD = Simulation._fields.index("bad")
 OUTPUTS = ("xpos", "xquat", "xipos", "site_xpos", "subtree_com", "qacc", "qfrc_actuator", "qfrc_constraint", "cfrc_ext")
 NO_OUTPUTS = ("act", "sensordata", "cinert", "cvel")
 
@@ -25,6 +26,7 @@ class MujocoLanes(NamedTuple):
     addresses: Any  # (n_lanes, 21), int64: of the fields of each lane's Simulation
     warmstarts: Any  # (n_lanes,), int64
     like: Any  # one Simulation
+    like_warnings: Any  # (4, 2), int32: MuJoCo's pairs of (last information, number); `Simulation.bad` is a view of the second
 
 
 _alive = []  # MjData whose addresses lanes hold
@@ -39,7 +41,7 @@ def new_mujoco_lanes(model, wants_outputs):
     warmstarts = np.array([one.qacc_warmstart.ctypes.data for one in data])
     n_outputs = sum(getattr(sims[0], name).size for name in OUTPUTS) if wants_outputs else 0
     return SimulationLanes(
-        physics=MujocoLanes(np.array(addresses), warmstarts, sims[0]),
+        physics=MujocoLanes(np.array(addresses), warmstarts, sims[0], np.zeros((4, 2), np.int32)),
         qpos=np.zeros((model.nq, N_LANES)),
         qvel=np.zeros((model.nv, N_LANES)),
         ctrl=np.zeros((model.nu, N_LANES)),
@@ -62,7 +64,7 @@ def step(lanes, n_steps):
     for lane in range(N_LANES):
         sim = read_from(lanes, lane)
         mj_step(sim.model, sim.data, n_steps, sim.frame.ctypes.data)
-        if sim.bad.sum() > 0:
+        if warnings_of(lanes, lane)[:, 1].sum() > 0:
             lanes.is_bad[lane] = 1
         write_to(lanes, lane, sim)
 
@@ -80,8 +82,15 @@ def read_from(lanes, lane):
     sim = simulation(lanes.physics, lane)
     warmstart = array_at(lanes.physics.warmstarts[lane], sim.qvel)
     sim.qpos[:], sim.qvel[:], sim.ctrl[:] = lanes.qpos[:, lane], lanes.qvel[:, lane], lanes.ctrl[:, lane]
-    warmstart[:], sim.bad[:] = lanes.qacc_warmstart[:, lane], 0
+    warmstart[:] = lanes.qacc_warmstart[:, lane]
+    warnings_of(lanes, lane)[:] = 0
     return sim
+
+
+@inline
+def warnings_of(lanes, lane):
+    """Return the pairs (last information, number) of MuJoCo's warnings of bad numbers."""
+    return array_at(lanes.physics.addresses[lane, BAD] - 4, lanes.physics.like_warnings)
 
 
 @inline
