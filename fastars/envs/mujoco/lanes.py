@@ -34,7 +34,7 @@ def lanes_for(env: CompiledEnv) -> Any:
     if (reason := unsupported(env.model)) is not None:
         raise UnsupportedEnvError(reason)
     lanes = lane_model(env.model)
-    if missing := fields_read(env.constants, missing_fields(env.model)):
+    if missing := fields_read(env.constants, missing_fields(env.model, lanes)):
         raise UnsupportedEnvError(f"{env.id} reads {missing[0]}, which the lanes do not compute")
     if fault := agreement_of(env.id, env.model, lanes).fault:
         raise LanesDisagreeError(f"the lanes do not agree with mujoco {mujoco.mj_versionString()} in {env.id}: {fault}")
