@@ -2,8 +2,8 @@
 
 Policies are random, and episodes short enough that differences of 1e-14 have not grown into other motions.
 
-Broken on purpose: `check_acceleration` or `check_state` not called, or with another bound; controls not checked; a bad lane not
-cleared for its next episode; its reward counted; the order of UNSTABLE and TERMINATED changed -> red.
+Broken on purpose, one at a time, each with a test red: `check_acceleration` not called; controls checked before they are clamped;
+a bad lane not cleared for its next episode.
 """
 
 import re

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-from fastars.envs.mujoco.agreement import Stepped
+from fastars.envs.mujoco.agreement import FIELDS, Stepped, field_sizes
 from fastars.kernels.inspection import step_simulations
 from fastars.physics import new_lanes
 
@@ -27,9 +28,16 @@ def lane_steps(model: Any, lanes_model: Any, states: FloatArray) -> Stepped:
         results = np.concatenate([lanes.qpos.T, lanes.qvel.T, lanes.outputs], axis=1)
         rows.append(results[: len(batch)])
         is_bad.append(lanes.is_bad[: len(batch)] != 0)
-    return Stepped(np.concatenate(rows), np.concatenate(is_bad))
+    fields = FIELDS[:-1] if "cfrc_ext" in missing_fields(model, lanes_model) else FIELDS
+    width = sum(math.prod(shape) for shape in field_sizes(model, fields).values())
+    return Stepped(np.concatenate(rows)[:, :width], np.concatenate(is_bad), fields)
 
 
-def missing_fields(model: Any) -> list[str]:
-    """Return the fields of a `Simulation` that lanes don't fill: those of sensors, `cinert` and `cvel`."""
-    return [*(["sensordata"] if model.nsensordata else []), "cinert", "cvel"]
+def missing_fields(model: Any, lanes_model: Any) -> list[str]:
+    """Return the fields of a `Simulation` that lanes don't fill as MuJoCo does: those of sensors, `cinert` and `cvel`.
+
+    Also `cfrc_ext`, the last output, of a planar model whose capsules may touch each other: where their axes cross, MuJoCo has a
+    force across the plane, which moves nothing and is not in the lanes.
+    """
+    has_crossings = lanes_model.offset.shape[1] == 2 and int(lanes_model.n_pairs) > 0
+    return [*(["sensordata"] if model.nsensordata else []), "cinert", "cvel", *(["cfrc_ext"] if has_crossings else [])]

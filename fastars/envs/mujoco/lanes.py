@@ -29,7 +29,7 @@ def lanes_of(env: CompiledEnv) -> Any:
     if (reason := unsupported(env.model)) is not None:
         raise UnsupportedEnvError(reason)
     lanes = lane_model(env.model)
-    if missing := fields_read(env.constants, missing_fields(env.model)):
+    if missing := fields_read(env.constants, missing_fields(env.model, lanes)):
         raise UnsupportedEnvError(f"{env.id} reads {missing[0]}, which the lanes do not compute")
     return lanes
 
