@@ -1,4 +1,4 @@
-"""Kernels of checks: an episode under given actions, a step of a physics, loops over lanes that call a function of an environment."""
+"""Kernels of checks: an episode under given actions, a step of a physics, loops over lanes that call an environment's function."""
 
 import numpy as np
 

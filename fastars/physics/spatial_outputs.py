@@ -1,4 +1,4 @@
-"""What environments read of a model in space besides its state: orientations, and the forces of contacts on bodies."""
+"""Outputs of a model in space, which environments read besides the state: orientations, and the forces of contacts on bodies."""
 
 from numba.extending import overload
 
