@@ -22,6 +22,9 @@ LOOK_UPS = {"getattr", "hasattr", "setattr", "delattr"}
 
 # Reaches that stay: file -> reach -> reason.
 STAY = {
+    "fastars/_compiled/ahead.py": {
+        "os._exit": "a process without a parent ends at once; Python documents the function under this name"
+    },
     "fastars/_compiled/dispatchers.py": {
         "sys._getframe": "the module of the caller; `inspect` reads source files for it",
         "ffi.lib._lock": "the lock of all calls of LLVM, for which a fork waits; llvmlite has no public name for it",

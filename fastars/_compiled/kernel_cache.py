@@ -47,6 +47,19 @@ _KEPT_DAYS, _DAY = 30, 86_400.0  # how long a kernel that nobody uses is kept; s
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
+_waits: list[Callable[[Path], None]] = []
+
+
+def wait_before_compiling(wait: Callable[[Path], None]) -> None:
+    """Call `wait` with the path of each kernel that is missing, before it is compiled: another process may be about to write it."""
+    _waits[:] = [wait]
+
+
+def _wait(path: Path) -> None:
+    for wait in _waits:
+        wait(path)
+
+
 class _Portable(CompileResultCacheImpl):
     """Numba's conversion of a compiled function to and from a picklable tuple, without its search for a directory."""
 
@@ -84,6 +97,8 @@ class KernelCache(_Cache):
         if path is None:
             return None
         try:
+            if not path.exists():
+                _wait(path)
             if (payload := kept_payload(path)) is None:
                 return None
             stored_key, reduced = pickle.loads(payload)  # fastars' own file, in a directory that only this user can write
