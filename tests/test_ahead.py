@@ -108,6 +108,7 @@ def test_nothing_is_left_of_it(end, tmp_path):
         if end == "kill":
             process.kill()
     assert has_ended(pid)
+    assert not list(tmp_path.glob("*.info.*"))  # it did not end for want of work
 
 
 @pytest.fixture
