@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from fastars._compiled.ahead import end_helpers
 from fastars._compiled.structs import FloatArray, Rollouts, empty_rollouts
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.memory import refuse_beyond_memory
@@ -385,6 +386,7 @@ class ARS(SB3Model):
             try:
                 following, self.record = iterate(self.run, state, asked, rollouts, n_steps)
                 self._go_to(following)
+                end_helpers()
             except Exception:
                 self._current.state = state.with_failures(rollouts.n_failures, rollouts.n_restarts)
                 raise

@@ -1,6 +1,9 @@
 """Kernels that another process compiles: those that a run needs, for its types; and whatever happens to it, the run goes on.
 
-Broken on purpose: TODO
+Broken on purpose: no wait for the other process -> test_a_kernel_comes_from; `sys.stdin.read` in its thread, which aborts it at its end
+-> test_it_compiles_all; no patience, or a wait for a dead one -> test_the_run_goes_on; errors of its start raised ->
+test_a_python_that_does_not_start; nothing read in that thread, no `atexit` -> test_nothing_is_left; no look at one of CPUs, worker,
+interpreter, switch, number, cache -> test_none_is_started; other types in an order -> test_a_run_needs.
 """
 
 import multiprocessing
@@ -9,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -111,6 +115,10 @@ def test_nothing_is_left_of_it(end, tmp_path):
     assert not list(tmp_path.glob("*.info.*"))  # it did not end for want of work
 
 
+def test_it_is_ended_when_all_is_compiled(tmp_path):
+    assert words(START + "ahead.end_helpers(); print(made[0].returncode)", tmp_path) == ["-9"]
+
+
 @pytest.fixture
 def made(monkeypatch, tmp_path):
     """The orders for other processes, where the cache is empty and there are two CPUs. None is started."""
@@ -124,6 +132,7 @@ def made(monkeypatch, tmp_path):
             pass
 
     monkeypatch.setattr(ahead, "_Helper", Recorder)
+    monkeypatch.setattr(ahead, "_helpers", [])
     monkeypatch.setattr(ahead, "available_cpus", lambda: 2)
     monkeypatch.setattr("fastars._compiled.kernel_cache.cache_directory", lambda: str(tmp_path))
     return orders
@@ -166,6 +175,24 @@ def test_none_is_started_without_a_cache(made, monkeypatch):
     monkeypatch.setattr("fastars._compiled.kernel_cache.cache_directory", lambda: None)
     ahead.compile_elsewhere(CALLS)
     assert made == []
+
+
+def test_none_is_asked_for_where_episodes_run_in_python(monkeypatch):
+    """The second CPU is for worker processes."""
+    calls = []
+    monkeypatch.setattr(of_training, "compile_elsewhere", calls.extend)
+    ARS("LinearPolicy", "CartPole-v1", compiled=False, seed=0)
+    assert calls == []
+
+
+def test_the_first_iteration_ends_it(monkeypatch):
+    ended = []
+    helper = SimpleNamespace(wait_for=lambda path: None, end=lambda: ended.append(True))
+    monkeypatch.setattr(ahead, "_helpers", [helper])
+    model = ARS("LinearPolicy", "CartPole-v1", n_delta=2, seed=0)
+    assert not ended
+    model.learn(1)
+    assert ended
 
 
 @pytest.mark.parametrize(("env", "settings"), [("CartPole-v1", {}), ("HalfCheetah-v5", {"physics": "lanes"})], ids=str)

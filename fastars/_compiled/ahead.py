@@ -67,10 +67,22 @@ class _Helper:
 
     def end(self) -> None:
         """End the process."""
+        atexit.unregister(self.end)
         self._process.kill()
         with contextlib.suppress(OSError):
             self._process.stdin.close()  # type: ignore[union-attr]
         self._process.wait()
+
+
+_helpers: list[_Helper] = []
+
+
+def _wait_for(path: Path) -> None:
+    for helper in tuple(_helpers):
+        helper.wait_for(path)
+
+
+wait_before_compiling(_wait_for)
 
 
 def compile_elsewhere(calls: Iterable[tuple[Any, ...]]) -> None:
@@ -91,7 +103,13 @@ def compile_elsewhere(calls: Iterable[tuple[Any, ...]]) -> None:
             paths.append(path)
     if len(paths) >= _LEAST:
         with contextlib.suppress(OSError):  # no more processes, or no Python at `sys.executable`
-            wait_before_compiling(_Helper(dumps(orders), paths).wait_for)
+            _helpers.append(_Helper(dumps(orders), paths))
+
+
+def end_helpers() -> None:
+    """End the other process, if there is one: what was needed is compiled."""
+    while _helpers:
+        _helpers.pop().end()
 
 
 def main(order: bytes) -> None:

@@ -52,7 +52,7 @@ _waits: list[Callable[[Path], None]] = []
 
 def wait_before_compiling(wait: Callable[[Path], None]) -> None:
     """Call `wait` with the path of each kernel that is missing, before it is compiled: another process may be about to write it."""
-    _waits[:] = [wait]
+    _waits.append(wait)
 
 
 def _wait(path: Path) -> None:

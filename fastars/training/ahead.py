@@ -20,14 +20,14 @@ def compile_ahead(env: Any, config: Config, physics: str, execution: Execution) 
 
     This process meanwhile compiles what is needed first: steps of the lanes, and rollouts in other environments.
     """
-    if execution.backend == "numba":
+    if execution.backend == "numba" and isinstance(env, CompiledEnv):
         rollouts, steps = _over_lanes(env, config, physics, execution)
         compile_elsewhere([*rollouts, *_update(config), *steps])
 
 
-def _over_lanes(env: Any, config: Config, physics: str, execution: Execution) -> tuple[list[tuple[Any, ...]], ...]:
+def _over_lanes(env: CompiledEnv, config: Config, physics: str, execution: Execution) -> tuple[list[tuple[Any, ...]], ...]:
     """Return calls of the kernels of rollouts over lanes and of their steps, each in a list; empty lists for other physics."""
-    if physics != "lanes" or execution.on_ray or not isinstance(env, CompiledEnv) or env.model is None:
+    if physics != "lanes" or execution.on_ray or env.model is None:
         return [], []
     from fastars.envs.mujoco.lanes import lanes_of  # here, as they are for MuJoCo alone
     from fastars.samplers.physics import calls_of_kernels
