@@ -1,7 +1,7 @@
 """Kernels that another process compiles: those that a run needs, for its types; and whatever happens to it, the run goes on.
 
-Broken on purpose: no wait for the other process -> test_a_kernel_comes_from; `sys.stdin.read` in its thread, which aborts it at its end
--> test_it_compiles_all; no patience, or a wait for a dead one -> test_the_run_goes_on; errors of its start raised ->
+Broken on purpose: no wait for the other process -> test_a_kernel_comes_from; `sys.stdin.read` in its thread, which aborts it ->
+test_it_compiles_all; no patience, or a wait for a dead one -> test_the_run_goes_on; errors of its start raised ->
 test_a_python_that_does_not_start; nothing read in that thread, no `atexit` -> test_nothing_is_left; no look at one of CPUs, worker,
 interpreter, switch, number, cache -> test_none_is_started; other types in an order -> test_a_run_needs.
 """
