@@ -2,10 +2,10 @@
 
 So all that is not physics is right: the queue, resets, observations, actions, rewards, ends, moments.
 
-Broken on purpose, each seen red: the solver's start of an episode is left from the last one; contact forces are not 0 at a reset,
-or not where nobody wants them; controls are not read; returns, and returns of tasks, go on from the last episode; no forward pass
-at a reset; an observation that is not finite is not seen; instability is not seen, or stays for the next episode; another candidate's
-weights.
+Broken on purpose, each seen red: the solver's start of an episode is left from the last one; contact forces are not 0 at a
+reset, or not where nobody wants them; controls are not read; returns, and returns of tasks, go on from the last episode; no
+forward pass at a reset; an observation that is not finite is not seen; instability is not seen, or stays for the next
+episode; another candidate's weights.
 """
 
 import functools
