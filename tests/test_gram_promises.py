@@ -202,7 +202,7 @@ def least_bound(rows, weights, c):
     bounds = []
     norms, unit = units(rows)
     scaled = rows / np.abs(rows).max()
-    # The shortest combination of gradients, and of their directions: at great ratios of norms only this one shows that 0 is among them.
+    # The shortest combination of gradients, and of directions: at great ratios of norms only this one shows that 0 is among them.
     shortest = kernels.mgda(kernels.gram(scaled)), kernels.mgda(kernels.gram(unit.astype(np.float64))) / (norms / norms.max())
     for candidate in (weights - 1.0 / len(rows), *shortest):
         if candidate.sum() > 0.0:
