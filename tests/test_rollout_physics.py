@@ -1,6 +1,11 @@
 """Rollouts over lanes against rollouts one after the other: with lanes that MuJoCo itself steps, they have the same bits.
 
 So all that is not physics is right: the queue, resets, observations, actions, rewards, ends, moments.
+
+Broken on purpose, each seen red: the solver's start of an episode is left from the last one; contact forces are not 0 at a
+reset, or not where nobody wants them; controls are not read; returns, and returns of tasks, go on from the last episode; no
+forward pass at a reset; an observation that is not finite is not seen; instability is not seen, or stays for the next
+episode; another candidate's weights.
 """
 
 import functools
@@ -122,26 +127,42 @@ def test_every_environment(env_id, settings):
     same(env_id, **settings)
 
 
+BALL = """<mujoco><option timestep="0.01"/><worldbody><geom type="plane" size="9 9 1"/><body pos="0 0 0.099"><freejoint/>
+<geom size="0.1" mass="1"/><body pos="0 0 1"><joint name="hinge" axis="0 1 0"/><geom size="0.1" pos="0.3 0 0" mass="0.1"/></body>
+</body></worldbody><actuator><motor joint="hinge" ctrllimited="true" ctrlrange="-1 1"/></actuator></mujoco>"""
+
+
+def observe_ball(constants, sim, observation):
+    """The force from the floor, which is there from the beginning, and a number that is not finite after a while."""
+    observation[0] = sim.cfrc_ext[1].sum()
+    observation[1] = sim.qpos[0] / (0.0 if sim.qpos[7] > 0.2 else 1.0)
+
+
+def reward_of_ball(constants, sim, action, before):
+    return sim.qpos[7] - before[7] + action[0] + sim.qacc[2]
+
+
+@pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="runs without compilation, from the test below")
+@pytest.mark.parametrize("contact_forces", [False, True])
+def test_every_environment_may_be_a_task_of_the_users(contact_forces):
+    task = fastars.MujocoTask(
+        BALL, observe_ball, reward_of_ball, n_obs=2, frame_skip=2, max_episode_steps=STEPS, contact_forces=contact_forces
+    )
+    env = compiled_env(task)
+    theirs, ours = both(env, env.rollout_spec(BIASED), candidates(env, BIASED, 9), 18)
+    assert_same_bits(ours, theirs)
+    assert {NONFINITE, TRUNCATED} <= set(ours.status)
+    assert ours.moments.mean[:, 0].any() == contact_forces
+
+
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="is this test")
 def test_every_environment_without_compilation():
     """The same source, in plain Python: to compile it for each environment takes minutes."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-x",
-        "-W",
-        "ignore::RuntimeWarning",
-        "-k",
-        "every_environment",
-        __file__,
-    ]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x", "-W", "ignore::RuntimeWarning"]
+    command += ["-k", "every_environment", __file__]
     process = subprocess.run(command, env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True)
     assert process.returncode == 0, process.stdout
-    assert f"{len(EVERY)} passed" in process.stdout
+    assert f"{len(EVERY) + 3} passed" in process.stdout
 
 
 # --- Whatever the lane, its neighbours, the thread and the call
@@ -220,9 +241,9 @@ def test_unstable_episodes_end_as_one_after_the_other(tmp_path):
     assert (ours.status == TRUNCATED).any()
 
 
-def test_observations_that_are_not_finite_end_an_episode():
-    """A filter makes no number of an observation beyond 1e308; a reward weight of 1e308 makes an infinite return."""
-    env, spec = hopper()
+@pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="runs without compilation, from the test above")
+def test_every_environment_may_give_an_infinite_reward():
+    """Terms of a reward times 1e308."""
     env = compiled_env(fastars.RewardTerms(make("Hopper-v5")))._replace(max_steps=60)
     spec = with_reward_weights(env.rollout_spec(LINEAR), [1e308, 1.0, 1e308])
     theirs, ours = both(env, spec, candidates(env, LINEAR, 30), 30, [1e308, 1.0, 1e308])

@@ -1,4 +1,8 @@
-"""Vector environments over lanes and through `mj_step`: with lanes that MuJoCo itself steps, they have the same bits."""
+"""Vector environments over lanes and through `mj_step`: with lanes that MuJoCo itself steps, they have the same bits.
+
+Broken on purpose, each seen red: nothing is remembered at a reset, or after a step; the solver's start is not kept from step to
+step; the time limit is one step late; no forward pass at a reset.
+"""
 
 import copy
 import os
