@@ -1,4 +1,7 @@
-"""Reads the fields of an MjModel into a `LaneModel`. `supported` says which models can be read; this file takes one that can."""
+"""Reads the fields of an MjModel into a `LaneModel`. `supported` says which models can be read; this file takes one that can.
+
+It knows some options that `supported` refuses so far: `impratio`, the flag `eulerdamp`, a negative `solref`, gaps, slides alone.
+"""
 
 from typing import Any
 

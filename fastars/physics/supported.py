@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from .model_fields import ABSENT, FIXED, FIXED_OF_DOFS, FIXED_OPTIONS, fields_of, is_known
-from .supported_contacts import contact_faults
-from .supported_trees import tree_faults
-from .words import element
+from fastars.physics.model_fields import ABSENT, FIXED, FIXED_OF_DOFS, FIXED_OPTIONS, fields_of, is_known
+from fastars.physics.supported_contacts import contact_faults
+from fastars.physics.supported_trees import tree_faults
+from fastars.physics.words import element
 
 EULER, RUNGE_KUTTA, NEWTON = 0, 1, 2
 INTEGRATORS, SOLVERS = {2: "implicit", 3: "implicitfast"}, {0: "PGS", 1: "CG"}

@@ -1,6 +1,6 @@
-"""Contacts that the lanes can compute.
+"""Contacts that the lanes can compute: of spheres and capsules with one floor, and with each other.
 
-They are spheres and capsules on one floor, and without friction on bodies that carry them, or that they carry.
+Those with each other have no friction, and one of the two bodies is an ancestor of the other.
 """
 
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .pairs import CAPSULE, PLANE, SPHERE, colliding_pairs
-from .supported_trees import ALIGNED, FREE, matrix, plane_normal, softness_faults, tree_faults
-from .words import element
+from fastars.physics.pairs import CAPSULE, PLANE, SPHERE, colliding_pairs
+from fastars.physics.supported_trees import ALIGNED, FREE, matrix, plane_normal, softness_faults, tree_faults
+from fastars.physics.words import element
 
 UP = np.array([0.0, 0.0, 1.0])
 SHAPES = {1: "a height field", 4: "an ellipsoid", 5: "a cylinder", 6: "a box", 7: "a mesh", 8: "a signed distance field"}
@@ -90,7 +90,7 @@ def friction_of(mj_model: Any, a: int, b: int) -> float:
 
 
 def path(mj_model: Any, body: int) -> list[int]:
-    """Return the bodies from a body down to, without, the world."""
+    """Return a body and its ancestors, without the world."""
     bodies = []
     while body > 0:
         bodies.append(body)

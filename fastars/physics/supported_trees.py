@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .words import element
+from fastars.physics.words import element
 
 FREE, BALL, SLIDE, HINGE = 0, 1, 2, 3  # mjtJoint
 ALIGNED = 1e-9  # a larger sine of an angle is no rounding
@@ -28,7 +28,7 @@ def tree_faults(mj_model: Any) -> Iterator[str]:
 
 
 def number_faults(mj_model: Any) -> Iterator[str]:
-    """Yield joints whose springs, dampers or positions are out of what is computed."""
+    """Yield free joints with a spring, and joints with negative or nonlinear damping."""
     for joint in range(mj_model.njnt):
         words = element(mj_model, "joint", joint)
         if mj_model.jnt_type[joint] == FREE and np.any(mj_model.jnt_stiffness[joint] != 0):

@@ -1,4 +1,4 @@
-"""Which environments may be stepped in SIMD lanes: those whose model is supported, and in which the lanes agree with `mj_step`."""
+"""Environments that may be stepped in SIMD lanes: the model is supported, and the lanes agree with `mj_step`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOG = logging.getLogger("fastars")
 
 
 def lanes_of(env: CompiledEnv) -> Any:
-    """Return the model of a MuJoCo environment as the lanes step it, without a look at the steps. Nothing is compiled.
+    """Return the lane model of a MuJoCo environment, whether the lanes agree with MuJoCo or not. Nothing is compiled.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def lanes_of(env: CompiledEnv) -> Any:
 
 
 def lanes_for(env: CompiledEnv) -> Any:
-    """Return the model of a MuJoCo environment as the lanes step it, if their steps are MuJoCo's.
+    """Return the lane model of a MuJoCo environment, if the steps of the lanes are MuJoCo's.
 
     At the first use of a model on this machine, a few hundred reachable states are stepped by the lanes and by `mj_step`. The
     largest difference is kept beside the compiled kernels, and logged.
