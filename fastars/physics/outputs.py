@@ -8,7 +8,7 @@ from fastars._compiled.simd import square_root, where
 from fastars._compiled.tables import constant
 from fastars._compiled.trig import sincos_wide
 from fastars.physics.algebra import dot, minus, plus, rotated, scaled
-from fastars.physics.constraints import active_stiffness
+from fastars.physics.constraints import SMALLEST, active_stiffness
 from fastars.physics.kinematics import place_body
 from fastars.physics.model import GROUPS, HINGE, LIMITS
 from fastars.physics.spatial import quaternion_product
@@ -79,7 +79,7 @@ def write_places(m, w):
         _put(w, site_xpos + 3 * k, in_world(m, place, m.site_depth[k]))
     for number in range(m.n_frames - 1, -1, -1):
         mass, moment = m.tree_mass[number], w.moment[number]
-        if mass >= 1e-15:
+        if mass >= SMALLEST:
             _put(w, subtree_com + 3 * number, scaled(moment, 1.0 / mass))
         else:
             for k in range(3):

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fastars.physics.pairs import CAPSULE, PLANE, SPHERE, colliding_pairs
-from fastars.physics.supported_trees import ALIGNED, FREE, matrix, plane_normal, softness_faults, tree_faults
+from fastars.physics.coordinates import rotation_matrix
+from fastars.physics.enums import CAPSULE, FREE_JOINT, PLANE, SPHERE
+from fastars.physics.pairs import colliding_pairs
+from fastars.physics.supported_trees import ALIGNED, plane_normal, softness_faults, tree_faults
 from fastars.physics.words import element
 
 UP = np.array([0.0, 0.0, 1.0])
@@ -22,7 +24,7 @@ def contact_faults(mj_model: Any) -> Iterator[str]:
     """Yield one sentence for each geom or pair of geoms that may touch and is not supported. Faults of the tree come first."""
     if any(tree_faults(mj_model)):
         return
-    pairs, normal = colliding_pairs(mj_model), None if FREE in mj_model.jnt_type else plane_normal(mj_model)
+    pairs, normal = colliding_pairs(mj_model), None if FREE_JOINT in mj_model.jnt_type else plane_normal(mj_model)
     for geom in sorted({geom for pair in pairs for geom in pair}):
         yield from geom_faults(mj_model, geom, normal)
     floors = sorted({a for a, _ in pairs if mj_model.geom_type[a] == PLANE})
@@ -45,7 +47,7 @@ def geom_faults(mj_model: Any, geom: int, normal: np.ndarray | None) -> Iterator
     """Yield faults of a geom that may touch another one. `normal` is None in space."""
     words, body = element(mj_model, "geom", geom), mj_model.geom_bodyid[geom]
     shape, is_fixed = mj_model.geom_type[geom], mj_model.body_weldid[body] == 0
-    axes = world_turn(mj_model, body) @ matrix(mj_model.geom_quat[geom])
+    axes = world_turn(mj_model, body) @ rotation_matrix(mj_model.geom_quat[geom])
     if shape not in (PLANE, SPHERE, CAPSULE):
         yield f"{words} is {SHAPES.get(int(shape), 'of an unknown shape')}"
     elif shape == PLANE and not is_fixed:
@@ -102,7 +104,7 @@ def world_turn(mj_model: Any, body: int) -> np.ndarray:
     """Return the rotation (3, 3) of a body where all joints are at zero."""
     turn = np.eye(3)
     for each in path(mj_model, body):
-        turn = matrix(mj_model.body_quat[each]) @ turn
+        turn = rotation_matrix(mj_model.body_quat[each]) @ turn
     return turn
 
 
