@@ -7,11 +7,13 @@ hinges or the turn of bodies left out, the axis of a hinge that does not move wi
 shortest time constant ignored, or the wrong side of a box in the fluid -> `of_a_tree` red; no contacts of parallel capsules ->
 `parallel` red; no check of accelerations -> `bad_accelerations` red; lanes with bad numbers not put back -> `bad_numbers` red;
 sine and cosine without the wide reduction -> `huge_angles` red; a limit of iterations of its own -> `limit_of_iterations` red;
-`qacc` of the last stage of RK4 -> `outputs` red;
-crossing axes that push -> `cross` red.
+`qacc` of the last stage of RK4 -> `outputs` red; crossing axes that push -> `cross` red; an array that no kernel reads ->
+`all_arrays` red.
 """
 
 import copy
+import re
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -21,11 +23,13 @@ pytest.importorskip("mujoco", reason="MuJoCo environments need the mujoco packag
 
 import mujoco
 
+from fastars import physics
 from fastars._compiled.jit import kernel
 from fastars._compiled.protocol import forward_physics
 from fastars._compiled.simd import LANES
 from fastars.kernels.inspection import step_simulations
 from fastars.physics import lane_model, new_lanes
+from fastars.physics.model import LaneModel, Workspace
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*-v4 is out of date:DeprecationWarning"),
@@ -314,3 +318,10 @@ def test_the_limit_of_iterations_is_the_models():
     moved = [np.abs(lanes.qvel[:, lane] - in_mujoco(model, row, 1).qvel).max() for lane, row in enumerate(rows[:LANES])]
     assert max(moved) > 1e-6
     assert np.isfinite(lanes.qvel).all()
+
+
+def test_kernels_read_all_arrays_of_model_and_workspace():
+    folder = Path(physics.__file__).parent
+    source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    read = set(re.findall(r"\b[mw]\.(\w+)", source)) | {"gravity"}  # copied into the workspace
+    assert [name for name in LaneModel._fields + Workspace._fields if name not in read] == []

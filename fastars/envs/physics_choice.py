@@ -41,7 +41,7 @@ def over_lanes(env: Any, compares: bool = True) -> tuple[Any, str]:
         if compares:
             run_in_thread(lambda: lanes.lanes_for(env))  # a signal must not wait for the compiler
         else:
-            lanes.lanes_of(env)
+            lanes.lane_model_of(env)
     except UnsupportedEnvError as error:
         reason = f"{env.id} runs through mj_step, not over lanes: {error}"
         if not isinstance(error, LanesDisagreeError):

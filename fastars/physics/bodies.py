@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import FloatArray, IntArray
-from fastars.physics.enums import FREE_JOINT
 from fastars.physics.coordinates import Coordinates, quaternion_product, rotation_matrix
+from fastars.physics.enums import FREE_JOINT
 
 
 class Carrier(NamedTuple):

@@ -9,7 +9,6 @@ from fastars.physics.constraints import SMALLEST
 from fastars.physics.enums import FREE_JOINT, HINGE_JOINT, PLANE, SLIDE_JOINT
 
 
-
 def rotation_matrix(quaternion: Any) -> FloatArray:
     """Return the rotation matrix of a unit quaternion (w, x, y, z)."""
     w, x, y, z = (float(entry) for entry in quaternion)

@@ -58,7 +58,6 @@ class LaneModel(NamedTuple):
     tree_root: FieldArray  # (n_frames,)
     tree_mass: FieldArray  # (n_frames,), of a body and all of its descendants
     # degrees of freedom
-    dof_body: FieldArray  # (n_dofs,)
     dof_parent: FieldArray  # (n_dofs,), the next dof on the way to the world, or -1
     dof_kind: FieldArray  # (n_dofs,), see below
     dof_position: FieldArray  # (n_dofs,), its place in qpos

@@ -60,8 +60,8 @@ def _dofs(model: Any, coordinates: Coordinates) -> dict[str, Any]:
     is_turn = (model.jnt_type[joint] == FREE_JOINT) & (np.arange(model.nv) >= model.jnt_dofadr[joint] + 3)
     slide = np.where(is_turn, TURN_OF_ROOT, slide)
     return {
-        **{"dof_body": order_of(model).places[model.dof_bodyid], "dof_parent": np.array(model.dof_parentid)},
-        **{"dof_kind": np.where(is_hinge, HINGE, slide), "dof_position": np.array(model.jnt_qposadr)[joint]},
+        **{"dof_parent": np.array(model.dof_parentid), "dof_kind": np.where(is_hinge, HINGE, slide)},
+        **{"dof_position": np.array(model.jnt_qposadr)[joint]},
         **{"axis": coordinates.points(model.jnt_axis[joint]), "sign": np.sign(coordinates.depths(model.jnt_axis[joint]))},
         **{"anchor": coordinates.points(model.jnt_pos[joint]), "axis_in_space": np.array(model.jnt_axis[joint])},
         **{"armature": np.array(model.dof_armature), "damping": _first(model.dof_damping, model.nv)},

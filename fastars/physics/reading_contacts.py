@@ -12,8 +12,8 @@ import numpy as np
 
 from fastars._compiled.structs import FloatArray
 from fastars.physics.bodies import order_of
-from fastars.physics.coordinates import Coordinates, rotation_matrix
 from fastars.physics.constraints import SMALLEST
+from fastars.physics.coordinates import Coordinates, rotation_matrix
 from fastars.physics.enums import CAPSULE, PLANE, SPHERE
 from fastars.physics.pairs import colliding_pairs
 
@@ -144,7 +144,11 @@ def _pair(model: Any, coordinates: Coordinates, a: int, b: int) -> dict[str, Any
     weight = float(model.body_invweight0[model.geom_bodyid[geoms], 0].sum())
     row: dict[str, Any] = {"bodies": [rod.body for rod in rods], "frames": [rod.frame for rod in rods], "margin": mixed.margin}
     for k, rod in enumerate(rods, start=1):
-        row |= {f"centre{k}": coordinates.points(rod.centre), f"half{k}": coordinates.points(rod.half * rod.axis), f"radius{k}": rod.radius}
+        row |= {
+            f"centre{k}": coordinates.points(rod.centre),
+            f"half{k}": coordinates.points(rod.half * rod.axis),
+            f"radius{k}": rod.radius,
+        }
         row |= {f"is_sphere{k}": int(model.geom_type[geoms[k - 1]] == SPHERE)}
     reach = sum(rod.half + rod.radius for rod in rods) + mixed.margin
     return row | {"reach": max(0.0, reach) ** 2, "impedance": impedance(model, mixed.reference, mixed.impedances, weight)}

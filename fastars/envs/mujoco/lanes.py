@@ -18,7 +18,7 @@ from fastars.physics.supported import unsupported
 _LOG = logging.getLogger("fastars")
 
 
-def lanes_of(env: CompiledEnv) -> Any:
+def lane_model_of(env: CompiledEnv) -> Any:
     """Return the lane model of a MuJoCo environment, whether the lanes agree with MuJoCo or not. Nothing is compiled.
 
     Raises
@@ -47,7 +47,7 @@ def lanes_for(env: CompiledEnv) -> Any:
     LanesDisagreeError
         If a step of the lanes is not MuJoCo's. Both messages are one sentence that names the thing.
     """
-    lanes = lanes_of(env)
+    lanes = lane_model_of(env)
     if fault := agreement_of(env.id, env.model, lanes).fault:
         raise LanesDisagreeError(f"the lanes do not agree with mujoco {mujoco.mj_versionString()} in {env.id}: {fault}")
     return lanes
