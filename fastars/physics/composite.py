@@ -1,8 +1,8 @@
 """A step of Newton's method where bodies of one branch may touch each other: with the matrix over the dofs.
 
 A row between a body and an ancestor of it couples all dofs on the way from one to the other, which the articulated-body algorithm
-can't take. So the composite-body algorithm (Featherstone, table 6.2) makes the Hessian, and its factor L' D L is in the pattern of
-the tree (table 6.3).
+can't take. So the composite-rigid-body algorithm (Featherstone, table 6.2) makes the Hessian, and its factor L' D L is in the
+pattern of the tree (table 6.3).
 """
 
 from fastars._compiled.jit import inline, part, routine

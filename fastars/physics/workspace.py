@@ -13,7 +13,8 @@ _CONTACTS_OF_PAIR = 5  # where its axes are nearest; at the four ends, of which 
 
 def n_outputs(model: LaneModel) -> int:
     """Return the number of outputs of a lane, see `SimulationLanes`."""
-    return int(19 * model.n_frames + 3 * model.n_sites + 3 * model.n_dofs)
+    # xpos, xquat, xipos, subtree_com and cfrc_ext; site_xpos; qacc and two forces
+    return int((3 + 4 + 3 + 3 + 6) * model.n_frames + 3 * model.n_sites + 3 * model.n_dofs)
 
 
 def new_workspace(model: LaneModel, n_lanes: int, wants_outputs: bool) -> Workspace:
