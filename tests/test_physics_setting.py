@@ -61,7 +61,7 @@ def broken_lanes(monkeypatch):
     def refuse(env):
         raise UnsupportedEnvError("it has a tendon")
 
-    return lambda: monkeypatch.setattr(lanes, "lanes_of", refuse)
+    return lambda: monkeypatch.setattr(lanes, "lane_model_of", refuse)
 
 
 # --- ARS

@@ -106,7 +106,7 @@ def _is_bad(x):
 @routine
 def check_state(m, w):
     """Find bad numbers in the state: `mj_checkPos`, `mj_checkVel`, and the check of `ctrl` in `mj_fwdActuation`."""
-    is_bad = constant(w, 0.0) > 1.0
+    is_bad = constant(w, 0.0) > 1.0  # in no lane
     for k in range(m.n_positions):
         is_bad = is_bad | _is_bad(w.qpos[k])
     for dof in range(m.n_dofs):
@@ -120,7 +120,7 @@ def check_state(m, w):
 @routine
 def check_acceleration(m, w):
     """Find bad numbers in the acceleration: `mj_checkAcc`."""
-    is_bad = constant(w, 0.0) > 1.0
+    is_bad = constant(w, 0.0) > 1.0  # in no lane
     for dof in range(m.n_dofs):
         is_bad = is_bad | _is_bad(w.acceleration_of_dof[dof])
     if any_lane(is_bad):

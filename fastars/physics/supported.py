@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from .model_fields import ABSENT, FIXED, FIXED_OF_DOFS, FIXED_OPTIONS, fields_of, is_known
-from .supported_contacts import contact_faults
-from .supported_trees import tree_faults
-from .words import element
+from fastars.physics.enums import EULER, HINGE_JOINT, RUNGE_KUTTA, SLIDE_JOINT
+from fastars.physics.model_fields import ABSENT, FIXED, FIXED_OF_DOFS, FIXED_OPTIONS, fields_of, is_known
+from fastars.physics.supported_contacts import contact_faults
+from fastars.physics.supported_trees import tree_faults
+from fastars.physics.words import element
 
-EULER, RUNGE_KUTTA, NEWTON = 0, 1, 2
+NEWTON = 2  # mjtSolver
 INTEGRATORS, SOLVERS = {2: "implicit", 3: "implicitfast"}, {0: "PGS", 1: "CG"}
 ENERGY, FORWARD_INVERSE = 2, 4  # bits of opt.enableflags that only measure something
 ENOUGH_ITERATIONS, FINE_TOLERANCE = 20, 1e-7
@@ -105,7 +106,7 @@ def actuator_faults(mj_model: Any) -> Iterator[str]:
         joint = mj_model.actuator_trnid[index, 0]
         if mj_model.actuator_trntype[index] != 0:
             yield f"{element(mj_model, 'actuator', index)} does not drive a joint"
-        elif mj_model.jnt_type[joint] not in (2, 3):
+        elif mj_model.jnt_type[joint] not in (SLIDE_JOINT, HINGE_JOINT):
             yield f"{element(mj_model, 'actuator', index)} drives {element(mj_model, 'joint', joint)}, which is no slide or hinge"
 
 

@@ -42,7 +42,7 @@ def names_read(functions: Iterable[Any]) -> set[str]:
         names |= own
         waiting += [function.__globals__[name] for name in own if name in function.__globals__]
         waiting += [cell.cell_contents for cell in function.__closure__ or ()]
-        modules = [value for value in waiting if isinstance(value, ModuleType) and _is_read(value)]
+        modules = [each for each in waiting if isinstance(each, ModuleType) and _is_read(each)]
         waiting += [getattr(module, name) for module in modules for name in own if hasattr(module, name)]
     return names
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-from fastars.envs.mujoco.agreement import FIELDS, Stepped, field_sizes
+from fastars.envs.mujoco.agreement import FIELDS, Stepped, field_shapes
 from fastars.kernels.inspection import step_simulations
 from fastars.physics import new_lanes
 
@@ -29,7 +29,7 @@ def lane_steps(model: Any, lanes_model: Any, states: FloatArray) -> Stepped:
         rows.append(results[: len(batch)])
         is_bad.append(lanes.is_bad[: len(batch)] != 0)
     fields = FIELDS[:-1] if "cfrc_ext" in missing_fields(model, lanes_model) else FIELDS
-    width = sum(math.prod(shape) for shape in field_sizes(model, fields).values())
+    width = sum(math.prod(shape) for shape in field_shapes(model, fields).values())
     return Stepped(np.concatenate(rows)[:, :width], np.concatenate(is_bad), fields)
 
 
