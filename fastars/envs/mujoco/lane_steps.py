@@ -11,6 +11,9 @@ from fastars._compiled.structs import FloatArray
 from fastars.envs.mujoco.agreement import FIELDS, Stepped, field_sizes
 from fastars.kernels.inspection import step_simulations
 from fastars.physics import new_lanes
+from fastars.physics.pairs import colliding_pairs
+
+_DEPTH = 1e-12  # m; less is rounding
 
 
 def lane_steps(model: Any, lanes_model: Any, states: FloatArray) -> Stepped:
@@ -37,7 +40,18 @@ def missing_fields(model: Any, lanes_model: Any) -> list[str]:
     """Return the fields of a `Simulation` that lanes don't fill as MuJoCo does: those of sensors, `cinert` and `cvel`.
 
     Also `cfrc_ext`, the last output, of a planar model whose capsules may touch each other: where their axes cross, MuJoCo has a
-    force across the plane, which moves nothing and is not in the lanes.
+    force across the plane, which moves nothing and is not in the lanes. And of one that touches the floor beside the origins of its
+    bodies: the lanes don't know how deep in the world a contact is, on which its moment depends.
     """
-    has_crossings = lanes_model.offset.shape[1] == 2 and int(lanes_model.n_pairs) > 0
-    return [*(["sensordata"] if model.nsensordata else []), "cinert", "cvel", *(["cfrc_ext"] if has_crossings else [])]
+    is_planar = lanes_model.offset.shape[1] == 2
+    has_crossings = is_planar and int(lanes_model.n_pairs) > 0
+    is_partial = has_crossings or (is_planar and _is_touched_beside(model, lanes_model))
+    return [*(["sensordata"] if model.nsensordata else []), "cinert", "cvel", *(["cfrc_ext"] if is_partial else [])]
+
+
+def _is_touched_beside(model: Any, lanes_model: Any) -> bool:
+    """Return True if contacts with the floor are at other depths than the lanes take them at: `outputs.write_contact_forces`."""
+    across = np.array([model.geom_pos[geom] @ lanes_model.axes[2] for pair in colliding_pairs(model) for geom in pair[1:]])
+    depths = lanes_model.depth[lanes_model.contact_frame]
+    at_floor = np.ptp(depths) if len(depths) and lanes_model.floor_body > 0 else 0.0
+    return bool(np.any(np.abs(across) > _DEPTH) or at_floor > _DEPTH)
