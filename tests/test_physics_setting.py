@@ -8,7 +8,7 @@ error -> test_of_several_environments; copies share lanes -> test_copies; callba
 test_a_callback_of_mujoco; a fallback without a warning, or under its old name, or an error where the setting is a file's ->
 test_a_model_without_lanes and those of files; a disagreement without a warning -> test_lanes_that_disagree; another physics that
 `load` does not log, or does not take -> test_a_run_may_go_on; `verify` replays all in MuJoCo, or compares nothing, or takes lanes
-that are not there -> those of verify.
+that are not there -> those of verify; lanes without compilation -> test_without_compilation_training.
 """
 
 import copy
@@ -115,6 +115,13 @@ def test_a_model_without_lanes_runs_through_mj_step_and_one_warning_says_why():
     assert len(caught) == 1
     assert (model.config.physics, model.run.env.physics) == ("mujoco", "mujoco")
     assert model.theta.tobytes() == ARS("LinearPolicy", "Pusher-v5", **SETTINGS).learn(1).theta.tobytes()
+
+
+def test_without_compilation_training_runs_through_mj_step(monkeypatch):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    with pytest.warns(UserWarning, match=f"^{ENV} runs through mj_step, not over lanes: lanes must be compiled, which NUMBA_DISA"):
+        model = lanes_model(ENV)
+    assert model.run.env.physics == "mujoco"
 
 
 @pytest.mark.filterwarnings("ignore:.*v4 is out of date:DeprecationWarning")

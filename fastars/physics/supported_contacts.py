@@ -36,6 +36,9 @@ def contact_faults(mj_model: Any) -> Iterator[str]:
             yield from pair_faults(mj_model, a, b, normal)
         elif normal is not None and abs(UP @ normal) > ALIGNED:
             yield f"{element(mj_model, 'geom', b)} may touch the floor, and the model does not move in a vertical plane"
+        elif normal is not None and is_oblique(normal) and condim_of(mj_model, a, b) == 3 and mj_model.geom_type[b] == SPHERE:
+            words = f"{element(mj_model, 'geom', b)} is a sphere that may touch the floor with friction"
+            yield f"{words}, and the model moves in a plane along neither the world's x nor its y axis"
         elif condim_of(mj_model, a, b) == 3 and friction_of(mj_model, a, b) < LEAST_FRICTION:
             words = f"{element(mj_model, 'geom', a)} and {element(mj_model, 'geom', b)}"
             yield f"the friction of {words} is {friction_of(mj_model, a, b):g}: too small for exact numbers, condim 1 has none"
@@ -77,6 +80,11 @@ def pair_faults(mj_model: Any, a: int, b: int, normal: np.ndarray | None) -> Ite
         depths = [depth(mj_model, geom, normal) for geom in (a, b)]
         if abs(depths[0] - depths[1]) > ALIGNED:
             yield f"{words}, and do not lie in one plane"
+
+
+def is_oblique(normal: np.ndarray) -> bool:
+    """Return True if a vertical plane is normal to neither the world's x axis nor its y axis, along which spheres have friction."""
+    return bool(np.max(np.abs(normal[:2])) < 1 - ALIGNED)
 
 
 def condim_of(mj_model: Any, a: int, b: int) -> int:

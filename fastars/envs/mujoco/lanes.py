@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from fastars._compiled.jit import compiles
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.errors import LanesDisagreeError, UnsupportedEnvError
 from fastars.envs.mujoco.agreement import N_STATES, Agreement, measured
@@ -26,6 +27,8 @@ def lane_model_of(env: CompiledEnv) -> Any:
     UnsupportedEnvError
         As `lanes_for` does.
     """
+    if not compiles():
+        raise UnsupportedEnvError("lanes must be compiled, which NUMBA_DISABLE_JIT=1 forbids")
     if (reason := unsupported(env.model)) is not None:
         raise UnsupportedEnvError(reason)
     lanes = lane_model(env.model)
