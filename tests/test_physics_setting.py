@@ -32,6 +32,7 @@ import fastars
 from fastars import ARS, UnsupportedEnvError, evaluate_candidates, evaluate_policy
 from fastars.callbacks import EvalCallback
 from fastars.cli import main
+from fastars.cli.lane_episodes import Comparison
 from fastars.cli.recorded_episodes import Episode, RecordedEpisodes
 from fastars.envs.errors import LanesDisagreeError
 from fastars.envs.mujoco import lanes
@@ -350,8 +351,9 @@ def test_vector_environments_take_a_physics():
     env = gymnasium.make_vec(f"fastars/{ENV}", 2, physics="lanes")
     assert env.unwrapped.compiled.physics == "lanes"
     env.close()
-    with pytest.warns(UserWarning, match=UNSUPPORTED):
+    with pytest.warns(UserWarning, match=UNSUPPORTED) as caught:
         env = gymnasium.make_vec("fastars/Pusher-v5", 2, physics="lanes")
+    assert [warning.filename for warning in caught] == [__file__]
     assert env.unwrapped.compiled.physics == "mujoco"
     env.close()
 
@@ -436,6 +438,10 @@ def test_verify_replays_over_lanes_what_ran_there(trained, capsys):
     assert min(map(int, found.groups())) > 3
     assert re.search(r"first 10 steps of \d+ episodes over lanes: returns within \S+ of Gymnasium's \(allowed: 1e-06\)", text)
     assert re.search(r"mean return over lanes \S+, of the same episodes in Gymnasium \S+; standard error of the difference", text)
+
+
+def test_verify_writes_the_standard_error_of_returns_as_a_plain_number():
+    assert "standard error of the difference 253.1 (allowed: 5 of them)" in Comparison(4e-16, (564.79, 564.79), 253.1, 10).facts[1]
 
 
 def test_verify_finds_out_lanes_of_another_world(trained, capsys, monkeypatch):
