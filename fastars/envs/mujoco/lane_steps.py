@@ -11,7 +11,8 @@ from fastars._compiled.structs import FloatArray
 from fastars.envs.mujoco.agreement import FIELDS, Stepped, field_shapes
 from fastars.kernels.inspection import step_simulations
 from fastars.physics import new_lanes
-from fastars.physics.pairs import PLANE, colliding_pairs
+from fastars.physics.enums import PLANE
+from fastars.physics.pairs import colliding_pairs
 from fastars.physics.supported_contacts import path, world_turn
 
 _DEPTH = 1e-12  # m; less is rounding
