@@ -42,11 +42,11 @@ class Busy(gymnasium.Env):
 gymnasium.register("Busy-v0", entry_point="bench.drop_in:Busy", max_episode_steps=200)
 
 
-def script(package, env_id, mode, n_delta, n_eval_episodes, seed, workers=None):
+def script(package, env_id, mode, n_delta, n_eval_episodes, seed, workers=None, physics=None):
     """Return the parts of a script before `learn`: a model, the keywords of `learn`, and the number of environments side by side.
 
     All of it is as stable-baselines3-contrib documents it, and the same for either package, which `ARS` and `AsyncEval` come from.
-    Workers that run already may be given.
+    Workers that run already may be given, and the physics of fastars, which the other package does not have.
     """
     ARS = importlib.import_module(package).ARS
     env, n_envs = env_id, 1
@@ -54,7 +54,10 @@ def script(package, env_id, mode, n_delta, n_eval_episodes, seed, workers=None):
         from stable_baselines3.common.env_util import make_vec_env
 
         env, n_envs = make_vec_env(env_id, n_envs=4, seed=seed), 4
-    model = ARS("LinearPolicy", env, n_delta=n_delta, n_eval_episodes=n_eval_episodes, seed=seed, device="cpu")
+    settings = {"n_delta": n_delta, "n_eval_episodes": n_eval_episodes, "seed": seed, "device": "cpu"}
+    if physics is not None:
+        settings["physics"] = physics
+    model = ARS("LinearPolicy", env, **settings)
     if mode not in (WORKERS, VECTOR_WORKERS):
         return model, {}, n_envs
     if workers is None:
@@ -93,10 +96,11 @@ def main():
     parser.add_argument("--n-delta", type=int, default=8)
     parser.add_argument("--n-eval-episodes", type=int, default=1)
     parser.add_argument("--total-timesteps", type=int, default=100_000)
+    parser.add_argument("--physics", choices=("mujoco", "lanes"), help="of fastars in an environment of MuJoCo")
     arguments = parser.parse_args()
     take_two_cpus()
     which = arguments.env_id, arguments.mode, arguments.n_delta, arguments.n_eval_episodes
-    model, keywords, _ = script(arguments.package, *which, seed=0)
+    model, keywords, _ = script(arguments.package, *which, seed=0, physics=arguments.physics)
     one_torch_thread()
     model.learn(arguments.total_timesteps, **keywords)
 

@@ -12,32 +12,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from bench.drop_in import BUSY, HERE, VECTOR, VECTOR_WORKERS, WORKERS, bare_steps, one_torch_thread, script
+from bench.drop_in import BUSY, bare_steps
 from bench.machine import THREADS
 from bench.peers import optional
+from bench.script_runs import OURS, PACKAGES, ROUNDS, THEIRS, Case, Script, rates_of_theirs
 
 # Theirs, from any line of theirs; where warnings are errors, the import of Box2D's SWIG types crashes.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 ROOT = Path(__file__).parent.parent
-OURS, THEIRS = "fastars", "stable-baselines3-contrib"
-PACKAGES = {OURS: "fastars", THEIRS: "sb3_contrib"}
-ROUNDS = 3
-
-
-class Case(NamedTuple):
-    """A script. Its steps take stable-baselines3-contrib 10 to 60 s, and fastars should be `aim` times as fast."""
-
-    env_id: str
-    n_delta: int
-    n_eval_episodes: int
-    steps: int
-    aim: float
-
 
 # The later iterations of CartPole's have 64,000 steps: scripts that end before them, and one that goes on.
 CASES = [
@@ -53,63 +39,6 @@ CASES = [
 IDS = [f"{case.env_id.rpartition(':')[2]}-{case.n_eval_episodes}-{case.steps}" for case in CASES]
 IN_PYTHON = ["LunarLander-v3", BUSY]
 SHELL = CASES[3]
-
-
-class Lasting:
-    """Worker processes of stable-baselines3-contrib, which live longer than a call of `learn`."""
-
-    def __init__(self, workers):
-        self.workers = workers
-
-    def __getattr__(self, name):
-        return getattr(self.workers, name)
-
-    def close(self):
-        pass
-
-
-class Script:
-    """Runs of a script with one package. stable-baselines3-contrib starts workers once, fastars with each model."""
-
-    def __init__(self, package, env_id, mode, n_delta, n_eval_episodes):
-        self.arguments = package, env_id, mode, n_delta, n_eval_episodes
-        self.workers = None
-        self.starts = []  # seconds until a model and its workers were ready
-        self.runs = []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.workers is not None:
-            self.workers.workers.close()
-
-    def first_iteration(self, seed):
-        """Return the model, its keywords for `learn`, the count that a step adds, seconds and environment steps."""
-        start = time.perf_counter()
-        model, keywords, n_envs = script(*self.arguments, seed=seed, workers=self.workers)
-        if keywords and self.workers is None:
-            self.starts.append(time.perf_counter() - start)
-        if keywords and self.workers is None and self.arguments[0] == "sb3_contrib":
-            self.workers = keywords["async_eval"] = Lasting(keywords["async_eval"])
-        one_torch_thread()
-        # Theirs counts a step of each of its environments whenever one of them takes a step: n_envs times what it did.
-        counted = n_envs if self.arguments[0] == "sb3_contrib" else 1
-        return model, keywords, counted, *timed(model, 1, counted, keywords)
-
-    def run(self, seed, steps):
-        """Run the first iteration, then `learn(steps)`."""
-        model, keywords, counted, first_s, first_steps = self.first_iteration(seed)
-        later_s, later_steps = timed(model, steps, counted, keywords)
-        self.runs.append({"first_s": first_s, "first_steps": first_steps, "later_s": later_s, "later_steps": later_steps})
-        getattr(model, "close", lambda: None)()
-
-
-def timed(model, steps, counted, keywords):
-    """Return the seconds of `learn`, and its environment steps."""
-    start = time.perf_counter()
-    model.learn(steps * counted, **keywords)
-    return time.perf_counter() - start, model.num_timesteps // counted
 
 
 @pytest.mark.parametrize("env_id", IN_PYTHON)
@@ -144,18 +73,6 @@ def test_whole_process(record, quick, tmp_path):
     rounds = [{side: process_seconds(package) for side, package in PACKAGES.items()} for _ in range(1 if quick else ROUNDS)]
     seconds = {side: statistics.median(each[side] for each in rounds) for side in PACKAGES}
     record(kind="process", env_id=case.env_id, steps=case.steps, first_ever_s=first, seconds=seconds)
-
-
-def rates_of_theirs(case):
-    """Return environment steps per second of the first iteration, by mode."""
-    # One episode keeps one environment busy: where theirs has more of them, it lets the others run in vain.
-    modes = (HERE, WORKERS) if case.n_eval_episodes == 1 else (HERE, VECTOR, WORKERS, VECTOR_WORKERS)
-    rates = {}
-    for mode in modes:
-        with Script("sb3_contrib", case.env_id, mode, case.n_delta, case.n_eval_episodes) as theirs:
-            *_, seconds, steps = theirs.first_iteration(0)
-            rates[mode] = steps / seconds
-    return rates
 
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)

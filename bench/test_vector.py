@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from bench.machine import THREADS
+from bench.stepping import N_ACTIONS, random_actions, stepper
 from fastars import compiled_env_ids
-from fastars.envs import compiled_env
 
 ENVS = [env_id for env_id in compiled_env_ids("classic") if env_id != "CartPole-v0"]  # which is CartPole-v1 with a shorter limit
 SIZES = (64, 1_024, 4_096, 65_536)
 SIMULATED = ("HalfCheetah-v4", "Hopper-v4", "Ant-v4", "Humanoid-v4")  # EnvPool has no v5
 CASES = [*itertools.product(ENVS, SIZES), *((env_id, 64) for env_id in SIMULATED)]
-N_ACTIONS = 8  # sets of actions, made before the clock runs and taken in turn
 OURS, SYNC, VECTORISED, ENVPOOL = "fastars", "Gymnasium, sync", "Gymnasium, vectorised", f"EnvPool, {THREADS} threads"
 
 
@@ -34,26 +33,6 @@ def make(name, env_id, n):
     except ImportError:
         return None
     return envpool.make_gymnasium(env_id, num_envs=n, num_threads=THREADS, seed=0)
-
-
-def stepper(envs, actions):
-    """Return a function that takes one step of all environments."""
-    envs.reset()
-    turn = [0]
-
-    def run():
-        turn[0] = (turn[0] + 1) % N_ACTIONS
-        envs.step(actions[turn[0]])
-
-    return run
-
-
-def random_actions(env_id, n):
-    space = compiled_env(env_id).action_space
-    draw = np.random.default_rng(0)
-    if isinstance(space, gymnasium.spaces.Discrete):
-        return draw.integers(space.n, size=(N_ACTIONS, n), dtype=np.int64)
-    return draw.uniform(space.low, space.high, (N_ACTIONS, n, *space.shape)).astype(np.float32)
 
 
 @pytest.mark.parametrize(("env_id", "n"), CASES)

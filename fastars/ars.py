@@ -44,6 +44,7 @@ from fastars.training.iteration import (
     refuse_empty_iterations,
     roll_out,
 )
+from fastars.training.physics import with_compared_lanes
 from fastars.training.policy import Policy
 from fastars.training.run import Execution
 from fastars.training.runner import drawn_seed, make_first_state, make_run
@@ -97,7 +98,7 @@ class ARS(SB3Model):
     device
         Accepted for scripts written for stable-baselines3-contrib, without effect: the kernels run on the CPU.
     _init_setup_model : bool
-        False, as on loading: memory for training is not looked at before `learn`.
+        False, as on loading: memory for training is not looked at before `learn`, and a physics that can't be had is a warning.
     preset : {"fastars", "tuned", "paper", "modestyachts", "rllib", "sb3"}, optional
         The choices to follow where the published implementations differ (`fastars.training.presets`). "tuned" and "paper" also
         set the hyperparameters of environments that they know: the ones `fastars train` uses, and the ones the paper reports.
@@ -130,6 +131,11 @@ class ARS(SB3Model):
         Worth of each task to you. Balancing takes away the scales of the rewards; the balanced weights are multiplied by this.
     utopia : sequence of float, optional
         A return of each task that can't be surpassed, for methods that use losses (`fastars.training.objectives`).
+    physics : {"mujoco", "lanes"}, optional
+        The physics of training episodes in MuJoCo's environments: `mj_step`, with the bits of Gymnasium; or forward dynamics of our
+        own over SIMD lanes, many times as fast, which agree with it to rounding (`docs/physics.md`). A model that lanes can't step
+        runs through `mj_step`, with a warning. Evaluations are in MuJoCo, always. Default: "mujoco"; with the preset "tuned",
+        "lanes" where they are available.
     **settings
         Any other field of `fastars.training.config.Config`: `noise_size`, `optimizer`, `momentum`, `weight_decay`,
         `fitness_shaping`, `common_random_numbers`, `max_episode_steps`, `on_nonfinite`, and the choices a preset sets.
@@ -175,6 +181,7 @@ class ARS(SB3Model):
         weighting: Any = None,
         preference: Sequence[float] | None = None,
         utopia: Sequence[float] | None = None,
+        physics: str | None = None,
         **settings: Any,
     ) -> None:
         if device not in ("cpu", "auto"):
@@ -195,12 +202,15 @@ class ARS(SB3Model):
             "weighting": weighting,
             "preference": preference,
             "utopia": utopia,
+            "physics": physics,
         }
         given = unwrap_env(env)
         n_workers = given.n_processes if n_workers is None and sampler != "ray" else n_workers
         execution = Execution(backend, sampler, compiled, n_threads, n_workers, env_timeout)
-        self.run = make_run(policy, given.env, execution, arguments, given.normalizer, given.n_processes, stats_window_size)
-        if _init_setup_model:  # False for a model from a file: it acts, whatever its training would need
+        is_stored = not _init_setup_model  # a model from a file acts, whatever its training would need
+        of_env = given.normalizer, given.n_processes
+        self.run = make_run(policy, given.env, execution, arguments, *of_env, stats_window_size, is_stored)
+        if not is_stored:
             self.run.refuse_training_beyond_memory()
         self.run.warn_of_few_places()
         self._env_input, self._training_env = given, None
@@ -320,6 +330,7 @@ class ARS(SB3Model):
         log_interval = None if log_interval is None else integer("log_interval", log_interval, 0)
         self.run.refuse_excess(training=True)
         self.run.refuse_training_beyond_memory()
+        self.run = with_compared_lanes(self.run)
         watcher = make_callback(callback, progress_bar)
         if async_eval is not None:
             self.take_workers(async_eval)
@@ -460,7 +471,7 @@ class ARS(SB3Model):
 
     @user_facing
     def evaluate(self, n_eval_episodes: int = 100, seed: int | None = None) -> Rollouts:
-        """Evaluate the policy itself, without noise, filter updates or alive bonus.
+        """Evaluate the policy itself, without noise, filter updates or alive bonus, and in MuJoCo where training is over lanes.
 
         Returns of several tasks are weighted by the preference; `task_returns` has them one by one.
 
@@ -487,7 +498,7 @@ class ARS(SB3Model):
         on_failure = self._failures.listener(self.run, self.state, candidates, seeds, self._log_folder)
         utility = None if self.objectives is None else self.objectives.utility
         with HeldSignals():
-            rollouts = self.sampler.evaluate(candidates, self.policy.filter, seeds, False, utility, on_failure)
+            rollouts = self.run.evaluation_sampler.evaluate(candidates, self.policy.filter, seeds, False, utility, on_failure)
             if rollouts.n_failures or rollouts.n_restarts:
                 self._go_to(self.state.with_failures(rollouts.n_failures, rollouts.n_restarts))
         return rollouts
@@ -548,7 +559,7 @@ class ARS(SB3Model):
             Print the versions of Python and packages.
         **settings
             Arguments of the constructor to change: hyperparameters, schedules, `n_threads`, `n_workers`, `sampler`, `env_timeout`,
-            `backend`, `verbose`, `tensorboard_log`, `monitor_dir`, `stats_window_size`.
+            `backend`, `physics`, `verbose`, `tensorboard_log`, `monitor_dir`, `stats_window_size`.
 
         Raises
         ------
@@ -572,7 +583,7 @@ class ARS(SB3Model):
 
     def close(self) -> None:
         """End worker processes and close environments that the run made. The model stays usable, and makes them anew."""
-        self.sampler.close()
+        self.run.close()
 
     def __repr__(self) -> str:
         config = self.config

@@ -17,6 +17,7 @@ from fastars._runtime.signals import HeldSignals, OpenSignals, raised_by_handler
 from fastars._validate import integer, positive_int, seed_array, task_weights, user_facing
 from fastars.envs import environment, make
 from fastars.envs.making import warnings_logged
+from fastars.envs.physics_choice import with_physics
 from fastars.envs.returned import checked_end, first_observation, real, real_array
 from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import make_sampler
@@ -245,6 +246,7 @@ def evaluate_candidates(
     n_workers: int = 1,
     max_episode_steps: int | None = None,
     reward_weights: Any = None,
+    physics: str = "mujoco",
 ) -> Rollouts:
     """Run one episode per candidate, in compiled kernels on threads, or in Python if the environment is not compiled.
 
@@ -264,6 +266,8 @@ def evaluate_candidates(
         As for `ARS`.
     reward_weights : array_like of float, shape (n_tasks,), optional
         Weights in `returns` of the several rewards of a step, or of the rewards of several environments. Default: 1 each.
+    physics : {"mujoco", "lanes"}
+        As for `ARS`: `mj_step`, or forward dynamics of our own over SIMD lanes.
 
     Returns
     -------
@@ -273,13 +277,15 @@ def evaluate_candidates(
     Raises
     ------
     ValueError
-        For weights that are not finite or have a wrong shape, and for seeds out of range or of a wrong shape.
+        For weights that are not finite or have a wrong shape, for seeds out of range or of a wrong shape, and for `physics="lanes"`
+        in an environment that is not MuJoCo's or runs in Python.
     fastars.UnsupportedEnvError
         For an environment that can't be run.
     """
     config = Config(**policy_settings(policy, policy_kwargs), max_episode_steps=max_episode_steps)
     structure = policy_structure(config)
     found = environment(env, max_episode_steps=config.max_episode_steps, tasks=reward_weights is not None)
+    found = with_physics(found, physics)
     matrix = np.asarray(weights, dtype=np.float64)
     wanted = n_weights(structure, found.n_obs, found.n_act)
     if matrix.ndim != 2 or matrix.shape[1] != wanted:

@@ -12,12 +12,16 @@ from numba.extending import overload
 
 from fastars._compiled import rng as _rng
 from fastars._compiled import trig as _trig
-from fastars._compiled.jit import INLINE
+from fastars._compiled.jit import INLINE, kernel
 
 __all__ = ["clip", "integers", "sincos", "standard_normal", "tanh", "uniform"]
 
-_sincos: Any = getattr(_trig.sincos, "py_func", _trig.sincos)
 _tanh: Any = getattr(_trig.tanh, "py_func", _trig.tanh)
+
+
+@kernel
+def _sincos(x):  # `trig.sincos` calls other inline functions, which Python can't call
+    return _trig.sincos(x)
 
 
 def sincos(x: float) -> tuple[float, float]:

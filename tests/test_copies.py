@@ -8,7 +8,9 @@ callbacks, configs, algorithms, vector environments, logs and `TrainingEnv` -> t
 of callbacks -> "callback", "list of callbacks" and test_a_callback_that_was_copied red; without `NoiseTable.__reduce__` -> models
 red by the two others, and test_samplers_and_noise. The policy shares its values -> "policy in place" red; `Policy.__getstate__`
 or `GymSampler.__getstate__` left out -> "policy", "model in Python" red; weights or sums of a method changed in place ->
-"GradNorm", "FAMO", "DynamicWeightAverage" red; a copy that is the model itself -> all rows of models and "ask" red.
+"GradNorm", "FAMO", "DynamicWeightAverage" red; without `SimulatedSampler.__getstate__`
+-> test_a_copy_of_a_model_in_mujoco_runs_its_own_simulations red by deepcopy and pickle; a copy that is the model itself -> all
+rows of models and "ask" red.
 """
 
 import copy
@@ -206,6 +208,19 @@ def test_samplers_and_noise_of_a_copy_give_the_same(way):
     assert np.array_equal(noise.whole(), values)
     python = in_python("CartPole-v1").sampler
     assert np.array_equal(WAYS[way](python).evaluate(*arguments).returns, python.evaluate(*arguments).returns)
+
+
+@pytest.mark.promise(25)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_copy_of_a_model_in_mujoco_runs_its_own_simulations(way):
+    pytest.importorskip("mujoco", reason="mujoco is not installed: pip install '.[mujoco]'")
+    settings = {"max_episode_steps": 60, "normalize_observations": True, "noise_size": 1 << 16, "n_threads": 1}
+    original = ARS("LinearPolicy", "InvertedPendulum-v5", seed=3, n_delta=4, **settings).learn(300)
+    copied = WAYS[way](original)
+    assert np.array_equal(copied.evaluate(3).returns, original.evaluate(3).returns)
+    train(copied)
+    train(original)
+    assert np.array_equal(original.theta, copied.theta)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -19,7 +19,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 READ_ON_GITHUB = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 NEEDS_PEERS = "<!-- run: peers -->\n"  # before a snippet: `test_docs_peers.py` runs it
-RUN_HERE = {"coming_from_rllib", "index", "plots", "quick_start"}
+RUN_HERE = {"coming_from_rllib", "index", "physics", "plots", "quick_start"}
 RUN_ELSEWHERE = {
     "diagnostics": "test_examples.py",
     "environments": "test_examples.py",

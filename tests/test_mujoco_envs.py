@@ -19,8 +19,9 @@ import gymnasium
 from fastars import ARS, UnsupportedEnvError, compiled_env_ids, evaluate_candidates, evaluate_policy
 from fastars._compiled.blas import blas_is_fused
 from fastars._compiled.kernel_cache import cache_directory
-from fastars._compiled.protocol import observe_sim, reset_sim, reward_terms
 from fastars._compiled.rng import seed_generator
+from fastars._compiled.simulated import needs_contact_forces, observe_sim, remember, reset_sim, reward_terms
+from fastars._compiled.simulator import simulate
 from fastars._compiled.structs import TERMINATED, TRUNCATED
 from fastars._compiled.tuples import put
 from fastars.envs import compiled_env, make
@@ -195,8 +196,11 @@ def play(env, sim, seed, actions, observations, rewards, terminated, terms):
     seed_generator(rng, seed)
     reset_sim(env, sim, rng)
     observe_sim(env, sim, observations[0])
+    before = np.empty(len(sim.qpos))
     for t in range(len(actions)):
-        terms_of_step, rewards[t], terminated[t] = reward_terms(env, sim, actions[t])
+        remember(env, sim, before)
+        simulate(sim, actions[t], env.physics.frame_skip, needs_contact_forces(env))
+        terms_of_step, rewards[t], terminated[t] = reward_terms(env, sim, actions[t], before)
         put(terms[t], 0, terms_of_step)
         observe_sim(env, sim, observations[t + 1])
 

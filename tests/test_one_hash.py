@@ -4,9 +4,10 @@ Of each task, the ways to run it are combined: threads or worker processes, wher
 fails, and where the run is cut into pieces by files. `make trust` takes all combinations; every change, so many that each two
 values meet in one.
 
-Broken on purpose -> test_one_hash red: results of worker processes, or moments of threads, merged in the order in which they arrive
-(in Python, Pendulum); a weighted sum in as many parts as there are threads (all); a file without the optimizer's state (Adam); a
-second attempt from another seed (an environment that fails).
+Broken on purpose -> test_one_hash red: results of worker processes, or moments of threads, merged in the order in which they
+arrive (in Python, Pendulum); a weighted sum in as many parts as there are threads (all); a file without the optimizer's state
+(Adam); a second attempt from another seed (an environment that fails); a lane's next episode begins with the return of the one
+before (HalfCheetah over lanes).
 """
 
 import hashlib
@@ -24,7 +25,7 @@ import pytest
 
 from fastars import ARS, evaluate_candidates, kernels
 from fastars._runtime.threads import for_blocks
-from fastars.samplers import compiled, simulated
+from fastars.samplers import compiled, physics, simulated
 
 N_ITERATIONS = 6
 COUNTS = 1, 2, 3, 4, 8
@@ -58,6 +59,7 @@ TASKS = {
     "Pendulum": Task("Pendulum-v1", {**MANY, "variant": "V2"}, THREADS),
     "a network": Task("CartPole-v1", {"policy_kwargs": {"net_arch": [16]}, "delta_std": 0.1}, THREADS, "MlpPolicy"),
     "HalfCheetah": Task("HalfCheetah-v5", MUJOCO, THREADS),
+    "HalfCheetah over lanes": Task("HalfCheetah-v5", {**MUJOCO, **MANY, "physics": "lanes"}, THREADS),
     "HalfCheetah in Python": Task("HalfCheetah-v5", MUJOCO, {**PROCESSES, "where": (("compiled", "python"),) * 2}),
     "GradNorm": Task("fastars/mo-pendulum-v0", GRADNORM, THREADS),
     "an environment that fails": Task(
@@ -191,7 +193,7 @@ def test_one_hash(name, tally, tmp_path, monkeypatch):
         folder.mkdir()
         with monkeypatch.context() as patch:
             if way.get("is_shuffled"):
-                for module in (compiled, simulated):
+                for module in (compiled, simulated, physics):
                     patch.setattr(module, "for_blocks", shuffled(for_blocks, draw, pieces))
             found, failures, restarts = run(task, way, folder, draw)
         told = way.get("by") == "tell"  # it does not know what the episodes were

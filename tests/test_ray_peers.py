@@ -52,12 +52,13 @@ def two_nodes():
     [
         ("CartPole-v1", {}, (None, 1, 2, 3)),
         ("HalfCheetah-v5", {}, (2, 1, 3)),
+        ("HalfCheetah-v5", {"physics": "lanes"}, (2, 1, 3)),
         (faulty_envs.Line, {}, (3, 1, 2)),
         ("CartPole-v1", {"policy": "MlpPolicy", "n_eval_episodes": 3}, (2, 1)),
         ("mo-mountaincar-v0", {"weighting": "gradnorm"}, (2, 1)),
         (["CartPole-v1", "CartPole-v0"], {}, (2,)),
     ],
-    ids=["compiled", "mujoco", "python", "mlp", "tasks", "several"],
+    ids=["compiled", "mujoco", "lanes", "python", "mlp", "tasks", "several"],
 )
 def test_theta_is_that_of_a_local_run(two_nodes, tally, env, more, n_workers):
     counts = n_workers[: tally.of(1, len(n_workers))]

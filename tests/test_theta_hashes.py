@@ -453,7 +453,7 @@ ROWS = {
     "HalfCheetah, NumPy's backend": mujoco("HalfCheetah-v5", backend="numpy", n_delta=2),
     "HalfCheetah, preset paper": mujoco("HalfCheetah-v5", preset="paper", variant="V2-t", n_delta=None, delta_std=None),
     "Swimmer, preset paper": mujoco("Swimmer-v5", preset="paper", n_delta=None, delta_std=None, learning_rate=None),
-    "Hopper, preset tuned": mujoco("Hopper-v5", preset="tuned", delta_std=None, learning_rate=None),
+    "Hopper, preset tuned": mujoco("Hopper-v5", preset="tuned", physics="mujoco", delta_std=None, learning_rate=None),
     "Hopper-v4": mujoco("Hopper-v4", alive_bonus_offset=-1.0, variant="V2"),
     "Walker2d-v5": mujoco("Walker2d-v5", variant="V2"),
     "Walker2d-v4": mujoco("Walker2d-v4", **V1_T),

@@ -66,7 +66,9 @@ SHARED = ["balanced_gram", "nonnegative_minimum"]  # by several modules of the r
 
 
 def test_every_function_of_the_reference_is_public_or_underscored():
-    parts = [part for part in vars(reference).values() if inspect.ismodule(part) and part.__name__.startswith("fastars.reference.")]
+    modules = [part for part in vars(reference).values() if inspect.ismodule(part)]
+    # `reference.physics` is a package: the twin of another room, there once something imports it.
+    parts = [part for part in modules if part.__name__.startswith("fastars.reference.") and not hasattr(part, "__path__")]
     assert len(parts) == 20
     for part in parts:
         defined = [name for name, value in inspect.getmembers(part, inspect.isfunction) if value.__module__ == part.__name__]

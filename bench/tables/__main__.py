@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.kernel_reference import kernel_reference, named_tuples
-from bench.tables import experiments, kernels, ray, rollouts, scripts, training
+from bench.tables import agreement, experiments, kernels, physics, ray, rollouts, scripts, training
 from bench.tables.engine import Page, render
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +22,8 @@ PAGES: dict[str, Page] = {
     **scripts.PAGES,
     **ray.PAGES,
     **experiments.PAGES,
+    **agreement.PAGES,
+    **physics.PAGES,
 }
 
 
@@ -72,6 +74,8 @@ def tables() -> dict[str, str]:
                 made["kernel-reference"] = f"{kernel_reference(result['rows'])}\n\nTimes: {_caption(result['machine'])}"
             if name == "drop-in":
                 made["drop-in-short"] = render(scripts.DROP_IN_SHORT, result["rows"])
+            if name == "physics":
+                made["physics-short"] = f"{render(physics.SHORT, result['rows'])}\n\n{_caption(result['machine'])}"
     return made
 
 

@@ -4,7 +4,11 @@ There is one decorator for each kind of function:
 
 - `inline`: scalar code that is merged into its caller. LLVM leaves an ordinary call in place, and a loop with a call in it does
   not vectorise (CartPole: 28 -> 160 M steps/s from `forceinline` alone).
+- `part`: code that calls little but routines; Numba writes it into its callers. LLVM optimises a function again for each function
+  around it: the physics compiles in 8 s of CPU in place of 9 with its composing functions written into one.
+- `routine`: a piece of a kernel that is too large to be merged into it, or has several callers.
 - `kernel`: compiled and cached; runs without the GIL.
+- `addressed`: a `kernel` that other kernels call by its `address`, so that they don't compile it again.
 - `parallel`: a `kernel` with `prange`. Kernels that call one are decorated with `launching`.
 
 `uncached` compiles a kernel whose LLVM code is looked at.
@@ -27,6 +31,7 @@ from fastars._compiled.dispatchers import KernelDispatcher, LaunchingDispatcher
 from fastars._compiled.kernel_cache import KernelCache
 
 INLINE: Any = {"error_model": "numpy", "fastmath": False, "forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_ROUTINE: Any = {"error_model": "numpy", "fastmath": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _KERNEL: Any = {"error_model": "numpy", "fastmath": False, "nogil": True, "no_cfunc_wrapper": True}
 
 
@@ -35,9 +40,31 @@ def inline(function: Callable[..., Any]) -> Any:
     return numba.njit(**INLINE)(function)
 
 
+def routine(function: Callable[..., Any]) -> Any:
+    """Compile a piece of a kernel that stays a function of its own."""
+    return numba.njit(**_ROUTINE)(function)
+
+
+def part(function: Callable[..., Any]) -> Any:
+    """Write code into its callers before they are compiled."""
+    return numba.njit(inline="always", **_ROUTINE)(function)
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile and cache a serial kernel that releases the GIL."""
     return _cached(numba.njit(**_KERNEL)(function))
+
+
+def addressed(function: Callable[..., Any]) -> Any:
+    """Compile and cache a kernel that is called from C or by its address, too. It must not raise."""
+    return _cached(numba.njit(**(_KERNEL | {"no_cfunc_wrapper": False}))(function))
+
+
+def address(kernel: Any, *arguments: Any) -> int:
+    """Call an `addressed` kernel with these arguments, and return the address of its C function for their types."""
+    kernel(*arguments)
+    compiled = kernel.overloads[tuple(map(kernel.typeof_pyval, arguments))]
+    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))
 
 
 def parallel(function: Callable[..., Any]) -> Any:
@@ -63,6 +90,11 @@ def entry(kernel: Any, *arguments: Any) -> Any:
 def uncached(function: Callable[..., Any]) -> Any:
     """Compile a kernel without the cache: a kernel that is loaded from there has no LLVM code to look at."""
     return numba.njit(**_KERNEL)(function)
+
+
+def compiles() -> bool:
+    """Return False if `NUMBA_DISABLE_JIT=1` leaves kernels to Python."""
+    return not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
 
 def may_vectorise() -> bool:

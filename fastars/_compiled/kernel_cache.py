@@ -26,17 +26,20 @@ import llvmlite
 import numba
 from numba.core import types
 from numba.core.caching import CompileResultCacheImpl, _Cache
+from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 
 _PACKAGE = Path(__file__).parents[1]
 _ROOMS = ("_compiled", "kernels", "envs", "physics")  # folders that may hold compiled code
+_DECORATORS = rb"INLINE|inline|routine|part|kernel|addressed|parallel|launching"
 _IMPORTS_DECORATOR = re.compile(
-    rb"^from fastars\._compiled\.jit import (?:\([^)]*|[^\n]*)\b(?:INLINE|inline|kernel|parallel|launching)\b", re.MULTILINE
+    rb"^from fastars\._compiled\.jit import (?:\([^)]*|[^\n]*)\b(?:" + _DECORATORS + rb")\b", re.MULTILINE
 )
-# Kernels read these, too: the options of the compiler, the NamedTuples and status codes, the table of the normal distribution, and
-# the machine code around MuJoCo's C functions.
+# Kernels read these, too: the options of the compiler, the NamedTuples and status codes, the table of the normal distribution, the
+# types of vectors and tables with their operations, kinds of joints, and the machine code around MuJoCo's C functions.
 _READ_BY_KERNELS = (
     *("_compiled/jit.py", "_compiled/structs.py", "_compiled/ziggurat.py"),
+    *("_compiled/simd.py", "_compiled/tables.py", "physics/algebra.py", "physics/model.py"),
     *("envs/mujoco/guard.py", "envs/mujoco/handlers.py", "envs/mujoco/library.py"),
 )
 
@@ -81,14 +84,11 @@ class KernelCache(_Cache):
         if path is None:
             return None
         try:
-            content = own_bytes(path)
-            digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-            if hashlib.sha256(payload).digest() != digest:
+            if (payload := kept_payload(path)) is None:
                 return None
             stored_key, reduced = pickle.loads(payload)  # fastars' own file, in a directory that only this user can write
             if stored_key != key:
                 return None
-            _note_use(path)
             loaded = self._portable.rebuild(target_context, reduced)
             # Numba forgets this. Functions compiled around a loaded prange kernel then don't start the threads when they are loaded
             # themselves, and crash.
@@ -101,10 +101,7 @@ class KernelCache(_Cache):
         key, path = self.locate(sig, data.codegen)
         if path is None or not self._portable.check_cachable(data):
             return
-        with contextlib.suppress(OSError):  # a full disk costs the next process a compilation, no more
-            payload = dumps((key, self._portable.reduce(data)))
-            _write_atomically(path, hashlib.sha256(payload).digest() + payload)
-            sweep(path.parent)
+        keep_payload(path, dumps((key, self._portable.reduce(data))))  # a full disk costs the next process a compilation, no more
 
     def locate(self, sig: Any, codegen: Any) -> tuple[Any, Path | None]:
         """Return the full key of a compiled signature and the path of its file (None: it is not cached)."""
@@ -155,6 +152,33 @@ def _source_digest() -> str:
     return digest.hexdigest()
 
 
+@lru_cache(maxsize=1)
+def build_digest() -> str:
+    """Return a digest of all that compiled code depends on: its sources, its compiler and the settings of that, the processor."""
+    processor = cpu_target.target_context.codegen().magic_tuple()  # its name and features, or those that NUMBA_CPU_NAME gives it
+    return hashlib.sha256(repr((_source_digest(), _compiler_settings(), processor)).encode()).hexdigest()
+
+
+def kept_payload(path: Path) -> bytes | None:
+    """Return what `keep_payload` wrote; None if the file is missing or damaged, or if somebody else can have written it."""
+    try:
+        content = own_bytes(path)
+    except OSError:
+        return None
+    digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    if hashlib.sha256(payload).digest() != digest:
+        return None
+    _note_use(path)
+    return payload
+
+
+def keep_payload(path: Path, payload: bytes) -> None:
+    """Write a file of the directory as a whole, if it can be written, and remove files that nobody used for long."""
+    with contextlib.suppress(OSError):
+        _write_atomically(path, hashlib.sha256(payload).digest() + payload)
+        sweep(path.parent)
+
+
 def _write_atomically(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     try:
@@ -175,11 +199,11 @@ def _note_use(path: Path) -> None:
 
 @lru_cache(maxsize=1)
 def sweep(directory: Path) -> None:
-    """Remove files that nobody used for a month: kernels of other versions, and temporary files of killed processes.
+    """Remove files that nobody used for a month: those of other versions, and temporary files of killed processes.
 
     At most once per process, and only where something had to be compiled: looking at 1,000 files takes 3 ms.
     """
-    for pattern in ("*.kernel", ".tmp-*"):
+    for pattern in ("*.kernel", "*.agreement", ".tmp-*"):
         for path in directory.glob(pattern):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _KEPT_DAYS * _DAY:

@@ -89,6 +89,7 @@ class Filter(NamedTuple):
 class Simulation(NamedTuple):
     """Memory of a simulator for one thread: an MjData and views of its arrays, named as in MuJoCo.
 
+    Or room for one lane of `SimulationLanes`: plain arrays, addresses that are 0, and no entries where lanes compute nothing.
     `nq` positions, `nv` velocities, `nu` actuators, `nbody` bodies of which body 0 is the world.
     """
 
@@ -113,6 +114,24 @@ class Simulation(NamedTuple):
     cfrc_ext: FloatArray  # (nbody, 6), external torque and force; 0 unless they are computed
     qfrc_actuator: FloatArray  # (nv,)
     qfrc_constraint: FloatArray  # (nv,)
+
+
+class SimulationLanes(NamedTuple):
+    """Memory of one thread that simulates `LANES` episodes side by side, named as in MuJoCo.
+
+    A row of an array is a number in lanes. `outputs` holds, for each lane, one after the other: xpos (nbody * 3),
+    xquat (nbody * 4), xipos (nbody * 3), site_xpos (nsite * 3), subtree_com (nbody * 3), qacc (nv), qfrc_actuator (nv),
+    qfrc_constraint (nv) and cfrc_ext (nbody * 6).
+    """
+
+    physics: Any  # its type picks the functions that step; what is in it is theirs
+    qpos: FloatArray  # (nq, LANES)
+    qvel: FloatArray  # (nv, LANES)
+    ctrl: FloatArray  # (nu, LANES)
+    qacc_warmstart: FloatArray  # (nv, LANES)
+    is_bad: IntArray  # (LANES,), 1 where MuJoCo would have reset the simulation for bad numbers; it stays until the caller sets 0
+    outputs: FloatArray  # (LANES, n_outputs), no columns if nobody reads them
+    sim: Simulation  # room for one lane, as environments see it; its addresses are 0
 
 
 class RolloutSpec(NamedTuple):

@@ -19,11 +19,13 @@ from fastars.cli.loading import ReplayOptions, replay
 from fastars.cli.original import translate
 from fastars.cli.plan import Plan
 from fastars.cli.plotting import Plot
+from fastars.cli.progress import compiling
 from fastars.cli.ray import Ray, connect
 from fastars.cli.report import print_environments, print_presets
 from fastars.cli.resume import Resume
 from fastars.cli.run_folder import in_use, next_run_folder, refuse_used_folder
 from fastars.cli.settings import Settings, option
+from fastars.cli.terminal import console
 from fastars.cli.verify import Verify
 from fastars.cli.watch import Enjoy, Video
 from fastars.training.presets import timesteps
@@ -87,7 +89,8 @@ class Train:
             need("tensorboardX", "tensorboard", "--tensorboard")
         with wrong_use():
             self._plan(most_steps=1)  # refuses wrong values before anything is compiled
-            model = self._model()
+            with compiling(console(stderr=True)):  # lanes are compared with MuJoCo at their first use
+                model = self._model()
             plan = self._plan(2 * model.config.n_delta * model.config.n_eval_episodes * model.run.env.max_steps)
         folder = self.run_folder or next_run_folder(self.log_dir, model.env_id.rpartition("/")[2])
         folder.mkdir(parents=True, exist_ok=True)

@@ -53,13 +53,14 @@ def examine() -> dict[str, Any]:
     from fastars._version import __version__
     from fastars.cli.progress import compiling
 
-    start, checks, notes = time.perf_counter(), dict[str, str](), list[str]()
+    start, checks, notes, lanes = time.perf_counter(), dict[str, str](), list[str](), dict[str, str]()
 
     def check() -> None:
         from fastars.cli.selfcheck import self_checks
 
         checks.update(self_checks())
         notes.extend(_mujoco_notes())
+        lanes.update(_agreements())
 
     with compiling(console(stderr=True)):
         run_in_thread(check)
@@ -75,6 +76,7 @@ def examine() -> dict[str, Any]:
         "cache": cache,
         "extras": {extra: _extra(extra, modules) for extra, modules in _EXTRAS.items()},
         "checks": checks,
+        "lanes": lanes,
         "notes": notes,
         "seconds": round(time.perf_counter() - start, 2),
         "problems": problems,
@@ -90,6 +92,17 @@ def _mujoco_notes() -> list[str]:
     except Exception:  # the check of MuJoCo says why
         return []
     return [*other_libraries(), *faults()]
+
+
+def _agreements() -> dict[str, str]:
+    """Return how far the lanes agreed with `mj_step` in the environments that were run over lanes, with these versions."""
+    if version_of("mujoco") is None:
+        return {}
+    try:
+        from fastars.envs.mujoco.kept_agreements import kept_agreements
+    except Exception:  # the check of MuJoCo says why
+        return {}
+    return {kept.env_id: kept.agreement.summary for kept in kept_agreements()}
 
 
 def _extra(extra: str, modules: tuple[str, ...]) -> str:
@@ -138,7 +151,10 @@ def _print(found: dict[str, Any]) -> None:
     for name, fact in facts.items():
         out.print(f" {name:<9}  ", style="dim", end="")
         out.print(fact, soft_wrap=True)
-    for title, rows in (("extras", found["extras"]), ("checks", found["checks"])):
+    sections = {"extras": found["extras"], "checks": found["checks"], "lanes and mj_step, one step": found["lanes"]}
+    for title, rows in sections.items():
+        if not rows:
+            continue
         out.print(f"\n {title}", style="dim")
         for name, fact in rows.items():
             out.print(f"   {name:<47} {fact}", soft_wrap=True)

@@ -24,10 +24,12 @@ from fastars.evaluation import evaluate_policy
 from fastars.files.opening import is_there, open_regular
 from fastars.files.tables import read_arrays
 from fastars.training.iteration import ask, perturbed_thetas
+from fastars.training.model_file import config_in
 from fastars.training.seeds import evaluation_seeds
 
 if TYPE_CHECKING:
     from fastars._compiled.structs import FloatArray, SeedArray
+    from fastars.samplers import Sampler
 
 _Item = TypeVar("_Item")
 _ROUNDING = 0.501e-6  # 0.monitor.csv has six decimals
@@ -79,6 +81,8 @@ class RecordedEpisodes(NamedTuple):
         The file and line, or the file and episode, of each result.
     rounding : float
         Largest error of a recorded return that comes from its decimals.
+    physics : str
+        The physics that they ran on: "mujoco" or "lanes" (which is "mujoco" where there is no choice).
     """
 
     policy: str
@@ -90,19 +94,34 @@ class RecordedEpisodes(NamedTuple):
     results: Sequence[Episode]
     locations: Sequence[str]
     rounding: float
+    physics: str = "mujoco"
 
     def replay(self, i: int) -> Episode:
-        """Run episode i in plain Gymnasium, with the actions of `predict`."""
+        """Run episode i again: over lanes if it ran over lanes, otherwise in plain Gymnasium."""
+        return self.over_lanes(i, self.trained.model.run.sampler) if self.physics == "lanes" else self.in_gymnasium(i)
+
+    def over_lanes(self, i: int, sampler: Sampler) -> Episode:
+        """Run episode i with a sampler of the run's policies."""
+        seeds, weights = self.seeds[i : i + 1], self._weights(i)[np.newaxis]
+        rollouts = sampler.evaluate(weights, self.trained.model.policy.filter, seeds, False, self.reward_weights)
+        return Episode(float(rollouts.returns[0]), int(rollouts.lengths[0]))
+
+    def in_gymnasium(self, i: int, max_steps: int | None = None) -> Episode:
+        """Run episode i, or its first steps, in plain Gymnasium, with the actions of `predict`."""
         model = self.trained.model
         before = model.theta
-        model.policy.load_from_vector(self.weights[i * len(self.weights) // len(self.seeds)])
+        model.policy.load_from_vector(self._weights(i))
+        settings = {"seed": int(self.seeds[i]), "reward_weights": self.reward_weights, "max_episode_steps": max_steps}
         try:
-            weights, seed = self.reward_weights, int(self.seeds[i])
-            result = evaluate_policy(model, self.trained.env, 1, return_episode_rewards=True, seed=seed, reward_weights=weights)
+            result = evaluate_policy(model, self.trained.env, 1, return_episode_rewards=True, **settings)
         finally:
             model.policy.load_from_vector(before)
         (total,), (length,) = result
         return Episode(total, length)
+
+    def _weights(self, i: int) -> FloatArray:
+        """Return the policy of episode i."""
+        return self.weights[i * len(self.weights) // len(self.seeds)]
 
     def agree(self, i: int, replayed: Episode) -> bool:
         """Return True if the recorded result of episode i equals the replayed one, up to rounding and tolerance."""
@@ -150,8 +169,13 @@ def _policies(folder: Path, env: str | None, env_kwargs: Sequence[str]) -> Itera
 
 
 def _training_episodes(name: str, trained: Trained, rows: Sequence[bytes]) -> list[RecordedEpisodes]:
-    """Return the episodes of the iteration that began with a policy; none if the run ended before it."""
+    """Return the episodes of the iteration that began with a policy.
+
+    There are none if the run ended before it, or if it ran over lanes, which can't be had here.
+    """
     model = trained.model
+    if config_in(trained.path).physics != model.config.physics:
+        return []
     n_episodes, n_candidates = model.config.n_eval_episodes, 2 * model.config.n_delta
     first, n = model.num_episodes, n_episodes * n_candidates
     if first + n > len(rows):
@@ -168,6 +192,7 @@ def _training_episodes(name: str, trained: Trained, rows: Sequence[bytes]) -> li
         results=LazySequence(n, lambda i: _parse_row(rows[first + i], first + i)),
         locations=LazySequence(n, lambda i: f"{MONITOR}, line {_line_number(first + i)}"),
         rounding=_ROUNDING,
+        physics=model.config.physics,
     )
     return [episodes]
 

@@ -88,6 +88,18 @@ def _mujoco() -> bool | None:
     return np.array_equal(model.evaluate(3, seed=0).returns, returns)
 
 
+def _lanes() -> bool | None:
+    """Step the model of HalfCheetah over lanes and in MuJoCo, whatever was found before. None without MuJoCo."""
+    if version_of("mujoco") is None:
+        return None
+    from fastars.envs import compiled_env
+    from fastars.envs.mujoco.lanes import measure
+    from fastars.physics import lane_model
+
+    model = compiled_env(_MUJOCO_ENV).model
+    return not measure(model, lane_model(model)).fault
+
+
 def _threads() -> bool:
     one, all_of_them = (ARS("LinearPolicy", "CartPole-v1", seed=7, n_threads=n).learn(5_000) for n in (1, None))
     return np.array_equal(one.theta, all_of_them.theta)
@@ -114,6 +126,7 @@ _CHECKS: dict[str, Callable[[], bool | None]] = {
     "episodes of CartPole-v1, kernel and twin": _rollouts,
     "episodes of CartPole-v1, kernel and Gymnasium": _gymnasium,
     f"steps of {_MUJOCO_ENV}, kernel and Gymnasium": _mujoco,
+    f"a step of {_MUJOCO_ENV}, lanes and mj_step": _lanes,
     "training, one thread and all": _threads,
     "a model saved, loaded and trained on": _files,
 }

@@ -57,6 +57,10 @@ class Settings:
     """Start from zero weights."""
     alive_bonus_offset: Annotated[float | None, option("FLOAT", "0")] = None
     """Number added to the training return for every step."""
+    physics: Annotated[Literal["mujoco", "lanes"] | None, option("{mujoco,lanes}", "mujoco; preset tuned: lanes if available")] = (
+        None
+    )
+    """Physics of training in MuJoCo's environments: its mj_step, or our own over SIMD lanes. Evaluations are always in MuJoCo."""
     optimizer: Annotated[Literal["sgd", "adam"] | None, option("{sgd,adam}", "sgd")] = None
     """Optimizer that takes the step."""
     momentum: Annotated[float | None, option("FLOAT", "0")] = None

@@ -234,6 +234,8 @@ class TrainingRun:
         evaluated = {name: (policy, finished(rollouts[name])) for name, policy in policies.items()}
         plural = "" if n_episodes == 1 else "s"
         episodes = f"{n_episodes} episode{plural} of each policy, reset with seeds {FINAL_SEED}, {FINAL_SEED + 1}, ..."
+        if self.model.config.physics == "lanes":
+            episodes += ", in MuJoCo and not over lanes"
         if n_failed := sum(int((each.status == FAILED).sum()) for each in rollouts.values()):
             episodes += f"; without {n_failed} in which the environment failed"
         changed = changed_kwargs(self.model.env_id, self.model.env_kwargs)

@@ -1,9 +1,13 @@
-"""`fastars verify`: replay episodes of a run in plain Gymnasium and compare the results with the records in the run folder."""
+"""`fastars verify`: replay episodes of a run in plain Gymnasium and compare the results with the records in the run folder.
+
+Episodes of training over lanes are replayed over lanes, for they have the same bits there alone; `lane_episodes` compares them with
+Gymnasium.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -39,7 +43,11 @@ class Check(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Verify:
-    """Replay a sample of a run's episodes in plain Gymnasium, from their seeds, and compare. Exit code 1 if one differs."""
+    """Replay a sample of a run's episodes in plain Gymnasium, from their seeds, and compare. Exit code 1 if one differs.
+
+    Training episodes over lanes (--physics lanes) are replayed over lanes. Their first steps and their mean return are compared
+    with Gymnasium.
+    """
 
     run_folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The folder of the run. Episodes can be replayed if their policy is in the folder: its evaluations and, if the run was trained
@@ -78,7 +86,15 @@ class Verify:
             if not checks:
                 raise ValueError(f"{self.run_folder} has no episode that can be replayed: no evaluation of a policy in it, no rows")
             problems = _contradictions(config, recorded, n_rows, self.run_folder / MODEL)
-            return _report(recorded, checks, problems, _facts(recorded, n_rows, seed))
+            facts, disagreements = _facts(recorded, n_rows, seed), list[str]()
+            if of_lanes := [(episodes, i) for episodes, i in drawn if episodes.physics == "lanes"]:
+                from fastars.cli.lane_episodes import compared_with_gymnasium
+
+                comparison = compared_with_gymnasium(of_lanes)
+                facts, disagreements = [*facts, *comparison.facts], comparison.problems
+            elif n_rows and config["settings"].get("physics") == "lanes":
+                facts.append("training over lanes was not replayed: no policy is there that it began with, or no lanes are here")
+            return _report(recorded, checks, {"the folder contradicts itself": problems, "lanes disagree": disagreements}, facts)
 
 
 def sample(recorded: Sequence[RecordedEpisodes], n: int, rng: Any) -> list[tuple[RecordedEpisodes, int]]:
@@ -115,8 +131,10 @@ def _contradictions(config: dict[str, Any], recorded: Sequence[RecordedEpisodes]
     return problems
 
 
-def _report(recorded: Sequence[RecordedEpisodes], checks: Sequence[Check], problems: Sequence[str], facts: Sequence[str]) -> int:
-    """Print the comparison and return the exit code."""
+def _report(
+    recorded: Sequence[RecordedEpisodes], checks: Sequence[Check], problems: Mapping[str, Sequence[str]], facts: Sequence[str]
+) -> int:
+    """Print the comparison and return the exit code. `problems` has sentences, by the words that sum them up."""
     out, differing = console(), [check for check in checks if not check.is_equal]
     table = empty_table("policy", "episodes of", "there>", "replayed>", "equal>")
     for episodes in recorded:
@@ -124,15 +142,20 @@ def _report(recorded: Sequence[RecordedEpisodes], checks: Sequence[Check], probl
         n_equal = sum(check.is_equal for check in own)
         table.add_row(episodes.policy, episodes.kind, f"{len(episodes.results):,}", str(len(own)), str(n_equal))
     out.print(table)
-    for line in (*map(_difference, differing[:_N_SHOWN]), *problems):
+    for line in (*map(_difference, differing[:_N_SHOWN]), *(text for texts in problems.values() for text in texts)):
         out.print(f" {line}", soft_wrap=True)
     for fact in facts:
         out.print(f" {fact}", style="dim", soft_wrap=True)
     n_allowed = math.ceil(_CHAOTIC.get(recorded[0].trained.model.env_id, 0.0) * len(checks))
     chaotic = f"; {n_allowed} may, as its pendulum is chaotic" if differing and n_allowed else ""
-    verdict = f"{len(differing)} of {len(checks)} differ{chaotic}" if differing else f"All {len(checks)} are what Gymnasium gives"
-    out.print(f" {verdict}{'; the folder contradicts itself' if problems else ''}", style="bold", soft_wrap=True)
-    return 1 if problems or len(differing) > n_allowed else 0
+    n_lanes = sum(check.recorded.physics == "lanes" for check in checks)
+    equal = f"All {len(checks)} are what Gymnasium gives"
+    if n_lanes:
+        equal = f"All {len(checks)} are as recorded, {len(checks) - n_lanes} in Gymnasium and {n_lanes} over lanes"
+    verdict = f"{len(differing)} of {len(checks)} differ{chaotic}" if differing else equal
+    found = [words for words, texts in problems.items() if texts]
+    out.print(f" {'; '.join([verdict, *found])}", style="bold", soft_wrap=True)
+    return 1 if found or len(differing) > n_allowed else 0
 
 
 def _difference(check: Check) -> str:

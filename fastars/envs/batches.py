@@ -1,4 +1,4 @@
-"""Batches of environments for `vector`: in SIMD lanes, or each in a simulator of its own."""
+"""Batches of environments for `vector`: in SIMD lanes, each in a simulator of its own, or over the lanes of a physics."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fastars._compiled.lanes import LANES
-from fastars._compiled.structs import SeedArray, Simulation
+from fastars._compiled.structs import SeedArray, Simulation, SimulationLanes
 from fastars._runtime.signals import HeldSignals
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.errors import SimulationError
 from fastars.envs.vector_arguments import BoolArray
-from fastars.kernels.vector import ENDED, Steps, new_batch, observe_envs, reset_envs, seed_envs, step_envs
+from fastars.kernels.vector import ENDED, Steps, observe_envs, reset_envs, seed_envs, step_envs
+from fastars.kernels.vector import new_batch as new_lane_batch
 
 _CALL_ENVS = 128  # simulations stepped by one kernel call, which Ctrl-C waits for: 40 ms of Humanoids
+_CALL_CHUNKS = 128  # of as many environments as there are lanes, stepped by one kernel call
 
 
 class LaneBatch:
@@ -24,7 +26,7 @@ class LaneBatch:
     def __init__(self, compiled: CompiledEnv, n: int) -> None:
         self._env, self._n = compiled.constants, n
         self._like = 0 if hasattr(compiled.action_space, "n") else (np.float32(0.0),) * compiled.n_act
-        self._batch = new_batch(self._env, n)
+        self._batch = new_lane_batch(self._env, n)
 
     @property
     def generators(self) -> npt.NDArray[np.uint64]:
@@ -118,6 +120,91 @@ class SimulatedBatch:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(f"{self._compiled.id} can't be copied or pickled: MuJoCo holds its state")
+
+
+class PhysicsBatch:
+    """Environments whose simulations run over SIMD lanes (`fastars.physics`)."""
+
+    def __init__(self, compiled: CompiledEnv, n: int) -> None:
+        from fastars.envs.mujoco.lanes import lanes_for
+
+        self._env, self._n = compiled.constants, n
+        self._lane_model = lanes_for(compiled)
+        self._lanes = self._new_lanes()
+        self._n_chunks = -(-n // len(self._lanes.is_bad))
+        self._batch = self._new_batch(compiled.n_obs)
+
+    def _new_lanes(self) -> SimulationLanes:
+        from fastars._compiled.simulated import reads_outputs
+        from fastars.physics import new_lanes
+
+        return new_lanes(self._lane_model, reads_outputs(self._env))
+
+    def _new_batch(self, n_obs: int) -> Any:
+        from fastars.kernels import vector_physics
+
+        lanes, n, n_lanes = self._lanes, self._n, len(self._lanes.is_bad)
+        return vector_physics.PhysicsBatch(
+            generators=np.zeros((n, 4), np.uint64),
+            qpos=np.zeros((self._n_chunks, *lanes.qpos.shape)),
+            qvel=np.zeros((self._n_chunks, *lanes.qvel.shape)),
+            qacc_warmstart=np.zeros((self._n_chunks, *lanes.qvel.shape)),
+            before=np.zeros((n, len(lanes.qpos))),
+            observations=np.zeros((n, n_obs)),
+            lengths=np.zeros(n, np.int64),
+            ended=np.zeros(n, np.bool_),
+            due=np.zeros(n_lanes, np.int64),
+        )
+
+    @property
+    def generators(self) -> npt.NDArray[np.uint64]:
+        """Each environment's generator, (n, 4)."""
+        return self._batch.generators
+
+    def seed(self, seeds: SeedArray, mask: BoolArray) -> None:
+        """Seed the generators of the environments in `mask`."""
+        seed_envs(self._batch.generators, seeds, mask)
+
+    def reset(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
+        """Begin an episode in the environments in `mask`, and write the observations of all environments."""
+        from fastars.kernels.vector_physics import reset_in_physics
+
+        self._run(reset_in_physics, mask, observations)
+
+    reset_ended = reset
+
+    def step(self, max_steps: int, actions: npt.NDArray[Any], out: Steps) -> None:
+        """Step every environment; those whose episode has ended begin a new one."""
+        from fastars.kernels.vector_physics import step_in_physics
+
+        self._run(step_in_physics, max_steps, actions, out)
+
+    def ended(self) -> BoolArray:
+        """Return a mask of the environments whose last step ended an episode."""
+        return self._batch.ended.copy()
+
+    def _run(self, kernel: Any, *arguments: Any) -> None:
+        for first in range(0, self._n_chunks, _CALL_CHUNKS):
+            with HeldSignals():
+                kernel(self._env, self._lanes, self._batch, *arguments, first, min(first + _CALL_CHUNKS, self._n_chunks))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the lanes, which are addresses: a copy makes its own."""
+        return {name: value for name, value in vars(self).items() if name != "_lanes"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lanes = self._new_lanes()
+
+
+Batch = LaneBatch | SimulatedBatch | PhysicsBatch
+
+
+def new_batch(compiled: CompiledEnv, n: int) -> Batch:
+    """Return the batch of `n` environments for what steps them."""
+    if compiled.model is None:
+        return LaneBatch(compiled, n)
+    return PhysicsBatch(compiled, n) if compiled.physics == "lanes" else SimulatedBatch(compiled, n)
 
 
 def _addresses(sim: Simulation) -> list[int]:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from fastars._compiled.structs import RolloutSpec
 
 
+PHYSICS = ("mujoco", "lanes")  # of a MuJoCo environment: MuJoCo's mj_step, or `fastars.physics` over SIMD lanes
+
+
 class CompiledEnv(NamedTuple):
     """An environment in compiled kernels, as the samplers see it."""
 
@@ -23,6 +26,7 @@ class CompiledEnv(NamedTuple):
     spec: Any = None  # EnvSpec, if the id alone does not make the environment in Gymnasium
     reward_space: Any = None  # a Box (n_tasks,), if a step gives several rewards
     task_names: tuple[str, ...] = ()  # one for each of several rewards
+    physics: str = "mujoco"  # one of `PHYSICS`
 
     @property
     def n_obs(self) -> int:

@@ -5,6 +5,10 @@ class UnsupportedEnvError(ValueError):
     """The environment can't run in compiled kernels; the message gives the reason and the name of the environment."""
 
 
+class LanesDisagreeError(UnsupportedEnvError):
+    """The lanes could step the model, but a step of them is not MuJoCo's; the message names the field that differs."""
+
+
 class ChangedEnvError(UnsupportedEnvError):
     """The environment is not quite the one that is compiled under its id. It can be stepped in Python."""
 

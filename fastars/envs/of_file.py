@@ -106,6 +106,8 @@ def _arguments(env_id: Any) -> tuple[str, ...]:
         raise UnsupportedEnvError(f"another environment is registered under its id, {spec.entry_point!r}")
     home, (module, _, name) = COMPILED[env_id], spec.entry_point.partition(":")
     try:
+        if home.family == "mujoco":
+            import_module("fastars.envs.mujoco.library")  # it says what to install, where Gymnasium's module is imported without
         kind, twin = getattr(import_module(home.path), home.name), getattr(import_module(module), name)
     except ImportError as error:
         raise UnsupportedEnvError(f'MuJoCo environments need more packages: pip install "fastars[mujoco]" ({error})') from error

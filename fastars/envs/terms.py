@@ -118,7 +118,7 @@ def with_terms(compiled: CompiledEnv) -> CompiledEnv:
         raise UnsupportedEnvError(f"env {compiled.id!r}: its reward is a number, and no terms of it are compiled")
     from fastars.envs.mujoco.terms import Terms
 
-    constants, spec, terms = Terms(compiled.constants), spec_with_terms(compiled.id), TERMS[compiled.id]
+    constants, spec, terms = Terms(compiled.constants.physics, compiled.constants), spec_with_terms(compiled.id), TERMS[compiled.id]
     return compiled._replace(constants=constants, spec=spec, reward_space=unbounded_rewards(len(terms)), task_names=_names(terms))
 
 

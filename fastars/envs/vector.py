@@ -19,11 +19,12 @@ from gymnasium.vector.utils import batch_space
 
 from fastars._compiled.structs import FloatArray, SeedArray
 from fastars._validate import boolean, positive_int, user_facing
-from fastars.envs.batches import LaneBatch, SimulatedBatch
+from fastars.envs.batches import new_batch
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.compiling import compiled_env
 from fastars.envs.generators import generator_of
 from fastars.envs.making import make
+from fastars.envs.physics_choice import with_physics
 from fastars.envs.registry import compiled_env_ids
 from fastars.envs.vector_arguments import BoolArray, action_array, checked_autoreset_mode, most_steps, reset_mask, seeds_of
 from fastars.kernels.vector import Steps
@@ -80,14 +81,13 @@ class CompiledVectorEnv(VectorEnv):
         if compiled.reward_space is not None:  # as mo-gymnasium's vector environments have it
             self.reward_space = compiled.reward_space
         self._max_steps = most_steps(compiled.max_steps if max_episode_steps is None else max_episode_steps)
-        batch_type = LaneBatch if compiled.model is None else SimulatedBatch
-        self._batch: LaneBatch | SimulatedBatch = batch_type(compiled, self.num_envs)
+        self._batch = new_batch(compiled, self.num_envs)
         self._seeds: SeedArray | None = None
         self._is_reset = False
         self._observations = self._new_observations()
 
     def __copy__(self) -> CompiledVectorEnv:
-        """Return an independent copy, as `copy.deepcopy` does. MuJoCo's environments can't be copied: that is a TypeError."""
+        """Return an independent copy, as `copy.deepcopy` does. Environments that `mj_step` steps can't be: TypeError."""
         return deepcopy(self)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[npt.NDArray[Any], dict[str, Any]]:
@@ -220,6 +220,7 @@ class CompiledVectorEnv(VectorEnv):
         return self._seeds
 
 
+@user_facing
 def make_vector_env(
     env_id: str,
     num_envs: int = 1,
@@ -228,6 +229,7 @@ def make_vector_env(
     autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     copy: bool = True,
     render_mode: None = None,
+    physics: str = "mujoco",
     **kwargs: Any,
 ) -> CompiledVectorEnv:
     """Make a vector environment; `gymnasium.make_vec("fastars/<env_id>", ...)` calls this function.
@@ -240,14 +242,23 @@ def make_vector_env(
         As for `CompiledVectorEnv`.
     render_mode : None
         Compiled environments have no pictures.
+    physics : {"mujoco", "lanes"}
+        Of a MuJoCo environment: `mj_step`, or forward dynamics of our own over SIMD lanes, which are many times as fast and agree
+        with it to rounding (`docs/physics.md`). A model that lanes don't support runs through `mj_step`, with a warning.
     **kwargs
         Arguments of `gymnasium.make(env_id)`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is none of these, or if `physics` is "lanes" and the environment is not MuJoCo's.
     """
     if render_mode is not None:
         raise ValueError(f"render_mode must be None, got {render_mode!r}: compiled environments have no pictures")
     single = make(env_id, **kwargs)
     try:
-        return CompiledVectorEnv(compiled_env(single), num_envs, autoreset_mode, max_episode_steps, copy)
+        compiled = with_physics(compiled_env(single), physics)
+        return CompiledVectorEnv(compiled, num_envs, autoreset_mode, max_episode_steps, copy)
     finally:
         single.close()
 

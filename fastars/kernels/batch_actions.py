@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from fastars._compiled.actions import act
 from fastars._compiled.jit import kernel
+from fastars.kernels.episode import is_finite
 from fastars.kernels.policy import arrange, fill_filtered, fill_scores
-from fastars.kernels.rollout_single import is_finite
 
 IDLE, COUNTED, GHOST = 0, 1, 2  # no action is needed; an episode runs; an action is needed, but the step belongs to no episode
 

@@ -1,10 +1,10 @@
-"""Kernels of `check_env`: an episode under given actions, and loops over lanes that call one function of an environment."""
+"""Kernels of checks: an episode under given actions, a step of a physics, loops over lanes that call an environment's function."""
 
 import numpy as np
 
 from fastars._compiled.jit import kernel
 from fastars._compiled.lanes import LANES, at, load, store
-from fastars._compiled.protocol import observe, reset, step
+from fastars._compiled.protocol import observe, reset, step, step_physics
 from fastars._compiled.rng import seed_generator
 from fastars._compiled.tuples import entries, put, rewards_of, to_float32
 
@@ -50,6 +50,12 @@ def box_episode(env, seed, actions, like_action, observations, rewards):
         if terminated:
             return t + 1, True
     return actions.shape[0], False
+
+
+@kernel
+def step_simulations(lanes, n_steps):
+    """Step a physics over lanes (`SimulationLanes`), and write its outputs if they are wanted."""
+    step_physics(lanes, n_steps)
 
 
 @kernel

@@ -10,13 +10,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastars._compiled.actions import act, empty_action
+from fastars._compiled.actions import empty_action
 from fastars._compiled.jit import inline, kernel
-from fastars._compiled.protocol import Alone, observe_sim, reset, reset_sim, step_sim
+from fastars._compiled.protocol import reset
 from fastars._compiled.rng import seed_generator
-from fastars._compiled.structs import FAILED, NONFINITE, RUNNING, TERMINATED, TRUNCATED
-from fastars._compiled.tuples import plus, put, weigh, zeros
-from fastars.kernels.policy import arrange, fill_filtered, fill_scores
+from fastars._compiled.simulated import Alone, observe_sim, reset_sim, step_sim
+from fastars._compiled.structs import FAILED, NONFINITE, RUNNING
+from fastars._compiled.tuples import plus, weigh, zeros
+from fastars.kernels.episode import (
+    add_observation,
+    begin_moments,
+    choose_action,
+    is_finite,
+    status_after,
+    write_moments,
+    write_result,
+)
+from fastars.kernels.policy import arrange
 from fastars.kernels.policy_layout import arranged_size, scratch_size
 
 
@@ -76,11 +86,10 @@ def run_episode(spec, sim, filter, room, out, episode):
     """Run one episode, whose initial state is drawn from `rng`."""
     # Taken out of the tuple once: each access counts references by atomic operations, which costs 100 ns per step.
     rng, weights, low, high, observation, x, scratch, scores, action, first, sums, squares = room
-    n_obs, track = observation.shape[0], out.moments.count.shape[0] > 0
+    track = out.moments.count.shape[0] > 0
     reset_sim(spec.env, sim, rng)
     observe_sim(spec.env, sim, observation)
-    for j in range(n_obs):
-        first[j], sums[j], squares[j] = observation[j], 0.0, 0.0
+    begin_moments(observation, first, sums, squares)
     total, length, status = 0.0, 0, sim.fault[0]
     totals = zeros(spec.reward_weights)
     while status == RUNNING:
@@ -89,50 +98,14 @@ def run_episode(spec, sim, filter, room, out, episode):
             break
         if track:
             add_observation(observation, first, sums, squares)
-        fill_filtered(observation, filter, x)
-        fill_scores(spec.policy, weights, x, scratch, scores)
-        act(spec.actions, scores, low, high, action)
+        choose_action(spec, (low, high), filter, weights, observation, (x, scratch, scores), action)
         reward, terminated = step_sim(spec.env, sim, action)
         observe_sim(spec.env, sim, observation)
         weighted = weigh(reward, spec.reward_weights, spec.is_fused)
         totals = plus(totals, reward)
         total += weighted
         length += 1
-        if sim.fault[0] != 0:
-            status = sim.fault[0]
-        elif weighted - weighted != 0.0:
-            status = NONFINITE
-        elif terminated:
-            status = TERMINATED
-        elif length >= spec.max_steps:
-            status = TRUNCATED
-    out.returns[episode] = total if status in (TERMINATED, TRUNCATED) else np.nan
-    if len(totals) > 0:  # without this test, an empty row would be taken: 90 ns per episode
-        put(out.task_returns[episode], 0, totals)
-        if status not in (TERMINATED, TRUNCATED):
-            out.task_returns[episode] = np.nan
-    out.lengths[episode] = length
-    out.status[episode] = status
+        status = status_after(spec, sim.fault[0], weighted, terminated, length)
+    write_result(out, episode, status, length, total, totals)
     if track:
-        out.moments.count[episode] = length
-        for j in range(n_obs):
-            out.moments.mean[episode, j] = first[j] + sums[j] / max(length, 1)
-            out.moments.m2[episode, j] = max(squares[j] - sums[j] * sums[j] / max(length, 1), 0.0)
-
-
-@inline
-def is_finite(values):
-    """Return True if no value is NaN or infinite."""
-    defect = 0.0
-    for value in values:
-        defect += value - value
-    return defect == 0.0
-
-
-@inline
-def add_observation(observation, first, sums, squares):
-    """Add the observation's difference from the episode's first observation to the sums (as `track_lanes` does)."""
-    for j in range(observation.shape[0]):
-        difference = observation[j] - first[j]
-        sums[j] += difference
-        squares[j] += difference * difference
+        write_moments(out.moments, episode, length, first, sums, squares)

@@ -13,7 +13,7 @@ from numba.core import types
 from numba.extending import intrinsic, overload
 
 from fastars._compiled.jit import INLINE, inline, kernel
-from fastars._compiled.protocol import observe_sim, reset_sim, step_sim
+from fastars._compiled.simulated import observe_sim, reset_sim, step_sim
 from fastars._compiled.structs import FAILED, Simulation
 from fastars._compiled.tuples import put, rewards_of
 

@@ -1,4 +1,4 @@
-"""Samplers evaluate candidates: in compiled kernels on threads, in MuJoCo, or in Python, in this process or in others."""
+"""Samplers evaluate candidates: in compiled kernels, in MuJoCo, over lanes, or in Python, in this process or in others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make_sampler(
     Parameters
     ----------
     env : CompiledEnv, GymEnv or EnvTuple
-        From `fastars.envs.environment`.
+        From `fastars.envs.environment`. Its `physics` picks the sampler of a MuJoCo environment.
     policy : LinearPolicy or MlpPolicy
         Structure of the policy.
     clip_actions, squash_output : bool
@@ -40,6 +40,11 @@ def make_sampler(
         Seconds that a call of an environment in Python may take in a worker process. None: no limit.
     own_process : bool
         True if an environment in Python runs outside this process even with one worker.
+
+    Raises
+    ------
+    UnsupportedEnvError
+        If the physics of `env` is "lanes", which its model does not have.
     """
     if isinstance(env, EnvTuple):
         from fastars.samplers.env_tuple import EnvTupleSampler
@@ -55,6 +60,11 @@ def make_sampler(
         from fastars.samplers.compiled import CompiledSampler
 
         return CompiledSampler(spec, n_threads)
+    if env.physics == "lanes":
+        from fastars.envs.mujoco.lanes import lane_model_of
+        from fastars.samplers.physics import PhysicsSampler
+
+        return PhysicsSampler(env, spec, n_threads, lane_model_of(env))
     from fastars.samplers.simulated import SimulatedSampler
 
     return SimulatedSampler(env, spec, n_threads)

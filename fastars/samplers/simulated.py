@@ -53,6 +53,10 @@ class SimulatedSampler:
         self._warned: set[str] = set()  # kinds of warnings that were logged
         self._episode_seconds = _CALL_SECONDS
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without simulations, which are addresses of this process: a copy makes its own."""
+        return {**vars(self), "_idle": []}
+
     def __repr__(self) -> str:
         return f"<SimulatedSampler of {self._env_id}: {self.description}>"
 

@@ -22,6 +22,7 @@ from fastars.sb3.parameters import named_weights, weights_with
 from fastars.sb3.training_env import training_env
 from fastars.sb3.vec_env import EnvInput, unwrap_env
 from fastars.training.failures import FailureLog
+from fastars.training.physics import with_physics_of_run
 from fastars.training.run import Execution
 from fastars.training.runner import refuse_other_env
 from fastars.training.state import CurrentState, ObsMoments
@@ -105,6 +106,8 @@ class SB3Model(SB3Attributes):
         execution = self.run.execution
         found = environment(given.env, execution.compiled, self.config.max_episode_steps, tasks=bool(self.run.env.task_names))
         refuse_other_env(self.run, found)
+        if self.config.physics == "lanes":
+            found = with_physics_of_run(found, "lanes", None, execution.backend, is_stored=True)
         self._move_to(given, found, execution)
 
     def take_workers(self, async_eval: Any) -> None:
@@ -122,14 +125,14 @@ class SB3Model(SB3Attributes):
         """Run in another environment, or with other workers. If that fails, the model stays as it was."""
         if given.normalizer is not None:
             given.normalizer.agreed(self.config.normalize_observations)
-        run, before = self.run.in_env(env, given.normalizer, execution), self.run.sampler
+        run, before = self.run.in_env(env, given.normalizer, execution), self.run
         try:
             run.sampler.start()
         except BaseException:
-            run.sampler.close()
+            run.close()
             raise
         with HeldSignals():
-            self.run, self._env_input, self._training_env = run, given, None
+            self.run, self._env_input, self._training_env = dataclasses.replace(run, is_compared=False), given, None
             self.policy.sees_normalized = given.normalizer is not None
             self._share_statistics()
             self._failures = FailureLog(given.env, env)

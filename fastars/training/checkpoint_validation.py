@@ -44,7 +44,7 @@ def check_config(stored: Mapping[str, Any]) -> None:
         raise ValueError(f"weighting must be one of {', '.join(METHODS)}, got {stored['weighting']!r}")
 
 
-_CHOICES = ("fitness_shaping", "optimizer", "on_nonfinite")
+_CHOICES = ("fitness_shaping", "optimizer", "on_nonfinite", "physics")
 
 
 def check_counters(counters: Mapping[str, Any], needed: Iterable[str]) -> None:

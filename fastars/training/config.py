@@ -89,6 +89,9 @@ class Config:
         Arguments of that method.
     preference, utopia : tuple of float or None
         Worth of each task, and a return of each task that can't be surpassed.
+    physics : {"mujoco", "lanes"}
+        The physics of training episodes in MuJoCo's environments: `mj_step`, or the package's own over SIMD lanes
+        (docs/physics.md). Evaluations are in MuJoCo, always.
     diagnostics : bool
         True: every row of the log shows how far the gradient can be trusted (docs/diagnostics.md). It costs about 30 us, a third of
         a tiny iteration (8 directions, episodes of 50 steps). Several tasks need it.
@@ -126,6 +129,7 @@ class Config:
     momentum: float = 0.0
     weight_decay: float = 0.0
     on_nonfinite: str = "drop"
+    physics: str = "mujoco"
     noise_size: int | None = None
     weighting: str | None = None
     weighting_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from fastars.files.folder import whole_beside
 from fastars.training.checkpoint_validation import check_arrays, check_config, check_counters, check_run
 from fastars.training.config import Config
 from fastars.training.file_limits import limited_run
+from fastars.training.physics import refuse_lanes_in_run
 from fastars.training.policy import policy_settings
 from fastars.training.run import Run
 from fastars.training.state import Counters, ObsMoments, RecentEpisodes, State
 from fastars.training.stored_env import described_env, named, remade_env
 
+_LOG = logging.getLogger("fastars")
 _LATER_COUNTERS = ("penalized_pairs",)  # files of 0.1 lack these
 CHANGEABLE = (
     "learning_rate",
@@ -41,6 +44,7 @@ CHANGEABLE = (
     "sampler",
     "env_timeout",
     "backend",
+    "physics",
     "verbose",
     "tensorboard_log",
     "monitor_dir",
@@ -155,9 +159,14 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any], tru
             raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: its policy {misfit}")
         with named(path):
             model.restore(_restored(model.state, manifest, arrays))
-    except checkpoint.CheckpointError:
+        if settings.get("physics") == "lanes":
+            refuse_lanes_in_run(model.run.env, model.backend)
+    except (checkpoint.CheckpointError, ValueError):
         model.close()
         raise
+    if config.physics != model.config.physics:
+        was = f"with the physics {config.physics!r} so far"
+        _LOG.info("%s: episodes ran %s, and run with %r from here on", checkpoint.name_of(path), was, model.config.physics)
     run = dataclasses.replace(model.run, config=dataclasses.replace(model.config, zero_policy=zero_policy))
     given = {name for name, value in settings.items() if value is not None}
     model.run = run if trust else limited_run(run, checkpoint.name_of(path), given, env_is_given=env is not None)

@@ -15,6 +15,7 @@ from fastars._validate import one_of, positive_int, positive_seconds, warn_user
 from fastars.envs import CompiledEnv, UnsupportedEnvError
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
+from fastars.envs.physics_choice import in_mujoco, physics_of
 from fastars.files.errors import CheckpointError
 from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import Sampler, make_sampler
@@ -120,11 +121,15 @@ class Run:
     noise : NoiseTable
         The directions.
     sampler : Sampler
-        It runs the episodes.
+        It runs the episodes of training.
+    evaluator : Sampler or None
+        It runs the episodes of evaluations. None: `sampler` does, as the physics is MuJoCo's.
     normalizer : ObsNormalizer or None
         A `VecNormalize` around the environment.
     stats_window_size : int
         Episodes that the logged mean return is taken over.
+    is_compared : bool
+        False: its physics is that of a file, and has yet to be compared with MuJoCo.
     excess : Excess
         What its file asks for, and may not.
     """
@@ -136,8 +141,10 @@ class Run:
     execution: Execution
     noise: NoiseTable
     sampler: Sampler
+    evaluator: Sampler | None
     normalizer: ObsNormalizer | None
     stats_window_size: int
+    is_compared: bool = True
     excess: Excess = dataclasses.field(default_factory=Excess)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -163,6 +170,17 @@ class Run:
     def updates_obs_stats(self) -> bool:
         """True if training rollouts update the observation statistics."""
         return self.config.normalize_observations and (self.normalizer is None or self.normalizer.is_learning)
+
+    @property
+    def evaluation_sampler(self) -> Sampler:
+        """The sampler of evaluations, which are never over lanes."""
+        return self.sampler if self.evaluator is None else self.evaluator
+
+    def close(self) -> None:
+        """Close the samplers. The next use of one opens it again."""
+        self.sampler.close()
+        if self.evaluator is not None:
+            self.evaluator.close()
 
     def refuse_excess(self, training: bool) -> None:
         """Raise a CheckpointError if the file of the run asks for more than it may: for its episodes, or also for its training."""
@@ -199,10 +217,15 @@ class Run:
         return dataclasses.replace(self, config=config, noise=_noise_table(config, self.n_weights, self.execution))
 
     def in_env(self, env: Any, normalizer: ObsNormalizer | None, execution: Execution | None = None) -> Run:
-        """Return the run in another environment with the same spaces. Its sampler is new; the old one stays open."""
+        """Return the run in another environment with the same spaces. Its samplers are new; the old ones stay open.
+
+        The run goes on with the physics of the environment.
+        """
         execution = execution or self.execution
-        sampler = _new_sampler(env, self.policy, self.config, execution)
-        return dataclasses.replace(self, env=env, normalizer=normalizer, execution=execution, sampler=sampler)
+        config = dataclasses.replace(self.config, physics=physics_of(env))
+        sampler, evaluator = _new_samplers(env, self.policy, config, execution)
+        changed = dataclasses.replace(self, config=config, env=env, normalizer=normalizer, execution=execution)
+        return dataclasses.replace(changed, sampler=sampler, evaluator=evaluator)
 
 
 def new_run(
@@ -213,7 +236,7 @@ def new_run(
     normalizer: ObsNormalizer | None,
     stats_window_size: int,
 ) -> Run:
-    """Return the fixed part of a run.
+    """Return the fixed part of a run, with the physics that `env` has.
 
     Raises
     ------
@@ -222,17 +245,21 @@ def new_run(
     UnsupportedEnvError
         If the backend can't run this environment.
     """
+    config = dataclasses.replace(config, physics=physics_of(env))
     policy = policy_structure(config)
     size = int(n_weights(policy, env.n_obs, env.n_act))
     refuse_beyond_memory(f"policy_kwargs with net_arch={list(config.net_arch)}", size * 8 * _COPIES_OF_WEIGHTS)
+    noise = _noise_table(config, size, execution)
+    sampler, evaluator = _new_samplers(env, policy, config, execution)
     return Run(
         config=config,
         preset=preset or "fastars",
         env=env,
         policy=policy,
         execution=execution,
-        noise=_noise_table(config, size, execution),
-        sampler=_new_sampler(env, policy, config, execution),
+        noise=noise,
+        sampler=sampler,
+        evaluator=evaluator,
         normalizer=normalizer,
         stats_window_size=positive_int("stats_window_size", stats_window_size),
     )
@@ -243,6 +270,15 @@ def _noise_table(config: Config, n_weights: int, execution: Execution) -> NoiseT
     if size < n_weights:
         raise ValueError(f"noise_size must be at least the {n_weights} weights of the policy, got {size}")
     return NoiseTable(backend_module(execution.backend), config.seed, size, execution.threads)
+
+
+def _new_samplers(env: Any, policy: Any, config: Config, execution: Execution) -> tuple[Sampler, Sampler | None]:
+    """Return the samplers of training and, if it is another one, of evaluations, which run on this machine."""
+    evaluator: Sampler | None = None
+    if config.physics == "lanes":
+        here = dataclasses.replace(execution, sampler="local", n_threads=None if execution.on_ray else execution.n_threads)
+        evaluator = _new_sampler(in_mujoco(env), policy, config, here)
+    return _new_sampler(env, policy, config, execution), evaluator
 
 
 def _new_sampler(env: Any, policy: Any, config: Config, execution: Execution) -> Sampler:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 from fastars._validate import positive_int, warn_user
 from fastars.envs import CompiledEnv, environment
 from fastars.training.config import make_config
+from fastars.training.physics import with_physics_of_run
 from fastars.training.policy import policy_settings, random_weights, zero_weights
 from fastars.training.run import Execution, ObsNormalizer, Run, new_run
 from fastars.training.seeds import weights_generator
 from fastars.training.state import ObsMoments, State, first_state
 from fastars.training.task_settings import make_objectives, weighting_settings
+
+_OF_RUN = ("preset", "variant", "policy_kwargs", "weighting", "preference", "utopia", "physics")
 
 
 def make_run(
@@ -24,6 +28,7 @@ def make_run(
     normalizer: ObsNormalizer | None = None,
     n_processes: int = 1,
     stats_window_size: int = 100,
+    is_stored: bool = False,
 ) -> Run:
     """Return the fixed part of a run.
 
@@ -44,11 +49,14 @@ def make_run(
         Processes of the vector environment that was given.
     stats_window_size : int
         Episodes that the logged mean return is taken over.
+    is_stored : bool
+        True if the settings are those of a file: a physics that can't be had here is then a warning, never an error.
     """
     given = {name: value for name, value in arguments.items() if value is not None}
-    of_run = {name: given.pop(name, None) for name in ("preset", "variant", "policy_kwargs", "weighting", "preference", "utopia")}
+    of_run = {name: given.pop(name, None) for name in _OF_RUN}
     max_steps = None if "max_episode_steps" not in given else positive_int("max_episode_steps", given["max_episode_steps"])
     found = environment(env, execution.compiled, max_steps, tasks=of_run["weighting"] is not None)
+    found = with_physics_of_run(found, of_run["physics"], of_run["preset"], execution.backend, is_stored)
     settings = {**given, **policy_settings(policy, of_run["policy_kwargs"])}
     if normalizer is not None:
         settings = {**normalizer.settings(), **settings}
@@ -57,7 +65,8 @@ def make_run(
     config = make_config(of_run["preset"], of_run["variant"], found.id, **settings)
     if n_processes == 1 and not execution.on_ray and (execution.n_workers or 1) != 1 and isinstance(found, CompiledEnv):
         warn_user(f"n_workers={execution.n_workers} has no effect: {found.id} runs in compiled kernels, on n_threads")
-    return new_run(config, found, execution, of_run["preset"], normalizer, stats_window_size)
+    run = new_run(config, found, execution, of_run["preset"], normalizer, stats_window_size)
+    return dataclasses.replace(run, is_compared=not is_stored)
 
 
 def make_first_state(run: Run, weighting: Any) -> State:

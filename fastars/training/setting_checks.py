@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastars._validate import integer, number, one_of, positive_int, refuse_long_integer
+from fastars.envs.compiled import PHYSICS
 
 # Policies, with what `policy_kwargs` may have and its defaults.
 POLICY_KWARGS: dict[str, dict[str, Any]] = {
@@ -83,6 +84,7 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "activation_fn": partial(one_of, allowed=ACTIVATIONS),
     "fitness_shaping": partial(one_of, allowed=("none", "centered_ranks", "sign")),
     "optimizer": partial(one_of, allowed=("sgd", "adam")),
+    "physics": partial(one_of, allowed=PHYSICS),
     "on_nonfinite": partial(one_of, allowed=("drop", "penalize", "raise")),
     "net_arch": _each(partial(positive_int, most=_MOST_UNITS), "integers", _MOST_LAYERS),
     **dict.fromkeys(("preference", "utopia"), _optional(_each(number, "numbers", _MOST_TASKS))),

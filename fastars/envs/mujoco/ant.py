@@ -5,10 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_rewarded
-from fastars.envs.mujoco.capi import simulate
-from fastars.envs.mujoco.physics import Physics, clipped, put, reset_normal, square_sum, state_entry, survival_reward
-from fastars.kernels.rollout_single import is_finite
+from fastars._compiled.simulated import register_rewarded
+from fastars.envs.mujoco.physics import Physics, clipped, draw_normal, put, square_sum, state_entry, survival_reward
+from fastars.kernels.episode import is_finite
 
 
 class Ant(NamedTuple):
@@ -30,8 +29,8 @@ class Ant(NamedTuple):
 
 
 @inline
-def reset_sim(env, sim, rng):
-    reset_normal(env.physics, sim, rng, env.reset_noise_scale)
+def draw_state(env, sim, rng):
+    draw_normal(env.physics, sim, rng, env.reset_noise_scale)
 
 
 @inline
@@ -42,6 +41,11 @@ def observes_contact_forces(env):
 @inline
 def prices_contact_forces(env):
     return env.contact_cost_weight != 0.0 and (env.physics.version == 5 or env.use_contact_forces)
+
+
+@inline
+def needs_contact_forces(env):
+    return observes_contact_forces(env) or prices_contact_forces(env)
 
 
 @inline
@@ -71,10 +75,13 @@ def contact_cost(env, sim):
 
 
 @inline
-def reward_terms(env, sim, action):
-    x = sim.xpos[env.main_body, 0]
-    simulate(sim, action, env.physics.frame_skip, observes_contact_forces(env) or prices_contact_forces(env))
-    velocity = (sim.xpos[env.main_body, 0] - x) / env.physics.dt
+def remember(env, sim, before):
+    before[0] = sim.xpos[env.main_body, 0]
+
+
+@inline
+def reward_terms(env, sim, action, before):
+    velocity = (sim.xpos[env.main_body, 0] - before[0]) / env.physics.dt
     healthy = is_healthy(env, sim)
     forward, survive = env.forward_reward_weight * velocity, survival_reward(env, healthy)
     control = np.float32(env.ctrl_cost_weight) * square_sum(action)  # float32 in Gymnasium
@@ -83,4 +90,12 @@ def reward_terms(env, sim, action):
     return (forward, -np.float64(control), -contact, survive), reward, env.terminate_when_unhealthy and not healthy
 
 
-register_rewarded(Ant, reset_sim, observe_sim, reward_terms)
+register_rewarded(
+    Ant,
+    draw_state,
+    observe_sim,
+    reward_terms,
+    remember=remember,
+    needs_contact_forces=needs_contact_forces,
+    reads_outputs=True,
+)

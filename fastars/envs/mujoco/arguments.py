@@ -130,10 +130,11 @@ def refuse_hooks(env_id: str) -> None:
 
 def is_same_model(model: Any, other: Any) -> bool:
     """True if two MjModels hold the same bytes."""
-    return _bytes_of(model) == _bytes_of(other)
+    return model_bytes(model) == model_bytes(other)
 
 
-def _bytes_of(model: Any) -> bytes:
+def model_bytes(model: Any) -> bytes:
+    """Return all that an MjModel holds, as MuJoCo writes it to a file."""
     buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
     mujoco.mj_saveModel(model, None, buffer)
     return buffer.tobytes()

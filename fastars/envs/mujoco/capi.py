@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastars._compiled.jit import inline
+from fastars._compiled.simulator import register_simulator
 from fastars._compiled.structs import FAILED, UNSTABLE, Simulation
 from fastars.envs.mujoco.guard import FUNCTIONS, JUMP_BYTES, declared
 from fastars.envs.mujoco.handlers import TEXT_BYTES
@@ -51,12 +52,12 @@ def forward(sim):
 
 
 @inline
-def simulate(sim, action, frame_skip, with_contact_forces):
-    """Take `frame_skip` steps under `action`; `sim.fault` becomes FAILED or UNSTABLE if MuJoCo fails or finds bad numbers."""
+def simulate(sim, action, n_steps, with_contact_forces):
+    """Take `n_steps` steps under `action`; `sim.fault` becomes FAILED or UNSTABLE if MuJoCo fails or finds bad numbers."""
     for k in range(action.shape[0]):
         sim.ctrl[k] = action[k]
     frame = sim.frame.ctypes.data
-    failed = mj_step(sim.model, sim.data, frame_skip, frame)
+    failed = mj_step(sim.model, sim.data, n_steps, frame)
     if with_contact_forces and not failed:  # it only computes `cfrc_ext` and the like: Ant is 0.3 % faster without it
         failed = mj_rnePostConstraint(sim.model, sim.data, 1, frame)
     if failed:
@@ -64,3 +65,6 @@ def simulate(sim, action, frame_skip, with_contact_forces):
     # Bad numbers in qpos, qvel, qacc or ctrl. MuJoCo has put the simulation into its first state, where Gymnasium goes on.
     elif sim.bad[0] + sim.bad[1] + sim.bad[2] + sim.bad[3] > 0:
         sim.fault[0] = UNSTABLE
+
+
+register_simulator(Simulation, reset_data, forward, simulate)

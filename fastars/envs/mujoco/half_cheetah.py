@@ -5,9 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_rewarded
-from fastars.envs.mujoco.capi import simulate
-from fastars.envs.mujoco.physics import Physics, put, reset_normal, square_sum
+from fastars._compiled.simulated import register_rewarded
+from fastars.envs.mujoco.physics import Physics, draw_normal, put, square_sum
 
 
 class HalfCheetah(NamedTuple):
@@ -21,8 +20,8 @@ class HalfCheetah(NamedTuple):
 
 
 @inline
-def reset_sim(env, sim, rng):
-    reset_normal(env.physics, sim, rng, env.reset_noise_scale)
+def draw_state(env, sim, rng):
+    draw_normal(env.physics, sim, rng, env.reset_noise_scale)
 
 
 @inline
@@ -33,14 +32,17 @@ def observe_sim(env, sim, observation):
 
 
 @inline
-def reward_terms(env, sim, action):
-    x = sim.qpos[0]
-    simulate(sim, action, env.physics.frame_skip, False)
-    velocity = (sim.qpos[0] - x) / env.physics.dt
+def remember(env, sim, before):
+    before[0] = sim.qpos[0]
+
+
+@inline
+def reward_terms(env, sim, action, before):
+    velocity = (sim.qpos[0] - before[0]) / env.physics.dt
     # Gymnasium's cost stays float32: the sum of the squares of a float32 action, times a Python float.
     cost = np.float32(env.ctrl_cost_weight) * square_sum(action)
     forward = env.forward_reward_weight * velocity
     return (forward, -np.float64(cost)), forward - cost, False
 
 
-register_rewarded(HalfCheetah, reset_sim, observe_sim, reward_terms)
+register_rewarded(HalfCheetah, draw_state, observe_sim, reward_terms, remember=remember)

@@ -5,9 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_rewarded
-from fastars.envs.mujoco.capi import simulate
-from fastars.envs.mujoco.physics import Physics, put, reset_uniform, square_sum, survival_reward
+from fastars._compiled.simulated import register_rewarded
+from fastars.envs.mujoco.physics import Physics, draw_uniform, put, square_sum, survival_reward
 
 
 class Hopper(NamedTuple):
@@ -26,8 +25,8 @@ class Hopper(NamedTuple):
 
 
 @inline
-def reset_sim(env, sim, rng):
-    reset_uniform(env.physics, sim, rng, env.reset_noise_scale)
+def draw_state(env, sim, rng):
+    draw_uniform(env.physics, sim, rng, env.reset_noise_scale)
 
 
 @inline
@@ -52,14 +51,17 @@ def is_healthy(env, sim):
 
 
 @inline
-def reward_terms(env, sim, action):
-    x = sim.qpos[0]
-    simulate(sim, action, env.physics.frame_skip, False)
-    velocity = (sim.qpos[0] - x) / env.physics.dt
+def remember(env, sim, before):
+    before[0] = sim.qpos[0]
+
+
+@inline
+def reward_terms(env, sim, action, before):
+    velocity = (sim.qpos[0] - before[0]) / env.physics.dt
     healthy = is_healthy(env, sim)
     forward, survive = env.forward_reward_weight * velocity, survival_reward(env, healthy)
     cost = np.float32(env.ctrl_cost_weight) * square_sum(action)  # float32 in Gymnasium
     return (forward, -np.float64(cost), survive), forward + survive - cost, env.terminate_when_unhealthy and not healthy
 
 
-register_rewarded(Hopper, reset_sim, observe_sim, reward_terms)
+register_rewarded(Hopper, draw_state, observe_sim, reward_terms, remember=remember)

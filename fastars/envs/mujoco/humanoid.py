@@ -5,9 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_rewarded
-from fastars.envs.mujoco.capi import simulate
-from fastars.envs.mujoco.physics import Physics, between, put, reset_uniform, square_sum, survival_reward
+from fastars._compiled.simulated import register_rewarded
+from fastars.envs.mujoco.physics import Physics, between, draw_uniform, put, square_sum, survival_reward
 
 
 class Humanoid(NamedTuple):
@@ -30,8 +29,13 @@ class Humanoid(NamedTuple):
 
 
 @inline
-def reset_sim(env, sim, rng):
-    reset_uniform(env.physics, sim, rng, env.reset_noise_scale)
+def draw_state(env, sim, rng):
+    draw_uniform(env.physics, sim, rng, env.reset_noise_scale)
+
+
+@inline
+def needs_contact_forces(env):
+    return env.include_cfrc_ext_in_observation or env.contact_cost_weight != 0.0
 
 
 @inline
@@ -69,10 +73,13 @@ def contact_cost(env, sim):
 
 
 @inline
-def reward_terms(env, sim, action):
-    x = mass_center_x(env.physics, sim)
-    simulate(sim, action, env.physics.frame_skip, env.include_cfrc_ext_in_observation or env.contact_cost_weight != 0.0)
-    velocity = (mass_center_x(env.physics, sim) - x) / env.physics.dt
+def remember(env, sim, before):
+    before[0] = mass_center_x(env.physics, sim)
+
+
+@inline
+def reward_terms(env, sim, action, before):
+    velocity = (mass_center_x(env.physics, sim) - before[0]) / env.physics.dt
     z, (low, high) = sim.qpos[2], env.healthy_z_range
     healthy = low < z < high
     forward, survive = env.forward_reward_weight * velocity, survival_reward(env, healthy)
@@ -81,4 +88,12 @@ def reward_terms(env, sim, action):
     return (survive, forward, -control, -contact), reward, env.terminate_when_unhealthy and not healthy
 
 
-register_rewarded(Humanoid, reset_sim, observe_sim, reward_terms)
+register_rewarded(
+    Humanoid,
+    draw_state,
+    observe_sim,
+    reward_terms,
+    remember=remember,
+    needs_contact_forces=needs_contact_forces,
+    reads_outputs=True,
+)

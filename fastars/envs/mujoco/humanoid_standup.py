@@ -5,9 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_rewarded
-from fastars.envs.mujoco.capi import simulate
-from fastars.envs.mujoco.humanoid import observe_sim, reset_sim
+from fastars._compiled.simulated import register_rewarded
+from fastars.envs.mujoco.humanoid import draw_state, observe_sim
 from fastars.envs.mujoco.physics import Physics, between, square_sum
 
 
@@ -28,8 +27,12 @@ class HumanoidStandup(NamedTuple):
 
 
 @inline
-def reward_terms(env, sim, action):
-    simulate(sim, action, env.physics.frame_skip, env.include_cfrc_ext_in_observation or env.impact_cost_weight != 0.0)
+def needs_contact_forces(env):
+    return env.include_cfrc_ext_in_observation or env.impact_cost_weight != 0.0
+
+
+@inline
+def reward_terms(env, sim, action, before):
     low, high = env.impact_cost_range
     impact_cost = between(env.impact_cost_weight * square_sum(sim.cfrc_ext.ravel()), low, high)
     control_cost = env.ctrl_cost_weight * square_sum(sim.ctrl)
@@ -37,4 +40,11 @@ def reward_terms(env, sim, action):
     return (up, -control_cost, -impact_cost), up - control_cost - impact_cost + 1.0, False
 
 
-register_rewarded(HumanoidStandup, reset_sim, observe_sim, reward_terms)
+register_rewarded(
+    HumanoidStandup,
+    draw_state,
+    observe_sim,
+    reward_terms,
+    needs_contact_forces=needs_contact_forces,
+    reads_outputs=True,
+)

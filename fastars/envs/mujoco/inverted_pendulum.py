@@ -5,10 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_rewarded
-from fastars.envs.mujoco.capi import simulate
-from fastars.envs.mujoco.physics import Physics, put, reset_uniform, state_entry
-from fastars.kernels.rollout_single import is_finite
+from fastars._compiled.simulated import register_rewarded
+from fastars.envs.mujoco.physics import Physics, draw_uniform, put, state_entry
+from fastars.kernels.episode import is_finite
 
 
 class InvertedPendulum(NamedTuple):
@@ -19,8 +18,8 @@ class InvertedPendulum(NamedTuple):
 
 
 @inline
-def reset_sim(env, sim, rng):
-    reset_uniform(env.physics, sim, rng, env.reset_noise_scale)
+def draw_state(env, sim, rng):
+    draw_uniform(env.physics, sim, rng, env.reset_noise_scale)
 
 
 @inline
@@ -30,12 +29,11 @@ def observe_sim(env, sim, observation):
 
 
 @inline
-def reward_terms(env, sim, action):
-    simulate(sim, action, env.physics.frame_skip, False)
+def reward_terms(env, sim, action, before):
     terminated = not (is_finite(sim.qpos) and is_finite(sim.qvel)) or abs(state_entry(sim, 1)) > 0.2
     # Version 4 gives this reward in the last step, too.
     survive = 0.0 if terminated and env.physics.version == 5 else 1.0
     return (survive,), survive, terminated
 
 
-register_rewarded(InvertedPendulum, reset_sim, observe_sim, reward_terms)
+register_rewarded(InvertedPendulum, draw_state, observe_sim, reward_terms)

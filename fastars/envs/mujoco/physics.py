@@ -12,7 +12,6 @@ from fastars._compiled.blas import fma
 from fastars._compiled.jit import inline, kernel
 from fastars._compiled.rng import standard_normal, uniform
 from fastars._compiled.structs import FloatArray
-from fastars.envs.mujoco.capi import forward, reset_data
 
 
 class Physics(NamedTuple):
@@ -95,25 +94,21 @@ def _block_square_sum(values, first, n):
 
 
 @inline
-def reset_uniform(physics, sim, rng, scale):
+def draw_uniform(physics, sim, rng, scale):
     """Draw positions and velocities from U(-scale, scale) around the model's own."""
-    reset_data(sim)
     for k in range(sim.qpos.shape[0]):
         sim.qpos[k] = physics.init_qpos[k] + uniform(rng, -scale, scale)
     for k in range(sim.qvel.shape[0]):
         sim.qvel[k] = physics.init_qvel[k] + uniform(rng, -scale, scale)
-    forward(sim)
 
 
 @inline
-def reset_normal(physics, sim, rng, scale):
+def draw_normal(physics, sim, rng, scale):
     """Draw positions from U(-scale, scale), velocities from scale * N(0, 1), around the model's own."""
-    reset_data(sim)
     for k in range(sim.qpos.shape[0]):
         sim.qpos[k] = physics.init_qpos[k] + uniform(rng, -scale, scale)
     for k in range(sim.qvel.shape[0]):
         sim.qvel[k] = physics.init_qvel[k] + scale * standard_normal(rng)
-    forward(sim)
 
 
 @inline

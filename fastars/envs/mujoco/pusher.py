@@ -5,9 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_rewarded
 from fastars._compiled.rng import uniform
-from fastars.envs.mujoco.capi import forward, reset_data, simulate
+from fastars._compiled.simulated import register_rewarded
 from fastars.envs.mujoco.physics import Physics, distance, norm, put, square_sum
 
 
@@ -24,9 +23,8 @@ class Pusher(NamedTuple):
 
 
 @inline
-def reset_sim(env, sim, rng):
-    """Start an episode. The last four positions belong to the object and to the goal, which is at (0, 0)."""
-    reset_data(sim)
+def draw_state(env, sim, rng):
+    """The last four positions belong to the object and to the goal, which is at (0, 0)."""
     nq, nv = sim.qpos.shape[0], sim.qvel.shape[0]
     for k in range(nq):
         sim.qpos[k] = env.physics.init_qpos[k]
@@ -35,7 +33,6 @@ def reset_sim(env, sim, rng):
     for k in range(nv):
         noise = uniform(rng, -0.005, 0.005)
         sim.qvel[k] = env.physics.init_qvel[k] + noise if k < nv - 4 else 0.0
-    forward(sim)
 
 
 @inline
@@ -58,12 +55,11 @@ def observe_sim(env, sim, observation):
 
 
 @inline
-def reward_terms(env, sim, action):
-    simulate(sim, action, env.physics.frame_skip, False)
+def reward_terms(env, sim, action, before):
     near = -distance(sim, env.object, env.tips_arm, env.physics) * env.reward_near_weight
     far = -distance(sim, env.object, env.goal, env.physics) * env.reward_dist_weight
     cost = square_sum(action) * np.float32(env.reward_control_weight)  # float32 in Gymnasium
     return (far, -np.float64(cost), near), far - cost + near, False
 
 
-register_rewarded(Pusher, reset_sim, observe_sim, reward_terms)
+register_rewarded(Pusher, draw_state, observe_sim, reward_terms, reads_outputs=True)

@@ -6,9 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_rewarded
 from fastars._compiled.rng import uniform
-from fastars.envs.mujoco.capi import forward, reset_data, simulate
+from fastars._compiled.simulated import register_rewarded
 from fastars.envs.mujoco.physics import Physics, distance, norm, put, square_sum
 
 
@@ -23,8 +22,7 @@ class Reacher(NamedTuple):
 
 
 @inline
-def reset_sim(env, sim, rng):
-    reset_data(sim)
+def draw_state(env, sim, rng):
     nq, nv = sim.qpos.shape[0], sim.qvel.shape[0]
     for k in range(nq):
         sim.qpos[k] = env.physics.init_qpos[k] + uniform(rng, -0.1, 0.1)
@@ -32,7 +30,6 @@ def reset_sim(env, sim, rng):
     for k in range(nv):
         sim.qvel[k] = env.physics.init_qvel[k] + uniform(rng, -0.005, 0.005)
     sim.qvel[nv - 2], sim.qvel[nv - 1] = 0.0, 0.0
-    forward(sim)
 
 
 @inline
@@ -56,13 +53,16 @@ def observe_sim(env, sim, observation):
 
 
 @inline
-def reward_terms(env, sim, action):
-    distance_before = distance(sim, env.fingertip, env.target, env.physics)
-    simulate(sim, action, env.physics.frame_skip, False)
+def remember(env, sim, before):
+    before[0] = distance(sim, env.fingertip, env.target, env.physics)
+
+
+@inline
+def reward_terms(env, sim, action, before):
     distance_after = distance(sim, env.fingertip, env.target, env.physics)
-    far = -(distance_before if env.physics.version == 4 else distance_after) * env.reward_dist_weight
+    far = -(before[0] if env.physics.version == 4 else distance_after) * env.reward_dist_weight
     cost = square_sum(action) * np.float32(env.reward_control_weight)  # float32 in Gymnasium
     return (far, -np.float64(cost)), far - cost, False
 
 
-register_rewarded(Reacher, reset_sim, observe_sim, reward_terms)
+register_rewarded(Reacher, draw_state, observe_sim, reward_terms, remember=remember, reads_outputs=True)

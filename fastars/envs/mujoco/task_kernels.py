@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import register_simulated
+from fastars._compiled.simulated import register_simulated
 from fastars.envs.errors import UnsupportedEnvError
 from fastars.envs.mujoco.task_definition import TaskDefinition, TaskFunctions
 from fastars.envs.user_functions import numba_text
@@ -51,14 +51,13 @@ def compiled_constants(definition: TaskDefinition) -> Any:
 
 def _register(kind: Any, functions: TaskFunctions, contact_forces: bool) -> None:
     """Tie a simulated environment made of the task's functions to the class of its constants."""
-    from fastars.envs.mujoco.capi import simulate
-    from fastars.envs.mujoco.physics import reset_uniform
+    from fastars.envs.mujoco.physics import draw_uniform
 
     observe_task, reward_of_task, is_terminated = functions
 
     @inline
-    def reset_sim(env: Any, sim: Any, rng: Any) -> None:
-        reset_uniform(env.physics, sim, rng, env.reset_noise_scale)
+    def draw_state(env: Any, sim: Any, rng: Any) -> None:
+        draw_uniform(env.physics, sim, rng, env.reset_noise_scale)
 
     @inline
     def observe_sim(env: Any, sim: Any, observation: Any) -> None:
@@ -67,13 +66,28 @@ def _register(kind: Any, functions: TaskFunctions, contact_forces: bool) -> None
         observe_task(env.constants, sim, observation)
 
     @inline
-    def step_sim(env: Any, sim: Any, action: Any) -> Any:
-        before = sim.qpos.copy()
-        simulate(sim, action, env.physics.frame_skip, contact_forces)
+    def remember(env: Any, sim: Any, before: Any) -> None:
+        for k in range(before.shape[0]):
+            before[k] = sim.qpos[k]
+
+    @inline
+    def reward_sim(env: Any, sim: Any, action: Any, before: Any) -> Any:
         # The action's copy in float64: 0.1 * a float32 is a float32 in NumPy and a float64 in Numba.
         return np.float64(reward_of_task(env.constants, sim, sim.ctrl, before)), is_terminated(env.constants, sim)
 
-    register_simulated(kind, reset_sim, observe_sim, step_sim)
+    @inline
+    def needs_contact_forces(env: Any) -> bool:
+        return contact_forces
+
+    register_simulated(
+        kind,
+        draw_state,
+        observe_sim,
+        reward_sim,
+        remember=remember,
+        needs_contact_forces=needs_contact_forces,
+        reads_outputs=True,
+    )
 
 
 def _with_bounds_checked(function: Callable[..., Any]) -> Any:

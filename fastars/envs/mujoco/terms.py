@@ -3,18 +3,26 @@
 from typing import Any, NamedTuple
 
 from fastars._compiled.jit import inline
-from fastars._compiled.protocol import observe_sim, register_simulated, reset_sim, reward_terms
+from fastars._compiled.simulated import (
+    draw_state,
+    needs_contact_forces,
+    observe_sim,
+    register_simulated,
+    remember,
+    reward_terms,
+)
 
 
 class Terms(NamedTuple):
     """An environment that gives each term of its reward as a reward of its own."""
 
+    physics: Any  # of `env`
     env: Any  # NamedTuple of its constants
 
 
 @inline
-def reset_wrapped(env, sim, rng):
-    reset_sim(env.env, sim, rng)
+def draw_wrapped(env, sim, rng):
+    draw_state(env.env, sim, rng)
 
 
 @inline
@@ -23,9 +31,26 @@ def observe_wrapped(env, sim, observation):
 
 
 @inline
-def step_sim(env, sim, action):
-    terms, _, terminated = reward_terms(env.env, sim, action)
+def remember_wrapped(env, sim, before):
+    remember(env.env, sim, before)
+
+
+@inline
+def reward_sim(env, sim, action, before):
+    terms, _, terminated = reward_terms(env.env, sim, action, before)
     return terms, terminated
 
 
-register_simulated(Terms, reset_wrapped, observe_wrapped, step_sim)
+@inline
+def needs_wrapped(env):
+    return needs_contact_forces(env.env)
+
+
+register_simulated(
+    Terms,
+    draw_wrapped,
+    observe_wrapped,
+    reward_sim,
+    remember=remember_wrapped,
+    needs_contact_forces=needs_wrapped,
+)

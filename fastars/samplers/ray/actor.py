@@ -14,6 +14,7 @@ import numpy as np
 from fastars import kernels
 from fastars._compiled.structs import Filter, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray
 from fastars._imports import version_of
+from fastars.envs.physics_choice import refuse_disagreement
 from fastars.samplers import make_sampler
 from fastars.samplers.failure import Failure
 
@@ -66,7 +67,9 @@ class Actor:
     def __init__(self, order: bytes) -> None:
         self._broken = ""
         try:
-            self._sampler = make_sampler(**pickle.loads(order))  # from the process that started this one
+            arguments = pickle.loads(order)  # from the process that started this one
+            refuse_disagreement(arguments["env"])
+            self._sampler = make_sampler(**arguments)
         except Exception:
             self._broken = traceback.format_exc()
 

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["CHOICES", "environments", "results", "rows", "task_name", "timesteps"]
+__all__ = ["CHOICES", "environments", "physics", "results", "rows", "task_name", "timesteps"]
 
 _FILES = ("paper", "tuned")
 _TIMESTEPS = 1_000_000  # where nothing was tried
@@ -45,6 +45,11 @@ def environments(preset: str) -> Mapping[str, Mapping[str, Any]]:
     Empty for a preset that is the same for every environment.
     """
     return _table(preset) if preset in _FILES else {}
+
+
+def physics(preset: str | None) -> str:
+    """Return the physics that a preset prefers: "lanes" for "tuned", where they are available; otherwise "mujoco"."""
+    return "lanes" if preset == "tuned" else "mujoco"
 
 
 def rows(preset: str, env_id: str) -> tuple[dict[str, Any], ...]:
