@@ -1,5 +1,6 @@
 """Sphinx builds the documentation from these pages and the docstrings, without a network: `make docs`."""
 
+import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4  # as on GitHub, where the pages are read, too
 suppress_warnings = ["ref.python"]  # a name in backticks may be that of several things
 
+autodoc_mock_imports = [] if importlib.util.find_spec("ray") else ["ray"]  # fastars[docs] has no Ray
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # numpydoc says it with shapes
 autodoc_preserve_defaults = True

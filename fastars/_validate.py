@@ -61,8 +61,12 @@ def _called_name(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
     return ".".join(part for part in (owner, name) if part and part != "__init__") + "()"
 
 
+def _package(frame: Any) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
 def _is_ours(frame: Any) -> bool:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == _PACKAGE
+    return _package(frame) == _PACKAGE
 
 
 def _prefix(error: Exception, function: Callable[..., Any], name: str) -> None:
@@ -84,9 +88,9 @@ def _prefix(error: Exception, function: Callable[..., Any], name: str) -> None:
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line of the user's program that called into this package."""
+    """Warn at the line of the user's program that called into this package, perhaps by way of `gymnasium.make_vec`."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and _is_ours(frame):
+    while frame.f_back is not None and _package(frame) in (_PACKAGE, "gymnasium"):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
 

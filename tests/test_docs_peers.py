@@ -23,6 +23,14 @@ PROGRAMS = {
     for page in PAGES
     if (found := re.findall(r"<!-- run: peers -->\n```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
 }
+SPHINX_WITHOUT_RAY = """
+import runpy
+from importlib.machinery import PathFinder
+
+found = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *others: None if name == "ray" else found(name, *others)
+runpy.run_module("sphinx", run_name="__main__")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +47,13 @@ def site(tmp_path_factory):
 
 def test_pages_are_built_without_a_warning(site):
     assert {page.stem for page in PAGES} <= {page.stem for page in site[0].glob("*.html")}
+
+
+def test_pages_are_built_without_ray(tmp_path):
+    """As after `pip install '.[docs]'`, the way of README."""
+    command = [sys.executable, "-c", SPHINX_WITHOUT_RAY, "-q", "-W", "-b", "html", ROOT / "docs", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stderr
 
 
 def test_pages_load_nothing_from_the_network(site):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import faulty_envs
@@ -368,6 +369,33 @@ def test_a_script_needs_no_main_guard_and_may_print(way, tmp_path):
     assert sorted(done.stdout.splitlines()) == [
         "[2. 2. 2. 2.]", "reset 0", "reset 1", "reset 2", "reset 3", "the script runs"
     ]  # fmt: skip
+
+
+MANY_LINES = """
+import gymnasium, numpy as np
+from fastars import evaluate_candidates
+
+class Talks(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (1,))
+    action_space = gymnasium.spaces.Discrete(2)
+    def reset(self, *, seed=None, options=None):
+        for _ in range(2000):
+            print("a line of one episode")
+        return np.zeros(1, np.float32), {}
+    def step(self, action):
+        return np.zeros(1, np.float32), 2.0, True, False, {}
+
+evaluate_candidates(Talks, np.zeros((4, 2)), range(4), n_workers=2)
+"""
+
+
+@needs_posix
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_lines_of_two_workers_do_not_mix(unbuffered):
+    command = [sys.executable, "-c", MANY_LINES]
+    env = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True)
+    assert Counter(done.stdout.splitlines()) == {"a line of one episode": 8000}
 
 
 # --- Vector environments

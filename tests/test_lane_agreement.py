@@ -357,12 +357,14 @@ def test_the_key_depends_on_model_version_processor_and_code(models, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(kept_agreements, "_PACKAGE", tmp_path)
         (tmp_path / "physics").mkdir()
-        for text in ("a = 1", "a = 2"):
-            (tmp_path / "physics" / "model.py").write_text(text)
-            kept_agreements._sources_digest.cache_clear()
-            keys.append(kept_agreements.agreement_key(models["Hopper"]))
+        (tmp_path / "envs" / "mujoco").mkdir(parents=True)
+        for name in ("physics/model.py", "envs/mujoco/agreement.py", "envs/mujoco/lane_steps.py", "envs/mujoco/reachable.py"):
+            for text in ("a = 1", "a = 2"):
+                (tmp_path / name).write_text(text)
+                kept_agreements._sources_digest.cache_clear()
+                keys.append(kept_agreements.agreement_key(models["Hopper"]))
         kept_agreements._sources_digest.cache_clear()
-    assert len(set(keys)) == len(keys) == 7
+    assert len(set(keys)) == len(keys) == 13
     assert kept_agreements.agreement_key(copy.copy(models["Hopper"])) == keys[0]
 
 

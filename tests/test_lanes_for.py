@@ -3,14 +3,16 @@
 MuJoCo itself stands in for the lanes, with a model that is wrong in one number.
 
 Broken on purpose, one at a time, each with a test red: agreements not kept, not read; a disagreement only logged; fields that the
-lanes lack not looked for, or not in functions that a function calls, or not inside an environment whose reward is a vector; nothing
-in the report of doctor.
+lanes lack not looked for, or not in functions that a function calls, not behind `getattr`, or not inside an environment whose
+reward is a vector; forces of contacts beside a planar body, or of parallel hinges, taken from the lanes; nothing in the report of
+doctor.
 """
 
 import copy
 import logging
 import re
 
+import mujoco
 import numba
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ from fastars.cli import main, selfcheck
 from fastars.envs import UnsupportedEnvError, compiled_env
 from fastars.envs.errors import LanesDisagreeError
 from fastars.envs.mujoco import kept_agreements, lanes
-from fastars.envs.mujoco.agreement import exact_model, mujoco_steps
+from fastars.envs.mujoco.agreement import compared, exact_model, mujoco_steps
 from fastars.envs.mujoco.fields_read import fields_read
 from fastars.envs.mujoco.lane_steps import lane_steps, missing_fields
 from fastars.envs.mujoco.lanes import lanes_for, measure
@@ -241,13 +243,17 @@ def _turning(sim):
     return sim.cvel[1, 0]
 
 
+def observe_by_name(constants, sim, observation):
+    observation[0] = getattr(sim, "cvel")[1, 0]  # noqa: B009
+
+
 def observe_sensor(constants, sim, observation):
     observation[0] = sim.sensordata.sum()
 
 
 @pytest.mark.parametrize(
     ("observe", "xml", "field"),
-    [(observe_turning, TASK % "", "cvel"), (observe_sensor, TASK % SENSOR, "sensordata")],
+    [(observe_turning, TASK % "", "cvel"), (observe_by_name, TASK % "", "cvel"), (observe_sensor, TASK % SENSOR, "sensordata")],
 )
 def test_a_task_that_reads_what_lanes_do_not_compute_is_refused(observe, xml, field):
     with pytest.raises(UnsupportedEnvError, match=f"^Point-v0 reads {field}, which the lanes do not compute$"):
@@ -270,6 +276,40 @@ def test_the_force_of_capsules_that_cross_in_a_plane_is_not_in_the_lanes():
         assert missing_fields(model, lane_model(model)) == fields
     model = compiled_env("Hopper-v5").model
     assert measure(model, lane_model(model), 4_000, seed=1).fault == ""  # some of these states have crossing capsules
+
+
+ROD = '<geom type="capsule" fromto="0 0 0 .3 0 0" size=".05" condim="1"/>'
+CHAIN = f"""<mujoco><worldbody><body pos="0 0 1"><freejoint/>{ROD}<body pos=".3 0 0"><joint axis="0 1 0"/>{ROD}
+<body pos=".3 0 0"><joint axis="%s"/>{ROD}</body></body></body></worldbody></mujoco>"""
+
+
+@pytest.mark.parametrize(("axis", "is_there"), [("0 1 0", False), ("0 -1 0", False), ("0 1 1", True)])
+def test_the_force_of_capsules_that_cross_in_a_plane_of_a_free_body_is_not_in_the_lanes(axis, is_there):
+    model = mujoco.MjModel.from_xml_string(CHAIN % axis)
+    assert ("cfrc_ext" not in missing_fields(model, lane_model(model))) == is_there
+    states = np.concatenate([reachable_states(model, 8)] * 8)
+    states[:, 7:9] = np.random.default_rng(0).uniform(-np.pi, np.pi, (64, 2))  # some of them cross
+    assert compared(model, states, lane_steps(model, lane_model(model), states)).fault == ""
+
+
+BESIDE = """<mujoco><worldbody><body name="ground"><geom type="plane" size="1 1 1"/></body>%s</worldbody></mujoco>"""
+BALL = '<body pos="0 %g .1"><joint type="slide" axis="0 0 1"/><joint axis="0 1 0"/><geom size=".1" pos="0 %g 0"/></body>'
+
+
+@pytest.mark.parametrize(
+    ("bodies", "is_there"),
+    [
+        (BALL % (0, 0), True),
+        (BALL % (0.3, 0), True),
+        (BALL % (0, 0.3), False),
+        (BALL % (0, 0) + BALL % (2, 0), False),
+    ],
+    ids=["centred", "moved", "beside", "two"],
+)
+def test_the_force_of_contacts_beside_a_planar_body_is_not_in_the_lanes(bodies, is_there):
+    model = mujoco.MjModel.from_xml_string((BESIDE % bodies).replace('size=".1"', 'size=".1" contype="0"'))
+    assert ("cfrc_ext" not in missing_fields(model, lane_model(model))) == is_there
+    assert measure(model, lane_model(model)).fault == ""
 
 
 def test_terms_of_a_reward_are_looked_through():

@@ -20,7 +20,8 @@ from fastars import ARS, UnsupportedEnvError, compiled_env_ids, evaluate_candida
 from fastars._compiled.blas import blas_is_fused
 from fastars._compiled.kernel_cache import cache_directory
 from fastars._compiled.rng import seed_generator
-from fastars._compiled.simulated import needs_contact_forces, observe_sim, remember, reset_sim, reward_terms, simulate
+from fastars._compiled.simulated import needs_contact_forces, observe_sim, remember, reset_sim, reward_terms
+from fastars._compiled.simulator import simulate
 from fastars._compiled.structs import TERMINATED, TRUNCATED
 from fastars._compiled.tuples import put
 from fastars.envs import compiled_env, make

@@ -13,8 +13,9 @@ from physics_models import random_model
 from physics_states import KINDS, Oracle, difference, is_degenerate, states
 
 from fastars._compiled.jit import kernel
-from fastars._compiled.protocol import forward_physics, step_physics
+from fastars._compiled.protocol import forward_physics
 from fastars._compiled.simd import LANES
+from fastars.kernels.inspection import step_simulations
 from fastars.physics import lane_model, new_lanes
 from fastars.physics.supported import unsupported
 from fastars.reference.physics import step as twin_step
@@ -22,11 +23,6 @@ from fastars.reference.physics import step as twin_step
 MODELS = ["InvertedPendulum", "InvertedDoublePendulum", "Reacher", "Swimmer", "Hopper", "HalfCheetah", "Walker2d", "Ant"]
 FRAME_SKIP = {"InvertedPendulum": 2, "InvertedDoublePendulum": 5, "Reacher": 2, "Ant": 5}
 OUTPUTS = ["xpos", "xquat", "xipos", "site_xpos", "subtree_com", "qacc", "qfrc_actuator", "qfrc_constraint", "cfrc_ext"]
-
-
-@kernel
-def step_lanes(lanes, n_steps):
-    step_physics(lanes, n_steps)
 
 
 @kernel
@@ -48,7 +44,7 @@ class Simulated:
                 getattr(lanes, name)[:] = getattr(inputs, name)[index].T
             lanes.is_bad[:] = 0
             if n_steps:
-                step_lanes(lanes, n_steps)
+                step_simulations(lanes, n_steps)
             else:
                 forward_lanes(lanes)
             for name in ("qpos", "qvel", "qacc_warmstart"):
@@ -204,7 +200,7 @@ def after(mj_model, n_steps, rng):
     mj_data[0].qvel[:] = 4 * rng.normal(size=mj_model.nv)
     lanes = new_lanes(lane_model(mj_model), False)
     lanes.qpos[:], lanes.qvel[:] = mj_data[0].qpos[:, None], mj_data[0].qvel[:, None]
-    step_lanes(lanes, n_steps)
+    step_simulations(lanes, n_steps)
     mj_data[1].qpos[:], mj_data[1].qvel[:] = lanes.qpos[:, 3], lanes.qvel[:, 3]
     for each in mj_data:
         mujoco.mj_forward(mj_model, each)

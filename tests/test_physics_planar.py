@@ -7,11 +7,13 @@ hinges or the turn of bodies left out, the axis of a hinge that does not move wi
 shortest time constant ignored, or the wrong side of a box in the fluid -> `of_a_tree` red; no contacts of parallel capsules ->
 `parallel` red; no check of accelerations -> `bad_accelerations` red; lanes with bad numbers not put back -> `bad_numbers` red;
 sine and cosine without the wide reduction -> `huge_angles` red; a limit of iterations of its own -> `limit_of_iterations` red;
-`qacc` of the last stage of RK4 -> `outputs` red;
-crossing axes that push -> `cross` red.
+`qacc` of the last stage of RK4 -> `outputs` red; crossing axes that push -> `cross` red; an array that no kernel reads ->
+`all_arrays` red.
 """
 
 import copy
+import re
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -21,10 +23,13 @@ pytest.importorskip("mujoco", reason="MuJoCo environments need the mujoco packag
 
 import mujoco
 
+from fastars import physics
 from fastars._compiled.jit import kernel
-from fastars._compiled.protocol import forward_physics, step_physics
+from fastars._compiled.protocol import forward_physics
 from fastars._compiled.simd import LANES
+from fastars.kernels.inspection import step_simulations
 from fastars.physics import lane_model, new_lanes
+from fastars.physics.model import LaneModel, Workspace
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*-v4 is out of date:DeprecationWarning"),
@@ -106,11 +111,6 @@ BALL = 'type="sphere" pos="{} 0 0" size="0.06" condim="1" margin="0.01"'
 
 
 @kernel
-def step_once(lanes, n_steps):
-    step_physics(lanes, n_steps)
-
-
-@kernel
 def compute(lanes):
     forward_physics(lanes)
 
@@ -155,7 +155,7 @@ def differences(model, rows, n_steps=1):
     lanes, worst = new_lanes(lane_model(model), False), []
     for start in range(0, len(rows), LANES):
         in_lanes(lanes, rows[start : start + LANES])
-        step_once(lanes, n_steps)
+        step_simulations(lanes, n_steps)
         for lane, row in enumerate(rows[start : start + LANES]):
             data = in_mujoco(model, row, n_steps)
             scale = 1.0 + max(np.abs(data.qvel).max(), np.abs(row[1]).max())
@@ -254,7 +254,7 @@ def test_outputs_are_what_mujoco_leaves(integrator, n_steps):
     for rows in np.array_split(np.array(states_of(model, 5 * LANES), object), 5):
         in_lanes(lanes, rows)
         before = lanes.qpos.copy(), lanes.qvel.copy(), lanes.qacc_warmstart.copy()
-        step_once(lanes, n_steps) if n_steps else compute(lanes)
+        step_simulations(lanes, n_steps) if n_steps else compute(lanes)
         if not n_steps:
             assert all(np.array_equal(a, b) for a, b in zip(before, (lanes.qpos, lanes.qvel, lanes.qacc_warmstart), strict=True))
         for lane, row in enumerate(rows):
@@ -282,15 +282,15 @@ def test_bad_numbers_mark_their_lane_alone(field, number):
     in_lanes(lanes, rows)
     getattr(lanes, field)[0, 3] = BAD[number]
     for _ in range(20):
-        step_once(lanes, 3)
-        step_once(clean, 3)
+        step_simulations(lanes, 3)
+        step_simulations(clean, 3)
     assert lanes.is_bad.tolist() == [0, 0, 0, 1, 0, 0, 0, 0]
     others = np.arange(LANES) != 3
     assert np.array_equal(lanes.qpos[:, others], clean.qpos[:, others])
     assert np.array_equal(lanes.qvel[:, others], clean.qvel[:, others])
     assert np.isfinite(lanes.qpos).all()
     lanes.is_bad[3] = 0
-    step_once(lanes, 1)
+    step_simulations(lanes, 1)
     assert not lanes.is_bad.any()
 
 
@@ -301,7 +301,7 @@ def test_bad_accelerations_mark_their_lane_where_mujoco_resets(integrator):
     for row, speed in zip(rows, (0.0, 1e3, 1e4, 3e4, 1e5, 3e5, 1e6, 1e7), strict=True):
         row[1][2] += speed  # the body flies apart, at speed**2
     in_lanes(lanes, rows)
-    step_once(lanes, 1)
+    step_simulations(lanes, 1)
     resets = [int(in_mujoco(model, row, 1).warning[mujoco.mjtWarning.mjWARN_BADQACC].number) for row in rows]
     assert 0 < sum(resets) < LANES
     assert lanes.is_bad.tolist() == resets
@@ -314,7 +314,14 @@ def test_the_limit_of_iterations_is_the_models():
     few = lane_model(model)._replace(max_iterations=np.array(1))
     lanes = new_lanes(few, False)
     in_lanes(lanes, rows)
-    step_once(lanes, 1)
+    step_simulations(lanes, 1)
     moved = [np.abs(lanes.qvel[:, lane] - in_mujoco(model, row, 1).qvel).max() for lane, row in enumerate(rows[:LANES])]
     assert max(moved) > 1e-6
     assert np.isfinite(lanes.qvel).all()
+
+
+def test_kernels_read_all_arrays_of_model_and_workspace():
+    folder = Path(physics.__file__).parent
+    source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    read = set(re.findall(r"\b[mw]\.(\w+)", source)) | {"gravity"}  # copied into the workspace
+    assert [name for name in LaneModel._fields + Workspace._fields if name not in read] == []

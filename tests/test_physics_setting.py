@@ -8,7 +8,7 @@ error -> test_of_several_environments; copies share lanes -> test_copies; callba
 test_a_callback_of_mujoco; a fallback without a warning, or under its old name, or an error where the setting is a file's ->
 test_a_model_without_lanes and those of files; a disagreement without a warning -> test_lanes_that_disagree; another physics that
 `load` does not log, or does not take -> test_a_run_may_go_on; `verify` replays all in MuJoCo, or compares nothing, or takes lanes
-that are not there -> those of verify.
+that are not there -> those of verify; lanes without compilation -> test_without_compilation_training.
 """
 
 import copy
@@ -32,6 +32,7 @@ import fastars
 from fastars import ARS, UnsupportedEnvError, evaluate_candidates, evaluate_policy
 from fastars.callbacks import EvalCallback
 from fastars.cli import main
+from fastars.cli.lane_episodes import Comparison
 from fastars.cli.recorded_episodes import Episode, RecordedEpisodes
 from fastars.envs.errors import LanesDisagreeError
 from fastars.envs.mujoco import lanes
@@ -61,7 +62,7 @@ def broken_lanes(monkeypatch):
     def refuse(env):
         raise UnsupportedEnvError("it has a tendon")
 
-    return lambda: monkeypatch.setattr(lanes, "lanes_of", refuse)
+    return lambda: monkeypatch.setattr(lanes, "lane_model_of", refuse)
 
 
 # --- ARS
@@ -115,6 +116,13 @@ def test_a_model_without_lanes_runs_through_mj_step_and_one_warning_says_why():
     assert len(caught) == 1
     assert (model.config.physics, model.run.env.physics) == ("mujoco", "mujoco")
     assert model.theta.tobytes() == ARS("LinearPolicy", "Pusher-v5", **SETTINGS).learn(1).theta.tobytes()
+
+
+def test_without_compilation_training_runs_through_mj_step(monkeypatch):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    with pytest.warns(UserWarning, match=f"^{ENV} runs through mj_step, not over lanes: lanes must be compiled, which NUMBA_DISA"):
+        model = lanes_model(ENV)
+    assert model.run.env.physics == "mujoco"
 
 
 @pytest.mark.filterwarnings("ignore:.*v4 is out of date:DeprecationWarning")
@@ -343,8 +351,9 @@ def test_vector_environments_take_a_physics():
     env = gymnasium.make_vec(f"fastars/{ENV}", 2, physics="lanes")
     assert env.unwrapped.compiled.physics == "lanes"
     env.close()
-    with pytest.warns(UserWarning, match=UNSUPPORTED):
+    with pytest.warns(UserWarning, match=UNSUPPORTED) as caught:
         env = gymnasium.make_vec("fastars/Pusher-v5", 2, physics="lanes")
+    assert [warning.filename for warning in caught] == [__file__]
     assert env.unwrapped.compiled.physics == "mujoco"
     env.close()
 
@@ -429,6 +438,10 @@ def test_verify_replays_over_lanes_what_ran_there(trained, capsys):
     assert min(map(int, found.groups())) > 3
     assert re.search(r"first 10 steps of \d+ episodes over lanes: returns within \S+ of Gymnasium's \(allowed: 1e-06\)", text)
     assert re.search(r"mean return over lanes \S+, of the same episodes in Gymnasium \S+; standard error of the difference", text)
+
+
+def test_verify_writes_the_standard_error_of_returns_as_a_plain_number():
+    assert "standard error of the difference 253.1 (allowed: 5 of them)" in Comparison(4e-16, (564.79, 564.79), 253.1, 10).facts[1]
 
 
 def test_verify_finds_out_lanes_of_another_world(trained, capsys, monkeypatch):

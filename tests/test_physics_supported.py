@@ -3,7 +3,7 @@
 Broken on purpose, one after the other, and seen red: each rule of `supported`, `supported_trees` and `supported_contacts` that
 a mutation below is for, made true or false; lines taken out of `ABSENT`, `FIXED` and `FIXED_OPTIONS`; the search for unknown fields
 left out, or its comparison made always true; masks, exclusions, welded bodies, parents, or the world's part in `pairs.may_touch`
-ignored.
+ignored; the rules of spheres in an oblique plane, of the scale of the tolerance and of the memory left out.
 """
 
 import re
@@ -97,6 +97,8 @@ PLANAR_REASONS = [
     (*options('iterations="5"'), f"option iterations=5: {EARLY}"),
     (*options('ls_iterations="5"'), f"option ls_iterations=5: {EARLY}"),
     (*options('tolerance="1e-3"'), f"option tolerance=0.001: {EARLY}"),
+    (OPTION, f'{OPTION}<statistic meaninertia="1e9"/>', rf"statistic meaninertia=1e\+09 scales the tolerance: {EARLY}"),
+    (OPTION, f'{OPTION}<size memory="10K"/>', "size memory=10240: MuJoCo may run out of it"),
     (*options('actuatorgroupdisable="0"'), "option disableactuator=1"),
     *((*flags(f'{name}="disable"'), r"option disableflags=\d+") for name in FLAGS_OFF),
     *((*flags(f'{name}="enable"'), r"a flag is enabled: enableflags=\d+") for name in ("override", "invdiscrete")),
@@ -359,6 +361,20 @@ def test_a_plane_on_a_moving_body_is_a_reason():
     mj_model = mujoco.MjModel.from_xml_string(PLANAR)
     mj_model.geom_type[mj_model.geom("foot").id] = 0
     assert unsupported(mj_model) == "the geom 'foot' is a plane on a moving body"
+
+
+OBLIQUE = """<mujoco><worldbody><geom type="plane" size="1 1 1"/><body pos="0 0 5"><joint axis="-1 1 0"/>
+<geom type="capsule" size=".1 .5"/><body pos="0 0 1"><joint axis="-1 1 0" range="-1 1" limited="true"/>
+<geom name="tip" size=".1" %s/></body></body></worldbody></mujoco>"""
+
+
+def test_friction_of_a_sphere_in_an_oblique_plane_is_a_reason_before_it_touches():
+    """MuJoCo's friction of spheres is along the world's x and y, that of capsules along their axis."""
+    sentence = "the geom 'tip' is a sphere that may touch the floor with friction, and the model moves in a plane "
+    assert unsupported(mujoco.MjModel.from_xml_string(OBLIQUE % "")) == f"{sentence}along neither the world's x nor its y axis"
+    assert unsupported(mujoco.MjModel.from_xml_string(OBLIQUE.replace("-1 1 0", "-1 0 0") % "")) is None
+    capsule = 'type="capsule" fromto="0 0 0 .1 .1 .1"'
+    assert unsupported(mujoco.MjModel.from_xml_string(OBLIQUE % capsule)) is None
 
 
 def test_all_faults_can_be_listed():

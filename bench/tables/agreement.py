@@ -1,5 +1,7 @@
 """The physics over lanes: its agreement with versions of MuJoCo, and the returns of trained policies."""
 
+import re
+
 from bench.tables.engine import Column, Page, Pivot, Row, Table
 
 
@@ -9,10 +11,11 @@ def _difference(row: Row) -> str:
 
 AGREEMENT: Page = (
     Pivot(
-        lambda rows: f"largest difference after one step, of a field's size, in {rows[0]['n_states']:,} states",
-        line="env",
-        column="mujoco",
+        lambda rows: f"largest difference after one step, in {rows[0]['n_states']:,} states (v5), by version of MuJoCo",
+        line="mujoco",
+        column="env",
         cell=_difference,
+        heading=lambda env: re.sub("(?<=[a-z])(?=[A-Z])", " ", env.removesuffix("-v5")),  # a browser breaks lines at spaces
     ),
 )
 

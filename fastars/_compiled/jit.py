@@ -92,6 +92,11 @@ def uncached(function: Callable[..., Any]) -> Any:
     return numba.njit(**_KERNEL)(function)
 
 
+def compiles() -> bool:
+    """Return False if `NUMBA_DISABLE_JIT=1` leaves kernels to Python."""
+    return not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+
+
 def may_vectorise() -> bool:
     """Return True if Numba's switches let LLVM vectorise loops. With bounds checks it can't: each of them may leave the loop."""
     config: Any = numba.config

@@ -17,7 +17,9 @@ from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, models, register_model
 
-LANES = 8  # one register of AVX-512, two of AVX2. 16 lanes compile for minutes and are no faster (HalfCheetah)
+# Not the lanes of `lanes`, which LLVM vectorises. 8 are one register of AVX-512, two of AVX2. 16 compile for minutes and are no
+# faster (HalfCheetah).
+LANES = 8
 
 _DOUBLE, _BIT, _INDEX = ir.DoubleType(), ir.IntType(1), ir.IntType(32)
 

@@ -12,13 +12,8 @@ Such an environment is a NamedTuple of constants, `physics` among them, plus fun
 
 `reward_terms` is for environments whose reward is a sum of several terms; `reward_sim` is derived from it.
 
-A simulator belongs to the type of `sim`:
-
-    reset_data(sim)                                  puts it into the state that it was made in
-    forward(sim)                                     computes what follows from positions and velocities
-    simulate(sim, action, n_steps, with_contact_forces)
-
-Of both, an episode is made: `reset_sim(env, sim, rng)` and `step_sim(env, sim, action) -> (reward, terminated)`.
+With the functions of a simulator (`simulator`), they make an episode in an MjData: `reset_sim(env, sim, rng)` and
+`step_sim(env, sim, action) -> (reward, terminated)`. Over lanes, kernels call them one by one (`kernels.rollout_physics`).
 
 An environment of scalar functions (`protocol`) can be stepped like that, too: `sim` is then an `Alone`, and `action` an array as
 `act` fills it.
@@ -33,6 +28,7 @@ from numba.extending import overload
 
 from fastars._compiled.jit import INLINE, inline
 from fastars._compiled.protocol import observe, reset, scalar_functions, step
+from fastars._compiled.simulator import forward, reset_data, simulate
 from fastars._compiled.structs import FloatArray, IntArray
 from fastars._compiled.tuples import entries, put
 
@@ -49,14 +45,6 @@ class SimulatedFunctions(NamedTuple):
     reward_terms: Callable[..., Any] | None = None
 
 
-class SimulatorFunctions(NamedTuple):
-    """The functions of a simulator."""
-
-    reset_data: Callable[..., Any]
-    forward: Callable[..., Any]
-    simulate: Callable[..., Any]
-
-
 class Alone(NamedTuple):
     """Memory of one environment of scalar functions that is stepped as if it were in a simulator (`Simulation`)."""
 
@@ -67,7 +55,6 @@ class Alone(NamedTuple):
 
 
 _FUNCTIONS: dict[type, SimulatedFunctions] = {}
-_SIMULATORS: dict[type, SimulatorFunctions] = {}
 
 
 @inline
@@ -79,13 +66,6 @@ def never(env):
 @inline
 def remember_nothing(env, sim, before):
     """Do nothing: the `remember` of an environment whose reward compares with nothing."""
-
-
-def register_simulator(
-    sim_type: type, reset_data: Callable[..., Any], forward: Callable[..., Any], simulate: Callable[..., Any]
-) -> None:
-    """Register the functions of a simulator (compiled by `jit.inline`) for the NamedTuple class of its memory."""
-    _SIMULATORS[sim_type] = SimulatorFunctions(reset_data, forward, simulate)
 
 
 def register_simulated(
@@ -272,39 +252,3 @@ def needs_contact_forces(env):
 def _needs_contact_forces(env):
     kernel = _FUNCTIONS[env.instance_class].needs_contact_forces
     return lambda env: kernel(env)
-
-
-# --- Functions of a simulator
-
-
-def reset_data(sim):
-    """Put the simulation into the state that it was made in."""
-    _SIMULATORS[type(sim)].reset_data(sim)
-
-
-@overload(reset_data, jit_options=INLINE)
-def _reset_data(sim):
-    kernel = _SIMULATORS[sim.instance_class].reset_data
-    return lambda sim: kernel(sim)
-
-
-def forward(sim):
-    """Compute everything that follows from positions and velocities."""
-    _SIMULATORS[type(sim)].forward(sim)
-
-
-@overload(forward, jit_options=INLINE)
-def _forward(sim):
-    kernel = _SIMULATORS[sim.instance_class].forward
-    return lambda sim: kernel(sim)
-
-
-def simulate(sim, action, n_steps, with_contact_forces):
-    """Take `n_steps` steps under `action`."""
-    _SIMULATORS[type(sim)].simulate(sim, action, n_steps, with_contact_forces)
-
-
-@overload(simulate, jit_options=INLINE)
-def _simulate(sim, action, n_steps, with_contact_forces):
-    kernel = _SIMULATORS[sim.instance_class].simulate
-    return lambda sim, action, n_steps, with_contact_forces: kernel(sim, action, n_steps, with_contact_forces)

@@ -7,7 +7,7 @@ The shape of an array says what its rows are. `n_lanes` numbers side by side are
 
 | arrays of a model, the same for all lanes | | arrays of the lanes | |
 |---|---|---|---|
-| `()` int64 or float64 | `m.n_bodies` is the number | `(n,)` int64 or float64 | `w.active[k]` is a scalar |
+| `()` int64 or float64 | `m.n_bodies` is the number | `(n,)` int64 or float64 | `w.group_body[k]` is a scalar |
 | `(n,)` int64 or float64 | `m.mass[body]` is a scalar | `(n, n_lanes)` float64 | `w.qpos[k]` is a number in lanes |
 | `(n, width)` | `m.offset[body]` is a tuple of scalars | `(n, width, n_lanes)` float64 | `w.velocity[body]` is a tuple of numbers |
 

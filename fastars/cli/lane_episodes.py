@@ -63,7 +63,7 @@ class Comparison(NamedTuple):
         whole = f"mean return over lanes {lanes:.2f}, of the same episodes in Gymnasium {gymnasium:.2f}"
         return [
             f"{first} (allowed: {TOLERANCE:g})",
-            f"{whole}; standard error of the difference {self.error:.2g} (allowed: {MOST_ERRORS:g} of them)",
+            f"{whole}; standard error of the difference {self.error:.4g} (allowed: {MOST_ERRORS:g} of them)",
         ]
 
     @property

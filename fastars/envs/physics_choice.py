@@ -38,9 +38,10 @@ def over_lanes(env: Any, compares: bool = True) -> tuple[Any, str]:
     from fastars.envs.mujoco import lanes  # here, as it imports Numba
 
     try:
-        lanes.lanes_of(env)
         if compares:
             run_in_thread(lambda: lanes.lanes_for(env))  # a signal must not wait for the compiler
+        else:
+            lanes.lane_model_of(env)
     except UnsupportedEnvError as error:
         reason = f"{env.id} runs through mj_step, not over lanes: {error}"
         if not isinstance(error, LanesDisagreeError):

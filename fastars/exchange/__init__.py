@@ -24,7 +24,7 @@ from fastars.files.archives import Archive, content, reading
 from fastars.files.errors import CheckpointError, name_of
 from fastars.files.opening import open_regular
 
-__all__ = ["TrainedPolicy", "arrays", "is_foreign", "onnx", "original", "read", "read_quietly", "sb3", "to_model"]
+__all__ = ["TrainedPolicy", "arrays", "is_foreign", "onnx", "original", "read", "sb3", "to_model"]
 
 
 @user_facing

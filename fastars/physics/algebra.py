@@ -12,7 +12,7 @@ a number in lanes or a scalar.
 | inertia of a body about O | rotational, mass * centre, mass: 4 entries | xx, yy, zz, xy, xz, yz, mass * centre, mass: 10 entries |
 | symmetric matrix | 6 entries: the upper triangle, row after row | 21 entries |
 
-`planar` and `spatial` say how the functions without a body compile; the lengths of the tuples pick one of them.
+`planar` and `spatial` say how the functions compile that only raise an error here; the lengths of the tuples pick one of them.
 """
 
 import operator

@@ -7,9 +7,10 @@ of dofs on a branch.
 """
 
 from fastars._compiled.jit import inline, part, routine
-from fastars._compiled.simd import where
 from fastars._compiled.tables import constant
 from fastars.physics.algebra import dot, inertia_matrix, minus, outer, plus, scaled, times
+from fastars.physics.constraints import active_limit_stiffness
+from fastars.physics.model import LIMITS
 
 
 def free_step(m, w, body, matrix, force):
@@ -25,25 +26,27 @@ def newton_step(m, w):
     """
     for dof in range(m.n_dofs):
         w.push[dof] = w.smooth[dof] - m.armature[dof] * w.acceleration_of_dof[dof]
-        w.inverse_pivot[dof] = m.armature[dof]
-    for k in range(w.counts[2]):
-        dof, residual = w.active_limit[k], w.limit_residual[k]
-        stiffness = where(residual < 0.0, w.limit_weight[k], 0.0)
-        w.push[dof] = w.push[dof] - w.limit_sign[k] * (stiffness * residual)
-        w.inverse_pivot[dof] = w.inverse_pivot[dof] + stiffness
+        w.diagonal[dof] = m.armature[dof]
+    for k in range(w.counts[LIMITS]):
+        dof, stiffness = w.limit_dof[k], active_limit_stiffness(w, k)
+        w.push[dof] = w.push[dof] - w.limit_sign[k] * (stiffness * w.limit_residual[k])
+        w.diagonal[dof] = w.diagonal[dof] + stiffness
     return solve_articulated(m, w)
 
 
 @part
 def damping_step(m, w):
-    """Write into `step` what implicit damping takes from the acceleration a: x of (M + h D) x = h D a, h the time step."""
+    """Write into `step` what implicit damping takes from qacc: x of (M + h D) x = h D qacc, h the time step, D the damping.
+
+    Then a = qacc - x is the acceleration of (M + h D) a = M qacc.
+    """
     for body in range(1, m.n_bodies):
         w.composite[body] = inertia_matrix(w.inertia[body])
         w.force[body] = w.velocity[0]  # no force
     for dof in range(m.n_dofs):
         damping = m.timestep * m.damping[dof]
         w.push[dof] = damping * w.acceleration_of_dof[dof]
-        w.inverse_pivot[dof] = m.armature[dof] + damping
+        w.diagonal[dof] = m.armature[dof] + damping
     solve_articulated(m, w)
 
 
@@ -51,7 +54,7 @@ def damping_step(m, w):
 def solve_articulated(m, w):
     """Minimise: over the bodies A' K A / 2 + f' A, and over the dofs d x**2 / 2 - u x. Return -u' x at the minimum.
 
-    K is `composite`, f `force`, d `inverse_pivot`, u `push`. All are used up.
+    K is `composite`, f `force`, d `diagonal`, u `push`. All but d are used up.
     """
     slope = constant(w, 0.0)
     for body in range(m.n_bodies - 1, 0, -1):
@@ -76,7 +79,7 @@ def _eliminate(m, w, body):
     matrix, force, gain = w.composite[body], w.force[body], constant(w, 0.0)
     for dof in range(m.end_dof[body] - 1, m.first_dof[body] - 1, -1):
         reach = times(matrix, w.motion[dof])
-        inverse = 1.0 / (dot(w.motion[dof], reach) + w.inverse_pivot[dof])
+        inverse = 1.0 / (dot(w.motion[dof], reach) + w.diagonal[dof])
         push = w.push[dof] - dot(w.motion[dof], force)
         matrix = minus(matrix, outer(inverse, reach))
         force = plus(force, scaled(reach, push * inverse))

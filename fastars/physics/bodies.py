@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import FloatArray, IntArray
-from fastars.physics.frames import Frame, quaternion_product, rotation_matrix
-
-_FREE_JOINT = 0  # mjtJoint
+from fastars.physics.coordinates import Coordinates, quaternion_product, rotation_matrix
+from fastars.physics.enums import FREE_JOINT
 
 
 class Carrier(NamedTuple):
@@ -105,21 +104,21 @@ def order_of(model: Any) -> BodyOrder:
     return BodyOrder(frames, np.argsort(frames), len(moving), carriers(model))
 
 
-def read_bodies(model: Any, plane: Frame) -> dict[str, Any]:
+def read_bodies(model: Any, coordinates: Coordinates) -> dict[str, Any]:
     """Return the arrays of `LaneModel` that describe bodies."""
     order = order_of(model)
     frames, moving = order.frames, order.frames[: order.n_moving]
     places = [place_in_carrier(model, b, order.carriers[model.body_parentid[b]]) for b in frames]
     inertias = [carried_inertia(model, b, order.carriers) for b in moving]
     axes = [rotation_matrix(model.body_iquat[b]) for b in moving]
-    boxes = [plane.box(model.body_inertia[b], model.body_mass[b], axis) for b, axis in zip(moving, axes, strict=True)]
-    depths = plane.depths(model.body_pos)
+    boxes = [coordinates.box(model.body_inertia[b], model.body_mass[b], axis) for b, axis in zip(moving, axes, strict=True)]
+    depths = coordinates.depths(model.body_pos)
     first = np.where(model.body_dofnum > 0, model.body_dofadr, 0)
     last = np.where(model.body_dofnum > 0, first + model.body_dofnum - 1, -1)
     for body in range(1, model.nbody):
         depths[body] += depths[model.body_parentid[body]]
         last[body] = last[body] if last[body] >= 0 else last[model.body_parentid[body]]
-    is_free = np.isin(np.arange(model.nbody), model.jnt_bodyid[model.jnt_type == _FREE_JOINT])
+    is_free = np.isin(np.arange(model.nbody), model.jnt_bodyid[model.jnt_type == FREE_JOINT])
     damping = np.reshape(model.dof_damping, (model.nv, -1))
     on_diagonal = np.bincount(model.dof_bodyid, model.dof_armature + np.abs(damping).sum(axis=1), model.nbody)
     return {
@@ -127,15 +126,15 @@ def read_bodies(model: Any, plane: Frame) -> dict[str, Any]:
         **{"parent": [0] + [order.body(model.body_parentid[b]) for b in frames[1:]]},
         **{"first_dof": first[frames], "end_dof": (first + model.body_dofnum)[frames], "last_dof": last[moving]},
         **{"is_free": is_free[frames], "is_floating": (is_free & (on_diagonal == 0))[frames]},
-        **{"offset": plane.points([place.offset for place in places]), "depth": depths[frames]},
+        **{"offset": coordinates.points([place.offset for place in places]), "depth": depths[frames]},
         **{"is_turned": [not np.array_equal(place.quaternion, (1, 0, 0, 0)) for place in places]},
-        **{"turn": [plane.rotation(rotation_matrix(place.quaternion)) for place in places]},
+        **{"turn": [coordinates.rotation(rotation_matrix(place.quaternion)) for place in places]},
         **{"quaternion": [place.quaternion for place in places]},
-        **{"mass": [inertia.mass for inertia in inertias], "centre": plane.points([inertia.centre for inertia in inertias])},
-        **{"rotational": [plane.inertia(inertia.rotational) for inertia in inertias]},
+        **{"mass": [inertia.mass for inertia in inertias], "centre": coordinates.points([inertia.centre for inertia in inertias])},
+        **{"rotational": [coordinates.inertia(inertia.rotational) for inertia in inertias]},
         **{"box": [size for size, _ in boxes], "box_axis": [axis for _, axis in boxes]},
-        **{"own_mass": np.array(model.body_mass)[frames], "own_centre": plane.points(model.body_ipos[frames])},
-        **{"own_centre_depth": (depths + plane.depths(model.body_ipos))[frames]},
+        **{"own_mass": np.array(model.body_mass)[frames], "own_centre": coordinates.points(model.body_ipos[frames])},
+        **{"own_centre_depth": (depths + coordinates.depths(model.body_ipos))[frames]},
         **{"tree_parent": np.array(model.body_parentid), "tree_root": np.array(model.body_rootid)},
         **{"tree_mass": np.array(model.body_subtreemass)},
     }

@@ -1,16 +1,16 @@
 """A step of Newton's method where bodies of one branch may touch each other: with the matrix over the dofs.
 
 A row between a body and an ancestor of it couples all dofs on the way from one to the other, which the articulated-body algorithm
-can't take. So the composite-body algorithm (Featherstone, table 6.2) makes the Hessian, and its factor L' D L is in the pattern of
-the tree (table 6.3).
+can't take. So the composite-rigid-body algorithm (Featherstone, table 6.2) makes the Hessian, and its factor L' D L is in the
+pattern of the tree (table 6.3).
 """
 
 from fastars._compiled.jit import inline, part, routine
-from fastars._compiled.simd import where
 from fastars._compiled.tables import constant
 from fastars.physics.algebra import dot, plus, times
-from fastars.physics.constraints import active_stiffness
+from fastars.physics.constraints import active_limit_stiffness, active_stiffness
 from fastars.physics.kinematics import spread_to_bodies
+from fastars.physics.model import GROUPS, LIMITS
 
 
 @part
@@ -43,11 +43,10 @@ def write_newton_system(m, w):
     for dof in range(m.n_dofs):
         diagonal = dof * m.n_dofs + dof
         w.hessian[diagonal] = w.hessian[diagonal] + m.armature[dof]
-    for k in range(w.counts[2]):
-        dof, residual = w.active_limit[k], w.limit_residual[k]
+    for k in range(w.counts[LIMITS]):
+        dof, stiffness = w.limit_dof[k], active_limit_stiffness(w, k)
         diagonal = dof * m.n_dofs + dof
-        stiffness = where(residual < 0.0, w.limit_weight[k], 0.0)
-        w.gradient[dof] = w.gradient[dof] + w.limit_sign[k] * (stiffness * residual)
+        w.gradient[dof] = w.gradient[dof] + w.limit_sign[k] * (stiffness * w.limit_residual[k])
         w.hessian[diagonal] = w.hessian[diagonal] + stiffness
     _add_pairs(m, w)
     for dof in range(m.n_dofs):
@@ -58,7 +57,7 @@ def write_newton_system(m, w):
 def _add_pairs(m, w):
     """Add the rows between a body and an ancestor to the Hessian: they see the dofs on the way from one to the other."""
     row = 0
-    for group in range(w.counts[0]):
+    for group in range(w.counts[GROUPS]):
         if w.group_ancestor[group] > 0:
             stiffness, wrench = active_stiffness(w, row), w.row_wrench[row]
             last, i = m.last_dof[w.group_ancestor[group]], m.last_dof[w.group_body[group]]

@@ -12,6 +12,7 @@ from fastars._compiled.jit import inline, routine
 from fastars._compiled.simd import absolute, any_lane, where
 from fastars._compiled.tables import constant
 from fastars.physics.algebra import dot
+from fastars.physics.model import GROUPS, LIMITS, ROWS
 
 SMALLEST = 1e-15  # MuJoCo's mjMINVAL
 
@@ -20,7 +21,7 @@ SMALLEST = 1e-15  # MuJoCo's mjMINVAL
 def strength(x, impedance):
     """Return the position's part of the residual, -aref, and R. `x` is the distance beyond the margin, and negative."""
     spring, _, d0, d_width, width, midpoint, inverse_weight = impedance
-    d = x * 0.0 + 0.5 * (d0 + d_width)
+    d = x * 0.0 + 0.5 * (d0 + d_width)  # a number in as many lanes as x
     if d0 != d_width and width > SMALLEST:
         y = absolute(x / width)
         rest = 1.0 - y
@@ -33,12 +34,12 @@ def strength(x, impedance):
 @inline
 def add_row(w, motion, wrench, stiffness, reference):
     """Add a row to the newest group. `motion` is the bodies' acceleration + B velocity, `stiffness` 0 in lanes without the row."""
-    row = w.counts[1]
+    row = w.counts[ROWS]
     w.row_wrench[row] = wrench
     w.row_stiffness[row] = stiffness
     w.row_residual[row] = dot(motion, wrench) + reference
-    w.counts[1] = row + 1
-    w.group_end[w.counts[0] - 1] = row + 1
+    w.counts[ROWS] = row + 1
+    w.group_end[w.counts[GROUPS] - 1] = row + 1
 
 
 @inline
@@ -47,10 +48,10 @@ def open_group(w, body, ancestor, frame, other):
 
     `frame` and `other` are the bodies of MuJoCo that `body` and `ancestor` carry there, see `bodies`.
     """
-    group = w.counts[0]
+    group = w.counts[GROUPS]
     w.group_body[group], w.group_ancestor[group] = body, ancestor
     w.group_frame[group], w.group_other[group] = frame, other
-    w.counts[0] = group + 1
+    w.counts[GROUPS] = group + 1
 
 
 @routine
@@ -69,15 +70,21 @@ def find_limits(m, w):
             sign = where(is_lower, one, -one)
             reference, softness = strength(distance, m.limit_impedance[k])
             damped = w.acceleration_of_dof[dof] + m.limit_impedance[k][1] * w.qvel[dof]
-            w.active_limit[n_active] = dof
+            w.limit_dof[n_active] = dof
             w.limit_sign[n_active] = sign
-            w.limit_weight[n_active] = where(is_near, 1.0 / softness, 0.0)
+            w.limit_stiffness[n_active] = where(is_near, 1.0 / softness, 0.0)
             w.limit_residual[n_active] = sign * damped + reference
             n_active += 1
-    w.counts[2] = n_active
+    w.counts[LIMITS] = n_active
 
 
 @inline
 def active_stiffness(w, row):
     """Return D in the lanes in which a row pushes, 0 in others."""
     return where(w.row_residual[row] < 0.0, w.row_stiffness[row], 0.0)
+
+
+@inline
+def active_limit_stiffness(w, k):
+    """Return the same of a limit."""
+    return where(w.limit_residual[k] < 0.0, w.limit_stiffness[k], 0.0)

@@ -37,7 +37,7 @@ def find_floor_contacts(m, w):
         if any_lane(is_near):
             point = lowered(centre, 0.5 * distance + m.contact_radius[k])
             reference, softness = strength(beyond, m.contact_impedance[k])
-            motion = plus(w.acceleration[body], scaled(w.velocity[body], m.contact_impedance[k][1]))
+            motion = plus(w.acceleration[body], scaled(w.velocity[body], m.contact_impedance[k][1]))  # [1] is B
             open_group(w, body, 0, m.contact_frame[k], 0)
             stiffness = where(is_near, 1.0 / (softness * m.contact_softness[k]), 0.0)
             add_edges(m, w, k, point, motion, stiffness, reference)
@@ -73,7 +73,7 @@ def add_nearest(m, w, k, axis1, axis2, between):
         zero = constant(w, 0.0)
         x1 = zero if m.pair_is_sphere1[k] else _clipped(a / aa)
         x2 = zero if m.pair_is_sphere2[k] else _clipped(b / bb)
-        _add_pair(m, w, k, axis1, axis2, x1, x2, zero == zero)
+        _add_pair(m, w, k, axis1, axis2, x1, x2, zero == zero)  # in all lanes
     else:
         determinant = aa * bb - ab * ab
         is_parallel = absolute(determinant) < m.parallel_absolute + m.parallel_relative * (aa * bb)
@@ -131,4 +131,4 @@ def _add_pair(m, w, k, axis1, axis2, x1, x2, mask):
         motion = plus(relative, scaled(rate, m.pair_impedance[k][1]))
         open_group(w, second, first, m.pair_frames[k][1], m.pair_frames[k][0])
         add_row(w, motion, wrench(contact, normal), where(is_near, 1.0 / softness, 0.0), reference)
-    return where(is_near, 1.0, 0.0 * length)
+    return where(is_near, 1.0, 0.0)

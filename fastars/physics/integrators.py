@@ -105,22 +105,33 @@ def _is_bad(x):
 
 @routine
 def check_state(m, w):
-    """Find bad numbers in the state: `mj_checkPos`, `mj_checkVel`, and the check of `ctrl` in `mj_fwdActuation`."""
-    is_bad = constant(w, 0.0) > 1.0
+    """Find bad numbers in the state: `mj_checkPos` and `mj_checkVel`. Then in `ctrl`, as `mj_fwdActuation` does."""
+    is_bad = constant(w, 0.0) > 1.0  # in no lane
     for k in range(m.n_positions):
         is_bad = is_bad | _is_bad(w.qpos[k])
     for dof in range(m.n_dofs):
         is_bad = is_bad | _is_bad(w.qvel[dof])
+    if any_lane(is_bad):
+        reset_lanes(m, w, is_bad)
+    check_controls(m, w)
+
+
+@routine
+def check_controls(m, w):
+    """Mark lanes with a bad control, and go on without any control there: MuJoCo keeps the state."""
+    is_bad = constant(w, 0.0) > 1.0
     for k in range(m.n_controls):
         is_bad = is_bad | _is_bad(clamped_control(m, w, k))  # an infinite one is none where it has a range
     if any_lane(is_bad):
-        reset_lanes(m, w, is_bad)
+        w.bad[0] = where(is_bad, 1.0, w.bad[0])
+        for k in range(m.n_controls):
+            w.ctrl[k] = where(is_bad, 0.0, w.ctrl[k])
 
 
 @routine
 def check_acceleration(m, w):
     """Find bad numbers in the acceleration: `mj_checkAcc`."""
-    is_bad = constant(w, 0.0) > 1.0
+    is_bad = constant(w, 0.0) > 1.0  # in no lane
     for dof in range(m.n_dofs):
         is_bad = is_bad | _is_bad(w.acceleration_of_dof[dof])
     if any_lane(is_bad):

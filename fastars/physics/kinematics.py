@@ -5,13 +5,63 @@ and `mj_comVel`. Positions and vectors are about O, see `model.Workspace`.
 """
 
 from fastars._compiled.jit import inline, routine
-from fastars.physics.algebra import body_inertia, cross_force, cross_motion, momentum, plus, rotated, scaled
-from fastars.physics.model import TURN_OF_ROOT
+from fastars.physics.algebra import body_inertia, cross_force, cross_motion, minus, momentum, plus, rotated, scaled, turned
+from fastars.physics.model import HINGE, SLIDE_OF_ROOT, TURN_OF_ROOT
 
 
 def place_body(m, w, body):
     """Write the origin, position and rotation of a body, and the motion vectors S of its dofs; those of its parent are known."""
     raise NotImplementedError
+
+
+def hinge_axis(m, dof, rotation):
+    """Return the axis of a hinge of a body with this rotation: a direction in space; in the plane 1 or -1, the sense of a turn."""
+    raise NotImplementedError
+
+
+def hinge_turn(m, dof, angle):
+    """Return the rotation by an angle about a hinge, in the axes of the body."""
+    raise NotImplementedError
+
+
+def hinge_motion(axis, anchor):
+    """Return the motion vector of a turn about an axis through a point."""
+    raise NotImplementedError
+
+
+def slide_motion(direction):
+    """Return the motion vector of a translation."""
+    raise NotImplementedError
+
+
+@inline
+def place_jointed(m, w, body):
+    """Place a body on slides and hinges, one after the other."""
+    parent = m.parent[body]
+    rotation, position, origin = w.rotation[parent], w.position[parent], w.origin[parent]
+    way = rotated(rotation, m.offset[body])
+    if parent == 0:
+        origin = plus(origin, way)
+    else:
+        position = plus(position, way)
+    if m.is_turned[body]:
+        rotation = turned(rotation, m.turn[body])
+    for dof in range(m.first_dof[body], m.end_dof[body]):
+        moved = w.qpos[m.dof_position[dof]] - m.initial[m.dof_position[dof]]
+        if m.dof_kind[dof] == HINGE:
+            axis = hinge_axis(m, dof, rotation)
+            anchor = plus(position, rotated(rotation, m.anchor[dof]))
+            rotation = turned(rotation, hinge_turn(m, dof, moved))
+            position = minus(anchor, rotated(rotation, m.anchor[dof]))
+            w.motion[dof] = hinge_motion(axis, anchor)
+        else:
+            direction = rotated(rotation, m.axis[dof])
+            w.motion[dof] = slide_motion(direction)
+            if m.dof_kind[dof] == SLIDE_OF_ROOT:
+                origin = plus(origin, scaled(direction, moved))
+            else:
+                position = plus(position, scaled(direction, moved))
+    w.origin[body], w.position[body], w.rotation[body] = origin, position, rotation
 
 
 @routine

@@ -58,7 +58,6 @@ class LaneModel(NamedTuple):
     tree_root: FieldArray  # (n_frames,)
     tree_mass: FieldArray  # (n_frames,), of a body and all of its descendants
     # degrees of freedom
-    dof_body: FieldArray  # (n_dofs,)
     dof_parent: FieldArray  # (n_dofs,), the next dof on the way to the world, or -1
     dof_kind: FieldArray  # (n_dofs,), see below
     dof_position: FieldArray  # (n_dofs,), its place in qpos
@@ -144,7 +143,7 @@ class Workspace(NamedTuple):
     acceleration: FieldArray  # (n_bodies, D, L), sum of S qacc from the root to the body
     step_acceleration: FieldArray  # (n_bodies, D, L), the same for a step of Newton's method
     force: FieldArray  # (n_frames, D, L), collected from the leaves to the root
-    composite: FieldArray  # (n_bodies, 6 | 21, L), inertia of the body, of all that it carries, and of contacts
+    composite: FieldArray  # (n_bodies, 6 | 21, L), inertia of the body, of rows on it, and of all below: composite or articulated
     # degrees of freedom
     motion: FieldArray  # (n_dofs, D, L), S: cdof
     actuation: FieldArray  # (n_dofs, L): qfrc_actuator
@@ -152,12 +151,13 @@ class Workspace(NamedTuple):
     acceleration_of_dof: FieldArray  # (n_dofs, L): qacc
     step: FieldArray  # (n_dofs, L), a step of Newton's method; the right and left side of solved equations
     gradient: FieldArray  # (n_dofs, L)
-    push: FieldArray  # (n_dofs, L), minus the gradient, but for what the bodies add
-    reach: FieldArray  # (n_dofs, D, L), the inertia that a dof moves, times its motion vector
+    push: FieldArray  # (n_dofs, L), minus the gradient, but for what the bodies add; then u of the articulated-body algorithm
+    diagonal: FieldArray  # (n_dofs, L), what a dof adds to the diagonal of the Hessian: armature, its limits, implicit damping
+    reach: FieldArray  # (n_dofs, D, L), U of the articulated-body algorithm: the inertia that a dof moves, times its motion vector
     hessian: FieldArray  # (n_dofs * n_dofs, L), row after row; its factor L' D L
-    inverse_pivot: FieldArray  # (n_dofs, L), 1 / D
+    inverse_pivot: FieldArray  # (n_dofs, L), 1 / D, of either algorithm
     # rows of constraints that some lane has: wrenches, in groups that act on a body and on an ancestor of it
-    counts: FieldArray  # (3,) int64: groups, rows, limits
+    counts: FieldArray  # (3,) int64, at `GROUPS`, `ROWS` and `LIMITS`: the number of each
     group_body: FieldArray  # (n_groups,) int64
     group_ancestor: FieldArray  # (n_groups,) int64, 0 for the world
     group_frame: FieldArray  # (n_groups,) int64, the body that has the geom
@@ -167,9 +167,9 @@ class Workspace(NamedTuple):
     row_stiffness: FieldArray  # (n_rows, L), D of the cost D r**2 / 2 for r < 0; 0 in lanes without the row: efc_D
     row_residual: FieldArray  # (n_rows, L), r = J qacc - aref
     row_change: FieldArray  # (n_rows, L), J times the step
-    active_limit: FieldArray  # (n_limits,) int64, the dof
+    limit_dof: FieldArray  # (n_limits,) int64, of limits that some lane is at
     limit_sign: FieldArray  # (n_limits, L), 1 at the lower end, -1 at the upper one
-    limit_weight: FieldArray  # (n_limits, L), D of the cost
+    limit_stiffness: FieldArray  # (n_limits, L), D, as of the rows
     limit_residual: FieldArray  # (n_limits, L)
     limit_change: FieldArray  # (n_limits, L)
     # integrators and outputs
@@ -187,4 +187,5 @@ class Workspace(NamedTuple):
     sum_qacc: FieldArray  # (n_dofs, L)
 
 
+GROUPS, ROWS, LIMITS = range(3)  # places in `Workspace.counts`
 ROWS_OF_CONTACT = {2: 3, 3: 4}  # by d: in the plane, the two edges without a tangent in it are one row of double weight

@@ -29,8 +29,8 @@ READ = """
     body_quat body_rootid body_subtreemass body_weldid dof_armature dof_bodyid dof_damping dof_invweight0 dof_jntid dof_parentid
     exclude_signature geom_bodyid geom_conaffinity geom_condim geom_contype geom_friction geom_gap geom_margin geom_pos
     geom_priority geom_quat geom_size geom_solimp geom_solmix geom_solref geom_type jnt_axis jnt_bodyid jnt_dofadr jnt_limited
-    jnt_margin jnt_pos jnt_qposadr jnt_range jnt_solimp jnt_solref jnt_stiffness jnt_type nbody nexclude ngeom njnt nq nsite nu
-    nv qpos0 qpos_spring opt.cone opt.density opt.gravity opt.integrator opt.iterations opt.ls_iterations opt.solver
+    jnt_margin jnt_pos jnt_qposadr jnt_range jnt_solimp jnt_solref jnt_stiffness jnt_type nbody nexclude ngeom narena njnt nq nsite
+    nu nv qpos0 qpos_spring opt.cone opt.density opt.gravity opt.integrator opt.iterations opt.ls_iterations opt.solver
     opt.timestep opt.tolerance opt.viscosity
 """
 
@@ -79,7 +79,7 @@ NEUTRAL = """
     dof_Madr dof_length dof_simplenum dof_solimp dof_solref dof_treeid efm0_L efm0_L_colind efm0_L_rowadr efm0_L_rownnz
     efm0_dofid efmC_perm flg_adhesion flg_gravcomp flg_surfacevel geom_aabb geom_castshadow geom_dataid geom_group geom_matid
     geom_rbound geom_rgba geom_sameframe geom_user jnt_actfrcrange jnt_group jnt_user nB nC nM nJfe nJfv nJmom nJten
-    nactuator names names_map narena nbuffer nbvh nbvhdynamic nbvhstatic ncam nconmax nefm0L nefm0dof nefmCvert nemax
+    nactuator names names_map nbuffer nbvh nbvhdynamic nbvhstatic ncam nconmax nefm0L nefm0dof nefmCvert nemax
     nflexbending nflexedge nflexelem nflexelemdata nflexelemedge nflexevpair nflexnode nflexshelldata nflexstiffness
     nflextexcoord nflexvert ngravcomp nhfield nhfielddata nhistory njmax nkey nlight nmat nmesh nmeshdegmax nmeshface nmeshgraph
     nmeshnormal nmeshpoly nmeshpolymap nmeshpolyvert nmeshtexcoord nmeshvert nnames nnames_map nnumeric nnumericdata noct nout

@@ -8,9 +8,10 @@ from fastars._compiled.simd import square_root, where
 from fastars._compiled.tables import constant
 from fastars._compiled.trig import sincos_wide
 from fastars.physics.algebra import dot, minus, plus, rotated, scaled
-from fastars.physics.constraints import active_stiffness
+from fastars.physics.constraints import SMALLEST, active_stiffness
 from fastars.physics.kinematics import place_body
-from fastars.physics.model import HINGE
+from fastars.physics.model import GROUPS, HINGE, LIMITS
+from fastars.physics.spatial import quaternion_product
 
 
 def in_world(m, point, depth):
@@ -78,7 +79,7 @@ def write_places(m, w):
         _put(w, site_xpos + 3 * k, in_world(m, place, m.site_depth[k]))
     for number in range(m.n_frames - 1, -1, -1):
         mass, moment = m.tree_mass[number], w.moment[number]
-        if mass >= 1e-15:
+        if mass >= SMALLEST:
             _put(w, subtree_com + 3 * number, scaled(moment, 1.0 / mass))
         else:
             for k in range(3):
@@ -89,26 +90,15 @@ def write_places(m, w):
 
 
 @inline
-def _product(p, q):
-    """Return the product of two quaternions (w, x, y, z)."""
-    return (
-        p[0] * q[0] - p[1] * q[1] - p[2] * q[2] - p[3] * q[3],
-        p[0] * q[1] + p[1] * q[0] + p[2] * q[3] - p[3] * q[2],
-        p[0] * q[2] - p[1] * q[3] + p[2] * q[0] + p[3] * q[1],
-        p[0] * q[3] + p[1] * q[2] - p[2] * q[1] + p[3] * q[0],
-    )
-
-
-@inline
 def _write_orientation(m, w, body):
     if body > 0 and not write_root_orientation(m, w, body):
-        quaternion = _product(w.orientation[m.parent[body]], m.quaternion[body])
+        quaternion = quaternion_product(w.orientation[m.parent[body]], m.quaternion[body])
         for dof in range(m.first_dof[body], m.end_dof[body]):
             if m.dof_kind[dof] == HINGE:
                 position = m.dof_position[dof]
                 sine, cosine = sincos_wide(0.5 * (w.forward_qpos[position] - m.initial[position]))
                 x, y, z = m.axis_in_space[dof]
-                quaternion = _product(quaternion, (cosine, sine * x, sine * y, sine * z))
+                quaternion = quaternion_product(quaternion, (cosine, sine * x, sine * y, sine * z))
         w.orientation[body] = scaled(quaternion, 1.0 / square_root(dot(quaternion, quaternion)))
 
 
@@ -118,7 +108,7 @@ def write_row_forces(m, w):
     for frame in range(m.n_frames):
         w.force[frame] = w.velocity[0]  # no force
     start = 0
-    for group in range(w.counts[0]):
+    for group in range(w.counts[GROUPS]):
         frame, other = w.group_frame[group], w.group_other[group]
         for row in range(start, w.group_end[group]):
             push = scaled(w.row_wrench[row], -active_stiffness(w, row) * w.row_residual[row])
@@ -135,7 +125,7 @@ def write_constraint_forces(m, w):
         for dof in range(m.first_dof[frame], m.end_dof[frame]):
             w.constraint_force[dof] = dot(w.motion[dof], force)
         w.force[m.parent[frame]] = plus(w.force[m.parent[frame]], force)
-    for k in range(w.counts[2]):
-        dof, residual = w.active_limit[k], w.limit_residual[k]
-        force = -w.limit_sign[k] * (w.limit_weight[k] * where(residual < 0.0, residual, zero))
+    for k in range(w.counts[LIMITS]):
+        dof, residual = w.limit_dof[k], w.limit_residual[k]
+        force = -w.limit_sign[k] * (w.limit_stiffness[k] * where(residual < 0.0, residual, zero))
         w.constraint_force[dof] = w.constraint_force[dof] + force

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-PLANE, SPHERE, CAPSULE = 0, 2, 3  # mjtGeom
-
 
 def colliding_pairs(mj_model: Any) -> list[tuple[int, int]]:
     """Return the pairs of geoms that may touch, in the order of their types: a plane first, then spheres, then capsules."""

@@ -12,7 +12,6 @@ from fastars._compiled.simd import absolute
 from fastars._compiled.trig import sincos_wide
 from fastars.physics import algebra, articulated, contacts, dynamics, integrators, kinematics, outputs
 from fastars.physics.constraints import add_row
-from fastars.physics.model import HINGE, SLIDE_OF_ROOT
 
 
 @overload(algebra.rotated, jit_options=INLINE)
@@ -114,36 +113,36 @@ def is_planar(tables):
 @overload(kinematics.place_body, jit_options=INLINE)
 def _place_body(m, w, body):
     if is_planar(m):
-        return _place
+        return lambda m, w, body: kinematics.place_jointed(m, w, body)
 
 
-def _place(m, w, body):
-    parent = m.parent[body]
-    rotation, position, origin = w.rotation[parent], w.position[parent], w.origin[parent]
-    way = algebra.rotated(rotation, m.offset[body])
-    if parent == 0:
-        origin = algebra.plus(origin, way)
-    else:
-        position = algebra.plus(position, way)
-    if m.is_turned[body]:
-        rotation = algebra.turned(rotation, m.turn[body])
-    for dof in range(m.first_dof[body], m.end_dof[body]):
-        moved = w.qpos[m.dof_position[dof]] - m.initial[m.dof_position[dof]]
-        if m.dof_kind[dof] == HINGE:
-            sign = m.sign[dof]
-            anchor = algebra.plus(position, algebra.rotated(rotation, m.anchor[dof]))
-            sine, cosine = sincos_wide(moved * sign)
-            rotation = algebra.turned(rotation, (cosine, sine))
-            position = algebra.minus(anchor, algebra.rotated(rotation, m.anchor[dof]))
-            w.motion[dof] = (sign, anchor[1] * sign, -anchor[0] * sign)
-        else:
-            direction = algebra.rotated(rotation, m.axis[dof])
-            w.motion[dof] = (0.0, direction[0], direction[1])
-            if m.dof_kind[dof] == SLIDE_OF_ROOT:
-                origin = algebra.plus(origin, algebra.scaled(direction, moved))
-            else:
-                position = algebra.plus(position, algebra.scaled(direction, moved))
-    w.origin[body], w.position[body], w.rotation[body] = origin, position, rotation
+@overload(kinematics.hinge_axis, jit_options=INLINE)
+def _hinge_axis(m, dof, rotation):
+    if is_planar(m):
+        return lambda m, dof, rotation: m.sign[dof]
+
+
+@overload(kinematics.hinge_turn, jit_options=INLINE)
+def _hinge_turn(m, dof, angle):
+    if is_planar(m):
+        return _turn
+
+
+def _turn(m, dof, angle):
+    sine, cosine = sincos_wide(angle * m.sign[dof])
+    return cosine, sine
+
+
+@overload(kinematics.hinge_motion, jit_options=INLINE)
+def _hinge_motion(axis, anchor):
+    if len(anchor) == 2:
+        return lambda axis, anchor: (axis, anchor[1] * axis, -anchor[0] * axis)
+
+
+@overload(kinematics.slide_motion, jit_options=INLINE)
+def _slide_motion(direction):
+    if len(direction) == 2:
+        return lambda direction: (0.0, direction[0], direction[1])
 
 
 @overload(dynamics.drag, jit_options=INLINE)

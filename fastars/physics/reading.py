@@ -1,4 +1,7 @@
-"""Reads the fields of an MjModel into a `LaneModel`. `supported` says which models can be read; this file takes one that can."""
+"""Reads the fields of an MjModel into a `LaneModel`. `supported` says which models can be read; this file takes one that can.
+
+It knows some options that `supported` refuses so far: `impratio`, the flag `eulerdamp`, a negative `solref`, gaps, slides alone.
+"""
 
 from typing import Any
 
@@ -6,21 +9,20 @@ import numpy as np
 
 from fastars._compiled.structs import FloatArray
 from fastars.physics.bodies import order_of, read_bodies
-from fastars.physics.frames import Frame, frame_of
+from fastars.physics.coordinates import Coordinates, coordinates_of
+from fastars.physics.enums import FREE_JOINT, HINGE_JOINT, RUNGE_KUTTA
 from fastars.physics.model import HINGE, SLIDE, SLIDE_OF_ROOT, TURN_OF_ROOT, LaneModel
 from fastars.physics.reading_contacts import columns, impedance, mujoco_version, read_floor_contacts, read_pairs
 
-_FREE_JOINT, _HINGE_JOINT = 0, 3  # mjtJoint
-_RK4 = 1  # mjtIntegrator
 _NO_EULER_DAMPING = 1 << 15  # mjDSBL_EULERDAMP
 
 
 def lane_model(mj_model: Any) -> LaneModel:
     """Return the arrays of a supported MjModel, with shared memory for threads that only read."""
-    frame = frame_of(mj_model)
+    coordinates = coordinates_of(mj_model)
     tables: dict[str, Any] = {}
     for read in (_options, read_bodies, _dofs, _limits, read_floor_contacts, read_pairs, _controls_and_sites):
-        tables |= read(mj_model, frame)
+        tables |= read(mj_model, coordinates)
     return LaneModel(**{name: _array(tables[name]) for name in LaneModel._fields})
 
 
@@ -29,14 +31,14 @@ def _array(value: Any) -> Any:
     return np.ascontiguousarray(array, np.int64 if array.dtype.kind in "bi" else np.float64).reshape(array.shape)
 
 
-def _options(model: Any, frame: Frame) -> dict[str, Any]:
+def _options(model: Any, coordinates: Coordinates) -> dict[str, Any]:
     option = model.opt
-    is_runge_kutta = int(option.integrator) == _RK4
+    is_runge_kutta = int(option.integrator) == RUNGE_KUTTA
     has_damping = bool(np.any(_first(model.dof_damping, model.nv) > 0)) and not int(option.disableflags) & _NO_EULER_DAMPING
     is_version_4 = mujoco_version(model) >= (4, 0)
     return {
         **{"n_positions": model.nq, "n_dofs": model.nv, "n_controls": model.nu, "n_sites": model.nsite},
-        **{"axes": frame.axes, "gravity": frame.motion(-option.gravity)[None], "timestep": option.timestep},
+        **{"axes": coordinates.axes, "gravity": coordinates.motion(-option.gravity)[None], "timestep": option.timestep},
         **{"is_runge_kutta": is_runge_kutta, "is_implicit": has_damping and not is_runge_kutta},
         **{"reports_mean": is_version_4, "bends_rates": is_version_4},  # measured: not in 3.3, 3.12, 3.14, 3.16 and 3.17
         **{"has_fluid": option.density > 0 or option.viscosity > 0, "density": option.density, "viscosity": option.viscosity},
@@ -49,26 +51,26 @@ def _first(field: Any, count: int) -> FloatArray:
     return np.reshape(field, (count, -1))[:, 0] if count else np.zeros(0)
 
 
-def _dofs(model: Any, frame: Frame) -> dict[str, Any]:
+def _dofs(model: Any, coordinates: Coordinates) -> dict[str, Any]:
     joint = np.array(model.dof_jntid)
-    is_hinge = model.jnt_type[joint] == _HINGE_JOINT
+    is_hinge = model.jnt_type[joint] == HINGE_JOINT
     is_root = model.body_parentid[model.dof_bodyid] == 0
     hinges_before = [np.any(is_hinge[model.body_dofadr[body] : dof]) for dof, body in enumerate(model.dof_bodyid)]
     slide = np.where(is_root & ~np.array(hinges_before, bool), SLIDE_OF_ROOT, SLIDE)
-    is_turn = (model.jnt_type[joint] == _FREE_JOINT) & (np.arange(model.nv) >= model.jnt_dofadr[joint] + 3)
+    is_turn = (model.jnt_type[joint] == FREE_JOINT) & (np.arange(model.nv) >= model.jnt_dofadr[joint] + 3)
     slide = np.where(is_turn, TURN_OF_ROOT, slide)
     return {
-        **{"dof_body": order_of(model).places[model.dof_bodyid], "dof_parent": np.array(model.dof_parentid)},
-        **{"dof_kind": np.where(is_hinge, HINGE, slide), "dof_position": np.array(model.jnt_qposadr)[joint]},
-        **{"axis": frame.points(model.jnt_axis[joint]), "sign": np.sign(frame.depths(model.jnt_axis[joint]))},
-        **{"anchor": frame.points(model.jnt_pos[joint]), "axis_in_space": np.array(model.jnt_axis[joint])},
+        **{"dof_parent": np.array(model.dof_parentid), "dof_kind": np.where(is_hinge, HINGE, slide)},
+        **{"dof_position": np.array(model.jnt_qposadr)[joint]},
+        **{"axis": coordinates.points(model.jnt_axis[joint]), "sign": np.sign(coordinates.depths(model.jnt_axis[joint]))},
+        **{"anchor": coordinates.points(model.jnt_pos[joint]), "axis_in_space": np.array(model.jnt_axis[joint])},
         **{"armature": np.array(model.dof_armature), "damping": _first(model.dof_damping, model.nv)},
         **{"stiffness": _first(model.jnt_stiffness, model.njnt)[joint]},
         **{"spring_reference": np.array(model.qpos_spring)[model.jnt_qposadr[joint]], "initial": np.array(model.qpos0)},
     }
 
 
-def _limits(model: Any, frame: Frame) -> dict[str, Any]:
+def _limits(model: Any, coordinates: Coordinates) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for joint in np.flatnonzero(model.jnt_limited).tolist():
         dof = int(model.jnt_dofadr[joint])
@@ -78,14 +80,14 @@ def _limits(model: Any, frame: Frame) -> dict[str, Any]:
     return {"n_limits": len(rows)} | columns("limit", rows, like)
 
 
-def _controls_and_sites(model: Any, frame: Frame) -> dict[str, Any]:
+def _controls_and_sites(model: Any, coordinates: Coordinates) -> dict[str, Any]:
     joint = np.array(model.actuator_trnid).reshape(-1, 2)[:, 0]
     is_limited = np.array(model.actuator_ctrllimited).astype(bool)[:, None]
     gear = _first(model.actuator_gear, model.nu)
-    depth, places = read_bodies(model, frame)["depth"], order_of(model).places[model.site_bodyid]
+    depth, places = read_bodies(model, coordinates)["depth"], order_of(model).places[model.site_bodyid]
     return {
         **{"control_dof": np.array(model.jnt_dofadr)[joint], "control_gain": gear * _first(model.actuator_gainprm, model.nu)},
         **{"control_range": np.where(is_limited, np.reshape(model.actuator_ctrlrange, (-1, 2)), (-np.inf, np.inf))},
-        **{"site_frame": places, "site_offset": frame.points(model.site_pos)},
-        **{"site_depth": depth[places] + frame.depths(model.site_pos)},
+        **{"site_frame": places, "site_offset": coordinates.points(model.site_pos)},
+        **{"site_depth": depth[places] + coordinates.depths(model.site_pos)},
     }

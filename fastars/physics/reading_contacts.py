@@ -12,10 +12,11 @@ import numpy as np
 
 from fastars._compiled.structs import FloatArray
 from fastars.physics.bodies import order_of
-from fastars.physics.frames import Frame, rotation_matrix
-from fastars.physics.pairs import CAPSULE, PLANE, SPHERE, colliding_pairs
+from fastars.physics.constraints import SMALLEST
+from fastars.physics.coordinates import Coordinates, rotation_matrix
+from fastars.physics.enums import CAPSULE, PLANE, SPHERE
+from fastars.physics.pairs import colliding_pairs
 
-SMALLEST = 1e-15  # mjMINVAL
 _LEAST_FRICTION = 1e-5  # mjMINMU
 
 
@@ -99,7 +100,7 @@ def _rod(model: Any, geom: int) -> _Rod:
     )
 
 
-def read_floor_contacts(model: Any, frame: Frame) -> dict[str, Any]:
+def read_floor_contacts(model: Any, coordinates: Coordinates) -> dict[str, Any]:
     """Return the fields of a `LaneModel` about points of bodies that may touch a floor."""
     rows: list[dict[str, Any]] = []
     floors = [(a, b) for a, b in colliding_pairs(model) if model.geom_type[a] == PLANE]
@@ -110,22 +111,22 @@ def read_floor_contacts(model: Any, frame: Frame) -> dict[str, Any]:
             weight = weight + mixed.friction**2 * weight
             softness = 2.0 * mixed.friction**2 / max(SMALLEST, float(model.opt.impratio))
         for end in rod.ends:
-            row = {"body": rod.body, "frame": rod.frame, "point": frame.points(end), "axis": frame.points(rod.axis)}
-            row |= {"radius": rod.radius, "floor": frame.height(model, floor), "margin": mixed.margin, "softness": softness}
+            row = {"body": rod.body, "frame": rod.frame, "point": coordinates.points(end), "axis": coordinates.points(rod.axis)}
+            row |= {"radius": rod.radius, "floor": coordinates.height(model, floor), "margin": mixed.margin, "softness": softness}
             row |= {"friction": mixed.friction if mixed.is_pyramid else 0.0}
             rows.append(row | {"impedance": impedance(model, mixed.reference, mixed.impedances, weight)})
-    like = {"body": 0, "frame": 0, "point": frame.points(np.zeros(3)), "axis": frame.points(np.zeros(3)), "radius": 0.0}
+    like = {"body": 0, "frame": 0, "point": coordinates.points(np.zeros(3)), "axis": coordinates.points(np.zeros(3)), "radius": 0.0}
     like |= dict.fromkeys(("floor", "margin", "softness", "friction"), 0.0) | {"impedance": [0.0] * 7}
     floor_body = int(model.geom_bodyid[floors[-1][0]]) if floors else 0
     return {"n_contacts": len(rows), "floor_body": floor_body} | columns("contact", rows, like)
 
 
-def read_pairs(model: Any, frame: Frame) -> dict[str, Any]:
+def read_pairs(model: Any, coordinates: Coordinates) -> dict[str, Any]:
     """Return the fields of a `LaneModel` about bodies that may touch each other, and about the version's rule for parallel axes."""
     geoms = [(a, b) for a, b in colliding_pairs(model) if model.geom_type[a] != PLANE]
-    rows = [_pair(model, frame, a, b) for a, b in geoms]
+    rows = [_pair(model, coordinates, a, b) for a, b in geoms]
     like: dict[str, Any] = dict.fromkeys(("radius1", "radius2", "reach", "margin"), 0.0) | {"bodies": [0, 0], "frames": [0, 0]}
-    like |= dict.fromkeys(("centre1", "half1", "centre2", "half2"), frame.points(np.zeros(3)))
+    like |= dict.fromkeys(("centre1", "half1", "centre2", "half2"), coordinates.points(np.zeros(3)))
     like |= {"is_sphere1": 0, "is_sphere2": 0, "impedance": [0.0] * 7}
     version = mujoco_version(model)
     is_relative = version >= (3, 16)
@@ -136,14 +137,18 @@ def read_pairs(model: Any, frame: Frame) -> dict[str, Any]:
     return {"n_pairs": len(rows)} | parallel | columns("pair", rows, like)
 
 
-def _pair(model: Any, frame: Frame, a: int, b: int) -> dict[str, Any]:
+def _pair(model: Any, coordinates: Coordinates, a: int, b: int) -> dict[str, Any]:
     """Return the row of two geoms that may touch; the ancestor's comes first, as its body has the smaller number."""
     geoms = sorted((a, b), key=lambda geom: int(model.geom_bodyid[geom]))
     mixed, rods = _mixed(model, *geoms), [_rod(model, geom) for geom in geoms]
     weight = float(model.body_invweight0[model.geom_bodyid[geoms], 0].sum())
     row: dict[str, Any] = {"bodies": [rod.body for rod in rods], "frames": [rod.frame for rod in rods], "margin": mixed.margin}
     for k, rod in enumerate(rods, start=1):
-        row |= {f"centre{k}": frame.points(rod.centre), f"half{k}": frame.points(rod.half * rod.axis), f"radius{k}": rod.radius}
+        row |= {
+            f"centre{k}": coordinates.points(rod.centre),
+            f"half{k}": coordinates.points(rod.half * rod.axis),
+            f"radius{k}": rod.radius,
+        }
         row |= {f"is_sphere{k}": int(model.geom_type[geoms[k - 1]] == SPHERE)}
     reach = sum(rod.half + rod.radius for rod in rods) + mixed.margin
     return row | {"reach": max(0.0, reach) ** 2, "impedance": impedance(model, mixed.reference, mixed.impedances, weight)}

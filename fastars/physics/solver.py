@@ -17,6 +17,7 @@ from fastars.physics.articulated import newton_step
 from fastars.physics.composite import newton_step_with_pairs
 from fastars.physics.constraints import active_stiffness
 from fastars.physics.kinematics import spread_to_bodies
+from fastars.physics.model import GROUPS, LIMITS, ROWS
 
 _SLOPE_LEFT = 1e-10  # of the slope at the start, where a line search ends
 _SEARCH_STEPS = 20
@@ -28,14 +29,14 @@ def begin(m, w):
     for dof in range(m.n_dofs):
         w.acceleration_of_dof[dof] = w.qacc_warmstart[dof]
     spread_to_bodies(m, w, w.acceleration_of_dof, w.acceleration)
-    w.counts[0] = w.counts[1] = w.counts[2] = 0
+    w.counts[GROUPS] = w.counts[ROWS] = w.counts[LIMITS] = 0
 
 
 @part
 def minimise(m, w):
     """Write the acceleration of the dofs; it starts at `acceleration_of_dof`, for which the residuals of rows are known."""
     zero, one = constant(w, 0.0), constant(w, 1.0)
-    is_done = zero > one
+    is_done = zero > one  # in no lane
     for _ in range(m.max_iterations):
         push_bodies(m, w)
         slope = newton_step(m, w) if m.n_pairs == 0 else newton_step_with_pairs(m, w)
@@ -61,7 +62,7 @@ def push_bodies(m, w):
         w.force[body] = momentum(inertia, w.acceleration[body])
         w.composite[body] = inertia_matrix(inertia)
     start = 0
-    for group in range(w.counts[0]):
+    for group in range(w.counts[GROUPS]):
         body, ancestor = w.group_body[group], w.group_ancestor[group]
         if ancestor == 0:
             force, matrix = w.force[body], w.composite[body]
@@ -81,17 +82,17 @@ def write_changes(w):
     """Write how residuals change in a full step; return the lanes in which one changes its sign."""
     zero = constant(w, 0.0)
     has_changed, start = zero > 1.0, 0
-    for group in range(w.counts[0]):
+    for group in range(w.counts[GROUPS]):
         motion = minus(w.step_acceleration[w.group_body[group]], w.step_acceleration[w.group_ancestor[group]])
         for row in range(start, w.group_end[group]):
             change, residual = dot(motion, w.row_wrench[row]), w.row_residual[row]
             w.row_change[row] = change
             has_changed = has_changed | ((w.row_stiffness[row] > 0.0) & ((residual < 0.0) ^ (residual + change < 0.0)))
         start = w.group_end[group]
-    for k in range(w.counts[2]):
-        change, residual = w.limit_sign[k] * w.step[w.active_limit[k]], w.limit_residual[k]
+    for k in range(w.counts[LIMITS]):
+        change, residual = w.limit_sign[k] * w.step[w.limit_dof[k]], w.limit_residual[k]
         w.limit_change[k] = change
-        has_changed = has_changed | ((w.limit_weight[k] > 0.0) & ((residual < 0.0) ^ (residual + change < 0.0)))
+        has_changed = has_changed | ((w.limit_stiffness[k] > 0.0) & ((residual < 0.0) ^ (residual + change < 0.0)))
     return has_changed
 
 
@@ -125,15 +126,15 @@ def slopes_of_rows(w, length):
     """Return the first and second derivative of the rows' cost along the step."""
     zero = constant(w, 0.0)
     p, h = zero, zero
-    for row in range(w.counts[1]):
+    for row in range(w.counts[ROWS]):
         change = w.row_change[row]
         residual = w.row_residual[row] + length * change
         pull = where(residual < 0.0, w.row_stiffness[row] * change, 0.0)
         p, h = p + pull * residual, h + pull * change
-    for k in range(w.counts[2]):
+    for k in range(w.counts[LIMITS]):
         change = w.limit_change[k]
         residual = w.limit_residual[k] + length * change
-        pull = where(residual < 0.0, w.limit_weight[k] * change, 0.0)
+        pull = where(residual < 0.0, w.limit_stiffness[k] * change, 0.0)
         p, h = p + pull * residual, h + pull * change
     return p, h
 
@@ -143,7 +144,7 @@ def move_rows(m, w, length):
     """Take a step of the given length: move the acceleration of dofs, and the residuals."""
     for dof in range(m.n_dofs):
         w.acceleration_of_dof[dof] = w.acceleration_of_dof[dof] + length * w.step[dof]
-    for row in range(w.counts[1]):
+    for row in range(w.counts[ROWS]):
         w.row_residual[row] = w.row_residual[row] + length * w.row_change[row]
-    for k in range(w.counts[2]):
+    for k in range(w.counts[LIMITS]):
         w.limit_residual[k] = w.limit_residual[k] + length * w.limit_change[k]

@@ -14,7 +14,6 @@ from fastars._compiled.trig import sincos, sincos_wide
 from fastars.physics import articulated, contacts, dynamics, integrators, kinematics
 from fastars.physics.algebra import at_point, dot, minus, plus, rotated, scaled, turned, wrench
 from fastars.physics.constraints import SMALLEST, add_row
-from fastars.physics.model import HINGE, SLIDE_OF_ROOT
 from fastars.physics.planar import is_planar
 from fastars.physics.spatial import (
     cross,
@@ -39,7 +38,7 @@ def _place(m, w, body):
     if m.is_free[body]:
         place_free(m, w, body)
     else:
-        place_jointed(m, w, body)
+        kinematics.place_jointed(m, w, body)
 
 
 @inline
@@ -57,35 +56,33 @@ def place_free(m, w, body):
     w.motion[dof + 5] = rotation[2], rotation[5], rotation[8], 0.0, 0.0, 0.0
 
 
-@inline
-def place_jointed(m, w, body):
-    """Place a body on slides and hinges, one after the other."""
-    parent = m.parent[body]
-    rotation, position, origin = w.rotation[parent], w.position[parent], w.origin[parent]
-    way = rotated(rotation, m.offset[body])
-    if parent == 0:
-        origin = plus(origin, way)
-    else:
-        position = plus(position, way)
-    if m.is_turned[body]:
-        rotation = turned(rotation, m.turn[body])
-    for dof in range(m.first_dof[body], m.end_dof[body]):
-        moved = w.qpos[m.dof_position[dof]] - m.initial[m.dof_position[dof]]
-        axis = rotated(rotation, m.axis[dof])
-        if m.dof_kind[dof] == HINGE:
-            anchor = plus(position, rotated(rotation, m.anchor[dof]))
-            sine, cosine = sincos_wide(moved)
-            rotation = turned(rotation, matrix_of_turn(m.axis[dof], sine, cosine))
-            position = minus(anchor, rotated(rotation, m.anchor[dof]))
-            x, y, z = cross(anchor, axis)
-            w.motion[dof] = axis[0], axis[1], axis[2], x, y, z
-        else:
-            w.motion[dof] = 0.0, 0.0, 0.0, axis[0], axis[1], axis[2]
-            if m.dof_kind[dof] == SLIDE_OF_ROOT:
-                origin = plus(origin, scaled(axis, moved))
-            else:
-                position = plus(position, scaled(axis, moved))
-    w.origin[body], w.position[body], w.rotation[body] = origin, position, rotation
+@overload(kinematics.hinge_axis, jit_options=INLINE)
+def _hinge_axis(m, dof, rotation):
+    if not is_planar(m):
+        return lambda m, dof, rotation: rotated(rotation, m.axis[dof])
+
+
+@overload(kinematics.hinge_turn, jit_options=INLINE)
+def _hinge_turn(m, dof, angle):
+    if not is_planar(m):
+        return _turn
+
+
+def _turn(m, dof, angle):
+    sine, cosine = sincos_wide(angle)
+    return matrix_of_turn(m.axis[dof], sine, cosine)
+
+
+@overload(kinematics.hinge_motion, jit_options=INLINE)
+def _hinge_motion(axis, anchor):
+    if len(anchor) == 3:
+        return lambda axis, anchor: (*axis, *cross(anchor, axis))
+
+
+@overload(kinematics.slide_motion, jit_options=INLINE)
+def _slide_motion(direction):
+    if len(direction) == 3:
+        return lambda direction: (0.0, 0.0, 0.0, *direction)
 
 
 @overload(integrators.move_positions, jit_options=INLINE)

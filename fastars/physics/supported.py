@@ -5,15 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from .model_fields import ABSENT, FIXED, FIXED_OF_DOFS, FIXED_OPTIONS, fields_of, is_known
-from .supported_contacts import contact_faults
-from .supported_trees import tree_faults
-from .words import element
+from fastars.physics.enums import EULER, HINGE_JOINT, RUNGE_KUTTA, SLIDE_JOINT
+from fastars.physics.model_fields import ABSENT, FIXED, FIXED_OF_DOFS, FIXED_OPTIONS, fields_of, is_known
+from fastars.physics.supported_contacts import contact_faults
+from fastars.physics.supported_trees import tree_faults
+from fastars.physics.words import element
 
-EULER, RUNGE_KUTTA, NEWTON = 0, 1, 2
+NEWTON = 2  # mjtSolver
 INTEGRATORS, SOLVERS = {2: "implicit", 3: "implicitfast"}, {0: "PGS", 1: "CG"}
 ENERGY, FORWARD_INVERSE = 2, 4  # bits of opt.enableflags that only measure something
 ENOUGH_ITERATIONS, FINE_TOLERANCE = 20, 1e-7
+ENOUGH_MEMORY = 2**20  # bytes; the default is 13 times as much. With 10 kB, MuJoCo 3.3 left out contacts, and 3.12 failed
 
 # Has an element of every kind, so that each array of its model has an entry.
 DEFAULT_MODEL = """
@@ -75,6 +77,11 @@ def option_faults(mj_model: Any) -> Iterator[str]:
             yield f"option {name}={getattr(option, name)}: MuJoCo may stop before the solution"
     if option.tolerance > FINE_TOLERANCE:
         yield f"option tolerance={option.tolerance:g}: MuJoCo may stop before the solution"
+    inertia, usual = float(mj_model.stat.meaninertia), float(np.mean(mj_model.dof_M0)) if mj_model.nv else 1.0
+    if option.tolerance * inertia > FINE_TOLERANCE * usual:  # with 1e14, MuJoCo 3.3 stopped at qvel that were wrong by 358
+        yield f"statistic meaninertia={inertia:g} scales the tolerance: MuJoCo may stop before the solution"
+    if mj_model.narena < ENOUGH_MEMORY:
+        yield f"size memory={mj_model.narena}: MuJoCo may run out of it"
     for name in ("density", "viscosity"):
         if getattr(option, name) < 0:
             yield f"option {name}={getattr(option, name):g}"
@@ -105,7 +112,7 @@ def actuator_faults(mj_model: Any) -> Iterator[str]:
         joint = mj_model.actuator_trnid[index, 0]
         if mj_model.actuator_trntype[index] != 0:
             yield f"{element(mj_model, 'actuator', index)} does not drive a joint"
-        elif mj_model.jnt_type[joint] not in (2, 3):
+        elif mj_model.jnt_type[joint] not in (SLIDE_JOINT, HINGE_JOINT):
             yield f"{element(mj_model, 'actuator', index)} drives {element(mj_model, 'joint', joint)}, which is no slide or hinge"
 
 

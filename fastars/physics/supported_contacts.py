@@ -1,6 +1,6 @@
-"""Contacts that the lanes can compute.
+"""Contacts that the lanes can compute: of spheres and capsules with one floor, and with each other.
 
-They are spheres and capsules on one floor, and without friction on bodies that carry them, or that they carry.
+Those with each other have no friction, and one of the two bodies is an ancestor of the other.
 """
 
 from collections.abc import Iterator
@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .pairs import CAPSULE, PLANE, SPHERE, colliding_pairs
-from .supported_trees import ALIGNED, FREE, matrix, plane_normal, softness_faults, tree_faults
-from .words import element
+from fastars.physics.coordinates import rotation_matrix
+from fastars.physics.enums import CAPSULE, FREE_JOINT, PLANE, SPHERE
+from fastars.physics.pairs import colliding_pairs
+from fastars.physics.supported_trees import ALIGNED, plane_normal, softness_faults, tree_faults
+from fastars.physics.words import element
 
 UP = np.array([0.0, 0.0, 1.0])
 SHAPES = {1: "a height field", 4: "an ellipsoid", 5: "a cylinder", 6: "a box", 7: "a mesh", 8: "a signed distance field"}
@@ -22,7 +24,7 @@ def contact_faults(mj_model: Any) -> Iterator[str]:
     """Yield one sentence for each geom or pair of geoms that may touch and is not supported. Faults of the tree come first."""
     if any(tree_faults(mj_model)):
         return
-    pairs, normal = colliding_pairs(mj_model), None if FREE in mj_model.jnt_type else plane_normal(mj_model)
+    pairs, normal = colliding_pairs(mj_model), None if FREE_JOINT in mj_model.jnt_type else plane_normal(mj_model)
     for geom in sorted({geom for pair in pairs for geom in pair}):
         yield from geom_faults(mj_model, geom, normal)
     floors = sorted({a for a, _ in pairs if mj_model.geom_type[a] == PLANE})
@@ -34,6 +36,9 @@ def contact_faults(mj_model: Any) -> Iterator[str]:
             yield from pair_faults(mj_model, a, b, normal)
         elif normal is not None and abs(UP @ normal) > ALIGNED:
             yield f"{element(mj_model, 'geom', b)} may touch the floor, and the model does not move in a vertical plane"
+        elif normal is not None and is_oblique(normal) and condim_of(mj_model, a, b) == 3 and mj_model.geom_type[b] == SPHERE:
+            words = f"{element(mj_model, 'geom', b)} is a sphere that may touch the floor with friction"
+            yield f"{words}, and the model moves in a plane along neither the world's x nor its y axis"
         elif condim_of(mj_model, a, b) == 3 and friction_of(mj_model, a, b) < LEAST_FRICTION:
             words = f"{element(mj_model, 'geom', a)} and {element(mj_model, 'geom', b)}"
             yield f"the friction of {words} is {friction_of(mj_model, a, b):g}: too small for exact numbers, condim 1 has none"
@@ -45,7 +50,7 @@ def geom_faults(mj_model: Any, geom: int, normal: np.ndarray | None) -> Iterator
     """Yield faults of a geom that may touch another one. `normal` is None in space."""
     words, body = element(mj_model, "geom", geom), mj_model.geom_bodyid[geom]
     shape, is_fixed = mj_model.geom_type[geom], mj_model.body_weldid[body] == 0
-    axes = world_turn(mj_model, body) @ matrix(mj_model.geom_quat[geom])
+    axes = world_turn(mj_model, body) @ rotation_matrix(mj_model.geom_quat[geom])
     if shape not in (PLANE, SPHERE, CAPSULE):
         yield f"{words} is {SHAPES.get(int(shape), 'of an unknown shape')}"
     elif shape == PLANE and not is_fixed:
@@ -77,6 +82,11 @@ def pair_faults(mj_model: Any, a: int, b: int, normal: np.ndarray | None) -> Ite
             yield f"{words}, and do not lie in one plane"
 
 
+def is_oblique(normal: np.ndarray) -> bool:
+    """Return True if a vertical plane is normal to neither the world's x axis nor its y axis, along which spheres have friction."""
+    return bool(np.max(np.abs(normal[:2])) < 1 - ALIGNED)
+
+
 def condim_of(mj_model: Any, a: int, b: int) -> int:
     """Return the condim of a pair: of the geom with the higher priority, else the larger one."""
     decides = max((a, b), key=lambda geom: (mj_model.geom_priority[geom], mj_model.geom_condim[geom]))
@@ -90,7 +100,7 @@ def friction_of(mj_model: Any, a: int, b: int) -> float:
 
 
 def path(mj_model: Any, body: int) -> list[int]:
-    """Return the bodies from a body down to, without, the world."""
+    """Return a body and its ancestors, without the world."""
     bodies = []
     while body > 0:
         bodies.append(body)
@@ -102,7 +112,7 @@ def world_turn(mj_model: Any, body: int) -> np.ndarray:
     """Return the rotation (3, 3) of a body where all joints are at zero."""
     turn = np.eye(3)
     for each in path(mj_model, body):
-        turn = matrix(mj_model.body_quat[each]) @ turn
+        turn = rotation_matrix(mj_model.body_quat[each]) @ turn
     return turn
 
 

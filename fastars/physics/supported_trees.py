@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from .words import element
+from fastars.physics.coordinates import rotation_matrix
+from fastars.physics.enums import BALL_JOINT, FREE_JOINT, HINGE_JOINT, SLIDE_JOINT
+from fastars.physics.words import element
 
-FREE, BALL, SLIDE, HINGE = 0, 1, 2, 3  # mjtJoint
 ALIGNED = 1e-9  # a larger sine of an angle is no rounding
 
 
@@ -17,21 +18,21 @@ def tree_faults(mj_model: Any) -> Iterator[str]:
         yield "there is no joint"
         return
     for joint in range(mj_model.njnt):
-        if mj_model.jnt_type[joint] == BALL:
+        if mj_model.jnt_type[joint] == BALL_JOINT:
             yield f"{element(mj_model, 'joint', joint)} is a ball joint"
     yield from number_faults(mj_model)
     yield from limit_faults(mj_model)
-    if FREE in mj_model.jnt_type:
+    if FREE_JOINT in mj_model.jnt_type:
         yield from spatial_faults(mj_model)
     else:
         yield from planar_faults(mj_model)
 
 
 def number_faults(mj_model: Any) -> Iterator[str]:
-    """Yield joints whose springs, dampers or positions are out of what is computed."""
+    """Yield free joints with a spring, and joints with negative or nonlinear damping."""
     for joint in range(mj_model.njnt):
         words = element(mj_model, "joint", joint)
-        if mj_model.jnt_type[joint] == FREE and np.any(mj_model.jnt_stiffness[joint] != 0):
+        if mj_model.jnt_type[joint] == FREE_JOINT and np.any(mj_model.jnt_stiffness[joint] != 0):
             yield f"{words} is free and has a spring"
     for dof in range(mj_model.nv):
         words = element(mj_model, "joint", mj_model.dof_jntid[dof])
@@ -45,7 +46,7 @@ def number_faults(mj_model: Any) -> Iterator[str]:
 def limit_faults(mj_model: Any) -> Iterator[str]:
     """Yield joints with limits that are not supported."""
     for joint in range(mj_model.njnt):
-        if not mj_model.jnt_limited[joint] or mj_model.jnt_type[joint] == FREE:  # a free joint has none, whatever it says
+        if not mj_model.jnt_limited[joint] or mj_model.jnt_type[joint] == FREE_JOINT:  # a free joint has none, whatever it says
             continue
         words = element(mj_model, "joint", joint)
         low, high = mj_model.jnt_range[joint]
@@ -69,7 +70,7 @@ def spatial_faults(mj_model: Any) -> Iterator[str]:
         names = " and ".join(element(mj_model, "body", root) for root in sorted(roots)[:2])
         yield f"there are several trees in space: {names}"
     for joint in range(mj_model.njnt):
-        if mj_model.jnt_type[joint] == SLIDE:
+        if mj_model.jnt_type[joint] == SLIDE_JOINT:
             yield f"{element(mj_model, 'joint', joint)} is a slide below a free joint"
 
 
@@ -81,41 +82,34 @@ def planar_faults(mj_model: Any) -> Iterator[str]:
         return
     turns = [np.eye(3)]
     for body in range(1, mj_model.nbody):
-        turn = matrix(mj_model.body_quat[body])
+        turn = rotation_matrix(mj_model.body_quat[body])
         turns.append(turns[mj_model.body_parentid[body]] @ turn)
         if not is_along(turns[body] @ normal, normal, 1):
             yield f"{element(mj_model, 'body', body)} is turned out of the plane in which the model moves"
     for joint in range(mj_model.njnt):
         axis = turns[mj_model.jnt_bodyid[joint]] @ mj_model.jnt_axis[joint]
-        if mj_model.jnt_type[joint] == HINGE and not (is_along(axis, normal, 1) or is_along(axis, normal, -1)):
+        if mj_model.jnt_type[joint] == HINGE_JOINT and not (is_along(axis, normal, 1) or is_along(axis, normal, -1)):
             yield f"{element(mj_model, 'joint', joint)} is not parallel to the first hinge, and there is no free joint"
-        if mj_model.jnt_type[joint] == SLIDE and abs(axis @ normal) > ALIGNED:
+        if mj_model.jnt_type[joint] == SLIDE_JOINT and abs(axis @ normal) > ALIGNED:
             yield f"{element(mj_model, 'joint', joint)} slides out of the plane in which the model moves"
     if mj_model.opt.density or mj_model.opt.viscosity:
         for body in range(1, mj_model.nbody):
-            axes = matrix(mj_model.body_iquat[body])
+            axes = rotation_matrix(mj_model.body_iquat[body])
             if mj_model.body_mass[body] > 0 and not np.any(np.abs(normal @ axes) > 1 - ALIGNED):
                 yield f"{element(mj_model, 'body', body)} has axes of inertia out of the plane, in a fluid"
 
 
 def plane_normal(mj_model: Any) -> np.ndarray | None:
     """Return the direction (3,) of the first hinge where all joints are at zero, in the axes of the world; None without a hinge."""
-    hinges = np.flatnonzero(np.asarray(mj_model.jnt_type) == HINGE)
+    hinges = np.flatnonzero(np.asarray(mj_model.jnt_type) == HINGE_JOINT)
     if len(hinges) == 0:
         return None
     axis, body = mj_model.jnt_axis[hinges[0]], mj_model.jnt_bodyid[hinges[0]]
     while body > 0:
-        axis, body = matrix(mj_model.body_quat[body]) @ axis, mj_model.body_parentid[body]
+        axis, body = rotation_matrix(mj_model.body_quat[body]) @ axis, mj_model.body_parentid[body]
     return axis
 
 
 def is_along(vector: np.ndarray, other: np.ndarray, sign: int) -> bool:
     """Return True if two unit vectors have the same direction, or the opposite one for sign = -1."""
     return bool(np.max(np.abs(vector - sign * other)) < ALIGNED)
-
-
-def matrix(quat: np.ndarray) -> np.ndarray:
-    """Return the rotation matrix (3, 3) of a unit quaternion (w, x, y, z)."""
-    w, v = quat[0], np.asarray(quat[1:])
-    across = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
-    return np.eye(3) + 2 * w * across + 2 * across @ across

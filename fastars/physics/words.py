@@ -1,4 +1,4 @@
-"""Names of a model's elements in sentences."""
+"""Names of a model's elements, for sentences on what is not supported."""
 
 from typing import Any
 

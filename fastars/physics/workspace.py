@@ -13,7 +13,8 @@ _CONTACTS_OF_PAIR = 5  # where its axes are nearest; at the four ends, of which 
 
 def n_outputs(model: LaneModel) -> int:
     """Return the number of outputs of a lane, see `SimulationLanes`."""
-    return int(19 * model.n_frames + 3 * model.n_sites + 3 * model.n_dofs)
+    # xpos, xquat, xipos, subtree_com and cfrc_ext; site_xpos; qacc and two forces
+    return int((3 + 4 + 3 + 3 + 6) * model.n_frames + 3 * model.n_sites + 3 * model.n_dofs)
 
 
 def new_workspace(model: LaneModel, n_lanes: int, wants_outputs: bool) -> Workspace:
@@ -22,7 +23,7 @@ def new_workspace(model: LaneModel, n_lanes: int, wants_outputs: bool) -> Worksp
     rows = n_outputs(model) if wants_outputs else 0
     output, bad = aligned(rows, n_lanes), aligned(1, n_lanes)
     groups = int(model.n_contacts) + _CONTACTS_OF_PAIR * int(model.n_pairs)
-    integers = {"counts": 3, "active_limit": int(model.n_limits), "is_bad": n_lanes, "n_lanes": 1, "n_outputs": 1}
+    integers = {"counts": 3, "limit_dof": int(model.n_limits), "is_bad": n_lanes, "n_lanes": 1, "n_outputs": 1}
     integers |= dict.fromkeys(("group_body", "group_ancestor", "group_end", "group_frame", "group_other"), groups)
     tables |= {name: np.zeros(count, np.int64) for name, count in integers.items()}
     tables |= {"output": output, "output_of_lane": output.reshape(-1), "outputs": np.zeros(n_lanes * rows)}
@@ -44,8 +45,8 @@ def _shapes(model: LaneModel) -> dict[str, tuple[int, ...]]:
     rows = int(model.n_contacts) * ROWS_OF_CONTACT[d] + _CONTACTS_OF_PAIR * int(model.n_pairs)
     vectors = ("velocity", "bias_acceleration", "acceleration", "step_acceleration")
     of_dofs = (
-        *("qvel", "qacc_warmstart", "actuation", "smooth", "acceleration_of_dof", "step", "push", "gradient", "inverse_pivot"),
-        *("constraint_force", "start_qvel", "rate", "stage_qvel", "sum_qvel", "sum_qacc"),
+        *("qvel", "qacc_warmstart", "actuation", "smooth", "acceleration_of_dof", "step", "push", "gradient"),
+        *("diagonal", "inverse_pivot", "constraint_force", "start_qvel", "rate", "stage_qvel", "sum_qvel", "sum_qacc"),
     )
     return {
         **{"ctrl": (int(model.n_controls),), "origin": (frames, d), "position": (frames, d)},
@@ -57,7 +58,7 @@ def _shapes(model: LaneModel) -> dict[str, tuple[int, ...]]:
         **{"motion": (dofs, width), "reach": (dofs, width), "hessian": (dofs * dofs,)},
         **{"orientation": (frames, 4), "moment": (frames, 3)},
         **{"row_wrench": (rows, width)} | dict.fromkeys(("row_stiffness", "row_residual", "row_change"), (rows,)),
-        **dict.fromkeys(("limit_sign", "limit_weight", "limit_residual", "limit_change"), (limits,)),
+        **dict.fromkeys(("limit_sign", "limit_stiffness", "limit_residual", "limit_change"), (limits,)),
     }
 
 

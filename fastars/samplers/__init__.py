@@ -61,10 +61,10 @@ def make_sampler(
 
         return CompiledSampler(spec, n_threads)
     if env.physics == "lanes":
-        from fastars.envs.mujoco.lanes import lanes_of
+        from fastars.envs.mujoco.lanes import lane_model_of
         from fastars.samplers.physics import PhysicsSampler
 
-        return PhysicsSampler(env, spec, n_threads, lanes_of(env))
+        return PhysicsSampler(env, spec, n_threads, lane_model_of(env))
     from fastars.samplers.simulated import SimulatedSampler
 
     return SimulatedSampler(env, spec, n_threads)

@@ -7,16 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastars._compiled.structs import (
-    Filter,
-    FloatArray,
-    Rollouts,
-    RolloutSpec,
-    SeedArray,
-    SimulationLanes,
-    empty_rollouts,
-    identity_filter,
-)
+from fastars._compiled.simulated import reads_outputs
+from fastars._compiled.structs import Filter, FloatArray, Rollouts, RolloutSpec, SeedArray, SimulationLanes, empty_rollouts
 from fastars._runtime.cpus import available_cpus
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals, let_signals_in
@@ -54,8 +46,6 @@ class PhysicsSampler:
     takes_perturbed = False
 
     def __init__(self, env: CompiledEnv, spec: RolloutSpec, n_threads: int | None, lane_model: Any) -> None:
-        from fastars._compiled.simulated import reads_outputs
-
         self.spec = spec
         self.n_threads = n_threads or available_cpus()
         self._env_id = env.id

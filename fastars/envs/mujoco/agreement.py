@@ -91,7 +91,7 @@ def measured(model: Any, step: Callable[[FloatArray], Stepped], n_states: int = 
         return compared(model, states, step(states))
 
 
-def field_sizes(model: Any, fields: tuple[str, ...] = FIELDS) -> dict[str, tuple[int, ...]]:
+def field_shapes(model: Any, fields: tuple[str, ...] = FIELDS) -> dict[str, tuple[int, ...]]:
     """Return the shapes of fields of an MjData."""
     by_dof = dict.fromkeys(("qvel", "qacc", "qfrc_actuator", "qfrc_constraint"), (model.nv,))
     by_body = {"xpos": 3, "xquat": 4, "xipos": 3, "subtree_com": 3, "cfrc_ext": 6}
@@ -125,15 +125,15 @@ def mujoco_steps(model: Any, states: FloatArray, fields: tuple[str, ...] = FIELD
 
 def compared(model: Any, states: FloatArray, ours: Stepped) -> Agreement:
     """Return the largest difference, over all states, between our results and MuJoCo's."""
-    sizes, theirs = field_sizes(model, ours.fields), mujoco_steps(model, states, ours.fields)
-    errors = _errors(sizes, ours.rows, theirs.rows)
+    shapes, theirs = field_shapes(model, ours.fields), mujoco_steps(model, states, ours.fields)
+    errors = _errors(shapes, ours.rows, theirs.rows)
     solver_error = _take_nearer(model, states, ours, theirs, errors)
     n = model.nq + model.nv
     is_compared = ~(ours.is_bad | theirs.is_bad | _has_huge(states[:, :n]) | _has_huge(theirs.rows[:, :n]))
     errors[~is_compared] = 0.0  # after bad numbers, MuJoCo has begun anew, from the model's own position
     errors[ours.is_bad != theirs.is_bad] = np.inf
     state, column = map(int, np.unravel_index(int(np.argmax(errors)), errors.shape))
-    name, values = _entry(sizes, column), (ours.rows[state, column], theirs.rows[state, column])
+    name, values = _entry(shapes, column), (ours.rows[state, column], theirs.rows[state, column])
     if ours.is_bad[state] != theirs.is_bad[state]:
         name, values = "", (ours.is_bad[state], theirs.is_bad[state])
     return Agreement(
@@ -161,34 +161,34 @@ def _take_nearer(model: Any, states: FloatArray, ours: Stepped, theirs: Stepped,
     float
         The largest difference between MuJoCo's two answers, of a field's size, in the states where two were needed.
     """
-    sizes, asked = field_sizes(model, ours.fields), np.flatnonzero(errors.max(axis=1) > _ROUNDING)
+    shapes, asked = field_shapes(model, ours.fields), np.flatnonzero(errors.max(axis=1) > _ROUNDING)
     if not len(asked):
         return 0.0
     exact = mujoco_steps(exact_model(model), states[asked], ours.fields)
-    exact_errors = _errors(sizes, ours.rows[asked], exact.rows)
-    solver_error = _errors(sizes, exact.rows, theirs.rows[asked])[~exact.is_bad].max(initial=0.0)
+    exact_errors = _errors(shapes, ours.rows[asked], exact.rows)
+    solver_error = _errors(shapes, exact.rows, theirs.rows[asked])[~exact.is_bad].max(initial=0.0)
     is_nearer = exact_errors.max(axis=1) < errors[asked].max(axis=1)
     theirs.rows[asked[is_nearer]], errors[asked[is_nearer]] = exact.rows[is_nearer], exact_errors[is_nearer]
     return float(solver_error)
 
 
-def _errors(sizes: dict[str, tuple[int, ...]], a: FloatArray, b: FloatArray) -> FloatArray:
+def _errors(shapes: dict[str, tuple[int, ...]], a: FloatArray, b: FloatArray) -> FloatArray:
     """Return the differences of entries (n, width), each divided by the largest entry of its field in `b`, if that is above 1.
 
     Numbers that are not finite differ infinitely from all others.
     """
     out, first = np.zeros_like(b), 0
     with np.errstate(invalid="ignore", over="ignore"):
-        for shape in sizes.values():
+        for shape in shapes.values():
             part = slice(first, first := first + math.prod(shape))
             size = np.maximum(1.0, np.abs(b[:, part]).max(axis=1, initial=0.0))
             out[:, part] = np.abs(a[:, part] - b[:, part]) / size[:, None]
     return np.where(np.isnan(out), np.inf, out)
 
 
-def _entry(sizes: dict[str, tuple[int, ...]], column: int) -> str:
+def _entry(shapes: dict[str, tuple[int, ...]], column: int) -> str:
     """Return the name of a column, such as "xpos[2, 0]"."""
-    for name, shape in sizes.items():
+    for name, shape in shapes.items():
         if column < math.prod(shape):
             return f"{name}[{', '.join(str(int(k)) for k in np.unravel_index(column, shape))}]"
         column -= math.prod(shape)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastars._compiled.jit import inline
-from fastars._compiled.simulated import register_simulator
+from fastars._compiled.simulator import register_simulator
 from fastars._compiled.structs import FAILED, UNSTABLE, Simulation
 from fastars.envs.mujoco.guard import FUNCTIONS, JUMP_BYTES, declared
 from fastars.envs.mujoco.handlers import TEXT_BYTES

@@ -30,7 +30,10 @@ def fields_read(constants: Any, fields: Iterable[str]) -> list[str]:
 
 
 def names_read(functions: Iterable[Any]) -> set[str]:
-    """Return all names of attributes and globals in functions, plain or compiled, and in the functions that they use."""
+    """Return all names of attributes and globals in functions, plain or compiled, and in the functions that they use.
+
+    So are constant texts: compiled code may read a field by `getattr(sim, "cvel")`.
+    """
     names, seen, waiting = set[str](), set[FunctionType](), list(functions)
     while waiting:
         value = waiting.pop()
@@ -39,10 +42,10 @@ def names_read(functions: Iterable[Any]) -> set[str]:
             continue
         seen.add(function)
         own = {name for code in _nested(function.__code__) for name in code.co_names}
-        names |= own
+        names |= own | {text for code in _nested(function.__code__) for text in code.co_consts if isinstance(text, str)}
         waiting += [function.__globals__[name] for name in own if name in function.__globals__]
         waiting += [cell.cell_contents for cell in function.__closure__ or ()]
-        modules = [value for value in waiting if isinstance(value, ModuleType) and _is_read(value)]
+        modules = [each for each in waiting if isinstance(each, ModuleType) and _is_read(each)]
         waiting += [getattr(module, name) for module in modules for name in own if hasattr(module, name)]
     return names
 

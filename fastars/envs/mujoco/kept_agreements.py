@@ -17,7 +17,7 @@ from fastars.envs.mujoco.library import mujoco
 _PACKAGE = Path(__file__).parents[2]
 _SUFFIX = ".agreement"
 # What is compared, and how. `build_digest` covers compiled code; these files may have none.
-_SOURCES = ("physics/*.py", "envs/mujoco/agreement.py", "envs/mujoco/reachable.py", "envs/mujoco/kept_agreements.py")
+_SOURCES = ("physics/*.py", *(f"envs/mujoco/{name}.py" for name in ("agreement", "kept_agreements", "lane_steps", "reachable")))
 _known: dict[str, Agreement] = {}  # those of this process, by key: there may be no folder that only this user can write
 
 

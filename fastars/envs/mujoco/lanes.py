@@ -1,10 +1,11 @@
-"""Which environments may be stepped in SIMD lanes: those whose model is supported, and in which the lanes agree with `mj_step`."""
+"""Environments that may be stepped in SIMD lanes: the model is supported, and the lanes agree with `mj_step`."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
+from fastars._compiled.jit import compiles
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.errors import LanesDisagreeError, UnsupportedEnvError
 from fastars.envs.mujoco.agreement import N_STATES, Agreement, measured
@@ -18,14 +19,16 @@ from fastars.physics.supported import unsupported
 _LOG = logging.getLogger("fastars")
 
 
-def lanes_of(env: CompiledEnv) -> Any:
-    """Return the model of a MuJoCo environment as the lanes step it, without a look at the steps. Nothing is compiled.
+def lane_model_of(env: CompiledEnv) -> Any:
+    """Return the lane model of a MuJoCo environment, whether the lanes agree with MuJoCo or not. Nothing is compiled.
 
     Raises
     ------
     UnsupportedEnvError
         As `lanes_for` does.
     """
+    if not compiles():
+        raise UnsupportedEnvError("lanes must be compiled, which NUMBA_DISABLE_JIT=1 forbids")
     if (reason := unsupported(env.model)) is not None:
         raise UnsupportedEnvError(reason)
     lanes = lane_model(env.model)
@@ -35,7 +38,7 @@ def lanes_of(env: CompiledEnv) -> Any:
 
 
 def lanes_for(env: CompiledEnv) -> Any:
-    """Return the model of a MuJoCo environment as the lanes step it, if their steps are MuJoCo's.
+    """Return the lane model of a MuJoCo environment, if the steps of the lanes are MuJoCo's.
 
     At the first use of a model on this machine, a few hundred reachable states are stepped by the lanes and by `mj_step`. The
     largest difference is kept beside the compiled kernels, and logged.
@@ -47,7 +50,7 @@ def lanes_for(env: CompiledEnv) -> Any:
     LanesDisagreeError
         If a step of the lanes is not MuJoCo's. Both messages are one sentence that names the thing.
     """
-    lanes = lanes_of(env)
+    lanes = lane_model_of(env)
     if fault := agreement_of(env.id, env.model, lanes).fault:
         raise LanesDisagreeError(f"the lanes do not agree with mujoco {mujoco.mj_versionString()} in {env.id}: {fault}")
     return lanes

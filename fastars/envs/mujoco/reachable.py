@@ -103,6 +103,6 @@ def row_of(data: Any) -> FloatArray:
 
 
 def has_bad_numbers(data: Any) -> bool:
-    """True if MuJoCo found bad numbers in qpos, qvel, qacc or ctrl since its last reset."""
+    """Return True if MuJoCo found bad numbers in qpos, qvel, qacc or ctrl since its last reset."""
     first, last = int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADCTRL)
     return bool(data.warning.number[first : last + 1].any())

@@ -31,7 +31,10 @@ def step(model, qpos, qvel, ctrl, mujoco_version):
 
 
 def version_of(text):
-    """Return (major, minor) of a version of MuJoCo. 3.5 changed the margins of pairs, 4.0 Runge-Kutta and the qacc after it."""
+    """Return (major, minor) of a version of MuJoCo.
+
+    3.5 changed the margins of pairs, 3.16 and 3.17 the contacts of parallel capsules, 4.0 Runge-Kutta and the qacc after it.
+    """
     major, minor = text.split(".")[:2]
     return int(major), int(minor)
 

@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-
-_FREE_JOINT, _SLIDE_JOINT, _HINGE_JOINT, _PLANE = 0, 2, 3, 0  # mjtJoint, mjtGeom
-_SMALLEST = 1e-15  # mjMINVAL
+from fastars.physics.constraints import SMALLEST
+from fastars.physics.enums import FREE_JOINT, HINGE_JOINT, PLANE, SLIDE_JOINT
 
 
 def rotation_matrix(quaternion: Any) -> FloatArray:
@@ -71,7 +70,7 @@ class Plane(NamedTuple):
         """Return the sizes of the box with the same inertia, the last along the normal, and the direction of the first size."""
         across = int(np.argmax(np.abs(matrix.T @ self.axes[2])))
         order = [(across + 1) % 3, (across + 2) % 3, across]
-        doubled = np.maximum(_SMALLEST, inertia.sum() - 2.0 * np.asarray(inertia))
+        doubled = np.maximum(SMALLEST, inertia.sum() - 2.0 * np.asarray(inertia))
         sizes = np.sqrt(doubled / mass * 6.0) if mass > 0 else np.zeros(3)
         return sizes[order], self.points(matrix[:, order[0]])
 
@@ -108,30 +107,30 @@ class Space(NamedTuple):
 
     def box(self, inertia: Any, mass: float, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the sizes of the box with the same inertia along its axes, and their rotation."""
-        doubled = np.maximum(_SMALLEST, inertia.sum() - 2.0 * np.asarray(inertia))
+        doubled = np.maximum(SMALLEST, inertia.sum() - 2.0 * np.asarray(inertia))
         return np.sqrt(doubled / mass * 6.0) if mass > 0 else np.zeros(3), matrix.ravel()
 
 
-Frame = Plane | Space
+Coordinates = Plane | Space
 
 
-def frame_of(model: Any) -> Frame:
+def coordinates_of(model: Any) -> Coordinates:
     """Return the plane of a model that stays in one, the space of another."""
-    if np.any(model.jnt_type == _FREE_JOINT):
+    if np.any(model.jnt_type == FREE_JOINT):
         return Space(np.eye(3))
     return plane_of(model)
 
 
 def plane_of(model: Any) -> Plane:
     """Return the plane of a planar model: normal to its hinges, or to its slides; u points up from its floor, if there is one."""
-    hinges = model.jnt_axis[model.jnt_type == _HINGE_JOINT]
-    slides = model.jnt_axis[model.jnt_type == _SLIDE_JOINT]
+    hinges = model.jnt_axis[model.jnt_type == HINGE_JOINT]
+    slides = model.jnt_axis[model.jnt_type == SLIDE_JOINT]
     normal = hinges[0] if len(hinges) else np.cross(slides[0], slides[-1])
     if np.linalg.norm(normal) < 0.5:  # slides along one line
         normal = np.cross(slides[0], np.eye(3)[int(np.argmin(np.abs(slides[0])))])
     normal = normal / np.linalg.norm(normal)
     normal = normal * np.sign(normal[int(np.argmax(np.abs(normal)))])
-    floors = np.flatnonzero(model.geom_type == _PLANE)
+    floors = np.flatnonzero(model.geom_type == PLANE)
     ups = [rotation_matrix(model.geom_quat[floor])[:, 2] for floor in floors] + [np.eye(3)[2], np.eye(3)[0]]
     up = next(direction for direction in ups if abs(direction @ normal) < 1e-9)
     return Plane(np.array([up, np.cross(normal, up), normal]))
