@@ -45,7 +45,6 @@ STAY = {
         "os._exit": "a second Ctrl-C ends the process at once; Python documents the function under this name",
         "sys._getframe": "the frames that a signal interrupted; there is no other way to see them",
     },
-    "fastars/cli/progress.py": {"sys._current_frames": "shows if another thread compiles; there is no other way to see its frames"},
     "fastars/envs/mujoco/arguments.py": {"env._get_obs": "the one name of the observation in all MuJoCo environments of Gymnasium"},
     "fastars/envs/mujoco/capi.py": {
         "model._address": "the C pointer of a model; MuJoCo's bindings have no public name for it",

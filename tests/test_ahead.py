@@ -1,18 +1,15 @@
 """Kernels that another process compiles: those that a run needs, for its types; and whatever happens to it, the run goes on.
 
-Broken on purpose: no wait for the other process -> test_a_kernel_comes_from; `sys.stdin.read` in its thread, which aborts it ->
-test_it_compiles_all; no patience, or a wait for a dead one -> test_the_run_goes_on; errors of its start raised ->
-test_a_python_that_does_not_start; nothing read in that thread, no `atexit` -> test_nothing_is_left; no look at one of CPUs, worker,
-interpreter, switch, number, cache -> test_none_is_started; other types in an order -> test_a_run_needs.
+Broken on purpose: see the list at the end of this docstring.
 """
 
+import json
 import multiprocessing
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +21,7 @@ from fastars.training import ahead as of_training
 ROOT = Path(__file__).parent.parent
 SECONDS = 120.0  # that a process is given to end
 VALUES = np.arange(3.0)
-START = """
+HELPER = """
 import os, sys, time
 import numpy as np
 from fastars import kernels
@@ -33,54 +30,67 @@ from fastars._compiled import ahead
 made, values = [], np.arange(3.0)
 
 class Helper(ahead._Helper):
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, orders):
+        super().__init__(orders)
         made.append(self._process)
 
-ahead._Helper, ahead.available_cpus = Helper, lambda: 2
-ahead.compile_elsewhere([(kernels.info, values, values, values), (kernels.norm, values), (kernels.norm_sq, values)])
+ahead._Helper, ahead.available_cpus, ahead.spare_memory = Helper, lambda: 2, lambda: None
+
+def wait_for_its_end():
+    # Nobody asks for its exit code here: it is gone only if somebody else has taken that.
+    end = time.monotonic() + 60
+    while os.path.exists(f"/proc/{made[0].pid}") and time.monotonic() < end:
+        time.sleep(0.01)
 """
+START = HELPER + "ahead.compile_elsewhere([(kernels.info, values, values, values), (kernels.norm, values), (kernels.norm_sq, values)])\n"
 CALL = "\nprint(round(kernels.info(values, values, values).grad_norm_sq, 9), sum(kernels.info.stats.cache_hits.values()))"
 HERE, IN_CACHE = ["5.0", "0"], ["5.0", "1"]
 pytestmark = [
     pytest.mark.skipif(jit.numba.config.DISABLE_JIT, reason="nothing is compiled"),
-    pytest.mark.skipif(os.name != "posix", reason="signals of POSIX"),
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="signals of POSIX, and the processes of Linux"),
 ]
 
 
-def started(code, cache):
+def started(code, cache, **settings):
     environment = {**os.environ, "FASTARS_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-W", "error", "-c", code], env=environment, **pipes)
+    return subprocess.Popen([sys.executable, "-W", "error", "-c", code], env=environment, **pipes, **settings)
 
 
-def words(code, cache):
+def words(code, cache, **settings):
     """The output of a process that runs this code with a cache."""
-    with started(code, cache) as process:
+    with started(code, cache, **settings) as process:
         found = process.stdout.read().split()
     assert process.returncode == 0
     return found
 
 
+def state_of(pid):
+    """The letter of a process's state; "" if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
 def has_ended(pid):
     """True once there is no such process, or nothing of it but its exit code, which nobody takes."""
     end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except OSError:
-            return True
+    while state_of(pid) not in ("", "Z") and time.monotonic() < end:
         time.sleep(0.01)
-    return False
+    return state_of(pid) in ("", "Z")
+
+
+# --- The other process
 
 
 def test_a_kernel_comes_from_the_other_process(tmp_path):
     assert words(START + CALL, tmp_path) == IN_CACHE
 
 
-def test_it_compiles_all_kernels_then_ends(tmp_path):
-    assert words(START + "print(made[0].wait())", tmp_path) == ["0"]
+def test_it_compiles_all_kernels_then_nothing_is_left_of_it(tmp_path):
+    code = START + "pipe = made[0].stdin; wait_for_its_end(); time.sleep(0.2); print(made[0].returncode, pipe.closed)"
+    assert words(code, tmp_path) == ["0", "True"]
     assert {path.name.split(".")[3] for path in tmp_path.glob("*.kernel")} >= {"info", "norm", "norm_sq"}
 
 
@@ -90,52 +100,109 @@ def test_the_run_goes_on_without_it(fault, tmp_path):
     assert words(f"{START}{patience}made[0].{fault}{CALL}", tmp_path) == HERE
 
 
-@pytest.mark.parametrize("path", ["/nowhere/python", "/bin/false"])
-def test_a_python_that_does_not_start(path, tmp_path):
-    code = START.replace("ahead.compile", f"sys.executable = {path!r}\nahead.compile")
+@pytest.mark.parametrize("target", ["", "/bin/false"])
+def test_a_python_that_does_not_start(target, tmp_path):
+    if target:
+        (tmp_path / "python3").symlink_to(target)
+    code = START.replace("ahead.compile", f"sys.executable = {str(tmp_path / 'python3')!r}\nahead.compile")
     assert words(code + CALL, tmp_path) == HERE
 
 
 def test_other_sources_than_those_of_this_process(tmp_path):
     """Files that it would write under other names are not waited for."""
     code = START.replace("ahead.compile", "import numba\nnumba.config.OPT = 2\nahead.compile")
-    assert words(f"{code}print(made[0].wait()){CALL}", tmp_path) == ["0", *HERE]
+    assert words(f"{code}wait_for_its_end(){CALL}", tmp_path) == HERE
     assert len(list(tmp_path.glob("*.info.*"))) == 1
 
 
-@pytest.mark.parametrize("end", ["exit", "kill"])
+def test_the_cache_of_this_process_in_another_folder(tmp_path):
+    """A relative `FASTARS_CACHE_DIR` means the folder in which this process looked first."""
+    (tmp_path / "elsewhere").mkdir()
+    first = "import os; from fastars._compiled.kernel_cache import cache_directory; cache_directory(); os.chdir('elsewhere')\n"
+    assert words(first + START + CALL, "cache", cwd=tmp_path) == IN_CACHE
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("end", ["exit", "kill", "kill, with a fork that goes on"])
 def test_nothing_is_left_of_it(end, tmp_path):
-    stopped = "; os.kill(made[0].pid, 19)" if end == "exit" else ""  # one that would not hear of the end of this process
-    with started(f"{START}print(made[0].pid, flush=True){stopped}; sys.stdin.readline()", tmp_path) as process:
-        pid = int(process.stdout.readline())
-        assert pid in map(int, filter(str.isdigit, os.listdir("/proc")))
-        if end == "kill":
+    stopped = "os.kill(made[0].pid, 19)" if end == "exit" else ""  # one that would not hear of the end of this process
+    fork = "child = os.fork()\nif child == 0: time.sleep(60)" if "fork" in end else "child = 0"
+    code = f"{START}{stopped}\n{fork}\nprint(made[0].pid, child, flush=True); sys.stdin.readline()"
+    with started(code, tmp_path) as process:
+        pid, child = map(int, process.stdout.readline().split())
+        assert state_of(pid) not in ("", "Z")
+        if end != "exit":
             process.kill()
-    assert has_ended(pid)
+        else:
+            process.stdin.close()
+        assert has_ended(pid)
+        if child:
+            assert state_of(child) not in ("", "Z")
+            os.kill(child, 9)
     assert not list(tmp_path.glob("*.info.*"))  # it did not end for want of work
+
+
+def test_a_fork_neither_waits_for_it_nor_ends_it(tmp_path):
+    code = f"""{START}
+os.kill(made[0].pid, 19)
+child = os.fork()
+if child == 0:
+    start = time.monotonic()
+    kernels.info(values, values, values)
+    sys.exit(0 if time.monotonic() - start < 50 else 1)
+print(os.waitpid(child, 0)[1])
+print(open(f"/proc/{{made[0].pid}}/stat").read().rpartition(")")[2].split()[0])
+"""
+    assert words(code, tmp_path) == ["0", "T"]
 
 
 def test_it_is_ended_when_all_is_compiled(tmp_path):
     assert words(START + "ahead.end_helpers(); print(made[0].returncode)", tmp_path) == ["-9"]
 
 
+def test_it_is_isolated_from_the_folder_of_the_run(tmp_path):
+    """A file of the user's with the name of a module is not imported, and none is written, where this Python would not do so."""
+    for name in ("json", "pickle", "numpy", "zlib"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w')")
+    code = f"import sys; sys.path[:] = {[entry for entry in [str(ROOT), *sys.path] if entry]!r}\n{START}"
+    assert words(code + CALL, tmp_path / "cache", cwd=tmp_path) == IN_CACHE
+    assert not (tmp_path / "imported").exists()
+
+
+# --- When one is started
+
+
+class Recorder:
+    """A stand-in for the other process: none is started."""
+
+    def __init__(self, orders=()):
+        self.paths, self.alive = [path for *_, path in orders], True
+
+    def is_alive(self):
+        return self.alive
+
+    def wait_for(self, path):
+        pass
+
+    def end(self):
+        self.alive = False
+
+
 @pytest.fixture
 def made(monkeypatch, tmp_path):
-    """The orders for other processes, where the cache is empty and there are two CPUs. None is started."""
-    orders = []
+    """The helpers, where the cache is empty and there are two CPUs."""
+    helpers = []
 
-    class Recorder:
-        def __init__(self, order, paths):
-            orders.append(paths)
+    def make(orders):
+        helpers.append(Recorder(orders))
+        return helpers[-1]
 
-        def wait_for(self, path):
-            pass
-
-    monkeypatch.setattr(ahead, "_Helper", Recorder)
+    monkeypatch.setattr(ahead, "_Helper", make)
     monkeypatch.setattr(ahead, "_helpers", [])
     monkeypatch.setattr(ahead, "available_cpus", lambda: 2)
+    monkeypatch.setattr(ahead, "spare_memory", lambda: None)
     monkeypatch.setattr("fastars._compiled.kernel_cache.cache_directory", lambda: str(tmp_path))
-    return orders
+    return helpers
 
 
 CALLS = [(kernels.info, VALUES, VALUES, VALUES), (kernels.norm, VALUES)]
@@ -143,15 +210,16 @@ CALLS = [(kernels.info, VALUES, VALUES, VALUES), (kernels.norm, VALUES)]
 
 def test_one_is_started(made):
     ahead.compile_elsewhere(CALLS)
-    assert [len(paths) for paths in made] == [2]
+    assert [len(helper.paths) for helper in made] == [2]
 
 
 @pytest.mark.parametrize(
     "change",
     [
         (ahead, "available_cpus", lambda: 1),
+        (ahead, "spare_memory", lambda: 1 << 30),
+        (ahead, "has_interpreter", lambda: False),
         (multiprocessing, "parent_process", lambda: "its parent"),
-        (sys, "executable", ""),
         (jit.numba.config, "DISABLE_JIT", 1),
         (ahead, "CALLS", CALLS[:1]),
     ],
@@ -164,11 +232,22 @@ def test_none_is_started(change, made, monkeypatch):
     assert made == []
 
 
-def test_none_is_started_where_kernels_are_in_the_cache(made, tmp_path):
+def test_none_is_started_where_kernels_are_in_the_cache(made):
     ahead.compile_elsewhere(CALLS)
-    made[0][0].touch()
+    made[0].paths[0].touch()
+    made[0].end()
     ahead.compile_elsewhere(CALLS)
     assert len(made) == 1
+
+
+def test_there_is_one_at_a_time(made):
+    """Two models that are made one after the other, or on two threads, need many of the same kernels."""
+    ahead.compile_elsewhere(CALLS)
+    ahead.compile_elsewhere(CALLS)
+    assert len(made) == 1
+    made[0].end()
+    ahead.compile_elsewhere(CALLS)
+    assert len(made) == 2
 
 
 def test_none_is_started_without_a_cache(made, monkeypatch):
@@ -177,32 +256,112 @@ def test_none_is_started_without_a_cache(made, monkeypatch):
     assert made == []
 
 
-def test_none_is_asked_for_where_episodes_run_in_python(monkeypatch):
-    """The second CPU is for worker processes."""
+# --- In a run
+
+
+@pytest.fixture
+def ordered(monkeypatch):
+    """The calls of kernels that models ask for. None is compiled elsewhere."""
     calls = []
     monkeypatch.setattr(of_training, "compile_elsewhere", calls.extend)
-    ARS("LinearPolicy", "CartPole-v1", compiled=False, seed=0)
-    assert calls == []
+    return calls
+
+
+@pytest.mark.parametrize("settings", [{"compiled": False}, {"backend": "numpy"}], ids=str)
+def test_none_is_asked_for_where_episodes_run_in_python(settings, ordered):
+    """The second CPU is for worker processes."""
+    ARS("LinearPolicy", "CartPole-v1", seed=0, **settings)
+    assert ordered == []
+
+
+def test_none_is_asked_for_by_a_model_from_a_file(ordered, tmp_path):
+    """It may be there to act."""
+    ARS("LinearPolicy", "CartPole-v1", seed=0).save(tmp_path / "model")
+    ordered.clear()
+    ARS.load(tmp_path / "model")
+    assert ordered == []
 
 
 def test_the_first_iteration_ends_it(monkeypatch):
-    ended = []
-    helper = SimpleNamespace(wait_for=lambda path: None, end=lambda: ended.append(True))
+    helper = Recorder()
     monkeypatch.setattr(ahead, "_helpers", [helper])
     model = ARS("LinearPolicy", "CartPole-v1", n_delta=2, seed=0)
-    assert not ended
+    assert helper.is_alive()
     model.learn(1)
-    assert ended
+    assert not helper.is_alive()
 
 
-@pytest.mark.parametrize(("env", "settings"), [("CartPole-v1", {}), ("HalfCheetah-v5", {"physics": "lanes"})], ids=str)
-def test_a_run_needs_what_was_ordered(env, settings, monkeypatch):
+class Stop(BaseException):
+    """As KeyboardInterrupt, which pytest would take for one of the user's."""
+
+
+def stop(*arguments):
+    raise Stop
+
+
+@pytest.mark.parametrize("place", ["fastars.training.runner.with_physics_of_run", "fastars.ars.ARS.start_workers"])
+def test_an_error_in_the_constructor_ends_it(place, monkeypatch):
+    helper = Recorder()
+    monkeypatch.setattr(ahead, "_helpers", [helper])
+    monkeypatch.setattr(place, stop)
+    with pytest.raises(Stop):
+        ARS("LinearPolicy", "CartPole-v1", seed=0)
+    assert not helper.is_alive()
+
+
+@pytest.mark.parametrize("place", ["make_callback", "roll_out"])
+def test_an_error_in_learn_ends_it(place, monkeypatch):
+    helper = Recorder()
+    monkeypatch.setattr(ahead, "_helpers", [helper])
+    model = ARS("LinearPolicy", "CartPole-v1", n_delta=2, seed=0)
+    monkeypatch.setattr(f"fastars.ars.{place}", stop)
+    with pytest.raises(Stop):
+        model.learn(1)
+    assert not helper.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("env", "settings", "n"),
+    [
+        ("CartPole-v1", {}, 10),
+        ("CartPole-v1", {"diagnostics": False}, 5),
+        ("CartPole-v1", {"policy": "MlpPolicy", "normalize_observations": False, "n_top": 1}, 10),
+        ("fastars/Rover-v0", {}, 10),
+        ("HalfCheetah-v5", {"physics": "lanes"}, 11),
+        ("HalfCheetah-v5", {"physics": "lanes", "policy": "MlpPolicy", "preset": "paper"}, 11),
+        ("HalfCheetah-v5", {}, 10),
+    ],
+    ids=str,
+)
+def test_a_run_needs_what_was_ordered(env, settings, n, ordered):
     """Types that differ from those of the run would compile for nobody."""
-    if settings:
+    if env == "HalfCheetah-v5":
         pytest.importorskip("mujoco")
-    calls = []
-    monkeypatch.setattr(of_training, "compile_elsewhere", calls.extend)
-    ARS("LinearPolicy", env, n_delta=2, seed=0, max_episode_steps=10, **settings).learn(1)
-    assert len(calls) == (12 if settings else 10)
-    for kernel, *arguments in calls:
-        assert tuple(map(kernel.typeof_pyval, arguments)) in kernel.overloads, kernel.py_func.__name__
+    arguments = {"policy": "LinearPolicy", "n_delta": 2, "seed": 0, "max_episode_steps": 10, **settings}
+    ARS(env=env, **arguments).learn(1)
+    assert len(ordered) == n
+    for kernel, *types in ordered:
+        assert tuple(map(kernel.typeof_pyval, types)) in kernel.overloads, kernel.py_func.__name__
+
+
+def test_a_first_run_compiles_nothing_twice(tmp_path):
+    """What the other process has compiled is loaded here, all of it."""
+    code = f"""{HELPER}
+import json
+from fastars import ARS
+from fastars.training import ahead as of_training
+
+ordered, compile_elsewhere = [], of_training.compile_elsewhere
+of_training.compile_elsewhere = lambda calls: compile_elsewhere(ordered.extend(calls) or ordered)
+model = ARS("LinearPolicy", "CartPole-v1", n_delta=2, seed=0)
+wait_for_its_end()
+files = set(os.listdir(os.environ["FASTARS_CACHE_DIR"]))
+model.learn(1)
+stats = {{call[0].py_func.__name__: call[0].stats for call in ordered}}
+print(json.dumps([len(files), *([sum(getattr(one, name).values()) for one in stats.values()] for name in ("cache_hits", "cache_misses"))]))
+"""
+    n_files, hits, misses = json.loads(" ".join(words(code, tmp_path)))
+    assert hits == [1] * len(hits)
+    assert misses == [0] * len(misses)
+    assert n_files >= len(hits) == 10
+

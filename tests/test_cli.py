@@ -33,6 +33,7 @@ from fastars.cli import WrongUseError, commands, main
 from fastars.cli.environment import parse_kwargs
 from fastars.cli.interrupts import Interrupted, Interrupts
 from fastars.cli.plan import Plan
+from fastars._compiled.announcing import announce
 from fastars.cli.progress import Progress, compiling, progress
 from fastars.cli.report import count, duration
 from fastars.cli.run_folder import next_run_folder
@@ -861,11 +862,10 @@ def test_updates_between_two_shown_ones_are_free():
     assert shown == []
 
 
-def test_compiling_is_said_while_numba_compiles(capsys):
+def test_compiling_is_said_once_for_all_kernels(capsys):
     with compiling(console(stderr=True)):
-        end = time.monotonic() + 0.5
-        while time.monotonic() < end:
-            numba.njit(lambda x: x + 1)(1)
+        announce(Path("a file of the cache"))
+        announce(Path("another file"))
     said = capsys.readouterr().err
     assert said.count("Compiling the kernels for this processor, which happens once\n") == 1
     assert "Compiled the kernels in" in said

@@ -2,14 +2,13 @@
 
 The other process is a fresh interpreter. It compiles kernels one after the other into the cache, and ends with this process. A
 kernel that it is at work on is waited for; any other is compiled here as ever. So nothing is lost but time if it ends early.
-
-A first run ever on HalfCheetah-v5 over lanes took 23 s of CPU in one process; in two it takes 11.6 and 12.1 s, side by side.
 """
 
 import atexit
+import base64
 import contextlib
+import functools
 import importlib
-import json
 import multiprocessing
 import os
 import pickle
@@ -17,47 +16,62 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
+import zlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numba
 from numba.core.serialize import dumps
 
-from fastars._compiled.kernel_cache import wait_before_compiling
+from fastars._compiled.kernel_cache import when_missing
 from fastars._runtime.cpus import available_cpus
+from fastars._runtime.interpreter import has_interpreter, python_command
+from fastars._runtime.memory import spare_memory
 
 _LEAST = 2  # kernels that are missing: for one, a second process costs more (1 s) than it saves
+_LEAST_BYTES = 3 << 29  # of spare memory: the compilers of both processes take 0.5 GB each
 _PATIENCE_SECONDS = 60.0  # with a kernel: the other process may have been stopped
 _LOOK_SECONDS = 0.01
-_BOOTSTRAP = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); order = sys.stdin.buffer.read(int(sys.argv[2])); "
-    "from fastars._compiled.ahead import main; main(order)"
-)
+_MAIN = "from fastars._compiled.ahead import main; main(sys.argv[1])"
+
+_Order = tuple[str, str, tuple[Any, ...], Path]  # module and name of a kernel, its types, its file in the cache
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class _Helper:
     """The other process, and the files of kernels that it will write, in its order."""
 
-    def __init__(self, order: bytes, paths: list[Path]) -> None:
-        self._paths = paths
-        path = json.dumps([entry or os.getcwd() for entry in sys.path])
+    def __init__(self, orders: list[_Order]) -> None:
+        self._paths = [path for *_, path in orders]
         self._process = subprocess.Popen(  # a session of its own: a Ctrl-C on the terminal is for this process
-            [sys.executable, "-c", _BOOTSTRAP, path, str(len(order))],
-            stdin=subprocess.PIPE,
+            [*python_command(_MAIN), base64.b85encode(zlib.compress(dumps(orders))).decode()],
+            env={**os.environ, "FASTARS_CACHE_DIR": str(self._paths[0].parent)},
+            stdin=subprocess.PIPE,  # nothing is written: its end tells that this process has ended
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            bufsize=0,
             start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
-        atexit.register(self.end)
-        with contextlib.suppress(OSError):
-            self._process.stdin.write(order)  # type: ignore[union-attr]
-            self._process.stdin.flush()  # type: ignore[union-attr]
+        threading.Thread(target=self._tend, daemon=True).start()
+
+    def _tend(self) -> None:
+        """Take the exit code as soon as there is one: the process would otherwise stay in the list of processes."""
+        self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        self._process.stdin.close()  # type: ignore[union-attr]
+
+    def is_alive(self) -> bool:
+        """Return True if the process has not ended."""
+        return self._process.poll() is None
 
     def wait_for(self, path: Path) -> None:
         """Wait for a file as long as the process is at work on it."""
         end = time.monotonic() + _PATIENCE_SECONDS
-        while self._process.poll() is None and self._is_at(path):
+        while self.is_alive() and self._is_at(path):
             if time.monotonic() > end:
                 self.end()
             time.sleep(_LOOK_SECONDS)
@@ -67,55 +81,95 @@ class _Helper:
 
     def end(self) -> None:
         """End the process."""
-        atexit.unregister(self.end)
         self._process.kill()
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()  # type: ignore[union-attr]
         self._process.wait()
+        self._close()
+
+    def forget(self) -> None:
+        """Let go of the process, which is no child of this one: this one was forked."""
+        self._process.returncode = 0  # Python warns about a process that it takes for a child
+        self._close()
 
 
 _helpers: list[_Helper] = []
 
 
-def _wait_for(path: Path) -> None:
+def end_helpers() -> None:
+    """End the other process, if there is one: what was needed is compiled."""
     for helper in tuple(_helpers):
+        helper.end()
+    _helpers.clear()
+
+
+def ended_by_errors(function: _Function) -> _Function:
+    """Let an exception in a function end the other process."""
+
+    @functools.wraps(function)
+    def ending(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except BaseException:
+            end_helpers()
+            raise
+
+    return cast(_Function, ending)
+
+
+def _forget_helpers() -> None:
+    for helper in _helpers:
+        helper.forget()
+    _helpers.clear()
+
+
+def _wait_for(path: Path | None) -> None:
+    for helper in tuple(_helpers) if path is not None else ():
         helper.wait_for(path)
 
 
-wait_before_compiling(_wait_for)
+when_missing(_wait_for)
+atexit.register(end_helpers)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_helpers)
 
 
 def compile_elsewhere(calls: Iterable[tuple[Any, ...]]) -> None:
     """Let another process compile kernels, each for the types of its arguments, `(kernel, *arguments)`, in this order.
 
-    It does so only where several are missing in the cache, and where there is a second CPU. A worker process compiles alone: its
-    siblings keep the other CPUs busy.
+    It does so only where several are missing in the cache, and where there are a second CPU and memory for it. There is one such
+    process at a time. A worker process compiles alone: its siblings keep the other CPUs busy.
     """
-    is_worker = multiprocessing.parent_process() is not None or multiprocessing.current_process().daemon
-    if numba.config.DISABLE_JIT or is_worker or not sys.executable or available_cpus() < 2:  # type: ignore[attr-defined]
+    if numba.config.DISABLE_JIT or not _has_room() or any(helper.is_alive() for helper in _helpers):  # type: ignore[attr-defined]
         return
-    orders, paths = [], []
+    orders: list[_Order] = []
     for kernel, *arguments in calls:
         signature = tuple(map(kernel.typeof_pyval, arguments))
         path = kernel.path_in_cache(signature)
         if path is not None and not path.exists():
             orders.append((kernel.py_func.__module__, kernel.py_func.__qualname__, signature, path))
-            paths.append(path)
-    if len(paths) >= _LEAST:
-        with contextlib.suppress(OSError):  # no more processes, or no Python at `sys.executable`
-            _helpers.append(_Helper(dumps(orders), paths))
+    if len(orders) >= _LEAST:
+        with contextlib.suppress(OSError, RuntimeError):  # no more processes or threads, or no Python at `sys.executable`
+            _helpers[:] = [_Helper(orders)]
 
 
-def end_helpers() -> None:
-    """End the other process, if there is one: what was needed is compiled."""
-    while _helpers:
-        _helpers.pop().end()
+def _has_room() -> bool:
+    """Return True if another process may be started, and will not take CPU and memory from this one."""
+    if multiprocessing.parent_process() is not None or not has_interpreter():
+        return False
+    spare = spare_memory()
+    return available_cpus() > 1 and (spare is None or spare >= _LEAST_BYTES)
 
 
-def main(order: bytes) -> None:
+def main(order: str) -> None:
     """Compile kernels in the other process. After anything unexpected it ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    for module, name, signature, path in pickle.loads(order):
+    try:
+        _compile(pickle.loads(zlib.decompress(base64.b85decode(order))))
+    finally:
+        os._exit(0)  # at once, whatever else is registered: Python would abort while a thread reads
+
+
+def _compile(orders: list[_Order]) -> None:
+    for module, name, signature, path in orders:
         kernel = getattr(importlib.import_module(module), name)
         if kernel.path_in_cache(signature) != path:
             return  # other settings of the compiler, or other sources
@@ -126,5 +180,5 @@ def main(order: bytes) -> None:
 
 
 def _end_with_parent() -> None:
-    os.read(sys.stdin.fileno(), 1)  # nothing comes. Python aborts at its end if a thread is in `sys.stdin.read`
+    os.read(sys.stdin.fileno(), 1)  # nothing comes
     os._exit(0)

@@ -29,6 +29,8 @@ from numba.core.caching import CompileResultCacheImpl, _Cache
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 
+from fastars._compiled.announcing import announce
+
 _PACKAGE = Path(__file__).parents[1]
 _ROOMS = ("_compiled", "kernels", "envs", "physics")  # folders that may hold compiled code
 _DECORATORS = rb"INLINE|inline|routine|part|kernel|addressed|parallel|launching"
@@ -46,18 +48,12 @@ _READ_BY_KERNELS = (
 _KEPT_DAYS, _DAY = 30, 86_400.0  # how long a kernel that nobody uses is kept; seconds
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
-
-_waits: list[Callable[[Path], None]] = []
-
-
-def wait_before_compiling(wait: Callable[[Path], None]) -> None:
-    """Call `wait` with the path of each kernel that is missing, before it is compiled: another process may be about to write it."""
-    _waits.append(wait)
+_listeners: list[Callable[[Path | None], None]] = [announce]
 
 
-def _wait(path: Path) -> None:
-    for wait in _waits:
-        wait(path)
+def when_missing(listen: Callable[[Path | None], None]) -> None:
+    """Call `listen` for each kernel that is missing, before it is compiled, with the path of its file; None: it is not kept."""
+    _listeners.append(listen)
 
 
 class _Portable(CompileResultCacheImpl):
@@ -94,11 +90,12 @@ class KernelCache(_Cache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         target_context.refresh()
         key, path = self.locate(sig, target_context.codegen())
+        if path is None or not os.path.exists(path):
+            for listen in _listeners:
+                listen(path)
         if path is None:
             return None
         try:
-            if not path.exists():
-                _wait(path)
             if (payload := kept_payload(path)) is None:
                 return None
             stored_key, reduced = pickle.loads(payload)  # fastars' own file, in a directory that only this user can write
@@ -232,7 +229,7 @@ def cache_directory() -> str | None:
     `FASTARS_CACHE_DIR` names it; otherwise it is `fastars` in `XDG_CACHE_HOME` or in `~/.cache`.
     """
     try:
-        directory = Path(os.environ.get("FASTARS_CACHE_DIR") or _default_cache_directory())
+        directory = Path(os.path.abspath(os.environ.get("FASTARS_CACHE_DIR") or _default_cache_directory()))
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = directory.stat()
     except (OSError, RuntimeError):  # not writable, or no home directory at all

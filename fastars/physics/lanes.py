@@ -94,13 +94,13 @@ def new_lanes(model: LaneModel, wants_outputs: bool) -> SimulationLanes:
     wants_outputs : bool
         True if `outputs` is read: it then has columns, which every step fills.
     """
-    lanes, arguments = lanes_and_arguments(model, wants_outputs)
-    llvm.add_symbol(_NAMES[model.gravity.shape[1]], address(step_lanes, *arguments))
+    lanes, tables = memory_of_lanes(model, wants_outputs)
+    llvm.add_symbol(_NAMES[model.gravity.shape[1]], address(step_lanes, *tables, 0))
     return lanes
 
 
-def lanes_and_arguments(model: LaneModel, wants_outputs: bool) -> tuple[SimulationLanes, tuple[Tables, Tables, int]]:
-    """Return the memory of `new_lanes`, and the arguments of `step_lanes` for it. Nothing is compiled."""
+def memory_of_lanes(model: LaneModel, wants_outputs: bool) -> tuple[SimulationLanes, tuple[Tables, Tables]]:
+    """Return the memory of `new_lanes`, and the tables of `step_lanes` for it. Nothing is compiled."""
     workspace = new_workspace(model, LANES, wants_outputs)
     model_tables, tables = Tables(model), Tables(workspace, LANES)
     kind = {3: PlanarPhysics, 6: SpatialPhysics}[model.gravity.shape[1]]
@@ -110,4 +110,4 @@ def lanes_and_arguments(model: LaneModel, wants_outputs: bool) -> tuple[Simulati
         outputs=workspace.outputs.reshape(LANES, -1),
         sim=one_simulation(model),
     )
-    return lanes, (model_tables, tables, 0)
+    return lanes, (model_tables, tables)

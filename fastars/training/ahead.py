@@ -18,27 +18,25 @@ from fastars.training.run import Execution
 def compile_ahead(env: Any, config: Config, physics: str, execution: Execution) -> None:
     """Let another process compile kernels that the first iteration needs last, and rollouts over lanes before those.
 
-    This process meanwhile compiles what is needed first: steps of the lanes, and rollouts in other environments.
+    This process meanwhile compiles what it needs first: the steps of the lanes, and rollouts without lanes.
     """
     if execution.backend == "numba" and isinstance(env, CompiledEnv):
-        rollouts, steps = _over_lanes(env, config, physics, execution)
-        compile_elsewhere([*rollouts, *_update(config), *steps])
+        compile_elsewhere([*_over_lanes(env, config, physics, execution), *_update(config)])
 
 
-def _over_lanes(env: CompiledEnv, config: Config, physics: str, execution: Execution) -> tuple[list[tuple[Any, ...]], ...]:
-    """Return calls of the kernels of rollouts over lanes and of their steps, each in a list; empty lists for other physics."""
+def _over_lanes(env: CompiledEnv, config: Config, physics: str, execution: Execution) -> list[tuple[Any, ...]]:
+    """Return the call of the kernel of rollouts over lanes; nothing for another physics."""
     if physics != "lanes" or execution.on_ray or env.model is None:
-        return [], []
-    from fastars.envs.mujoco.lanes import lanes_of  # here, as they are for MuJoCo alone
-    from fastars.samplers.physics import calls_of_kernels
+        return []
+    from fastars.envs.mujoco.lanes import lane_model_of  # here, as they are for MuJoCo alone
+    from fastars.samplers.physics import call_of_rollouts
 
     try:
-        lanes = lanes_of(env)
+        lanes = lane_model_of(env)
     except UnsupportedEnvError:
-        return [], []
+        return []
     spec = env.rollout_spec(policy_structure(config), config.clip_actions, config.squash_output)
-    of_rollouts, of_steps = calls_of_kernels(env, spec, lanes)
-    return [of_rollouts], [of_steps]
+    return [call_of_rollouts(env, spec, lanes)]
 
 
 def _update(config: Config) -> Iterator[tuple[Any, ...]]:
