@@ -19,7 +19,6 @@ import tomllib
 from pathlib import Path
 
 import gymnasium
-import numba
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,13 +26,13 @@ from hypothesis import strategies as st
 
 import fastars
 from fastars import ARS, evaluate_policy
+from fastars._compiled.announcing import announce
 from fastars._runtime.signals import let_signals_in
 from fastars._validate import user_facing
 from fastars.cli import WrongUseError, commands, main
 from fastars.cli.environment import parse_kwargs
 from fastars.cli.interrupts import Interrupted, Interrupts
 from fastars.cli.plan import Plan
-from fastars._compiled.announcing import announce
 from fastars.cli.progress import Progress, compiling, progress
 from fastars.cli.report import count, duration
 from fastars.cli.run_folder import next_run_folder

@@ -49,7 +49,7 @@ def output(command, **settings):
 
 
 def test_it_imports_from_the_same_folders(monkeypatch, tmp_path):
-    strange = str(tmp_path / "a folder's \"name\" \\ é \udcff")
+    strange = str(tmp_path / 'a folder\'s "name" \\ é \udcff')
     monkeypatch.setattr(sys, "path", ["", strange, Path("relative"), *sys.path])
     found = output(interpreter.python_command("import json; print(json.dumps(sys.path))"))
     assert found == [os.getcwd(), strange, "relative", *sys.path[3:]]
@@ -64,11 +64,14 @@ def test_it_imports_nothing_from_the_present_folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("switches", [[], ["-I"], ["-E"], ["-s"], ["-S"], ["-B"], ["-E", "-s", "-B"]], ids=" ".join)
 def test_switches_are_handed_on(switches):
-    words = "flags = sys.flags; print([flags.isolated, flags.ignore_environment, flags.no_user_site, flags.no_site, int(sys.dont_write_bytecode)])"
+    names = "isolated", "ignore_environment", "no_user_site", "no_site"
+    words = f"print([*(getattr(sys.flags, name) for name in {names}), int(sys.dont_write_bytecode)])"
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {words}\nfrom fastars._runtime.interpreter import python_command\n"
     code += f"import subprocess; print(subprocess.run(python_command({words!r}), capture_output=True, text=True).stdout)"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    found = subprocess.run([sys.executable, *switches, "-c", code], env=environment, check=True, capture_output=True, text=True).stdout
+    found = subprocess.run(
+        [sys.executable, *switches, "-c", code], env=environment, check=True, capture_output=True, text=True
+    ).stdout
     here, there = found.split("\n")[:2]
     assert here == there
     assert ("1" in here) == bool(switches)

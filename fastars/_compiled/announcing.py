@@ -1,7 +1,7 @@
 """One line for a user who waits for the compiler.
 
-The first kernel that is missing in the cache is said in the log of `fastars`. Where the log does not show it, stderr does if somebody
-looks: on a terminal, in a notebook, and after `tell_on_stderr`. A script without a terminal stays silent.
+The first kernel that is missing in the cache is said in the log of `fastars`. Where the log does not show it, stderr does if
+somebody looks: on a terminal, in a notebook, and after `tell_on_stderr`. A script without a terminal stays silent.
 """
 
 import contextlib

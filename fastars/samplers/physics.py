@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from fastars._compiled.simulated import reads_outputs
-from fastars._compiled.structs import Filter, FloatArray, Rollouts, RolloutSpec, SeedArray, SimulationLanes, empty_rollouts, identity_filter
+from fastars._compiled.structs import (
+    Filter,
+    FloatArray,
+    Rollouts,
+    RolloutSpec,
+    SeedArray,
+    SimulationLanes,
+    empty_rollouts,
+    identity_filter,
+)
 from fastars._runtime.cpus import available_cpus
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals, let_signals_in
