@@ -223,7 +223,6 @@ def test_one_is_started(made):
         (ahead, "spare_memory", lambda: 1 << 30),
         (ahead, "has_interpreter", lambda: False),
         (multiprocessing, "parent_process", lambda: "its parent"),
-        (jit.numba.config, "DISABLE_JIT", 1),
         (ahead, "CALLS", CALLS[:1]),
     ],
     ids=lambda change: change[1],
@@ -240,6 +239,14 @@ def test_none_is_started_where_kernels_are_in_the_cache(made):
     made[0].paths[0].touch()
     made[0].end()
     ahead.compile_elsewhere(CALLS)
+    assert len(made) == 1
+
+
+def test_one_kernel_is_enough_while_another_is_compiled_here(made):
+    ahead.compile_elsewhere(CALLS[:1], CALLS[1:])
+    assert [len(helper.paths) for helper in made] == [1]
+    made[0].end()
+    ahead.compile_elsewhere([], CALLS)
     assert len(made) == 1
 
 
@@ -264,9 +271,10 @@ def test_none_is_started_without_a_cache(made, monkeypatch):
 
 @pytest.fixture
 def ordered(monkeypatch):
-    """The calls of kernels that models ask for. None is compiled elsewhere."""
+    """The calls of kernels that models ask for, in a process that has been through no iteration. None is compiled elsewhere."""
     calls = []
-    monkeypatch.setattr(of_training, "compile_elsewhere", calls.extend)
+    monkeypatch.setattr(of_training, "compile_elsewhere", lambda there, here=(): calls.extend([*there, *here]))
+    monkeypatch.setattr(of_training, "_has_iterated", lambda: False)
     return calls
 
 
@@ -274,6 +282,21 @@ def ordered(monkeypatch):
 def test_none_is_asked_for_where_episodes_run_in_python(settings, ordered):
     """The second CPU is for worker processes."""
     ARS("LinearPolicy", "CartPole-v1", seed=0, **settings)
+    assert ordered == []
+
+
+def test_none_is_asked_for_where_nothing_is_compiled(ordered, monkeypatch):
+    monkeypatch.setattr(of_training, "compiles", lambda: False)
+    ARS("LinearPolicy", "CartPole-v1", seed=0)
+    assert ordered == []
+
+
+def test_none_is_asked_for_after_the_first_iteration_of_a_process(ordered, monkeypatch):
+    ARS("LinearPolicy", "CartPole-v1", n_delta=2, seed=0).learn(1)
+    monkeypatch.undo()
+    monkeypatch.setattr(of_training, "compile_elsewhere", lambda *calls: ordered.append(calls))
+    ordered.clear()
+    ARS("LinearPolicy", "CartPole-v1", seed=0)
     assert ordered == []
 
 
@@ -329,9 +352,9 @@ def test_an_error_in_learn_ends_it(place, monkeypatch):
         ("CartPole-v1", {}, 10),
         ("CartPole-v1", {"diagnostics": False}, 5),
         ("CartPole-v1", {"policy": "MlpPolicy", "normalize_observations": False, "n_top": 1}, 10),
-        ("fastars/Rover-v0", {}, 10),
-        ("HalfCheetah-v5", {"physics": "lanes"}, 11),
-        ("HalfCheetah-v5", {"physics": "lanes", "policy": "MlpPolicy", "preset": "paper"}, 11),
+        ("fastars/deep-sea-treasure-v0", {}, 10),
+        ("HalfCheetah-v5", {"physics": "lanes"}, 12),
+        ("HalfCheetah-v5", {"physics": "lanes", "policy": "MlpPolicy", "preset": "paper"}, 12),
         ("HalfCheetah-v5", {}, 10),
     ],
     ids=str,
@@ -348,14 +371,14 @@ def test_a_run_needs_what_was_ordered(env, settings, n, ordered):
 
 
 def test_a_first_run_compiles_nothing_twice(tmp_path):
-    """What the other process has compiled is loaded here, all of it."""
+    """All that the other process has compiled is loaded here."""
     code = f"""{HELPER}
 import json
 from fastars import ARS
 from fastars.training import ahead as of_training
 
 ordered, compile_elsewhere = [], of_training.compile_elsewhere
-of_training.compile_elsewhere = lambda calls: compile_elsewhere(ordered.extend(calls) or ordered)
+of_training.compile_elsewhere = lambda calls, here: compile_elsewhere(ordered.extend(calls) or ordered)
 model = ARS("LinearPolicy", "CartPole-v1", n_delta=2, seed=0)
 wait_for_its_end()
 files = set(os.listdir(os.environ["FASTARS_CACHE_DIR"]))

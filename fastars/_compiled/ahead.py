@@ -17,11 +17,10 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numba
 from numba.core.serialize import dumps
 
 from fastars._compiled.kernel_cache import when_missing
@@ -35,6 +34,7 @@ _PATIENCE_SECONDS = 60.0  # with a kernel: the other process may have been stopp
 _LOOK_SECONDS = 0.01
 _MAIN = "from fastars._compiled.ahead import main; main(sys.argv[1])"
 
+_Call = tuple[Any, ...]  # a kernel and its arguments
 _Order = tuple[str, str, tuple[Any, ...], Path]  # module and name of a kernel, its types, its file in the cache
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -122,8 +122,9 @@ def _forget_helpers() -> None:
 
 
 def _wait_for(path: Path | None) -> None:
-    for helper in tuple(_helpers) if path is not None else ():
-        helper.wait_for(path)
+    if path is not None:
+        for helper in tuple(_helpers):
+            helper.wait_for(path)
 
 
 when_missing(_wait_for)
@@ -132,23 +133,34 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_helpers)
 
 
-def compile_elsewhere(calls: Iterable[tuple[Any, ...]]) -> None:
-    """Let another process compile kernels, each for the types of its arguments, `(kernel, *arguments)`, in this order.
+def compile_elsewhere(calls: Iterable[_Call], here: Iterable[_Call] = ()) -> None:
+    """Let another process compile kernels that are missing in the cache, in this order.
 
-    It does so only where several are missing in the cache, and where there are a second CPU and memory for it. There is one such
-    process at a time. A worker process compiles alone: its siblings keep the other CPUs busy.
+    It does so only where several are missing, and where there are a second CPU and memory for it. There is one such process at a
+    time. A worker process compiles alone: its siblings keep the other CPUs busy.
+
+    Parameters
+    ----------
+    calls : iterable of tuple
+        Kernels with arguments of the types to compile for, `(kernel, *arguments)`.
+    here : iterable of tuple
+        The same of kernels that this process is about to compile.
     """
-    if numba.config.DISABLE_JIT or not _has_room() or any(helper.is_alive() for helper in _helpers):  # type: ignore[attr-defined]
+    if not _has_room() or any(helper.is_alive() for helper in _helpers):
         return
-    orders: list[_Order] = []
+    orders = list(_missing(calls))
+    if orders and len(orders) + len(list(_missing(here))) >= _LEAST:
+        with contextlib.suppress(OSError, RuntimeError):  # no more processes or threads, or no Python at `sys.executable`
+            _helpers[:] = [_Helper(orders)]
+
+
+def _missing(calls: Iterable[_Call]) -> Iterator[_Order]:
+    """Yield the orders of kernels that the cache will keep, and does not have."""
     for kernel, *arguments in calls:
         signature = tuple(map(kernel.typeof_pyval, arguments))
         path = kernel.path_in_cache(signature)
         if path is not None and not path.exists():
-            orders.append((kernel.py_func.__module__, kernel.py_func.__qualname__, signature, path))
-    if len(orders) >= _LEAST:
-        with contextlib.suppress(OSError, RuntimeError):  # no more processes or threads, or no Python at `sys.executable`
-            _helpers[:] = [_Helper(orders)]
+            yield kernel.py_func.__module__, kernel.py_func.__qualname__, signature, path
 
 
 def _has_room() -> bool:

@@ -27,7 +27,7 @@ from fastars.envs.mujoco.arguments import refuse_hooks
 from fastars.kernels.policy_layout import arranged_size, scratch_size
 from fastars.kernels.rollout_physics import IDLE, Episodes, roll_out_physics
 from fastars.physics import new_lanes
-from fastars.physics.lanes import memory_of_lanes
+from fastars.physics.lanes import memory_of_lanes, step_lanes
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.kernel_inputs import with_reward_weights
 
@@ -168,10 +168,11 @@ def new_episodes(spec: RolloutSpec, lanes: SimulationLanes, n_obs: int, queue: A
     )
 
 
-def call_of_rollouts(env: CompiledEnv, spec: RolloutSpec, lane_model: Any) -> tuple[Any, ...]:
-    """Return `(kernel, *arguments)` with the types of a sampler's calls, for short arrays."""
-    lanes, _ = memory_of_lanes(lane_model, reads_outputs(env.constants))
+def calls_of_kernels(env: CompiledEnv, spec: RolloutSpec, lane_model: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return calls `(kernel, *arguments)` with the types of a sampler's arguments: of rollouts, and of the lanes' steps."""
+    lanes, tables = memory_of_lanes(lane_model, reads_outputs(env.constants))
     seeds, weights = np.zeros(1, np.uint64), np.zeros((1, 1))
     episodes = new_episodes(spec, lanes, env.n_obs, np.zeros(1, np.int64), 1)
     out = empty_rollouts(1, env.n_obs, False, env.n_tasks)
-    return roll_out_physics, spec, lanes, episodes, identity_filter(env.n_obs), weights, seeds, 1, out
+    of_rollouts = spec, lanes, episodes, identity_filter(env.n_obs), weights, seeds, 1, out
+    return (roll_out_physics, *of_rollouts), (step_lanes, *tables, 0)

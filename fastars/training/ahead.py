@@ -9,6 +9,7 @@ import numpy as np
 
 from fastars import kernels
 from fastars._compiled.ahead import compile_elsewhere
+from fastars._compiled.jit import compiles
 from fastars.envs import CompiledEnv, UnsupportedEnvError
 from fastars.training.config import Config
 from fastars.training.policy import policy_structure
@@ -18,25 +19,33 @@ from fastars.training.run import Execution
 def compile_ahead(env: Any, config: Config, physics: str, execution: Execution) -> None:
     """Let another process compile kernels that the first iteration needs last, and rollouts over lanes before those.
 
-    This process meanwhile compiles what it needs first: the steps of the lanes, and rollouts without lanes.
+    This process meanwhile compiles what it needs first: the steps of the lanes, and rollouts without lanes. Once it has been
+    through an iteration, most kernels are there, and nothing is looked for: that takes 2 to 11 ms.
     """
-    if execution.backend == "numba" and isinstance(env, CompiledEnv):
-        compile_elsewhere([*_over_lanes(env, config, physics, execution), *_update(config)])
+    if execution.backend == "numba" and isinstance(env, CompiledEnv) and compiles() and not _has_iterated():
+        rollouts, steps = _over_lanes(env, config, physics, execution)
+        compile_elsewhere([*rollouts, *_update(config)], steps)
 
 
-def _over_lanes(env: CompiledEnv, config: Config, physics: str, execution: Execution) -> list[tuple[Any, ...]]:
-    """Return the call of the kernel of rollouts over lanes; nothing for another physics."""
+def _has_iterated() -> bool:
+    """Return True if this process has been through an iteration, whose last kernel is `info`."""
+    return bool(kernels.info.overloads)
+
+
+def _over_lanes(env: CompiledEnv, config: Config, physics: str, execution: Execution) -> tuple[list[tuple[Any, ...]], ...]:
+    """Return calls of the kernels of rollouts over lanes and of their steps, each in a list; empty lists for another physics."""
     if physics != "lanes" or execution.on_ray or env.model is None:
-        return []
+        return [], []
     from fastars.envs.mujoco.lanes import lane_model_of  # here, as they are for MuJoCo alone
-    from fastars.samplers.physics import call_of_rollouts
+    from fastars.samplers.physics import calls_of_kernels
 
     try:
         lanes = lane_model_of(env)
     except UnsupportedEnvError:
-        return []
+        return [], []
     spec = env.rollout_spec(policy_structure(config), config.clip_actions, config.squash_output)
-    return [call_of_rollouts(env, spec, lanes)]
+    of_rollouts, of_steps = calls_of_kernels(env, spec, lanes)
+    return [of_rollouts], [of_steps]
 
 
 def _update(config: Config) -> Iterator[tuple[Any, ...]]:
