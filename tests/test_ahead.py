@@ -63,7 +63,10 @@ def started(code, cache, **settings):
 def words(code, cache, **settings):
     """The output of a process that runs this code with a cache."""
     with started(code, cache, **settings) as process:
-        found = process.stdout.read().split()
+        try:
+            found = process.communicate(timeout=SECONDS)[0].split()
+        finally:
+            process.kill()
     assert process.returncode == 0
     return found
 
@@ -220,7 +223,7 @@ def test_one_is_started(made):
     "change",
     [
         (ahead, "available_cpus", lambda: 1),
-        (ahead, "spare_memory", lambda: 1 << 30),
+        (ahead, "spare_memory", lambda: (1 << 30) - 1),
         (ahead, "has_interpreter", lambda: False),
         (multiprocessing, "parent_process", lambda: "its parent"),
         (ahead, "CALLS", CALLS[:1]),

@@ -29,7 +29,7 @@ from fastars._runtime.interpreter import has_interpreter, python_command
 from fastars._runtime.memory import spare_memory
 
 _LEAST = 2  # kernels that are missing: for one, a second process costs more (1 s) than it saves
-_LEAST_BYTES = 3 << 29  # of spare memory: the compilers of both processes take 0.5 GB each
+_LEAST_BYTES = 1 << 30  # of spare memory: the other process takes 0.3 GB, this one grows as much
 _PATIENCE_SECONDS = 60.0  # with a kernel: the other process may have been stopped
 _LOOK_SECONDS = 0.01
 _MAIN = "from fastars._compiled.ahead import main; main(sys.argv[1])"
