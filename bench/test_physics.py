@@ -124,7 +124,8 @@ def test_threads(env_id, n, race, record, quick):
 
 def vector_envs(n):
     """Return vector environments on all threads by name, and the reason why one is missing."""
-    made = {name: gymnasium.make_vec(f"fastars/{POOLED}", n, physics=physics, n_threads=THREADS) for name, physics in PHYSICS.items()}
+    settings = {"num_envs": n, "n_threads": THREADS}
+    made = {name: gymnasium.make_vec(f"fastars/{POOLED}", physics=physics, **settings) for name, physics in PHYSICS.items()}
     try:
         import envpool
     except ImportError:
