@@ -19,6 +19,7 @@ from fastars.envs.env_tuple import EnvTuple
 from fastars.logger import Logger, configure, tb_log_folder
 from fastars.sb3.attributes import SB3Attributes
 from fastars.sb3.parameters import named_weights, weights_with
+from fastars.sb3.subclassing import warn_of_uncalled
 from fastars.sb3.training_env import training_env
 from fastars.sb3.vec_env import EnvInput, unwrap_env
 from fastars.training.failures import FailureLog
@@ -43,6 +44,20 @@ class SB3Model(SB3Attributes):
     _training_env: Any
     _logger: Any
     _episode_file: Any
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        warn_of_uncalled(cls)
+
+    def _setup_model(self) -> None:
+        """Do nothing: the constructor, which calls it last, has done it. A subclass may add to it."""
+
+    def _update_info_buffer(self, infos: Any, dones: Any = None) -> None:
+        """Do nothing: the state keeps the last episodes. A subclass gets the infos of an iteration's episodes."""
+
+    def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
+        """Set the progress remaining, of which schedules are functions."""
+        self._progress = 1.0 - num_timesteps / total_timesteps
 
     # --- Environments
 
@@ -202,7 +217,8 @@ class SB3Model(SB3Attributes):
         self.record["time/time_elapsed"] = elapsed
         self.record["time/fps"] = (self.num_timesteps - self._call.first_step) / max(elapsed, 1e-9)
         is_ours = isinstance(self._logger, Logger)
-        for key, value in self.record.items():
+        row = {**self.record, "time/total_timesteps": self.num_timesteps}
+        for key, value in row.items():
             if is_ours or value is not None:  # the logger of stable-baselines3 would print None
                 self._logger.record(key, value, "tensorboard" if key in _NOT_IN_TENSORBOARD else None)
         with HeldSignals() if is_ours else OpenSignals():
