@@ -120,7 +120,7 @@ class Random(gymnasium.Env):
 def test_an_environment_that_can_not_be_repeated_is_named_once_and_the_returns_stay_right():
     callback = Test(note=lambda self: float(self.locals["rewards"][0]))
     returns = []
-    with pytest.warns(UserWarning, match="^Test asks for the rewards, infos, actions or observations of single steps") as caught:
+    with pytest.warns(UserWarning, match="^Test asks for rewards, infos, actions or observations of single steps") as caught:
         small(Random).learn(60, [callback, EveryIteration(lambda local, _: returns.extend(local["rollouts"].returns))])
     assert len(caught) == 1
     assert np.allclose(np.sum(callback.notes), np.sum(returns), atol=1e-5)

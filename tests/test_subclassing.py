@@ -111,7 +111,9 @@ def test_a_method_set_on_the_model_is_called():
     assert calls == list(range(model.iteration))
 
 
-@pytest.mark.parametrize("name", ["_trigger_callback", "_mimic_monitor_wrapper", "_excluded_save_params", "collect_rollouts", "train"])
+@pytest.mark.parametrize(
+    "name", ["_trigger_callback", "_mimic_monitor_wrapper", "_excluded_save_params", "collect_rollouts", "train"]
+)
 def test_a_method_that_nothing_calls_is_named_at_the_definition(name):
     with pytest.warns(UserWarning, match=f"Own.{name} is never called by fastars: ") as caught:
         own = type("Own", (ARS,), {name: lambda self, *args: None})

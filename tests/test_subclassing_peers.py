@@ -38,7 +38,9 @@ def test_the_same_methods_are_called_with_the_same_things():
                 return total, callback
 
             def _do_one_update(self, callback, async_eval):
-                self.seen.append(("_do_one_update", self._n_updates, self.num_timesteps, self._current_progress_remaining, async_eval))
+                self.seen.append(
+                    ("_do_one_update", self._n_updates, self.num_timesteps, self._current_progress_remaining, async_eval)
+                )
                 super()._do_one_update(callback, async_eval)
 
             def evaluate_candidates(self, candidate_weights, callback, async_eval):

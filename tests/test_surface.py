@@ -244,7 +244,9 @@ def test_the_environment_of_get_env_can_be_deleted():
 def test_logged_means_are_of_the_last_episodes():
     model, returns = small(stats_window_size=6), []
     for _ in range(3):
-        model.learn(1, callback=EveryIteration(lambda local, _: returns.extend(local["rollouts"].returns)), reset_num_timesteps=False)
+        model.learn(
+            1, callback=EveryIteration(lambda local, _: returns.extend(local["rollouts"].returns)), reset_num_timesteps=False
+        )
     assert len(returns) == 12
     assert model.record["rollout/ep_rew_mean"] == np.mean(returns[-6:])
     assert [info["r"] for info in model.ep_info_buffer] == returns[-6:]

@@ -65,7 +65,7 @@ class Again:
         if not self._has_warned:
             self._has_warned = True
             warn_user(
-                f"{self.readers} asks for the rewards, infos, actions or observations of single steps, which rollouts do not keep, and "
+                f"{self.readers} asks for rewards, infos, actions or observations of single steps, which rollouts do not keep, and "
                 f"{reason}: it gets equal rewards whose sum is the return, and nothing else of these"
             )
         return [Step(math.nan, math.nan, total / length, {})] * length

@@ -24,8 +24,8 @@ from fastars.training.seeds import evaluation_seeds
 class EvalCallback(EventCallback):
     """Evaluates the policy every `eval_freq` steps and keeps the best one.
 
-    Callbacks hear of the steps of an iteration after its update, so every evaluation is of the policy at the end of an iteration. The
-    result is a row of its own in the log.
+    Callbacks hear of the steps of an iteration after its update, so every evaluation is of the policy at the end of an iteration.
+    The result is a row of its own in the log.
 
     Parameters
     ----------

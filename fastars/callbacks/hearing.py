@@ -1,7 +1,7 @@
 """Let callbacks hear of the steps of an iteration, one after the other, when its rollouts are done.
 
 A callback with an `_on_step` of its own hears of every step. The callbacks of fastars and of stable-baselines3 say by their settings
-at which steps they act; they hear of these and of the last step of an iteration, so that they cost next to nothing. The same holds
+at which steps they act; alone, they hear of these and of the last step of an iteration, and cost next to nothing. The same holds
 for an `_on_step` that only returns a constant.
 """
 
@@ -52,6 +52,7 @@ class Hearing:
         Parameters
         ----------
         callback : callback
+            As `make_callback` returns it.
         before : int
             Steps of the model before the iteration.
         episodes : Episodes

@@ -62,4 +62,4 @@ class EveryIteration(EventCallback):
         super().__init__(ConvertCallback(callback) if is_function else callback)
 
     def _on_step(self) -> bool:
-        return self._on_event()
+        return not self.locals.get("iteration_ends", True) or self._on_event()

@@ -12,7 +12,7 @@ import numpy as np
 from fastars._compiled.structs import TRUNCATED, FloatArray, Rollouts
 from fastars.training.single_episode import Step
 
-OF_A_STEP = "dones", "infos", "rewards", "actions", "new_obs"
+OF_A_STEP = "dones", "infos", "rewards", "actions", "new_obs", "iteration_ends"
 
 
 class IterationSteps:
@@ -40,9 +40,7 @@ class IterationSteps:
         Number of calls.
     """
 
-    def __init__(
-        self, first_step: int, before: int, rollouts: Rollouts, n_envs: int, played: Callable[[int], list[Step]]
-    ) -> None:
+    def __init__(self, first_step: int, before: int, rollouts: Rollouts, n_envs: int, played: Callable[[int], list[Step]]) -> None:
         self.n_envs, self._rollouts, self._played = n_envs, rollouts, played
         self._ends: list[int] = np.cumsum(rollouts.lengths).tolist()  # steps up to the end of each episode
         self._offset = before % n_envs
@@ -62,7 +60,7 @@ class IterationSteps:
         return min(-(-(self._ends[ended] + self._offset) // self.n_envs), self.n_calls) - call
 
     def value(self, name: str, call: int) -> Any:
-        """Return a local variable of a call: "dones", "infos", "rewards", "actions" or "new_obs"."""
+        """Return a local variable of a call, one of `OF_A_STEP`."""
         return getattr(self, f"_{name}")(call)
 
     def _bounds(self, call: int) -> tuple[int, int]:
@@ -80,6 +78,9 @@ class IterationSteps:
 
     def _is_last(self, episode: int, index: int) -> bool:
         return index + 1 == self._rollouts.lengths[episode]
+
+    def _iteration_ends(self, call: int) -> bool:
+        return call == self.n_calls
 
     def _dones(self, call: int) -> np.ndarray:
         dones = np.zeros(self.n_envs, np.bool_)
@@ -150,7 +151,10 @@ class StepInfo(dict[str, Any]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return an entry, or `default`."""
-        return self[name] if name in self else default
+        try:
+            return self[name]
+        except KeyError:
+            return default
 
     def __iter__(self) -> Iterator[str]:
         return dict.__iter__(self._complete())
@@ -199,4 +203,7 @@ class StepLocals(dict[str, Any]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a variable, or `default`."""
-        return self[name] if name in self else default
+        try:
+            return self[name]
+        except KeyError:
+            return default
