@@ -10,7 +10,6 @@ import pytest
 from fastars import ARS
 from fastars.callbacks import (
     BaseCallback,
-    CallbackList,
     CheckpointCallback,
     ConvertCallback,
     EvalCallback,

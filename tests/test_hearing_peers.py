@@ -1,9 +1,12 @@
 """One script with callbacks runs with stable-baselines3-contrib's ARS and with ours: they count, act and name files alike.
 
-The episodes are cut after 7 steps, before a pole can fall, so that both packages take the same steps.
+The episodes are cut after 7 steps, before a pole can fall, and 252 steps are whole iterations with 1, 2 and 3 environments: both
+packages take the same steps.
 
 Broken on purpose, one at a time: FILL
 """
+
+import warnings
 
 import gymnasium
 import numpy as np
@@ -29,7 +32,7 @@ def made(n_envs):
     return Monitor(make()) if n_envs == 1 else make_vec_env(make, n_envs)
 
 
-def learned(algorithm, callback, total=300, n_envs=1, env=None, **arguments):
+def learned(algorithm, callback, total=252, n_envs=1, env=None, **arguments):
     model = algorithm("LinearPolicy", made(n_envs) if env is None else env, n_delta=3, seed=0)
     return model.learn(total, callback=callback, **arguments)
 
@@ -44,7 +47,7 @@ def with_both(script, folder):
 
 
 TESTS = {
-    "n_calls": lambda self: self.n_calls % 100 == 0,
+    "n_calls": lambda self: self.n_calls % 20 == 0,
     "n_calls, its own attribute": lambda self: self.n_calls % self.every_n == 0,
     "num_timesteps": lambda self: self.num_timesteps % 60 == 0,
     "the model's": lambda self: self.model.num_timesteps % 50 == 0,
@@ -111,7 +114,7 @@ def test_a_function_is_called_as_often(tmp_path):
         return seen
 
     expected, *found = with_both(script, tmp_path)
-    assert len(expected) >= 300
+    assert len(expected) == 252
     assert found == [expected, expected]
 
 
@@ -145,7 +148,7 @@ def test_evaluations_are_at_the_same_steps(n_envs, tmp_path):
             return counts, {name: (file[name].shape, file[name].dtype) for name in file.files}, file["timesteps"].tolist()
 
     expected, *found = with_both(script, tmp_path)
-    assert len(expected[2]) > 3
+    assert len(expected[2]) >= 3
     assert found == [expected, expected]
 
 
@@ -155,7 +158,7 @@ def test_rows_of_the_log_are_written_at_the_same_steps(tmp_path):
     def script(algorithm, module, folder):
         model = algorithm("LinearPolicy", made(1), n_delta=3, seed=0)
         model.set_logger(configure(str(folder), ["csv"]))
-        model.learn(300, callback=module.LogEveryNTimesteps(64), log_interval=None)
+        model.learn(252, callback=module.LogEveryNTimesteps(64), log_interval=None)
         model.logger.close()
         header, *rows = (line.split(",") for line in (folder / "progress.csv").read_text().splitlines())
         return [row[header.index("time/total_timesteps")] for row in rows]
@@ -177,7 +180,8 @@ def test_patience_counts_the_same_evaluations(tmp_path):
 
 
 def test_progress_bars_reach_the_same_end(tmp_path):
-    pytest.importorskip("tqdm", reason="tqdm is not installed")
+    tqdm = pytest.importorskip("tqdm", reason="tqdm is not installed")
+    warnings.simplefilter("ignore", tqdm.TqdmExperimentalWarning)
 
     def script(algorithm, *_):
         bar = theirs.ProgressBarCallback()
@@ -188,9 +192,9 @@ def test_progress_bars_reach_the_same_end(tmp_path):
     assert found == [expected, expected]
 
 
-def test_max_episodes_stop_at_the_same_step(tmp_path):
+def test_max_episodes_stop_at_the_same_step():
     steps = []
-    for i, module in enumerate([theirs, ours]):
+    for module in (theirs, ours):
         stop = module.StopTrainingOnMaxEpisodes(max_episodes=8)
         model = learned(fastars.ARS, stop, total=10_000)
         steps.append((stop.n_episodes, stop.n_calls, stop.num_timesteps, model.iteration))

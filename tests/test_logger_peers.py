@@ -9,7 +9,7 @@ accumulator = pytest.importorskip(
 )
 
 from fastars import ARS  # noqa: E402
-from fastars.callbacks import EveryIteration
+from fastars.callbacks import EveryIteration  # noqa: E402
 from fastars.logger import configure  # noqa: E402
 
 

@@ -1,8 +1,9 @@
-"""Subclasses that change methods of stable-baselines3-contrib's ARS; the same classes with both packages: test_subclassing_peers.py.
+"""Subclasses that change methods of stable-baselines3-contrib's ARS; with both packages: test_subclassing_peers.py.
 
 Broken on purpose, one at a time: FILL
 """
 
+import sys
 import warnings
 
 import numpy as np
@@ -15,6 +16,12 @@ def made(cls=ARS, **settings):
     return cls("LinearPolicy", "CartPole-v1", **{"n_delta": 3, "seed": 0, "n_threads": 1, "noise_size": 1 << 16, **settings})
 
 
+@pytest.fixture(autouse=True)
+def _without_torch(monkeypatch):
+    """As if no test in this process had imported PyTorch."""
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+
+
 class Same(ARS):
     def evaluate_candidates(self, candidate_weights, callback, async_eval):
         return super().evaluate_candidates(candidate_weights, callback, async_eval)
@@ -23,6 +30,7 @@ class Same(ARS):
         super()._do_one_update(callback, async_eval)
 
 
+TIMING = "time/time_elapsed", "time/fps"
 SETTINGS = {
     "plain": {},
     "normalised": {"normalize_observations": True},
@@ -37,11 +45,8 @@ def test_a_subclass_that_only_calls_its_parent_trains_as_the_parent(settings):
     for name in ("theta", "iteration", "num_timesteps", "num_episodes", "num_updates"):
         assert np.array_equal(*(getattr(model, name) for model in models)), name
     assert np.array_equal(models[0].policy.filter.mean, models[1].policy.filter.mean)
-    timing = ("time/time_elapsed", "time/fps")
-    assert [{k: v for k, v in model.record.items() if k not in timing} for model in models][0].items() >= {}.items()
-    assert {k: v for k, v in models[0].record.items() if k not in timing} == {
-        k: v for k, v in models[1].record.items() if k not in timing
-    }
+    rows = [{name: value for name, value in model.record.items() if name not in TIMING} for model in models]
+    assert repr(rows[0]) == repr(rows[1])  # NaN is not NaN
 
 
 def test_the_returns_of_a_subclass_make_the_step():
@@ -141,7 +146,7 @@ def test_a_subclass_hears_of_episodes_and_can_set_the_model_up():
             self.n_rows = getattr(self, "n_rows", 0) + 1
             super().dump_logs()
 
-    model = made(Watching, max_episode_steps=10).learn(600)
+    model = made(Watching, max_episode_steps=7).learn(600)
     assert 300 <= model.num_timesteps < 400
-    assert [info["episode"]["l"] for info in model.infos] == [10] * model.num_episodes
+    assert [info["episode"]["l"] for info in model.infos] == [7] * model.num_episodes
     assert model.n_rows == model.iteration

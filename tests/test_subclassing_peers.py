@@ -85,7 +85,7 @@ def test_a_loop_of_their_own_over_candidates_moves_the_weights():
         count = Count()
         model = made(Own).learn(300, callback=count)
         moved = th.as_tensor(model.policy.parameters_to_vector() if algorithm is fastars.ARS else model.weights)
-        return count.n_calls, model.num_timesteps, model._n_updates, bool((moved > 0.05).all())
+        return count.n_calls, model.num_timesteps, model._n_updates, bool(moved.mean() > 0.01)
 
     theirs, ours = map(script, both)
     assert ours == theirs

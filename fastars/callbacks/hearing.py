@@ -1,6 +1,6 @@
 """Let callbacks hear of the steps of an iteration, one after the other, when its rollouts are done.
 
-A callback with an `_on_step` of its own hears of every step. The callbacks of fastars and of stable-baselines3 say by their settings
+A callback with an `_on_step` of its own hears of every step. Those of fastars and of stable-baselines3 say by their settings
 at which steps they act; alone, they hear of these and of the last step of an iteration, and cost next to nothing. The same holds
 for an `_on_step` that only returns a constant.
 """
@@ -24,7 +24,7 @@ Distance = Callable[[IterationSteps, int], int]  # from a call to the next one a
 
 
 class Hearing:
-    """What the callbacks of a call of `learn` hear.
+    """All that the callbacks of a call of `learn` hear.
 
     Parameters
     ----------

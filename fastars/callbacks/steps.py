@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastars._compiled.structs import TRUNCATED, FloatArray, Rollouts
+from fastars._compiled.structs import TRUNCATED, Rollouts
 from fastars.training.single_episode import Step
 
 OF_A_STEP = "dones", "infos", "rewards", "actions", "new_obs", "iteration_ends"
@@ -109,7 +109,7 @@ class IterationSteps:
         step = self._played(episode)[index]
         return {**step.info, "terminal_observation": step.observation} if self._is_last(episode, index) else step.info
 
-    def _rewards(self, call: int) -> FloatArray:
+    def _rewards(self, call: int) -> np.ndarray:
         rewards = np.zeros(self.n_envs, np.float32)
         for env, episode, index in self._steps(call):
             rewards[env] += self._played(episode)[index].reward

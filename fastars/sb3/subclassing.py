@@ -72,8 +72,10 @@ def like(given: Any, array: FloatArray) -> Any:
 
 
 def _array(name: str, values: Any) -> FloatArray:
-    detached = values.detach() if hasattr(values, "detach") else values
+    numbers = values.detach().cpu().numpy() if hasattr(values, "detach") else values  # of a tensor
     try:
-        return np.array(detached, dtype=np.float64)
+        if numbers is None:  # NumPy would make a NaN of it
+            raise TypeError
+        return np.array(numbers, dtype=np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be numbers, got {values!r:.80}") from None
