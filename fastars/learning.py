@@ -130,7 +130,7 @@ class Learning(SB3Model):
         self.run.refuse_excess(training=True)
         self.run.refuse_training_beyond_memory()
         self.run = with_compared_lanes(self.run)
-        watcher = make_callback(callback, progress_bar)
+        make_callback(callback)  # a wrong one is an error before anything changes
         self._heard_steps = None  # of a `learn` in whose callback this one was called
         if reset_num_timesteps:
             self.num_timesteps = 0
@@ -138,8 +138,13 @@ class Learning(SB3Model):
             total_timesteps = min(total_timesteps + self.num_timesteps, MOST_INT64)  # at which the counter stops
         self._configure_logger(tb_log_name, reset_num_timesteps)
         self._call = LearnCall(self.num_timesteps, time.perf_counter(), total_timesteps)
+        return total_timesteps, self._init_callback(callback, progress_bar)
+
+    def _init_callback(self, callback: Any, progress_bar: bool = False) -> Any:
+        """Return one callback for all that were given, which knows the model."""
+        watcher = make_callback(callback, progress_bar)
         watcher.init_callback(self)
-        return total_timesteps, watcher
+        return watcher
 
     def _update_and_log(self, callback: Any, async_eval: Any, log_interval: int | None) -> None:
         """Run one iteration, and write its row of the log."""
