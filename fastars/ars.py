@@ -69,9 +69,9 @@ class ARS(SB3Model):
         A class of stable-baselines3-contrib stands for its name.
     env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable or VecEnv of stable-baselines3
         An id, an environment, or a function that makes one. It runs in compiled kernels if `fastars.compiled_env_ids()` lists it
-        and nothing in it was changed; otherwise in Python. `model.sampler` tells which, and the reason. Of a VecEnv, the
-        environments inside are used. A `VecNormalize` around them decides how observations are normalised and keeps the statistics
-        of the run; `predict` then takes normalised observations.
+        and nothing in it was changed; otherwise in Python. `model.sampler` tells which, and the reason. A VecEnv is taken apart
+        where it can be; otherwise its own `reset` and `step` are called. A `VecNormalize` outside of all other wrappers decides how
+        observations are normalised and keeps the statistics of the run; `predict` then takes normalised observations.
     n_delta : int
         Directions per iteration, each tried with both signs.
     n_top : int, optional
@@ -89,6 +89,8 @@ class ARS(SB3Model):
         `activation_fn` ("relu"; or "tanh", or torch's classes of these names), `with_bias` (True), `squash_output` (True).
     seed : int, optional
         Default: drawn from the operating system, and kept in `model.seed`.
+        A given seed is also that of the environment's next reset, of its action space, and of the generators of `random`,
+        `np.random` and PyTorch, if that is imported, in this process, as in stable-baselines3.
     verbose : int
         1: a table of the log on the terminal.
     stats_window_size : int
@@ -213,12 +215,14 @@ class ARS(SB3Model):
         if not is_stored:
             self.run.refuse_training_beyond_memory()
         self.run.warn_of_few_places()
-        self._env_input, self._training_env = given, None
+        self._env_input, self._training_env, self._is_seeded = given.recorded(self.run.env), None, False
         self._hold(make_first_state(self.run, weighting))
         self._asked: tuple[FloatArray, Asked] | None = None
         self._call, self._progress, self.record = LearnCall(), 1.0, {}
         self._failures = FailureLog(given.env, self.run.env)
         self._begin_log(verbose, tensorboard_log, monitor_dir)
+        if seed is not None:
+            self._seed_surroundings(is_stored)
         self.start_workers()
 
     def _begin_log(self, verbose: int, tensorboard_log: str | None, monitor_dir: str | os.PathLike[str] | None) -> None:
@@ -340,6 +344,7 @@ class ARS(SB3Model):
             total_timesteps = min(total_timesteps + self.num_timesteps, MOST_INT64)  # at which the counter stops
         self._configure_logger(tb_log_name, reset_num_timesteps)
         self._call = LearnCall(self.num_timesteps, time.perf_counter(), total_timesteps)
+        self._failures.forget()
         watcher.init_callback(self)
         # Not locals(): they hold the callback itself, a circle that would keep the noise table alive.
         shown = {"self": self, "total_timesteps": total_timesteps, "log_interval": log_interval, "tb_log_name": tb_log_name}
@@ -367,7 +372,8 @@ class ARS(SB3Model):
             candidates = make_candidates(run, state, asked)
         on_failure = self._failures.listener(run, state, candidates, asked.seeds, self._log_folder)
         rollouts = roll_out(run, state, asked, candidates, self.policy.filter, on_failure)
-        self._commit(state, asked, rollouts)
+        with self._failures.explained():
+            self._commit(state, asked, rollouts)
         self._write_episodes(rollouts)
         try:
             with OpenSignals():

@@ -17,12 +17,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import Filter
+from fastars._runtime.shared_generators import generators_kept
 from fastars._validate import positive_int, user_facing
 from fastars.envs import make
 from fastars.envs.gym import GymEnv, gym_env
 from fastars.envs.keywords import parse_keywords
 from fastars.envs.making import warnings_logged
 from fastars.envs.returned import checked_end, first_observation, real, real_array
+from fastars.envs.seeding import seed_episode
 from fastars.envs.spaces import flattener
 from fastars.files import checkpoint
 from fastars.files.errors import brief, make_printable
@@ -77,7 +79,8 @@ def replay(
     flatten = flattener(found.observation_space)
     env = found.env or found.maker()()
     total, length, ended = 0.0, 0, False
-    with warnings_logged(found.id):
+    with generators_kept(), warnings_logged(found.id):
+        seed_episode(env, episode.seed)
         observation = first_observation(env.reset(seed=episode.seed))
         while not ended and length < episode.max_steps:
             (action,) = policy.act(np.array([flatten(observation)], np.float64))

@@ -173,7 +173,7 @@ def _candidate_returns(run: Run, state: State, rollouts: Rollouts) -> tuple[Floa
     """Return (returns (n_delta, 2), number of pairs with a return that is not finite, number of pairs dropped)."""
     config, backend = run.config, run.backend
     if state.counters.iteration == 0 and (rollouts.status == FAILED).all():
-        raise NonFiniteReturnsError(f"{run.env.id} failed in every episode of the first iteration; the log says how")
+        raise NonFiniteReturnsError(f"{run.env.id} failed in every episode of the first iteration")
     shape = config.n_delta, 2, -1
     status = rollouts.status.reshape(shape)
     lengths = rollouts.lengths.reshape(shape)
