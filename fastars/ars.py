@@ -57,9 +57,9 @@ class ARS(Learning):
         A class of stable-baselines3-contrib stands for its name.
     env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable or VecEnv of stable-baselines3
         An id, an environment, or a function that makes one. It runs in compiled kernels if `fastars.compiled_env_ids()` lists it
-        and nothing in it was changed; otherwise in Python. `model.sampler` tells which, and the reason. Of a VecEnv, the
-        environments inside are used. A `VecNormalize` around them decides how observations are normalised and keeps the statistics
-        of the run; `predict` then takes normalised observations.
+        and nothing in it was changed; otherwise in Python. `model.sampler` tells which, and the reason. A VecEnv is taken apart
+        where it can be; otherwise its own `reset` and `step` are called. A `VecNormalize` outside of all other wrappers decides how
+        observations are normalised and keeps the statistics of the run; `predict` then takes normalised observations.
     n_delta : int
         Directions per iteration, each tried with both signs.
     n_top : int, optional
@@ -77,6 +77,8 @@ class ARS(Learning):
         `activation_fn` ("relu"; or "tanh", or torch's classes of these names), `with_bias` (True), `squash_output` (True).
     seed : int, optional
         Default: drawn from the operating system, and kept in `model.seed`.
+        A given seed is also that of the environment's next reset, of its action space, and of the generators of `random`,
+        `np.random` and PyTorch, if that is imported, in this process, as in stable-baselines3.
     verbose : int
         1: a table of the log on the terminal.
     stats_window_size : int
@@ -201,12 +203,14 @@ class ARS(Learning):
         if not is_stored:
             self.run.refuse_training_beyond_memory()
         self.run.warn_of_few_places()
-        self._env_input, self._training_env = given, None
+        self._env_input, self._training_env, self._is_seeded = given.recorded(self.run.env), None, False
         self._hold(make_first_state(self.run, weighting))
         self._asked: tuple[FloatArray, Asked] | None = None
         self._call, self._progress, self.record = LearnCall(), 1.0, {}
         self._failures = FailureLog(given.env, self.run.env)
         self._begin_log(verbose, tensorboard_log, monitor_dir)
+        if seed is not None:
+            self._seed_surroundings(is_stored)
         self.start_workers()
         self._setup_model()
 

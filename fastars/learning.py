@@ -138,6 +138,7 @@ class Learning(SB3Model):
             total_timesteps = min(total_timesteps + self.num_timesteps, MOST_INT64)  # at which the counter stops
         self._configure_logger(tb_log_name, reset_num_timesteps)
         self._call = LearnCall(self.num_timesteps, time.perf_counter(), total_timesteps)
+        self._failures.forget()
         return total_timesteps, self._init_callback(callback, progress_bar)
 
     def _init_callback(self, callback: Any, progress_bar: bool = False) -> Any:
@@ -169,7 +170,8 @@ class Learning(SB3Model):
                 asked = ask(run, state, self._progress)
                 candidates = make_candidates(run, state, asked)
             episodes = self._roll_out(asked, candidates)
-            self._commit(state, asked, episodes.rollouts)
+            with self._failures.explained():
+                self._commit(state, asked, episodes.rollouts)
             self._write_episodes(episodes.rollouts)
             with OpenSignals():
                 self._tell_callback(callback, state, episodes)
@@ -244,7 +246,7 @@ class Learning(SB3Model):
         rollouts = self._evaluated
         if rollouts is None:
             rollouts = empty_rollouts(returns.size, run.env.n_obs, run.updates_obs_stats)._replace(returns=returns.ravel())
-        with HeldSignals():
+        with HeldSignals(), self._failures.explained():
             self._commit(self.state._replace(theta=before.theta), asked, rollouts, 0, returns)  # they may have tried weights
 
     def _commit(

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import Filter
+from fastars._runtime.shared_generators import generators_kept
 from fastars._validate import positive_int, user_facing
 from fastars.envs import make
 from fastars.envs.gym import GymEnv, gym_env
@@ -76,7 +77,7 @@ def replay(
         policy = _policy(found, episode.config, episode.arrays)
     env = found.env or found.maker()()
     total, length = 0.0, 0
-    with warnings_logged(found.id):
+    with generators_kept(), warnings_logged(found.id):
         for step in steps_of_episode(env, policy, episode.seed, episode.max_steps):
             reward = step.reward
             total += float(real_array("the reward", reward).sum()) if np.ndim(reward) else real("the reward", reward)

@@ -55,6 +55,9 @@ STAY = {
         "hasattr(library, '_mjPRIVATE_setTlsLogHandler')": "a C function; its name says which version of MuJoCo this is",
         "hasattr(library, '_mjPRIVATE__set_tls_error_fn')": "a C function; its name says which version of MuJoCo this is",
     },
+    "fastars/envs/driven.py": {
+        "getattr(self.vec_env.unwrapped, '_seeds', None)": "a seed for each environment, which has no public name"
+    },
     "fastars/envs/wrappers.py": {"layer._max_episode_steps": "the limit of Gymnasium's TimeLimit, which has no public name"},
     "fastars/rllib/environments.py": {
         "registry._global_registry": "the environments that users registered with Ray, which has no public list"

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import gymnasium
 
 from fastars._compiled.structs import Filter, Rollouts
+from fastars._runtime.shared_generators import generators_kept
 from fastars._validate import warn_user
 from fastars.envs.making import warnings_logged
 from fastars.training.policy import FixedValues, Policy
@@ -79,7 +80,7 @@ class Again:
         candidate = episode * len(episodes.candidates) // len(episodes.seeds)
         values = FixedValues(episodes.candidates[candidate], episodes.filter)
         policy = Policy(run.env, run.config, values, run.execution.backend)
-        with warnings_logged(run.env.id):
+        with generators_kept(), warnings_logged(run.env.id):
             return list(steps_of_episode(self._env, policy, int(episodes.seeds[episode]), run.env.max_steps))
 
 

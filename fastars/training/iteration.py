@@ -180,7 +180,7 @@ def candidate_returns(run: Run, state: State, rollouts: Rollouts, given: FloatAr
     """
     config, backend = run.config, run.backend
     if state.counters.iteration == 0 and (rollouts.status == FAILED).all():
-        raise NonFiniteReturnsError(f"{run.env.id} failed in every episode of the first iteration; the log says how")
+        raise NonFiniteReturnsError(f"{run.env.id} failed in every episode of the first iteration")
     shape = config.n_delta, 2, -1
     status = rollouts.status.reshape(shape)
     lengths = rollouts.lengths.reshape(shape)

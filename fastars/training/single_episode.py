@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 
 from fastars.envs.returned import checked_end, first_observation
+from fastars.envs.seeding import seed_episode
 from fastars.envs.spaces import flattener
 from fastars.training.policy import Policy
 
@@ -23,8 +24,12 @@ class Step(NamedTuple):
 
 
 def steps_of_episode(env: gymnasium.Env, policy: Policy, seed: int, max_steps: int) -> Iterator[Step]:
-    """Yield the steps of an episode, which ends after `max_steps` at the latest. Errors of the environment are passed on."""
+    """Yield the steps of an episode, which ends after `max_steps` at the latest.
+
+    Errors of the environment are passed on. The generators that the process shares are seeded, as in rollouts.
+    """
     flatten = flattener(env.observation_space)
+    seed_episode(env, seed)
     observation, ended, length = first_observation(env.reset(seed=seed)), False, 0
     while not ended and length < max_steps:
         (action,) = policy.act(np.array([flatten(observation)], np.float64))
