@@ -544,16 +544,17 @@ class ARS(SB3Model):
         path : str, path or binary file
             The file.
         env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable or VecEnv of stable-baselines3, optional
-            Default: the environment that the file names. It has to be given where an id does not describe it: with wrappers, with
-            changed attributes, or in Python with other arguments than the registered ones; and for a file of
-            stable-baselines3-contrib, which names no environment.
+            Default: the environment that the file names. Where an id does not describe it (wrappers, changed attributes, in Python
+            other arguments than the registered ones), where the id is not registered here, and for a file of
+            stable-baselines3-contrib, which names none, the model has no environment: `predict` works, and `learn` asks for
+            `set_env`.
         custom_objects : dict, optional
             Its "learning_rate" (or "lr_schedule") and "delta_std" (or "delta_std_schedule") are used like arguments of these names.
         device, force_reset
             Without effect.
         trust : bool
-            You know who made the file: its counts have no limits (`SECURITY.md`), and what it leads to is read: an XML file of
-            MuJoCo's that its environment was made from, and the pickle of a `VecNormalize` that stable-baselines3 put beside its
+            You know who made the file: its counts have no limits (`SECURITY.md`), its log goes to the folder that it names, and what
+            it leads to is read: an XML file of MuJoCo's that its environment was made from, and the pickle of a `VecNormalize` that stable-baselines3 put beside its
             model (`fastars.exchange.read`).
         print_system_info : bool
             Print the versions of Python and packages.
@@ -564,7 +565,8 @@ class ARS(SB3Model):
         Raises
         ------
         fastars.CheckpointError
-            If the file holds no model, is damaged or from a newer version, or if its environment has to be given.
+            If the file holds no model, is damaged or from a newer version; or if its environment has to be given, as the file is of
+            a version that kept no spaces.
         ValueError, TypeError
             For another policy than in the file, or a setting that can't be changed.
         """

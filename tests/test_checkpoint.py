@@ -514,7 +514,8 @@ def test_a_model_whose_environment_cannot_be_made_says_what_to_do(moon_file, con
     path, xml = moon_file
     xml.unlink() if content is None else xml.write_text(content)
     message = message.format(xml=re.escape(str(xml)))
-    sentence = rf"{path}: its environment 'Hopper-v5' can't be made: {message}; ARS\.load\(path, env=\.\.\.\) takes one that can, and so does model\.set_env"
+    reason = rf"{path}: its environment 'Hopper-v5' can't be made: {message}"
+    sentence = rf"{reason}; ARS\.load\(path, env=\.\.\.\) takes one that can, and so does model\.set_env"
     with pytest.raises(CheckpointError) as caught:
         ARS.load(path, trust=True).evaluate(1)
     assert re.fullmatch(sentence, str(caught.value))  # and in one line

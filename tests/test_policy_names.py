@@ -47,10 +47,12 @@ def model(observation_space=None, action_space=None, policy="LinearPolicy", **se
 
 # --- Actions and observations
 
+BOX_0 = spaces.Box(-1.0, 1.0, ())
+
 
 @pytest.mark.parametrize(
     "space",
-    [spaces.Discrete(3), spaces.Discrete(3, start=-2), spaces.Box(-1.0, 1.0, ()), spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(2)],
+    [spaces.Discrete(3), spaces.Discrete(3, start=-2), BOX_0, spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(2)],
     ids=str,
 )
 def test_an_action_is_an_array_of_the_space(space):

@@ -81,8 +81,8 @@ def believed_folder(folder: str | None, name: str, trust: bool) -> str | None:
     if "\0" not in folder and any(_is_inside(os.path.realpath(folder), place) for place in places):
         return folder
     warn_user(
-        f"{name}: its log for TensorBoard went to {folder!r}. A file may name a folder in the current one, in your home or among the "
-        "temporary ones: for another, give tensorboard_log=..., or trust=True if you know who made the file"
+        f"{name}: its log for TensorBoard went to {folder!r}. A file may name a folder in the current one, in your home or "
+        "among the temporary ones: for another, give tensorboard_log=..., or trust=True if you know who made the file"
     )
     return None
 

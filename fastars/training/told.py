@@ -10,7 +10,7 @@ from fastars._compiled.structs import Rollouts, empty_rollouts
 from fastars.training.objectives import Objectives
 from fastars.training.run import Run
 
-_ALONE = "tell(returns) takes the returns alone, in the order of the candidates; more is better, so give -fitness where less is better"
+_ALONE = "tell(returns) takes the returns alone, in the order of the candidates. More is better: give -fitness where less is"
 
 
 def refuse_candidates(n_steps: Any) -> None:
