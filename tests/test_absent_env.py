@@ -198,7 +198,7 @@ def test_a_description_of_a_space_that_is_wrong_or_large_is_not_believed(observa
 
 
 def test_a_space_that_no_file_holds_is_asked_for(tmp_path):
-    low = np.linspace(-1.0, 0.0, 20_000)  # bounds of an image that differ from entry to entry
+    low = np.linspace(-1.0, 0.0, 10_000)  # bounds of an image that differ from entry to entry
     env = Robot(spaces.Box(low, low + 1.0, dtype=np.float64), spaces.Discrete(2))
     model = ARS("LinearPolicy", env, **SMALL)
     model.save(tmp_path / "model.zip")

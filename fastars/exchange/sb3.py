@@ -64,7 +64,7 @@ def read(archive: Archive, statistics: bytes | None = None) -> TrainedPolicy:
         source="sb3",
         squash_output=kwargs["squash_output"],
         observation_space=space_of_text(data.get("observation_space"), sizes[0]),
-        action_space=space_of_text(data.get("action_space"), sizes[-1]),
+        action_space=space_of_text(data.get("action_space"), sizes[-1], of_actions=True),
         num_timesteps=stored_integer("num_timesteps", data["num_timesteps"]),
         preset="sb3",
         config=_config(data),

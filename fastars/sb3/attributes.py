@@ -45,9 +45,9 @@ class SB3Attributes(RunAttributes):
     # --- Settings
 
     @property
-    def device(self) -> str:
-        """The device of the kernels: "cpu"."""
-        return "cpu"
+    def device(self) -> Any:
+        """The device of the kernels, the CPU: PyTorch's device if the program has imported PyTorch, else "cpu"."""
+        return cpu_device()
 
     @property
     def n_envs(self) -> int:
@@ -130,6 +130,24 @@ class SB3Attributes(RunAttributes):
         returns, lengths = self.state.recent
         rows = zip(returns.tolist(), lengths.tolist(), strict=True)
         return deque(({"r": total, "l": length, "t": 0.0} for total, length in rows), maxlen=max(len(returns), 1))
+
+    @property
+    def ep_success_buffer(self) -> deque[bool]:
+        """Empty: rollouts keep no infos."""
+        return deque(maxlen=self.run.stats_window_size)
+
+    @property
+    def old_count(self) -> int:
+        """Observations in the statistics that normalise them."""
+        return self.state.moments.count
+
+    @property
+    def _stats_window_size(self) -> int:
+        return self.run.stats_window_size
+
+    @property
+    def _episode_num(self) -> int:
+        return self.num_episodes
 
     @property
     def start_time(self) -> int:

@@ -38,7 +38,7 @@ _INSTEAD = {
 class ModuleNames:
     """Attributes and methods of a policy under the names of PyTorch and stable-baselines3. None of them is a state of its own."""
 
-    normalize_images = False
+    normalize_images = False  # as no image is divided by 255
     training = False
 
     observation_space: Any

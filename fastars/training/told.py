@@ -10,14 +10,14 @@ from fastars._compiled.structs import Rollouts, empty_rollouts
 from fastars.training.objectives import Objectives
 from fastars.training.run import Run
 
-_ALONE = "tell(returns) takes the returns alone, in the order of the candidates. More is better: give -fitness where less is"
+_ALONE = "tell(returns) takes the returns alone, in the order of the candidates. More is better: give -fitness where less is better"
 
 
 def refuse_candidates(n_steps: Any) -> None:
     """Raise for `tell(candidates, returns)`, as packages for CMA-ES have it: the second argument is a number of steps here."""
     is_count = isinstance(n_steps, (int, float, np.integer, np.floating)) and float(n_steps).is_integer()
     if not is_count:
-        raise TypeError(f"n_steps must be a number of environment steps, got {str(n_steps)[:80]}; {_ALONE}")
+        raise TypeError(f"n_steps must be a number of environment steps, got {_shown(n_steps)}; {_ALONE}")
 
 
 def told_rollouts(run: Run, tasks: Objectives | None, returns: Any) -> Rollouts:
@@ -34,7 +34,7 @@ def told_rollouts(run: Run, tasks: Objectives | None, returns: Any) -> Rollouts:
     try:
         values = np.array(returns, dtype=np.float64)
     except (TypeError, ValueError):
-        raise TypeError(f"returns must be numbers, got {str(returns)[:80]}; {_ALONE}") from None
+        raise TypeError(f"returns must be numbers, got {_shown(returns)}; {_ALONE}") from None
     rollouts = empty_rollouts(n_candidates, run.env.n_obs, False)
     if tasks is None:
         if values.size != n_candidates:
@@ -45,3 +45,8 @@ def told_rollouts(run: Run, tasks: Objectives | None, returns: Any) -> Rollouts:
         raise ValueError(f"returns must have shape ({n_candidates}, {tasks.n_tasks}), got {values.shape}")
     with np.errstate(over="ignore", invalid="ignore"):
         return rollouts._replace(returns=values @ tasks.weights, task_returns=values)
+
+
+def _shown(value: Any) -> str:
+    """Return the beginning of a value's text, in one line."""
+    return " ".join(str(value)[:200].split())[:80]
