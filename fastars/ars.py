@@ -553,9 +553,9 @@ class ARS(SB3Model):
         device, force_reset
             Without effect.
         trust : bool
-            You know who made the file: its counts have no limits (`SECURITY.md`), its log goes to the folder that it names, and what
-            it leads to is read: an XML file of MuJoCo's that its environment was made from, and the pickle of a
-            `VecNormalize` that stable-baselines3 put beside its model (`fastars.exchange.read`).
+            You know who made the file: its counts have no limits (`SECURITY.md`), its log goes to the folder that it names, and
+            what it leads to is read: an XML file of MuJoCo's that its environment was made from, and the pickle of a `VecNormalize`
+            that stable-baselines3 put beside its model (`fastars.exchange.read`).
         print_system_info : bool
             Print the versions of Python and packages.
         **settings

@@ -146,7 +146,7 @@ def test_what_an_id_does_not_stand_for_acts_and_says_what_it_lacks(make, tmp_pat
     observation = model.observation_space.sample()
     assert loaded.predict(observation)[0].tobytes() == model.predict(observation)[0].tobytes()
     assert loaded.env_id == model.env_id
-    with pytest.raises(CheckpointError, match="can't be made: it .*; ARS.load"):
+    with pytest.raises(CheckpointError, match=r"can't be made: it .*; ARS.load"):
         loaded.learn(100)
     loaded.set_env(make())
     same(loaded.learn(100, reset_num_timesteps=False), model.learn(100, reset_num_timesteps=False))

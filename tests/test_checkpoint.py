@@ -495,7 +495,7 @@ def test_a_file_name_is_kept_as_an_absolute_one(moon_file, tmp_path, monkeypatch
 def test_a_path_in_a_file_is_opened_with_trust_alone(moon_file, monkeypatch):
     path, xml = moon_file
     with pytest.raises(CheckpointError, match=rf"made with xml_file='{xml}', and no path in a file is opened without trust=True"):
-        ARS.load(path)
+        ARS.load(path).learn(1)
     env = make("Hopper-v5", xml_file=str(xml))  # or by the user's own word
     assert ARS.load(path, env=env).env_kwargs["xml_file"] == str(xml)
     env.close()

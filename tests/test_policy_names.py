@@ -1,4 +1,4 @@
-"""What scripts read on a policy, and what they give to `predict`, without PyTorch (with it: test_policy_peers.py).
+"""Names that scripts read on a policy, and values they give to `predict`, without PyTorch (with it: test_policy_peers.py).
 
 Broken on purpose: `predict` that returns `actions[0]` of a Discrete space (`test_an_action...` red), `predict` without
 `checked_observation` (`test_predict_says...` red), `readable` that gives views which can be written to (`test_weights...` red), a
@@ -186,9 +186,9 @@ def test_names_that_only_modules_have_say_what_to_use(name, instead):
     assert not hasattr(policy, name)
     with pytest.raises(AttributeError, match=instead):
         getattr(policy, name)
-    with pytest.raises(TypeError, match="can't be called: use policy.predict"):
+    with pytest.raises(TypeError, match=r"can't be called: use policy.predict"):
         policy(np.zeros((1, 4)))
-    with pytest.raises(AttributeError, match="'ARSLinearPolicy' object has no attribute 'nonsense'$"):
+    with pytest.raises(AttributeError, match=r"'ARSLinearPolicy' object has no attribute 'nonsense'$"):
         policy.nonsense  # noqa: B018
 
 
@@ -280,7 +280,7 @@ def test_an_argument_that_ars_does_not_have_is_named(given, message):
 
 
 def test_an_argument_that_the_policy_does_not_have_is_named():
-    with pytest.raises(TypeError, match="policy_kwargs of MlpPolicy are .*; got 'netarch'; did you mean 'net_arch'"):
+    with pytest.raises(TypeError, match=r"policy_kwargs of MlpPolicy are .*; got 'netarch'; did you mean 'net_arch'"):
         model(policy="MlpPolicy", policy_kwargs={"netarch": [3]})
     assert model(policy="MlpPolicy", policy_kwargs={"net_arch": None}).config.net_arch == (64, 64)
 

@@ -1,4 +1,4 @@
-"""What scripts read on models and policies of stable-baselines3-contrib, read on both.
+"""Names that scripts read on models and policies of stable-baselines3-contrib, read on both.
 
 Broken on purpose: a policy without `__repr__` (`test_a_policy_prints...` red), `register_with_theirs` without one of its classes
 (`test_checks_of_classes...` red), `readable` that gives arrays (`test_layers...` red), spaces that are not read from a file of

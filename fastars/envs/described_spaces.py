@@ -35,7 +35,7 @@ def _described(space: Any) -> dict[str, Any] | None:
         sizes = {"nvec": space.nvec.ravel().tolist(), "start": space.start.ravel().tolist()}
         return {"type": "MultiDiscrete", "shape": list(space.shape), "dtype": np.dtype(space.dtype).name, **sizes}
     if isinstance(space, spaces.MultiBinary):
-        return {"type": "MultiBinary", "n": int(space.n) if np.ndim(space.n) == 0 else list(space.shape)}
+        return {"type": "MultiBinary", "n": space.shape[0] if np.ndim(space.n) == 0 else list(space.shape)}
     if isinstance(space, spaces.Dict) and all(isinstance(name, str) for name in space.spaces):
         parts = [[name, _described(part)] for name, part in space.spaces.items()]
         return None if None in [part for _, part in parts] else {"type": "Dict", "spaces": parts}

@@ -80,7 +80,8 @@ class SB3Model(SB3Attributes):
 
     def _one_env(self) -> gymnasium.Env:
         """Return the environment that the user gave, or one made like it; of several, the first."""
-        env, given = self.run.env, self._env_input.env
+        env: Any = self.run.env
+        given = self._env_input.env
         if isinstance(env, EnvTuple):
             env, given = env.envs[0], given[0]
         if isinstance(given, gymnasium.Env):

@@ -109,7 +109,7 @@ class ARSPolicy(ModuleNames):
         return {**vars(self), "trainer": _no_model, "_values": values}
 
     @property
-    def weights(self) -> FloatArray:  # type: ignore[override]  # an attribute for its other names
+    def weights(self) -> FloatArray:
         """Flat weights, float64 (n_weights,)."""
         return self._values.theta
 

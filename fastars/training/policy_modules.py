@@ -99,11 +99,10 @@ class Weights(np.ndarray):
 
 
 class CpuDevice(str):
-    """The device "cpu", with the attributes of PyTorch's devices."""
+    """The device "cpu", with the `type` of PyTorch's devices."""
 
     __slots__ = ()
     type = "cpu"
-    index = None
 
 
 def imported_torch() -> Any:
@@ -135,7 +134,7 @@ def readable(weights: FloatArray) -> Any:
 
 
 class LayeredPolicy(Protocol):
-    """What the modules need of a policy."""
+    """The part of a policy that its modules read and set."""
 
     structure: LinearPolicy | MlpPolicy
 
@@ -217,7 +216,7 @@ class ActionNet(Sequence[Any]):
 
 
 class FlattenExtractor:
-    """What comes before the first layer: observations as rows of numbers."""
+    """The module before the first layer: it makes rows of observations."""
 
     def __init__(self, features_dim: int) -> None:
         self.features_dim = features_dim

@@ -87,7 +87,7 @@ class ModuleNames:
 
     @property
     def features_extractor(self) -> FlattenExtractor:
-        """What comes before the first layer: it flattens observations."""
+        """The module before the first layer: it flattens observations."""
         return FlattenExtractor(self.n_obs)
 
     @property

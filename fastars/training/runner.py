@@ -9,6 +9,7 @@ from typing import Any
 
 from fastars._validate import positive_int, warn_user
 from fastars.envs import CompiledEnv, environment
+from fastars.envs.absent import AbsentEnv
 from fastars.training.config import make_config
 from fastars.training.physics import with_physics_of_run
 from fastars.training.policy_classes import policy_settings
@@ -56,7 +57,9 @@ def make_run(
     given = {name: value for name, value in arguments.items() if value is not None}
     of_run = {name: given.pop(name, None) for name in _OF_RUN}
     max_steps = None if "max_episode_steps" not in given else positive_int("max_episode_steps", given["max_episode_steps"])
-    found = environment(env, execution.compiled, max_steps, tasks=of_run["weighting"] is not None)
+    found = env
+    if not isinstance(env, AbsentEnv):  # of a model that is loaded without one
+        found = environment(env, execution.compiled, max_steps, tasks=of_run["weighting"] is not None)
     found = with_physics_of_run(found, of_run["physics"], of_run["preset"], execution.backend, is_stored)
     settings = {**given, **policy_settings(policy, of_run["policy_kwargs"], found.observation_space, found.action_space)}
     if normalizer is not None:
