@@ -127,6 +127,7 @@ class Learning(SB3Model):
         progress_bar: bool = False,
     ) -> tuple[int, Any]:
         """Prepare the training of `learn`. Returns the steps at which it ends, and one callback for all that were given."""
+        self.run.refuse_absent_env()
         self.run.refuse_excess(training=True)
         self.run.refuse_training_beyond_memory()
         self.run = with_compared_lanes(self.run)

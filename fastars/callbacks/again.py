@@ -12,7 +12,7 @@ from fastars._compiled.structs import Filter, Rollouts
 from fastars._runtime.shared_generators import generators_kept
 from fastars._validate import warn_user
 from fastars.envs.making import warnings_logged
-from fastars.training.policy import FixedValues, Policy
+from fastars.training.policy import FixedValues, policy_of_run
 from fastars.training.run import Run
 from fastars.training.single_episode import Step, steps_of_episode
 
@@ -79,7 +79,7 @@ class Again:
             raise TypeError("it has several rewards or environments")
         candidate = episode * len(episodes.candidates) // len(episodes.seeds)
         values = FixedValues(episodes.candidates[candidate], episodes.filter)
-        policy = Policy(run.env, run.config, values, run.execution.backend)
+        policy = policy_of_run(run.env, run.config, values, run.execution.backend)
         with generators_kept(), warnings_logged(run.env.id):
             return list(steps_of_episode(self._env, policy, int(episodes.seeds[episode]), run.env.max_steps))
 

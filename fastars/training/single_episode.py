@@ -11,7 +11,7 @@ import numpy as np
 from fastars.envs.returned import checked_end, first_observation
 from fastars.envs.seeding import seed_episode
 from fastars.envs.spaces import flattener
-from fastars.training.policy import Policy
+from fastars.training.policy import ARSPolicy
 
 
 class Step(NamedTuple):
@@ -23,7 +23,7 @@ class Step(NamedTuple):
     info: dict[str, Any]
 
 
-def steps_of_episode(env: gymnasium.Env, policy: Policy, seed: int, max_steps: int) -> Iterator[Step]:
+def steps_of_episode(env: gymnasium.Env, policy: ARSPolicy, seed: int, max_steps: int) -> Iterator[Step]:
     """Yield the steps of an episode, which ends after `max_steps` at the latest.
 
     Errors of the environment are passed on. The generators that the process shares are seeded, as in rollouts.
