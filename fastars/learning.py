@@ -15,9 +15,10 @@ from fastars._compiled.structs import FloatArray, Rollouts, empty_rollouts
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals, OpenSignals
 from fastars._validate import MOST_INT64, integer, positive_int, user_facing
-from fastars.callbacks import Hearing, close, make_callback
+from fastars.callbacks import close, make_callback
 from fastars.callbacks.again import Episodes
 from fastars.callbacks.base import goes_on
+from fastars.callbacks.hearing import Hearing
 from fastars.sb3.attributes import LearnCall
 from fastars.sb3.model import SB3Model
 from fastars.sb3.monitor import EpisodeInfos
@@ -87,8 +88,7 @@ class Learning(SB3Model):
         """
         total_timesteps = positive_int("total_timesteps", total_timesteps)
         log_interval = None if log_interval is None else integer("log_interval", log_interval, 0)
-        if async_eval is not None:
-            self.take_workers(async_eval)
+        n_at_once = self.n_envs if async_eval is None else self.take_workers(async_eval)  # steps that a call of on_step stands for
         total_steps, watcher = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
         # Not locals(): they hold the callback itself, a circle that would keep the noise table alive.
         shown = {
@@ -101,7 +101,7 @@ class Learning(SB3Model):
             "async_eval": async_eval,
             "progress_bar": progress_bar,
         }
-        outer, hearing = self._hearing, Hearing(shown, self.num_timesteps, self.n_envs, self._one_env)
+        outer, hearing = self._hearing, Hearing(shown, self.num_timesteps, n_at_once, self._one_env)
         watcher.on_training_start(hearing.locals, vars(sys.modules["fastars.ars"]))
         self._hearing = hearing
         try:

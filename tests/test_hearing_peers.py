@@ -152,6 +152,28 @@ def test_evaluations_are_at_the_same_steps(n_envs, tmp_path):
     assert found == [expected, expected]
 
 
+def test_with_async_eval_a_call_stands_for_a_step_of_each_process(tmp_path):
+    from sb3_contrib.common.vec_env import AsyncEval
+
+    def script(algorithm, module, _):
+        seen = []
+
+        class Watch(module.BaseCallback):
+            def _on_step(self):
+                seen.append((self.n_calls, self.num_timesteps))
+                return True
+
+        model = algorithm("LinearPolicy", made(1), n_delta=3, seed=0)
+        kind = AsyncEval if algorithm is sb3_contrib.ARS else fastars.AsyncEval
+        workers = kind([lambda: make_vec_env(lambda: made(1)) for _ in range(2)], model.policy)
+        model.learn(252, callback=Watch(), async_eval=workers)
+        return seen
+
+    expected, *found = with_both(script, tmp_path)
+    assert expected[-1] == (126, 252)
+    assert found == [expected, expected]
+
+
 def test_rows_of_the_log_are_written_at_the_same_steps(tmp_path):
     from stable_baselines3.common.logger import configure
 

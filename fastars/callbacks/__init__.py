@@ -10,7 +10,6 @@ of the iteration. Training stops after the call that returns False.
 from fastars.callbacks.base import BaseCallback, CallbackList, ConvertCallback, EventCallback
 from fastars.callbacks.checkpoints import CheckpointCallback
 from fastars.callbacks.evaluation import EvalCallback
-from fastars.callbacks.hearing import Hearing
 from fastars.callbacks.intervals import EveryIteration, EveryNTimesteps, LogEveryNTimesteps
 from fastars.callbacks.progress import ProgressBarCallback
 from fastars.callbacks.running import close, make_callback
@@ -25,7 +24,6 @@ __all__ = [
     "EventCallback",
     "EveryIteration",
     "EveryNTimesteps",
-    "Hearing",
     "LogEveryNTimesteps",
     "ProgressBarCallback",
     "StopTrainingOnMaxEpisodes",

@@ -147,15 +147,15 @@ class SB3Model(SB3Attributes):
             found = with_physics_of_run(found, "lanes", None, execution.backend, is_stored=True)
         self._move_to(given, found, execution)
 
-    def take_workers(self, async_eval: Any) -> None:
-        """Run an environment in Python in as many processes as an `AsyncEval` has."""
-        if isinstance(self.run.env, GymEnv) and isinstance(self.run.env.env, VectorEnv):
-            warn_user(f"async_eval has no effect: a {self.env_id} steps its environments by its own means")
-            return
+    def take_workers(self, async_eval: Any) -> int:
+        """Run an environment in Python in as many processes as an `AsyncEval` has. Returns their number."""
         n_workers = len(getattr(async_eval, "remotes", ())) or positive_int("async_eval.n_workers", async_eval.n_workers)
         execution = self.run.execution
-        if not isinstance(self.run.env, CompiledEnv) and n_workers != execution.n_workers:
+        if isinstance(self.run.env, GymEnv) and isinstance(self.run.env.env, VectorEnv):
+            warn_user(f"async_eval has no effect: a {self.env_id} steps its environments by its own means")
+        elif not isinstance(self.run.env, CompiledEnv) and n_workers != execution.n_workers:
             self._move_to(self._env_input, self.run.env, dataclasses.replace(execution, n_workers=n_workers))
+        return n_workers
 
     def start_workers(self, wait: bool = False) -> None:
         """Start the worker processes of an environment in Python; they get ready while this process does other things."""
