@@ -152,6 +152,10 @@ class ModuleNames:
         """Return the policy, which acts the same way while it trains."""
         return self
 
+    def cpu(self) -> Self:
+        """Return the policy, which is there."""
+        return self
+
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Return the policy: its numbers are float64, on the CPU."""
         return self
