@@ -160,6 +160,7 @@ BOX = {"type": "Box", "shape": [4], "dtype": "float32", "low": -1.0, "high": 1.0
     [
         {**BOX, "shape": [10**9]},
         {**BOX, "shape": [2] * 100},
+        {**BOX, "shape": [4] * 12},
         {**BOX, "shape": [3]},
         {**BOX, "shape": "4"},
         {**BOX, "shape": [-4]},
