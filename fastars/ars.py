@@ -181,7 +181,7 @@ class ARS(Learning):
         physics: str | None = None,
         **settings: Any,
     ) -> None:
-        if str(device) not in ("cpu", "auto"):
+        if str(device).partition(":")[0] not in ("cpu", "auto"):
             warn_user(f"device={device!r} has no effect: kernels run on the CPU")
         for name in settings:
             if name not in SETTINGS:
@@ -227,7 +227,8 @@ class ARS(Learning):
         self._setup_model()
 
     def _begin_log(self, verbose: int, tensorboard_log: Any, monitor_dir: Any, is_quiet: bool) -> None:
-        self.verbose, self.tensorboard_log = verbose, tensorboard_log
+        self.verbose = integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0)
+        self.tensorboard_log = tensorboard_log
         self._logger, self._has_own_logger = Logger(formats=("stdout",) if verbose else ()), False
         self._episode_file = None if monitor_dir is None else EpisodeWriter(Path(monitor_dir) / "0.monitor.csv", self.env_id)
         _LOG.info("%s runs %s", self.env_id, self.sampler.description)

@@ -162,7 +162,7 @@ def test_attributes_of_a_policy_are_there():
     assert policy.features_extractor(np.zeros((3, 2, 2))).shape == (3, 4)
     assert policy.device == robot.device == "cpu"
     assert (robot.device.type, policy.training) == ("cpu", False)
-    assert policy.to("cpu").eval().train() is policy
+    assert policy.to("cpu").cpu().eval().train() is policy
     assert policy.unscale_action([-1.0, 1.0]).tolist() == [-2.0, 4.0]
     assert policy.scale_action([4.0]).tolist() == [1.0]
     assert not policy.is_vectorized_observation(np.zeros(4))
@@ -282,6 +282,13 @@ def test_an_argument_that_ars_does_not_have_is_named(given, message):
 def test_an_argument_that_the_policy_does_not_have_is_named():
     with pytest.raises(TypeError, match=r"policy_kwargs of MlpPolicy are .*; got 'netarch'; did you mean 'net_arch'"):
         model(policy="MlpPolicy", policy_kwargs={"netarch": [3]})
+    with pytest.raises(TypeError, match="policy_kwargs must be a dict, got"):
+        model(policy_kwargs=[3])
+    for wrong in (None, 3, model()):
+        with pytest.raises(TypeError, match="policy must be one of 'LinearPolicy', 'MlpPolicy', got"):
+            ARS(wrong, "CartPole-v1")
+    with pytest.raises(TypeError, match="verbose must be an integer"):
+        model(verbose="1")
     assert model(policy="MlpPolicy", policy_kwargs={"net_arch": None}).config.net_arch == (64, 64)
 
 

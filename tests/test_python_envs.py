@@ -509,7 +509,7 @@ def test_a_file_does_not_name_modules_to_import(tmp_path):
     model.run = dataclasses.replace(model.run, env=model.run.env._replace(id="this:Walk-v0"))
     model.save(tmp_path / "model.zip")
     with pytest.raises(CheckpointError, match="not registered here"):
-        ARS.load(tmp_path / "model.zip")
+        ARS.load(tmp_path / "model.zip").evaluate(1)
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def _discrete(n: int, start: int, dtype: np.dtype[Any]) -> spaces.Discrete:
 def _shape(shape: Any, most: int) -> tuple[int, ...]:
     if not isinstance(shape, list) or len(shape) > _MOST_AXES:
         raise ValueError(f"a space of the shape {str(shape)[:40]}")
-    lengths = tuple(stored_integer("shape", length, 1, most) for length in shape)
+    lengths = tuple(stored_integer("shape", length, 1) for length in shape)
     if math.prod(lengths) > most:
         raise ValueError(f"a space of {math.prod(lengths)} entries, more than the {most} of its policy")
     return lengths

@@ -40,14 +40,17 @@ def policy_settings(
     ValueError
         For an unknown policy, or a class with methods or layers of its own; the message names them.
     TypeError
-        For an unknown keyword argument.
+        For an unknown keyword argument, and for values of other kinds than these.
     """
     if isinstance(policy, type) and not _is_known(policy) and any(map(_is_known, policy.__mro__)):
         return _settings_of_class(policy, dict(policy_kwargs or {}), observation_space, action_space)
     policy = _NAMES.get(getattr(policy, "__name__", ""), policy)
     if not isinstance(policy, str) or policy not in POLICY_KWARGS:
+        kind = ValueError if isinstance(policy, (str, type)) else TypeError
         near = did_you_mean(policy, POLICY_KWARGS)
-        raise ValueError(f"policy must be one of {', '.join(map(repr, POLICY_KWARGS))}, got {policy!r}{near}")
+        raise kind(f"policy must be one of {', '.join(map(repr, POLICY_KWARGS))}, got {policy!r}{near}")
+    if not isinstance(policy_kwargs or {}, Mapping):
+        raise TypeError(f"policy_kwargs must be a dict, got {policy_kwargs!r}")
     given = dict(policy_kwargs or {})
     known = POLICY_KWARGS[policy]
     for name in given:
