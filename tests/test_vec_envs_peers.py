@@ -2,7 +2,7 @@
 
 Broken on purpose: an error in the place of `DrivenVecEnv` (as it was) -> all red; seeds go to `VecEnv.seed` alone ->
 test_the_number and test_an_episode_depends red; the `Monitor` is not asked -> test_returns_are red; an end without the Monitor's
-word counts -> "Lives" red; all environments are taken for alike -> test_environments_that_differ red; a truncation counts as a
+word counts -> "Lives" red; all environments are taken for alike -> test_the_candidates_of_a_direction red; a truncation counts as a
 termination -> test_statuses red; `Unlike` sends what can't be pickled -> "lambda in processes" red (the process ends); attributes
 are not compared -> test_arguments_are_compared red; the end of a connection has no note -> test_a_failure_in_a_process red.
 """
