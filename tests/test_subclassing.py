@@ -1,9 +1,9 @@
 """Subclasses that change methods of stable-baselines3-contrib's ARS; with both packages: test_subclassing_peers.py.
 
 Broken on purpose, one at a time: evaluate_candidates not called -> 6 tests red; candidates or returns in our own order ->
-test_the_candidates_come_in_their_order, test_the_returns_of_a_subclass and more; weights that were tried kept ->
-test_weights_that_a_subclass_tries; steps kept after an error -> test_an_error_in_a_subclass; the episodes of the parent's method
-forgotten -> test_a_subclass_that_only_calls_its_parent; no warning, or one more for a subclass of the class ->
+test_a_subclass_that_only_calls_its_parent, candidates also test_the_candidates_come_in_their_order; weights that were tried kept
+-> test_weights_that_a_subclass_tries; steps kept after an error -> test_an_error_in_a_subclass; the episodes of the parent's
+method forgotten -> test_a_subclass_that_only_calls_its_parent; no warning, or one more for a subclass of the class ->
 test_a_method_that_nothing_calls; `_setup_model` or `_update_info_buffer` not called -> test_a_subclass_hears_of_episodes; None
 taken for a number -> test_wrong_returns.
 """

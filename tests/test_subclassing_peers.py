@@ -1,6 +1,6 @@
 """Subclasses of ARS, written for stable-baselines3-contrib, run with theirs and with ours.
 
-Broken on purpose: evaluate_candidates not called -> both tests red; the returns of a subclass in our own order -> the first.
+Broken on purpose: evaluate_candidates not called -> both tests red.
 """
 
 import gymnasium
