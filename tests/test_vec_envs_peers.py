@@ -202,10 +202,8 @@ def test_environments_that_differ_share_the_episodes_of_each_candidate():
     model = small(env, n_eval_episodes=3)
     model.learn(1)
     assert model.num_episodes == 18
-    apart = []
-    for walk in counted:  # episode 3 c + i of candidate c runs in environment i
-        alone = small(Walk(walk.slope), n_eval_episodes=3)
-        alone.learn(1, callback=lambda seen, _: apart.append(seen["self"].state.recent.returns.reshape(6, 3)))
+    alone = [small(Walk(walk.slope), n_eval_episodes=3).learn(1) for walk in counted]
+    apart = [each.state.recent.returns.reshape(6, 3) for each in alone]  # episode 3 c + i of candidate c runs in environment i
     mixed = model.state.recent.returns.reshape(6, 3)
     assert np.array_equal(mixed, np.stack([apart[i][:, i] for i in range(3)], axis=1))
 
