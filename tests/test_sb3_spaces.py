@@ -1,8 +1,8 @@
 """Spaces from the texts in files of stable-baselines3, of this and of earlier versions (with files: test_policy_peers.py).
 
 Broken on purpose: "shape" and the module "gym" of earlier versions not known (rows of `OLD` red), the start of a Discrete left out
-(its row red), bounds of actions guessed (`test_bounds_of_actions...` red), numbers in a text counted without regard to the shape
-(`test_what_is_no_space...` red).
+(its row red), bounds of actions guessed (`test_bounds_of_actions...` red), a size that is not compared with
+the one of the policy (`test_what_is_no_space...` red).
 """
 
 import numpy as np
