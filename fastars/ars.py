@@ -1,16 +1,16 @@
 """ARS, the face of a training run: learn, predict, evaluate, save and load.
 
-The arithmetic of an iteration is in `training.iteration`, a function from one `State` to the next; files are in
-`training.model_file`; the names of stable-baselines3 are in `sb3`.
+`learn` is in `learning`; the arithmetic of an iteration in `training.iteration`, a function from one `State` to the next; files in
+`training.model_file`; the names of stable-baselines3 in `sb3`.
 """
 
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 import os
 import platform
-import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,47 +18,41 @@ from typing import Any
 
 import numpy as np
 
-from fastars._compiled.ahead import end_helpers, ended_by_errors
+from fastars._compiled.ahead import ended_by_errors
 from fastars._compiled.announcing import tell_on_stderr
-from fastars._compiled.structs import FloatArray, Rollouts, empty_rollouts
+from fastars._compiled.structs import FloatArray, Rollouts
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.memory import refuse_beyond_memory
-from fastars._runtime.signals import HeldSignals, OpenSignals
+from fastars._runtime.signals import HeldSignals
 from fastars._validate import MOST_INT64, count, integer, positive_int, user_facing, warn_user
 from fastars._version import __version__
-from fastars.callbacks import close, make_callback, step
+from fastars.learning import Learning
 from fastars.logger import Logger
 from fastars.logger.monitor import EpisodeWriter
 from fastars.sb3.attributes import LearnCall
-from fastars.sb3.model import SB3Model
-from fastars.sb3.monitor import EpisodeInfos
+from fastars.sb3.classes import register_with_theirs
+from fastars.sb3.other_arguments import unknown_argument
 from fastars.sb3.vec_env import unwrap_env
 from fastars.training import model_file
-from fastars.training.config import Schedule
+from fastars.training.config import SETTINGS, Schedule
 from fastars.training.failures import FailureLog
-from fastars.training.iteration import (
-    Asked,
-    NonFiniteReturnsError,
-    ask,
-    iterate,
-    make_candidates,
-    perturbed_thetas,
-    refuse_empty_iterations,
-    roll_out,
-)
-from fastars.training.physics import with_compared_lanes
-from fastars.training.policy import Policy
+from fastars.training.iteration import Asked, NonFiniteReturnsError, ask, perturbed_thetas
+from fastars.training.policy import ARSLinearPolicy, ARSPolicy, policy_of_run
 from fastars.training.run import Execution
 from fastars.training.runner import drawn_seed, make_first_state, make_run
 from fastars.training.seeds import evaluation_seeds
 from fastars.training.state import CurrentState, State, refuse_other_state
+from fastars.training.told import refuse_candidates, told_rollouts
 
-__all__ = ["ARS", "NonFiniteReturnsError"]
+__all__ = ["ARS", "LinearPolicy", "MlpPolicy", "NonFiniteReturnsError"]
+
+LinearPolicy, MlpPolicy = ARSLinearPolicy, ARSPolicy  # by their names in stable-baselines3-contrib
 
 _LOG = logging.getLogger("fastars")
+_OUTSIDE: dict[str, Any] = {"_hearing": None, "_heard_steps": None, "_evaluated": None}  # of a copy, which no call of `learn` runs
 
 
-class ARS(SB3Model):
+class ARS(Learning):
     """Augmented Random Search (Mania, Guy & Recht 2018, arXiv 1803.07055), with rollouts in compiled kernels.
 
     Names and defaults are the same as in stable-baselines3-contrib's ARS. All that is random is a pure function of `seed` and the
@@ -68,12 +62,13 @@ class ARS(SB3Model):
     Parameters
     ----------
     policy : {"LinearPolicy", "MlpPolicy"} or class
-        A class of stable-baselines3-contrib stands for its name.
+        A class of stable-baselines3-contrib stands for its name. So does one that is derived from `ARSPolicy`, of fastars or of
+        stable-baselines3-contrib, and gives it other layers.
     env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable or VecEnv of stable-baselines3
         An id, an environment, or a function that makes one. It runs in compiled kernels if `fastars.compiled_env_ids()` lists it
-        and nothing in it was changed; otherwise in Python. `model.sampler` tells which, and the reason. Of a VecEnv, the
-        environments inside are used. A `VecNormalize` around them decides how observations are normalised and keeps the statistics
-        of the run; `predict` then takes normalised observations.
+        and nothing in it was changed; otherwise in Python. `model.sampler` tells which, and the reason. A VecEnv is taken apart
+        where it can be; otherwise its own `reset` and `step` are called. A `VecNormalize` outside of all other wrappers decides how
+        observations are normalised and keeps the statistics of the run; `predict` then takes normalised observations.
     n_delta : int
         Directions per iteration, each tried with both signs.
     n_top : int, optional
@@ -91,6 +86,8 @@ class ARS(SB3Model):
         `activation_fn` ("relu"; or "tanh", or torch's classes of these names), `with_bias` (True), `squash_output` (True).
     seed : int, optional
         Default: drawn from the operating system, and kept in `model.seed`.
+        A given seed is also that of the environment's next reset, of its action space, and of the generators of `random`,
+        `np.random` and PyTorch, if that is imported, in this process, as in stable-baselines3.
     verbose : int
         1: a table of the log on stdout, and a line on stderr if kernels must be compiled. A terminal and a notebook always get
         that line.
@@ -155,7 +152,7 @@ class ARS(SB3Model):
     @ended_by_errors
     def __init__(
         self,
-        policy: str,
+        policy: Any,
         env: Any,
         n_delta: int | None = None,
         n_top: int | None = None,
@@ -188,8 +185,12 @@ class ARS(SB3Model):
         physics: str | None = None,
         **settings: Any,
     ) -> None:
-        if device not in ("cpu", "auto"):
+        if str(device).partition(":")[0] not in ("cpu", "auto"):
             warn_user(f"device={device!r} has no effect: kernels run on the CPU")
+        for name in settings:
+            if name not in SETTINGS:
+                known = (*inspect.signature(ARS).parameters, *SETTINGS)
+                raise TypeError(unknown_argument(f"{type(self).__name__}()", name, known))
         arguments = settings | {
             "n_delta": n_delta,
             "n_top": n_top,
@@ -215,33 +216,38 @@ class ARS(SB3Model):
         of_env = given.normalizer, given.n_processes
         if verbose:
             tell_on_stderr()
+        policy = self.policy_aliases.get(policy, policy) if isinstance(policy, str) else policy
         self.run = make_run(policy, given.env, execution, arguments, *of_env, stats_window_size, is_stored)
         if not is_stored:
             self.run.refuse_training_beyond_memory()
         self.run.warn_of_few_places()
-        self._env_input, self._training_env = given, None
+        self._env_input, self._training_env, self._is_seeded = given.recorded(self.run.env), None, False
         self._hold(make_first_state(self.run, weighting))
         self._asked: tuple[FloatArray, Asked] | None = None
         self._call, self._progress, self.record = LearnCall(), 1.0, {}
         self._failures = FailureLog(given.env, self.run.env)
-        self._begin_log(verbose, tensorboard_log, monitor_dir)
+        self._begin_log(verbose, tensorboard_log, monitor_dir, is_quiet=is_stored)
+        if seed is not None:
+            self._seed_surroundings(is_stored)
         self.start_workers()
+        self._setup_model()
 
-    def _begin_log(self, verbose: int, tensorboard_log: str | None, monitor_dir: str | os.PathLike[str] | None) -> None:
-        self.verbose, self.tensorboard_log = verbose, tensorboard_log
+    def _begin_log(self, verbose: int, tensorboard_log: Any, monitor_dir: Any, is_quiet: bool) -> None:
+        self.verbose = integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0)
+        self.tensorboard_log = tensorboard_log
         self._logger, self._has_own_logger = Logger(formats=("stdout",) if verbose else ()), False
         self._episode_file = None if monitor_dir is None else EpisodeWriter(Path(monitor_dir) / "0.monitor.csv", self.env_id)
         _LOG.info("%s runs %s", self.env_id, self.sampler.description)
-        if self.verbose:
+        if self.verbose and not is_quiet:
             print(f"{self.env_id} runs {self.sampler.description}")
 
     # --- The run
 
-    def _hold(self, state: State, policy: Policy | None = None) -> None:
+    def _hold(self, state: State, policy: ARSPolicy | None = None) -> None:
         """Set the state, and let the policy read its weights from it."""
         self._current = CurrentState(self.backend, self.config, state)
         if policy is None:
-            policy = Policy(self.run.env, self.config, self._current, self.backend, self._env_input.normalizer is not None)
+            policy = policy_of_run(self.run.env, self.config, self._current, self.backend, self._env_input.normalizer is not None)
         policy.belong_to(self._current, weakref.ref(self))
         self.policy = policy
 
@@ -258,9 +264,12 @@ class ARS(SB3Model):
                 "copy.copy can't copy a model in a VecNormalize, which both would move: use copy.deepcopy, or save and load"
             )
         copied = type(self).__new__(type(self))
-        vars(copied).update(vars(self), record=dict(self.record), _logger=copy.copy(self._logger))
+        vars(copied).update(vars(self), record=dict(self.record), _logger=copy.copy(self._logger), **_OUTSIDE)
         copied._hold(copy.deepcopy(self.state), copy.copy(self.policy))
         return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), **_OUTSIDE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -276,127 +285,12 @@ class ARS(SB3Model):
         refuse_other_state(state, self._current.state)
         self._go_to(state)
 
-    def _go_to(self, state: State) -> None:
-        """Commit a state; a `VecNormalize` around the environment follows its statistics."""
-        moved = state.moments is not self._current.state.moments
-        self._current.state = state
-        if moved and self._env_input.normalizer is not None:
-            self._env_input.normalizer.follow(state.moments)
-
     def restore(self, state: State) -> None:
         """Go on from the state in a file. A `VecNormalize` that has seen observations keeps its statistics."""
         self._current.state = state
         self._share_statistics()
 
     # --- Training
-
-    @user_facing
-    @ended_by_errors
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: Any = None,
-        log_interval: int | None = 1,
-        tb_log_name: str = "ARS",
-        reset_num_timesteps: bool = True,
-        async_eval: Any = None,
-        progress_bar: bool = False,
-    ) -> ARS:
-        """Train until at least `total_timesteps` environment steps are done.
-
-        Parameters
-        ----------
-        total_timesteps : int
-            Steps of training episodes; the iteration that reaches it is finished.
-        callback : callback, callable or list of these, optional
-            From `fastars.callbacks` or stable-baselines3; or a function `callback(locals, globals)`, with the model in
-            `locals["self"]`. Called once per iteration, after its update; False stops training.
-        log_interval : int, optional
-            Iterations between rows of the log; None: no rows.
-        tb_log_name : str
-            Name of this run in `tensorboard_log`.
-        reset_num_timesteps : bool
-            Count from zero. False continues a loaded or stopped run towards `total_timesteps` more steps.
-        async_eval : AsyncEval, optional
-            From fastars or stable-baselines3-contrib. Its number of processes is used for an environment in Python from now on; the
-            rollouts are made by fastars.
-        progress_bar : bool
-            Show progress, speed and the time left. Needs `fastars[cli]`.
-
-        Returns
-        -------
-        ARS
-            This object. KeyboardInterrupt leaves it as it was after the last whole iteration.
-
-        Raises
-        ------
-        NonFiniteReturnsError
-            After 10 iterations in which no pair of candidates had finite returns.
-        """
-        total_timesteps = positive_int("total_timesteps", total_timesteps)
-        log_interval = None if log_interval is None else integer("log_interval", log_interval, 0)
-        self.run.refuse_excess(training=True)
-        self.run.refuse_training_beyond_memory()
-        self.run = with_compared_lanes(self.run)
-        watcher = make_callback(callback, progress_bar)
-        if async_eval is not None:
-            self.take_workers(async_eval)
-        if reset_num_timesteps:
-            self.num_timesteps = 0
-        else:
-            total_timesteps = min(total_timesteps + self.num_timesteps, MOST_INT64)  # at which the counter stops
-        self._configure_logger(tb_log_name, reset_num_timesteps)
-        self._call = LearnCall(self.num_timesteps, time.perf_counter(), total_timesteps)
-        watcher.init_callback(self)
-        # Not locals(): they hold the callback itself, a circle that would keep the noise table alive.
-        shown = {"self": self, "total_timesteps": total_timesteps, "log_interval": log_interval, "tb_log_name": tb_log_name}
-        watcher.on_training_start(shown, globals())
-        try:
-            with HeldSignals():
-                while self.num_timesteps < total_timesteps and self._iterate(watcher, total_timesteps, log_interval):
-                    pass
-        finally:
-            close(watcher)
-            getattr(self._logger, "flush", lambda: None)()
-            if async_eval is not None:
-                async_eval.close()
-        watcher.on_training_end()
-        return self
-
-    def _iterate(self, watcher: Any, total_timesteps: int, log_interval: int | None) -> bool:
-        """Run one iteration, the callbacks and the log. False if a callback stops training."""
-        self._progress = 1.0 - self.num_timesteps / total_timesteps
-        with OpenSignals():
-            watcher.on_rollout_start()
-        run, state = self.run, self.state
-        with IeeeFloats():
-            asked = ask(run, state, self._progress)
-            candidates = make_candidates(run, state, asked)
-        on_failure = self._failures.listener(run, state, candidates, asked.seeds, self._log_folder)
-        rollouts = roll_out(run, state, asked, candidates, self.policy.filter, on_failure)
-        self._commit(state, asked, rollouts)
-        self._write_episodes(rollouts)
-        try:
-            with OpenSignals():
-                watcher.update_locals(_episodes(self.iteration, rollouts))
-                goes_on = step(watcher, (self.num_timesteps - state.counters.num_timesteps) // self.n_envs)
-                watcher.on_rollout_end()
-        finally:  # the iteration is done, also if a signal comes now
-            if log_interval and self.iteration % log_interval == 0:
-                self.dump_logs()
-        return goes_on
-
-    def _commit(self, state: State, asked: Asked, rollouts: Rollouts, n_steps: int | None = None) -> None:
-        """Go on to the state after an iteration. An error leaves the run at the state before, with failures counted."""
-        with HeldSignals(), IeeeFloats():
-            try:
-                following, self.record = iterate(self.run, state, asked, rollouts, n_steps)
-                self._go_to(following)
-                end_helpers()
-            except Exception:
-                self._current.state = state.with_failures(rollouts.n_failures, rollouts.n_restarts)
-                raise
-        refuse_empty_iterations(self.state)
 
     @user_facing
     def ask(self) -> FloatArray:
@@ -447,24 +341,9 @@ class ARS(SB3Model):
         theta, asked = self._asked
         if asked.seed != self.seed or not np.array_equal(theta, self.theta):
             raise RuntimeError("tell() needs the seed and the weights that ask() made the candidates from: call ask() again")
-        tasks = self.objectives
+        refuse_candidates(n_steps)
         n_steps = count("n_steps", n_steps, 0, MOST_INT64 - self.num_timesteps)
-        n_candidates = 2 * self.config.n_delta
-        try:
-            values = np.array(returns, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise TypeError(f"returns must be numbers, got {returns!r}") from None
-        rollouts = empty_rollouts(n_candidates, self.run.env.n_obs, False)
-        if tasks is None:
-            values = values.ravel()
-            if values.size != n_candidates:
-                raise ValueError(f"returns must have {n_candidates} entries, got {values.size}")
-            rollouts = rollouts._replace(returns=values)
-        else:
-            if values.shape != (n_candidates, tasks.n_tasks):
-                raise ValueError(f"returns must have shape ({n_candidates}, {tasks.n_tasks}), got {values.shape}")
-            with np.errstate(over="ignore", invalid="ignore"):
-                rollouts = rollouts._replace(returns=values @ tasks.weights, task_returns=values)
+        rollouts = told_rollouts(self.run, self.objectives, returns)
         self._asked = None
         self._commit(self.state, asked, rollouts, n_steps)
 
@@ -474,7 +353,7 @@ class ARS(SB3Model):
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
-        """Return (action, state) for one observation or a batch; the same actions as in rollouts. See `Policy.predict`."""
+        """Return (action, state) for one observation or a batch; the same actions as in rollouts. See `ARSPolicy.predict`."""
         return self.policy.predict(observation, state, episode_start, deterministic)
 
     @user_facing
@@ -495,6 +374,7 @@ class ARS(SB3Model):
         Rollouts
         """
         n_eval_episodes = positive_int("n_eval_episodes", n_eval_episodes)
+        self.run.refuse_absent_env()
         self.run.refuse_excess(training=False)
         refuse_beyond_memory(f"n_eval_episodes={n_eval_episodes} episodes", 64.0 * n_eval_episodes)
         if seed is None:
@@ -511,10 +391,6 @@ class ARS(SB3Model):
                 self._go_to(self.state.with_failures(rollouts.n_failures, rollouts.n_restarts))
         return rollouts
 
-    @property
-    def _log_folder(self) -> Path | None:
-        return getattr(self._logger, "folder", None)
-
     # --- Files
 
     @user_facing
@@ -530,7 +406,8 @@ class ARS(SB3Model):
         exclude, include
             Accepted for scripts written for stable-baselines3, without effect: a file holds exactly what the run needs.
         """
-        model_file.save(path, self.run, self.state)
+        log = model_file.LogSettings(int(self.verbose), None if not self.tensorboard_log else os.fspath(self.tensorboard_log))
+        model_file.save(path, self.run, self.state, log)
 
     @classmethod
     @user_facing
@@ -552,17 +429,18 @@ class ARS(SB3Model):
         path : str, path or binary file
             The file.
         env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable or VecEnv of stable-baselines3, optional
-            Default: the environment that the file names. It has to be given where an id does not describe it: with wrappers, with
-            changed attributes, or in Python with other arguments than the registered ones; and for a file of
-            stable-baselines3-contrib, which names no environment.
+            Default: the environment that the file names. Where an id does not describe it (wrappers, changed attributes, in Python
+            other arguments than the registered ones), where the id is not registered here, and for a file of
+            stable-baselines3-contrib, which names none, the model has no environment: `predict` works, and `learn` asks for
+            `set_env`.
         custom_objects : dict, optional
             Its "learning_rate" (or "lr_schedule") and "delta_std" (or "delta_std_schedule") are used like arguments of these names.
         device, force_reset
             Without effect.
         trust : bool
-            You know who made the file: its counts have no limits (`SECURITY.md`), and what it leads to is read: an XML file of
-            MuJoCo's that its environment was made from, and the pickle of a `VecNormalize` that stable-baselines3 put beside its
-            model (`fastars.exchange.read`).
+            You know who made the file: its counts have no limits (`SECURITY.md`), its log goes to the folder that it names, and
+            what it leads to is read: an XML file of MuJoCo's that its environment was made from, and the pickle of a `VecNormalize`
+            that stable-baselines3 put beside its model (`fastars.exchange.read`).
         print_system_info : bool
             Print the versions of Python and packages.
         **settings
@@ -572,7 +450,8 @@ class ARS(SB3Model):
         Raises
         ------
         fastars.CheckpointError
-            If the file holds no model, is damaged or from a newer version, or if its environment has to be given.
+            If the file holds no model, is damaged or from a newer version; or if its environment has to be given, as the file is of
+            a version that kept no spaces.
         ValueError, TypeError
             For another policy than in the file, or a setting that can't be changed.
         """
@@ -601,21 +480,11 @@ class ARS(SB3Model):
         )
 
 
+register_with_theirs(ARS, ARSPolicy, ARSLinearPolicy)
+
 _CUSTOM_OBJECTS = {
     "learning_rate": "learning_rate",
     "lr_schedule": "learning_rate",
     "delta_std": "delta_std",
     "delta_std_schedule": "delta_std",
 }
-
-
-def _episodes(iteration: int, rollouts: Rollouts) -> dict[str, Any]:
-    """Return what callbacks see of an iteration, by the names of local variables in stable-baselines3."""
-    returns = rollouts.returns
-    return {
-        "iteration": iteration,
-        "rollouts": rollouts,
-        "rewards": returns,
-        "dones": np.ones(len(returns), bool),
-        "infos": EpisodeInfos(returns, rollouts.lengths),
-    }

@@ -17,19 +17,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import Filter
+from fastars._runtime.shared_generators import generators_kept
 from fastars._validate import positive_int, user_facing
 from fastars.envs import make
 from fastars.envs.gym import GymEnv, gym_env
 from fastars.envs.keywords import parse_keywords
 from fastars.envs.making import warnings_logged
-from fastars.envs.returned import checked_end, first_observation, real, real_array
-from fastars.envs.spaces import flattener
+from fastars.envs.returned import real, real_array
 from fastars.files import checkpoint
 from fastars.files.errors import brief, make_printable
 from fastars.training.checkpoint_validation import check_episode
 from fastars.training.config import Config
 from fastars.training.file_limits import MOST_STEPS
-from fastars.training.policy import FixedValues, Policy, policy_structure, zero_weights
+from fastars.training.policy import ARSPolicy, FixedValues, policy_of_run
+from fastars.training.policy_structure import policy_structure, zero_weights
+from fastars.training.single_episode import steps_of_episode
 from fastars.training.stored_env import env_of_episode, named
 
 
@@ -74,16 +76,13 @@ def replay(
     found = gym_env(_given(path, episode, env, env_kwargs), "an episode is replayed in Python", episode.max_steps)
     with named(path, "an episode"):
         policy = _policy(found, episode.config, episode.arrays)
-    flatten = flattener(found.observation_space)
     env = found.env or found.maker()()
-    total, length, ended = 0.0, 0, False
-    with warnings_logged(found.id):
-        observation = first_observation(env.reset(seed=episode.seed))
-        while not ended and length < episode.max_steps:
-            (action,) = policy.act(np.array([flatten(observation)], np.float64))
-            observation, reward, terminated, truncated, info = env.step(action)
+    total, length = 0.0, 0
+    with generators_kept(), warnings_logged(found.id):
+        for step in steps_of_episode(env, policy, episode.seed, episode.max_steps):
+            reward = step.reward
             total += float(real_array("the reward", reward).sum()) if np.ndim(reward) else real("the reward", reward)
-            length, ended = length + 1, any(checked_end(terminated, truncated, info))
+            length += 1
     return total, length
 
 
@@ -136,13 +135,13 @@ def _of_file(path: str | os.PathLike[str], episode: Episode) -> Callable[[], Any
         ) from error
 
 
-def _policy(env: GymEnv, config: Config, arrays: Mapping[str, np.ndarray]) -> Policy:
+def _policy(env: GymEnv, config: Config, arrays: Mapping[str, np.ndarray]) -> ARSPolicy:
     """The policy of a file, after checking it: the kernels trust us."""
     for name in ("mean", "scale"):
         if arrays[name].shape != (env.n_obs,):
             raise ValueError(f"{name} must have shape {(env.n_obs,)}, got {arrays[name].shape}")
     filter = Filter(arrays["mean"], arrays["scale"], config.clip_observations)
-    policy = Policy(env, config, FixedValues(zero_weights(policy_structure(config), env), filter), "numba")
+    policy = policy_of_run(env, config, FixedValues(zero_weights(policy_structure(config), env), filter), "numba")
     policy.load_from_vector(arrays["weights"])
     return policy
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastars import ARS, AsyncEval, evaluate_candidates, evaluate_policy, exchange
+from fastars.callbacks import EveryIteration
 from fastars.sb3.parameters import ParameterMismatchError
 from fastars.sb3.training_env import TrainingEnv
 
@@ -197,7 +198,7 @@ def test_attributes_are_those_of_the_settings():
     model = small(n_delta=4, n_top=2, learning_rate=0.5, delta_std=0.25, alive_bonus_offset=-1.0, n_eval_episodes=3)
     assert (model.n_delta, model.n_top, model.pop_size, model.n_eval_episodes, model.n_envs) == (4, 2, 8, 3, 1)
     assert (model.learning_rate, model.delta_std, model.alive_bonus_offset, model.zero_policy) == (0.5, 0.25, -1.0, True)
-    assert model.device == "cpu"
+    assert str(model.device) == "cpu"  # a device of PyTorch, if a test before this one has imported it
     assert set(ARS.policy_aliases) == {"LinearPolicy", "MlpPolicy"}
     assert model.get_vec_normalize_env() is None
 
@@ -207,7 +208,8 @@ def test_private_names_that_callbacks_read_are_there():
     assert (model.start_time, model._n_updates, model._total_timesteps, model._custom_logger) == (0, 0, 0, False)
     before = time.time_ns()
     seen = []
-    model.learn(1000, callback=lambda *_: seen.append((model._current_progress_remaining, model.start_time)))
+    look = EveryIteration(lambda *_: seen.append((model._current_progress_remaining, model.start_time)))
+    model.learn(1000, callback=look)
     first = model.num_timesteps
     model.learn(200, reset_num_timesteps=False)
     assert (model._num_timesteps_at_start, model._total_timesteps, model._n_updates) == (first, first + 200, model.iteration)
@@ -227,7 +229,8 @@ def test_a_policy_is_described_by_its_arguments():
     assert model.n_params == model.weights.size == 4 * 3 + 3 + 3 * 2 + 2
     assert model.policy_class is type(model.policy)
     model.policy.set_training_mode(False)
-    assert (model.policy.squash_output, small().policy.squash_output) == (True, False)
+    boxed = small("MlpPolicy", "Pendulum-v1")
+    assert (boxed.policy.squash_output, model.policy.squash_output, small().policy.squash_output) == (True, False, False)
 
 
 @pytest.mark.usefixtures("without_theirs")
@@ -242,7 +245,9 @@ def test_the_environment_of_get_env_can_be_deleted():
 def test_logged_means_are_of_the_last_episodes():
     model, returns = small(stats_window_size=6), []
     for _ in range(3):
-        model.learn(1, callback=lambda local, _: returns.extend(local["rewards"]), reset_num_timesteps=False)
+        model.learn(
+            1, callback=EveryIteration(lambda local, _: returns.extend(local["rollouts"].returns)), reset_num_timesteps=False
+        )
     assert len(returns) == 12
     assert model.record["rollout/ep_rew_mean"] == np.mean(returns[-6:])
     assert [info["r"] for info in model.ep_info_buffer] == returns[-6:]
@@ -250,7 +255,7 @@ def test_logged_means_are_of_the_last_episodes():
 
 def test_no_episode_of_an_iteration_is_left_out_of_its_mean():
     model, returns = small(n_delta=4, stats_window_size=1), []
-    model.learn(1, callback=lambda local, _: returns.extend(local["rewards"]))
+    model.learn(1, callback=EveryIteration(lambda local, _: returns.extend(local["rollouts"].returns)))
     assert model.record["rollout/ep_rew_mean"] == np.mean(returns)
     assert len(model.ep_info_buffer) == 8
 
@@ -266,12 +271,11 @@ def test_logged_means_go_on_after_load():
 
 def test_callbacks_see_the_episodes_of_an_iteration():
     seen = []
-    small().learn(1, callback=lambda local, _: seen.append(local))
-    (local,) = seen
-    assert local["dones"].tolist() == [True] * 4
-    assert len(local["infos"]) == 4
-    assert local["infos"][1]["episode"]["r"] == local["rollouts"].returns[1]
-    assert [info["episode"]["l"] for info in local["infos"][1:3]] == local["rollouts"].lengths[1:3].tolist()
+    model = small().learn(1, callback=EveryIteration(lambda local, _: seen.append((local["iteration"], local["rollouts"]))))
+    ((iteration, rollouts),) = seen
+    assert iteration == 1
+    assert rollouts.returns.tolist() == [info["r"] for info in model.ep_info_buffer]
+    assert rollouts.lengths.sum() == model.num_timesteps
 
 
 def test_async_eval_says_how_many_processes_run():

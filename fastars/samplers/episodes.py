@@ -14,20 +14,21 @@ import numpy as np
 from gymnasium import spaces
 
 from fastars._compiled.structs import FAILED, NONFINITE, TERMINATED, TRUNCATED, Rollouts, RolloutSpec, empty_rollouts
+from fastars._runtime.shared_generators import are_as_seeded, generator_states, generators_kept
 from fastars._runtime.signals import OpenSignals, let_signals_in, raised_by_handler
 from fastars.envs.gym import GymEnv
 from fastars.envs.making import warnings_logged
 from fastars.envs.returned import FLAGS, REALS, checked_end, first_observation, real, real_array
+from fastars.envs.seeding import UntouchedGenerators, seed_episode
 from fastars.envs.spaces import batched_actions, flattener
 from fastars.kernels.batch_actions import COUNTED, IDLE
 from fastars.samplers.batch import MARK_BITS, Batch, Report, give_up
 from fastars.samplers.failure import ATTEMPTS
-from fastars.samplers.lanes import compiled_kernels, new_lanes
+from fastars.samplers.lanes import MAX_LANES, compiled_kernels, lanes_worth, new_lanes
 
-MAX_LANES = 16
-_CALL_SECONDS = 1.2e-6  # of a kernel call. Environments share it until it costs ...
-_CALL_SHARE = 0.02  # ... no more than this part of the time that their steps take
 _MEASURED_TICKS = 50
+_OLD_STEP = "not enough values to unpack (expected 5, got 4)"
+_FIVE_VALUES = "TypeError: step must return (observation, reward, terminated, truncated, info); gym's old API gave 4 values"
 
 
 class _Place:
@@ -80,6 +81,7 @@ class Episodes:
         self._marks, self._is_worker = [0] if marks is None else marks, marks is not None
         self._clock = 0  # ticks so far, above the bits of a mark
         self._queue: deque[tuple[int, int]] = deque()  # (episode that waits, failed attempts at it)
+        self._untouched: UntouchedGenerators | None = None  # while episodes run side by side, which are not seeded in these
         self._kernels = compiled_kernels(spec, self._lanes)
 
     def open(self) -> None:
@@ -90,15 +92,25 @@ class Episodes:
     def run(self, batch: Batch, report: Report) -> Rollouts:
         """Run the episodes of a batch, and call `report` for each attempt that failed.
 
-        After any other exception, for example of Ctrl-C, new environments replace the present ones.
+        After any other exception, for example of Ctrl-C, new environments replace the present ones. If episodes side by side have
+        drawn from shared generators, or from those of their spaces, the batch runs again, one episode after the other, each with
+        its own seed in all of them. So do all later batches.
         """
-        with contextlib.nullcontext() if self._is_worker else OpenSignals():
-            return self._run(batch, report)
+        with contextlib.ExitStack() as stack:
+            if not self._is_worker:
+                stack.enter_context(generators_kept())
+                stack.enter_context(OpenSignals())
+            out = self._run(batch, report)
+            if self._untouched is not None and not self._untouched.are_untouched():
+                self.n_lanes = 1
+                out = self._run(batch, report)
+            return out
 
     def _run(self, batch: Batch, report: Report) -> Rollouts:
         self._batch, self._report = batch, report
         self._clock += 1 << MARK_BITS
         self._out = empty_rollouts(len(batch.seeds), self._lanes.x.shape[0], batch.track, self.n_tasks)
+        self._untouched = self._watched() if (self.n_lanes or 1) > 1 else None
         self._queue.extend(enumerate(batch.attempts.tolist()))
         times: list[float] = []
         running: list[_Place] = []
@@ -111,7 +123,7 @@ class Episodes:
                     if self.n_lanes is None:
                         times.append(time.perf_counter())
                         if len(times) > _MEASURED_TICKS:
-                            self.n_lanes = _lanes_worth(float(np.median(np.diff(times))))
+                            self._widen(float(np.median(np.diff(times))))
                             self._fill(running)
         except BaseException:
             self._queue.clear()
@@ -130,9 +142,22 @@ class Episodes:
     def _fill(self, running: list[_Place]) -> None:
         """Start episodes in the places that are free."""
         if (self.n_lanes or 1) > 1 and len(self._queue) > 1 and not self._makes_another():
-            self.n_lanes, self._make, self._given = 1, None, self._places[0].env
+            self.n_lanes, self._make, self._given, self._untouched = 1, None, self._places[0].env, None
         free = self._places[len(running) : self.n_lanes or 1]
         running.extend(place for place in free if self._begin(place))
+
+    def _widen(self, tick_seconds: float) -> None:
+        """Choose the number of environments side by side: one, if the first one has drawn from generators that they would share."""
+        self.n_lanes = lanes_worth(tick_seconds)
+        if self.n_lanes > 1 and not are_as_seeded(self._seed_of(self._places[0])):
+            self.n_lanes = 1
+        self._untouched = self._watched() if self.n_lanes > 1 else None
+
+    def _watched(self) -> UntouchedGenerators:
+        return UntouchedGenerators(generator_states(), [place.env for place in self._places if place.env is not None])
+
+    def _seed_of(self, place: _Place) -> int:
+        return int(self._batch.seeds[place.episode])
 
     def start(self, wait: bool = False) -> None:
         """Do nothing: episodes run in this process."""
@@ -225,7 +250,10 @@ class Episodes:
             try:
                 self._marks[0] = self._clock | place.mark
                 self._open(place)
-                observation = first_observation(place.env.reset(seed=int(batch.seeds[place.episode])))
+                seed = self._seed_of(place)
+                if self._untouched is None:  # it runs alone
+                    seed_episode(place.env, seed)
+                observation = first_observation(place.env.reset(seed=seed))
                 self._lanes.observation[place.index] = self._flat(observation)
             except BaseException as error:
                 self._fail(place, error)
@@ -247,7 +275,9 @@ class Episodes:
         """Discard the environment, and let its episode wait for another attempt or give it up."""
         self._pass_on_signals(error)
         place.attempt += 1
-        self._report(place.episode, place.attempt, "".join(traceback.format_exception(error)))
+        if error.__traceback__ is not None and error.__traceback__.tb_next is None and _OLD_STEP in str(error):  # raised here
+            error.add_note(_FIVE_VALUES)
+        self._report(place.episode, place.attempt, "".join(traceback.format_exception(error)), error)
         self._discard(place)
         if place.attempt < ATTEMPTS:
             self._queue.appendleft((place.episode, place.attempt))
@@ -258,6 +288,8 @@ class Episodes:
         if place.env is None:
             place.env = self._given if self._make is None else self._make()
             place.step = partial(self._weighted_step, place) if self.n_tasks else place.env.step
+            if self._untouched is not None:
+                self._untouched.watch(place.env)
 
     def _discard(self, place: _Place) -> None:
         env, place.env, place.step = place.env, None, None
@@ -271,8 +303,3 @@ class Episodes:
         """Raise the exception of a signal's handler again. In a worker process, handlers are the environment's own."""
         if not self._is_worker and (raised := raised_by_handler(error)) is not None:
             raise raised
-
-
-def _lanes_worth(tick_seconds: float) -> int:
-    """Return the number of environments that should share a kernel call, if a tick of a single one takes `tick_seconds`."""
-    return int(min(max(_CALL_SECONDS / _CALL_SHARE / max(tick_seconds - _CALL_SECONDS, 1e-7), 1), MAX_LANES))

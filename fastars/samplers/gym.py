@@ -158,10 +158,10 @@ class GymSampler:
         batch = Batch(frozen, track, np.array(weights, np.float64), rows, seeds, attempts, checked)
         n_failures = 0
 
-        def report(episode: int, attempt: int, text: str) -> None:
+        def report(episode: int, attempt: int, text: str, error: BaseException | None = None) -> None:
             nonlocal n_failures
             n_failures += 1
-            on_failure(Failure(episode, int(seeds[episode]), attempt, attempt >= ATTEMPTS, text))
+            on_failure(Failure(episode, int(seeds[episode]), attempt, attempt >= ATTEMPTS, text, error))
 
         with HeldSignals(), IeeeFloats():
             rollouts = self._runner.run(batch, report)

@@ -12,7 +12,7 @@ from fastars._compiled.ahead import compile_elsewhere
 from fastars._compiled.jit import compiles
 from fastars.envs import CompiledEnv, UnsupportedEnvError
 from fastars.training.config import Config
-from fastars.training.policy import policy_structure
+from fastars.training.policy_structure import policy_structure
 from fastars.training.run import Execution
 
 
