@@ -18,10 +18,24 @@ def batch_action_scores(policy, weights, observations, filter):
         x = np.clip((observations - filter.mean) * filter.scale, -filter.clip, filter.clip)
         for n_hidden in getattr(policy, "net_arch", ()):
             sums, weights = _layer(weights, x, n_hidden, policy.with_bias)
-            x = np.tanh(sums) if type(policy.activation).__name__ == "Tanh" else np.where(sums < 0.0, 0.0, sums)
+            x = _ACTIVATED[type(policy.activation).__name__](sums)
         n_act = len(weights) // (x.shape[1] + policy.with_bias)
         scores, _ = _layer(weights, x, n_act, policy.with_bias)
     return scores
+
+
+def _swish(sums):
+    """Return x / (1 + exp(-x)); below -708, where exp(-x) leaves float64, its value at -708."""
+    sums = np.maximum(sums, -708.0)
+    return sums / (1.0 + np.exp(-sums))
+
+
+_ACTIVATED = {
+    "Relu": lambda sums: np.where(sums < 0.0, 0.0, sums),
+    "Tanh": np.tanh,
+    "Swish": _swish,
+    "Identity": lambda sums: sums,
+}
 
 
 def _layer(weights, x, n_out, with_bias):

@@ -10,7 +10,17 @@ from typing import Any, Protocol
 import numpy as np
 from gymnasium.spaces import Discrete
 
-from fastars._compiled.structs import Filter, FloatArray, LinearPolicy, MlpPolicy, Relu, Tanh, identity_filter
+from fastars._compiled.structs import (
+    Filter,
+    FloatArray,
+    Identity,
+    LinearPolicy,
+    MlpPolicy,
+    Relu,
+    Swish,
+    Tanh,
+    identity_filter,
+)
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals
 from fastars._validate import did_you_mean, user_facing
@@ -25,7 +35,12 @@ from fastars.training.config import Config
 from fastars.training.setting_checks import ACTIVATIONS, POLICY_KWARGS
 
 _CLASSES = {"ARSPolicy": "MlpPolicy", "ARSLinearPolicy": "LinearPolicy"}  # of stable-baselines3-contrib
-_ACTIVATIONS: dict[str, Relu | Tanh] = {"relu": Relu(), "tanh": Tanh()}
+_ACTIVATIONS: dict[str, Relu | Tanh | Swish | Identity] = {
+    "relu": Relu(),
+    "tanh": Tanh(),
+    "swish": Swish(),
+    "linear": Identity(),
+}
 
 
 def policy_settings(policy: Any, policy_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -55,11 +70,12 @@ def policy_settings(policy: Any, policy_kwargs: Mapping[str, Any] | None) -> dic
 
 
 def _activation_name(activation: Any) -> str:
-    """Return the name of an activation, given as a name or as a class of that name, such as `torch.nn.ReLU`."""
-    name = getattr(activation, "__name__", str(activation)).lower()
-    if name not in ACTIVATIONS:
-        raise ValueError(f"policy_kwargs: activation_fn must be one of {', '.join(map(repr, ACTIVATIONS))}, got {activation!r}")
-    return name
+    """Return the name of an activation, given as its name or as the class of PyTorch, such as `torch.nn.ReLU`."""
+    given = getattr(activation, "__name__", str(activation)).lower()
+    for name, of_torch in ACTIVATIONS.items():
+        if given in (name, of_torch.lower()):
+            return name
+    raise ValueError(f"policy_kwargs: activation_fn must be one of {', '.join(map(repr, ACTIVATIONS))}, got {activation!r}")
 
 
 def policy_structure(config: Config) -> LinearPolicy | MlpPolicy:
