@@ -79,7 +79,9 @@ def swish_of(x):
 def test_swish_is_within_its_error_of_the_exact_value():
     draw = np.random.default_rng(0)
     n = 300 if numba.config.DISABLE_JIT else 100_000
-    x = np.concatenate([draw.uniform(-1.0, 1.0, n), draw.uniform(-700.0, 700.0, n), draw.choice([-1, 1], n) * 10.0 ** draw.uniform(-300, 0, n)])
+    x = np.concatenate(
+        [draw.uniform(-1.0, 1.0, n), draw.uniform(-700.0, 700.0, n), draw.choice([-1, 1], n) * 10.0 ** draw.uniform(-300, 0, n)]
+    )
     wide = x.astype(np.longdouble)
     exact = wide / (1 + np.exp(-wide))
     ulps = np.abs(swish_of(x).astype(np.longdouble) - exact) / np.spacing(np.abs(exact).astype(np.float64))

@@ -46,7 +46,7 @@ def test_defaults_are_rllibs():
     assert settings["noise_stdev"] == 0.02
     assert (settings["num_rollouts"], settings["rollouts_used"], settings["sgd_stepsize"]) == (32, 32, 0.01)
     assert (settings["noise_size"], settings["eval_prob"], settings["report_length"]) == (250_000_000, 0.03, 10)
-    assert (settings["offset"], settings["action_noise_std"], settings["num_rollout_workers"]) == (0, 0.0, 2)
+    assert (settings["offset"], settings["action_noise_std"], settings["num_workers"]) == (0, 0.0, 2)
     assert settings["observation_filter"] == "MeanStdFilter"
 
 
@@ -148,7 +148,11 @@ def test_a_copy_has_settings_of_its_own():
             ValueError,
             r"`evaluation_config\.observation_filter` must be 'NoFilter' for ARS, got 'MeanStdFilter'",
         ),
-        (lambda c: c.evaluation(evaluation_config={"gama": 1}), ValueError, "evaluation_config has no setting 'gama'; did you mean 'gamma'"),
+        (
+            lambda c: c.evaluation(evaluation_config={"gama": 1}),
+            ValueError,
+            "evaluation_config has no setting 'gama'; did you mean 'gamma'",
+        ),
         (
             lambda c: c.evaluation(evaluation_duration_unit="timesteps"),
             ValueError,

@@ -30,7 +30,15 @@ def config(hiddens=(), activation="tanh", **training):
 
 @pytest.mark.parametrize(
     ("activation", "name"),
-    [(None, "linear"), ("linear", "linear"), ("relu", "relu"), ("tanh", "tanh"), ("swish", "swish"), ("silu", "swish"), ("ReLU", "relu")],
+    [
+        (None, "linear"),
+        ("linear", "linear"),
+        ("relu", "relu"),
+        ("tanh", "tanh"),
+        ("swish", "swish"),
+        ("silu", "swish"),
+        ("ReLU", "relu"),
+    ],
 )
 def test_activations_by_rllibs_names(activation, name, tmp_path):
     algorithm = config([10], activation).build()
@@ -102,7 +110,10 @@ def test_weights_by_layer_go_round(hiddens):
     ("change", "message"),
     [
         (lambda w: w.pop("_logits._model.0.bias"), "weights have no '_logits._model.0.bias'"),
-        (lambda w: w.update({"_logit._model.0.bias": 1}), "an unknown '_logit._model.0.bias'; did you mean '_logits._model.0.bias'"),
+        (
+            lambda w: w.update({"_logit._model.0.bias": 1}),
+            "an unknown '_logit._model.0.bias'; did you mean '_logits._model.0.bias'",
+        ),
         (lambda w: w.update({"_logits._model.0.bias": np.zeros(3)}), r"_logits._model.0.bias must have shape \(2,\), got \(3,\)"),
     ],
 )
@@ -157,7 +168,9 @@ def test_workers_are_a_list_that_shares_the_policy():
     local = workers.local_worker()
     local.get_policy().set_flat_weights(np.ones(10))
     assert algorithm.model.theta.tolist() == [1.0] * 10
-    assert local.for_policy(lambda policy: policy.num_params) == workers.foreach_policy(lambda policy, _: policy.num_params)[0] == 10
+    assert (
+        local.for_policy(lambda policy: policy.num_params) == workers.foreach_policy(lambda policy, _: policy.num_params)[0] == 10
+    )
     assert local.get_weights().keys() == {"default_policy"}
     assert local.env.observation_space.shape == (4,)
     assert (local.config.num_rollout_workers, list(local.filters)) == (3, ["default_policy"])

@@ -64,22 +64,16 @@ def test_trials_of_tune_train_and_leave_checkpoints(tmp_path, name):
         assert again.model.theta.tolist() == whole.model.theta.tolist()
 
 
-class Short(gymnasium.Wrapper):
-    """An environment from a config."""
-
-    def __init__(self, env_config):
-        super().__init__(gymnasium.make("CartPole-v1", max_episode_steps=env_config["steps"]))
-
-
-class Marked(DefaultCallbacks):
-    """Callbacks that add to results."""
-
-    def on_train_result(self, *, algorithm, result, **kwargs):
-        result["mine"] = 10 * result["training_iteration"]
-
-
 @pytest.mark.usefixtures("cluster")
 def test_a_trial_has_environments_of_a_class_and_callbacks(tmp_path):
+    class Short(gymnasium.Wrapper):
+        def __init__(self, env_config):
+            super().__init__(gymnasium.make("CartPole-v1", max_episode_steps=env_config["steps"]))
+
+    class Marked(DefaultCallbacks):
+        def on_train_result(self, *, algorithm, result, **kwargs):
+            result["mine"] = 10 * result["training_iteration"]
+
     ours = config().environment(Short, env_config={"steps": 4}).rollouts(num_rollout_workers=1).callbacks(Marked)
     (result,) = fitted(ARS, ours.to_dict(), tmp_path, 2)
     assert result.metrics["timesteps_this_iter"] == 8 * 4
@@ -131,7 +125,8 @@ def test_ars_is_a_trainable_whichever_is_imported_first(order):
     from ray import tune
     from fastars.rllib import ARS, ARSConfig
     assert issubclass(ARS, tune.Trainable)
-    algorithm = ARSConfig().environment("CartPole-v1").training(model={{"fcnet_hiddens": []}}, noise_size=1000, num_rollouts=2).build()
+    config = ARSConfig().environment("CartPole-v1").training(model={{"fcnet_hiddens": []}}, noise_size=1000, num_rollouts=2)
+    algorithm = config.build()
     assert isinstance(algorithm, tune.Trainable)
     assert algorithm.train()["trial_id"] == "default"
     algorithm.stop()

@@ -137,7 +137,9 @@ def _policy_kwargs(data: Mapping[str, Any], kind: str, with_bias: bool, hidden: 
     activation = match[1] if match else ""
     names = {of_torch: name for name, of_torch in ACTIVATIONS.items()}
     if activation not in names:
-        raise ValueError(f"a policy with activation_fn {str(given['activation_fn'])[:60]}; known are {', '.join(ACTIVATIONS.values())}")
+        raise ValueError(
+            f"a policy with activation_fn {str(given['activation_fn'])[:60]}; known are {', '.join(ACTIVATIONS.values())}"
+        )
     return {"net_arch": hidden, "activation_fn": names[activation], "with_bias": with_bias, "squash_output": squash}
 
 

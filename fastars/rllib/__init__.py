@@ -1,7 +1,7 @@
 """RLlib's `ARSConfig` and `ARS`, which Ray has removed, and the functions that other code took from RLlib.
 
-- `ARSConfig`, `ARS`, `DefaultCallbacks`, `EnvContext` (`config`, `trial`, `callbacks`, `environments`): configs and `train()` results
-  as in Ray 2.6.3, trained by `fastars.ARS`.
+- `ARSConfig`, `ARS`, `DefaultCallbacks`, `EnvContext` (`config`, `trial`, `callbacks`, `environments`): configs and `train()`
+  results as in Ray 2.6.3, trained by `fastars.ARS`.
 - `batched_weighted_sum`, `compute_ranks`, `compute_centered_ranks` (`gradients`), `create_shared_noise`, `SharedNoiseTable`
   (`noise_table`), `SGD`, `Adam` (`optimizers`): RLlib's signatures over fastars' kernels.
 - In a program that imports `ray.tune`, `ARS` is a Trainable, and "ARS" a name that Tune knows. All else needs no Ray.

@@ -37,6 +37,7 @@ class Algorithm:
         The settings, frozen.
     model : fastars.ARS
         The model that is trained.
+    policy : Policy
     callbacks : DefaultCallbacks
     workers : Workers
         A list.
@@ -44,6 +45,7 @@ class Algorithm:
 
     config: Any
     model: fastars.ars.ARS
+    policy: Policy
 
     def setup(self, config: ARSConfig | Mapping[str, Any] | None) -> None:
         """Make the model."""
@@ -53,19 +55,24 @@ class Algorithm:
         arguments = settings.arguments()
         settings.freeze()
         self.config, self.callbacks = settings, made(settings.callbacks_class)
-        self.model = fastars.ars.ARS(**arguments)
-        if not self.model.is_compiled and settings.num_rollout_workers > 1:
-            self.model.close()
-            arguments["seed"] = self.model.seed
-            self.model = fastars.ars.ARS(**arguments, n_workers=settings.num_rollout_workers)
+        model = fastars.ars.ARS(**arguments)
+        if not model.is_compiled and settings.num_rollout_workers > 1:
+            model.close()
+            arguments["seed"] = model.seed
+            model = fastars.ars.ARS(**arguments, n_workers=settings.num_rollout_workers)
+        self._hold(model)
         self._counts = self._restored = Counts()
         self._iteration_restored = 0
         call(self.callbacks, "on_algorithm_init", algorithm=self)
 
+    def _hold(self, model: fastars.ars.ARS) -> None:
+        self.model, self.policy = model, Policy(model, self.config.to_dict())
+
     def __copy__(self) -> Algorithm:
         """Return an algorithm with a copy of the model; training one does not move the other."""
         copied = type(self).__new__(type(self))
-        vars(copied).update(vars(self), model=copy.copy(self.model))
+        vars(copied).update(vars(self))
+        copied._hold(copy.copy(self.model))
         return copied
 
     @classmethod
@@ -88,6 +95,16 @@ class Algorithm:
     def workers(self) -> Workers:
         """The workers."""
         return Workers(self)
+
+    @property
+    def episodes_so_far(self) -> int:
+        """Number of episodes of training."""
+        return self.model.num_episodes
+
+    @property
+    def reward_list(self) -> list[float]:
+        """Mean returns of the policy in the last iterations that evaluated; RLlib keeps all of them."""
+        return list(self._counts.rewards)
 
     # --- Iterations
 
@@ -139,7 +156,7 @@ class Algorithm:
 
     def compute_single_action(self, observation: Any, *args: Any, full_fetch: bool = False, **kwargs: Any) -> Any:
         """Return the action for an observation; with `full_fetch`, (action, [], {})."""
-        found = self.get_policy().compute_single_action(observation)
+        found = self.policy.compute_single_action(observation)
         return found if full_fetch else found[0]
 
     def compute_actions(self, observations: Mapping[Any, Any], *args: Any, **kwargs: Any) -> dict[Any, Any]:
@@ -151,12 +168,7 @@ class Algorithm:
         """Return the policy. Its only id is "default_policy"."""
         if policy_id != POLICY_ID:
             raise ValueError(f"ARS has no policy {policy_id!r}; it has {POLICY_ID!r}")
-        return Policy(self.model, self.config.to_dict())
-
-    @property
-    def policy(self) -> Policy:
-        """The policy."""
-        return self.get_policy()
+        return self.policy
 
     def get_weights(self, policies: Any = None) -> dict[str, dict[str, FloatArray]]:
         """Return the weights by layer, float64, under "default_policy"."""
@@ -201,7 +213,8 @@ class Algorithm:
             model.close()
             raise
         self.model.close()
-        self.model, self._counts, self.config = model, counts, settings.copy(copy_frozen=True)
+        self._counts, self.config = counts, settings.copy(copy_frozen=True)
+        self._hold(model)
         self._restored, self._iteration_restored = counts, model.iteration
         call(self.callbacks, "on_checkpoint_loaded", algorithm=self)
 
@@ -220,4 +233,4 @@ class Algorithm:
         self.model.close()
 
     def __repr__(self) -> str:
-        return f"ARS({self.model!r})"
+        return f"ARS({vars(self).get('model')!r})"

@@ -47,7 +47,7 @@ def refuse_wrong(config: Any) -> None:
 
 def _refuse_other_networks(model: dict[str, Any]) -> None:
     for name in OTHER_NETWORKS:
-        if differs(model.get(name), MODEL[name]):
+        if differs(model.get(name, MODEL[name]), MODEL[name]):
             raise ValueError(f"model: {name} must be {MODEL[name]!r}, as fastars has no such network, got {model[name]!r}")
 
 

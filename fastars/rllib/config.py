@@ -124,6 +124,8 @@ class ARSConfig(ConfigMethods):
             self._refuse_if_frozen(name)
         if setting in vars(self) or type(self) is not ARSConfig:  # a class of the user's may have attributes of its own
             vars(self)[setting] = as_setting(setting, value)
+            if setting in DEFAULTS:
+                warn_without_effect({setting: value})
             return
         try:
             self.update_from_dict({name: value})
@@ -139,7 +141,9 @@ class ARSConfig(ConfigMethods):
 
     def _refuse_if_frozen(self, name: str) -> None:
         if self._is_frozen:
-            raise AttributeError(f"Cannot set attribute ({name}) of an already frozen {type(self).__name__}: copy(copy_frozen=False)")
+            raise AttributeError(
+                f"Cannot set attribute ({name}) of an already frozen {type(self).__name__}: copy(copy_frozen=False)"
+            )
 
     # --- Reading
 
@@ -185,10 +189,9 @@ class ARSConfig(ConfigMethods):
         return self.to_dict().items()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as a new dict, with the old keys: "num_workers", "framework", "multiagent", ..."""
+        """Return the settings as a new dict, with the old keys: "num_workers", "framework", ..."""
         found = copy.deepcopy({name: value for name, value in vars(self).items() if name not in self.not_settings})
-        multiagent = {name: found.pop(name) for name in MULTIAGENT}
-        return {OLD_KEYS.get(name, name): value for name, value in found.items()} | {"multiagent": multiagent}
+        return {OLD_KEYS.get(name, name): value for name, value in found.items()}
 
     def serialize(self) -> dict[str, Any]:
         """Return the settings that JSON can hold, as a new dict."""
@@ -199,7 +202,7 @@ class ARSConfig(ConfigMethods):
         return found
 
     def stored(self) -> dict[str, Any]:
-        """Return the settings with an effect that a file can hold; an environment that is a function or a class is not among them."""
+        """Return the settings with an effect that a file can hold; functions and classes are not among them."""
         found = {}
         for name in EFFECTIVE:
             value = getattr(self, name)

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastars._validate import did_you_mean, warn_user
 from fastars.rllib.callbacks import DefaultCallbacks
-from fastars.rllib.defaults import METHODS, MODEL, MULTIAGENT, NO_METHOD
+from fastars.rllib.defaults import METHODS, MODEL, NO_METHOD
 from fastars.rllib.other_settings import OTHER_SETTINGS
 
 DEFAULTS: dict[str, Any] = {name: value for settings in (*METHODS.values(), NO_METHOD) for name, value in settings.items()}
@@ -67,7 +67,6 @@ _UNMISSED = frozenset(
     "tf_single_threaded",
     "recreate_failed_env_runners",
     "restart_failed_env_runners",
-    "torch_compile_worker",
 }
 # Settings of `model` that choose a network which fastars does not have.
 OTHER_NETWORKS = ("use_lstm", "use_attention", "custom_model", "custom_action_dist", "no_final_linear", "free_log_std")
@@ -84,9 +83,20 @@ _KEYS = {
     "num_cpus_for_driver": "num_cpus_for_local_worker",
     "num_workers": "num_rollout_workers",
 }
+MULTIAGENT = (
+    "policies",
+    "policy_mapping_fn",
+    "policies_to_train",
+    "policy_map_capacity",
+    "policy_map_cache",
+    "count_steps_by",
+    "observation_fn",
+)
 OLD_KEYS = {setting: key for key, setting in _KEYS.items()}
-# Names in versions of RLlib before 2.6.3, and after it.
-_OTHER_VERSIONS = {
+# Names of arguments where the setting has another one, and names in versions of RLlib before 2.6.3, and after it.
+_OTHER_NAMES = {
+    "is_atari": "_is_atari",
+    "learner_class": "_learner_class",
     "evaluation_num_episodes": "evaluation_duration",
     "num_env_runners": "num_rollout_workers",
     "num_envs_per_env_runner": "num_envs_per_worker",
@@ -94,24 +104,35 @@ _OTHER_VERSIONS = {
     "evaluation_num_env_runners": "evaluation_num_workers",
     "synchronize_filter": "synchronize_filters",
 }
+_ARGUMENTS = {"framework_str": "framework", "_is_atari": "is_atari", "_learner_class": "learner_class"}
 # Arguments that a method has in other versions, or had until 2.6.3.
 _MORE_ARGUMENTS = {
-    "rollouts": ("num_env_runners", "num_envs_per_env_runner", "create_local_env_runner", "synchronize_filter", *METHODS["fault_tolerance"]),
+    "rollouts": (
+        "num_env_runners",
+        "num_envs_per_env_runner",
+        "create_local_env_runner",
+        "synchronize_filter",
+        "horizon",
+        "soft_horizon",
+        "no_done_at_end",
+        *METHODS["fault_tolerance"],
+    ),
     "evaluation": ("evaluation_num_episodes", "evaluation_num_env_runners"),
     "fault_tolerance": ("recreate_failed_env_runners", "restart_failed_env_runners"),
-    "framework": ("torch_compile_worker",),
+    "offline_data": ("input_evaluation",),
+    "multi_agent": ("replay_mode",),
 }
 _OF_TUNE = ("__trial_info__", "__stdout_file__", "__stderr_file__")
 
 
 def setting_of(key: str) -> str:
     """Return the name of a setting as an attribute of the config, for the key of an old-style dict."""
-    return _KEYS.get(key, _OTHER_VERSIONS.get(key, key))
+    return _KEYS.get(key, _OTHER_NAMES.get(key, key))
 
 
 def near(name: str) -> str:
     """Return a hint with the known name that is nearest to an unknown one."""
-    return did_you_mean(name, (*DEFAULTS, *_KEYS, *_OTHER_VERSIONS)) or did_you_mean(name, OTHER_SETTINGS)
+    return did_you_mean(name, (*DEFAULTS, *_KEYS, *_OTHER_NAMES)) or did_you_mean(name, OTHER_SETTINGS)
 
 
 def _is_known(setting: str) -> bool:
@@ -146,12 +167,12 @@ def arguments_given(method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any
     TypeError
         For an argument that the method does not have; the error suggests a near name, or the method that has it.
     """
-    names = [OLD_KEYS[name] if name == "framework_str" else name for name in METHODS[method]]
+    names = [_ARGUMENTS.get(name, name) for name in METHODS[method]]
+    allowed = {*names, *_MORE_ARGUMENTS.get(method, ()), *(OTHER_SETTINGS if method == "training" else ())}
     if len(args) > 1:
         raise TypeError(f"ARSConfig.{method}() takes one argument by position, got {len(args)}")
     for name in kwargs:
-        is_of_others = method == "training" and name in OTHER_SETTINGS
-        if name not in names and name not in _MORE_ARGUMENTS.get(method, ()) and not is_of_others:
+        if name not in allowed:
             owner = next((other for other, settings in METHODS.items() if name in settings), None)
             hint = f"; it is an argument of {owner}()" if owner else did_you_mean(name, names)
             raise TypeError(f"ARSConfig.{method}() got an unexpected keyword argument {name!r}{hint}")

@@ -1,7 +1,7 @@
 """`fastars.rllib.ARS` for Ray Tune. Needs `fastars[ray]`.
 
-`ray.tune.Tuner(ARS, param_space=config.to_dict())` and `Tuner("ARS", ...)` need nothing of this module: `ARS` becomes a Trainable when
-a program imports `ray.tune`. A checkpoint of Tune is a folder that `ARS.save_checkpoint` writes.
+`ray.tune.Tuner(ARS, param_space=config.to_dict())` and `Tuner("ARS", ...)` need nothing of this module: `ARS` becomes a Trainable
+when a program imports `ray.tune`. A checkpoint of Tune is a folder that `ARS.save_checkpoint` writes.
 """
 
 from __future__ import annotations

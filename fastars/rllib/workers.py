@@ -76,3 +76,9 @@ class Workers(list[Worker]):
     def foreach_policy(self, function: Callable[[Policy, str], Any]) -> list[Any]:
         """Return what a function of a policy and its id returns; all workers share one policy."""
         return [function(self._local.policy, POLICY_ID)]
+
+    def foreach_env(self, function: Callable[[Any], Any]) -> list[list[Any]]:
+        """Return what a function returns for the environment, as the list of the local worker."""
+        return [[function(self._local.env)]]
+
+    num_healthy_remote_workers = num_remote_workers
