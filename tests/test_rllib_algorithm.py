@@ -1,4 +1,4 @@
-"""What scripts for RLlib ask of an algorithm: its policy, workers, callbacks, results and checkpoints; facts of a live Ray 2.6.3.
+"""Scripts for RLlib read policies, workers, callbacks, results and checkpoints of an algorithm; facts of a live Ray 2.6.3.
 
 `tests/data/make_rllib_facts.py` recorded `tests/data/rllib_facts.json`.
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fastars.rllib import ARS, ARSConfig, DefaultCallbacks
+from fastars.rllib import ARS, DEFAULT_CONFIG, ARSConfig, ARSTrainer, DefaultCallbacks
 from fastars.rllib.settings import DEFAULTS
 
 FACTS = json.loads((Path(__file__).parent / "data" / "rllib_facts.json").read_text(encoding="utf-8"))
@@ -130,6 +130,16 @@ def test_dicts_are_merged_by_methods_and_replaced_by_assignment():
     assert (ours.model, ours.env_config) == ({"fcnet_hiddens": [4]}, {"c": 3})
     ours.env_config = {}
     assert ours.arguments()["policy_kwargs"]["activation_fn"] == "tanh"
+
+
+def test_a_script_for_rays_first_versions_runs():
+    ours = DEFAULT_CONFIG.copy()
+    ours["num_workers"], ours["noise_size"], ours["num_rollouts"], ours["evaluation_num_episodes"] = 1, 1 << 16, 4, 3
+    ours["model"] = {"fcnet_hiddens": [4], "fcnet_activation": None}
+    trainer = ARSTrainer(env="CartPole-v1", config=ours)
+    assert trainer.train()["info"]["episodes_this_iter"] == 4
+    assert trainer.evaluate()["evaluation"]["episodes_this_iter"] == 3
+    assert ARSConfig().to_dict() == DEFAULT_CONFIG
 
 
 # --- Freezing

@@ -16,11 +16,15 @@ from fastars.rllib.optimizers import SGD, Adam
 from fastars.rllib.trial import ARS
 
 ARSConfig.default_algo_class = ARS
+ARSTrainer = ARS  # its name until Ray 2.0, as is the next one
+DEFAULT_CONFIG = ARSConfig().to_dict()
 
 __all__ = [
     "ARS",
+    "DEFAULT_CONFIG",
     "SGD",
     "ARSConfig",
+    "ARSTrainer",
     "Adam",
     "DefaultCallbacks",
     "EnvContext",

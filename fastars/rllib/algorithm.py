@@ -29,7 +29,7 @@ _STREAM = 0x52  # of episodes that evaluate, apart from the episodes of training
 
 
 class Algorithm:
-    """What an algorithm does, with the names that Ray Tune calls: `setup`, `step`, `save_checkpoint`, `load_checkpoint`, `cleanup`.
+    """The methods of an algorithm without Ray. Ray Tune calls `setup`, `step`, `save_checkpoint`, `load_checkpoint`, `cleanup`.
 
     Attributes
     ----------
@@ -60,19 +60,20 @@ class Algorithm:
             model.close()
             arguments["seed"] = model.seed
             model = fastars.ars.ARS(**arguments, n_workers=settings.num_rollout_workers)
-        self._hold(model)
+        self.hold(model)
         self._counts = self._restored = Counts()
         self._iteration_restored = 0
         call(self.callbacks, "on_algorithm_init", algorithm=self)
 
-    def _hold(self, model: fastars.ars.ARS) -> None:
+    def hold(self, model: fastars.ars.ARS) -> None:
+        """Take a model as the one that is trained."""
         self.model, self.policy = model, Policy(model, self.config.to_dict())
 
     def __copy__(self) -> Algorithm:
         """Return an algorithm with a copy of the model; training one does not move the other."""
         copied = type(self).__new__(type(self))
         vars(copied).update(vars(self))
-        copied._hold(copy.copy(self.model))
+        copied.hold(copy.copy(self.model))
         return copied
 
     @classmethod
@@ -214,7 +215,7 @@ class Algorithm:
             raise
         self.model.close()
         self._counts, self.config = counts, settings.copy(copy_frozen=True)
-        self._hold(model)
+        self.hold(model)
         self._restored, self._iteration_restored = counts, model.iteration
         call(self.callbacks, "on_checkpoint_loaded", algorithm=self)
 

@@ -94,7 +94,7 @@ class ARS(Algorithm):
             `episodes_this_iter`, `episodes_so_far`.
         """
         if self._is_trial:
-            return super().train()  # type: ignore[misc,no-any-return]  # of Trainable, which calls `step`
+            return super().train()  # type: ignore[misc]  # of Trainable, which calls `step`
         result = self.step()
         self.log_result(result)
         return result

@@ -9,7 +9,7 @@ from fastars.rllib.policy import POLICY_ID, Policy
 
 
 class Worker:
-    """What scripts read from a worker. All workers share the policy of the algorithm, and none has a process of its own.
+    """A worker, for scripts that read from it. All share the policy of the algorithm, and none has a process of its own.
 
     Attributes
     ----------

@@ -19,10 +19,25 @@ import ray.rllib.algorithms
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.algorithms.ars import ARSConfig
 
-METHODS = (
-    "python_environment resources framework environment rollouts training callbacks exploration evaluation offline_data "
-    "multi_agent reporting checkpointing debugging fault_tolerance rl_module experimental"
-).split()  # noqa: SIM905
+METHODS = [
+    "python_environment",
+    "resources",
+    "framework",
+    "environment",
+    "rollouts",
+    "training",
+    "callbacks",
+    "exploration",
+    "evaluation",
+    "offline_data",
+    "multi_agent",
+    "reporting",
+    "checkpointing",
+    "debugging",
+    "fault_tolerance",
+    "rl_module",
+    "experimental",
+]
 
 
 def plain(value):
