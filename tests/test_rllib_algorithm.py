@@ -1,6 +1,11 @@
 """Scripts for RLlib read policies, workers, callbacks, results and checkpoints of an algorithm; facts of a live Ray 2.6.3.
 
 `tests/data/make_rllib_facts.py` recorded `tests/data/rllib_facts.json`.
+
+Broken on purpose: None no activation; the last layer named as a hidden one; weights set in place before all shapes are
+checked; the policy of the model before `restore` or `copy`; an action of no axes; counts that do not begin anew at
+`restore`; `lr` in a checkpoint; no `node_ip`; workers counted from 0; `on_train_result` not called, callbacks that
+nothing calls not named; an environment made from a plain dict; a path of a class as an id -> their tests red.
 """
 
 import copy
@@ -221,6 +226,11 @@ def test_a_checkpoint_is_written_into_the_folder_that_is_given(tmp_path):
     assert again.config.noise_stdev == 0.3
     assert again.config.to_dict() == algorithm.config.to_dict()
     assert again.get_config() is again.config
+    assert np.array_equal(again.get_policy().get_flat_weights(), again.model.theta)
+    assert again.get_policy() is again.policy
+    again.train()
+    assert np.array_equal(again.get_policy().get_flat_weights(), again.model.theta)
+    assert not np.array_equal(again.model.theta, algorithm.model.theta)
     assert np.array_equal(other.model.theta, algorithm.model.theta)
     assert fastars.ARS.load(tmp_path / "here" / "model.zip").iteration == 1
     with pytest.raises(AttributeError, match="already frozen"):

@@ -1,6 +1,12 @@
 """RLlib's config object: its settings as attributes, items and keys of dicts, against facts of a live Ray 2.6.3.
 
 `tests/data/make_rllib_facts.py` recorded `tests/data/rllib_facts.json`.
+
+Broken on purpose: another default; keys of attributes in `to_dict`; assignment without a look at `_is_frozen`,
+`copy_frozen` ignored, an algorithm with a config that is not frozen; a shallow copy; dicts replaced where RLlib merges
+them; no warning by assignment, or one for each name; no hint of the method that has an argument;
+`evaluation_num_episodes` unknown; grids of Tune checked as a model; an LSTM passed over; attributes of a class of the
+user's refused -> their tests red.
 """
 
 import copy

@@ -53,7 +53,7 @@ class Network:
 
     def state_dict(self) -> dict[str, FloatArray]:
         """Return copies of the weights by name, float64: "_hidden_layers.0._model.0.weight", ..., "_logits._model.0.bias"."""
-        return {name: view.copy() for name, view in self._views(self._model.policy.parameters_to_vector())}
+        return dict(self._views(self._model.policy.parameters_to_vector()))
 
     @user_facing
     def load_state_dict(self, weights: Mapping[str, Any]) -> None:
