@@ -1,4 +1,8 @@
-"""RLlib's surface under a real Ray Tune."""
+"""RLlib's surface under a real Ray Tune.
+
+Broken on purpose: ARS not derived from Trainable; the config no `_Config` of Tune; no name "ARS"; a trial that counts its iterations itself,
+or runs no callbacks -> their tests red.
+"""
 
 import subprocess
 import sys
@@ -46,10 +50,8 @@ def fitted(trainable, space, folder, n_iterations=3):
 
 
 @pytest.mark.usefixtures("cluster")
-@pytest.mark.parametrize("name", ["ARS", ARS], ids=["by name", "by class"])
-def test_trials_of_tune_train_and_leave_checkpoints(tmp_path, name):
-    space = config(noise_stdev=tune.grid_search([0.02, 0.2])).to_dict()
-    results = fitted(name, space, tmp_path)
+def test_trials_of_tune_train_and_leave_checkpoints(tmp_path):
+    results = fitted(ARS, config(noise_stdev=tune.grid_search([0.02, 0.2])), tmp_path)
     assert sorted(result.config["noise_stdev"] for result in results) == [0.02, 0.2]
     for result in results:
         assert result.metrics["training_iteration"] == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from fastars._imports import when_imported
@@ -41,7 +42,7 @@ class ARS(Algorithm):
     first iteration always evaluates, and later iterations keep the last mean. Computing an action does not change the filter.
     `restore` continues a run bit for bit.
 
-    In a program that imports `ray.tune`, the class is a Trainable: `ray.tune.Tuner(ARS, param_space=config.to_dict())`.
+    In a program that imports `ray.tune`, the class is a Trainable: `ray.tune.Tuner(ARS, param_space=config)`.
 
     Parameters
     ----------
@@ -188,11 +189,12 @@ class ARS(Algorithm):
 
 
 def _become_trainable() -> None:
-    """Derive ARS from Tune's Trainable, and make it known to Tune by RLlib's name."""
-    from ray import tune
-
+    """Derive ARS from Tune's Trainable, and make it known to Tune by RLlib's name; let Tune take an ARSConfig as `param_space`."""
+    tune, running = import_module("ray.tune"), import_module("ray.tune.tune")
     ARS.__bases__ = (Algorithm, tune.Trainable)
     tune.register_trainable("ARS", ARS)
+    if (config_class := getattr(running, "_Config", None)) is not None:
+        config_class.register(ARSConfig)
 
 
 when_imported("ray.tune", _become_trainable)
