@@ -1,7 +1,7 @@
 """RLlib's surface under a real Ray Tune.
 
-Broken on purpose: ARS not derived from Trainable; the config no `_Config` of Tune; no name "ARS"; a trial that counts its iterations itself,
-or runs no callbacks -> their tests red.
+Broken on purpose: ARS not derived from Trainable; the config no `_Config` of Tune; no name "ARS"; results that pass no callbacks
+-> their tests red.
 """
 
 import subprocess

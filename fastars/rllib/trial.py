@@ -16,23 +16,6 @@ from fastars.rllib.config import ARSConfig
 from fastars.training.stored_env import named
 
 _OF_TUNE = "__trial_info__"  # the key that every version of Ray Tune adds to the config of a trial
-_COUNTED_BY_TUNE = (
-    "training_iteration",
-    "time_this_iter_s",
-    "time_total_s",
-    "time_since_restore",
-    "timesteps_total",
-    "timesteps_since_restore",
-    "iterations_since_restore",
-    "episodes_total",
-    "trial_id",
-    "date",
-    "timestamp",
-    "pid",
-    "hostname",
-    "node_ip",
-    "config",
-)
 
 
 class ARS(Algorithm):
@@ -99,11 +82,6 @@ class ARS(Algorithm):
         result = self.step()
         self.log_result(result)
         return result
-
-    def step(self) -> dict[str, Any]:
-        """Run one iteration. The result of a trial leaves out what Tune counts itself."""
-        result = super().step()
-        return {name: value for name, value in result.items() if name not in _COUNTED_BY_TUNE} if self._is_trial else result
 
     def get_auto_filled_metrics(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Return what Tune adds to a result."""
