@@ -545,6 +545,20 @@ def test_the_golden_step_of_rllib():
     np.testing.assert_allclose(theta, 0.02 * g, rtol=1e-7)
 
 
+def test_an_imitation_of_ray_changes_nothing(monkeypatch):
+    """Sphinx imitates packages that are missing."""
+    import sys
+    from types import ModuleType, SimpleNamespace
+
+    from fastars.rllib import trial
+
+    for name, module in {"ray": ModuleType("ray"), "ray.tune": SimpleNamespace(Trainable=object()), "ray.tune.tune": None}.items():
+        monkeypatch.setitem(sys.modules, name, module or ModuleType(name))
+    before = ARS.__mro__
+    trial._become_trainable()
+    assert ARS.__mro__ == before
+
+
 def test_ray_that_is_missing_is_named(monkeypatch):
     import sys
 

@@ -189,7 +189,8 @@ def test_results_have_the_keys_of_ray():
     result = algorithm.train()
     missing = FACTS["result"].keys() - result.keys()
     assert missing <= NOT_THERE, missing - NOT_THERE
-    assert (result["trial_id"], result["node_ip"].count(".")) == ("default", 3)
+    assert (result["trial_id"], algorithm.trial_id, result["node_ip"].count(".")) == ("default", "default", 3)
+    assert (algorithm.logdir, algorithm.episodes_so_far, len(algorithm.reward_list)) == (str(Path.cwd()), 4, 1)
     assert type(result["config"]) is dict
     assert len(result["config"]) == 147
 

@@ -89,7 +89,7 @@ def test_a_setting_is_the_same_by_all_its_names(key, attribute, value):
     by_item, by_attribute, by_dict = ARSConfig(), ARSConfig(), ARSConfig().update_from_dict({key: value})
     by_item[key] = value
     setattr(by_attribute, attribute, value)
-    for each in (by_item, by_attribute, by_dict, ARSConfig.from_dict({key: value})):
+    for each in (by_item, by_attribute, by_dict, ARSConfig.from_dict({key: value}), ARSConfig().update({key: value})):
         assert each[key] == each[attribute] == each.get(key) == getattr(each, attribute) == value
         assert key in each
         assert each.to_dict() == by_item.to_dict()

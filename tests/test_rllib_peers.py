@@ -130,7 +130,8 @@ def test_ars_is_a_trainable_whichever_is_imported_first(order):
     config = ARSConfig().environment("CartPole-v1").training(model={{"fcnet_hiddens": []}}, noise_size=1000, num_rollouts=2)
     algorithm = config.build()
     assert isinstance(algorithm, tune.Trainable)
-    assert algorithm.train()["trial_id"] == "default"
+    assert algorithm.train()["trial_id"] == algorithm.trial_id == "default"
+    assert algorithm.logdir and repr(algorithm).startswith("ARS(ARS(")
     algorithm.stop()
     """
     program = textwrap.dedent(program)

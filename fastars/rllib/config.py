@@ -118,6 +118,8 @@ class ARSConfig(ConfigMethods):
         vars(self).update(values)
         return self
 
+    update = update_from_dict
+
     def __setattr__(self, name: str, value: Any) -> None:
         setting = setting_of(name)
         if setting != "_is_frozen":

@@ -158,6 +158,19 @@ class ARS(Algorithm):
             raise
         return algorithm
 
+    @property
+    def trial_id(self) -> str:
+        """Name of the trial of Tune; "default" without Tune."""
+        return str(super().trial_id) if self._is_trial else "default"  # type: ignore[misc]
+
+    @property
+    def logdir(self) -> str:
+        """Folder of the trial of Tune; without Tune, the current folder, into which `save` writes."""
+        return str(super().logdir) if self._is_trial else os.getcwd()  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        return type(self).__name__ if self._is_trial else super().__repr__()  # Ray puts it before each line of a trial
+
     def stop(self) -> None:
         """End worker processes."""
         if self._is_trial:
@@ -169,6 +182,8 @@ class ARS(Algorithm):
 def _become_trainable() -> None:
     """Derive ARS from Tune's Trainable, and make it known to Tune by RLlib's name; let Tune take an ARSConfig as `param_space`."""
     tune, running = import_module("ray.tune"), import_module("ray.tune.tune")
+    if not isinstance(tune.Trainable, type):  # Sphinx imitates packages that are missing
+        return
     ARS.__bases__ = (Algorithm, tune.Trainable)
     tune.register_trainable("ARS", ARS)
     if (config_class := getattr(running, "_Config", None)) is not None:
