@@ -12,6 +12,7 @@ import inspect
 import json
 import pkgutil
 import sys
+import tempfile
 from pathlib import Path
 
 import ray
@@ -104,7 +105,7 @@ def run():
         "model": [name for name in dir(policy.model) if not name.startswith("_")],
         "policy": [name for name in dir(policy) if not name.startswith("_")],
         "algorithm": [name for name in dir(algorithm) if not name.startswith("_")],
-        "saved": type(algorithm.save("/tmp/rllib_facts_checkpoint")).__name__,
+        "saved": type(algorithm.save(tempfile.mkdtemp())).__name__,
     }
     algorithm.stop()
     linear.stop()
