@@ -83,7 +83,8 @@ class ARS(Learning):
         Episodes per candidate.
     policy_kwargs : dict, optional
         For a LinearPolicy: `with_bias` (default False), `squash_output` (False). For an MlpPolicy: `net_arch` (default [64, 64]),
-        `activation_fn` ("relu"; or "tanh", or torch's classes of these names), `with_bias` (True), `squash_output` (True).
+        `activation_fn` ("relu", "tanh", "swish" or "linear"; or the classes `ReLU`, `Tanh`, `SiLU`, `Identity` of PyTorch),
+        `with_bias` (True), `squash_output` (True).
     seed : int, optional
         Default: drawn from the operating system, and kept in `model.seed`.
         A given seed is also that of the environment's next reset, of its action space, and of the generators of `random`,

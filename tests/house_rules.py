@@ -64,6 +64,9 @@ STAY = {
     "fastars/rllib/environments.py": {
         "registry._global_registry": "the environments that users registered with Ray, which has no public list"
     },
+    "fastars/rllib/trial.py": {
+        "getattr(running, '_Config', None)": "the class of configs that Tune takes as a space, which has no public name",
+    },
     "fastars/samplers/worker.py": {
         "os._exit": "a worker without a parent ends at once; Python documents the function under this name"
     },

@@ -240,7 +240,7 @@ def changed(name, **values):
         ({"num_timesteps": "many"}, "num_timesteps must be an integer"),
         ({"learning_rate": float("nan")}, "where a finite number is expected"),
         ({"policy_class": {"__init__": "<function MyPolicy.__init__ at 0x1>"}}, "a policy of the class 'MyPolicy'"),
-        ({"policy_kwargs": {"activation_fn": "<class 'torch.nn.modules.activation.ELU'>"}}, "known are ReLU and Tanh"),
+        ({"policy_kwargs": {"activation_fn": "<class 'torch.nn.modules.activation.ELU'>"}}, "known are ReLU, Tanh, SiLU, Identity"),
     ],
 )
 def test_data_of_theirs_that_make_no_policy_are_refused(values, told):
@@ -354,6 +354,8 @@ VARIETIES = [
     {},
     {"normalize_observations": True, "clip_observations": 1.0},
     {"policy": "MlpPolicy", "policy_kwargs": {"net_arch": [4], "activation_fn": "tanh"}, "zero_policy": False},
+    {"policy": "MlpPolicy", "policy_kwargs": {"net_arch": [4], "activation_fn": "swish"}, "zero_policy": False},
+    {"policy": "MlpPolicy", "policy_kwargs": {"net_arch": [4], "activation_fn": "linear"}, "zero_policy": False},
 ]
 
 

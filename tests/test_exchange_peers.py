@@ -47,6 +47,8 @@ def with_weights(policy, env, normalised, **settings):
         ("LinearPolicy", "Pendulum-v1", {"with_bias": True, "squash_output": True}),
         ("MlpPolicy", "Pendulum-v1", {"net_arch": [5, 3], "activation_fn": "tanh"}),
         ("MlpPolicy", "CartPole-v1", {"net_arch": [4], "with_bias": False}),
+        ("MlpPolicy", "CartPole-v1", {"net_arch": [4], "activation_fn": "swish"}),
+        ("MlpPolicy", "Pendulum-v1", {"net_arch": [4], "activation_fn": "linear"}),
         ("MlpPolicy", "Pendulum-v1", {"net_arch": [4], "squash_output": False}),
     ],
 )
@@ -179,6 +181,8 @@ POLICIES = [
     ("LinearPolicy", {"with_bias": True, "squash_output": True}),
     ("MlpPolicy", {"net_arch": [4]}),
     ("MlpPolicy", {"net_arch": [4], "activation_fn": "tanh", "with_bias": False, "squash_output": False}),
+    ("MlpPolicy", {"net_arch": [4], "activation_fn": "swish"}),
+    ("MlpPolicy", {"net_arch": [4], "activation_fn": "linear"}),
 ]
 FILTERS = [(False, {}), (True, {"clip_observations": 1.5, "clip_actions": False})]
 

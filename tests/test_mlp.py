@@ -91,11 +91,12 @@ def test_activations_are_also_torchs_classes():
     class ReLU:  # as torch.nn.ReLU is called
         pass
 
-    class Tanh:
+    class SiLU:
         pass
 
-    names = [ARS("MlpPolicy", "CartPole-v1", policy_kwargs={"activation_fn": f}, seed=0).config.activation_fn for f in (ReLU, Tanh)]
-    assert names == ["relu", "tanh"]
+    given = (ReLU, SiLU, "Tanh", "identity")
+    names = [ARS("MlpPolicy", "CartPole-v1", policy_kwargs={"activation_fn": f}, seed=0).config.activation_fn for f in given]
+    assert names == ["relu", "swish", "tanh", "linear"]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_activations_are_also_torchs_classes():
     [
         ({"net_arch": [0]}, ValueError, "net_arch must be an integer of at least 1, got 0"),
         ({"net_arch": 64}, TypeError, "net_arch must be a list of integers, got 64"),
-        ({"activation_fn": "gelu"}, ValueError, "activation_fn must be one of 'relu', 'tanh', got 'gelu'"),
+        ({"activation_fn": "gelu"}, ValueError, "activation_fn must be one of 'relu', 'tanh', 'swish', 'linear', got 'gelu'"),
         ({"net_arc": [3]}, TypeError, "got 'net_arc'"),
     ],
 )

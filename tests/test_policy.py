@@ -14,16 +14,18 @@ from fastars._compiled.structs import (
     Choices,
     Clip,
     Filter,
+    Identity,
     LinearPolicy,
     MlpPolicy,
     Relu,
     Signs,
     Squash,
+    Swish,
     Tanh,
     Unclipped,
     identity_filter,
 )
-from fastars._compiled.trig import tanh
+from fastars._compiled.trig import swish, tanh
 from fastars.kernels.policy_layout import arranged_size, n_padding, n_scores, n_weights
 
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
@@ -62,6 +64,39 @@ def test_tanh_is_odd_and_saturates():
     assert np.isnan(tanh_of([np.nan, -np.nan])).all()
 
 
+@kernel
+def fill_swish(x, out):
+    for i in range(x.shape[0]):
+        out[i] = swish(x[i])
+
+
+def swish_of(x):
+    out = np.empty(len(x))
+    fill_swish(np.asarray(x, np.float64), out)
+    return out
+
+
+def test_swish_is_within_its_error_of_the_exact_value():
+    draw = np.random.default_rng(0)
+    n = 300 if numba.config.DISABLE_JIT else 100_000
+    x = np.concatenate(
+        [draw.uniform(-1.0, 1.0, n), draw.uniform(-700.0, 700.0, n), draw.choice([-1, 1], n) * 10.0 ** draw.uniform(-300, 0, n)]
+    )
+    wide = x.astype(np.longdouble)
+    exact = wide / (1 + np.exp(-wide))
+    ulps = np.abs(swish_of(x).astype(np.longdouble) - exact) / np.spacing(np.abs(exact).astype(np.float64))
+    assert ulps.max() < 4.0
+    assert ulps.mean() < 0.6
+
+
+def test_swish_of_large_numbers():
+    assert swish_of([800.0, 1e300, np.inf]).tolist() == [800.0, 1e300, np.inf]
+    small = swish_of([-750.0, -1e300, -np.inf])
+    assert ((small > -1e-304) & (small <= 0.0)).all()
+    assert np.isnan(swish_of([np.nan, -np.nan])).all()
+    assert swish_of([0.0])[0] == 0.0
+
+
 # W1 = [[1, 2], [-1, 1]], b1 = (0.5, -3), W2 = [[2, 4]], b2 = (10,)
 GOLDEN = np.array([1.0, 2.0, -1.0, 1.0, 0.5, -3.0, 2.0, 4.0, 10.0])
 
@@ -73,6 +108,9 @@ def test_mlp_of_hand_worked_numbers(backend):
     assert backend.action_scores(relu, GOLDEN, observation, PLAIN).tolist() == [2 * 5.5 + 0.0 + 10.0]
     (score,) = backend.action_scores(smooth, GOLDEN, observation, PLAIN)
     assert score == pytest.approx(10.0 + 2.0 * math.tanh(5.5) + 4.0 * math.tanh(-2.0), rel=1e-15)
+    (score,) = backend.action_scores(MlpPolicy((2,), Swish()), GOLDEN, observation, PLAIN)
+    assert score == pytest.approx(10.0 + 2.0 * 5.5 / (1 + math.exp(-5.5)) - 4.0 * 2.0 / (1 + math.exp(2.0)), rel=1e-15)
+    assert backend.action_scores(MlpPolicy((2,), Identity()), GOLDEN, observation, PLAIN).tolist() == [2 * 5.5 - 4 * 2 + 10.0]
 
 
 @BACKENDS
@@ -93,7 +131,7 @@ def test_mlp_sees_the_filtered_observation(backend):
 def test_mlp_lets_nan_through(backend):
     weights = GOLDEN.copy()
     weights[4] = np.nan  # a bias of the hidden layer
-    for activation in (Relu(), Tanh()):
+    for activation in (Relu(), Tanh(), Swish(), Identity()):
         assert np.isnan(backend.action_scores(MlpPolicy((2,), activation), weights, np.ones(2, np.float32), PLAIN)).all()
 
 
@@ -114,8 +152,9 @@ def test_relu_scores_equal_the_twins_to_the_bit(net_arch, with_bias):
         assert n_scores(policy, len(weights), n_obs) == n_act
 
 
-def test_tanh_scores_are_close_to_the_twins():
-    policy, draw = MlpPolicy((64, 64), Tanh()), np.random.default_rng(1)
+@pytest.mark.parametrize("activation", [Tanh(), Swish()])
+def test_scores_are_close_to_the_twins(activation):
+    policy, draw = MlpPolicy((64, 64), activation), np.random.default_rng(1)
     weights = 0.3 * draw.standard_normal(n_weights(policy, 4, 2))
     observations = draw.standard_normal((20, 4))
     scores = kernels.batch_action_scores(policy, weights, observations, identity_filter(4))

@@ -301,7 +301,7 @@ def test_an_algorithm_that_can_not_be_written_leaves_the_checkpoint_before(tmp_p
     made.save_into(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     made.train()
-    made._settings.env_config = {"key": "x" * 2**21}  # too much for a file
+    made.config = made.config.copy(copy_frozen=False).environment(env_config={"key": "x" * 2**21})  # too much for a file
     with pytest.raises(ValueError, match=r"a manifest of \d+ bytes, more than"):
         made.save_into(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

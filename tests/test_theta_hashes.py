@@ -347,6 +347,8 @@ ROWS = {
     "MLP, tanh, neither bias nor squashed": mlp(
         "MountainCarContinuous-v0", net_arch=[6], activation_fn="tanh", with_bias=False, squash_output=False
     ),
+    "MLP, swish": mlp("Pendulum-v1", net_arch=[8, 5], activation_fn="swish"),
+    "MLP, linear, saved and loaded": mlp("CartPole-v1", how=saved_and_loaded, net_arch=[4], activation_fn="linear"),
     "MLP, relu, V2": mlp("Acrobot-v1", net_arch=[4, 4, 4], variant="V2", delta_std=0.5),
     "MLP, as large as by default": mlp("Pendulum-v1"),
     "MLP, saved and loaded": mlp("CartPole-v1", how=saved_and_loaded, net_arch=[8], activation_fn="tanh", variant="V2"),

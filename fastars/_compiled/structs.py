@@ -54,6 +54,14 @@ class Relu(NamedTuple):
     """Activation of hidden layers: their sums, or 0 for negative sums."""
 
 
+class Swish(NamedTuple):
+    """Activation of hidden layers: x / (1 + exp(-x)) of their sums x; PyTorch's SiLU."""
+
+
+class Identity(NamedTuple):
+    """No activation: the outputs of hidden layers are their sums."""
+
+
 class LinearPolicy(NamedTuple):
     """A linear policy: scores = W x (+ b), x the filtered observation.
 
@@ -71,7 +79,7 @@ class MlpPolicy(NamedTuple):
     """
 
     net_arch: tuple[int, ...] = (64, 64)  # sizes of the hidden layers
-    activation: Tanh | Relu = Relu()
+    activation: Relu | Tanh | Swish | Identity = Relu()
     with_bias: bool = True
 
 

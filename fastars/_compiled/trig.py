@@ -1,4 +1,4 @@
-"""Sine, cosine and hyperbolic tangent that vectorise. A loop that calls the C library does not vectorise."""
+"""Sine, cosine, hyperbolic tangent and swish that vectorise. A loop that calls the C library does not vectorise."""
 
 import math
 
@@ -102,12 +102,30 @@ def tanh(x):
 
     At 8 million arguments, it was within 2.5 ulp of the exact value, and 0.4 on average (NumPy's: 1.2 and 0.3).
 
-    With y = 2 |x|, it is expm1(y) / (expm1(y) + 2), which keeps full precision for small x. With y = k ln(2) + r,
-    expm1(y) = 2**k expm1(r) + 2**k - 1.
+    With y = 2 |x|, it is expm1(y) / (expm1(y) + 2), which keeps full precision for small x.
     """
     size = abs(x)
     size = 20.0 if size > 20.0 else size  # NaN stays NaN
-    y = 2.0 * size
+    expm1 = _expm1(2.0 * size)
+    return math.copysign(expm1 / (expm1 + 2.0), x)
+
+
+@inline
+def swish(x):
+    """Compute x / (1 + exp(-x)) of a float64. Without branches, so it runs in lanes.
+
+    With e = exp(|x|), it is x e / (e + 1) for x > 0 and x / (e + 1) for x < 0: no sum cancels. Below -708, where exp(-x) leaves
+    float64, it is the value at -708, about -1e-305.
+    """
+    x = -708.0 if x < -708.0 else x  # NaN stays NaN
+    size = abs(x)
+    e = _expm1(708.0 if size > 708.0 else size) + 1.0
+    return x * ((e if x > 0.0 else 1.0) / (e + 1.0))
+
+
+@inline
+def _expm1(y):
+    """Compute exp(y) - 1 for 0 <= y <= 708. With y = k ln(2) + r, it is 2**k expm1(r) + 2**k - 1."""
     shifted = y * _LOG2_E + _TO_INTEGER
     k = shifted - _TO_INTEGER
     exponent = np.int64((np.float64(shifted).view(np.int64) + 1023) << 52)  # the shift leaves the bits of k alone
@@ -116,5 +134,4 @@ def tanh(x):
     p = _EXPM1[6] + r * (_EXPM1[7] + r * (_EXPM1[8] + r * _EXPM1[9]))
     p = _EXPM1[2] + r * (_EXPM1[3] + r * (_EXPM1[4] + r * (_EXPM1[5] + r * p)))
     p = r + r * r * (0.5 + r * (_EXPM1[0] + r * (_EXPM1[1] + r * p)))
-    expm1 = power * p + (power - 1.0)
-    return math.copysign(expm1 / (expm1 + 2.0), x)
+    return power * p + (power - 1.0)

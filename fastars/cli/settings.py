@@ -47,7 +47,7 @@ class Settings:
     """Linear policy, or a network with hidden layers."""
     net_arch: Annotated[tuple[int, ...] | None, option("INT [INT ...]", "64 64")] = None
     """Units of the hidden layers of an MlpPolicy."""
-    activation_fn: Annotated[Literal["relu", "tanh"] | None, option("{relu,tanh}", "relu")] = None
+    activation_fn: Annotated[Literal["relu", "tanh", "swish", "linear"] | None, option("{relu,tanh,swish,linear}", "relu")] = None
     """Activation function of the hidden layers."""
     with_bias: Annotated[bool | None, option(BOOL, "False; of an MlpPolicy, True")] = None
     """Give the layers of the policy a bias."""

@@ -5,7 +5,7 @@
 | `README` | a text that explains how to compute an action |
 | `W0`, `b0`, `W1`, ... | weights (outputs, inputs) and biases (outputs,) of the layers, float64 |
 | `obs_mean`, `obs_std`, `obs_clip` | the policy sees clip((observation - obs_mean) / obs_std, -obs_clip, obs_clip) |
-| `activation` | the function between layers: "relu" or "tanh" |
+| `activation` | the function between layers: "relu", "tanh", "swish" (x / (1 + exp(-x))) or "linear" (none) |
 | `action` | "box", "discrete", "multidiscrete" or "multibinary" |
 | `low`, `high` | bounds of a Box, in its shape and dtype: actions are clipped to them, or squashed between them |
 | `start`, `sizes` | of discrete actions: the first action, and for a MultiDiscrete the number of scores of each action |
@@ -31,7 +31,8 @@ from fastars.training.setting_checks import ACTIVATIONS, POLICY_KWARGS
 
 _README = """\
 A policy trained by Augmented Random Search (fastars). With the observation o as a vector of float64:
-x = clip((o - obs_mean) / obs_std, -obs_clip, obs_clip); then for each layer k, x = Wk x + bk, with the activation between layers.
+x = clip((o - obs_mean) / obs_std, -obs_clip, obs_clip); then for each layer k, x = Wk x + bk, with the activation between layers;
+"swish" is x / (1 + exp(-x)), "linear" is x.
 action "discrete": start + the index of the largest x, the first of equals.
 action "box": with squash_output, x = low + (tanh(x) + 1) / 2 (high - low); then x is clipped to low and high, in their dtype.
 action "multidiscrete": x is cut into pieces of these sizes; each as "discrete". action "multibinary": 1 where x > 0, else 0.

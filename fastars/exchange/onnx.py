@@ -87,6 +87,12 @@ class _Graph:
         self.nodes.append(self._onnx.helper.make_node(kind, inputs, [self.last], **attributes))
         return self.last
 
+    def multiply(self, name: str) -> None:
+        """Add a node that multiplies the last output by another output."""
+        node = self._onnx.helper.make_node("Mul", [self.last, name], [f"Mul_{len(self.nodes)}"])
+        self.nodes.append(node)
+        self.last = node.output[0]
+
     def join(self, names: list[str]) -> None:
         """Add a node that concatenates outputs along axis 1."""
         self.last = "joined"
@@ -115,7 +121,17 @@ def _scores(graph: _Graph, model: Any, trained: TrainedPolicy) -> None:
     for k, (weights, bias) in enumerate(layers):
         graph.add("Gemm", weights, *([] if bias is None else [bias]), transB=1)
         if k < len(layers) - 1:
-            graph.add({"relu": "Relu", "tanh": "Tanh"}[config.activation_fn])
+            _activation(graph, config.activation_fn)
+
+
+def _activation(graph: _Graph, name: str) -> None:
+    """Add the activation of a hidden layer."""
+    if name == "swish":
+        sums = graph.last
+        graph.add("Sigmoid")
+        graph.multiply(sums)
+    elif name != "linear":
+        graph.add({"relu": "Relu", "tanh": "Tanh"}[name])
 
 
 def _actions(graph: _Graph, model: Any) -> None:

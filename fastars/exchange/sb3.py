@@ -24,6 +24,7 @@ from fastars.exchange.sb3_spaces import space_of_text
 from fastars.exchange.trained import TrainedPolicy, normalisation, policy_of_layers, trained_of
 from fastars.files.archives import MAX_NUMBERS, Archive, json_object
 from fastars.files.atomic import write_atomically
+from fastars.training.setting_checks import ACTIVATIONS
 
 _POLICIES = {"ARSLinearPolicy": "LinearPolicy", "ARSPolicy": "MlpPolicy"}
 _CONSTRUCTOR = re.compile(r"<function (\w+)\.__init__ at ")
@@ -137,10 +138,13 @@ def _policy_kwargs(data: Mapping[str, Any], kind: str, with_bias: bool, hidden: 
     if kind == "LinearPolicy":
         return {"with_bias": with_bias, "squash_output": squash}
     match = _CLASS.fullmatch(str(given.get("activation_fn", "<class 'ReLU'>")))
-    activation = match[1].lower() if match else ""
-    if activation not in ("relu", "tanh"):
-        raise ValueError(f"a policy with activation_fn {str(given['activation_fn'])[:60]}; known are ReLU and Tanh")
-    return {"net_arch": hidden, "activation_fn": activation, "with_bias": with_bias, "squash_output": squash}
+    activation = match[1] if match else ""
+    names = {of_torch: name for name, of_torch in ACTIVATIONS.items()}
+    if activation not in names:
+        raise ValueError(
+            f"a policy with activation_fn {str(given['activation_fn'])[:60]}; known are {', '.join(ACTIVATIONS.values())}"
+        )
+    return {"net_arch": hidden, "activation_fn": names[activation], "with_bias": with_bias, "squash_output": squash}
 
 
 def _config(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,7 +266,7 @@ def _sb3_model(model_class: Any, nn: Any, envs: Any, trained: TrainedPolicy, con
     """Make a model of stable-baselines3-contrib with a trained policy and the hyperparameters of a model of fastars."""
     kwargs = dict(trained.policy_kwargs)
     if trained.policy == "MlpPolicy":
-        activation = {"relu": nn.ReLU, "tanh": nn.Tanh}[kwargs["activation_fn"]]
+        activation = getattr(nn, ACTIVATIONS[kwargs["activation_fn"]])
         kwargs |= {"activation_fn": activation, "net_arch": list(kwargs["net_arch"])}
     model = model_class(  # without the seed, which would seed the generators of the whole program
         trained.policy,

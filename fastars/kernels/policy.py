@@ -12,8 +12,8 @@ from numba.extending import overload
 from fastars._compiled.actions import act
 from fastars._compiled.jit import INLINE, inline, kernel
 from fastars._compiled.lanes import at, dot
-from fastars._compiled.structs import LinearPolicy, MlpPolicy, Relu, Tanh
-from fastars._compiled.trig import tanh
+from fastars._compiled.structs import Identity, LinearPolicy, MlpPolicy, Relu, Swish, Tanh
+from fastars._compiled.trig import swish, tanh
 from fastars._compiled.tuples import normalize
 from fastars.kernels.policy_layout import arranged_size, layer_sizes, n_scores, scratch_size
 
@@ -74,7 +74,12 @@ def _relu(value):
     return 0.0 if value < 0.0 else value  # NaN stays NaN
 
 
-_ACTIVATED = {Tanh: tanh, Relu: _relu}
+@inline
+def _identity(value):
+    return value
+
+
+_ACTIVATED = {Relu: _relu, Tanh: tanh, Swish: swish, Identity: _identity}
 
 
 @kernel

@@ -18,10 +18,21 @@ def batch_action_scores(policy, weights, observations, filter):
         x = np.clip((observations - filter.mean) * filter.scale, -filter.clip, filter.clip)
         for n_hidden in getattr(policy, "net_arch", ()):
             sums, weights = _layer(weights, x, n_hidden, policy.with_bias)
-            x = np.tanh(sums) if type(policy.activation).__name__ == "Tanh" else np.where(sums < 0.0, 0.0, sums)
+            x = activated(policy, sums)
         n_act = len(weights) // (x.shape[1] + policy.with_bias)
         scores, _ = _layer(weights, x, n_act, policy.with_bias)
     return scores
+
+
+def activated(policy, sums):
+    """Return the outputs of hidden units for their sums."""
+    kind = type(policy.activation).__name__
+    if kind == "Tanh":
+        return np.tanh(sums)
+    if kind == "Swish":
+        sums = np.maximum(sums, -708.0)  # below, exp(-x) leaves float64
+        return sums / (1.0 + np.exp(-sums))
+    return np.where(sums < 0.0, 0.0, sums) if kind == "Relu" else sums
 
 
 def _layer(weights, x, n_out, with_bias):

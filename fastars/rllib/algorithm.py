@@ -1,4 +1,4 @@
-"""RLlib's `ARS`: `train()` runs one iteration and returns a result with RLlib's keys."""
+"""RLlib's algorithm ARS over `fastars.ARS`: an iteration, its result, the policy, and checkpoints."""
 
 from __future__ import annotations
 
@@ -15,74 +15,65 @@ import fastars.ars
 from fastars._compiled.structs import FloatArray
 from fastars._validate import user_facing
 from fastars.files.checkpoint import CheckpointError, name_of
-from fastars.files.opening import file_in, folder_in, without_link
-from fastars.rllib.checkpoint import (
-    MODEL,
-    ConfigToRestore,
-    Counts,
-    SavedFolder,
-    folder_of,
-    path_in,
-    read_config,
-    read_counts,
-    stored_counts,
-    write_counts,
-)
+from fastars.files.opening import file_in, without_link
+from fastars.rllib.callbacks import call, made
+from fastars.rllib.checkpoint import MODEL, ConfigToRestore, Counts, folder_of, read_counts, stored_counts, write_counts
 from fastars.rllib.config import ARSConfig
 from fastars.rllib.policy import POLICY_ID, Policy
-from fastars.rllib.results import Spent, evaluation_result, train_result
+from fastars.rllib.results import Since, Spent, evaluation_result, train_result
+from fastars.rllib.workers import Workers
 from fastars.training.file_limits import limited_run
-from fastars.training.stored_env import named
 
 _CHANGEABLE = ("learning_rate", "delta_std", "n_delta", "n_top", "alive_bonus_offset")  # of a run that `restore` continues
 _STREAM = 0x52  # of episodes that evaluate, apart from the episodes of training
 
 
-class ARS:
-    """RLlib's ARS over `fastars.ARS`, without Ray.
-
-    Four faults of RLlib are corrected. Workers draw different directions even with a seed. `episode_reward_mean` is never NaN: the
-    first iteration always evaluates, and later iterations keep the last mean. Computing an action does not change the filter.
-    `restore` continues a run bit for bit.
-
-    Parameters
-    ----------
-    config : ARSConfig or dict
-        Settings with RLlib's keys.
-    env : str, callable or class, optional
-        Instead of the one in `config`.
+class Algorithm:
+    """The methods of an algorithm without Ray. Ray Tune calls `setup`, `step`, `save_checkpoint`, `load_checkpoint`, `cleanup`.
 
     Attributes
     ----------
+    config : ARSConfig
+        The settings, frozen.
     model : fastars.ARS
         The model that is trained.
-    iteration : int
-        Number of iterations done.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For settings that `ARSConfig.validate` refuses, and as for `fastars.ARS`.
+    policy : Policy
+    callbacks : DefaultCallbacks
+    workers : Workers
+        A list.
     """
 
-    @user_facing
-    def __init__(self, config: ARSConfig | Mapping[str, Any] | None = None, env: Any = None, **_: Any) -> None:
-        settings = config.copy() if isinstance(config, ARSConfig) else ARSConfig().update_from_dict(config or {})
-        if env is not None:
-            settings.env = env
-        arguments = settings.arguments()
-        self._settings = settings
-        self.model = fastars.ars.ARS(**arguments)
-        if not self.model.is_compiled and settings.num_rollout_workers > 1:
-            self.model.close()
-            arguments["seed"] = self.model.seed
-            self.model = fastars.ars.ARS(**arguments, n_workers=settings.num_rollout_workers)
-        self._counts = Counts()
+    config: Any
+    model: fastars.ars.ARS
+    policy: Policy
 
-    def __copy__(self) -> ARS:
+    def setup(self, config: ARSConfig | Mapping[str, Any] | None) -> None:
+        """Make the model."""
+        settings = config.copy(copy_frozen=False) if isinstance(config, ARSConfig) else type(self).get_default_config()
+        if not isinstance(config, ARSConfig):
+            settings.update_from_dict(config or {})
+        arguments = settings.arguments()
+        settings.freeze()
+        self.config, self.callbacks = settings, made(settings.callbacks_class)
+        model = fastars.ars.ARS(**arguments)
+        if not model.is_compiled and settings.num_rollout_workers > 1:
+            model.close()
+            arguments["seed"] = model.seed
+            model = fastars.ars.ARS(**arguments, n_workers=settings.num_rollout_workers)
+        self.hold(model)
+        self._counts = self._restored = Counts()
+        self._iteration_restored = 0
+        call(self.callbacks, "on_algorithm_init", algorithm=self)
+
+    def hold(self, model: fastars.ars.ARS) -> None:
+        """Take a model as the one that is trained."""
+        self.model, self.policy = model, Policy(model, self.config.to_dict())
+
+    def __copy__(self) -> Algorithm:
         """Return an algorithm with a copy of the model; training one does not move the other."""
         copied = type(self).__new__(type(self))
-        vars(copied).update(vars(self), model=copy.copy(self.model), _settings=self._settings.copy())
+        vars(copied).update(vars(self))
+        copied.hold(copy.copy(self.model))
         return copied
 
     @classmethod
@@ -90,10 +81,9 @@ class ARS:
         """Return the default settings."""
         return ARSConfig(cls)
 
-    @property
-    def config(self) -> dict[str, Any]:
-        """The settings, as a new dict."""
-        return self._settings.to_dict()
+    def get_config(self) -> ARSConfig:
+        """Return the settings."""
+        return self.config
 
     @property
     def iteration(self) -> int:
@@ -102,20 +92,25 @@ class ARS:
 
     training_iteration = iteration
 
+    @property
+    def workers(self) -> Workers:
+        """The workers."""
+        return Workers(self)
+
+    @property
+    def episodes_so_far(self) -> int:
+        """Number of episodes of training."""
+        return self.model.num_episodes
+
+    @property
+    def reward_list(self) -> list[float]:
+        """Mean returns of the policy in the last iterations that evaluated; RLlib keeps all of them."""
+        return list(self._counts.rewards)
+
     # --- Iterations
 
-    def train(self) -> dict[str, Any]:
-        """Run one iteration.
-
-        Returns
-        -------
-        dict
-            `episode_reward_mean`, `episode_len_mean` (also under `sampler_results`) of the unperturbed policy;
-            `timesteps_this_iter`, `timesteps_total`, `episodes_total`, `training_iteration`, `time_this_iter_s`, `time_total_s`,
-            `done`, `config`; `evaluation` in every `evaluation_interval`-th iteration; and `info` with `weights_norm` and
-            `grad_norm` (sums of squares), `weights_std`, `update_ratio` (infinite if the weights were 0), `episodes_this_iter`,
-            `episodes_so_far`.
-        """
+    def step(self) -> dict[str, Any]:
+        """Run one iteration. Returns the result of `train`, before callbacks."""
         start, model = time.perf_counter(), self.model
         self._evaluate_sometimes()
         steps, episodes = model.num_timesteps, model.num_episodes
@@ -123,9 +118,14 @@ class ARS:
         spent = Spent(model.num_timesteps - steps, model.num_episodes - episodes, time.perf_counter() - start)
         counts = self._counts
         self._counts = counts._replace(timesteps=counts.timesteps + spent.timesteps, seconds=counts.seconds + spent.seconds)
-        interval = self._settings.evaluation_interval
+        interval = self.config.evaluation_interval
         evaluation = self.evaluate() if interval and model.iteration % interval == 0 else {}
-        return train_result(model, self._counts, spent, self.config, evaluation)
+        since = Since(
+            self._counts.timesteps - self._restored.timesteps,
+            model.iteration - self._iteration_restored,
+            self._counts.seconds - self._restored.seconds,
+        )
+        return train_result(model, self._counts, spent, since) | evaluation | {"config": self.config.to_dict()}
 
     def _evaluate_sometimes(self) -> None:
         """Run episodes of the unperturbed policy: each episode that RLlib begins is one with probability `eval_prob`.
@@ -134,115 +134,69 @@ class ARS:
         """
         stream = np.random.SeedSequence(self.model.seed, spawn_key=(_STREAM, self.model.iteration))
         generator = np.random.Generator(np.random.PCG64(stream))
-        n_episodes = int(generator.negative_binomial(self.model.n_delta, 1.0 - self._settings.eval_prob))
+        n_episodes = int(generator.negative_binomial(self.model.n_delta, 1.0 - self.config.eval_prob))
         if n_episodes == 0 and self._counts.rewards:
             return
         rollouts = self.model.evaluate(max(n_episodes, 1), seed=int(generator.integers(2**31)))
-        reward = float((rollouts.returns - abs(self._settings.offset) * rollouts.lengths).mean())
-        rewards = (*self._counts.rewards, reward)[-self._settings.report_length :]
+        reward = float((rollouts.returns - abs(self.config.offset) * rollouts.lengths).mean())
+        rewards = (*self._counts.rewards, reward)[-self.config.report_length :]
         self._counts = self._counts._replace(rewards=rewards, length=float(rollouts.lengths.mean()))
 
-    def evaluate(self) -> dict[str, Any]:
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, Any]:
         """Run `evaluation_duration` episodes of the policy, the same episodes at each call. The result is under "evaluation"."""
-        return evaluation_result(self.model.evaluate(self._settings.evaluation_duration))
+        call(self.callbacks, "on_evaluate_start", algorithm=self)
+        found = evaluation_result(self.model.evaluate(self.config.evaluation_duration))
+        call(self.callbacks, "on_evaluate_end", algorithm=self, evaluation_metrics=found)
+        return found
+
+    def log_result(self, result: dict[str, Any]) -> None:
+        """Pass a result to the callbacks, which may change it."""
+        call(self.callbacks, "on_train_result", algorithm=self, result=result)
 
     # --- The policy
 
     def compute_single_action(self, observation: Any, *args: Any, full_fetch: bool = False, **kwargs: Any) -> Any:
         """Return the action for an observation; with `full_fetch`, (action, [], {})."""
-        action = self.model.predict(observation)[0][()]  # a number for a Discrete action, as in RLlib
-        return (action, [], {}) if full_fetch else action
+        found = self.policy.compute_single_action(observation)
+        return found if full_fetch else found[0]
+
+    def compute_actions(self, observations: Mapping[Any, Any], *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        """Return the actions for a dict of observations, by its keys."""
+        return {key: self.compute_single_action(observation) for key, observation in observations.items()}
 
     @user_facing
     def get_policy(self, policy_id: str = POLICY_ID) -> Policy:
         """Return the policy. Its only id is "default_policy"."""
         if policy_id != POLICY_ID:
             raise ValueError(f"ARS has no policy {policy_id!r}; it has {POLICY_ID!r}")
-        return Policy(self.model)
+        return self.policy
 
-    def get_weights(self, policies: Any = None) -> dict[str, FloatArray]:
-        """Return {"default_policy": flat weights}, float64 (num_params,)."""
-        return {POLICY_ID: self.get_policy().get_flat_weights()}
+    def get_weights(self, policies: Any = None) -> dict[str, dict[str, FloatArray]]:
+        """Return the weights by layer, float64, under "default_policy"."""
+        return {POLICY_ID: self.get_policy().get_weights()}
 
     @user_facing
     def set_weights(self, weights: Mapping[str, Any]) -> None:
-        """Set weights that `get_weights` returned."""
-        self.get_policy().set_flat_weights(weights[POLICY_ID])
+        """Set weights that `get_weights` returned; under "default_policy" may also be flat weights."""
+        self.get_policy().set_weights(weights[POLICY_ID])
 
     # --- Files
 
     @user_facing
-    def save(self, checkpoint_dir: str | os.PathLike[str] | None = None) -> SavedFolder:
-        """Write the run into a new folder in `checkpoint_dir` (default: the current folder).
-
-        Returns
-        -------
-        str
-            The path of the new folder, which can also be read as `checkpoint.path`, as in Ray. `restore` continues it bit for bit,
-            `from_checkpoint` makes the algorithm anew, and `fastars.ARS.load` reads the `model.zip` in it.
-        """
-        folder = folder_in(path_in(checkpoint_dir, self.iteration))
-        self.save_into(folder)
-        return SavedFolder(folder)
-
-    @user_facing
-    def save_into(self, folder: str | os.PathLike[str]) -> None:
-        """Write the run into this folder."""
-        folder = Path(folder)
-        stored = stored_counts(self.iteration, self._counts, self._settings)  # raises before a file is written
+    def save_checkpoint(self, checkpoint_dir: str | os.PathLike[str]) -> str:
+        """Write the run into this folder. Returns its path."""
+        folder = Path(checkpoint_dir)
+        stored = stored_counts(self.iteration, self._counts, self.config)  # raises before a file is written
         self.model.save(without_link(folder / MODEL))
         write_counts(folder, stored)
+        return os.fspath(checkpoint_dir)
 
-    @classmethod
-    @user_facing
-    def from_checkpoint(cls, checkpoint: Any, config: ARSConfig | Mapping[str, Any] | None = None) -> ARS:
-        """Make the algorithm that wrote a checkpoint; it continues the run bit for bit.
-
-        Parameters
-        ----------
-        checkpoint : str, path, or the result of `save`
-            The folder.
-        config : ARSConfig or dict, optional
-            Settings of the algorithm. Needed if a file can't hold them: if the environment is a function or a class. The settings
-            in the folder have limits (`SECURITY.md`); the ones given here have none.
-
-        Raises
-        ------
-        FileNotFoundError, fastars.CheckpointError
-            If the folder does not hold a checkpoint.
-        ValueError
-            For settings that are missing, and as for `restore`.
-        """
-        folder = folder_of(checkpoint)
-        if config is None:
-            settings = read_config(folder)
-            with named(folder, "an algorithm"):
-                algorithm = cls(ConfigToRestore(settings, is_stored=True))
-        else:
-            settings = config.copy() if isinstance(config, ARSConfig) else ARSConfig().update_from_dict(config)
-            algorithm = cls(ConfigToRestore(settings, is_stored=False))
-        try:
-            algorithm.restore(folder)
-        except BaseException:
-            algorithm.stop()
-            raise
-        return algorithm
+    save_into = save_checkpoint
 
     @user_facing
-    def restore(self, checkpoint_path: Any) -> None:
-        """Continue the run in a folder that `save` wrote.
-
-        Step size, noise, number of episodes and offset are the settings of this algorithm, so that Tune can change them between a
-        checkpoint and its continuation. Seed and noise table belong to the run.
-
-        Raises
-        ------
-        fastars.CheckpointError
-            If the folder does not hold a checkpoint; the algorithm is then unchanged.
-        ValueError
-            If the run has another policy, filter or environment.
-        """
-        folder, settings = folder_of(checkpoint_path), self._settings
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Continue the run in a folder, as `restore` does."""
+        folder, settings = folder_of(checkpoint), self.config
         is_stored = isinstance(settings, ConfigToRestore) and settings.is_stored
         settings = settings.kept if isinstance(settings, ConfigToRestore) else settings
         iteration, counts = read_counts(folder)
@@ -260,7 +214,10 @@ class ARS:
             model.close()
             raise
         self.model.close()
-        self.model, self._counts, self._settings = model, counts, settings
+        self._counts, self.config = counts, settings.copy(copy_frozen=True)
+        self.hold(model)
+        self._restored, self._iteration_restored = counts, model.iteration
+        call(self.callbacks, "on_checkpoint_loaded", algorithm=self)
 
     def _refuse_other_policy(self, folder: Path, model: fastars.ars.ARS) -> None:
         stored, own = model.config, self.model.config
@@ -269,12 +226,12 @@ class ARS:
                 f"{name_of(folder)}: its policy has {model.n_weights} weights, this algorithm's has {self.model.n_weights}"
             )
         if stored.normalize_observations != own.normalize_observations:
-            found = self._settings.observation_filter
+            found = self.config.observation_filter
             raise ValueError(f"{name_of(folder)}: observation_filter must be the filter of the run, got {found!r}")
 
-    def stop(self) -> None:
+    def cleanup(self) -> None:
         """End worker processes."""
         self.model.close()
 
     def __repr__(self) -> str:
-        return f"ARS({self.model!r})"
+        return f"ARS({vars(self).get('model')!r})"

@@ -11,6 +11,7 @@ from fastars._validate import integer, warn_user
 from fastars.files import checkpoint
 from fastars.files.errors import brief
 from fastars.files.opening import file_in, without_link
+from fastars.rllib.arguments import activation
 from fastars.rllib.config import ARSConfig
 from fastars.rllib.environments import refuse_unregistered
 from fastars.training.file_limits import MOST_EVALUATED, MOST_WINDOW, believed_workers
@@ -61,14 +62,13 @@ class ConfigToRestore(ARSConfig):
         True if they come from the checkpoint.
     """
 
+    not_settings = ARSConfig.not_settings | {"kept", "is_stored"}
+    kept: ARSConfig
+    is_stored: bool
+
     def __init__(self, settings: ARSConfig, is_stored: bool) -> None:
         super().__init__(settings.algo_class)
-        self.kept, self.is_stored = settings, is_stored
-        self.update_from_dict({**settings.to_dict(), "num_rollout_workers": 1})
-
-    def copy(self) -> ARSConfig:
-        """Return a new config with the same settings."""
-        return ConfigToRestore(self.kept, self.is_stored)
+        vars(self).update(vars(settings.copy(copy_frozen=False)), num_rollout_workers=1, kept=settings, is_stored=is_stored)
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of `fastars.ARS`, with weights of zero."""
@@ -152,12 +152,11 @@ def read_config(folder: Path) -> ARSConfig:
 
 def _refuse_other_policy(folder: Path, config: ARSConfig) -> None:
     """Raise if the settings are not those of the model in the folder. Its sizes are those of its arrays: nothing larger is made."""
-    of_model, given = config_in(folder / MODEL), config.model
-    hidden, activation = tuple(given["fcnet_hiddens"]), given["fcnet_activation"]
+    of_model, hidden = config_in(folder / MODEL), tuple(config.model["fcnet_hiddens"])
     filters = {True: "MeanStdFilter", False: "NoFilter"}
     pairs = {
         "fcnet_hiddens": (hidden, of_model.net_arch),
-        "fcnet_activation": (activation if hidden else None, of_model.activation_fn if hidden else None),
+        "fcnet_activation": (activation(config.model) if hidden else None, of_model.activation_fn if hidden else None),
         "observation_filter": (config.observation_filter, filters[of_model.normalize_observations]),
         "noise_size": (config.noise_size, of_model.noise_size),
     }

@@ -1,31 +1,36 @@
-"""RLlib's `ARSConfig`, with the same keys, defaults and errors, and the arguments of `fastars.ARS` that it stands for."""
+"""RLlib's `ARSConfig`, with the keys, defaults and errors of Ray 2.6.3."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import math
-from collections.abc import Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, ClassVar
 
-from fastars._validate import known_names, number, one_of, positive_int, user_facing
-from fastars.rllib.environments import env_argument
+from fastars._validate import user_facing
+from fastars.rllib.arguments import arguments_of, refuse_wrong
+from fastars.rllib.config_methods import ConfigMethods
 from fastars.rllib.settings import (
-    COUNTS,
     DEFAULTS,
-    METHODS,
-    NESTED,
-    NUMBERS,
-    OLD_NAMES,
-    WITHOUT_EFFECT,
-    known_key,
-    nested,
+    EFFECTIVE,
+    MULTIAGENT,
+    OLD_KEYS,
+    as_setting,
+    differs,
+    merged,
+    near,
     plain,
+    setting_of,
+    settings_in,
+    warn_without_effect,
 )
 
 
-class ARSConfig:
-    """Settings of RLlib's ARS. Its methods can be chained; they refuse unknown arguments by name.
+class ARSConfig(ConfigMethods):
+    """Settings of RLlib's ARS. Methods can be chained; settings are also attributes and items.
+
+    Settings that RLlib has for other algorithms, or for parts that fastars does not have, are kept without effect. A warning names
+    those that could be missed.
 
     Parameters
     ----------
@@ -53,11 +58,14 @@ class ARSConfig:
         Its absolute value is subtracted from the reward of each step.
     observation_filter : {"MeanStdFilter", "NoFilter"}
     model : dict
-        "fcnet_hiddens" (units of the hidden layers; [] is a linear policy) and "fcnet_activation" ("tanh" or "relu").
+        "fcnet_hiddens" (units of the hidden layers; [] is a linear policy) and "fcnet_activation" ("tanh", "relu", "swish", or
+        "linear" or None for none).
     evaluation_interval : int, optional
         Iterations between evaluations, whose results `train` returns under "evaluation"; None or 0: no evaluations.
     evaluation_duration : int
         Episodes of an evaluation.
+    callbacks_class : type
+        Its `on_train_result` runs after each iteration; see `DefaultCallbacks`.
     num_rollout_workers : int
         Processes, if the environment runs in Python; compiled environments run on threads.
     seed : int, optional
@@ -73,135 +81,158 @@ class ARSConfig:
     """
 
     default_algo_class: ClassVar[Any] = None  # `fastars.rllib` sets it to its ARS: this module does not know the algorithm
-
-    env: Any
-    env_config: dict[str, Any]
-    num_rollout_workers: int
-    observation_filter: str
-    action_noise_std: float
-    noise_stdev: float
-    num_rollouts: int
-    rollouts_used: int
-    sgd_stepsize: float
-    noise_size: int
-    eval_prob: float
-    report_length: int
-    offset: float
-    model: dict[str, Any]
-    num_gpus: float
-    evaluation_duration: int
-    evaluation_duration_unit: str
-    evaluation_interval: int | None
-    evaluation_config: dict[str, Any]
-    seed: int | None
+    not_settings: ClassVar[frozenset[str]] = frozenset({"algo_class", "_is_frozen"})
+    _is_frozen = False
 
     def __init__(self, algo_class: Any = None) -> None:
-        self.algo_class = algo_class or self.default_algo_class
-        vars(self).update(copy.deepcopy(DEFAULTS))
+        vars(self).update(copy.deepcopy(DEFAULTS), algo_class=algo_class or self.default_algo_class, _is_frozen=False)
 
-    # --- Setting by name
-
+    @classmethod
     @user_facing
-    def environment(self, *args: Any, **kwargs: Any) -> ARSConfig:
-        """Set the environment: `env`, `env_config`."""
-        return self._set("environment", args, kwargs)
+    def from_dict(cls, config_dict: Mapping[str, Any]) -> ARSConfig:
+        """Return new settings, with those of an old-style dict."""
+        return cls().update_from_dict(config_dict)
 
+    @classmethod
     @user_facing
-    def rollouts(self, *args: Any, **kwargs: Any) -> ARSConfig:
-        """Set `num_rollout_workers`, `observation_filter`."""
-        return self._set("rollouts", args, kwargs)
+    def overrides(cls, **kwargs: Any) -> dict[str, Any]:
+        """Return settings as a dict, for `evaluation_config`, after checking their names."""
+        return settings_in(kwargs)
 
-    @user_facing
-    def env_runners(self, *args: Any, **kwargs: Any) -> ARSConfig:
-        """Set `num_env_runners`, `observation_filter`: the later name of `rollouts`."""
-        return self._set("env_runners", args, kwargs)
-
-    @user_facing
-    def training(self, *args: Any, **kwargs: Any) -> ARSConfig:
-        """Set hyperparameters of ARS, and `model`."""
-        return self._set("training", args, kwargs)
-
-    @user_facing
-    def framework(self, *args: Any, **kwargs: Any) -> ARSConfig:
-        """Change nothing: there is one framework."""
-        return self._set("framework", args, kwargs)
-
-    @user_facing
-    def resources(self, *args: Any, **kwargs: Any) -> ARSConfig:
-        """Set `num_gpus`; 0 and 1 are allowed, and no GPU is used."""
-        return self._set("resources", args, kwargs)
-
-    @user_facing
-    def evaluation(self, *args: Any, **kwargs: Any) -> ARSConfig:
-        """Set `evaluation_interval`, `evaluation_duration`, `evaluation_duration_unit`, `evaluation_config`."""
-        return self._set("evaluation", args, kwargs)
-
-    @user_facing
-    def debugging(self, *args: Any, **kwargs: Any) -> ARSConfig:
-        """Set `seed`."""
-        return self._set("debugging", args, kwargs)
-
-    @user_facing
-    def reporting(self, *args: Any, **kwargs: Any) -> ARSConfig:
-        """Change nothing: every iteration has a result."""
-        return self._set("reporting", args, kwargs)
-
-    @user_facing
-    def fault_tolerance(self, *args: Any, **kwargs: Any) -> ARSConfig:
-        """Change nothing: failed episodes are tried again."""
-        return self._set("fault_tolerance", args, kwargs)
-
-    def _set(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ARSConfig:
-        """Set the settings that the arguments of a method stand for; set none if one argument is wrong."""
-        known = METHODS.get(method, {})
-        names = [*known, *WITHOUT_EFFECT.get(method, ())]
-        if len(args) > 1:
-            raise TypeError(f"ARSConfig.{method}() takes one argument by position, got {len(args)}")
-        given = {**dict(zip(names, args, strict=False)), **kwargs}
-        known_names(f"ARSConfig.{method}()", given, names)
-        return self.update_from_dict({known[name]: value for name, value in given.items() if name in known})
+    # --- Setting
 
     @user_facing
     def update_from_dict(self, config_dict: Mapping[str, Any]) -> ARSConfig:
-        """Set the keys of an old-style config dict; known keys without effect are ignored, unknown keys refused.
+        """Set the keys of an old-style config dict.
 
         Raises
         ------
         ValueError, TypeError
             For an unknown key, or a `model` or `evaluation_config` that is no dict; nothing is then changed.
         """
-        values = {}
-        for name, value in config_dict.items():
-            key = known_key(name)
-            if key in DEFAULTS:
-                values[key] = {**getattr(self, key), **nested(key, value)} if key in NESTED else value
+        settings = settings_in(config_dict)
+        if settings:
+            self._refuse_if_frozen(", ".join(settings))
+        values = {name: merged(name, vars(self).get(name), as_setting(name, value)) for name, value in settings.items()}
+        warn_without_effect(settings)
         vars(self).update(values)
         return self
 
+    update = update_from_dict
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setting = setting_of(name)
+        if setting != "_is_frozen":
+            self._refuse_if_frozen(name)
+        if setting in vars(self) or type(self) is not ARSConfig:  # a class of the user's may have attributes of its own
+            vars(self)[setting] = as_setting(setting, value)
+            if setting in DEFAULTS:
+                warn_without_effect({setting: value})
+            return
+        try:
+            self.update_from_dict({name: value})
+        except ValueError as error:
+            raise AttributeError(str(error)) from None
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        setattr(self, key, value)
+
+    def freeze(self) -> None:
+        """Let settings be changed no more."""
+        self._is_frozen = True
+
+    def _refuse_if_frozen(self, name: str) -> None:
+        if self._is_frozen:
+            raise AttributeError(
+                f"Cannot set attribute ({name}) of an already frozen {type(self).__name__}: copy(copy_frozen=False)"
+            )
+
     # --- Reading
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as a new dict."""
-        return copy.deepcopy({name: getattr(self, name) for name in DEFAULTS})
+    def __getattr__(self, name: str) -> Any:
+        setting = setting_of(name)
+        if setting != name and setting in vars(self):
+            return vars(self)[setting]
+        hint = "" if name.startswith("__") else near(name)
+        raise AttributeError(f"{type(self).__name__} has no setting {name!r}{hint}")
 
-    def stored(self) -> dict[str, Any]:
-        """Return the settings that a file can hold; an environment that is a function or a class is not among them."""
+    def __getitem__(self, key: str) -> Any:
+        return getattr(self, setting_of(key))
+
+    def __contains__(self, key: str) -> bool:
+        return setting_of(key) in (*vars(self), "multiagent")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.to_dict())
+
+    @property
+    def multiagent(self) -> dict[str, Any]:
+        """Settings of several agents, which have no effect."""
+        return {name: vars(self)[name] for name in MULTIAGENT}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a setting, or the default if there is none of this name."""
+        return getattr(self, setting_of(key), default)
+
+    def pop(self, key: str, default: Any = None) -> Any:
+        """Return a setting as `get` does. RLlib removes none, either."""
+        return self.get(key, default)
+
+    def keys(self) -> KeysView[str]:
+        """Return the keys of `to_dict`."""
+        return self.to_dict().keys()
+
+    def values(self) -> ValuesView[Any]:
+        """Return the values of `to_dict`."""
+        return self.to_dict().values()
+
+    def items(self) -> ItemsView[str, Any]:
+        """Return the keys and values of `to_dict`."""
+        return self.to_dict().items()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as a new dict, with the old keys: "num_workers", "framework", ..."""
+        found = copy.deepcopy({name: value for name, value in vars(self).items() if name not in self.not_settings})
+        return {OLD_KEYS.get(name, name): value for name, value in found.items()}
+
+    def serialize(self) -> dict[str, Any]:
+        """Return the settings that JSON can hold, as a new dict."""
         found = {}
         for name, value in self.to_dict().items():
             with contextlib.suppress(TypeError):
                 found[name] = plain(value)
         return found
 
-    def copy(self) -> ARSConfig:
-        """Return a new config with the same settings."""
-        return ARSConfig(self.algo_class).update_from_dict(self.to_dict())
+    def stored(self) -> dict[str, Any]:
+        """Return the settings with an effect that a file can hold; functions and classes are not among them."""
+        found = {}
+        for name in EFFECTIVE:
+            value = getattr(self, name)
+            if name == "model":
+                value = {key: inner for key, inner in value.items() if differs(inner, DEFAULTS["model"].get(key)) or "fcnet" in key}
+            with contextlib.suppress(TypeError):
+                found[name] = plain(value)
+        return found
+
+    def copy(self, copy_frozen: bool | None = None) -> ARSConfig:
+        """Return new settings with the same values.
+
+        Parameters
+        ----------
+        copy_frozen : bool, optional
+            True: the copy is frozen; False: it can be changed; default: as this one.
+        """
+        copied = copy.deepcopy(self)
+        vars(copied)["_is_frozen"] = self._is_frozen if copy_frozen is None else bool(copy_frozen)
+        return copied
 
     __copy__ = copy
 
-    def __getitem__(self, name: str) -> Any:
-        return self.to_dict()[OLD_NAMES.get(name, name)]
-
     # --- Use
+
+    def is_multi_agent(self) -> bool:
+        """Return False: ARS has one policy."""
+        return False
 
     @user_facing
     def validate(self) -> None:
@@ -214,36 +245,18 @@ class ARSConfig:
         ValueError
             For a value that is not allowed.
         """
-        for name in NUMBERS:
-            number(name, getattr(self, name))
-        if self.num_gpus > 1:
-            raise ValueError(f"`num_gpus` > 1 is not supported for ARS, got {self.num_gpus}")
-        if self.num_rollout_workers <= 0:
-            raise ValueError(f"`num_rollout_workers` must be > 0 for ARS, got {self.num_rollout_workers}")
-        if self.env is None:
-            raise ValueError("env must be given: ARSConfig().environment(...)")
-        for name in COUNTS:
-            positive_int(name, getattr(self, name))
-        if self.evaluation_interval:
-            positive_int("evaluation_interval", self.evaluation_interval)
-        if self.evaluation_duration_unit != "episodes":
-            raise ValueError(f"evaluation_duration_unit must be 'episodes', got {self.evaluation_duration_unit!r}")
-        for name, value in DEFAULTS["evaluation_config"].items():
-            if self.evaluation_config[name] != value:
-                raise ValueError(f"`evaluation_config.{name}` must be {value!r} for ARS, got {self.evaluation_config[name]!r}")
-        number("eval_prob", self.eval_prob, 0.0, 1.0)
-        if self.action_noise_std != 0.0:
-            raise ValueError(f"action_noise_std must be 0, as RLlib's rollouts of ARS add none, got {self.action_noise_std}")
-        one_of("observation_filter", self.observation_filter, ("MeanStdFilter", "NoFilter"))
+        refuse_wrong(self)
 
     @user_facing
-    def build(self, env: Any = None, **_: Any) -> Any:
+    def build(self, env: Any = None, logger_creator: Any = None, use_copy: bool = True) -> Any:
         """Make the algorithm.
 
         Parameters
         ----------
         env : str, callable or class, optional
-            Instead of the one in the settings.
+            Instead of the one in the settings, from now on.
+        logger_creator, use_copy
+            Without effect.
 
         Returns
         -------
@@ -255,30 +268,11 @@ class ARSConfig:
         ValueError, TypeError
             For settings that `validate` refuses, and as for `fastars.ARS`.
         """
-        return self.algo_class(self, env)
+        if env is not None:
+            self.env = env
+        return self.algo_class(self)
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of `fastars.ARS` that the settings stand for, after validating them."""
         self.validate()
-        n_delta = math.ceil(self.num_rollouts / 2)
-        # RLlib uses the directions that reach a percentile of the returns. Their number is the whole part of this share.
-        n_top = 1 + int(min(self.rollouts_used, self.num_rollouts) * (n_delta - 1) // self.num_rollouts)
-        hidden, activation = tuple(self.model["fcnet_hiddens"]), self.model["fcnet_activation"]
-        policy_kwargs: dict[str, Any] = {"with_bias": True, "squash_output": False}
-        if hidden:
-            policy_kwargs |= {"net_arch": list(hidden), "activation_fn": activation}
-        return {
-            "policy": "MlpPolicy" if hidden else "LinearPolicy",
-            "env": env_argument(self.env, self.env_config),
-            "policy_kwargs": policy_kwargs,
-            "zero_policy": False,
-            "n_delta": n_delta,
-            "n_top": n_top,
-            "learning_rate": float(self.sgd_stepsize),
-            "delta_std": float(self.noise_stdev),
-            "alive_bonus_offset": -abs(float(self.offset)),
-            "normalize_observations": self.observation_filter == "MeanStdFilter",
-            "noise_size": int(self.noise_size),
-            "seed": self.seed,
-            "preset": "rllib",
-        }
+        return arguments_of(self)

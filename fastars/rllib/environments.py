@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,14 +13,52 @@ from fastars.envs import UnsupportedEnvError, make
 from fastars.envs.of_file import compiled_as_in_file, is_ours
 
 
+class EnvContext(dict[str, Any]):
+    """The config that an environment is made with: a dict, with the numbers of the worker that makes it.
+
+    Attributes
+    ----------
+    worker_index : int
+        From 1 on in RLlib. It is always 1 here, as an episode does not depend on the process that runs it.
+    vector_index : int
+        0.
+    num_workers : int, optional
+    remote, recreated_worker : bool
+        False.
+    """
+
+    def __init__(self, env_config: Mapping[str, Any], worker_index: int, vector_index: int = 0, **numbers: Any) -> None:
+        super().__init__(env_config)
+        self.worker_index, self.vector_index = worker_index, vector_index
+        self.remote = self.recreated_worker = False
+        self.num_workers: int | None = None
+        vars(self).update(numbers)
+
+    def set_defaults(self, defaults: Mapping[str, Any]) -> None:
+        """Add the entries of `defaults` whose keys are missing."""
+        self.update({key: value for key, value in defaults.items() if key not in self})
+
+    def copy_with_overrides(self, env_config: Mapping[str, Any] | None = None, **numbers: Any) -> EnvContext:
+        """Return a copy with another config, or with other numbers."""
+        return EnvContext(self if env_config is None else env_config, **{**vars(self), **numbers})
+
+
 def env_argument(env: Any, env_config: Mapping[str, Any]) -> Any:
     """Return the `env` argument of `fastars.ARS` for an environment and its config."""
     if _is_registered_with_ray(env):
         registry = sys.modules["ray.tune.registry"]
         env = registry._global_registry.get(registry.ENV_CREATOR, env)
+    if isinstance(env, str) and _is_path(env):
+        module, _, name = env.rpartition(".")
+        env = getattr(importlib.import_module(module), name)
     if isinstance(env, str):
         return make(env, **env_config) if env_config else env
     return _Maker(env, dict(env_config)) if callable(env) else env
+
+
+def _is_path(env: str) -> bool:
+    """Return True for "package.module.Class", which RLlib imports; ids of Gymnasium end with a version or have other signs."""
+    return env not in gymnasium.registry and "." in env and all(part.isidentifier() for part in env.split("."))
 
 
 def _is_registered_with_ray(env: Any) -> bool:
@@ -55,4 +94,4 @@ class _Maker:
         self.creator, self.env_config = creator, env_config
 
     def __call__(self) -> Any:
-        return self.creator(self.env_config)
+        return self.creator(EnvContext(self.env_config, worker_index=1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 import os
 import socket
@@ -24,7 +26,15 @@ class Spent(NamedTuple):
     seconds: float
 
 
-def train_result(model: ARS, counts: Counts, spent: Spent, config: dict[str, Any], evaluation: dict[str, Any]) -> dict[str, Any]:
+class Since(NamedTuple):
+    """Work since the run began, or since `restore`."""
+
+    timesteps: int
+    iterations: int
+    seconds: float
+
+
+def train_result(model: ARS, counts: Counts, spent: Spent, since: Since) -> dict[str, Any]:
     """Return the result of an iteration.
 
     Parameters
@@ -35,15 +45,12 @@ def train_result(model: ARS, counts: Counts, spent: Spent, config: dict[str, Any
         Counts after the iteration.
     spent : Spent
         Work of the iteration.
-    config : dict
-        Settings.
-    evaluation : dict
-        Result of `evaluate`, if the iteration has one.
+    since : Since
+        Work since `restore`.
     """
     means = {"episode_reward_mean": float(np.mean(counts.rewards)), "episode_len_mean": counts.length}
     return {
         **means,
-        **evaluation,
         "sampler_results": dict(means),
         "episodes_total": model.num_episodes,
         "timesteps_this_iter": spent.timesteps,
@@ -52,14 +59,27 @@ def train_result(model: ARS, counts: Counts, spent: Spent, config: dict[str, Any
         "training_iteration": model.iteration,
         "time_this_iter_s": spent.seconds,
         "time_total_s": counts.seconds,
+        "time_since_restore": since.seconds,
+        "timesteps_since_restore": since.timesteps,
+        "iterations_since_restore": since.iterations,
         "done": False,
+        "trial_id": "default",
         "date": datetime.now().strftime("%Y-%m-%d_%H-%M-%S"),
         "timestamp": int(time.time()),
         "pid": os.getpid(),
         "hostname": socket.gethostname(),
-        "config": config,
+        "node_ip": _node_ip(),
         "info": _info(model, spent.episodes),
     }
+
+
+@functools.cache
+def _node_ip() -> str:
+    """Return the address of this machine in its network. Connecting a socket of datagrams sends nothing."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 1))  # an address that is reserved for documentation
+        return str(probe.getsockname()[0])
+    return "127.0.0.1"
 
 
 def _info(model: ARS, n_episodes: int) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Config:
         True: its layers have a bias.
     net_arch : tuple of int
         Units of the hidden layers of an `MlpPolicy`, from the observation on.
-    activation_fn : {"relu", "tanh"}
+    activation_fn : {"relu", "tanh", "swish", "linear"}
         Function of the hidden units of an `MlpPolicy`.
     squash_output : bool
         Put the actions of a Box between its bounds by a tanh.

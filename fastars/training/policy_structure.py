@@ -8,12 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from fastars._compiled.structs import FloatArray, LinearPolicy, MlpPolicy, Relu, Tanh
+from fastars._compiled.structs import FloatArray, Identity, LinearPolicy, MlpPolicy, Relu, Swish, Tanh
 from fastars.kernels.policy_layout import layer_sizes, n_weights
 from fastars.training.config import Config
 from fastars.training.setting_checks import ACTIVATIONS
 
-ACTIVATION_TYPES: dict[str, Relu | Tanh] = {"relu": Relu(), "tanh": Tanh()}
+ACTIVATION_TYPES: dict[str, Relu | Tanh | Swish | Identity] = {
+    "relu": Relu(),
+    "tanh": Tanh(),
+    "swish": Swish(),
+    "linear": Identity(),
+}
 
 
 def activation_name(activation: Any) -> str:

@@ -18,7 +18,7 @@ POLICY_KWARGS: dict[str, dict[str, Any]] = {
     "MlpPolicy": {"net_arch": (64, 64), "activation_fn": "relu", "with_bias": True, "squash_output": True},
 }
 # Activations of hidden layers, and the classes of PyTorch that compute them.
-ACTIVATIONS = {"relu": "ReLU", "tanh": "Tanh"}
+ACTIVATIONS = {"relu": "ReLU", "tanh": "Tanh", "swish": "SiLU", "linear": "Identity"}
 _MOST_LAYERS = 64  # hidden: a kernel is compiled for their number
 _MOST_UNITS = 2**24  # of a layer: the number of weights between two such layers is far below 2**63
 _MOST_EPISODES = 2**31 - 1
