@@ -7,8 +7,11 @@ score; scores of the first part for all parts; a test that finds no difference i
 
 import ctypes
 import itertools
+import re
+import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -16,12 +19,15 @@ import pytest
 from gymnasium import spaces
 
 from fastars import ARS
+from fastars.cli import main
 from fastars.exchange import c_header
 
+ROOT = Path(__file__).parent.parent
 COMPILERS = [
     pytest.param(name, marks=pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed"))
     for name in ("gcc", "clang")
 ]
+needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no compiler of C")
 EXACT = ["-std=c99", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror"]
 MANY = """#include "policy.h"
 void act_many(const policy_real *o, policy_action *a, long n) {
@@ -137,6 +143,7 @@ def test_a_million_actions(policy, compiler, tmp_path):
     assert len(np.unique(actions)) > 100_000
 
 
+@needs_cc
 @pytest.mark.parametrize("policy", POLICIES)
 def test_strange_numbers(policy, tmp_path):
     values = [0.0, -0.0, 1e-320, 1e300, -1e300, np.inf, -np.inf, np.nan, 0.1]
@@ -151,6 +158,7 @@ def test_strange_numbers(policy, tmp_path):
         assert not np.any(np.signbit(actions) & ~np.isnan(actions) != np.signbit(expected) & ~np.isnan(expected))
 
 
+@needs_cc
 @pytest.mark.parametrize(("dtype", "given"), [(np.float32, 0.1), (np.float64, 0.1)])
 def test_an_observation_is_rounded_as_the_space_rounds_it(dtype, given, tmp_path):
     env = Random(box(1, dtype=dtype), box(1, dtype=np.float64))
@@ -176,6 +184,7 @@ def test_its_own_test(env, policy, compiler, tmp_path):
         assert float(done.stdout.split()[-1]) < 1e-3 * (1 + 1e4 * bool(flags and env == "bytes"))
 
 
+@needs_cc
 @pytest.mark.parametrize("changed", ["1.0, 2.0", "NAN, NAN"])
 def test_its_own_test_can_fail(changed, tmp_path):
     model = model_of("box", "linear")
@@ -184,12 +193,15 @@ def test_its_own_test_can_fail(changed, tmp_path):
     start = text.index("policy_w0[] = {") + len("policy_w0[] = {")
     end = text.index(",", text.index(",", start) + 1)
     (tmp_path / "policy.h").write_text(text[:start] + changed + text[end:])
-    subprocess.run(["cc", "-std=c99", "-DPOLICY_TEST", "-x", "c", tmp_path / "policy.h", "-lm", "-o", tmp_path / "test"], check=True)
+    subprocess.run(
+        ["cc", "-std=c99", "-DPOLICY_TEST", "-x", "c", tmp_path / "policy.h", "-lm", "-o", tmp_path / "test"], check=True
+    )
     done = subprocess.run([tmp_path / "test"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert not done.stdout.endswith(" 0\n")
 
 
+@needs_cc
 def test_float32_differs_little(tmp_path):
     model = normalised(model_of("box", "tanh", normalize_observations=True))
     observations = np.random.default_rng(3).standard_normal((10_000, 3)).astype(np.float32)
@@ -204,12 +216,14 @@ def test_a_linear_policy_has_less_than_a_hundred_lines(tmp_path):
     assert "malloc" not in (tmp_path / "policy.h").read_text()
 
 
-@pytest.mark.parametrize("env_id", ["a*/b", "a\\", "x??/", "new\nline"])
-def test_a_name_does_not_end_the_comment(env_id, tmp_path):
-    model = model_of("box", "linear")
-    assert c_header._comment(env_id).isprintable()
-    model.run = model.run.__class__(**{**vars(model.run), "env": model.run.env._replace(id=env_id)})
+@needs_cc
+@pytest.mark.parametrize("key", ["a*/b", "a\\", "x??/", "new\nline", "\x1b[31m", "*" * 300])
+def test_a_name_does_not_end_the_comment(key, tmp_path):
+    model = ARS("LinearPolicy", Random(spaces.Dict({key: box(2)}), box(1)), seed=0)
     c_header.write(model, tmp_path / "policy.h")
+    head = (tmp_path / "policy.h").read_text().partition("#ifndef")[0]
+    assert (head.count("*/"), head.count("\n")) == (1, 5)
+    assert "\x1b" not in head
     subprocess.run(["cc", *EXACT, "-trigraphs", "-c", "-x", "c", tmp_path / "policy.h", "-o", tmp_path / "a.o"], check=True)
 
 
@@ -218,3 +232,21 @@ def test_whole_numbers_are_refused(tmp_path):
     with pytest.raises(ValueError, match="are rounded to whole numbers; this format can't hold that"):
         c_header.write(model, tmp_path / "policy.h")
     assert not (tmp_path / "policy.h").exists()
+
+
+@needs_cc
+def test_commands_and_the_program_of_the_page(tmp_path, monkeypatch):
+    """As they stand, in a new folder."""
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL):
+        for line in block.splitlines():
+            words = shlex.split(line)
+            if words[0] == "fastars":
+                assert main(words[1:]) == 0
+            else:
+                done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert f"`{done.stdout.strip()}`" in page
+    include, statements = re.search(r"```c\n(#include .*?)\n\n(.*?)```", page, re.DOTALL).groups()
+    (tmp_path / "main.c").write_text(f"{include}\nint main(void) {{ {statements} return 0; }}\n")
+    subprocess.run(["cc", "-std=c99", "-I", "pendulum/Pendulum-v1_1", "main.c", "-lm"], check=True)
