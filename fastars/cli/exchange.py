@@ -67,7 +67,7 @@ class Export:
     run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run folder, or a model file."""
     to: Literal["npz", "onnx", "c", "sb3", "original"]
-    """Plain NumPy arrays, ONNX, a header of C, a model of stable-baselines3-contrib's ARS, or lin_policy_plus.npz (the original)."""
+    """Plain NumPy arrays, ONNX, a C header, a model of stable-baselines3-contrib's ARS, or lin_policy_plus.npz (the original)."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: policy.* beside the model)")] = None
     """The file to write. An existing file is replaced."""
     env: Annotated[str | None, tyro.conf.arg(metavar="ENV", help_behavior_hint="(default: the one of RUN)")] = None

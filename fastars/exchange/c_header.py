@@ -91,7 +91,7 @@ static policy_real policy_tanh(policy_real x) {
   double k = (y * 1.4426950408889634 + 6755399441055744.0) - 6755399441055744.0; /* rounded to a whole number */
   double power = ldexp(1.0, (int)k), r = (y - k * 0.6931471803691238) - k * 1.9082149292705877e-10;
   double p = 2.7557268275905696e-06 + r * (2.7557282838800484e-07 + r * (2.5100472505694996e-08 + r * 2.09112987659402e-09));
-  p = 0.0013888888888886537 + r * (0.00019841269863171557 + r * (2.4801587318722874e-05 + r * p));
+  p = 0.0013888888888886537 + r * (0.00019841269863171557 + r * (2.4801587317228724e-05 + r * p));
   p = 0.16666666666666669 + r * (0.041666666666666664 + r * (0.008333333333330039 + r * p));
   p = r + r * r * (0.5 + r * p);
   double e = power * p + (power - 1.0); /* exp(2 |x|) - 1 */
@@ -185,9 +185,12 @@ _ACTIVATIONS = {"relu": "y[i] < 0 ? 0 : y[i]", "tanh": "policy_tanh(y[i])"}
 def _filtered(model: Any) -> Iterator[str]:
     """Yield the lines that round an observation as the space does, and filter it."""
     space, clip = model.observation_space, float(model.policy.filter.clip)
-    rounded = "(policy_real)(float)" if isinstance(space, spaces.Box) and space.dtype == np.float32 else ""
     yield f"  for (int j = 0; j < {model.run.env.n_obs}; j++) {{"
-    yield f"    policy_real o = {rounded}observation[j];"
+    if isinstance(space, spaces.Box) and space.dtype == np.float32:  # gcc 12 -O2 drops (double)(float) where it vectorises
+        yield "    volatile float rounded = (float)observation[j]; /* volatile: some compilers leave the rounding out */"
+        yield "    policy_real o = rounded;"
+    else:
+        yield "    policy_real o = observation[j];"
     if _is_filtered(model):
         yield "    o = (o - policy_mean[j]) * policy_scale[j];"
     if np.isfinite(clip):
