@@ -18,7 +18,7 @@ from fastars.files.opening import refuse_link
 if TYPE_CHECKING:
     from fastars.exchange import TrainedPolicy
 
-_OUT = {"npz": "policy.npz", "onnx": "policy.onnx", "sb3": "policy_sb3.zip", "original": "lin_policy_plus.npz"}
+_OUT = {"npz": "policy.npz", "onnx": "policy.onnx", "c": "policy.h", "sb3": "policy_sb3.zip", "original": "lin_policy_plus.npz"}
 _SOURCES = {"sb3": "stable-baselines3-contrib", "original": "the original ARS", "npz": "plain arrays"}
 
 
@@ -66,8 +66,8 @@ class Export:
 
     run_path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run folder, or a model file."""
-    to: Literal["npz", "onnx", "sb3", "original"]
-    """Plain NumPy arrays, ONNX, a model of stable-baselines3-contrib's ARS, or lin_policy_plus.npz of the original ARS."""
+    to: Literal["npz", "onnx", "c", "sb3", "original"]
+    """Plain NumPy arrays, ONNX, a C header, a model of stable-baselines3-contrib's ARS, or lin_policy_plus.npz (the original)."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: policy.* beside the model)")] = None
     """The file to write. An existing file is replaced."""
     env: Annotated[str | None, tyro.conf.arg(metavar="ENV", help_behavior_hint="(default: the one of RUN)")] = None
@@ -97,9 +97,9 @@ class Export:
 
 def _write(to: str, model: Any, out: Path) -> Path | None:
     """Write a policy in a format; return the path of the second file if the format has one."""
-    from fastars.exchange import arrays, onnx, original, sb3
+    from fastars.exchange import arrays, c_header, onnx, original, sb3
 
     if to == "sb3":
         return sb3.write(model, out)
-    {"npz": arrays, "onnx": onnx, "original": original}[to].write(model, out)
+    {"npz": arrays, "onnx": onnx, "c": c_header, "original": original}[to].write(model, out)
     return None

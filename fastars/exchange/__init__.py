@@ -6,6 +6,7 @@
 | `lin_policy_plus.npz` of the original ARS | `read` | `original.write` |
 | plain NumPy arrays | `read` | `arrays.write` |
 | ONNX | | `onnx.write` |
+| C | | `c_header.write` |
 
 Nothing in a file is executed: pickles are read as data (`pickles`), and zips with limits (`fastars.files.archives`).
 """
@@ -17,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from fastars._validate import user_facing, warn_user
-from fastars.exchange import arrays, onnx, original, sb3
+from fastars.exchange import arrays, c_header, onnx, original, sb3
 from fastars.exchange.statistics_files import statistics_beside
 from fastars.exchange.trained import TrainedPolicy, to_model
 from fastars.files.archives import Archive, content, reading
 from fastars.files.errors import CheckpointError, name_of
 from fastars.files.opening import open_regular
 
-__all__ = ["TrainedPolicy", "arrays", "is_foreign", "onnx", "original", "read", "sb3", "to_model"]
+__all__ = ["TrainedPolicy", "arrays", "c_header", "is_foreign", "onnx", "original", "read", "sb3", "to_model"]
 
 
 @user_facing

@@ -1,0 +1,288 @@
+"""Write policies as one C header without allocation, for robots and microcontrollers.
+
+In float64, `policy_act` gives the bits of `predict`, if the compiler neither fuses products with sums nor reorders them
+(`-ffp-contract=off`, no `-ffast-math`) and computes in float64 itself, as it does everywhere but on the x87. With
+`-DPOLICY_FLOAT32`, all is computed in float32. With `-DPOLICY_TEST`, the header is a program that compares ten actions with
+those of fastars.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from fastars._compiled.structs import Argmax, Choices, FloatArray, Signs, Squash, Unclipped
+from fastars._printable import printable
+from fastars._validate import user_facing
+from fastars.envs.spaces import action_form, action_rows, flattener
+from fastars.exchange.arrays import refuse_whole_numbers
+from fastars.exchange.trained import layers_of_policy
+from fastars.files.atomic import write_atomically
+from fastars.training.backends import backend_module
+
+_N_TESTS = 10
+_FAR = 1e6  # from zero: no observation of the test is farther
+
+
+@user_facing
+def write(model: Any, path: Any) -> None:
+    """Write a model's policy as a C99 header: filter, layers and the rule that turns scores into an action.
+
+    It defines `void policy_act(const policy_real *observation, policy_action *action)`, with the sizes `POLICY_N_OBS` and
+    `POLICY_N_ACT`. `policy_real` is double, or float with `POLICY_FLOAT32`; `policy_action` is float (double for a Box of
+    float64), or int64_t for actions that are whole numbers.
+
+    Parameters
+    ----------
+    model : fastars.ARS
+        A model. The observation is the environment's, flat in the order of `gymnasium.spaces.flatten`, before any normalisation.
+    path : str or PathLike
+        The file. An existing file is replaced in one step.
+
+    Raises
+    ------
+    ValueError
+        If the action space is a Box of whole numbers.
+    """
+    refuse_whole_numbers(model.action_space)
+    lines = itertools.chain(
+        _head(model), _filter(model), _layers(model), _function(model), _test(model, _test_observations(model)), _TAIL
+    )
+    write_atomically(path, ["\n".join(lines).encode() + b"\n"])
+
+
+_INCLUDES = """\
+#ifndef FASTARS_POLICY_H
+#define FASTARS_POLICY_H
+#include <math.h>
+#include <stdint.h>
+#ifdef __clang__
+#pragma STDC FP_CONTRACT OFF
+#endif
+#ifdef POLICY_FLOAT32
+typedef float policy_real;
+#else
+typedef double policy_real;
+#endif"""
+
+_LAYER = """\
+/* y = b + W x, added from the first input to the last */
+static void policy_layer(const policy_real *w, const policy_real *b, int n_in, int n_out, const policy_real *x, policy_real *y) {
+  for (int i = 0; i < n_out; i++) {
+    policy_real sum = b[i];
+    for (int j = 0; j < n_in; j++) sum += w[i * n_in + j] * x[j];
+    y[i] = sum;
+  }
+}"""
+
+# As `trig.tanh`, with the same constants: the test in the header, and tests/test_c_header.py, compare the bits.
+_TANH = """\
+static policy_real policy_tanh(policy_real x) {
+#ifdef POLICY_FLOAT32
+  return tanhf(x);
+#else
+  if (x != x) return x;
+  double size = fabs(x) > 20.0 ? 20.0 : fabs(x), y = 2.0 * size;
+  double k = (y * 1.4426950408889634 + 6755399441055744.0) - 6755399441055744.0; /* rounded to a whole number */
+  double power = ldexp(1.0, (int)k), r = (y - k * 0.6931471803691238) - k * 1.9082149292705877e-10;
+  double p = 2.7557268275905696e-06 + r * (2.7557282838800484e-07 + r * (2.5100472505694996e-08 + r * 2.09112987659402e-09));
+  p = 0.0013888888888886537 + r * (0.00019841269863171557 + r * (2.4801587317228724e-05 + r * p));
+  p = 0.16666666666666669 + r * (0.041666666666666664 + r * (0.008333333333330039 + r * p));
+  p = r + r * r * (0.5 + r * p);
+  double e = power * p + (power - 1.0); /* exp(2 |x|) - 1 */
+  return copysign(e / (e + 2.0), x);
+#endif
+}"""
+
+_FIRST_LARGEST = """\
+static int policy_first_largest(const policy_real *scores, int n) {
+  int best = 0;
+  for (int k = 1; k < n; k++) best = scores[k] > scores[best] ? k : best;
+  return best;
+}"""
+
+_TAIL = ["#endif"]
+
+
+def _head(model: Any) -> Iterator[str]:
+    """Yield the first lines: a comment, types and sizes."""
+    env, action_space = model.run.env, model.action_space
+    rows = action_rows(action_space, 1)
+    kind = "int64_t" if rows.dtype.kind == "i" else "double" if rows.dtype == np.float64 else "float"
+    yield f"/* A policy of fastars for {_comment(model.env_id)}: {env.n_obs} numbers observed, {rows[0].size} in an action."
+    yield f"   Observations: {_comment(str(model.observation_space))}"
+    yield f"   Actions: {_comment(str(action_space))}"
+    yield "   Its actions have the bits of `predict` if products and sums are not fused: cc -std=c99 -O2 -ffp-contract=off."
+    yield "   A test: cc -std=c99 -O2 -ffp-contract=off -DPOLICY_TEST -x c THIS_FILE -lm && ./a.out; -DPOLICY_FLOAT32 for float. */"
+    yield _INCLUDES
+    yield f"typedef {kind} policy_action;"
+    yield f"enum {{ POLICY_N_OBS = {env.n_obs}, POLICY_N_ACT = {rows[0].size} }};"
+
+
+def _comment(text: str) -> str:
+    """Return text for a comment of one line, which it can't end."""
+    return " ".join(printable(text).replace("*/", "* /").replace("\\", "/").replace("?", "").split())[:200]
+
+
+def _filter(model: Any) -> Iterator[str]:
+    """Yield the constants of the filter."""
+    if _is_filtered(model):
+        yield _array("policy_mean", model.policy.filter.mean)
+        yield _array("policy_scale", model.policy.filter.scale)
+
+
+def _is_filtered(model: Any) -> bool:
+    filter = model.policy.filter
+    return bool(filter.mean.any() or (filter.scale != 1.0).any() or np.isfinite(filter.clip))
+
+
+def _layers(model: Any) -> Iterator[str]:
+    """Yield the weights: a line for each output."""
+    for k, (weights, bias) in enumerate(_matrices(model)):
+        yield f"static const policy_real policy_w{k}[] = {{"
+        yield from (f"  {_numbers(row)}," for row in weights)
+        yield "};"
+        yield _array(f"policy_b{k}", np.zeros(len(weights)) if bias is None else bias)
+
+
+def _matrices(model: Any) -> list[tuple[FloatArray, FloatArray | None]]:
+    config, env = model.config, model.run.env
+    return layers_of_policy(model.policy.weights, [env.n_obs, *config.net_arch, env.n_act], config.with_bias)
+
+
+def _function(model: Any) -> Iterator[str]:
+    """Yield the functions."""
+    form, low, high = action_form(model.action_space, model.config.clip_actions, model.config.squash_output)
+    layers = _matrices(model)
+    yield _LAYER
+    if isinstance(form, Squash) or (len(layers) > 1 and model.config.activation_fn == "tanh"):
+        yield _TANH
+    if isinstance(form, (Argmax, Choices)):
+        yield _FIRST_LARGEST
+    if not isinstance(form, (Argmax, Choices, Signs, Unclipped)):
+        yield _array("policy_low", low, "policy_action")
+        yield _array("policy_high", high, "policy_action")
+    widest = max(weights.shape[0] for weights, _ in layers)
+    yield "static inline void policy_act(const policy_real *observation, policy_action *action) {"
+    yield f"  policy_real x[{max(widest, model.run.env.n_obs)}], y[{widest}];"
+    yield from _filtered(model)
+    for k, (weights, _) in enumerate(layers):
+        yield f"  policy_layer(policy_w{k}, policy_b{k}, {weights.shape[1]}, {weights.shape[0]}, x, y);"
+        if k < len(layers) - 1:
+            yield f"  for (int i = 0; i < {len(weights)}; i++) x[i] = {_ACTIVATIONS[model.config.activation_fn]};"
+    yield from _chosen(form, len(low))
+    yield "}"
+
+
+_ACTIVATIONS = {"relu": "y[i] < 0 ? 0 : y[i]", "tanh": "policy_tanh(y[i])"}
+
+
+def _filtered(model: Any) -> Iterator[str]:
+    """Yield the lines that round an observation as the space does, and filter it."""
+    space, clip = model.observation_space, float(model.policy.filter.clip)
+    yield f"  for (int j = 0; j < {model.run.env.n_obs}; j++) {{"
+    if isinstance(space, spaces.Box) and space.dtype == np.float32:  # gcc 12 -O2 drops (double)(float) where it vectorises
+        yield "    volatile float rounded = (float)observation[j]; /* volatile: some compilers leave the rounding out */"
+        yield "    policy_real o = rounded;"
+    else:
+        yield "    policy_real o = observation[j];"
+    if _is_filtered(model):
+        yield "    o = (o - policy_mean[j]) * policy_scale[j];"
+    if np.isfinite(clip):
+        limit = f"(policy_real){clip.hex()}"
+        yield f"    o = o < -{limit} ? -{limit} : o > {limit} ? {limit} : o;"
+    yield "    x[j] = o;"
+    yield "  }"
+
+
+def _chosen(form: Any, n_scores: int) -> Iterator[str]:
+    """Yield the lines that turn scores into an action."""
+    if isinstance(form, Argmax):
+        yield f"  action[0] = {int(form.start)} + policy_first_largest(y, {n_scores});"
+    elif isinstance(form, Choices):
+        first = 0
+        for k, (start, size) in enumerate(zip(form.starts.tolist(), form.sizes.tolist(), strict=True)):
+            yield f"  action[{k}] = {start} + policy_first_largest(y + {first}, {size});"
+            first += size
+    elif isinstance(form, Signs):
+        yield "  for (int i = 0; i < POLICY_N_ACT; i++) action[i] = y[i] > 0;"
+    else:
+        yield "  for (int i = 0; i < POLICY_N_ACT; i++) {"
+        if isinstance(form, Squash):
+            yield "    policy_real low = policy_low[i], high = policy_high[i];"
+            yield "    y[i] = low + (policy_real)0.5 * (policy_tanh(y[i]) + 1) * (high - low);"
+        yield "    action[i] = (policy_action)y[i];"
+        if not isinstance(form, Unclipped):
+            yield "    action[i] = action[i] < policy_low[i] ? policy_low[i] : action[i];"
+            yield "    action[i] = action[i] > policy_high[i] ? policy_high[i] : action[i];"
+        yield "  }"
+
+
+def _test_observations(model: Any) -> FloatArray:
+    """Return flat observations for the test, (10, n_obs): about as far from the mean as in training."""
+    space = copy.deepcopy(model.observation_space)
+    if not isinstance(space, spaces.Box):
+        space.seed(0)
+        flat = flattener(space)
+        return np.array([flat(space.sample()) for _ in range(_N_TESTS)], np.float64)
+    draw, filter = np.random.default_rng(0), model.policy.filter
+    with np.errstate(divide="ignore"):
+        spread = np.minimum(np.where(filter.scale > 0.0, 1.0 / filter.scale, 1.0), _FAR)
+    values = filter.mean + 1.5 * spread * draw.standard_normal((_N_TESTS, model.run.env.n_obs))
+    low, high = np.maximum(space.low, -_FAR).ravel(), np.minimum(space.high, _FAR).ravel()
+    return np.clip(values, low, high).astype(space.dtype).astype(np.float64)
+
+
+def _test(model: Any, observations: FloatArray) -> Iterator[str]:
+    """Yield the program that compares actions."""
+    policy = model.policy
+    backend = backend_module("numba")
+    scores = backend.batch_action_scores(policy.structure, policy.weights, observations, policy.filter)
+    form = action_form(model.action_space, model.config.clip_actions, model.config.squash_output)
+    actions = action_rows(model.action_space, _N_TESTS)
+    backend.fill_actions(*form, scores, actions)
+    yield "#ifdef POLICY_TEST"
+    yield "#include <stdio.h>"
+    yield _array("test_observations", observations, "double")
+    yield _array("test_actions", actions.reshape(_N_TESTS, -1), "double")
+    yield _MAIN
+
+
+_MAIN = """\
+int main(void) {
+  double largest = 0.0;
+  for (int k = 0; k < 10; k++) {
+    policy_real observation[POLICY_N_OBS];
+    policy_action action[POLICY_N_ACT];
+    for (int j = 0; j < POLICY_N_OBS; j++) observation[j] = (policy_real)test_observations[k * POLICY_N_OBS + j];
+    policy_act(observation, action);
+    for (int i = 0; i < POLICY_N_ACT; i++) {
+      double difference = fabs((double)action[i] - test_actions[k * POLICY_N_ACT + i]);
+      largest = largest >= difference ? largest : difference; /* also if it is not a number */
+    }
+  }
+  printf("10 observations, %d bits: the largest difference of an action is %g\\n", (int)(8 * sizeof(policy_real)), largest);
+  return sizeof(policy_real) == 8 && largest != 0.0;
+}
+#endif"""
+
+
+def _array(name: str, values: Any, kind: str = "policy_real") -> str:
+    return f"static const {kind} {name}[] = {{{_numbers(np.ravel(values))}}};"
+
+
+def _numbers(values: Iterable[Any]) -> str:
+    """Return literals of C: exact ones, short where they can be."""
+    return ", ".join(map(_number, values))
+
+
+def _number(value: Any) -> str:
+    number = float(value)
+    if not np.isfinite(number):
+        return "NAN" if np.isnan(number) else "INFINITY" if number > 0 else "-INFINITY"
+    return repr(number) if len(repr(number)) <= 8 else number.hex()
