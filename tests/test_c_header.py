@@ -70,6 +70,8 @@ POLICIES = {
     "linear": ("LinearPolicy", {}),
     "squashed": ("LinearPolicy", {"with_bias": True, "squash_output": True}),
     "relu": ("MlpPolicy", {"net_arch": [4, 9]}),
+    "swish": ("MlpPolicy", {"net_arch": [6], "activation_fn": "swish", "squash_output": False}),
+    "linear layers": ("MlpPolicy", {"net_arch": [6, 2], "activation_fn": "linear"}),
     "tanh": ("MlpPolicy", {"net_arch": [5], "activation_fn": "tanh", "with_bias": False, "squash_output": False}),
 }
 

@@ -80,22 +80,41 @@ static void policy_layer(const policy_real *w, const policy_real *b, int n_in, i
   }
 }"""
 
-# As `trig.tanh`, with the same constants: the test in the header, and tests/test_c_header.py, compare the bits.
-_TANH = """\
-static policy_real policy_tanh(policy_real x) {
-#ifdef POLICY_FLOAT32
-  return tanhf(x);
-#else
-  if (x != x) return x;
-  double size = fabs(x) > 20.0 ? 20.0 : fabs(x), y = 2.0 * size;
+# As in `_compiled/trig.py`, with the same constants: the test in the header, and tests/test_c_header.py, compare the bits.
+_EXPM1 = """\
+#ifndef POLICY_FLOAT32
+/* exp(y) - 1 for 0 <= y <= 708 */
+static double policy_expm1(double y) {
   double k = (y * 1.4426950408889634 + 6755399441055744.0) - 6755399441055744.0; /* rounded to a whole number */
   double power = ldexp(1.0, (int)k), r = (y - k * 0.6931471803691238) - k * 1.9082149292705877e-10;
   double p = 2.7557268275905696e-06 + r * (2.7557282838800484e-07 + r * (2.5100472505694996e-08 + r * 2.09112987659402e-09));
   p = 0.0013888888888886537 + r * (0.00019841269863171557 + r * (2.4801587317228724e-05 + r * p));
   p = 0.16666666666666669 + r * (0.041666666666666664 + r * (0.008333333333330039 + r * p));
   p = r + r * r * (0.5 + r * p);
-  double e = power * p + (power - 1.0); /* exp(2 |x|) - 1 */
+  return power * p + (power - 1.0);
+}
+#endif"""
+
+_TANH = """\
+static policy_real policy_tanh(policy_real x) {
+#ifdef POLICY_FLOAT32
+  return tanhf(x);
+#else
+  if (x != x) return x;
+  double e = policy_expm1(2.0 * (fabs(x) > 20.0 ? 20.0 : fabs(x)));
   return copysign(e / (e + 2.0), x);
+#endif
+}"""
+
+_SWISH = """\
+static policy_real policy_swish(policy_real x) {
+#ifdef POLICY_FLOAT32
+  return x / (1 + expf(-x));
+#else
+  if (x != x) return x;
+  x = x < -708.0 ? -708.0 : x;
+  double e = policy_expm1(fabs(x) > 708.0 ? 708.0 : fabs(x)) + 1.0;
+  return x * ((x > 0.0 ? e : 1.0) / (e + 1.0));
 #endif
 }"""
 
@@ -160,8 +179,13 @@ def _function(model: Any) -> Iterator[str]:
     form, low, high = action_form(model.action_space, model.config.clip_actions, model.config.squash_output)
     layers = _matrices(model)
     yield _LAYER
-    if isinstance(form, Squash) or (len(layers) > 1 and model.config.activation_fn == "tanh"):
+    activation = model.config.activation_fn if len(layers) > 1 else "linear"
+    if isinstance(form, Squash) or activation in ("tanh", "swish"):
+        yield _EXPM1
+    if isinstance(form, Squash) or activation == "tanh":
         yield _TANH
+    if activation == "swish":
+        yield _SWISH
     if isinstance(form, (Argmax, Choices)):
         yield _FIRST_LARGEST
     if not isinstance(form, (Argmax, Choices, Signs, Unclipped)):
@@ -174,12 +198,12 @@ def _function(model: Any) -> Iterator[str]:
     for k, (weights, _) in enumerate(layers):
         yield f"  policy_layer(policy_w{k}, policy_b{k}, {weights.shape[1]}, {weights.shape[0]}, x, y);"
         if k < len(layers) - 1:
-            yield f"  for (int i = 0; i < {len(weights)}; i++) x[i] = {_ACTIVATIONS[model.config.activation_fn]};"
+            yield f"  for (int i = 0; i < {len(weights)}; i++) x[i] = {_ACTIVATIONS[activation]};"
     yield from _chosen(form, len(low))
     yield "}"
 
 
-_ACTIVATIONS = {"relu": "y[i] < 0 ? 0 : y[i]", "tanh": "policy_tanh(y[i])"}
+_ACTIVATIONS = {"relu": "y[i] < 0 ? 0 : y[i]", "tanh": "policy_tanh(y[i])", "swish": "policy_swish(y[i])", "linear": "y[i]"}
 
 
 def _filtered(model: Any) -> Iterator[str]:
