@@ -522,7 +522,7 @@ class ARS(SB3Model):
         exclude, include
             Accepted for scripts written for stable-baselines3, without effect: a file holds exactly what the run needs.
         """
-        model_file.save(path, self.run, self.state)
+        model_file.save(path, self.run, self.state, self.policy.sees_normalized)
 
     @classmethod
     @user_facing

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 _WITH_MEMORY = {"NormalizeObservation", "NormalizeReward"}  # Gymnasium's, also those for vector environments
+_OF_MAKE = (TimeLimit, OrderEnforcing, PassiveEnvChecker)  # the layers that `gymnasium.make` adds
+_THEIR_FILE = TimeLimit.__init__.__code__.co_filename
 
 
 def layers(env: Any, kind: Any = gymnasium.Wrapper) -> list[Any]:
@@ -59,3 +63,21 @@ def with_memory(env: Any) -> str | None:
         return next((name for each in env.envs if (name := with_memory(each)) is not None), None)
     named = (() if env.spec is None else env.spec.kwargs.get("wrappers")) or ()
     return next((kind.__name__ for kind in named if getattr(kind, "__name__", "") in _WITH_MEMORY), None)
+
+
+def step_within(env: Any) -> Callable[[Any], Any]:
+    """Return the `step` that is within the layers which `gymnasium.make` adds.
+
+    They count steps and check the first two: five calls, 0.7 us of each step. Whoever steps the environment so ends its episodes,
+    and has let the layers check an episode before. A layer with a step of another class or of the user's stays.
+    """
+    while type(env) in _OF_MAKE and "step" not in vars(env) and _is_gymnasiums(type(env).step):
+        env = env.env
+    step: Callable[[Any], Any] = env.step
+    return step
+
+
+def _is_gymnasiums(step: Any) -> bool:
+    code = getattr(step, "__code__", None)
+    return code is not None and code.co_filename == _THEIR_FILE
+

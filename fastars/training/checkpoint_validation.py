@@ -28,6 +28,8 @@ def check_run(manifest: Mapping[str, Any]) -> None:
         if name in manifest and manifest[name] not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {manifest[name]!r}")
     stored_integer("stats_window_size", manifest.get("stats_window_size", 1), 1)
+    if manifest.get("vec_normalize", False) not in (True, False):
+        raise TypeError(f"vec_normalize must be True or False, got {manifest['vec_normalize']!r}")
     if len(manifest.get("several", ())) > _MAX_TASKS:
         raise ValueError(f"{len(manifest['several'])} environments; allowed are {_MAX_TASKS}")
 

@@ -52,8 +52,11 @@ CHANGEABLE = (
 )
 
 
-def save(path: Any, run: Run, state: State) -> None:
+def save(path: Any, run: Run, state: State, sees_normalized: bool = False) -> None:
     """Write a run to one file; the file before it survives any error.
+
+    With `sees_normalized`, the policy was trained in a `VecNormalize`. A script that loads it without an environment normalises
+    observations by that wrapper, as it does with stable-baselines3, so the policy must not do it again.
 
     Raises
     ------
@@ -71,6 +74,8 @@ def save(path: Any, run: Run, state: State) -> None:
         "config": run.config.to_dict(),
         "counters": {"observations": int(state.moments.count), **state.counters._asdict()},
     }
+    if sees_normalized:
+        manifest["vec_normalize"] = True
     arrays: dict[str, np.ndarray] = {"theta": state.theta, "filter_mean": state.moments.mean, "filter_m2": state.moments.m2}
     arrays["recent_returns"], arrays["recent_lengths"] = state.recent
     arrays |= {f"optimizer_{k}": slot for k, slot in enumerate(state.slots)}
@@ -159,6 +164,8 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any], tru
             raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: its policy {misfit}")
         with named(path):
             model.restore(_restored(model.state, manifest, arrays))
+        if env is None:
+            model.policy.sees_normalized = manifest.get("vec_normalize", False)
         if settings.get("physics") == "lanes":
             refuse_lanes_in_run(model.run.env, model.backend)
     except (checkpoint.CheckpointError, ValueError):

@@ -1,0 +1,68 @@
+"""A plugin of pytest for `theirs.py`: every algorithm of stable-baselines3 and stable-baselines3-contrib becomes ARS of one package.
+
+THEIRS_ARS names the package (`sb3_contrib` or `fastars`), THEIRS_RESULTS the file that the results go to, as JSON: for each test its
+outcome, the error, and True if the test made a model.
+
+The suites give each algorithm its own arguments, which they choose by comparing classes. So each name gets a class of its own,
+derived from ARS; it drops arguments of the constructor that ARS of stable-baselines3-contrib does not have, for both packages alike.
+"""
+
+import importlib
+import inspect
+import json
+import os
+from pathlib import Path
+
+import pytest
+import sb3_contrib
+import stable_baselines3
+
+ALGORITHMS = {
+    stable_baselines3: ("A2C", "DDPG", "DQN", "PPO", "SAC", "TD3"),
+    sb3_contrib: ("ARS", "CrossQ", "MaskablePPO", "QRDQN", "RecurrentPPO", "TQC", "TRPO"),
+}
+_PARAMETERS = set(inspect.signature(sb3_contrib.ARS.__init__).parameters)
+_made = []  # names of the models that were made
+_results = {}
+
+
+def stand_in(name, ars):
+    """Return a class of this name that is ARS, and drops arguments that ARS does not have."""
+
+    def init(self, *args, **kwargs):
+        _made.append(name)
+        ars.__init__(self, *args, **{key: value for key, value in kwargs.items() if key in _PARAMETERS})
+
+    return type(name, (ars,), {"__init__": init, "__module__": __name__})
+
+
+def swap(package):
+    """Replace the algorithms in the name spaces of both packages, and in this module, where a pickle looks for a class."""
+    ars = importlib.import_module(package).ARS
+    for module, names in ALGORITHMS.items():
+        for name in names:
+            globals()[name] = stand_in(name, ars)
+            setattr(module, name, globals()[name])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    _made.clear()
+    done = yield
+    _results[item.nodeid]["made"] = bool(_made)
+    return done
+
+
+def pytest_runtest_logreport(report):
+    result = _results.setdefault(report.nodeid, {"outcome": "passed", "error": ""})
+    if report.outcome != "passed":
+        crash = getattr(report.longrepr, "reprcrash", None)
+        result.update(outcome=report.outcome, error=str(getattr(crash, "message", report.longrepr)))
+
+
+def pytest_sessionfinish():
+    Path(os.environ["THEIRS_RESULTS"]).write_text(json.dumps(_results))
+
+
+if "THEIRS_ARS" in os.environ:
+    swap(os.environ["THEIRS_ARS"])
