@@ -184,7 +184,7 @@ class ARS(SB3Model):
         physics: str | None = None,
         **settings: Any,
     ) -> None:
-        if device not in ("cpu", "auto"):
+        if str(device) not in ("cpu", "auto"):
             warn_user(f"device={device!r} has no effect: kernels run on the CPU")
         arguments = settings | {
             "n_delta": n_delta,
@@ -218,15 +218,15 @@ class ARS(SB3Model):
         self._asked: tuple[FloatArray, Asked] | None = None
         self._call, self._progress, self.record = LearnCall(), 1.0, {}
         self._failures = FailureLog(given.env, self.run.env)
-        self._begin_log(verbose, tensorboard_log, monitor_dir)
+        self._begin_log(verbose, tensorboard_log, monitor_dir, is_quiet=is_stored)
         self.start_workers()
 
-    def _begin_log(self, verbose: int, tensorboard_log: str | None, monitor_dir: str | os.PathLike[str] | None) -> None:
+    def _begin_log(self, verbose: int, tensorboard_log: Any, monitor_dir: Any, is_quiet: bool) -> None:
         self.verbose, self.tensorboard_log = verbose, tensorboard_log
         self._logger, self._has_own_logger = Logger(formats=("stdout",) if verbose else ()), False
         self._episode_file = None if monitor_dir is None else EpisodeWriter(Path(monitor_dir) / "0.monitor.csv", self.env_id)
         _LOG.info("%s runs %s", self.env_id, self.sampler.description)
-        if self.verbose:
+        if self.verbose and not is_quiet:
             print(f"{self.env_id} runs {self.sampler.description}")
 
     # --- The run
@@ -328,6 +328,7 @@ class ARS(SB3Model):
         """
         total_timesteps = positive_int("total_timesteps", total_timesteps)
         log_interval = None if log_interval is None else integer("log_interval", log_interval, 0)
+        self.run.refuse_absent_env()
         self.run.refuse_excess(training=True)
         self.run.refuse_training_beyond_memory()
         self.run = with_compared_lanes(self.run)
@@ -487,6 +488,7 @@ class ARS(SB3Model):
         Rollouts
         """
         n_eval_episodes = positive_int("n_eval_episodes", n_eval_episodes)
+        self.run.refuse_absent_env()
         self.run.refuse_excess(training=False)
         refuse_beyond_memory(f"n_eval_episodes={n_eval_episodes} episodes", 64.0 * n_eval_episodes)
         if seed is None:
@@ -522,7 +524,8 @@ class ARS(SB3Model):
         exclude, include
             Accepted for scripts written for stable-baselines3, without effect: a file holds exactly what the run needs.
         """
-        model_file.save(path, self.run, self.state, self.policy.sees_normalized)
+        log = model_file.LogSettings(int(self.verbose), None if not self.tensorboard_log else os.fspath(self.tensorboard_log))
+        model_file.save(path, self.run, self.state, log, self.policy.sees_normalized)
 
     @classmethod
     @user_facing

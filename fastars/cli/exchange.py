@@ -85,7 +85,7 @@ class Export:
             refuse_link(out)
         from fastars.ars import ARS
 
-        model = ARS.load(path, env=None if self.env is None else environment(self.env, {}))
+        model = ARS.load(path, env=None if self.env is None else environment(self.env, {}), verbose=0)
         try:
             beside = _write(self.to, model, out)
         except ImportError as error:

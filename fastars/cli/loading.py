@@ -68,7 +68,8 @@ def load_trained(run: Path, last: bool, env_id: str | None, env_kwargs: Iterable
     from fastars.envs import make
     from fastars.envs.terms import RewardTerms
 
-    model = ARS.load(path, env=None if env_id is None else environment(env_id, kwargs))
+    model = ARS.load(path, env=None if env_id is None else environment(env_id, kwargs), verbose=0)
+    model.run.refuse_absent_env()
     model.run.refuse_excess(training=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the loading of the model has given the same warnings

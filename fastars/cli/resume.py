@@ -74,6 +74,7 @@ class Resume:
         settings |= {"n_workers": self._workers(config)} if self.ray is None else connect(self.ray)
         path = latest_checkpoint(folder, "model")
         model = _load(path, env, settings)
+        model.run.refuse_absent_env()
         if env is not None and not self.env_kwargs:
             _refuse_without_arguments(config.get("env"), model)
         model.run.refuse_excess(training=True)
@@ -136,7 +137,7 @@ def _refuse_without_arguments(stored: Any, model: ARS) -> None:
 def _load(path: Path, env: Any, settings: Mapping[str, Any]) -> ARS:
     from fastars.ars import ARS
 
-    return ARS.load(path, env=env, **settings)
+    return ARS.load(path, env=env, **{"verbose": 0, **settings})
 
 
 def _load_best(folder: Path, env: Any, model: ARS, settings: Mapping[str, Any]) -> ARS | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from fastars._runtime.threads import run_in_thread
 from fastars._validate import one_of, warn_user
+from fastars.envs.absent import AbsentEnv
 from fastars.envs.compiled import PHYSICS, CompiledEnv
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.errors import LanesDisagreeError, UnsupportedEnvError
@@ -86,7 +87,7 @@ def refuse_disagreement(env: Any) -> None:
 
 def physics_of(env: Any) -> str:
     """Return "lanes" if the environment, or one of several, has this physics; otherwise "mujoco"."""
-    return "lanes" if any(isinstance(one, CompiledEnv) and one.physics == "lanes" for one in _parts(env)) else "mujoco"
+    return "lanes" if any(isinstance(one, (CompiledEnv, AbsentEnv)) and one.physics == "lanes" for one in _parts(env)) else "mujoco"
 
 
 def _parts(env: Any) -> tuple[Any, ...]:

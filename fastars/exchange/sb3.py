@@ -20,6 +20,7 @@ import numpy as np
 from fastars._imports import need
 from fastars._validate import stored_integer, user_facing
 from fastars.exchange.pickles import Made, Name, Stored, numpy_array, read_pickle
+from fastars.exchange.sb3_spaces import space_of_text
 from fastars.exchange.trained import TrainedPolicy, normalisation, policy_of_layers, trained_of
 from fastars.files.archives import MAX_NUMBERS, Archive, json_object
 from fastars.files.atomic import write_atomically
@@ -62,6 +63,8 @@ def read(archive: Archive, statistics: bytes | None = None) -> TrainedPolicy:
         policy_kwargs=kwargs,
         source="sb3",
         squash_output=kwargs["squash_output"],
+        observation_space=space_of_text(data.get("observation_space"), sizes[0]),
+        action_space=space_of_text(data.get("action_space"), sizes[-1]),
         num_timesteps=stored_integer("num_timesteps", data["num_timesteps"]),
         preset="sb3",
         config=_config(data),
@@ -154,7 +157,15 @@ def _config(data: Mapping[str, Any]) -> dict[str, Any]:
     for name, rate in found.items():
         if rate < 0.0 or (name == "delta_std" and rate == 0.0):
             raise ValueError(f"{name} must be {'positive' if name == 'delta_std' else 'at least 0'}, got {rate}")
-    return config | found
+    return config | found | _log_settings(data)
+
+
+def _log_settings(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that decide about the log, if they are what they should be. `to_model` decides if the folder is used."""
+    counts = {"verbose": data.get("verbose"), "stats_window_size": data.get("_stats_window_size")}
+    settings: dict[str, Any] = {name: value for name, value in counts.items() if type(value) is int and 0 < value < 2**63}
+    folder = data.get("tensorboard_log")
+    return settings if not isinstance(folder, str) else {**settings, "tensorboard_log": folder}
 
 
 def _number(value: Any) -> float | None:

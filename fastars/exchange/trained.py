@@ -15,14 +15,17 @@ import numpy as np
 from fastars._compiled.structs import FloatArray
 from fastars._validate import user_facing, warn_user
 from fastars.envs import compiled_env, compiled_env_ids
+from fastars.envs.absent import AbsentEnv
+from fastars.envs.gym import DEFAULT_CAP
 from fastars.files.checkpoint import CheckpointError
-from fastars.training.file_limits import limited_run
+from fastars.training.file_limits import believed_folder, limited_run
 from fastars.training.state import ObsMoments
 
 # Number of observations of a filter whose file does not say it. Runs of the original take millions of steps. With so many, the
 # filter moves slowly when training goes on, and the policy still fits it.
 _COUNT = 1_000_000
 _TINY = 1e-7  # the original ignores an observation with a smaller deviation
+_UNNAMED = "unnamed"  # id of the environment of a file that names none
 
 
 class TrainedPolicy(NamedTuple):
@@ -56,6 +59,8 @@ class TrainedPolicy(NamedTuple):
         Steps of training; 0 if the file does not say it.
     preset : str
         The implementation of ARS that trained the policy, as a preset (`fastars.training.presets.CHOICES`).
+    observation_space, action_space : gymnasium.Space or None
+        The spaces of the environment; None if the file does not tell them.
     config : dict
         Hyperparameters in the file, as arguments of `fastars.ARS`.
     unread : Path or None
@@ -77,6 +82,8 @@ class TrainedPolicy(NamedTuple):
     clip_actions: bool = True
     squash_output: bool = False
     env_id: str | None = None
+    observation_space: Any = None
+    action_space: Any = None
     num_timesteps: int = 0
     preset: str = "fastars"
     config: Mapping[str, Any] = MappingProxyType({})
@@ -170,15 +177,12 @@ def to_model(trained: TrainedPolicy, env: Any = None, *, model_class: Any, trust
     ValueError, TypeError
         For settings that `fastars.ARS` refuses.
     """
-    env = _registered(trained.env_id) if env is None and trained.env_id is not None else env
     if env is None:
-        raise CheckpointError(
-            f"the file does not say which environment its policy is for, only that it takes {trained.n_obs} observations and gives "
-            f"{trained.n_act} outputs: give env=..., such as env={_like(trained)!r}"
-        )
+        env = _absent_env(trained) if trained.env_id is None else _registered(trained.env_id)
     given = {**trained.config, "clip_actions": trained.clip_actions, "preset": trained.preset}
     if trained.mean is not None:
         given |= {"normalize_observations": True, "clip_observations": trained.clip_observations}
+    given["tensorboard_log"] = believed_folder(given.get("tensorboard_log"), "the file of the policy", trust)
     given |= {"policy_kwargs": trained.policy_kwargs, **settings}
     zero_policy = given.get("zero_policy")
     of_file = {"zero_policy": True, "_init_setup_model": False}  # random weights would take memory
@@ -194,6 +198,27 @@ def to_model(trained: TrainedPolicy, env: Any = None, *, model_class: Any, trust
     if trained.mean is not None:
         model.restore(model.state._replace(moments=_moments(trained, model.config)))
     return model
+
+
+def _absent_env(trained: TrainedPolicy) -> AbsentEnv:
+    """Return the environment of a file that tells its spaces alone; a CheckpointError if it does not tell these either."""
+    likely = _like(trained)
+    reason = (
+        f"the file does not say which environment its policy is for, only that it takes {trained.n_obs} observations and gives "
+        f"{trained.n_act} outputs: give env=..., such as env={likely!r}"
+    )
+    if trained.observation_space is None or trained.action_space is None:
+        raise CheckpointError(reason)
+    python = {"reason": "its file names no environment", "wrappers": []}
+    return AbsentEnv(
+        id=_UNNAMED,
+        kwargs={},
+        max_steps=DEFAULT_CAP,
+        observation_space=trained.observation_space,
+        action_space=trained.action_space,
+        reason=f"{reason}, or call model.set_env({likely!r})",
+        described={"env": _UNNAMED, "env_kwargs": {"max_episode_steps": DEFAULT_CAP}, "python": python},
+    )
 
 
 def _registered(env_id: str) -> str:

@@ -15,6 +15,7 @@ from fastars._compiled.structs import FloatArray, Rollouts
 from fastars._runtime.signals import HeldSignals, OpenSignals
 from fastars._validate import integer, positive_int, user_facing, warn_user
 from fastars.envs import CompiledEnv, environment, make
+from fastars.envs.absent import AbsentEnv
 from fastars.envs.env_tuple import EnvTuple
 from fastars.logger import Logger, configure, tb_log_folder
 from fastars.sb3.attributes import SB3Attributes
@@ -51,8 +52,10 @@ class SB3Model(SB3Attributes):
 
         It is the given one, if that is a vector environment. Otherwise it is a single environment: in a `DummyVecEnv` where the
         program has imported stable_baselines3, else in a `fastars.sb3.training_env.TrainingEnv` with the same methods. Rollouts do
-        not run in it.
+        not run in it. None for a model that was loaded without an environment, and has none yet.
         """
+        if isinstance(self.run.env, AbsentEnv):
+            return None
         if self._env_input.vec_env is not None:
             return self._env_input.vec_env
         if self._training_env is None:

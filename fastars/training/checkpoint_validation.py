@@ -18,6 +18,7 @@ from fastars.training.config import Config
 from fastars.weighting import METHODS
 
 _MAX_TASKS = 64  # environments that a file names
+_MAX_FOLDER = 4096  # characters of a path
 
 
 def check_run(manifest: Mapping[str, Any]) -> None:
@@ -30,6 +31,11 @@ def check_run(manifest: Mapping[str, Any]) -> None:
     stored_integer("stats_window_size", manifest.get("stats_window_size", 1), 1)
     if manifest.get("vec_normalize", False) not in (True, False):
         raise TypeError(f"vec_normalize must be True or False, got {manifest['vec_normalize']!r}")
+    log = manifest.get("log", {"verbose": 0, "tensorboard_log": None})
+    stored_integer("verbose", log["verbose"])
+    folder = log["tensorboard_log"]
+    if log.keys() != {"verbose", "tensorboard_log"} or not (folder is None or (type(folder) is str and len(folder) <= _MAX_FOLDER)):
+        raise ValueError(f"tensorboard_log must be a folder, got {str(folder)[:40]!r}")
     if len(manifest.get("several", ())) > _MAX_TASKS:
         raise ValueError(f"{len(manifest['several'])} environments; allowed are {_MAX_TASKS}")
 

@@ -7,9 +7,12 @@ what such a count decides is made when it is used, and its use is refused. A cou
 from __future__ import annotations
 
 import dataclasses
+import os
+import tempfile
 from collections.abc import Container
 
 from fastars._runtime.cpus import available_cpus
+from fastars._validate import warn_user
 from fastars.training.run import Excess, Run
 
 MOST_STEPS = 10_000_000  # of an episode: a tenth of a second in compiled kernels, minutes in Python
@@ -64,6 +67,28 @@ def iteration_bytes(run: Run, n_delta: int, n_eval_episodes: int) -> int:
     n_candidates, n_rewards = 2 * n_delta, max(len(run.env.task_names), 1)
     of_episode = 8 * (4 + n_rewards) + (16 * run.env.n_obs if run.config.normalize_observations else 0)
     return n_candidates * (8 * run.n_weights + n_eval_episodes * of_episode)
+
+
+def believed_folder(folder: str | None, name: str, trust: bool) -> str | None:
+    """Return the folder that a file names for the events of TensorBoard; None, with a warning, if it is none that a file may name.
+
+    It may be inside the current folder, the home of the user, or the folder for temporary files. `learn` makes a new folder in it,
+    and changes no file that is there.
+    """
+    if folder is None or trust:
+        return folder
+    places = [os.path.realpath(place) for place in (os.curdir, os.path.expanduser("~"), tempfile.gettempdir())]
+    if "\0" not in folder and any(_is_inside(os.path.realpath(folder), place) for place in places):
+        return folder
+    warn_user(
+        f"{name}: its log for TensorBoard went to {folder!r}. A file may name a folder in the current one, in your home or among the "
+        "temporary ones: for another, give tensorboard_log=..., or trust=True if you know who made the file"
+    )
+    return None
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    return os.path.splitdrive(path)[0] == os.path.splitdrive(folder)[0] and os.path.commonpath([path, folder]) == folder
 
 
 def believed_workers(n_workers: int) -> int:

@@ -10,22 +10,23 @@ import itertools
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastars._validate import did_you_mean, warn_user
 from fastars.envs import AS_COMPILED
+from fastars.envs.absent import AbsentEnv
 from fastars.files import checkpoint
 from fastars.files.folder import whole_beside
 from fastars.training.checkpoint_validation import check_arrays, check_config, check_counters, check_run
 from fastars.training.config import Config
-from fastars.training.file_limits import limited_run
+from fastars.training.file_limits import believed_folder, limited_run
 from fastars.training.physics import refuse_lanes_in_run
 from fastars.training.policy import policy_settings
 from fastars.training.run import Run
 from fastars.training.state import Counters, ObsMoments, RecentEpisodes, State
-from fastars.training.stored_env import described_env, named, remade_env
+from fastars.training.stored_env import described_env, described_spaces, named, remade_env
 
 _LOG = logging.getLogger("fastars")
 _LATER_COUNTERS = ("penalized_pairs",)  # files of 0.1 lack these
@@ -52,8 +53,15 @@ CHANGEABLE = (
 )
 
 
-def save(path: Any, run: Run, state: State, sees_normalized: bool = False) -> None:
-    """Write a run to one file; the file before it survives any error.
+class LogSettings(NamedTuple):
+    """Arguments of a model that decide where its log goes."""
+
+    verbose: int
+    tensorboard_log: str | None
+
+
+def save(path: Any, run: Run, state: State, log: LogSettings, sees_normalized: bool = False) -> None:
+    """Write a run to one file, with the settings of its log; the file before it survives any error.
 
     With `sees_normalized`, the policy was trained in a `VecNormalize`. A script that loads it without an environment normalises
     observations by that wrapper, as it does with stable-baselines3, so the policy must not do it again.
@@ -68,9 +76,11 @@ def save(path: Any, run: Run, state: State, sees_normalized: bool = False) -> No
     manifest = {
         "algorithm": "ARS",
         **described_env(run.env),
+        "spaces": described_spaces(run.env),
         "preset": run.preset,
         "backend": run.execution.backend,
         "stats_window_size": run.stats_window_size,
+        "log": log._asdict(),
         "config": run.config.to_dict(),
         "counters": {"observations": int(state.moments.count), **state.counters._asdict()},
     }
@@ -144,13 +154,15 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any], tru
         config = _config(manifest, settings)
         _checked(manifest, arrays, config)
         arguments = _arguments(manifest, config, settings)
+    if "tensorboard_log" not in settings:
+        arguments["tensorboard_log"] = believed_folder(arguments.get("tensorboard_log"), checkpoint.name_of(path), trust)
     _refuse_other_policy(arguments, **of_policy)
     zero_policy = config.zero_policy if arguments["zero_policy"] is None else bool(arguments["zero_policy"])
     arguments |= {"zero_policy": True}  # zeros take no memory before they are used; random weights would
     if env is not None:
         model = model_class(env=env, **arguments)
     else:
-        with remade_env(path, manifest, trust) as made:
+        with remade_env(path, manifest, trust, arrays["filter_mean"].size, arrays["theta"].size) as made:
             try:
                 model = model_class(env=made, **arguments)
             except (ValueError, TypeError):  # of a setting of the user's, or of the file's
@@ -166,7 +178,8 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any], tru
             model.restore(_restored(model.state, manifest, arrays))
         if env is None:
             model.policy.sees_normalized = manifest.get("vec_normalize", False)
-        if settings.get("physics") == "lanes":
+        is_absent = isinstance(model.run.env, AbsentEnv)
+        if settings.get("physics") == "lanes" and not is_absent:
             refuse_lanes_in_run(model.run.env, model.backend)
     except (checkpoint.CheckpointError, ValueError):
         model.close()
@@ -176,7 +189,7 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any], tru
         _LOG.info("%s: episodes ran %s, and run with %r from here on", checkpoint.name_of(path), was, model.config.physics)
     run = dataclasses.replace(model.run, config=dataclasses.replace(model.config, zero_policy=zero_policy))
     given = {name for name, value in settings.items() if value is not None}
-    model.run = run if trust else limited_run(run, checkpoint.name_of(path), given, env_is_given=env is not None)
+    model.run = run if trust else limited_run(run, checkpoint.name_of(path), given, env_is_given=env is not None or is_absent)
     return model
 
 
@@ -224,6 +237,7 @@ def _arguments(manifest: Mapping[str, Any], config: Config, settings: Mapping[st
     """Return the arguments of the constructor that a file stands for, except the environment."""
     compiled = False if (manifest.get("python") or {}).get("reason") in AS_COMPILED else None
     of_run = {name: manifest[name] for name in ("backend", "preset", "stats_window_size") if name in manifest}
+    of_run |= manifest.get("log", {})
     return {**config.arguments(), **of_run, "compiled": compiled, **settings, "_init_setup_model": False}
 
 

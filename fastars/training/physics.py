@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from fastars._validate import one_of, warn_user
+from fastars.envs.absent import AbsentEnv
 from fastars.envs.compiled import PHYSICS
 from fastars.envs.physics_choice import in_mujoco, over_lanes, physics_of, refuse_lanes
 from fastars.training import presets
@@ -35,6 +36,8 @@ def with_physics_of_run(env: Any, physics: Any, preset: str | None, backend: str
         If `physics` is unknown, or is "lanes" where the environment or the backend leaves no choice.
     """
     wanted = presets.physics(preset) if physics is None else one_of("physics", physics, PHYSICS)
+    if isinstance(env, AbsentEnv):  # `set_env` looks if the environment has this physics
+        return env._replace(physics=wanted)
     if wanted == "mujoco":
         return in_mujoco(env)
     if physics is not None and not is_stored:

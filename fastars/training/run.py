@@ -13,12 +13,14 @@ from fastars._runtime.cpus import available_cpus
 from fastars._runtime.memory import refuse_beyond_memory
 from fastars._validate import one_of, positive_int, positive_seconds, warn_user
 from fastars.envs import CompiledEnv, UnsupportedEnvError
+from fastars.envs.absent import AbsentEnv
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
 from fastars.envs.physics_choice import in_mujoco, physics_of
 from fastars.files.errors import CheckpointError
 from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import Sampler, make_sampler
+from fastars.samplers.absent import AbsentSampler
 from fastars.samplers.noise_table import NoiseTable
 from fastars.training.backends import BACKENDS, backend_module
 from fastars.training.config import Config
@@ -112,7 +114,7 @@ class Run:
         The settings.
     preset : str
         The preset that they came from.
-    env : CompiledEnv, GymEnv or EnvTuple
+    env : CompiledEnv, GymEnv, EnvTuple or AbsentEnv
         The environment, as the samplers see it.
     policy : LinearPolicy or MlpPolicy
         The structure of the policy, as the kernels see it.
@@ -136,7 +138,7 @@ class Run:
 
     config: Config
     preset: str
-    env: CompiledEnv | GymEnv | EnvTuple
+    env: CompiledEnv | GymEnv | EnvTuple | AbsentEnv
     policy: LinearPolicy | MlpPolicy
     execution: Execution
     noise: NoiseTable
@@ -187,6 +189,11 @@ class Run:
         if reason := (self.excess.training if training else "") or self.excess.episodes:
             raise CheckpointError(reason)
 
+    def refuse_absent_env(self) -> None:
+        """Raise a CheckpointError if the model was loaded without an environment, and has none yet."""
+        if isinstance(self.env, AbsentEnv):
+            raise CheckpointError(self.env.reason)
+
     def refuse_training_beyond_memory(self) -> None:
         """Raise if the episodes of an iteration (seed, return, length, moments), or the noise table, would not fit into memory."""
         config, n_candidates = self.config, 2 * self.config.n_delta
@@ -230,7 +237,7 @@ class Run:
 
 def new_run(
     config: Config,
-    env: CompiledEnv | GymEnv | EnvTuple,
+    env: CompiledEnv | GymEnv | EnvTuple | AbsentEnv,
     execution: Execution,
     preset: str | None,
     normalizer: ObsNormalizer | None,
@@ -284,6 +291,8 @@ def _new_samplers(env: Any, policy: Any, config: Config, execution: Execution) -
 def _new_sampler(env: Any, policy: Any, config: Config, execution: Execution) -> Sampler:
     """Return the sampler of a policy in an environment, with the machinery asked for."""
     how = config.clip_actions, config.squash_output
+    if isinstance(env, AbsentEnv):
+        return AbsentSampler(env)
     if execution.backend == "numpy":
         if not isinstance(env, CompiledEnv):
             raise UnsupportedEnvError(f"backend 'numpy' needs an environment that is compiled: {env.reason}")

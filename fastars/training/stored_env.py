@@ -11,10 +11,15 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from fastars._validate import stored_integer
 from fastars.envs import AS_COMPILED, CompiledEnv, UnsupportedEnvError, compiled_env, compiled_env_ids
+from fastars.envs.absent import AbsentEnv
+from fastars.envs.described_spaces import describe_space, space_of
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv, most_steps
 from fastars.envs.of_file import compiled_as_in_file, is_ours, registered_as_in_file
+from fastars.envs.rewards import checked_task_names, unbounded_rewards
+from fastars.envs.spaces import refuse_bounds
 from fastars.files import checkpoint
 from fastars.files.errors import make_printable
 
@@ -62,13 +67,15 @@ def _text(value: Any) -> str:
     return f"{text[:_MOST_SHOWN]}... ({len(text)} characters, sha256 {hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()})"
 
 
-def env_kwargs(env: CompiledEnv | GymEnv | EnvTuple) -> dict[str, Any]:
+def env_kwargs(env: CompiledEnv | GymEnv | EnvTuple | AbsentEnv) -> dict[str, Any]:
     """Return the keyword arguments of `gymnasium.make` that an environment was made with, its time limit among them."""
     return {**env.kwargs, "max_episode_steps": env.max_steps}
 
 
-def described_env(env: CompiledEnv | GymEnv | EnvTuple) -> dict[str, Any]:
+def described_env(env: CompiledEnv | GymEnv | EnvTuple | AbsentEnv) -> dict[str, Any]:
     """Return the description of an environment in a file; "python" adds what the id of an environment in Python does not tell."""
+    if isinstance(env, AbsentEnv):
+        return env.described
     described = {"env": env.id, "env_kwargs": plain(env_kwargs(env))}
     if isinstance(env, EnvTuple):
         return {**described, "several": [described_env(one) for one in env.envs]}
@@ -88,25 +95,75 @@ def named(path: Any, what: str = "a model") -> Iterator[None]:
         raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: not {what} of this version: {reason}") from error
 
 
+def described_spaces(env: CompiledEnv | GymEnv | EnvTuple | AbsentEnv) -> dict[str, Any] | None:
+    """Return the spaces and the tasks of an environment for a file: its policy then acts where the environment can't be made.
+
+    None stands for spaces that a file can't hold.
+    """
+    observation, action = describe_space(env.observation_space), describe_space(env.action_space)
+    if observation is None or action is None:
+        return None
+    tasks = None if not env.n_tasks else {"names": list(env.task_names), "high": np.ravel(env.reward_space.high).tolist()}
+    return {"observation": observation, "action": action, "tasks": tasks}
+
+
 @contextlib.contextmanager
-def remade_env(path: Any, manifest: Mapping[str, Any], trust: bool) -> Iterator[Any]:
-    """Make the environment that a file names, and close it afterwards. If it can't be made here, the file may still be good."""
+def remade_env(path: Any, manifest: Mapping[str, Any], trust: bool, n_obs: int, n_weights: int) -> Iterator[Any]:
+    """Make the environment that a file names, and close it afterwards.
+
+    If it can't be made here, the result is an `AbsentEnv` with the spaces in the file. A file without them is a CheckpointError.
+    """
     with named(path):
         described = [(one["env"], one["env_kwargs"], one.get("python")) for one in manifest.get("several", [manifest])]
     with contextlib.ExitStack() as stack:
-        made = []
+        made: list[Any] = []
         for env_id, kwargs, python in described:
             try:
                 env = _made(env_id, kwargs, trust) if python is None else _in_python(env_id, kwargs, python, manifest["config"])
             except Exception as error:  # of Gymnasium, of MuJoCo, of the file system
                 make_printable(error)
-                named_env = checkpoint.brief(repr(env_id))
-                message = f"{checkpoint.name_of(path)}: its environment {named_env} can't be made: {checkpoint.brief(error)}"
-                raise checkpoint.CheckpointError(f"{message}; ARS.load(path, env=...) takes one that can") from error
+                reason = f"{checkpoint.name_of(path)}: its environment {checkpoint.brief(repr(env_id))} can't be made: "
+                reason += f"{checkpoint.brief(error)}; ARS.load(path, env=...) takes one that can"
+                absent = _absent_env(manifest, reason, n_obs, n_weights)
+                if absent is None:
+                    raise checkpoint.CheckpointError(reason) from error
+                yield absent
+                return
             made.append(env)
             if isinstance(env, gymnasium.Env):
                 stack.callback(env.close)
         yield made if "several" in manifest else made[0]
+
+
+def _absent_env(manifest: Mapping[str, Any], reason: str, n_obs: int, n_weights: int) -> AbsentEnv | None:
+    """Return the environment of a file by the spaces in it; None if the file has none, or something else in their place."""
+    try:
+        env_id, spaces, kwargs = manifest["env"], manifest["spaces"], dict(manifest["env_kwargs"])
+        if type(env_id) is not str or len(env_id) > _MOST_SHOWN:
+            return None
+        tasks = spaces["tasks"] or {"names": [], "high": []}
+        names = checked_task_names(tasks["names"], len(tasks["high"]))
+        rewards = unbounded_rewards(len(names)) if names else None
+        if rewards is not None:
+            rewards.high[:] = tasks["high"]
+        env = AbsentEnv(
+            id=env_id,
+            max_steps=stored_integer("max_episode_steps", kwargs.pop("max_episode_steps"), 1),
+            kwargs=kwargs,
+            observation_space=space_of(spaces["observation"], n_obs),
+            action_space=space_of(spaces["action"], n_weights),
+            reason=f"{reason}, and so does model.set_env",
+            described={name: manifest[name] for name in ("env", "env_kwargs", "python", "several") if name in manifest},
+            reward_space=rewards,
+            task_names=names,
+            physics=manifest["config"].get("physics", "mujoco"),
+        )
+        for space in (env.observation_space, env.action_space):
+            refuse_bounds(space)
+        env.n_obs, env.n_act  # noqa: B018 - they raise
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return env
 
 
 def _made(env_id: Any, kwargs: Mapping[str, Any], trust: bool) -> gymnasium.Env:
