@@ -119,10 +119,15 @@ class SB3Attributes(RunAttributes):
 
     @property
     def ep_info_buffer(self) -> deque[dict[str, Any]]:
-        """Returns "r" and lengths "l" of the last episodes: `stats_window_size`, or an iteration's if they are more."""
+        """Returns "r" and lengths "l" of the last `stats_window_size` episodes."""
         returns, lengths = self.state.recent
         rows = zip(returns.tolist(), lengths.tolist(), strict=True)
-        return deque(({"r": total, "l": length, "t": 0.0} for total, length in rows), maxlen=max(len(returns), 1))
+        return deque(({"r": total, "l": length, "t": 0.0} for total, length in rows), maxlen=self.run.stats_window_size)
+
+    @property
+    def ep_success_buffer(self) -> deque[bool]:
+        """Always empty, as in stable-baselines3-contrib: ARS does not look for "is_success" in infos."""
+        return deque(maxlen=self.run.stats_window_size)
 
     @property
     def start_time(self) -> int:

@@ -19,6 +19,7 @@ from fastars.envs.absent import AbsentEnv
 from fastars.envs.env_tuple import EnvTuple
 from fastars.logger import Logger, configure, tb_log_folder
 from fastars.sb3.attributes import SB3Attributes
+from fastars.sb3.log import logger_of_theirs
 from fastars.sb3.parameters import named_weights, weights_with
 from fastars.sb3.training_env import training_env
 from fastars.sb3.vec_env import EnvInput, unwrap_env
@@ -212,10 +213,16 @@ class SB3Model(SB3Attributes):
             self._logger.dump(self.num_timesteps)
 
     def _configure_logger(self, tb_log_name: str, reset_num_timesteps: bool) -> None:
-        """Make the log of this call of `learn`, unless the user gave one."""
-        if self._has_own_logger or self.tensorboard_log is None:
+        """Make the log of this call of `learn`, unless the user gave one: of stable-baselines3, if the program has imported that."""
+        if self._has_own_logger:
+            return
+        theirs = logger_of_theirs(self.verbose, self.tensorboard_log, tb_log_name, reset_num_timesteps)
+        if theirs is None and self.tensorboard_log is None:
             return
         self._logger.close()
+        if theirs is not None:
+            self._logger = theirs
+            return
         folder = tb_log_folder(self.tensorboard_log, tb_log_name, reset_num_timesteps)
         self._logger = configure(folder, [*(["stdout"] if self.verbose else []), "tensorboard"])
 
