@@ -26,7 +26,15 @@ def zoo(rl_zoo3, tmp_path, monkeypatch):
     """rl_zoo3's experiments with fastars (or `algorithm`) as its ARS, by their arguments."""
     from rl_zoo3.exp_manager import ExperimentManager
 
-    defaults = {"n_timesteps": 2000, "eval_freq": 500, "n_eval_episodes": 2, "save_freq": 1000, "seed": 1, "verbose": 0}
+    defaults = {
+        "n_timesteps": 2000,
+        "eval_freq": 500,
+        "n_eval_episodes": 2,
+        "save_freq": 1000,
+        "seed": 1,
+        "verbose": 0,
+        "log_interval": -1,
+    }
     defaults["args"] = argparse.Namespace(env_kwargs=None)
 
     def experiment(algorithm=ARS, env_id="CartPole-v1", **arguments):
@@ -116,7 +124,6 @@ class Loaded:
 
     def __init__(self, model):
         self.model = model
-
 
     def load(self, *_args, **_kwargs):
         return self.model

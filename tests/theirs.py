@@ -95,7 +95,7 @@ def outcomes(package, folder, tests):
     paths = os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": paths, "THEIRS_ARS": package, "THEIRS_RESULTS": str(results)}
     (folder / "pytest.ini").write_text("[pytest]\n")  # neither their settings nor ours
-    options = ["-q", "-p", "theirs_plugin", "-p", "no:cacheprovider", "-c", "pytest.ini", f"--timeout={SECONDS}", "--tb=short"]
+    options = ["-q", "-p", "theirs_plugin", "-p", "no:cacheprovider", "-c", "pytest.ini", "--continue-on-collection-errors", f"--timeout={SECONDS}", "--tb=short"]
     with open(folder / f"{package}.log", "w") as log:
         subprocess.run([sys.executable, "-m", "pytest", *options, *tests], cwd=folder, env=environment, stdout=log, stderr=log)
     return json.loads(results.read_text())

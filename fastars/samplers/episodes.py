@@ -26,7 +26,7 @@ from fastars.samplers.failure import ATTEMPTS
 from fastars.samplers.lanes import compiled_kernels, new_lanes
 
 MAX_LANES = 16
-_CALL_SECONDS = 1.2e-6  # of a kernel call. Environments share it until it costs ...
+_CALL_SECONDS = 1.8e-6  # of a tick, for any number of environments. They share it until it costs ...
 _CALL_SHARE = 0.02  # ... no more than this part of the time that their steps take
 _MEASURED_TICKS = 50
 

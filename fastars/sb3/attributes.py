@@ -119,10 +119,10 @@ class SB3Attributes(RunAttributes):
 
     @property
     def ep_info_buffer(self) -> deque[dict[str, Any]]:
-        """Returns "r" and lengths "l" of the last `stats_window_size` episodes."""
+        """Returns "r" and lengths "l" of the last episodes: `stats_window_size`, or an iteration's if they are more."""
         returns, lengths = self.state.recent
         rows = zip(returns.tolist(), lengths.tolist(), strict=True)
-        return deque(({"r": total, "l": length, "t": 0.0} for total, length in rows), maxlen=self.run.stats_window_size)
+        return deque(({"r": total, "l": length, "t": 0.0} for total, length in rows), maxlen=max(len(returns), 1))
 
     @property
     def ep_success_buffer(self) -> deque[bool]:
