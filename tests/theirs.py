@@ -23,7 +23,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("stable-baselines3", "sb3-contrib")
 OURS, THEIRS = "fastars", "sb3_contrib"
 NEEDED = ("stable_baselines3", "sb3_contrib", "torch", "pytest_timeout")
-SECONDS = 120  # for a test
+SECONDS = 60  # for a test
+# ARS of stable-baselines3-contrib waits for the end of an episode that has none.
+ENDLESS = "test_float64_action_space"
 
 
 def main():
@@ -79,7 +81,9 @@ def counted(name, tests, folder):
     ours = outcomes(OURS, folder, ["@passing"]) if passing else {}
     failed = {test: ours.get(test, {"error": "it did not run"})["error"] for test in passing if not is_passed(ours.get(test))}
     n_made = sum(result["made"] for result in theirs.values())
-    print(f"{name}: {n_made} tests make a model; {len(passing)} pass with {THEIRS}, {len(passing) - len(failed)} of them with {OURS}")
+    print(
+        f"{name}: {n_made} tests make a model; {len(passing)} pass with {THEIRS}, {len(passing) - len(failed)} of them with {OURS}"
+    )
     for test, error in failed.items():
         print(f"  {test}: {' '.join(error.split())[:300]}")
     return {"suite": name, "made": n_made, "theirs": len(passing), "ours": len(passing) - len(failed), "failed": failed}
@@ -95,10 +99,12 @@ def outcomes(package, folder, tests):
     paths = os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": paths, "THEIRS_ARS": package, "THEIRS_RESULTS": str(results)}
     (folder / "pytest.ini").write_text("[pytest]\n")  # neither their settings nor ours
-    options = ["-q", "-p", "theirs_plugin", "-p", "no:cacheprovider", "-c", "pytest.ini", "--continue-on-collection-errors", f"--timeout={SECONDS}", "--tb=short"]
+    options = ["-q", "-p", "theirs_plugin", "-p", "no:cacheprovider", "-c", "pytest.ini", "--continue-on-collection-errors"]
+    options += ["-k", f"not {ENDLESS}", f"--timeout={SECONDS}", "--tb=no"]
     with open(folder / f"{package}.log", "w") as log:
         subprocess.run([sys.executable, "-m", "pytest", *options, *tests], cwd=folder, env=environment, stdout=log, stderr=log)
-    return json.loads(results.read_text())
+    lines = map(json.loads, results.read_text().splitlines())
+    return {line["test"]: line for line in lines}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A plugin of pytest for `theirs.py`: every algorithm of stable-baselines3 and stable-baselines3-contrib becomes ARS of one package.
 
-THEIRS_ARS names the package (`sb3_contrib` or `fastars`), THEIRS_RESULTS the file that the results go to, as JSON: for each test its
-outcome, the error, and True if the test made a model.
+THEIRS_ARS names the package (`sb3_contrib` or `fastars`), THEIRS_RESULTS the file that the results go to, a line of JSON for each test: its
+id, its outcome, the error, and True if the test made a model.
 
 The suites give each algorithm its own arguments, which they choose by comparing classes. So each name gets a class of its own,
 derived from ARS; it drops arguments of the constructor that ARS of stable-baselines3-contrib does not have, for both packages alike.
@@ -13,7 +13,6 @@ import json
 import os
 import sys
 import types
-from pathlib import Path
 
 import pytest
 import sb3_contrib
@@ -51,7 +50,9 @@ def swap(package):
 def pytest_runtest_protocol(item, nextitem):
     _made.clear()
     done = yield
-    _results[item.nodeid]["made"] = bool(_made)
+    result = {"test": item.nodeid, **_results.pop(item.nodeid, {"outcome": "failed", "error": "no report"}), "made": bool(_made)}
+    with open(os.environ["THEIRS_RESULTS"], "a") as file:  # at once: a later test may end the process
+        file.write(json.dumps(result) + "\n")
     return done
 
 
@@ -60,10 +61,6 @@ def pytest_runtest_logreport(report):
     if report.outcome != "passed":
         crash = getattr(report.longrepr, "reprcrash", None)
         result.update(outcome=report.outcome, error=str(getattr(crash, "message", report.longrepr)))
-
-
-def pytest_sessionfinish():
-    Path(os.environ["THEIRS_RESULTS"]).write_text(json.dumps(_results))
 
 
 if "THEIRS_ARS" in os.environ:
