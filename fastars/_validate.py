@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _PACKAGE = __name__.partition(".")[0]
 MOST_INT64 = 2**63 - 1  # kernels and files hold no larger integer
-_ABOUT_ARGUMENTS = ("TypeError", "ValueError", "UnsupportedEnvError")
+_ABOUT_ARGUMENTS = ("TypeError", "ValueError", "UnsupportedEnvError", "UnknownEnvError")
 _NAMED = re.compile(r"[\w.]+\(\)[: ]")  # a message that names a function already
 _SIGNATURE = re.compile(r"[\w.<>]+\(\) ((?:got|missing|takes) .*)", re.DOTALL)  # Python's own words
 _UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")

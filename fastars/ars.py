@@ -7,6 +7,7 @@ The arithmetic of an iteration is in `training.iteration`, a function from one `
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 import os
 import platform
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from fastars._compiled.structs import FloatArray, Rollouts, empty_rollouts
+from fastars._compiled.structs import FloatArray, Rollouts
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.memory import refuse_beyond_memory
 from fastars._runtime.signals import HeldSignals, OpenSignals
@@ -28,11 +29,13 @@ from fastars.callbacks import close, make_callback, step
 from fastars.logger import Logger
 from fastars.logger.monitor import EpisodeWriter
 from fastars.sb3.attributes import LearnCall
+from fastars.sb3.classes import register_with_theirs
 from fastars.sb3.model import SB3Model
 from fastars.sb3.monitor import EpisodeInfos
+from fastars.sb3.other_arguments import unknown_argument
 from fastars.sb3.vec_env import unwrap_env
 from fastars.training import model_file
-from fastars.training.config import Schedule
+from fastars.training.config import SETTINGS, Schedule
 from fastars.training.failures import FailureLog
 from fastars.training.iteration import (
     Asked,
@@ -45,13 +48,16 @@ from fastars.training.iteration import (
     roll_out,
 )
 from fastars.training.physics import with_compared_lanes
-from fastars.training.policy import Policy
+from fastars.training.policy import ARSLinearPolicy, ARSPolicy, policy_of_run
 from fastars.training.run import Execution
 from fastars.training.runner import drawn_seed, make_first_state, make_run
 from fastars.training.seeds import evaluation_seeds
 from fastars.training.state import CurrentState, State, refuse_other_state
+from fastars.training.told import refuse_candidates, told_rollouts
 
-__all__ = ["ARS", "NonFiniteReturnsError"]
+__all__ = ["ARS", "LinearPolicy", "MlpPolicy", "NonFiniteReturnsError"]
+
+LinearPolicy, MlpPolicy = ARSLinearPolicy, ARSPolicy  # by their names in stable-baselines3-contrib
 
 _LOG = logging.getLogger("fastars")
 
@@ -66,7 +72,8 @@ class ARS(SB3Model):
     Parameters
     ----------
     policy : {"LinearPolicy", "MlpPolicy"} or class
-        A class of stable-baselines3-contrib stands for its name.
+        A class of stable-baselines3-contrib stands for its name. So does one that is derived from `ARSPolicy`, of fastars or of
+        stable-baselines3-contrib, and gives it other layers.
     env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable or VecEnv of stable-baselines3
         An id, an environment, or a function that makes one. It runs in compiled kernels if `fastars.compiled_env_ids()` lists it
         and nothing in it was changed; otherwise in Python. `model.sampler` tells which, and the reason. Of a VecEnv, the
@@ -151,7 +158,7 @@ class ARS(SB3Model):
     @user_facing
     def __init__(
         self,
-        policy: str,
+        policy: Any,
         env: Any,
         n_delta: int | None = None,
         n_top: int | None = None,
@@ -184,8 +191,12 @@ class ARS(SB3Model):
         physics: str | None = None,
         **settings: Any,
     ) -> None:
-        if str(device) not in ("cpu", "auto"):
+        if str(device).partition(":")[0] not in ("cpu", "auto"):
             warn_user(f"device={device!r} has no effect: kernels run on the CPU")
+        for name in settings:
+            if name not in SETTINGS:
+                known = (*inspect.signature(ARS).parameters, *SETTINGS)
+                raise TypeError(unknown_argument(f"{type(self).__name__}()", name, known))
         arguments = settings | {
             "n_delta": n_delta,
             "n_top": n_top,
@@ -209,6 +220,7 @@ class ARS(SB3Model):
         execution = Execution(backend, sampler, compiled, n_threads, n_workers, env_timeout)
         is_stored = not _init_setup_model  # a model from a file acts, whatever its training would need
         of_env = given.normalizer, given.n_processes
+        policy = self.policy_aliases.get(policy, policy) if isinstance(policy, str) else policy
         self.run = make_run(policy, given.env, execution, arguments, *of_env, stats_window_size, is_stored)
         if not is_stored:
             self.run.refuse_training_beyond_memory()
@@ -222,7 +234,8 @@ class ARS(SB3Model):
         self.start_workers()
 
     def _begin_log(self, verbose: int, tensorboard_log: Any, monitor_dir: Any, is_quiet: bool) -> None:
-        self.verbose, self.tensorboard_log = verbose, tensorboard_log
+        self.verbose = integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0)
+        self.tensorboard_log = tensorboard_log
         self._logger, self._has_own_logger = Logger(formats=("stdout",) if verbose else ()), False
         self._episode_file = None if monitor_dir is None else EpisodeWriter(Path(monitor_dir) / "0.monitor.csv", self.env_id)
         _LOG.info("%s runs %s", self.env_id, self.sampler.description)
@@ -231,11 +244,11 @@ class ARS(SB3Model):
 
     # --- The run
 
-    def _hold(self, state: State, policy: Policy | None = None) -> None:
+    def _hold(self, state: State, policy: ARSPolicy | None = None) -> None:
         """Set the state, and let the policy read its weights from it."""
         self._current = CurrentState(self.backend, self.config, state)
         if policy is None:
-            policy = Policy(self.run.env, self.config, self._current, self.backend, self._env_input.normalizer is not None)
+            policy = policy_of_run(self.run.env, self.config, self._current, self.backend, self._env_input.normalizer is not None)
         policy.belong_to(self._current, weakref.ref(self))
         self.policy = policy
 
@@ -440,24 +453,9 @@ class ARS(SB3Model):
         theta, asked = self._asked
         if asked.seed != self.seed or not np.array_equal(theta, self.theta):
             raise RuntimeError("tell() needs the seed and the weights that ask() made the candidates from: call ask() again")
-        tasks = self.objectives
+        refuse_candidates(n_steps)
         n_steps = count("n_steps", n_steps, 0, MOST_INT64 - self.num_timesteps)
-        n_candidates = 2 * self.config.n_delta
-        try:
-            values = np.array(returns, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise TypeError(f"returns must be numbers, got {returns!r}") from None
-        rollouts = empty_rollouts(n_candidates, self.run.env.n_obs, False)
-        if tasks is None:
-            values = values.ravel()
-            if values.size != n_candidates:
-                raise ValueError(f"returns must have {n_candidates} entries, got {values.size}")
-            rollouts = rollouts._replace(returns=values)
-        else:
-            if values.shape != (n_candidates, tasks.n_tasks):
-                raise ValueError(f"returns must have shape ({n_candidates}, {tasks.n_tasks}), got {values.shape}")
-            with np.errstate(over="ignore", invalid="ignore"):
-                rollouts = rollouts._replace(returns=values @ tasks.weights, task_returns=values)
+        rollouts = told_rollouts(self.run, self.objectives, returns)
         self._asked = None
         self._commit(self.state, asked, rollouts, n_steps)
 
@@ -467,7 +465,7 @@ class ARS(SB3Model):
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
-        """Return (action, state) for one observation or a batch; the same actions as in rollouts. See `Policy.predict`."""
+        """Return (action, state) for one observation or a batch; the same actions as in rollouts. See `ARSPolicy.predict`."""
         return self.policy.predict(observation, state, episode_start, deterministic)
 
     @user_facing
@@ -547,17 +545,18 @@ class ARS(SB3Model):
         path : str, path or binary file
             The file.
         env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable or VecEnv of stable-baselines3, optional
-            Default: the environment that the file names. It has to be given where an id does not describe it: with wrappers, with
-            changed attributes, or in Python with other arguments than the registered ones; and for a file of
-            stable-baselines3-contrib, which names no environment.
+            Default: the environment that the file names. Where an id does not describe it (wrappers, changed attributes, in Python
+            other arguments than the registered ones), where the id is not registered here, and for a file of
+            stable-baselines3-contrib, which names none, the model has no environment: `predict` works, and `learn` asks for
+            `set_env`.
         custom_objects : dict, optional
             Its "learning_rate" (or "lr_schedule") and "delta_std" (or "delta_std_schedule") are used like arguments of these names.
         device, force_reset
             Without effect.
         trust : bool
-            You know who made the file: its counts have no limits (`SECURITY.md`), and what it leads to is read: an XML file of
-            MuJoCo's that its environment was made from, and the pickle of a `VecNormalize` that stable-baselines3 put beside its
-            model (`fastars.exchange.read`).
+            You know who made the file: its counts have no limits (`SECURITY.md`), its log goes to the folder that it names, and
+            what it leads to is read: an XML file of MuJoCo's that its environment was made from, and the pickle of a `VecNormalize`
+            that stable-baselines3 put beside its model (`fastars.exchange.read`).
         print_system_info : bool
             Print the versions of Python and packages.
         **settings
@@ -567,7 +566,8 @@ class ARS(SB3Model):
         Raises
         ------
         fastars.CheckpointError
-            If the file holds no model, is damaged or from a newer version, or if its environment has to be given.
+            If the file holds no model, is damaged or from a newer version; or if its environment has to be given, as the file is of
+            a version that kept no spaces.
         ValueError, TypeError
             For another policy than in the file, or a setting that can't be changed.
         """
@@ -595,6 +595,8 @@ class ARS(SB3Model):
             f"seed={config.seed}, num_timesteps={self.num_timesteps})"
         )
 
+
+register_with_theirs(ARS, ARSPolicy, ARSLinearPolicy)
 
 _CUSTOM_OBJECTS = {
     "learning_rate": "learning_rate",

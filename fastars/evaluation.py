@@ -24,7 +24,8 @@ from fastars.samplers import make_sampler
 from fastars.sb3.training_env import TrainingEnv
 from fastars.sb3.vec_env import is_monitored, is_vec_env
 from fastars.training.config import Config
-from fastars.training.policy import policy_settings, policy_structure
+from fastars.training.policy_classes import policy_settings
+from fastars.training.policy_structure import policy_structure
 
 
 @user_facing
@@ -166,6 +167,7 @@ def _episode(agent: _Agent, env: Any, seed: int | None, most: float, weights: Fl
     length, ended, state = 0, False, None
     while not ended and length < most:
         action, state = agent.act(observation, state)
+        action = action[()] if isinstance(action, np.ndarray) and action.ndim == 0 else action  # environments look it up in a dict
         observation, reward, terminated, truncated, info = calls.call(env.step, action)
         total, length, ended = total + _weighted(reward, info, weights), length + 1, any(checked_end(terminated, truncated, info))
         agent.show(env, [(0, reward, ended, info)])

@@ -29,7 +29,8 @@ from fastars.files.errors import brief, make_printable
 from fastars.training.checkpoint_validation import check_episode
 from fastars.training.config import Config
 from fastars.training.file_limits import MOST_STEPS
-from fastars.training.policy import FixedValues, Policy, policy_structure, zero_weights
+from fastars.training.policy import ARSPolicy, FixedValues, policy_of_run
+from fastars.training.policy_structure import policy_structure, zero_weights
 from fastars.training.stored_env import env_of_episode, named
 
 
@@ -136,13 +137,13 @@ def _of_file(path: str | os.PathLike[str], episode: Episode) -> Callable[[], Any
         ) from error
 
 
-def _policy(env: GymEnv, config: Config, arrays: Mapping[str, np.ndarray]) -> Policy:
+def _policy(env: GymEnv, config: Config, arrays: Mapping[str, np.ndarray]) -> ARSPolicy:
     """The policy of a file, after checking it: the kernels trust us."""
     for name in ("mean", "scale"):
         if arrays[name].shape != (env.n_obs,):
             raise ValueError(f"{name} must have shape {(env.n_obs,)}, got {arrays[name].shape}")
     filter = Filter(arrays["mean"], arrays["scale"], config.clip_observations)
-    policy = Policy(env, config, FixedValues(zero_weights(policy_structure(config), env), filter), "numba")
+    policy = policy_of_run(env, config, FixedValues(zero_weights(policy_structure(config), env), filter), "numba")
     policy.load_from_vector(arrays["weights"])
     return policy
 

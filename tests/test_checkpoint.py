@@ -495,7 +495,7 @@ def test_a_file_name_is_kept_as_an_absolute_one(moon_file, tmp_path, monkeypatch
 def test_a_path_in_a_file_is_opened_with_trust_alone(moon_file, monkeypatch):
     path, xml = moon_file
     with pytest.raises(CheckpointError, match=rf"made with xml_file='{xml}', and no path in a file is opened without trust=True"):
-        ARS.load(path)
+        ARS.load(path).learn(1)
     env = make("Hopper-v5", xml_file=str(xml))  # or by the user's own word
     assert ARS.load(path, env=env).env_kwargs["xml_file"] == str(xml)
     env.close()
@@ -514,9 +514,10 @@ def test_a_model_whose_environment_cannot_be_made_says_what_to_do(moon_file, con
     path, xml = moon_file
     xml.unlink() if content is None else xml.write_text(content)
     message = message.format(xml=re.escape(str(xml)))
-    sentence = rf"{path}: its environment 'Hopper-v5' can't be made: {message}; ARS\.load\(path, env=\.\.\.\) takes one that can"
+    reason = rf"{path}: its environment 'Hopper-v5' can't be made: {message}"
+    sentence = rf"{reason}; ARS\.load\(path, env=\.\.\.\) takes one that can, and so does model\.set_env"
     with pytest.raises(CheckpointError) as caught:
-        ARS.load(path, trust=True)
+        ARS.load(path, trust=True).evaluate(1)
     assert re.fullmatch(sentence, str(caught.value))  # and in one line
     assert ARS.load(path, env="Hopper-v5").env_kwargs == {"max_episode_steps": 1000}
 
@@ -528,14 +529,14 @@ def test_a_model_where_mujoco_is_missing_says_what_to_install(moon_file):
         sys.modules["mujoco"] = None
         from fastars import ARS, CheckpointError
         try:
-            ARS.load(sys.argv[1])
+            ARS.load(sys.argv[1]).evaluate(1)
         except CheckpointError as error:
             print(error)
     """
     said = run(code, moon_file[0])
     assert said.startswith(f"{moon_file[0]}: its environment 'Hopper-v5' can't be made: ")
     assert 'pip install "fastars[mujoco]"' in said
-    assert said.endswith("; ARS.load(path, env=...) takes one that can\n")
+    assert said.endswith("; ARS.load(path, env=...) takes one that can, and so does model.set_env\n")
 
 
 def test_no_environment_is_made_but_one_that_is_registered(tmp_path, monkeypatch):
@@ -545,7 +546,7 @@ def test_no_environment_is_made_but_one_that_is_registered(tmp_path, monkeypatch
     for env_id in ("payload:CartPole-v1", "MyTask-v0", ["CartPole-v1"], None):
         saved_with(tmp_path / "a.zip", env=env_id)
         with pytest.raises(CheckpointError, match=r"can't be made: .*; ARS"):
-            ARS.load(tmp_path / "a.zip")
+            ARS.load(tmp_path / "a.zip").evaluate(1)
         assert ARS.load(tmp_path / "a.zip", env="CartPole-v1").env_id == "CartPole-v1"
 
 
@@ -553,7 +554,7 @@ def test_no_argument_in_a_file_reaches_an_environment_of_somebody_else(tmp_path)
     kwargs = {"map_name": "4x4", "desc": "payload", "max_episode_steps": 100}
     saved_with(tmp_path / "a.zip", env="FrozenLake-v1", env_kwargs=kwargs, python={"reason": "", "wrappers": []})
     with pytest.raises(CheckpointError, match="it was made with desc='payload'; ARS"):
-        ARS.load(tmp_path / "a.zip")
+        ARS.load(tmp_path / "a.zip").evaluate(1)
 
 
 @pytest.mark.parametrize("kwargs", [{"g": 1.0}, {"env_id": "CartPole-v1"}, [], None, {"max_episode_steps": "many"}])

@@ -436,7 +436,7 @@ def test_saved_model_needs_its_task_to_be_loaded(tmp_path):
     with pytest.raises(
         CheckpointError, match=rf"{path}: its environment 'TwoLinkArm-v0' can't be made: .*ARS\.load\(path, env=\.\.\.\)"
     ):
-        ARS.load(path)
+        ARS.load(path).evaluate(1)
     loaded = ARS.load(path, env=arm())
     for each in (model, loaded):
         each.learn(1000, reset_num_timesteps=False)

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from fastars.envs.mujoco.task import MujocoTask
 
 
+class UnknownEnvError(UnsupportedEnvError, gymnasium.error.UnregisteredEnv):
+    """No environment has this id. It is of both kinds, as `gymnasium.make` raises the second one."""
+
+
 @user_facing
 def compiled_env(env: str | gymnasium.Env | MujocoTask | CompiledEnv) -> CompiledEnv:
     """Return the compiled form of an environment.
@@ -79,7 +83,7 @@ def _made(env_id: str) -> gymnasium.Env:
             raise UnsupportedEnvError(f"env {env_id!r} is a Gymnasium environment, but not a compiled one")
         near = difflib.get_close_matches(env_id, {*compiled_env_ids(), *gymnasium.registry}, n=3)
         hint = f" Near names: {', '.join(near)}." if near else ""
-        raise UnsupportedEnvError(
+        raise UnknownEnvError(
             f"env {env_id!r} is not a known environment id.{hint} fastars.compiled_env_ids() lists the compiled ones."
         )
     return make(env_id)

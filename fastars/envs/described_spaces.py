@@ -35,7 +35,7 @@ def _described(space: Any) -> dict[str, Any] | None:
         sizes = {"nvec": space.nvec.ravel().tolist(), "start": space.start.ravel().tolist()}
         return {"type": "MultiDiscrete", "shape": list(space.shape), "dtype": np.dtype(space.dtype).name, **sizes}
     if isinstance(space, spaces.MultiBinary):
-        return {"type": "MultiBinary", "n": int(space.n) if np.ndim(space.n) == 0 else list(space.shape)}
+        return {"type": "MultiBinary", "n": space.shape[0] if np.ndim(space.n) == 0 else list(space.shape)}
     if isinstance(space, spaces.Dict) and all(isinstance(name, str) for name in space.spaces):
         parts = [[name, _described(part)] for name, part in space.spaces.items()]
         return None if None in [part for _, part in parts] else {"type": "Dict", "spaces": parts}
@@ -126,7 +126,7 @@ def _discrete(n: int, start: int, dtype: np.dtype[Any]) -> spaces.Discrete:
 def _shape(shape: Any, most: int) -> tuple[int, ...]:
     if not isinstance(shape, list) or len(shape) > _MOST_AXES:
         raise ValueError(f"a space of the shape {str(shape)[:40]}")
-    lengths = tuple(stored_integer("shape", length, 1, most) for length in shape)
+    lengths = tuple(stored_integer("shape", length, 1) for length in shape)
     if math.prod(lengths) > most:
         raise ValueError(f"a space of {math.prod(lengths)} entries, more than the {most} of its policy")
     return lengths

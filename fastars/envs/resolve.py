@@ -9,7 +9,6 @@ from typing import Any
 import gymnasium
 from gymnasium.vector import VectorEnv
 
-from fastars.envs.absent import AbsentEnv
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.compiling import compiled_env
 from fastars.envs.env_tuple import EnvTuple, env_tuple
@@ -27,7 +26,7 @@ AS_COMPILED = (_BY_CHOICE, _VECTOR, _MADE)
 
 def environment(
     env: Any, compiled: bool | None = None, max_episode_steps: int | None = None, tasks: bool = False
-) -> CompiledEnv | GymEnv | EnvTuple | AbsentEnv:
+) -> CompiledEnv | GymEnv | EnvTuple:
     """Return an environment as the samplers see it: compiled if it can be, otherwise in Python.
 
     Parameters
@@ -51,8 +50,6 @@ def environment(
     ValueError
         If several environments have different spaces.
     """
-    if isinstance(env, AbsentEnv):  # of a model that is loaded without one
-        return env
     if type(env) not in (list, tuple):
         return _single(env, compiled, max_episode_steps, tasks)
     return env_tuple(_single(one, compiled, max_episode_steps, tasks=False) for one in env)

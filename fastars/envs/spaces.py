@@ -159,7 +159,8 @@ def is_batch(space: spaces.Space, observation: Any) -> bool:
         return False
     if len(shape) == len(single) + 1 and shape[1:] == single:
         return True
-    raise ValueError(f"observation must have shape {single} or (n, *{single}), got {shape}")
+    many = f"(n, {', '.join(map(str, single))})" if single else "(n,)"
+    raise ValueError(f"observation must have shape {single}, or {many} for n of them, got {shape}")
 
 
 def _first_part(space: Any, observation: Any) -> tuple[spaces.Space, Any]:

@@ -32,6 +32,7 @@ _CONSTANT = re.compile(r"ConstantSchedule\(val=([^()]+)\)")
 _STORAGES = {Name("torch", "FloatStorage"): "f4", Name("torch", "DoubleStorage"): "f8"}
 _LAYER = re.compile(r"action_net\.(?:(\d{1,4})\.)?(weight|bias)")  # before 1.7 the layer of a linear policy had no number
 _INTEGERS = ("n_delta", "n_top", "n_eval_episodes")
+_MOST_OF_FOLDER = 4096  # characters of a path
 _PACKAGES = ("sb3_contrib", "torch", "stable_baselines3.common.vec_env")  # that `write` needs
 
 
@@ -64,7 +65,7 @@ def read(archive: Archive, statistics: bytes | None = None) -> TrainedPolicy:
         source="sb3",
         squash_output=kwargs["squash_output"],
         observation_space=space_of_text(data.get("observation_space"), sizes[0]),
-        action_space=space_of_text(data.get("action_space"), sizes[-1]),
+        action_space=space_of_text(data.get("action_space"), sizes[-1], of_actions=True),
         num_timesteps=stored_integer("num_timesteps", data["num_timesteps"]),
         preset="sb3",
         config=_config(data),
@@ -165,7 +166,7 @@ def _log_settings(data: Mapping[str, Any]) -> dict[str, Any]:
     counts = {"verbose": data.get("verbose"), "stats_window_size": data.get("_stats_window_size")}
     settings: dict[str, Any] = {name: value for name, value in counts.items() if type(value) is int and 0 < value < 2**63}
     folder = data.get("tensorboard_log")
-    return settings if not isinstance(folder, str) else {**settings, "tensorboard_log": folder}
+    return settings if not isinstance(folder, str) or len(folder) > _MOST_OF_FOLDER else {**settings, "tensorboard_log": folder}
 
 
 def _number(value: Any) -> float | None:

@@ -1,6 +1,8 @@
 """Read the spaces in a file of stable-baselines3 from their texts. The pickles of the same spaces beside them are not read.
 
-NumPy prints a float32 in full where it prints at most eight decimals; other bounds are within 1e-8 of the ones that were saved.
+NumPy prints a float32 in full where it prints at most eight decimals; other bounds are within 1e-8 of the ones that were saved. Of
+more than 1,000 numbers it prints the first and the last three. If these are equal, all bounds of an observation are taken to be:
+no policy uses them. Bounds of actions are never guessed.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ _NUMBER = re.compile(r"[-+]?(?:inf|\d+\.?\d*(?:e[-+]?\d+)?)")
 _MOST_TEXT = 1 << 20
 
 
-def space_of_text(stored: Any, most: int) -> spaces.Space | None:
+def space_of_text(stored: Any, most: int, of_actions: bool = False) -> spaces.Space | None:
     """Return the space that a file describes.
 
     Parameters
@@ -27,19 +29,21 @@ def space_of_text(stored: Any, most: int) -> spaces.Space | None:
         "observation_space" or "action_space" of a file, which may be anything.
     most : int
         Entries that the space may have at most, flattened.
+    of_actions : bool
+        True for the space of actions, whose bounds decide what a policy does.
 
     Returns
     -------
     gymnasium.Space or None
-        None if the texts don't say all of it: NumPy leaves out the middle of long arrays.
+        None if the texts don't say what is needed.
     """
     try:
-        return space_of(_plain(stored), most)
+        return space_of(_plain(stored, of_actions), most)
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         return None
 
 
-def _plain(stored: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(stored: Mapping[str, Any], of_actions: bool) -> dict[str, Any]:
     """Return the space in the form of `fastars.envs.described_spaces`."""
     match = _TYPE.fullmatch(stored[":type:"])
     if match is None:
@@ -55,14 +59,16 @@ def _plain(stored: Mapping[str, Any]) -> dict[str, Any]:
         choices = [int(n) for n in _numbers(stored["nvec"])]
         starts = [int(n) for n in _numbers(stored["start"])] if "start" in stored else [0] * len(choices)
         return {"type": kind, "shape": shape, "dtype": dtype, "nvec": choices, "start": starts}
-    low, high = (_bounds(stored[name], stored.get(f"{name}_repr"), dtype) for name in ("low", "high"))
+    low, high = (_bounds(stored[name], stored.get(f"{name}_repr"), dtype, of_actions) for name in ("low", "high"))
     return {"type": kind, "shape": shape, "dtype": dtype, "low": low, "high": high}
 
 
-def _bounds(text: str, short: Any, dtype: str) -> Any:
-    """Return the bounds of a Box: one number where the file says that all are equal, else a list."""
+def _bounds(text: str, short: Any, dtype: str, of_actions: bool) -> Any:
+    """Return the bounds of a Box: one number where all are equal, else a list."""
     whole = int if "int" in dtype else float
-    numbers = _numbers(short) if isinstance(short, str) else []
+    numbers = _numbers(short) if isinstance(short, str) and "..." not in short else []
+    if "..." in text and len(numbers) != 1 and not of_actions:
+        numbers = list(set(_numbers(text.replace("...", ""))))
     if len(numbers) == 1:
         return whole(numbers[0])
     return [whole(number) for number in _numbers(text)]

@@ -150,7 +150,7 @@ class ARS:
 
     def compute_single_action(self, observation: Any, *args: Any, full_fetch: bool = False, **kwargs: Any) -> Any:
         """Return the action for an observation; with `full_fetch`, (action, [], {})."""
-        action = self.model.predict(observation)[0]
+        action = self.model.predict(observation)[0][()]  # a number for a Discrete action, as in RLlib
         return (action, [], {}) if full_fetch else action
 
     @user_facing

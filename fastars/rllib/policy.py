@@ -45,4 +45,4 @@ class Policy:
 
     def compute_single_action(self, observation: Any, *args: Any, **kwargs: Any) -> tuple[Any, list[Any], dict[str, Any]]:
         """Return (action, [], {}) for one observation."""
-        return self._model.predict(observation)[0], [], {}
+        return self._model.predict(observation)[0][()], [], {}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastars._validate import user_facing
-from fastars.training.policy import Policy
+from fastars.training.policy import ARSPolicy
 
 
 class AsyncEval:
@@ -16,7 +16,7 @@ class AsyncEval:
     ----------
     envs_fn : sequence of callable
         One for each process. fastars does not call them: the processes run the environment of the model.
-    train_policy : fastars.training.policy.Policy, optional
+    train_policy : fastars.training.policy.ARSPolicy, optional
         `model.policy`: the processes of this model start now. Without it they start in `learn(async_eval=...)`.
     start_method, n_eval_episodes
         Accepted, without effect.
@@ -36,7 +36,7 @@ class AsyncEval:
         if not isinstance(envs_fn, Sequence):
             raise TypeError(f"envs_fn must be a sequence of functions, one for each process, got {envs_fn!r}")
         self.n_workers = len(envs_fn)
-        self._policy = train_policy if isinstance(train_policy, Policy) else None
+        self._policy = train_policy if isinstance(train_policy, ARSPolicy) else None
         if (model := self._model()) is not None:
             model.take_workers(self)
 

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from fastars._compiled.structs import FloatArray
 from fastars.sb3.vec_env import EnvInput
-from fastars.training.policy import Policy
+from fastars.training.policy import ARSPolicy
+from fastars.training.policy_modules import cpu_device
 from fastars.training.run_attributes import RunAttributes
 from fastars.training.setting_checks import POLICY_KWARGS
 
@@ -28,8 +29,14 @@ class SB3Attributes(RunAttributes):
     """Attributes of `ARS` for scripts written for stable-baselines3."""
 
     use_sde = False
+    sde_sample_freq = -1
+    action_noise = None
+    processes = None
+    _last_obs = None
+    _last_episode_starts = None
+    _last_original_obs = None
 
-    policy: Policy
+    policy: ARSPolicy
     _env_input: EnvInput
     _has_own_logger: bool
     _call: LearnCall
@@ -38,9 +45,9 @@ class SB3Attributes(RunAttributes):
     # --- Settings
 
     @property
-    def device(self) -> str:
-        """The device of the kernels: "cpu"."""
-        return "cpu"
+    def device(self) -> Any:
+        """The device of the kernels, the CPU: PyTorch's device if the program has imported PyTorch, else "cpu"."""
+        return cpu_device()
 
     @property
     def n_envs(self) -> int:
@@ -88,7 +95,7 @@ class SB3Attributes(RunAttributes):
         return self.config.zero_policy
 
     @property
-    def policy_class(self) -> type[Policy]:
+    def policy_class(self) -> type[ARSPolicy]:
         """The class of `policy`."""
         return type(self.policy)
 
@@ -126,8 +133,21 @@ class SB3Attributes(RunAttributes):
 
     @property
     def ep_success_buffer(self) -> deque[bool]:
-        """Always empty, as in stable-baselines3-contrib: ARS does not look for "is_success" in infos."""
+        """Empty: rollouts keep no infos."""
         return deque(maxlen=self.run.stats_window_size)
+
+    @property
+    def old_count(self) -> int:
+        """Observations in the statistics that normalise them."""
+        return self.state.moments.count
+
+    @property
+    def _stats_window_size(self) -> int:
+        return self.run.stats_window_size
+
+    @property
+    def _episode_num(self) -> int:
+        return self.num_episodes
 
     @property
     def start_time(self) -> int:

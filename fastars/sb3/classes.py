@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
+from fastars._imports import when_imported
 from fastars.envs.originals import altered, set_on
 
 PACKAGE = "stable_baselines3"
@@ -20,3 +22,24 @@ def changed_method(value: Any) -> str | None:
     if kind.__module__.partition(".")[0] != PACKAGE:
         return f"class {kind.__name__}"
     return set_on(value) or altered(kind)
+
+
+def register_with_theirs(model_class: type, policy_class: type, linear_class: type) -> None:
+    """Let models and policies pass the `isinstance` checks of scripts, as soon as the program has imported the classes of theirs.
+
+    They become virtual subclasses (`abc.ABCMeta.register`), which inherit nothing.
+    """
+    base, policies = f"{PACKAGE}.common.base_class", "sb3_contrib.ars.policies"
+
+    def as_base_classes() -> None:
+        module: Any = sys.modules[base]
+        module.BaseAlgorithm.register(model_class)
+        module.BasePolicy.register(policy_class)
+
+    def as_policies() -> None:
+        module: Any = sys.modules[policies]
+        module.ARSPolicy.register(policy_class)
+        module.ARSLinearPolicy.register(linear_class)
+
+    when_imported(base, as_base_classes)
+    when_imported(policies, as_policies)

@@ -25,17 +25,23 @@ from fastars.sb3.training_env import training_env
 from fastars.sb3.vec_env import EnvInput, unwrap_env
 from fastars.training.failures import FailureLog
 from fastars.training.physics import with_physics_of_run
+from fastars.training.policy_classes import ALIASES
 from fastars.training.run import Execution
 from fastars.training.runner import refuse_other_env
 from fastars.training.state import CurrentState, ObsMoments
 
 _NOT_IN_TENSORBOARD = ("time/time_elapsed", "time/total_timesteps", "train/iterations")  # the step of a row says the same
+# The rows that stable-baselines3-contrib prints. All others are in the files.
+_PRINTED = (
+    *("rollout/ep_len_mean", "rollout/ep_rew_mean", "rollout/return_std", "time/fps", "time/time_elapsed", "time/total_timesteps"),
+    *("train/delta_std", "train/iterations", "train/learning_rate", "train/step_size"),
+)
 
 
 class SB3Model(SB3Attributes):
     """Methods of `ARS` for scripts written for stable-baselines3."""
 
-    policy_aliases: ClassVar[dict[str, str]] = {"LinearPolicy": "LinearPolicy", "MlpPolicy": "MlpPolicy"}
+    policy_aliases: ClassVar[dict[str, Any]] = dict(ALIASES)
 
     tensorboard_log: str | None
     verbose: int
@@ -75,7 +81,8 @@ class SB3Model(SB3Attributes):
 
     def _one_env(self) -> gymnasium.Env:
         """Return the environment that the user gave, or one made like it; of several, the first."""
-        env, given = self.run.env, self._env_input.env
+        env: Any = self.run.env
+        given = self._env_input.env
         if isinstance(env, EnvTuple):
             env, given = env.envs[0], given[0]
         if isinstance(given, gymnasium.Env):
@@ -204,11 +211,11 @@ class SB3Model(SB3Attributes):
         """Write the row of the last iteration to the log."""
         elapsed = time.perf_counter() - self._call.start if self._call.start else 0.0  # 0 before the first call of learn
         self.record["time/time_elapsed"] = elapsed
-        self.record["time/fps"] = (self.num_timesteps - self._call.first_step) / max(elapsed, 1e-9)
+        self.record["time/fps"] = int((self.num_timesteps - self._call.first_step) / max(elapsed, 1e-9))
         is_ours = isinstance(self._logger, Logger)
         for key, value in self.record.items():
             if is_ours or value is not None:  # the logger of stable-baselines3 would print None
-                self._logger.record(key, value, "tensorboard" if key in _NOT_IN_TENSORBOARD else None)
+                self._logger.record(key, value, _excluding(key, value))
         with HeldSignals() if is_ours else OpenSignals():
             self._logger.dump(self.num_timesteps)
 
@@ -236,3 +243,9 @@ class SB3Model(SB3Attributes):
             self._env_input = self._env_input._replace(monitors=())
         if self._episode_file is not None:
             self._episode_file.write(rollouts.returns, rollouts.lengths)
+
+
+def _excluding(key: str, value: float | None) -> tuple[str, ...]:
+    """Return the outputs that leave a value out: the terminal shows the rows of theirs, and counts of what went wrong."""
+    is_printed = (key in _PRINTED and value is not None) or (key.startswith("health/") and bool(value))
+    return (*(("tensorboard",) if key in _NOT_IN_TENSORBOARD else ()), *(() if is_printed else ("stdout",)))

@@ -255,4 +255,6 @@ def _first_value(name: str, schedule: Callable[[float], float]) -> float | None:
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Config))
+# Arguments of `ARS` by which they are set; those of a policy are in its `policy_kwargs`.
+SETTINGS = tuple(name for name in _FIELDS if name not in ("policy", *POLICY_KWARGS["MlpPolicy"]))
 _CHECKS = {**CHECKS, **dict.fromkeys((field.name for field in dataclasses.fields(Config) if field.type == "bool"), boolean)}

@@ -78,17 +78,21 @@ def believed_folder(folder: str | None, name: str, trust: bool) -> str | None:
     if folder is None or trust:
         return folder
     places = [os.path.realpath(place) for place in (os.curdir, os.path.expanduser("~"), tempfile.gettempdir())]
-    if "\0" not in folder and any(_is_inside(os.path.realpath(folder), place) for place in places):
+    if any(_is_inside(folder, place) for place in places):
         return folder
     warn_user(
-        f"{name}: its log for TensorBoard went to {folder!r}. A file may name a folder in the current one, in your home or among the "
-        "temporary ones: for another, give tensorboard_log=..., or trust=True if you know who made the file"
+        f"{name}: its log for TensorBoard went to {folder!r}. A file may name a folder in the current one, in your home or "
+        "among the temporary ones: for another, give tensorboard_log=..., or trust=True if you know who made the file"
     )
     return None
 
 
-def _is_inside(path: str, folder: str) -> bool:
-    return os.path.splitdrive(path)[0] == os.path.splitdrive(folder)[0] and os.path.commonpath([path, folder]) == folder
+def _is_inside(folder: str, place: str) -> bool:
+    """Return True if a folder is in a place, after links are followed."""
+    try:
+        return os.path.commonpath([os.path.realpath(folder), place]) == place
+    except ValueError:  # another drive, or characters that no path has
+        return False
 
 
 def believed_workers(n_workers: int) -> int:

@@ -23,7 +23,7 @@ from fastars.training.checkpoint_validation import check_arrays, check_config, c
 from fastars.training.config import Config
 from fastars.training.file_limits import believed_folder, limited_run
 from fastars.training.physics import refuse_lanes_in_run
-from fastars.training.policy import policy_settings
+from fastars.training.policy_classes import policy_settings
 from fastars.training.run import Run
 from fastars.training.state import Counters, ObsMoments, RecentEpisodes, State
 from fastars.training.stored_env import described_env, described_spaces, named, remade_env
@@ -154,8 +154,8 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any], tru
         config = _config(manifest, settings)
         _checked(manifest, arrays, config)
         arguments = _arguments(manifest, config, settings)
-    if "tensorboard_log" not in settings:
-        arguments["tensorboard_log"] = believed_folder(arguments.get("tensorboard_log"), checkpoint.name_of(path), trust)
+        if "tensorboard_log" not in settings:
+            arguments["tensorboard_log"] = believed_folder(arguments.get("tensorboard_log"), checkpoint.name_of(path), trust)
     _refuse_other_policy(arguments, **of_policy)
     zero_policy = config.zero_policy if arguments["zero_policy"] is None else bool(arguments["zero_policy"])
     arguments |= {"zero_policy": True}  # zeros take no memory before they are used; random weights would

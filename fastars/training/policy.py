@@ -2,87 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from gymnasium.spaces import Discrete
 
-from fastars._compiled.structs import Filter, FloatArray, LinearPolicy, MlpPolicy, Relu, Tanh, identity_filter
+from fastars._compiled.structs import Filter, FloatArray, LinearPolicy, MlpPolicy, identity_filter
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals
-from fastars._validate import did_you_mean, user_facing
-from fastars.envs import CompiledEnv
-from fastars.envs.env_tuple import EnvTuple
-from fastars.envs.gym import GymEnv
-from fastars.envs.returned import real_array
-from fastars.envs.spaces import action_form, action_rows, batched_actions, flat_batch, flattener, is_batch
-from fastars.kernels.policy_layout import layer_sizes, n_weights
+from fastars._validate import positive_int, user_facing
+from fastars.envs.spaces import action_form, action_rows, batched_actions, flat_batch, flat_size, flattener, is_batch, n_scores
+from fastars.kernels.policy_layout import n_weights
 from fastars.training.backends import backend_module
 from fastars.training.config import Config
-from fastars.training.setting_checks import ACTIVATIONS, POLICY_KWARGS
-
-_CLASSES = {"ARSPolicy": "MlpPolicy", "ARSLinearPolicy": "LinearPolicy"}  # of stable-baselines3-contrib
-_ACTIVATIONS: dict[str, Relu | Tanh] = {"relu": Relu(), "tanh": Tanh()}
-
-
-def policy_settings(policy: Any, policy_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the fields of `Config` for the name of a policy and its keyword arguments.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name or keyword argument; the message lists the allowed ones.
-    """
-    policy = _CLASSES.get(getattr(policy, "__name__", ""), policy)
-    if not isinstance(policy, str) or policy not in POLICY_KWARGS:
-        near = did_you_mean(policy, POLICY_KWARGS)
-        raise ValueError(f"policy must be one of {', '.join(map(repr, POLICY_KWARGS))}, got {policy!r}{near}")
-    given = dict(policy_kwargs or {})
-    known = POLICY_KWARGS[policy]
-    if unknown := [name for name in given if name not in known]:
-        raise ValueError(f"policy_kwargs of {policy} are {', '.join(known)}; got {', '.join(map(repr, unknown))}")
-    for name in ("with_bias", "squash_output"):
-        if given.get(name, False) not in (True, False):
-            raise TypeError(f"policy_kwargs: {name} must be True or False, got {given[name]!r}")
-    if "activation_fn" in given:
-        given["activation_fn"] = _activation_name(given["activation_fn"])
-    if policy == "LinearPolicy":
-        return {"policy": policy, **given}  # the preset decides what is not given
-    return {"policy": policy, **known, **given}
-
-
-def _activation_name(activation: Any) -> str:
-    """Return the name of an activation, given as a name or as a class of that name, such as `torch.nn.ReLU`."""
-    name = getattr(activation, "__name__", str(activation)).lower()
-    if name not in ACTIVATIONS:
-        raise ValueError(f"policy_kwargs: activation_fn must be one of {', '.join(map(repr, ACTIVATIONS))}, got {activation!r}")
-    return name
-
-
-def policy_structure(config: Config) -> LinearPolicy | MlpPolicy:
-    """Return the policy of a run as the kernels take it."""
-    if config.policy == "LinearPolicy":
-        return LinearPolicy(config.with_bias)
-    return MlpPolicy(config.net_arch, _ACTIVATIONS[config.activation_fn], config.with_bias)
-
-
-def zero_weights(structure: LinearPolicy | MlpPolicy, env: CompiledEnv | GymEnv | EnvTuple) -> FloatArray:
-    """Return weights of zero to start from, (n_weights,)."""
-    return np.zeros(n_weights(structure, env.n_obs, env.n_act))
-
-
-def random_weights(
-    structure: LinearPolicy | MlpPolicy, env: CompiledEnv | GymEnv | EnvTuple, generator: np.random.Generator
-) -> FloatArray:
-    """Return weights to start from, (n_weights,): uniform within +- 1 / sqrt(inputs of the layer)."""
-    pieces = [
-        generator.uniform(-1.0 / math.sqrt(n_in), 1.0 / math.sqrt(n_in), (n_in + structure.with_bias) * n_out)
-        for n_in, n_out in itertools.pairwise(layer_sizes(structure, env.n_obs, env.n_act))
-    ]
-    return np.concatenate(pieces)
+from fastars.training.observations import checked_observation
+from fastars.training.policy_names import ModuleNames
+from fastars.training.policy_structure import ACTIVATION_TYPES, activation_name
 
 
 class PolicyValues(Protocol):
@@ -106,8 +41,24 @@ def _no_model() -> None:
     """Stand for the model of a policy that belongs to none."""
 
 
-class Policy:
-    """A policy for one environment.
+class ARSPolicy(ModuleNames):
+    """A policy with hidden layers.
+
+    The constructor takes what stable-baselines3-contrib's class of this name takes. A subclass whose constructor gives it other
+    layers is an argument of `ARS`: `ARS(Subclass, env)` trains such a policy.
+
+    Parameters
+    ----------
+    observation_space, action_space : gymnasium.Space
+        Spaces of the environment.
+    net_arch : sequence of int, optional
+        Units of the hidden layers. Default: [64, 64].
+    activation_fn : {"relu", "tanh"} or class
+        Function of the hidden units; a class such as `torch.nn.Tanh` stands for its name.
+    with_bias : bool
+        True: the layers have biases.
+    squash_output : bool
+        Put the actions of a Box between its bounds by a tanh.
 
     Attributes
     ----------
@@ -118,29 +69,39 @@ class Policy:
         statistics of the run.
     """
 
-    device = "cpu"
-
+    @user_facing
     def __init__(
         self,
-        env: CompiledEnv | GymEnv | EnvTuple,
-        config: Config,
-        values: PolicyValues,
-        backend: str,
-        sees_normalized: bool = False,
+        observation_space: Any,
+        action_space: Any,
+        net_arch: Sequence[int] | None = None,
+        activation_fn: Any = "relu",
+        with_bias: bool = True,
+        squash_output: bool = True,
     ) -> None:
-        self.structure = policy_structure(config)
-        self.observation_space = env.observation_space
-        self.action_space = env.action_space
-        self.squash_output = config.squash_output
-        self.sees_normalized = sees_normalized  # True if observations come through a normaliser of the user's, and not raw
+        layers = tuple(positive_int("net_arch", n) for n in ((64, 64) if net_arch is None else net_arch))
+        activation = ACTIVATION_TYPES[activation_name(activation_fn)]
+        self._begin(observation_space, action_space, MlpPolicy(layers, activation, with_bias), squash_output)
+
+    def _begin(self, observation_space: Any, action_space: Any, structure: LinearPolicy | MlpPolicy, squashes: bool) -> None:
+        """Make a policy of zeros that belongs to no model."""
+        self.observation_space, self.action_space, self.structure = observation_space, action_space, structure
+        self.squashes = squashes
+        self.n_obs, self.n_act = flat_size(observation_space), n_scores(action_space)
+        self.sees_normalized = False  # True if observations come through a normaliser of the user's, and not raw
         self.trainer: Callable[[], Any] = _no_model  # returns the model that trains this policy, if there is one
-        self._form = action_form(env.action_space, config.clip_actions, config.squash_output)
-        self._values = values
-        self._backend = backend
+        self._form, self._backend = action_form(action_space, True, squashes), "numba"
+        zeros = np.zeros(n_weights(structure, self.n_obs, self.n_act))
+        self._values: PolicyValues = FixedValues(zeros, identity_filter(self.n_obs))
 
     def belong_to(self, values: PolicyValues, trainer: Callable[[], Any]) -> None:
         """Read the weights and the filter from these values; `trainer` returns the model that moves them."""
         self._values, self.trainer = values, trainer
+
+    def act_as_in(self, config: Config, backend: str, sees_normalized: bool) -> None:
+        """Compute actions as the rollouts of a run with these settings do."""
+        self._form = action_form(self.action_space, config.clip_actions, self.squashes)
+        self._backend, self.sees_normalized = backend, sees_normalized
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state of a copy, which belongs to no model."""
@@ -184,9 +145,12 @@ class Policy:
             raise ValueError("weights must be finite")
         self._values.theta = vector
 
-    def set_training_mode(self, mode: bool) -> None:
-        """Do nothing, for scripts that call it: the policy acts the same way while it trains."""
+    @user_facing
+    def is_vectorized_observation(self, observation: Any) -> bool:
+        """Return True for a batch of observations, False for one."""
+        return is_batch(self.observation_space, checked_observation(self.observation_space, observation))
 
+    @user_facing
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
@@ -202,25 +166,23 @@ class Policy:
         Returns
         -------
         actions : ndarray
-            An action of `action_space`, or n of them. The same bits as in a rollout.
+            An action of `action_space`, or n of them. A Discrete action is an array without axes. The same bits as in a rollout.
         state : object
             `state`.
 
         Raises
         ------
         ValueError
-            If the observation has another shape.
+            If the observation has another shape, or is all that `reset` or `step` returned.
         TypeError
             If it is not of real numbers.
         """
         space = self.observation_space
-        if space.dtype is not None:  # a number such as 0.1 is rounded as the environment rounds it
-            observation = np.asarray(real_array("observation", observation), dtype=space.dtype)
+        observation = checked_observation(space, observation)
         if is_batch(space, observation):
             return self.act(flat_batch(space, observation)), state
         actions = self.act(np.array([flattener(space)(observation)], np.float64))
-        one = actions[0] if isinstance(self.action_space, Discrete) else actions[0, ...]  # an array, even of a Box without axes
-        return one, state
+        return actions[0, ...], state
 
     def act(self, observations: FloatArray) -> np.ndarray:
         """Return actions for flat observations (n, n_obs), float64."""
@@ -231,3 +193,44 @@ class Policy:
             scores = backend.batch_action_scores(self.structure, self.weights, observations, filter)
             backend.fill_actions(*self._form, scores, out)
         return batched_actions(self.action_space, out)
+
+
+class ARSLinearPolicy(ARSPolicy):
+    """A policy whose scores are linear in the observation.
+
+    Parameters
+    ----------
+    observation_space, action_space : gymnasium.Space
+        Spaces of the environment.
+    with_bias : bool
+        True: each score has a bias.
+    squash_output : bool
+        Put the actions of a Box between its bounds by a tanh.
+    """
+
+    @user_facing
+    def __init__(self, observation_space: Any, action_space: Any, with_bias: bool = False, squash_output: bool = False) -> None:
+        self._begin(observation_space, action_space, LinearPolicy(with_bias), squash_output)
+
+
+def policy_of_run(env: Any, config: Config, values: PolicyValues, backend: str, sees_normalized: bool = False) -> ARSPolicy:
+    """Return the policy of a run, which acts as its rollouts do.
+
+    Parameters
+    ----------
+    env : CompiledEnv, GymEnv, EnvTuple or AbsentEnv
+        The environment, for its spaces.
+    config : Config
+        The settings.
+    values : PolicyValues
+        Weights and filter.
+    backend : {"numba", "numpy"}
+        It computes the actions.
+    sees_normalized : bool
+        True if observations come through a normaliser of the user's.
+    """
+    kind = ARSLinearPolicy if config.policy == "LinearPolicy" else ARSPolicy
+    policy = kind(env.observation_space, env.action_space, **config.arguments()["policy_kwargs"])
+    policy.act_as_in(config, backend, sees_normalized)
+    policy.belong_to(values, _no_model)
+    return policy

@@ -24,7 +24,7 @@ from fastars.samplers.absent import AbsentSampler
 from fastars.samplers.noise_table import NoiseTable
 from fastars.training.backends import BACKENDS, backend_module
 from fastars.training.config import Config
-from fastars.training.policy import policy_structure
+from fastars.training.policy_structure import policy_structure
 
 _MOST_WORKERS = 2**16  # threads or processes
 _SAMPLERS = ("local", "ray")

@@ -9,9 +9,11 @@ from typing import Any
 
 from fastars._validate import positive_int, warn_user
 from fastars.envs import CompiledEnv, environment
+from fastars.envs.absent import AbsentEnv
 from fastars.training.config import make_config
 from fastars.training.physics import with_physics_of_run
-from fastars.training.policy import policy_settings, random_weights, zero_weights
+from fastars.training.policy_classes import policy_settings
+from fastars.training.policy_structure import random_weights, zero_weights
 from fastars.training.run import Execution, ObsNormalizer, Run, new_run
 from fastars.training.seeds import weights_generator
 from fastars.training.state import ObsMoments, State, first_state
@@ -55,9 +57,11 @@ def make_run(
     given = {name: value for name, value in arguments.items() if value is not None}
     of_run = {name: given.pop(name, None) for name in _OF_RUN}
     max_steps = None if "max_episode_steps" not in given else positive_int("max_episode_steps", given["max_episode_steps"])
-    found = environment(env, execution.compiled, max_steps, tasks=of_run["weighting"] is not None)
+    found = env
+    if not isinstance(env, AbsentEnv):  # of a model that is loaded without one
+        found = environment(env, execution.compiled, max_steps, tasks=of_run["weighting"] is not None)
     found = with_physics_of_run(found, of_run["physics"], of_run["preset"], execution.backend, is_stored)
-    settings = {**given, **policy_settings(policy, of_run["policy_kwargs"])}
+    settings = {**given, **policy_settings(policy, of_run["policy_kwargs"], found.observation_space, found.action_space)}
     if normalizer is not None:
         settings = {**normalizer.settings(), **settings}
         settings["normalize_observations"] = normalizer.agreed(given.get("normalize_observations"))

@@ -1,0 +1,45 @@
+"""The structure of a policy as the kernels take it, and weights to start from."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+
+from fastars._compiled.structs import FloatArray, LinearPolicy, MlpPolicy, Relu, Tanh
+from fastars.kernels.policy_layout import layer_sizes, n_weights
+from fastars.training.config import Config
+from fastars.training.setting_checks import ACTIVATIONS
+
+ACTIVATION_TYPES: dict[str, Relu | Tanh] = {"relu": Relu(), "tanh": Tanh()}
+
+
+def activation_name(activation: Any) -> str:
+    """Return the name of an activation, given as a name or as a class of that name, such as `torch.nn.ReLU`."""
+    name = getattr(activation, "__name__", str(activation)).lower()
+    if name not in ACTIVATIONS:
+        raise ValueError(f"policy_kwargs: activation_fn must be one of {', '.join(map(repr, ACTIVATIONS))}, got {activation!r}")
+    return name
+
+
+def policy_structure(config: Config) -> LinearPolicy | MlpPolicy:
+    """Return the policy of a run as the kernels take it."""
+    if config.policy == "LinearPolicy":
+        return LinearPolicy(config.with_bias)
+    return MlpPolicy(config.net_arch, ACTIVATION_TYPES[config.activation_fn], config.with_bias)
+
+
+def zero_weights(structure: LinearPolicy | MlpPolicy, env: Any) -> FloatArray:
+    """Return weights of zero to start from in an environment as the samplers see it, (n_weights,)."""
+    return np.zeros(n_weights(structure, env.n_obs, env.n_act))
+
+
+def random_weights(structure: LinearPolicy | MlpPolicy, env: Any, generator: np.random.Generator) -> FloatArray:
+    """Return weights to start from, (n_weights,): uniform within +- 1 / sqrt(inputs of the layer)."""
+    pieces = [
+        generator.uniform(-1.0 / math.sqrt(n_in), 1.0 / math.sqrt(n_in), (n_in + structure.with_bias) * n_out)
+        for n_in, n_out in itertools.pairwise(layer_sizes(structure, env.n_obs, env.n_act))
+    ]
+    return np.concatenate(pieces)
