@@ -11,6 +11,7 @@ from bench.machine import THREADS
 from bench.peers import optional
 from bench.test_rollouts import candidates
 from fastars import ARS, evaluate_candidates
+from fastars.callbacks import EveryIteration
 
 ENV, GOAL, N_EVALUATION = "CartPole-v1", 475.0, 100
 _STEP_LIMIT = 200_000
@@ -52,7 +53,7 @@ class Fastars(Runs):
             is_solved.append(locals_["self"].evaluate(N_EVALUATION).returns.mean() >= GOAL)
             return not is_solved[-1]
 
-        model = ARS("LinearPolicy", ENV, seed=seed, n_threads=THREADS).learn(_STEP_LIMIT, stop_when_solved)
+        model = ARS("LinearPolicy", ENV, seed=seed, n_threads=THREADS).learn(_STEP_LIMIT, EveryIteration(stop_when_solved))
         return model.num_timesteps, model.iteration, is_solved[-1]
 
 

@@ -1,7 +1,7 @@
 """ARS, the face of a training run: learn, predict, evaluate, save and load.
 
-The arithmetic of an iteration is in `training.iteration`, a function from one `State` to the next; files are in
-`training.model_file`; the names of stable-baselines3 are in `sb3`.
+`learn` is in `learning`; the arithmetic of an iteration in `training.iteration`, a function from one `State` to the next; files in
+`training.model_file`; the names of stable-baselines3 in `sb3`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import inspect
 import logging
 import os
 import platform
-import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,32 +21,20 @@ import numpy as np
 from fastars._compiled.structs import FloatArray, Rollouts
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.memory import refuse_beyond_memory
-from fastars._runtime.signals import HeldSignals, OpenSignals
+from fastars._runtime.signals import HeldSignals
 from fastars._validate import MOST_INT64, count, integer, positive_int, user_facing, warn_user
 from fastars._version import __version__
-from fastars.callbacks import close, make_callback, step
+from fastars.learning import Learning
 from fastars.logger import Logger
 from fastars.logger.monitor import EpisodeWriter
 from fastars.sb3.attributes import LearnCall
 from fastars.sb3.classes import register_with_theirs
-from fastars.sb3.model import SB3Model
-from fastars.sb3.monitor import EpisodeInfos
 from fastars.sb3.other_arguments import unknown_argument
 from fastars.sb3.vec_env import unwrap_env
 from fastars.training import model_file
 from fastars.training.config import SETTINGS, Schedule
 from fastars.training.failures import FailureLog
-from fastars.training.iteration import (
-    Asked,
-    NonFiniteReturnsError,
-    ask,
-    iterate,
-    make_candidates,
-    perturbed_thetas,
-    refuse_empty_iterations,
-    roll_out,
-)
-from fastars.training.physics import with_compared_lanes
+from fastars.training.iteration import Asked, NonFiniteReturnsError, ask, perturbed_thetas
 from fastars.training.policy import ARSLinearPolicy, ARSPolicy, policy_of_run
 from fastars.training.run import Execution
 from fastars.training.runner import drawn_seed, make_first_state, make_run
@@ -60,9 +47,10 @@ __all__ = ["ARS", "LinearPolicy", "MlpPolicy", "NonFiniteReturnsError"]
 LinearPolicy, MlpPolicy = ARSLinearPolicy, ARSPolicy  # by their names in stable-baselines3-contrib
 
 _LOG = logging.getLogger("fastars")
+_OUTSIDE: dict[str, Any] = {"_hearing": None, "_heard_steps": None, "_evaluated": None}  # of a copy, which no call of `learn` runs
 
 
-class ARS(SB3Model):
+class ARS(Learning):
     """Augmented Random Search (Mania, Guy & Recht 2018, arXiv 1803.07055), with rollouts in compiled kernels.
 
     Names and defaults are the same as in stable-baselines3-contrib's ARS. All that is random is a pure function of `seed` and the
@@ -76,9 +64,9 @@ class ARS(SB3Model):
         stable-baselines3-contrib, and gives it other layers.
     env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable or VecEnv of stable-baselines3
         An id, an environment, or a function that makes one. It runs in compiled kernels if `fastars.compiled_env_ids()` lists it
-        and nothing in it was changed; otherwise in Python. `model.sampler` tells which, and the reason. Of a VecEnv, the
-        environments inside are used. A `VecNormalize` around them decides how observations are normalised and keeps the statistics
-        of the run; `predict` then takes normalised observations.
+        and nothing in it was changed; otherwise in Python. `model.sampler` tells which, and the reason. A VecEnv is taken apart
+        where it can be; otherwise its own `reset` and `step` are called. A `VecNormalize` outside of all other wrappers decides how
+        observations are normalised and keeps the statistics of the run; `predict` then takes normalised observations.
     n_delta : int
         Directions per iteration, each tried with both signs.
     n_top : int, optional
@@ -96,6 +84,8 @@ class ARS(SB3Model):
         `activation_fn` ("relu"; or "tanh", or torch's classes of these names), `with_bias` (True), `squash_output` (True).
     seed : int, optional
         Default: drawn from the operating system, and kept in `model.seed`.
+        A given seed is also that of the environment's next reset, of its action space, and of the generators of `random`,
+        `np.random` and PyTorch, if that is imported, in this process, as in stable-baselines3.
     verbose : int
         1: a table of the log on the terminal.
     stats_window_size : int
@@ -225,13 +215,16 @@ class ARS(SB3Model):
         if not is_stored:
             self.run.refuse_training_beyond_memory()
         self.run.warn_of_few_places()
-        self._env_input, self._training_env = given, None
+        self._env_input, self._training_env, self._is_seeded = given.recorded(self.run.env), None, False
         self._hold(make_first_state(self.run, weighting))
         self._asked: tuple[FloatArray, Asked] | None = None
         self._call, self._progress, self.record = LearnCall(), 1.0, {}
         self._failures = FailureLog(given.env, self.run.env)
         self._begin_log(verbose, tensorboard_log, monitor_dir, is_quiet=is_stored)
+        if seed is not None:
+            self._seed_surroundings(is_stored)
         self.start_workers()
+        self._setup_model()
 
     def _begin_log(self, verbose: int, tensorboard_log: Any, monitor_dir: Any, is_quiet: bool) -> None:
         self.verbose = integer("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0)
@@ -265,9 +258,12 @@ class ARS(SB3Model):
                 "copy.copy can't copy a model in a VecNormalize, which both would move: use copy.deepcopy, or save and load"
             )
         copied = type(self).__new__(type(self))
-        vars(copied).update(vars(self), record=dict(self.record), _logger=copy.copy(self._logger))
+        vars(copied).update(vars(self), record=dict(self.record), _logger=copy.copy(self._logger), **_OUTSIDE)
         copied._hold(copy.deepcopy(self.state), copy.copy(self.policy))
         return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), **_OUTSIDE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -283,126 +279,12 @@ class ARS(SB3Model):
         refuse_other_state(state, self._current.state)
         self._go_to(state)
 
-    def _go_to(self, state: State) -> None:
-        """Commit a state; a `VecNormalize` around the environment follows its statistics."""
-        moved = state.moments is not self._current.state.moments
-        self._current.state = state
-        if moved and self._env_input.normalizer is not None:
-            self._env_input.normalizer.follow(state.moments)
-
     def restore(self, state: State) -> None:
         """Go on from the state in a file. A `VecNormalize` that has seen observations keeps its statistics."""
         self._current.state = state
         self._share_statistics()
 
     # --- Training
-
-    @user_facing
-    def learn(
-        self,
-        total_timesteps: int,
-        callback: Any = None,
-        log_interval: int | None = 1,
-        tb_log_name: str = "ARS",
-        reset_num_timesteps: bool = True,
-        async_eval: Any = None,
-        progress_bar: bool = False,
-    ) -> ARS:
-        """Train until at least `total_timesteps` environment steps are done.
-
-        Parameters
-        ----------
-        total_timesteps : int
-            Steps of training episodes; the iteration that reaches it is finished.
-        callback : callback, callable or list of these, optional
-            From `fastars.callbacks` or stable-baselines3; or a function `callback(locals, globals)`, with the model in
-            `locals["self"]`. Called once per iteration, after its update; False stops training.
-        log_interval : int, optional
-            Iterations between rows of the log; None: no rows.
-        tb_log_name : str
-            Name of this run in `tensorboard_log`.
-        reset_num_timesteps : bool
-            Count from zero. False continues a loaded or stopped run towards `total_timesteps` more steps.
-        async_eval : AsyncEval, optional
-            From fastars or stable-baselines3-contrib. Its number of processes is used for an environment in Python from now on; the
-            rollouts are made by fastars.
-        progress_bar : bool
-            Show progress, speed and the time left. Needs `fastars[cli]`.
-
-        Returns
-        -------
-        ARS
-            This object. KeyboardInterrupt leaves it as it was after the last whole iteration.
-
-        Raises
-        ------
-        NonFiniteReturnsError
-            After 10 iterations in which no pair of candidates had finite returns.
-        """
-        total_timesteps = positive_int("total_timesteps", total_timesteps)
-        log_interval = None if log_interval is None else integer("log_interval", log_interval, 0)
-        self.run.refuse_absent_env()
-        self.run.refuse_excess(training=True)
-        self.run.refuse_training_beyond_memory()
-        self.run = with_compared_lanes(self.run)
-        watcher = make_callback(callback, progress_bar)
-        if async_eval is not None:
-            self.take_workers(async_eval)
-        if reset_num_timesteps:
-            self.num_timesteps = 0
-        else:
-            total_timesteps = min(total_timesteps + self.num_timesteps, MOST_INT64)  # at which the counter stops
-        self._configure_logger(tb_log_name, reset_num_timesteps)
-        self._call = LearnCall(self.num_timesteps, time.perf_counter(), total_timesteps)
-        watcher.init_callback(self)
-        # Not locals(): they hold the callback itself, a circle that would keep the noise table alive.
-        shown = {"self": self, "total_timesteps": total_timesteps, "log_interval": log_interval, "tb_log_name": tb_log_name}
-        watcher.on_training_start(shown, globals())
-        try:
-            with HeldSignals():
-                while self.num_timesteps < total_timesteps and self._iterate(watcher, total_timesteps, log_interval):
-                    pass
-        finally:
-            close(watcher)
-            getattr(self._logger, "flush", lambda: None)()
-            if async_eval is not None:
-                async_eval.close()
-        watcher.on_training_end()
-        return self
-
-    def _iterate(self, watcher: Any, total_timesteps: int, log_interval: int | None) -> bool:
-        """Run one iteration, the callbacks and the log. False if a callback stops training."""
-        self._progress = 1.0 - self.num_timesteps / total_timesteps
-        with OpenSignals():
-            watcher.on_rollout_start()
-        run, state = self.run, self.state
-        with IeeeFloats():
-            asked = ask(run, state, self._progress)
-            candidates = make_candidates(run, state, asked)
-        on_failure = self._failures.listener(run, state, candidates, asked.seeds, self._log_folder)
-        rollouts = roll_out(run, state, asked, candidates, self.policy.filter, on_failure)
-        self._commit(state, asked, rollouts)
-        self._write_episodes(rollouts)
-        try:
-            with OpenSignals():
-                watcher.update_locals(_episodes(self.iteration, rollouts))
-                goes_on = step(watcher, (self.num_timesteps - state.counters.num_timesteps) // self.n_envs)
-                watcher.on_rollout_end()
-        finally:  # the iteration is done, also if a signal comes now
-            if log_interval and self.iteration % log_interval == 0:
-                self.dump_logs()
-        return goes_on
-
-    def _commit(self, state: State, asked: Asked, rollouts: Rollouts, n_steps: int | None = None) -> None:
-        """Go on to the state after an iteration. An error leaves the run at the state before, with failures counted."""
-        with HeldSignals(), IeeeFloats():
-            try:
-                following, self.record = iterate(self.run, state, asked, rollouts, n_steps)
-                self._go_to(following)
-            except Exception:
-                self._current.state = state.with_failures(rollouts.n_failures, rollouts.n_restarts)
-                raise
-        refuse_empty_iterations(self.state)
 
     @user_facing
     def ask(self) -> FloatArray:
@@ -503,10 +385,6 @@ class ARS(SB3Model):
                 self._go_to(self.state.with_failures(rollouts.n_failures, rollouts.n_restarts))
         return rollouts
 
-    @property
-    def _log_folder(self) -> Path | None:
-        return getattr(self._logger, "folder", None)
-
     # --- Files
 
     @user_facing
@@ -604,15 +482,3 @@ _CUSTOM_OBJECTS = {
     "delta_std": "delta_std",
     "delta_std_schedule": "delta_std",
 }
-
-
-def _episodes(iteration: int, rollouts: Rollouts) -> dict[str, Any]:
-    """Return what callbacks see of an iteration, by the names of local variables in stable-baselines3."""
-    returns = rollouts.returns
-    return {
-        "iteration": iteration,
-        "rollouts": rollouts,
-        "rewards": returns,
-        "dones": np.ones(len(returns), bool),
-        "infos": EpisodeInfos(returns, rollouts.lengths),
-    }

@@ -13,12 +13,15 @@ import numpy as np
 
 from fastars._compiled.structs import FloatArray, Rollouts, identity_filter
 from fastars._runtime.memory import refuse_beyond_memory
+from fastars._runtime.shared_generators import generators_kept, seed_generators
 from fastars._runtime.signals import HeldSignals, OpenSignals, raised_by_handler
 from fastars._validate import integer, positive_int, seed_array, task_weights, user_facing
 from fastars.envs import environment, make
 from fastars.envs.making import warnings_logged
+from fastars.envs.old_gym import adapted
 from fastars.envs.physics_choice import with_physics
 from fastars.envs.returned import checked_end, first_observation, real, real_array
+from fastars.envs.seeding import seed_episode
 from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import make_sampler
 from fastars.sb3.training_env import TrainingEnv
@@ -99,14 +102,16 @@ def evaluate_policy(
         for name, value in (("max_episode_steps", max_episode_steps), ("reward_weights", reward_weights)):
             if value is not None:
                 raise ValueError(f"{name} needs a single environment, not a {type(env).__name__}; got {value!r}")
-        with warnings_logged(type(env).__name__):
+        with _kept(seed), warnings_logged(type(env).__name__):
             episodes = _episodes_of_vec_env(agent, env, n_eval_episodes, seed, warn)
     else:
         most = math.inf if max_episode_steps is None else positive_int("max_episode_steps", max_episode_steps)
         weights = None if reward_weights is None else task_weights(reward_weights, np.size(reward_weights))
         seeds = [None if seed is None else seed + i for i in range(n_eval_episodes)]
-        with OpenSignals(), _made(env) as made, warnings_logged(made.spec.id if made.spec else type(made.unwrapped).__name__):
-            episodes = [_episode(agent, made, episode_seed, most, weights) for episode_seed in seeds]
+        with _kept(seed), OpenSignals(), _made(env) as made:
+            name = made.spec.id if made.spec else type(made.unwrapped).__name__
+            with warnings_logged(name):
+                episodes = [_episode(agent, made, episode_seed, most, weights) for episode_seed in seeds]
     returns, lengths = [r for r, _ in episodes], [n for _, n in episodes]
     mean, std = np.mean(returns, axis=0), np.std(returns, axis=0)
     if reward_threshold is not None and not np.all(mean > reward_threshold):
@@ -122,6 +127,7 @@ def _made(env: Any) -> Iterator[Any]:
     """Yield a Gymnasium environment for an id, a task or an environment; close it afterwards if it was made here."""
     from fastars.envs.mujoco.task import MujocoTask
 
+    env = adapted(env)
     if isinstance(env, gymnasium.Env):
         yield env
     elif isinstance(env, (str, MujocoTask)):
@@ -131,6 +137,11 @@ def _made(env: Any) -> Iterator[Any]:
         raise TypeError(
             f"env must be an environment id, a gymnasium.Env, a MujocoTask or a VecEnv, not {type(env).__name__}: {env!r}"
         )
+
+
+def _kept(seed: int | None) -> contextlib.AbstractContextManager[None]:
+    """Keep the states of the generators that the process shares, if episodes are going to seed them."""
+    return contextlib.nullcontext() if seed is None else generators_kept()
 
 
 class _Agent(NamedTuple):
@@ -162,6 +173,8 @@ class _Agent(NamedTuple):
 def _episode(agent: _Agent, env: Any, seed: int | None, most: float, weights: FloatArray | None) -> tuple[Any, int]:
     """Run one episode. Returns (return, length); for several rewards without weights, the return is an array."""
     calls = _EpisodeCalls(env, seed)
+    if seed is not None:
+        calls.call(seed_episode, env, seed)
     observation = first_observation(calls.call(env.reset, seed=seed))
     total: Any = 0.0
     length, ended, state = 0, False, None
@@ -207,6 +220,7 @@ def _episodes_of_vec_env(agent: _Agent, env: Any, n_episodes: int, seed: int | N
         warnings.warn(f"env is a {type(env).__name__} without a Monitor: its wrappers may change returns and lengths", stacklevel=4)
     if seed is not None:
         env.seed(seed)
+        seed_generators(seed)
     left = np.array([(n_episodes + i) // env.num_envs for i in range(env.num_envs)])
     totals, lengths = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
     observations, state, starts = env.reset(), None, np.ones(env.num_envs, bool)

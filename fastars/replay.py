@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import Filter
+from fastars._runtime.shared_generators import generators_kept
 from fastars._validate import positive_int, user_facing
 from fastars.envs import make
 from fastars.envs.gym import GymEnv, gym_env
 from fastars.envs.keywords import parse_keywords
 from fastars.envs.making import warnings_logged
-from fastars.envs.returned import checked_end, first_observation, real, real_array
-from fastars.envs.spaces import flattener
+from fastars.envs.returned import real, real_array
 from fastars.files import checkpoint
 from fastars.files.errors import brief, make_printable
 from fastars.training.checkpoint_validation import check_episode
@@ -31,6 +31,7 @@ from fastars.training.config import Config
 from fastars.training.file_limits import MOST_STEPS
 from fastars.training.policy import ARSPolicy, FixedValues, policy_of_run
 from fastars.training.policy_structure import policy_structure, zero_weights
+from fastars.training.single_episode import steps_of_episode
 from fastars.training.stored_env import env_of_episode, named
 
 
@@ -75,16 +76,13 @@ def replay(
     found = gym_env(_given(path, episode, env, env_kwargs), "an episode is replayed in Python", episode.max_steps)
     with named(path, "an episode"):
         policy = _policy(found, episode.config, episode.arrays)
-    flatten = flattener(found.observation_space)
     env = found.env or found.maker()()
-    total, length, ended = 0.0, 0, False
-    with warnings_logged(found.id):
-        observation = first_observation(env.reset(seed=episode.seed))
-        while not ended and length < episode.max_steps:
-            (action,) = policy.act(np.array([flatten(observation)], np.float64))
-            observation, reward, terminated, truncated, info = env.step(action)
+    total, length = 0.0, 0
+    with generators_kept(), warnings_logged(found.id):
+        for step in steps_of_episode(env, policy, episode.seed, episode.max_steps):
+            reward = step.reward
             total += float(real_array("the reward", reward).sum()) if np.ndim(reward) else real("the reward", reward)
-            length, ended = length + 1, any(checked_end(terminated, truncated, info))
+            length += 1
     return total, length
 
 

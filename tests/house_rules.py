@@ -38,6 +38,9 @@ STAY = {
     "fastars/_runtime/signals.py": {"sys._getframe": "the frame that a handler gets; Python gives it one, too"},
     "fastars/_validate.py": {"sys._getframe": "the function that the user called; `inspect` reads source files for it"},
     "fastars/ars.py": {"copied._hold": "a copy, an instance of the same class"},
+    "fastars/callbacks/hearing.py": {
+        "getattr(callback, '_on_step', None)": "the method that users write; the names of stable-baselines3 are the interface"
+    },
     "fastars/cli/interrupts.py": {
         "os._exit": "a second Ctrl-C ends the process at once; Python documents the function under this name",
         "sys._getframe": "the frames that a signal interrupted; there is no other way to see them",
@@ -51,6 +54,9 @@ STAY = {
     "fastars/envs/mujoco/guard.py": {
         "hasattr(library, '_mjPRIVATE_setTlsLogHandler')": "a C function; its name says which version of MuJoCo this is",
         "hasattr(library, '_mjPRIVATE__set_tls_error_fn')": "a C function; its name says which version of MuJoCo this is",
+    },
+    "fastars/envs/driven.py": {
+        "getattr(self.vec_env.unwrapped, '_seeds', None)": "a seed for each environment, which has no public name"
     },
     "fastars/envs/wrappers.py": {"layer._max_episode_steps": "the limit of Gymnasium's TimeLimit, which has no public name"},
     "fastars/rllib/environments.py": {

@@ -17,6 +17,7 @@ import pytest
 import fastars
 from fastars import ARS, NonFiniteReturnsError, evaluate_policy, kernels
 from fastars._compiled.structs import Rollouts, empty_rollouts
+from fastars.callbacks import EveryIteration
 from fastars.samplers.noise_table import NoiseTable
 from fastars.training.config import Config
 from fastars.training.iteration import ask, iterate
@@ -448,7 +449,7 @@ def test_callback_returning_false_stops():
         calls.append(local["self"].iteration)
         return len(calls) < 3
 
-    model = small().learn(1_000_000, callback=callback)
+    model = small().learn(1_000_000, callback=EveryIteration(callback))
     assert calls == [1, 2, 3]
     assert model.iteration == 3
 

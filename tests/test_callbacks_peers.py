@@ -1,7 +1,6 @@
 """Callbacks of stable-baselines3 and of fastars within each other, and their readers on what ours write."""
 
 import csv
-import itertools
 
 import gymnasium
 import numpy as np
@@ -34,11 +33,6 @@ def steps_of(folder):
     return sorted(int(path.name.split("_")[-2]) for path in folder.iterdir())
 
 
-def passing(frequency, counts):
-    """The counts that are the first at or after a multiple of the frequency."""
-    return [count for before, count in itertools.pairwise([0, *counts]) if count // frequency > before // frequency]
-
-
 @pytest.mark.parametrize("inner", [theirs, ours], ids=["sb3 inside", "fastars inside"])
 @pytest.mark.parametrize("outer", [theirs, ours], ids=["sb3 outside", "fastars outside"])
 def test_a_list_holds_callbacks_of_both(outer, inner, tmp_path):
@@ -51,17 +45,17 @@ def test_a_list_holds_callbacks_of_both(outer, inner, tmp_path):
 
     checkpoints = inner.CheckpointCallback(save_freq=250, save_path=str(tmp_path))
     model = small().learn(1000, callback=outer.CallbackList([checkpoints, Last()]))
+    assert [calls for calls, *_ in last] == list(range(1, model.num_timesteps + 1))
     assert last[-1] == (model.num_timesteps, model.num_timesteps, model.iteration)
-    assert steps_of(tmp_path) == passing(250, [steps for _, steps, _ in last])
+    assert steps_of(tmp_path) == list(range(250, model.num_timesteps + 1, 250))
 
 
 @each
 def test_events_come_by_steps(module, tmp_path):
     checkpoints = module.CheckpointCallback(save_freq=1, save_path=str(tmp_path))
     model = small().learn(1000, callback=module.EveryNTimesteps(300, checkpoints))
-    assert checkpoints.n_calls == len(steps_of(tmp_path)) <= 3
-    assert np.diff([0, *steps_of(tmp_path)]).min() >= 300
-    assert checkpoints.n_calls < model.iteration
+    assert steps_of(tmp_path) == list(range(300, model.num_timesteps + 1, 300))
+    assert checkpoints.n_calls == len(steps_of(tmp_path))
 
 
 @each
@@ -71,8 +65,7 @@ def test_the_log_can_be_written_by_steps(module, tmp_path):
     model.learn(1000, callback=module.LogEveryNTimesteps(300), log_interval=None)
     header, *rows = (line.split(",") for line in (tmp_path / "progress.csv").read_text().splitlines())
     steps = [int(row[header.index("time/total_timesteps")]) for row in rows]
-    assert len(steps) >= 2
-    assert np.diff([0, *steps]).min() >= 300
+    assert steps == list(range(300, model.num_timesteps + 1, 300))
 
 
 @pytest.mark.parametrize("inner", [theirs, ours], ids=["sb3 inside", "fastars inside"])
@@ -95,14 +88,15 @@ def test_no_improvement_stops(module):
     evaluation = module.EvalCallback(monitored(), callback_after_eval=stop, eval_freq=20, n_eval_episodes=1, verbose=0)
     evaluation.best_mean_reward = 1e9
     model = small().learn(50_000, callback=evaluation)
-    assert model.iteration == stop.n_calls == 4  # the first aside, and then the third in a row
+    assert stop.n_calls == 4  # the first aside, and then the third in a row
+    assert model.iteration < 4
 
 
 @each
 def test_episodes_are_counted_per_environment(module):
     model = small(env=make_vec_env("CartPole-v1", n_envs=2))
     model.learn(100_000, callback=module.StopTrainingOnMaxEpisodes(max_episodes=5))
-    assert model.num_episodes == 12  # the first multiple of 4, those of an iteration, that is at least 2 * 5
+    assert model.num_episodes == 12  # the iteration that has the tenth
 
 
 def test_evaluations_hold_what_theirs_do(tmp_path):
@@ -152,13 +146,12 @@ def test_a_callback_that_reads_the_episodes_keeps_the_best_model(tmp_path):
 
         def __init__(self, check_freq):
             super().__init__()
-            self.check_freq, self.seen, self.steps = check_freq, [], []
+            self.check_freq, self.seen = check_freq, []
 
         def _on_step(self):
-            self.steps.append(self.num_timesteps)
             if self.n_calls % self.check_freq == 0:
                 steps, returns = ts2xy(load_results(str(tmp_path)), "timesteps")
-                assert steps[-1] == self.num_timesteps  # the episodes of this iteration are in the file
+                assert steps[-1] >= self.num_timesteps  # the episodes of this iteration are in the file
                 self.seen.append(returns[-100:].mean())
                 if self.seen[-1] == max(self.seen):
                     self.model.save(tmp_path / "best")
@@ -166,7 +159,7 @@ def test_a_callback_that_reads_the_episodes_keeps_the_best_model(tmp_path):
 
     keep = KeepBest(400)
     model = small(monitor_dir=tmp_path).learn(2000, callback=keep)
-    assert len(keep.seen) == len(passing(400, keep.steps)) < model.iteration
+    assert len(keep.seen) == model.num_timesteps // 400
     assert get_monitor_files(str(tmp_path)) == [str(tmp_path / "0.monitor.csv")]
     assert len(load_results(str(tmp_path))) == model.num_episodes
     assert ARS.load(tmp_path / "best.zip").num_timesteps <= model.num_timesteps

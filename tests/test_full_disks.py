@@ -18,7 +18,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fastars.cli import main
@@ -26,7 +25,7 @@ from fastars.cli.watch import _refuse_part
 from fastars.files.atomic import write_atomically
 from fastars.files.errors import naming
 from fastars.files.lines import LineWriter
-from fastars.sb3.monitor import MonitorFile
+from fastars.sb3.monitor import write_rows
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_FSIZE and /dev/full")
 
@@ -179,7 +178,7 @@ def test_a_monitor_of_stable_baselines3_on_a_full_disk_loses_rows_and_says_so():
 
     with open("/dev/full", "w") as full:
         with pytest.warns(RuntimeWarning, match=r"rows of /dev/full are lost, training goes on: No space left on device"):
-            MonitorFile(Writer(full), 0.0).write(np.ones(2), np.ones(2, int))
+            write_rows(Writer(full), 0.0, [1.0, 1.0], [1, 1])
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
 
 

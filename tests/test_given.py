@@ -515,8 +515,8 @@ def test_every_door_sees_a_method_that_was_set(tmp_path, recwarn):
     assert of(model) == expected
     both = ARS("LinearPolicy", [make(), gymnasium.make("Pendulum-v1")], **zeros)
     assert [sampler.description.partition(" ")[2][:6] for sampler in both.sampler.samplers] == ["Python", "compil"]
-    callback = EvalCallback(make(), n_eval_episodes=2, eval_freq=1, verbose=0)
-    theirs = EvalCallback(make, n_eval_episodes=2, eval_freq=1, verbose=0)
+    callback = EvalCallback(make(), n_eval_episodes=2, eval_freq=1_000, verbose=0)
+    theirs = EvalCallback(make, n_eval_episodes=2, eval_freq=1_000, verbose=0)
     ARS("LinearPolicy", "Pendulum-v1", **zeros).learn(1_000, callback=[callback, theirs])
     assert callback.last_mean_reward == theirs.last_mean_reward
     for refused in (

@@ -9,6 +9,7 @@ accumulator = pytest.importorskip(
 )
 
 from fastars import ARS  # noqa: E402
+from fastars.callbacks import EveryIteration  # noqa: E402
 from fastars.logger import configure  # noqa: E402
 
 
@@ -23,7 +24,8 @@ def events(folder):
 
 def test_tensorboard_reads_every_row(tmp_path):
     rows = []
-    model = small(tensorboard_log=str(tmp_path)).learn(500, callback=lambda local, _: rows.append(dict(local["self"].record)))
+    noting = EveryIteration(lambda local, _: rows.append(dict(local["self"].record)))
+    model = small(tensorboard_log=str(tmp_path)).learn(500, callback=noting)
     read = events(tmp_path / "ARS_1")
     scalars = read.Scalars("rollout/ep_rew_mean")
     assert [scalar.step for scalar in scalars] == [row["time/total_timesteps"] for row in rows]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastars import ARS
+from fastars.callbacks import EveryIteration
 from fastars.logger.monitor import EpisodeWriter
 
 
@@ -17,7 +18,7 @@ def written(path):
 def test_every_episode_of_training_has_a_row(tmp_path):
     returns = []
     model = ARS("LinearPolicy", "CartPole-v1", n_delta=2, seed=0, noise_size=1 << 16, monitor_dir=tmp_path / "run")
-    model.learn(300, callback=lambda local, _: returns.extend(local["rewards"]))
+    model.learn(300, callback=EveryIteration(lambda local, _: returns.extend(local["rollouts"].returns)))
     header, columns, rows = written(tmp_path / "run" / "0.monitor.csv")
     assert header["env_id"] == "CartPole-v1"
     assert header["t_start"] > 1.7e9

@@ -25,7 +25,7 @@ from stable_baselines3.common.env_util import make_vec_env  # noqa: E402
 from stable_baselines3.common.evaluation import evaluate_policy  # noqa: E402
 from stable_baselines3.common.logger import configure  # noqa: E402
 from stable_baselines3.common.monitor import Monitor, load_results  # noqa: E402
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFrameStack, VecMonitor, VecNormalize  # noqa: E402
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecMonitor, VecNormalize  # noqa: E402
 
 import fastars  # noqa: E402
 from fastars import ARS  # noqa: E402
@@ -216,11 +216,6 @@ def test_environments_in_other_processes_are_made_here():
         assert model.get_env() is env
     finally:
         env.close()
-
-
-def test_a_wrapper_that_changes_the_task_is_refused_by_name():
-    with pytest.raises(fastars.UnsupportedEnvError, match="has the wrapper VecFrameStack"):
-        small(env=VecFrameStack(make_vec_env("CartPole-v1"), 2))
 
 
 def test_vec_normalize_keeps_the_statistics_of_the_run():

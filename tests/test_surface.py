@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastars import ARS, AsyncEval, evaluate_candidates, evaluate_policy, exchange
+from fastars.callbacks import EveryIteration
 from fastars.sb3.parameters import ParameterMismatchError
 from fastars.sb3.training_env import TrainingEnv
 
@@ -207,7 +208,8 @@ def test_private_names_that_callbacks_read_are_there():
     assert (model.start_time, model._n_updates, model._total_timesteps, model._custom_logger) == (0, 0, 0, False)
     before = time.time_ns()
     seen = []
-    model.learn(1000, callback=lambda *_: seen.append((model._current_progress_remaining, model.start_time)))
+    look = EveryIteration(lambda *_: seen.append((model._current_progress_remaining, model.start_time)))
+    model.learn(1000, callback=look)
     first = model.num_timesteps
     model.learn(200, reset_num_timesteps=False)
     assert (model._num_timesteps_at_start, model._total_timesteps, model._n_updates) == (first, first + 200, model.iteration)
@@ -243,7 +245,9 @@ def test_the_environment_of_get_env_can_be_deleted():
 def test_logged_means_are_of_the_last_episodes():
     model, returns = small(stats_window_size=6), []
     for _ in range(3):
-        model.learn(1, callback=lambda local, _: returns.extend(local["rewards"]), reset_num_timesteps=False)
+        model.learn(
+            1, callback=EveryIteration(lambda local, _: returns.extend(local["rollouts"].returns)), reset_num_timesteps=False
+        )
     assert len(returns) == 12
     assert model.record["rollout/ep_rew_mean"] == np.mean(returns[-6:])
     assert [info["r"] for info in model.ep_info_buffer] == returns[-6:]
@@ -251,7 +255,7 @@ def test_logged_means_are_of_the_last_episodes():
 
 def test_no_episode_of_an_iteration_is_left_out_of_its_mean():
     model, returns = small(n_delta=4, stats_window_size=1), []
-    model.learn(1, callback=lambda local, _: returns.extend(local["rewards"]))
+    model.learn(1, callback=EveryIteration(lambda local, _: returns.extend(local["rollouts"].returns)))
     assert model.record["rollout/ep_rew_mean"] == np.mean(returns)
     assert len(model.ep_info_buffer) == 8
 
@@ -267,12 +271,11 @@ def test_logged_means_go_on_after_load():
 
 def test_callbacks_see_the_episodes_of_an_iteration():
     seen = []
-    small().learn(1, callback=lambda local, _: seen.append(local))
-    (local,) = seen
-    assert local["dones"].tolist() == [True] * 4
-    assert len(local["infos"]) == 4
-    assert local["infos"][1]["episode"]["r"] == local["rollouts"].returns[1]
-    assert [info["episode"]["l"] for info in local["infos"][1:3]] == local["rollouts"].lengths[1:3].tolist()
+    model = small().learn(1, callback=EveryIteration(lambda local, _: seen.append((local["iteration"], local["rollouts"]))))
+    ((iteration, rollouts),) = seen
+    assert iteration == 1
+    assert rollouts.returns.tolist() == [info["r"] for info in model.ep_info_buffer]
+    assert rollouts.lengths.sum() == model.num_timesteps
 
 
 def test_async_eval_says_how_many_processes_run():

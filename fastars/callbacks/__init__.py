@@ -1,19 +1,18 @@
-"""Callbacks: code that runs between the iterations of a run. Names, arguments and attributes are as in stable-baselines3.
+"""Callbacks: code that runs during a run. Names, arguments and attributes are as in stable-baselines3.
 
-`ARS.learn` takes callbacks of stable-baselines3 as well, and lists and events of either package can hold callbacks of the other. An
-iteration runs in compiled code, so `on_step` is called once for all of its steps; training stops when it returns False.
+`ARS.learn` takes callbacks of stable-baselines3 as well, and lists and events of either package can hold callbacks of the other.
 
-Callbacks of stable-baselines3 count calls, one for each step of the environment, and act when the count is a multiple of
-`save_freq`, `eval_freq`, `check_freq` and the like. `step` keeps that meaning: a callback sees the last multiple that an iteration
-passed, and acts at most once per iteration.
+The rollouts of an iteration run in compiled code. When they are done and the step is taken, callbacks hear of all their steps, one
+after the other: `n_calls` and `num_timesteps` count as in stable-baselines3, and the model that a callback sees is that of the end
+of the iteration. Training stops after the call that returns False.
 """
 
 from fastars.callbacks.base import BaseCallback, CallbackList, ConvertCallback, EventCallback
 from fastars.callbacks.checkpoints import CheckpointCallback
 from fastars.callbacks.evaluation import EvalCallback
-from fastars.callbacks.intervals import EveryNTimesteps, LogEveryNTimesteps
+from fastars.callbacks.intervals import EveryIteration, EveryNTimesteps, LogEveryNTimesteps
 from fastars.callbacks.progress import ProgressBarCallback
-from fastars.callbacks.running import close, make_callback, step
+from fastars.callbacks.running import close, make_callback
 from fastars.callbacks.stops import StopTrainingOnMaxEpisodes, StopTrainingOnNoModelImprovement, StopTrainingOnRewardThreshold
 
 __all__ = [
@@ -23,6 +22,7 @@ __all__ = [
     "ConvertCallback",
     "EvalCallback",
     "EventCallback",
+    "EveryIteration",
     "EveryNTimesteps",
     "LogEveryNTimesteps",
     "ProgressBarCallback",
@@ -31,5 +31,4 @@ __all__ = [
     "StopTrainingOnRewardThreshold",
     "close",
     "make_callback",
-    "step",
 ]

@@ -28,10 +28,12 @@ class BaseCallback:
     n_calls : int
         Number of environment steps so far; a step of a vector environment, in all of its environments at once, counts as one.
     num_timesteps : int
-        `model.num_timesteps`.
+        `model.num_timesteps`: the environment steps so far, those of all environments.
     locals : dict
-        Local variables of `ARS.learn`: "self" and "total_timesteps"; "iteration" and "rollouts" of the last iteration; and for each
-        of its episodes "rewards" (the return), "dones" (True) and "infos" (`{"episode": {"r": return, "l": length, "t": 0}}`).
+        Local variables of `ARS.learn`: its arguments; "iteration" and "rollouts" of the last iteration; and of the step that is
+        heard of, an entry for each environment of a vector environment: "dones", "infos", "rewards", "actions", "new_obs". At the
+        last step of an episode, the info has `{"episode": {"r": return, "l": length, "t": 0}}`. Rollouts do not keep the rest:
+        whoever asks for rewards, actions, observations or other entries of infos lets the episode run again, in Gymnasium.
     globals : dict
         Global variables of the module of `ARS`.
     parent : BaseCallback or None
@@ -92,7 +94,7 @@ class BaseCallback:
             child.update_locals(locals_)
 
     def on_step(self) -> bool:
-        """Act after the steps of an iteration, or after the event that this callback waits for; False stops training."""
+        """Act after a step, or after the event that this callback waits for; False stops training."""
         self.n_calls += 1
         self.num_timesteps = self.model.num_timesteps
         return self._on_step()

@@ -16,6 +16,9 @@ from fastars.files.opening import without_link
 class CheckpointCallback(BaseCallback):
     """Saves the model every `save_freq` steps, as `<save_path>/<name_prefix>_<steps>_steps.zip`.
 
+    Callbacks hear of the steps of an iteration after its update: the file holds the model at the end of the iteration that had step
+    `steps`, whose `num_timesteps` may be larger.
+
     Each file is written whole or not at all. A full disk is a warning, and training goes on. `fastars.latest_checkpoint(save_path)`
     finds the newest file. The folder may be a symbolic link; a link in the place of a file is replaced by the file.
 

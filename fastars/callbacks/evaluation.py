@@ -24,7 +24,8 @@ from fastars.training.seeds import evaluation_seeds
 class EvalCallback(EventCallback):
     """Evaluates the policy every `eval_freq` steps and keeps the best one.
 
-    The result is in the log at once, also if `log_interval` leaves out the row of this iteration.
+    Callbacks hear of the steps of an iteration after its update, so every evaluation is of the policy at the end of an iteration.
+    The result is a row of its own in the log.
 
     Parameters
     ----------
@@ -86,6 +87,7 @@ class EvalCallback(EventCallback):
         self.evaluations_results: list[list[float]] = []
         self.evaluations_length: list[list[int]] = []
         self._sampler: Any = None
+        self._last: tuple[Any, Any] = None, None  # the state of the model at the last evaluation, and its episodes
 
     def _children(self) -> Sequence[Any]:
         return [child for child in (self.callback_on_new_best, self.callback) if child is not None]
@@ -105,7 +107,10 @@ class EvalCallback(EventCallback):
     def _on_step(self) -> bool:
         if self.eval_freq < 1 or self.n_calls % self.eval_freq:
             return True
-        rollouts = _evaluate(self.model, self._sampler, self.n_eval_episodes)
+        if self._last[0] is not self.model.state:  # the same policy has the same episodes
+            rollouts = _evaluate(self.model, self._sampler, self.n_eval_episodes)
+            self._last = self.model.state, rollouts
+        rollouts = self._last[1]
         is_best = self._keep(rollouts.returns, rollouts.lengths)
         called = [self.callback]
         if is_best:
@@ -134,19 +139,13 @@ class EvalCallback(EventCallback):
                 )
         self.logger.record("eval/mean_reward", self.last_mean_reward)
         self.logger.record("eval/mean_ep_length", float(lengths.mean()))
-        self._write_row()
+        self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
+        self.logger.dump(self.num_timesteps)
         is_best = self.last_mean_reward > self.best_mean_reward
         if self.verbose:
             best = ", the best so far" if is_best else ""
             print(f"{self.num_timesteps:,} steps: mean return {self.last_mean_reward:.2f} +/- {returns.std():.2f}{best}")
         return is_best
-
-    def _write_row(self) -> None:
-        """Write a row for the evaluation, unless the row of the iteration follows at once."""
-        interval = self.locals.get("log_interval")
-        if not interval or self.model.iteration % interval:
-            self.logger.record("time/total_timesteps", self.num_timesteps, exclude="tensorboard")
-            self.logger.dump(self.num_timesteps)
 
 
 def _eval_sampler(model: Any, env: Any) -> Any:

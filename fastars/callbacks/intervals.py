@@ -1,4 +1,4 @@
-"""Act at intervals of environment steps."""
+"""Act at intervals of environment steps, or once per iteration."""
 
 from __future__ import annotations
 
@@ -44,3 +44,22 @@ class LogEveryNTimesteps(EveryNTimesteps):
     @user_facing
     def __init__(self, n_steps: int) -> None:
         super().__init__(n_steps, ConvertCallback(lambda *_: self.model.dump_logs()))
+
+
+class EveryIteration(EventCallback):
+    """Calls a callback once per iteration, at its last step, after the update. fastars' own.
+
+    Parameters
+    ----------
+    callback : BaseCallback or callable
+        The callback, or a function `callback(locals, globals)`. Training stops when it returns False. `locals["rollouts"]` has the
+        returns and lengths of the iteration's episodes.
+    """
+
+    @user_facing
+    def __init__(self, callback: Any = None) -> None:
+        is_function = callable(callback) and not hasattr(callback, "on_step")
+        super().__init__(ConvertCallback(callback) if is_function else callback)
+
+    def _on_step(self) -> bool:
+        return not self.locals.get("iteration_ends", True) or self._on_event()

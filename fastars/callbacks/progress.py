@@ -30,6 +30,8 @@ class ProgressBarCallback(BaseCallback):
         self._bar.start()
 
     def _on_step(self) -> bool:
+        if not self.locals.get("iteration_ends", True):
+            return True
         steps, start = self._start
         speed = (self.num_timesteps - steps) / max(time.perf_counter() - start, 1e-9)
         self._bar.update(self._task, completed=self.num_timesteps, speed=f"at {speed:,.0f} steps/s")

@@ -18,7 +18,7 @@ from fastars._imports import version_of
 from fastars._runtime.threads import run_in_thread
 from fastars._version import __version__
 from fastars.ars import ARS
-from fastars.callbacks import BaseCallback
+from fastars.callbacks import EveryIteration
 from fastars.cli.environment import changed_kwargs
 from fastars.cli.interrupts import Interrupted, Interrupts
 from fastars.cli.plan import CONFIG, SCHEMA, Plan
@@ -249,7 +249,7 @@ class RunLostError(ValueError):
     """The end of a run could not be saved; the message says what is lost."""
 
 
-class _IterationCalls(BaseCallback):
+class _IterationCalls(EveryIteration):
     """Callback with two functions: one before each iteration, and one after its update, which returns False to stop."""
 
     def __init__(self, before: Callable[[], None], after: Callable[[Rollouts], bool]) -> None:
@@ -259,7 +259,7 @@ class _IterationCalls(BaseCallback):
     def _on_rollout_start(self) -> None:
         self._before()
 
-    def _on_step(self) -> bool:
+    def _on_event(self) -> bool:
         return self._after(self.locals["rollouts"])
 
 

@@ -19,6 +19,7 @@ from fastars._runtime.signals import OpenSignals, raised_by_handler
 from fastars._validate import warn_user
 from fastars.envs.errors import UnsupportedEnvError
 from fastars.envs.making import made_quietly, make, warnings_logged
+from fastars.envs.old_gym import maker_of
 from fastars.envs.rewards import checked_task_names, unbounded_rewards
 from fastars.envs.spaces import UnsupportedSpaceError, action_form, flat_size, n_scores, refuse_bounds
 from fastars.envs.wrappers import time_limit, with_memory
@@ -127,7 +128,7 @@ def gym_env(env: Any, reason: str, max_episode_steps: int | None = None, tasks: 
         raise TypeError(f"env must be an id, an environment, a vector environment or a function that makes one, got {env!r}")
     maker = partial(make, env) if isinstance(env, str) else env
     with warnings_logged(env):
-        made = maker()
+        maker, made = maker_of(maker, maker())
     if not isinstance(made, gymnasium.Env) or not hasattr(made, "action_space"):
         raise TypeError(f"env must make a gymnasium.Env with an observation and an action space, {env!r} made {made!r}")
     try:

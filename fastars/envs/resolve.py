@@ -16,6 +16,7 @@ from fastars.envs.errors import ChangedEnvError, UnsupportedEnvError
 from fastars.envs.gym import GymEnv, gym_env
 from fastars.envs.making import make
 from fastars.envs.mujoco.task import MujocoTask
+from fastars.envs.old_gym import adapted
 from fastars.envs.registry import compiled_env_ids, compiled_id
 from fastars.envs.terms import TERMS, spec_with_terms, with_terms
 
@@ -57,6 +58,7 @@ def environment(
 
 def _single(env: Any, compiled: bool | None, max_episode_steps: int | None, tasks: bool) -> CompiledEnv | GymEnv:
     """Return one environment as the samplers see it."""
+    env = adapted(env)
     kinds = (str, gymnasium.Env, VectorEnv, MujocoTask, CompiledEnv)
     if not isinstance(env, kinds) and not callable(env):
         raise TypeError(

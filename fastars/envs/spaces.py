@@ -22,6 +22,7 @@ from gymnasium import spaces
 from gymnasium.vector.utils import batch_space, iterate
 
 from fastars._compiled.structs import Argmax, Choices, Clip, FloatArray, Signs, Squash, Unclipped
+from fastars.envs.old_gym import ADVICE, is_of_old_gym
 from fastars.envs.returned import real_array
 
 _PARTS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -53,6 +54,8 @@ def _refuse_observations(part: Any, space: Any) -> None:
             _refuse_observations(inner, space)
     elif not isinstance(part, _PARTS) or np.dtype(part.dtype).kind not in "fiub":
         where = "" if part is space else f" in {space}"
+        if is_of_old_gym(part):
+            raise UnsupportedSpaceError(f"the observation space {part}{where} is of the old package gym, not gymnasium: {ADVICE}")
         raise UnsupportedSpaceError(
             f"observations of the space {part}{where} can't be given to a policy: wrap the environment in "
             "gymnasium.wrappers.TransformObservation, which can turn them into a Box"
@@ -66,7 +69,7 @@ def flattener(space: spaces.Space) -> Callable[[Any], np.ndarray]:
 
         def ravel(observation: Any) -> np.ndarray:
             array = real_array("the observation", observation)
-            if array.shape != shape:
+            if array.shape != shape and _without_leading_ones(array.shape) != _without_leading_ones(shape):
                 raise ValueError(f"the observation has shape {array.shape}, its space says {shape}")
             if array.dtype != dtype:
                 with np.errstate(over="ignore", invalid="ignore"):  # 1e300 is infinite as a float32, and ends the episode
@@ -79,7 +82,7 @@ def flattener(space: spaces.Space) -> Callable[[Any], np.ndarray]:
         start = int(space.start)
 
         def one_hot(observation: Any) -> np.ndarray:
-            flat, index = np.zeros(size), operator.index(observation) - start
+            flat, index = np.zeros(size), _choice(observation) - start
             if not 0 <= index < size:
                 raise ValueError(f"the observation is {observation!r}, its space says {space}")
             flat[index] = 1.0
@@ -98,6 +101,20 @@ def flattener(space: spaces.Space) -> Callable[[Any], np.ndarray]:
         return flat
 
     return flatten
+
+
+def _without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape without the axes of length 1 before its first longer axis; stable-baselines3 does not look at these."""
+    first = next((axis for axis, length in enumerate(shape) if length != 1), len(shape))
+    return shape[first:]
+
+
+def _choice(observation: Any) -> int:
+    """Return the choice in an observation of a Discrete space: a whole number, or an array of one."""
+    if isinstance(observation, (np.ndarray, float, np.floating)) and np.size(observation) == 1:
+        number = np.asarray(observation).item()
+        return int(number) if isinstance(number, float) and number.is_integer() else operator.index(number)
+    return operator.index(observation)
 
 
 def _refuse_others(space: Any, part: Any) -> None:
@@ -155,7 +172,7 @@ def is_batch(space: spaces.Space, observation: Any) -> bool:
     except (KeyError, IndexError, TypeError) as error:
         raise ValueError(f"observation must be of the space {space}, got {observation!r}") from error
     shape, single = np.shape(first), part.shape or ()
-    if shape == single:
+    if shape == single or (shape == () and math.prod(single) == 1):
         return False
     if len(shape) == len(single) + 1 and shape[1:] == single:
         return True
@@ -183,6 +200,8 @@ def n_scores(space: spaces.Space) -> int:
         return int(space.n)
     if isinstance(space, spaces.MultiDiscrete):
         return int(space.nvec.sum())
+    if is_of_old_gym(space):
+        raise UnsupportedSpaceError(f"the action space {space} is of the old package gym, not gymnasium: {ADVICE}")
     if not isinstance(space, (spaces.Box, spaces.MultiBinary)) or space.dtype.kind not in "fiu":
         raise UnsupportedSpaceError(
             f"a policy can't act in the space {space}: wrap the environment in gymnasium.wrappers.TransformAction, which can make "

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -11,7 +10,12 @@ from fastars._compiled.structs import FAILED, Filter, FloatArray, IntArray, Roll
 
 MARK_BITS = 21  # lower bits of a mark: the episode and the attempt at it. The bits above them count ticks
 
-Report = Callable[[int, int, str], None]  # called for a failed attempt with the episode, the attempt (1 or 2) and the traceback
+
+class Report(Protocol):
+    """Function that is called for a failed attempt at an episode."""
+
+    def __call__(self, episode: int, attempt: int, text: str, error: BaseException | None = None) -> None:
+        """Take the episode, the attempt (1 or 2), the traceback, and the exception if it was raised in this process."""
 
 
 class Batch(NamedTuple):

@@ -125,7 +125,11 @@ def no_episodes() -> EpisodeQueue:
     """Return a queue for the time between two batches."""
     none = np.zeros(0, np.int64)
     batch = Batch(identity_filter(0), False, np.zeros((0, 0)), none, none.astype(np.uint64), none, np.zeros(0))
-    return EpisodeQueue(batch, lambda *failure: None, 1, None)
+    return EpisodeQueue(batch, _unheard, 1, None)
+
+
+def _unheard(episode: int, attempt: int, text: str, error: BaseException | None = None) -> None:
+    """Take a failure that nobody asked for."""
 
 
 def _arrays(out: Rollouts) -> tuple[Any, ...]:

@@ -14,21 +14,22 @@ import numpy as np
 from gymnasium import spaces
 
 from fastars._compiled.structs import FAILED, NONFINITE, TERMINATED, TRUNCATED, Rollouts, RolloutSpec, empty_rollouts
+from fastars._runtime.shared_generators import GeneratorStates, generator_states, generators_kept, seed_generators, states_of_seed
 from fastars._runtime.signals import OpenSignals, let_signals_in, raised_by_handler
 from fastars.envs.gym import GymEnv
 from fastars.envs.making import warnings_logged
 from fastars.envs.returned import FLAGS, REALS, checked_end, first_observation, real, real_array
+from fastars.envs.seeding import seed_spaces
 from fastars.envs.spaces import actions_in_rows, batched_actions, flattener
 from fastars.envs.wrappers import step_within
 from fastars.kernels.batch_actions import COUNTED, IDLE
 from fastars.samplers.batch import MARK_BITS, Batch, Report, give_up
 from fastars.samplers.failure import ATTEMPTS
-from fastars.samplers.lanes import compiled_kernels, new_lanes
+from fastars.samplers.lanes import MAX_LANES, compiled_kernels, lanes_worth, new_lanes
 
-MAX_LANES = 16
-_CALL_SECONDS = 1.8e-6  # of a tick, for any number of environments. They share it until it costs ...
-_CALL_SHARE = 0.02  # ... no more than this part of the time that their steps take
 _MEASURED_TICKS = 50
+_OLD_STEP = "not enough values to unpack (expected 5, got 4)"
+_FIVE_VALUES = "TypeError: step must return (observation, reward, terminated, truncated, info); gym's old API gave 4 values"
 
 
 class _Place:
@@ -83,6 +84,7 @@ class Episodes:
         self._marks, self._is_worker = [0] if marks is None else marks, marks is not None
         self._clock = 0  # ticks so far, above the bits of a mark
         self._queue: deque[tuple[int, int]] = deque()  # (episode that waits, failed attempts at it)
+        self._shared: GeneratorStates | None = None  # while episodes run side by side, which must not draw from these generators
         self._kernels = compiled_kernels(spec, self._lanes)
 
     def open(self) -> None:
@@ -93,15 +95,25 @@ class Episodes:
     def run(self, batch: Batch, report: Report) -> Rollouts:
         """Run the episodes of a batch, and call `report` for each attempt that failed.
 
-        After any other exception, for example of Ctrl-C, new environments replace the present ones.
+        After any other exception, for example of Ctrl-C, new environments replace the present ones. If episodes side by side have
+        drawn from the generators that the process shares, they took numbers from one another: then the batch runs again, one
+        episode after the other, and so do all later ones.
         """
-        with contextlib.nullcontext() if self._is_worker else OpenSignals():
-            return self._run(batch, report)
+        with contextlib.ExitStack() as stack:
+            if not self._is_worker:
+                stack.enter_context(generators_kept())
+                stack.enter_context(OpenSignals())
+            out = self._run(batch, report)
+            if self._shared is not None and not self._shared.are_current():
+                self.n_lanes = 1
+                out = self._run(batch, report)
+            return out
 
     def _run(self, batch: Batch, report: Report) -> Rollouts:
         self._batch, self._report = batch, report
         self._clock += 1 << MARK_BITS
         self._out = empty_rollouts(len(batch.seeds), self._lanes.x.shape[0], batch.track, self.n_tasks)
+        self._shared = generator_states() if (self.n_lanes or 1) > 1 else None
         self._queue.extend(enumerate(batch.attempts.tolist()))
         times: list[float] = []
         running: list[_Place] = []
@@ -114,7 +126,7 @@ class Episodes:
                     if self.n_lanes is None:
                         times.append(time.perf_counter())
                         if len(times) > _MEASURED_TICKS:
-                            self.n_lanes = _lanes_worth(float(np.median(np.diff(times))))
+                            self._widen(float(np.median(np.diff(times))))
                             self._fill(running)
         except BaseException:
             self._queue.clear()
@@ -133,9 +145,19 @@ class Episodes:
     def _fill(self, running: list[_Place]) -> None:
         """Start episodes in the places that are free."""
         if (self.n_lanes or 1) > 1 and len(self._queue) > 1 and not self._makes_another():
-            self.n_lanes, self._make, self._given = 1, None, self._places[0].env
+            self.n_lanes, self._make, self._given, self._shared = 1, None, self._places[0].env, None
         free = self._places[len(running) : self.n_lanes or 1]
         running.extend(place for place in free if self._begin(place))
+
+    def _widen(self, tick_seconds: float) -> None:
+        """Choose the number of environments side by side: one, if the first one draws from generators that they would share."""
+        self.n_lanes = lanes_worth(tick_seconds)
+        if self.n_lanes > 1:
+            self._shared = states_of_seed(self._seed_of(self._places[0]))
+            self.n_lanes = 1 if self._shared is None else self.n_lanes
+
+    def _seed_of(self, place: _Place) -> int:
+        return int(self._batch.seeds[place.episode])
 
     def start(self, wait: bool = False) -> None:
         """Do nothing: episodes run in this process."""
@@ -228,7 +250,11 @@ class Episodes:
             try:
                 self._marks[0] = self._clock | place.mark
                 self._open(place)
-                observation = first_observation(place.env.reset(seed=int(batch.seeds[place.episode])))
+                seed = self._seed_of(place)
+                if self._shared is None:  # it runs alone
+                    seed_generators(seed)
+                seed_spaces(place.env, seed)
+                observation = first_observation(place.env.reset(seed=seed))
                 self._lanes.observation[place.index] = self._flat(observation)
             except BaseException as error:
                 self._fail(place, error)
@@ -252,7 +278,11 @@ class Episodes:
         """Discard the environment, and let its episode wait for another attempt or give it up."""
         self._pass_on_signals(error)
         place.attempt += 1
-        self._report(place.episode, place.attempt, "".join(traceback.format_exception(error)))
+        if error.__traceback__ is not None and error.__traceback__.tb_next is None and _OLD_STEP in str(error):  # raised here
+            error.add_note(
+                "TypeError: step must return (observation, reward, terminated, truncated, info); the old API gave 4 values"
+            )
+        self._report(place.episode, place.attempt, "".join(traceback.format_exception(error)), error)
         self._discard(place)
         if place.attempt < ATTEMPTS:
             self._queue.appendleft((place.episode, place.attempt))
@@ -276,8 +306,3 @@ class Episodes:
         """Raise the exception of a signal's handler again. In a worker process, handlers are the environment's own."""
         if not self._is_worker and (raised := raised_by_handler(error)) is not None:
             raise raised
-
-
-def _lanes_worth(tick_seconds: float) -> int:
-    """Return the number of environments that should share a kernel call, if a tick of a single one takes `tick_seconds`."""
-    return int(min(max(_CALL_SECONDS / _CALL_SHARE / max(tick_seconds - _CALL_SECONDS, 1e-7), 1), MAX_LANES))

@@ -11,6 +11,10 @@ from fastars._printable import printable
 ATTEMPTS = 2  # at an episode, before its status is `FAILED`
 
 
+class EpisodeError(RuntimeError):
+    """An episode failed in another process; the text is the traceback there, or how the process ended."""
+
+
 class Failure(NamedTuple):
     """A failed attempt at an episode."""
 
@@ -19,6 +23,17 @@ class Failure(NamedTuple):
     attempt: int  # 1 or 2
     is_final: bool  # True if no other attempt follows: the episode's status is `FAILED`
     text: str  # the environment's traceback, or how the process that it ran in ended
+    error: BaseException | None = None  # the exception, if it was raised in this process
+
+    @property
+    def cause(self) -> BaseException:
+        """The exception that other errors are raised from."""
+        return EpisodeError(self.text) if self.error is None else self.error
+
+    @property
+    def summary(self) -> str:
+        """The last line of the text: the exception, as a rule."""
+        return self.text.strip().rpartition("\n")[2]
 
 
 OnFailure = Callable[[Failure], None]  # an argument of `Sampler.evaluate`

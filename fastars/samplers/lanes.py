@@ -14,6 +14,10 @@ from fastars.envs.spaces import action_rows
 from fastars.kernels.batch_actions import IDLE, Lanes, begin_episode, end_episode, tick
 from fastars.kernels.policy_layout import arranged_size, n_weights, scratch_size
 
+MAX_LANES = 16
+_CALL_SECONDS = 1.8e-6  # of a tick, for any number of environments. They share it until it costs ...
+_CALL_SHARE = 0.02  # ... no more than this part of the time that their steps take
+
 
 def new_lanes(spec: RolloutSpec, n_obs: int, action_space: Any, n: int) -> Lanes:
     """Make the arrays of n environments side by side."""
@@ -55,3 +59,8 @@ def compiled_kernels(spec: RolloutSpec, lanes: Lanes) -> Kernels:
             tick=entry(tick, spec, identity_filter(n_obs), lanes, True),
             end=entry(end_episode, lanes, 0, moments, 0),
         )
+
+
+def lanes_worth(tick_seconds: float) -> int:
+    """Return the number of environments that should share a kernel call, if a tick of a single one takes `tick_seconds`."""
+    return int(min(max(_CALL_SECONDS / _CALL_SHARE / max(tick_seconds - _CALL_SECONDS, 1e-7), 1), MAX_LANES))

@@ -8,6 +8,7 @@ environment that is done waits for the last of its wave.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
 from fastars._compiled.structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, FloatArray, Rollouts, RolloutSpec, empty_rollouts
+from fastars._runtime.shared_generators import generators_kept, seed_generators
 from fastars._runtime.signals import OpenSignals
 from fastars.envs import UnsupportedEnvError
+from fastars.envs.driven import DrivenVecEnv
 from fastars.envs.making import warnings_logged
 from fastars.envs.returned import flags, real_array
 from fastars.envs.spaces import batched_actions, flat_size, flattener, unbatched
@@ -55,13 +58,13 @@ class VectorEpisodes:
 
     def run(self, batch: Batch, report: Report) -> Rollouts:
         """Run the episodes of a batch. `report` is not called: a failure is an exception here."""
-        with OpenSignals(), warnings_logged(type(self._env.unwrapped).__name__):
+        with generators_kept(), OpenSignals(), warnings_logged(type(self._env.unwrapped).__name__):
             return self._run(batch)
 
     def _run(self, batch: Batch) -> Rollouts:
         lanes, n = self._lanes, self._n
         out = empty_rollouts(len(batch.seeds), lanes.x.shape[0], batch.track, self.n_tasks)
-        self._batch, self._next = batch, 0
+        self._batch, self._waiting = batch, self._dealt(batch)
         self._episode, self._total, self._totals = np.full(n, -1), np.zeros(n), np.zeros((n, self.n_tasks))
         self._seeds = [0] * n
         self._start(np.ones(n, bool))
@@ -69,12 +72,31 @@ class VectorEpisodes:
             status, needs_reset = self._tick()
             for lane in np.flatnonzero((status != RUNNING) & (self._episode >= 0)):
                 self._end(out, int(lane), int(status[lane]))
-            if (self._episode >= 0).any() or self._next < len(batch.seeds):
+            if (self._episode >= 0).any() or any(self._waiting):
                 if self._refills and needs_reset.any():
                     self._start(needs_reset)
                 elif not (self._episode >= 0).any():
                     self._start(np.ones(n, bool))
         return out
+
+    def _dealt(self, batch: Batch) -> list[deque[int]]:
+        """Return the episodes that wait for each environment: the same ones for all, if the environments are alike.
+
+        Otherwise the two candidates of a direction, and as far as possible all candidates, run in the same environments. An
+        environment i gets (episodes + i) // n episodes of a candidate, as in stable-baselines3, if there are at least n of them.
+        """
+        n, n_all = self._n, len(batch.seeds)
+        if not isinstance(self._env, DrivenVecEnv) or self._env.are_alike:
+            shared = deque(range(n_all))
+            return [shared] * n
+        queues: list[deque[int]] = [deque() for _ in range(n)]
+        each = n_all // max(len(batch.weights), 1) or 1  # episodes of a candidate
+        lanes = [lane for lane in range(n) for _ in range((each + lane) // n)]
+        for episode in range(n_all):
+            candidate, k = divmod(episode, each)
+            lane = lanes[k] if each >= n else (candidate // 2 * each + k) % n
+            queues[lane].append(episode)
+        return queues
 
     def start(self, wait: bool = False) -> None:
         """Do nothing: episodes run in this process."""
@@ -118,18 +140,24 @@ class VectorEpisodes:
         seeds: list[int | None] = [None] * self._n
         for lane in np.flatnonzero(free):
             mode, row = GHOST, 0
-            if self._next < len(self._batch.seeds):
-                self._episode[lane], self._total[lane], self._totals[lane] = self._next, 0.0, 0.0
-                self._seeds[lane] = int(self._batch.seeds[self._next])
-                mode, row = COUNTED, self._batch.rows[self._next]
-                self._next += 1
+            if self._waiting[lane]:
+                episode = self._waiting[lane].popleft()
+                self._episode[lane], self._total[lane], self._totals[lane] = episode, 0.0, 0.0
+                self._seeds[lane] = int(self._batch.seeds[episode])
+                mode, row = COUNTED, self._batch.rows[episode]
             seeds[lane] = self._seeds[lane]
             self._kernels.begin(self.spec, self._lanes, int(lane), self._batch.weights[row], mode)
-        options = None if free.all() else {"reset_mask": free}
+        first = next((self._seeds[lane] for lane in np.flatnonzero(free & (self._episode >= 0))), 0)
+        seed_generators(first)
+        self._env.single_action_space.seed(first)
+        self._observe(self._reset(seeds, None if free.all() else {"reset_mask": free}))
+
+    def _reset(self, seeds: list[int | None], options: dict[str, Any] | None) -> Any:
+        """Reset environments, and return their first observations."""
         try:
             observations, _ = self._env.reset(seed=seeds, options=options)  # type: ignore[arg-type]
         except Exception as error:
-            if self._was_reset:
+            if self._was_reset or isinstance(self._env, DrivenVecEnv):
                 raise
             raise UnsupportedEnvError(
                 f"the vector environment {type(self._env.unwrapped).__name__} can't be reset with a list of seeds, one for each of "
@@ -137,13 +165,15 @@ class VectorEpisodes:
                 "or gymnasium.make_vec(id, n, vectorization_mode='sync')"
             ) from error
         self._was_reset = True
-        self._observe(observations)
+        return observations
 
     def _observe(self, observations: Any) -> None:
         """Write a batch of observations to the lanes."""
         rows: FloatArray = self._lanes.observation
         if isinstance(self._space, spaces.Box):
             batch = real_array("the observations", observations)
+            if batch.size == self._n and rows.shape[1] == 1:  # numbers, where an observation has one entry
+                batch = batch.reshape(self._n, *self._space.shape)
             if batch.shape != (self._n, *self._space.shape):
                 raise ValueError(f"the vector environment gave observations of shape {batch.shape}, {self._n} x {self._space}")
             with np.errstate(over="ignore", invalid="ignore"):  # a number too large for the space's dtype becomes infinite

@@ -75,8 +75,12 @@ def _serve(connection: Connection, episodes: Episodes, marks: Any) -> None:
 def _work(connection: Connection, episodes: Episodes, marks: Any) -> None:
     """Receive and run a batch, and send (results, seconds that they took, last mark)."""
     batch = connection.recv()
+
+    def report(episode: int, attempt: int, text: str, error: BaseException | None = None) -> None:
+        connection.send(("failed", (episode, attempt, text)))  # the exception itself may not be picklable
+
     start = time.perf_counter()
-    out = episodes.run(batch, lambda *failure: connection.send(("failed", failure)))
+    out = episodes.run(batch, report)
     connection.send(("done", (out, time.perf_counter() - start, marks[0])))
 
 

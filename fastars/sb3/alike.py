@@ -1,7 +1,9 @@
-"""Find vector environments of stable-baselines3 that do more than their classes, or hold environments that are not alike."""
+"""Tell whether the environments in a vector environment of stable-baselines3 are alike, and as their specifications make them."""
 
 from __future__ import annotations
 
+import inspect
+import pickle
 from typing import Any
 
 from gymnasium.utils import RecordConstructorArgs
@@ -11,28 +13,23 @@ from fastars.envs.changes import difference, refuse_changed_attributes, refuse_o
 from fastars.envs.originals import altered, fingerprint, set_on
 from fastars.envs.registry import COMPILED
 from fastars.envs.wrappers import innermost, layers, time_limit
-from fastars.sb3.classes import changed_method
 from fastars.sb3.monitor import unwrap_monitors
 
 
-def refuse_changed(vec_env: Any) -> None:
-    """Raise if a vector environment, or a wrapper of one, has a method of its own: rollouts don't run it."""
-    if (name := changed_method(vec_env)) is not None:
-        raise UnsupportedEnvError(
-            f"env is a {type(vec_env).__name__} with a {name} of its own, which rollouts don't run: put a gymnasium.Wrapper around "
-            "each environment"
-        )
+def are_alike(envs: list[Any]) -> bool:
+    """Return True if no difference was found between environments of this process: rollouts may then run the first of them."""
+    first, *others = (unwrap_monitors(env)[0] for env in envs)
+    return all(difference(first, other) is None and _have_equal_arguments(first, other) for other in others)
 
 
-def refuse_mixture(envs: list[Any]) -> None:
-    """Raise if the environments of a vector environment are not alike: rollouts run one of them."""
-    first = unwrap_monitors(envs[0])[0]
-    for i, env in enumerate(envs[1:], 1):
-        if (found := difference(first, unwrap_monitors(env)[0])) is not None:
-            raise UnsupportedEnvError(
-                f"env has different environments: envs[{i}] differs from envs[0] ({found}). Rollouts run one environment: give it, "
-                "or a list of environments, which are the tasks of one policy"
-            )
+def _have_equal_arguments(env: Any, other: Any) -> bool:
+    """Return True if the layers of two environments keep equal arguments: attributes that are named as a parameter of the class."""
+    for one, two in zip([*layers(env), innermost(env)], [*layers(other), innermost(other)], strict=True):
+        parameters = inspect.signature(type(one).__init__).parameters.keys() - {"render_mode"}
+        for name in vars(one).keys() & vars(two).keys():
+            if name.lstrip("_") in parameters and fingerprint(vars(one)[name]) != fingerprint(vars(two)[name]):
+                return False
+    return True
 
 
 def are_of_one_kind(specs: list[Any]) -> bool:
@@ -50,11 +47,15 @@ class _Unlike(type):
     """Class of `Unlike`."""
 
     def __instancecheck__(cls, env: Any) -> bool:
-        """Return True if an environment is not as its specification makes it; called in the environment's process."""
+        """Return True if no specification that can be sent makes this environment; called in the environment's process."""
         bare, _ = unwrap_monitors(env)
-        spec, wrappers = bare.spec, layers(bare)
+        try:
+            spec, wrappers = bare.spec, layers(bare)
+            pickle.dumps(spec)  # a connection does it, and the process would end where it can't
+        except Exception:  # of an argument of any class
+            return True
         if spec is None:
-            return False
+            return True
         if time_limit(bare) != spec.max_episode_steps or not all(isinstance(layer, RecordConstructorArgs) for layer in wrappers):
             return True
         ours = [layer for layer in wrappers if type(layer).__module__.startswith("gymnasium.")]
@@ -73,4 +74,4 @@ class _Unlike(type):
 
 
 class Unlike(metaclass=_Unlike):
-    """Class that `env_is_wrapped` asks for in other processes: what says yes was changed after its specification was used."""
+    """Class that `env_is_wrapped` asks for in other processes: what says yes can't be made here by its specification."""

@@ -177,7 +177,7 @@ class SB3Attributes(RunAttributes):
 
     @property
     def _vec_normalize_env(self) -> Any:
-        return None if self._env_input.normalizer is None else self._env_input.normalizer.vec_normalize
+        return self._env_input.vec_normalize
 
 
 def _scheduled(setting: Any, progress_remaining: float) -> float:

@@ -10,18 +10,23 @@ import time
 from typing import Any, ClassVar
 
 import gymnasium
+from gymnasium.vector import VectorEnv
 
 from fastars._compiled.structs import FloatArray, Rollouts
+from fastars._runtime.shared_generators import seed_generators
 from fastars._runtime.signals import HeldSignals, OpenSignals
 from fastars._validate import integer, positive_int, user_facing, warn_user
-from fastars.envs import CompiledEnv, environment, make
+from fastars.envs import CompiledEnv, environment
 from fastars.envs.absent import AbsentEnv
 from fastars.envs.env_tuple import EnvTuple
+from fastars.envs.gym import GymEnv
 from fastars.logger import Logger, configure, tb_log_folder
 from fastars.sb3.attributes import SB3Attributes
 from fastars.sb3.log import logger_of_theirs
 from fastars.sb3.parameters import named_weights, weights_with
-from fastars.sb3.training_env import training_env
+from fastars.sb3.seeding import seed_given
+from fastars.sb3.subclassing import warn_of_uncalled
+from fastars.sb3.training_env import make_rendering, training_env
 from fastars.sb3.vec_env import EnvInput, unwrap_env
 from fastars.training.failures import FailureLog
 from fastars.training.physics import with_physics_of_run
@@ -49,8 +54,23 @@ class SB3Model(SB3Attributes):
     _current: CurrentState
     _failures: FailureLog
     _training_env: Any
+    _is_seeded: bool  # True if the user gave a seed
     _logger: Any
     _episode_file: Any
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        warn_of_uncalled(cls)
+
+    def _setup_model(self) -> None:
+        """Do nothing: the constructor, which calls it last, has done it. A subclass may add to it."""
+
+    def _update_info_buffer(self, infos: Any, dones: Any = None) -> None:
+        """Do nothing: the state keeps the last episodes. A subclass gets the infos of an iteration's episodes."""
+
+    def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
+        """Set the progress remaining, of which schedules are functions."""
+        self._progress = 1.0 - num_timesteps / total_timesteps
 
     # --- Environments
 
@@ -58,8 +78,9 @@ class SB3Model(SB3Attributes):
         """Return the environment as a vector environment in the sense of stable-baselines3.
 
         It is the given one, if that is a vector environment. Otherwise it is a single environment: in a `DummyVecEnv` where the
-        program has imported stable_baselines3, else in a `fastars.sb3.training_env.TrainingEnv` with the same methods. Rollouts do
-        not run in it. None for a model that was loaded without an environment, and has none yet.
+        program has imported stable_baselines3, else in a `fastars.sb3.training_env.TrainingEnv` with the same methods. An
+        environment that was given as an id renders "rgb_array", where it can. The first reset has the seed of the model, if one was
+        given. Rollouts do not run in it. None for a model that was loaded without an environment, and has none yet.
         """
         if isinstance(self.run.env, AbsentEnv):
             return None
@@ -67,6 +88,9 @@ class SB3Model(SB3Attributes):
             return self._env_input.vec_env
         if self._training_env is None:
             self._training_env = training_env(self._one_env())
+            if self._is_seeded:
+                self._training_env.seed(self.seed)
+                self._training_env.action_space.seed(self.seed)
         return self._training_env
 
     @property
@@ -89,7 +113,10 @@ class SB3Model(SB3Attributes):
             return given
         if isinstance(env, CompiledEnv):
             env_id, kwargs = env.gymnasium()
-            return make(env_id, **({} if env.spec is not None else {**kwargs, "max_episode_steps": env.max_steps}))
+            more = {} if env.spec is not None else {**kwargs, "max_episode_steps": env.max_steps}
+            return make_rendering(env_id, **more)
+        if isinstance(given, str) and not env.task_names:
+            return make_rendering(given)
         made: gymnasium.Env = env.maker()()
         return made
 
@@ -121,12 +148,15 @@ class SB3Model(SB3Attributes):
             found = with_physics_of_run(found, "lanes", None, execution.backend, is_stored=True)
         self._move_to(given, found, execution)
 
-    def take_workers(self, async_eval: Any) -> None:
-        """Run an environment in Python in as many processes as an `AsyncEval` has."""
+    def take_workers(self, async_eval: Any) -> int:
+        """Run an environment in Python in as many processes as an `AsyncEval` has. Returns their number."""
         n_workers = len(getattr(async_eval, "remotes", ())) or positive_int("async_eval.n_workers", async_eval.n_workers)
         execution = self.run.execution
-        if not isinstance(self.run.env, CompiledEnv) and n_workers != execution.n_workers:
+        if isinstance(self.run.env, GymEnv) and isinstance(self.run.env.env, VectorEnv):
+            warn_user(f"async_eval has no effect: a {self.env_id} steps its environments by its own means")
+        elif not isinstance(self.run.env, CompiledEnv) and n_workers != execution.n_workers:
             self._move_to(self._env_input, self.run.env, dataclasses.replace(execution, n_workers=n_workers))
+        return n_workers
 
     def start_workers(self, wait: bool = False) -> None:
         """Start the worker processes of an environment in Python; they get ready while this process does other things."""
@@ -143,7 +173,7 @@ class SB3Model(SB3Attributes):
             run.close()
             raise
         with HeldSignals():
-            self.run, self._env_input, self._training_env = dataclasses.replace(run, is_compared=False), given, None
+            self.run, self._env_input, self._training_env = dataclasses.replace(run, is_compared=False), given.recorded(env), None
             self.policy.sees_normalized = given.normalizer is not None
             self._share_statistics()
             self._failures = FailureLog(given.env, env)
@@ -192,9 +222,24 @@ class SB3Model(SB3Attributes):
 
     @user_facing
     def set_random_seed(self, seed: int | None = None) -> None:
-        """Let all that is random from now on follow from `seed`; None changes nothing."""
+        """Let all that is random from now on follow from `seed`; None changes nothing.
+
+        The environments that were given, `get_env()` and their action spaces are seeded, and so are the generators of `random`,
+        `np.random` and PyTorch, if that is imported, in this process.
+        """
         if seed is not None:
             self.run = self.run.with_seed(integer("seed", seed, 0, 2**64 - 1))
+            self._seed_surroundings()
+
+    def _seed_surroundings(self, is_stored: bool = False) -> None:
+        """Seed the environments of the user and, but for a model from a file, the generators that the process shares."""
+        self._is_seeded = True
+        if not is_stored:
+            seed_generators(self.seed)
+        seed_given(self._env_input, self.run.env, self.seed)
+        if self._training_env is not None:
+            self._training_env.seed(self.seed)
+            self._training_env.action_space.seed(self.seed)
 
     # --- The log
 
@@ -213,7 +258,8 @@ class SB3Model(SB3Attributes):
         self.record["time/time_elapsed"] = elapsed
         self.record["time/fps"] = int((self.num_timesteps - self._call.first_step) / max(elapsed, 1e-9))
         is_ours = isinstance(self._logger, Logger)
-        for key, value in self.record.items():
+        row = {**self.record, "time/total_timesteps": self.num_timesteps}
+        for key, value in row.items():
             if is_ours or value is not None:  # the logger of stable-baselines3 would print None
                 self._logger.record(key, value, _excluding(key, value))
         with HeldSignals() if is_ours else OpenSignals():
@@ -234,10 +280,10 @@ class SB3Model(SB3Attributes):
         self._logger = configure(folder, [*(["stdout"] if self.verbose else []), "tensorboard"])
 
     def _write_episodes(self, rollouts: Rollouts) -> None:
-        """Write rows to the files of `monitor_dir` and of `Monitor` wrappers. A full disk loses rows, never the run."""
+        """Write episodes into `Monitor` wrappers and the like, and into `monitor_dir`. A full disk loses rows, never the run."""
         try:
-            for file in self._env_input.monitors:
-                file.write(rollouts.returns, rollouts.lengths)
+            for record in self._env_input.monitors:
+                record.write(rollouts.returns, rollouts.lengths)
         except (OSError, ValueError) as error:  # ValueError: the file was closed
             warn_user(f"rows of the Monitor's file are lost, training goes on: {error}", RuntimeWarning)
             self._env_input = self._env_input._replace(monitors=())

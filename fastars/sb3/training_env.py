@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import math
 import sys
 from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.spaces import Box
 
 from fastars._compiled.structs import FloatArray
+from fastars._validate import warn_user
+from fastars.envs import make
 from fastars.sb3.classes import PACKAGE, is_sb3
+
+
+def make_rendering(env_id: Any, **kwargs: Any) -> gymnasium.Env:
+    """Make an environment that renders "rgb_array", as stable-baselines3 makes one from an id; without pictures if it has none.
+
+    Parameters
+    ----------
+    env_id : str or gymnasium.envs.registration.EnvSpec
+        The environment to make.
+    **kwargs
+        Arguments of `gymnasium.make`.
+    """
+    with contextlib.suppress(Exception):  # its `make` raises it again
+        spec = env_id if isinstance(env_id, EnvSpec) else gymnasium.spec(env_id)
+        entry = spec.entry_point
+        creator: Any = entry if callable(entry) else load_env_creator(str(entry))
+        if "rgb_array" in creator.metadata.get("render_modes", ()) and spec.kwargs.get("render_mode") is None:
+            kwargs = {"render_mode": "rgb_array", **kwargs}
+    return make(env_id, **kwargs)
 
 
 def training_env(env: gymnasium.Env) -> Any:
@@ -54,7 +79,7 @@ class TrainingEnv:
         """Start an episode. Returns the first observation, shape (1, ...)."""
         observation, self.reset_infos[0] = self.envs[0].reset(seed=self._seed)
         self._seed = None
-        return _stacked(observation)
+        return self._stacked(observation)
 
     def step(self, actions: Any) -> tuple[Any, FloatArray, np.ndarray, list[dict[str, Any]]]:
         """Take one step. Returns (observations, rewards, dones, infos) with one entry each.
@@ -68,7 +93,13 @@ class TrainingEnv:
         if done:
             info["terminal_observation"] = observation
             observation, self.reset_infos[0] = self.envs[0].reset()
-        return _stacked(observation), np.array([reward], np.float32), np.array([done]), [info]
+        return self._stacked(observation), np.array([reward], np.float32), np.array([done]), [info]
+
+    def _stacked(self, observation: Any) -> Any:
+        space = self.observation_space
+        if isinstance(space, Box) and np.size(observation) == math.prod(space.shape):  # a number may stand for an array of one
+            return np.asarray(observation).reshape(1, *space.shape)
+        return _stacked(observation)
 
     def step_async(self, actions: Any) -> None:
         """Keep the actions for `step_wait`."""
@@ -79,8 +110,30 @@ class TrainingEnv:
         return self.step(self._actions)
 
     def render(self, mode: str | None = None) -> Any:
-        """Render in the mode that the environment was made with."""
-        return self.envs[0].render()
+        """Return a picture, (height, width, 3) of uint8, of an environment made with "rgb_array"; "human" shows it in a window.
+
+        In any other mode that the environment was made with, its own `render` is called.
+
+        Raises
+        ------
+        ImportError
+            If OpenCV, which shows the picture, is not installed.
+        """
+        if mode not in (None, self.render_mode) and (mode, self.render_mode) != ("human", "rgb_array"):
+            warn_user(f"render(mode={mode!r}) has no effect: the environment was made with render_mode={self.render_mode!r}")
+            return None
+        found = self.envs[0].render()
+        if mode != "human" or self.render_mode != "rgb_array":
+            return found
+        try:
+            import cv2  # type: ignore[import-not-found]
+        except ImportError as error:
+            raise ImportError(
+                "render('human') shows the pictures of an environment by OpenCV: pip install opencv-python"
+            ) from error
+        cv2.imshow("vecenv", np.asarray(found)[:, :, ::-1])
+        cv2.waitKey(1)
+        return None
 
     def close(self) -> None:
         """Close the environment."""

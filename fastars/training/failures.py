@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 import shlex
 import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +24,7 @@ from fastars.files import checkpoint
 from fastars.files.opening import folder_in
 from fastars.samplers.failure import Failure, OnFailure
 from fastars.training.checkpoint_validation import check_episode
+from fastars.training.iteration import NonFiniteReturnsError
 from fastars.training.run import Run
 from fastars.training.state import State, obs_filter
 from fastars.training.stored_env import env_kwargs, env_of_episode, plain
@@ -71,6 +74,15 @@ class FailureLog:
         self._folder: Path | None = None
         self._files: dict[tuple[int, int], Path] = {}  # by iteration and seed: a second attempt needs no second file
         self._shown: set[str] = set()
+        self._first: Failure | None = None  # of a training episode
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the failure, whose exception may not be copied."""
+        return {**vars(self), "_first": None}
+
+    def forget(self) -> None:
+        """Forget the first failure: training begins again."""
+        self._first = None
 
     @CachedProperty
     def env_name(self) -> str:
@@ -93,9 +105,22 @@ class FailureLog:
         """Return the function that a sampler calls with each failed attempt at one of these episodes."""
         return partial(self._report, Evaluated(run, state, candidates, seeds, log_folder))
 
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Add the first failure of a training episode to an error about returns that are not finite: it is the cause."""
+        try:
+            yield
+        except NonFiniteReturnsError as error:
+            if self._first is None:
+                raise
+            text = printable(self._first.summary)
+            raise NonFiniteReturnsError(f"{error}; the first failure: {text}") from self._first.cause
+
     def _report(self, evaluated: Evaluated, failure: Failure) -> None:
         """Log a failed attempt at an episode."""
         place = evaluated.place(failure.episode)
+        if self._first is None and "direction" in place:
+            self._first = failure
         where = ", ".join(f"{name} {value}" for name, value in place.items())
         dropped = ": its pair of candidates is dropped" if "direction" in place else ""
         then = f"given up{dropped}" if failure.is_final else "tried again"

@@ -100,7 +100,9 @@ def roll_out(
 
 
 @np.errstate(over="ignore", invalid="ignore")  # overflow is tested for below: NumPy need not warn
-def iterate(run: Run, state: State, asked: Asked, rollouts: Rollouts, n_steps: int | None = None) -> tuple[State, Row]:
+def iterate(
+    run: Run, state: State, asked: Asked, rollouts: Rollouts, n_steps: int | None = None, returns: FloatArray | None = None
+) -> tuple[State, Row]:
     """Return the state after an iteration, and its row of the log.
 
     Parameters
@@ -115,6 +117,8 @@ def iterate(run: Run, state: State, asked: Asked, rollouts: Rollouts, n_steps: i
         Their episodes, in the order of the candidates.
     n_steps : int, optional
         Environment steps to count; default: the lengths of the episodes.
+    returns : ndarray of float64, shape (n_delta, 2), optional
+        Of the candidates; default: from the episodes.
 
     Raises
     ------
@@ -124,7 +128,7 @@ def iterate(run: Run, state: State, asked: Asked, rollouts: Rollouts, n_steps: i
         If the iteration would be 2**63.
     """
     config, backend = run.config, run.backend
-    returns, n_bad, n_dropped = _candidate_returns(run, state, rollouts)
+    returns, n_bad, n_dropped = candidate_returns(run, state, rollouts, returns)
     noise = run.noise.at(asked.indices, run.n_weights)
     # Lines 6 and 7: select the top directions, and step along them
     estimate = estimate_step(backend, config, returns, noise, asked.indices, run.n_weights, run.n_threads)
@@ -169,15 +173,20 @@ def refuse_empty_iterations(state: State) -> None:
         raise NonFiniteReturnsError(f"no pair of candidates had finite returns for {_MAX_EMPTY_ITERATIONS} iterations")
 
 
-def _candidate_returns(run: Run, state: State, rollouts: Rollouts) -> tuple[FloatArray, int, int]:
-    """Return (returns (n_delta, 2), number of pairs with a return that is not finite, number of pairs dropped)."""
+def candidate_returns(run: Run, state: State, rollouts: Rollouts, given: FloatArray | None = None) -> tuple[FloatArray, int, int]:
+    """Return (returns (n_delta, 2), number of pairs with a return that is not finite, number of pairs dropped).
+
+    Returns that are `given` stand for those of the episodes.
+    """
     config, backend = run.config, run.backend
     if state.counters.iteration == 0 and (rollouts.status == FAILED).all():
-        raise NonFiniteReturnsError(f"{run.env.id} failed in every episode of the first iteration; the log says how")
+        raise NonFiniteReturnsError(f"{run.env.id} failed in every episode of the first iteration")
     shape = config.n_delta, 2, -1
     status = rollouts.status.reshape(shape)
     lengths = rollouts.lengths.reshape(shape)
-    returns = backend.candidate_returns(rollouts.returns.reshape(shape), lengths, status, config.alive_bonus_offset)
+    returns = given
+    if returns is None:
+        returns = backend.candidate_returns(rollouts.returns.reshape(shape), lengths, status, config.alive_bonus_offset)
     n_bad = n_dropped = config.n_delta - int(np.count_nonzero(backend.finite_pairs(returns)))
     if n_bad and config.on_nonfinite == "raise":
         raise NonFiniteReturnsError(f"{n_bad} of {config.n_delta} pairs had a NaN or infinite return; theta is unchanged")

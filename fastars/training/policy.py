@@ -136,7 +136,7 @@ class ARSPolicy(ModuleNames):
             If their number is wrong or one of them is not finite; the policy is then unchanged.
         """
         try:
-            vector = np.array(weights, dtype=np.float64).ravel()
+            vector = np.array(np.asarray(weights), dtype=np.float64).ravel()  # asarray: tensors know no argument "copy"
         except (TypeError, ValueError):
             raise TypeError(f"weights must be numbers, got {weights!r}") from None
         if vector.shape != self.weights.shape:

@@ -23,6 +23,7 @@ class RunAttributes:
 
     run: Run
     state: State
+    _heard_steps: int | None = None  # steps up to the one that callbacks hear of, while they do
 
     # --- The fixed part
 
@@ -123,8 +124,8 @@ class RunAttributes:
 
     @property
     def num_timesteps(self) -> int:
-        """Environment steps of training."""
-        return self.state.counters.num_timesteps
+        """Environment steps of training; in a callback, those up to the step that it hears of."""
+        return self.state.counters.num_timesteps if self._heard_steps is None else self._heard_steps
 
     @num_timesteps.setter
     def num_timesteps(self, num_timesteps: int) -> None:
