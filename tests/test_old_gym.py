@@ -5,6 +5,7 @@ environment that a function makes is not -> "function" red; no note about four v
 """
 
 import sys
+import types
 
 import gymnasium
 import numpy as np
@@ -31,7 +32,7 @@ def test_spaces_of_gym_are_named():
 @pytest.mark.parametrize("given", [OldEnv(), OlderEnv(), OldEnv], ids=["0.26", "0.21", "function"])
 def test_an_environment_of_gym_is_named(given, monkeypatch):
     monkeypatch.setitem(sys.modules, "shimmy", None)
-    with pytest.raises(UnsupportedEnvError, match=r"of the old package gym, not of gymnasium: .*or `pip install shimmy`"):
+    with pytest.raises(UnsupportedEnvError, match=r"of the old package gym, not of gymnasium: .*or `pip install shimmy gym`"):
         ARS("LinearPolicy", given, seed=0)
     with pytest.raises(UnsupportedEnvError, match="of the old package gym"):
         evaluate_candidates(given, np.zeros((1, 6)), [0])
@@ -43,6 +44,7 @@ def test_an_environment_of_gym_is_named(given, monkeypatch):
 @pytest.mark.parametrize("given", [OldEnv(), OlderEnv(), OldEnv, OlderEnv], ids=["0.26", "0.21", "function", "function of 0.21"])
 def test_shimmy_adapts_an_environment_of_gym(given, monkeypatch):
     monkeypatch.setitem(sys.modules, "shimmy", shimmy)
+    monkeypatch.setitem(sys.modules, "gym", types.ModuleType("gym"))
     with pytest.warns(UserWarning, match="of the old package gym, which shimmy adapts"):
         model = ARS("LinearPolicy", given, n_delta=2, seed=0).learn(20)
     assert model.num_timesteps == 20

@@ -28,20 +28,23 @@ def adapted(env: Any) -> Any:
     Raises
     ------
     UnsupportedEnvError
-        If shimmy is not installed.
+        If shimmy or gym is not installed, or can't adapt it.
     """
     if not is_of_old_gym(env):
         return env
     name = type(env).__name__
     try:
+        importlib.import_module("gym")
         shimmy = importlib.import_module("shimmy")
-    except ImportError as error:
+        takes_seed = "seed" in inspect.signature(getattr(env, "unwrapped", env).reset).parameters  # since gym 0.26
+        found = (shimmy.GymV26CompatibilityV0 if takes_seed else shimmy.GymV21CompatibilityV0)(env=env)
+    except Exception as error:  # of a class that is like gym's in its name alone
         raise UnsupportedEnvError(
-            f"env is a {name} of the old package gym, not of gymnasium: {ADVICE}, or `pip install shimmy`, which adapts it"
+            f"env is a {name} of the old package gym, not of gymnasium: {ADVICE}, or `pip install shimmy gym`, which adapt it "
+            f"({type(error).__name__}: {error})"
         ) from error
     warn_user(f"env is a {name} of the old package gym, which shimmy adapts: {ADVICE}")
-    takes_seed = "seed" in inspect.signature(getattr(env, "unwrapped", env).reset).parameters  # since gym 0.26
-    return (shimmy.GymV26CompatibilityV0 if takes_seed else shimmy.GymV21CompatibilityV0)(env=env)
+    return found
 
 
 def maker_of(maker: Callable[[], Any], made: Any) -> tuple[Callable[[], gymnasium.Env], Any]:
