@@ -1,7 +1,8 @@
 """Steps of environments in Python are taken within the layers that `gymnasium.make` adds, once these have checked an episode.
 
-Broken on purpose -> red: no layer is left out -> `own_step`; layers are left out in the first episode -> `own_step`; any step of a
-class of Gymnasium's taken for its own -> `stays` (the class with another step); attributes of instances not looked at -> `stays`; an environment of the user's stepped within -> the last test.
+Broken on purpose -> red: no layer is left out, or some in the first episode -> `own_step`; any step of a class of Gymnasium's taken
+for its own, attributes of instances not looked at -> `a_layer_with`; limits not compared -> `comes_earlier`; an environment of the
+user's stepped within -> `of_the_users`.
 """
 
 import traceback
@@ -60,7 +61,7 @@ def test_an_own_step_is_called_after_the_first_episode():
 
 def test_results_are_the_same_as_through_the_layers(monkeypatch):
     found = evaluated()
-    monkeypatch.setattr(episodes, "step_within", lambda env: env.step)
+    monkeypatch.setattr(episodes, "step_within", lambda env, max_steps: env.step)
     through = evaluated()
     for ours, theirs in zip((*found[:3], *found.moments), (*through[:3], *through.moments), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -75,16 +76,22 @@ class Other(TimeLimit):
 
 def test_a_layer_with_a_step_of_its_own_stays(monkeypatch):
     bare = Walk()
-    assert step_within(layered(bare)) == bare.step
+    assert step_within(layered(bare), LIMIT) == bare.step
     other = Other(PassiveEnvChecker(bare), LIMIT)
-    assert step_within(other) == other.step
-    assert step_within(TimeLimit(other, LIMIT)) == other.step
+    assert step_within(other, LIMIT) == other.step
+    assert step_within(TimeLimit(other, LIMIT), LIMIT) == other.step
     set_on = OrderEnforcing(bare)
     set_on.step = bare.step
-    assert step_within(TimeLimit(set_on, LIMIT)) is set_on.step
+    assert step_within(TimeLimit(set_on, LIMIT), LIMIT) is set_on.step
     monkeypatch.setattr(OrderEnforcing, "step", lambda self, action: self.env.step(-action))
     env = layered(bare)
-    assert step_within(env) == env.env.step
+    assert step_within(env, LIMIT) == env.env.step
+
+
+def test_a_time_limit_that_comes_earlier_stays():
+    env = layered()
+    assert step_within(env, LIMIT + 1) == env.step
+    assert step_within(env, LIMIT - 1) == env.unwrapped.step
 
 
 def test_an_environment_of_the_users_keeps_its_layers():

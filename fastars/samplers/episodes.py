@@ -272,7 +272,7 @@ class Episodes:
         out.status[episode] = status
         self._kernels.end(self._lanes, place.index, out.moments, episode)
         if self._make is not None and not self.n_tasks:
-            place.step = step_within(place.env)  # the layers around it have checked the steps of an episode
+            place.step = step_within(place.env, self.spec.max_steps)  # the layers have checked an episode
 
     def _fail(self, place: _Place, error: BaseException) -> None:
         """Discard the environment, and let its episode wait for another attempt or give it up."""
