@@ -30,6 +30,7 @@ from fastars.sb3.training_env import make_rendering, training_env
 from fastars.sb3.vec_env import EnvInput, unwrap_env
 from fastars.training.failures import FailureLog
 from fastars.training.physics import with_physics_of_run
+from fastars.training.policy_modules import imported_torch
 from fastars.training.policy_classes import ALIASES
 from fastars.training.run import Execution
 from fastars.training.runner import refuse_other_env
@@ -187,16 +188,18 @@ class SB3Model(SB3Attributes):
 
     # --- Parameters
 
-    def get_parameters(self) -> dict[str, dict[str, FloatArray]]:
+    def get_parameters(self) -> dict[str, dict[str, Any]]:
         """Return copies of the weights, by the names that they have in stable-baselines3-contrib.
 
         Returns
         -------
         dict
             `{"policy": {"action_net.0.weight": ..., "action_net.0.bias": ..., "action_net.2.weight": ...}}`, arrays of float64 with
-            shapes (outputs, inputs) and (outputs,).
+            shapes (outputs, inputs) and (outputs,); tensors of float64, if the program has imported PyTorch.
         """
-        return {"policy": {name: value.copy() for name, value in named_weights(self.run, self.theta)}}
+        torch = imported_torch()
+        as_given = (lambda array: array) if torch is None else torch.from_numpy
+        return {"policy": {name: as_given(value.copy()) for name, value in named_weights(self.run, self.theta)}}
 
     @user_facing
     def set_parameters(self, load_path_or_dict: Any, exact_match: bool = True, device: Any = "auto") -> None:
