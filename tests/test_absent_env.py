@@ -167,7 +167,7 @@ BOX = {"type": "Box", "shape": [4], "dtype": "float32", "low": -1.0, "high": 1.0
 @pytest.mark.parametrize(
     "observation",
     [
-        {**BOX, "shape": [10**9]},
+        {**BOX, "shape": [10**7]},
         {**BOX, "shape": [2] * 100},
         {**BOX, "shape": [4] * 12},
         {**BOX, "shape": [3]},
@@ -185,7 +185,7 @@ BOX = {"type": "Box", "shape": [4], "dtype": "float32", "low": -1.0, "high": 1.0
         {"type": "MultiBinary", "n": 10**7},
         {"type": "Dict", "spaces": []},
         {"type": "Dict", "spaces": [["a", BOX], ["a", BOX]]},
-        {"type": "Dict", "spaces": [["a", BOX], ["b", {**BOX, "shape": [10**9]}]]},
+        {"type": "Dict", "spaces": [["a", BOX], ["b", {**BOX, "shape": [10**7]}]]},
         {"type": "Tuple", "spaces": [3]},
         {"type": "Text"},
         [],

@@ -13,12 +13,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastars._compiled.structs import FloatArray, LinearPolicy, MlpPolicy, Tanh
+from fastars._compiled.structs import FloatArray, LinearPolicy, MlpPolicy
 from fastars.kernels.policy_layout import layer_sizes
+from fastars.training.policy_structure import activation_of
+from fastars.training.setting_checks import ACTIVATIONS
 
 # Names of a linear policy in files of stable-baselines3-contrib before 1.7.
 _OLD_NAMES = {"action_net.weight": "action_net.0.weight", "action_net.bias": "action_net.0.bias"}
-_ACTIVATIONS = {"relu": "ReLU", "tanh": "Tanh"}  # names in PyTorch
 
 
 class ParameterMismatchError(ValueError, RuntimeError):
@@ -120,7 +121,7 @@ def cpu_device() -> Any:
 def activation_class(name: str) -> Any:
     """Return the class of an activation in PyTorch, if the program has imported PyTorch, else its name."""
     torch = imported_torch()
-    return name if torch is None else getattr(torch.nn, _ACTIVATIONS[name])
+    return name if torch is None else getattr(torch.nn, ACTIVATIONS[name])
 
 
 def readable(weights: FloatArray) -> Any:
@@ -197,7 +198,7 @@ class ActionNet(Sequence[Any]):
 
     def __init__(self, policy: LayeredPolicy) -> None:
         names = [name.removesuffix(".weight") for name in policy.named_arrays() if name.endswith(".weight")]
-        between = _Module(f"{_ACTIVATIONS[type(getattr(policy.structure, 'activation', Tanh())).__name__.lower()]}()")
+        between = _Module(f"{ACTIVATIONS[activation_of(policy.structure)]}()")
         self._modules: list[Any] = []
         for name in names:
             self._modules += [Linear(policy, name), between]

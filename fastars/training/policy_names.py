@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from gymnasium.spaces import Box
 
-from fastars._compiled.structs import FloatArray, LinearPolicy, MlpPolicy, Relu
+from fastars._compiled.structs import FloatArray, LinearPolicy, MlpPolicy
 from fastars._validate import user_facing
 from fastars.training.policy_modules import (
     ActionNet,
@@ -20,6 +20,7 @@ from fastars.training.policy_modules import (
     readable,
     set_by_name,
 )
+from fastars.training.policy_structure import activation_of
 
 _PREDICT = "policy.predict(observation), which takes and returns arrays"
 # Names of PyTorch's modules, and of policies of stable-baselines3, that a policy of arrays does not have.
@@ -103,7 +104,7 @@ class ModuleNames:
     @property
     def activation_fn(self) -> Any:
         """Name of the function of the hidden units; its class in PyTorch, if the program has imported PyTorch."""
-        return activation_class(type(getattr(self.structure, "activation", Relu())).__name__.lower())
+        return activation_class(activation_of(self.structure))
 
     @property
     def with_bias(self) -> bool:

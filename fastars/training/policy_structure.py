@@ -17,11 +17,19 @@ ACTIVATION_TYPES: dict[str, Relu | Tanh] = {"relu": Relu(), "tanh": Tanh()}
 
 
 def activation_name(activation: Any) -> str:
-    """Return the name of an activation, given as a name or as a class of that name, such as `torch.nn.ReLU`."""
-    name = getattr(activation, "__name__", str(activation)).lower()
-    if name not in ACTIVATIONS:
-        raise ValueError(f"policy_kwargs: activation_fn must be one of {', '.join(map(repr, ACTIVATIONS))}, got {activation!r}")
-    return name
+    """Return the name of an activation, given as its name or as the class of PyTorch, such as `torch.nn.ReLU`."""
+    given = getattr(activation, "__name__", str(activation)).lower()
+    for name, of_torch in ACTIVATIONS.items():
+        if given in (name, of_torch.lower()):
+            return name
+    raise ValueError(f"policy_kwargs: activation_fn must be one of {', '.join(map(repr, ACTIVATIONS))}, got {activation!r}")
+
+
+def activation_of(structure: LinearPolicy | MlpPolicy) -> str:
+    """Return the name of the activation of a policy; of a linear one, the name of the default."""
+    if isinstance(structure, LinearPolicy):
+        return "relu"
+    return next(name for name, kind in ACTIVATION_TYPES.items() if type(kind) is type(structure.activation))
 
 
 def policy_structure(config: Config) -> LinearPolicy | MlpPolicy:

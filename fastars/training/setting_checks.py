@@ -17,7 +17,8 @@ POLICY_KWARGS: dict[str, dict[str, Any]] = {
     "LinearPolicy": {"with_bias": False, "squash_output": False},
     "MlpPolicy": {"net_arch": (64, 64), "activation_fn": "relu", "with_bias": True, "squash_output": True},
 }
-ACTIVATIONS = ("relu", "tanh")
+# Activations of hidden layers, and the classes of PyTorch that compute them.
+ACTIVATIONS = {"relu": "ReLU", "tanh": "Tanh"}
 _MOST_LAYERS = 64  # hidden: a kernel is compiled for their number
 _MOST_UNITS = 2**24  # of a layer: the number of weights between two such layers is far below 2**63
 _MOST_EPISODES = 2**31 - 1
