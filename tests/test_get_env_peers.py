@@ -79,6 +79,16 @@ def test_get_env_renders_an_environment_given_by_its_id(algorithm, env_id):
     assert min(shapes[0][:2]) > 100
 
 
+@both
+def test_the_environment_of_one_model_is_given_to_another(algorithm):
+    env = algorithm("LinearPolicy", "CartPole-v1", n_delta=2, seed=0).get_env()
+    model = algorithm("LinearPolicy", env, n_delta=2, seed=0)
+    model.learn(50)
+    assert model.get_env() is env
+    alone = TrainingEnv(gymnasium.make("CartPole-v1"))
+    assert ARS("LinearPolicy", alone, n_delta=2, seed=0).learn(50).get_env() is alone
+
+
 def test_fastars_own_vector_environment_renders_too():
     pytest.importorskip("pygame", reason="pygame is not installed: pip install pygame")
     env = TrainingEnv(make_rendering("CartPole-v1"))

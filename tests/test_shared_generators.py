@@ -17,7 +17,7 @@ from drawing_envs import DRAWS, Drawing
 
 from fastars import ARS, evaluate_candidates, evaluate_policy
 from fastars._compiled.structs import LinearPolicy, identity_filter
-from fastars._runtime.shared_generators import generator_states, seed_generators, states_of_seed
+from fastars._runtime.shared_generators import are_as_seeded, generator_states, seed_generators
 from fastars.envs import environment
 from fastars.samplers import make_sampler
 from fastars.samplers.gym import GymSampler
@@ -40,6 +40,7 @@ def rolled_out(make, n_workers=1, side_by_side=None):
 @draws
 def test_one_seed_gives_one_result(draw):
     first = rolled_out(lambda: Drawing(draw))
+    drawing_envs.of_numpy(None), drawing_envs.of_python(None)
     assert rolled_out(lambda: Drawing(draw)) == first
     assert rolled_out(Drawing(draw)) == first  # one given as an object, too
     alone = [evaluate_candidates(lambda: Drawing(draw), WEIGHTS[i : i + 1], SEEDS[i : i + 1]) for i in (0, 13, 39)]
@@ -47,10 +48,8 @@ def test_one_seed_gives_one_result(draw):
     assert len(set(first[0])) == 40
 
 
-@draws
+@pytest.mark.parametrize("draw", [drawing_envs.of_numpy, drawing_envs.of_actions, drawing_envs.rarely_of_numpy])
 def test_the_number_of_workers_is_without_effect(draw):
-    if draw is drawing_envs.of_torch:
-        pytest.skip("worker processes import no PyTorch of themselves")
     assert rolled_out(lambda: Drawing(draw), n_workers=2) == rolled_out(lambda: Drawing(draw))
 
 
@@ -128,6 +127,7 @@ def test_an_environment_that_was_given_goes_on_as_after_a_reset_with_the_seed():
 
 def test_load_leaves_the_generators_of_the_process_alone(tmp_path):
     ARS("LinearPolicy", "CartPole-v1", seed=3, noise_size=4096).save(tmp_path / "model")
+    random.random(), np.random.random()
     before = generator_states()
     first, second = (ARS.load(tmp_path / "model").get_env().reset() for _ in range(2))
     assert before.are_current()
@@ -156,7 +156,9 @@ def test_evaluate_policy_seeds_each_episode(draw):
 @pytest.mark.parametrize("draw", [drawing_envs.of_numpy, drawing_envs.of_python])
 def test_a_vector_environment_in_this_process_is_seeded(draw):
     envs = [gymnasium.vector.SyncVectorEnv([lambda: Drawing(draw)] * 3) for _ in range(2)]
-    first, second = (evaluate_candidates(env, WEIGHTS, SEEDS).returns for env in envs)
+    first = evaluate_candidates(envs[0], WEIGHTS, SEEDS).returns
+    drawing_envs.of_numpy(None), drawing_envs.of_python(None)
+    second = evaluate_candidates(envs[1], WEIGHTS, SEEDS).returns
     assert np.array_equal(first, second)
     assert len(set(first)) == 40
 
@@ -165,13 +167,13 @@ def test_states_by_hand():
     with pytest.MonkeyPatch.context():
         before = generator_states()
         seed_generators(5)
-        assert states_of_seed(5) is not None
+        assert are_as_seeded(5)
         np.random.random()
         drawn = generator_states()
-        assert states_of_seed(5) is None
+        assert not are_as_seeded(5)
         assert drawn.are_current()
         seed_generators(5)
         random.gauss()
-        assert states_of_seed(5) is None
+        assert not are_as_seeded(5)
         before.restore()
         assert before.are_current()

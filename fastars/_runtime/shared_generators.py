@@ -51,14 +51,13 @@ def generator_states() -> GeneratorStates:
     return GeneratorStates(random.getstate(), numpy, None if torch is None else torch.get_rng_state())
 
 
-def states_of_seed(seed: int) -> GeneratorStates | None:
-    """Return the present states if they are those that `seed` gives: nobody has drawn since. None, and no change, otherwise."""
+def are_as_seeded(seed: int) -> bool:
+    """Return True if the present states are those that `seed` gives: nobody has drawn since. They stay as they are."""
     now = generator_states()
     seed_generators(seed)
-    if now.are_current():
-        return now
+    is_equal = now.are_current()
     now.restore()
-    return None
+    return is_equal
 
 
 @contextlib.contextmanager

@@ -14,12 +14,12 @@ import numpy as np
 from gymnasium import spaces
 
 from fastars._compiled.structs import FAILED, NONFINITE, TERMINATED, TRUNCATED, Rollouts, RolloutSpec, empty_rollouts
-from fastars._runtime.shared_generators import GeneratorStates, generator_states, generators_kept, seed_generators, states_of_seed
+from fastars._runtime.shared_generators import are_as_seeded, generator_states, generators_kept
 from fastars._runtime.signals import OpenSignals, let_signals_in, raised_by_handler
 from fastars.envs.gym import GymEnv
 from fastars.envs.making import warnings_logged
 from fastars.envs.returned import FLAGS, REALS, checked_end, first_observation, real, real_array
-from fastars.envs.seeding import seed_spaces
+from fastars.envs.seeding import UntouchedGenerators, seed_episode
 from fastars.envs.spaces import actions_in_rows, batched_actions, flattener
 from fastars.envs.wrappers import step_within
 from fastars.kernels.batch_actions import COUNTED, IDLE
@@ -84,7 +84,7 @@ class Episodes:
         self._marks, self._is_worker = [0] if marks is None else marks, marks is not None
         self._clock = 0  # ticks so far, above the bits of a mark
         self._queue: deque[tuple[int, int]] = deque()  # (episode that waits, failed attempts at it)
-        self._shared: GeneratorStates | None = None  # while episodes run side by side, which must not draw from these generators
+        self._untouched: UntouchedGenerators | None = None  # while episodes run side by side, which are not seeded in these
         self._kernels = compiled_kernels(spec, self._lanes)
 
     def open(self) -> None:
@@ -96,15 +96,15 @@ class Episodes:
         """Run the episodes of a batch, and call `report` for each attempt that failed.
 
         After any other exception, for example of Ctrl-C, new environments replace the present ones. If episodes side by side have
-        drawn from the generators that the process shares, they took numbers from one another: then the batch runs again, one
-        episode after the other, and so do all later ones.
+        drawn from shared generators, or from those of their spaces, the batch runs again, one episode after the other, each with
+        its own seed in all of them. So do all later batches.
         """
         with contextlib.ExitStack() as stack:
             if not self._is_worker:
                 stack.enter_context(generators_kept())
                 stack.enter_context(OpenSignals())
             out = self._run(batch, report)
-            if self._shared is not None and not self._shared.are_current():
+            if self._untouched is not None and not self._untouched.are_untouched():
                 self.n_lanes = 1
                 out = self._run(batch, report)
             return out
@@ -113,7 +113,7 @@ class Episodes:
         self._batch, self._report = batch, report
         self._clock += 1 << MARK_BITS
         self._out = empty_rollouts(len(batch.seeds), self._lanes.x.shape[0], batch.track, self.n_tasks)
-        self._shared = generator_states() if (self.n_lanes or 1) > 1 else None
+        self._untouched = self._watched() if (self.n_lanes or 1) > 1 else None
         self._queue.extend(enumerate(batch.attempts.tolist()))
         times: list[float] = []
         running: list[_Place] = []
@@ -145,16 +145,19 @@ class Episodes:
     def _fill(self, running: list[_Place]) -> None:
         """Start episodes in the places that are free."""
         if (self.n_lanes or 1) > 1 and len(self._queue) > 1 and not self._makes_another():
-            self.n_lanes, self._make, self._given, self._shared = 1, None, self._places[0].env, None
+            self.n_lanes, self._make, self._given, self._untouched = 1, None, self._places[0].env, None
         free = self._places[len(running) : self.n_lanes or 1]
         running.extend(place for place in free if self._begin(place))
 
     def _widen(self, tick_seconds: float) -> None:
-        """Choose the number of environments side by side: one, if the first one draws from generators that they would share."""
+        """Choose the number of environments side by side: one, if the first one has drawn from generators that they would share."""
         self.n_lanes = lanes_worth(tick_seconds)
-        if self.n_lanes > 1:
-            self._shared = states_of_seed(self._seed_of(self._places[0]))
-            self.n_lanes = 1 if self._shared is None else self.n_lanes
+        if self.n_lanes > 1 and not are_as_seeded(self._seed_of(self._places[0])):
+            self.n_lanes = 1
+        self._untouched = self._watched() if self.n_lanes > 1 else None
+
+    def _watched(self) -> UntouchedGenerators:
+        return UntouchedGenerators(generator_states(), [place.env for place in self._places if place.env is not None])
 
     def _seed_of(self, place: _Place) -> int:
         return int(self._batch.seeds[place.episode])
@@ -251,9 +254,8 @@ class Episodes:
                 self._marks[0] = self._clock | place.mark
                 self._open(place)
                 seed = self._seed_of(place)
-                if self._shared is None:  # it runs alone
-                    seed_generators(seed)
-                seed_spaces(place.env, seed)
+                if self._untouched is None:  # it runs alone
+                    seed_episode(place.env, seed)
                 observation = first_observation(place.env.reset(seed=seed))
                 self._lanes.observation[place.index] = self._flat(observation)
             except BaseException as error:
@@ -293,6 +295,8 @@ class Episodes:
         if place.env is None:
             place.env = self._given if self._make is None else self._make()
             place.step = partial(self._weighted_step, place) if self.n_tasks else place.env.step
+            if self._untouched is not None:
+                self._untouched.watch(place.env)
 
     def _discard(self, place: _Place) -> None:
         env, place.env, place.step = place.env, None, None
