@@ -15,7 +15,7 @@ from broken_envs import Walk
 from test_cli import COMMAND, ENVIRONMENT, only_error, run
 
 import fastars
-from fastars import ARS, ars
+from fastars import ARS, learning
 from fastars.cli import commands, main
 from fastars.files import manifest
 from fastars.files.checkpoint_names import checkpoints
@@ -292,7 +292,7 @@ def test_every_event_of_stopping_is_at_a_row_of_the_log(tmp_path, monkeypatch):
     """A signal at any moment of an iteration leaves a log with a row for each iteration of the model."""
     functions, methods = ("ask", "make_candidates", "roll_out", "iterate"), ("_commit", "_write_episodes", "dump_logs")
     for moment in (*functions, *methods):
-        owner = ars if moment in functions else ARS
+        owner = learning if moment in functions else ARS
         folder, original = tmp_path / moment, getattr(owner, moment)
 
         def signalled(*args, original=original, is_method=owner is ARS, **kwargs):

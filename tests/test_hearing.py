@@ -19,6 +19,7 @@ from fastars.callbacks import (
     EveryNTimesteps,
     StopTrainingOnMaxEpisodes,
 )
+from fastars.callbacks.steps import StepLocals
 
 
 def small(env="CartPole-v1", **settings):
@@ -181,21 +182,11 @@ def test_false_stops_at_once_and_the_iteration_stays():
     assert model.num_timesteps > 7
 
 
-def test_callbacks_that_say_when_they_act_hear_of_nothing_else(tmp_path):
-    calls = []
-
-    class Idle(BaseCallback):
-        def on_step(self):
-            raise AssertionError("not a callback's own on_step")
-
-    def watched(callback):
-        kind = type(callback)
-        return type(kind.__name__, (kind,), {"on_training_end": lambda self: calls.append((kind.__name__, self.n_calls))})
-
+def test_callbacks_that_say_when_they_act_hear_of_little_else(tmp_path, monkeypatch):
+    calls, move_to = [], StepLocals.move_to
+    monkeypatch.setattr(StepLocals, "move_to", lambda self, steps, call: calls.append(call) or move_to(self, steps, call))
     checkpoints = CheckpointCallback(100, tmp_path)
     evaluation = EvalCallback(eval_freq=70, verbose=0)
-    seen = []
-    evaluation.callback = Test(note=lambda self: seen.append(self.num_timesteps))
     every = EveryNTimesteps(90, Test(note=lambda self: self.num_timesteps))
     episodes = StopTrainingOnMaxEpisodes(10_000)
     model = small().learn(1_000, [checkpoints, [evaluation, every], episodes])
@@ -205,21 +196,18 @@ def test_callbacks_that_say_when_they_act_hear_of_nothing_else(tmp_path):
     assert every.callback.notes == multiples(90)
     assert episodes.n_episodes == model.num_episodes
     assert checkpoints.n_calls == evaluation.n_calls == every.n_calls == episodes.n_calls == model.num_timesteps
+    assert len(calls) < model.num_timesteps / 5
 
 
 @pytest.mark.parametrize("answer", ["return True", "pass", "'''Docs.'''\n        return True"])
-def test_a_callback_that_does_nothing_is_called_once_per_iteration(answer):
+def test_a_callback_that_does_nothing_is_called_once_per_iteration(answer, monkeypatch):
     names = {"BaseCallback": BaseCallback}
     exec(f"class Quiet(BaseCallback):\n    def _on_step(self):\n        {answer}\n", names)
-    quiet = names["Quiet"]()
-    called = []
-    quiet.on_training_start = lambda *_: None
-    original = quiet.on_step
-    quiet.on_rollout_end = lambda: called.append(quiet.n_calls)
+    quiet, calls, move_to = names["Quiet"](), [], StepLocals.move_to
+    monkeypatch.setattr(StepLocals, "move_to", lambda self, steps, call: calls.append(call) or move_to(self, steps, call))
     model = small().learn(500, quiet)
-    assert original is not None
-    assert called[-1] == quiet.n_calls == model.num_timesteps
-    assert len(called) == model.iteration
+    assert quiet.n_calls == quiet.num_timesteps == model.num_timesteps
+    assert len(calls) == model.iteration
 
 
 def test_no_name_of_a_step_is_there_before_the_first_one():

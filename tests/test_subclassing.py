@@ -9,7 +9,8 @@ import warnings
 import numpy as np
 import pytest
 
-from fastars import ARS
+from fastars import ARS, evaluate_policy
+from fastars.callbacks import EvalCallback
 
 
 def made(cls=ARS, **settings):
@@ -127,6 +128,17 @@ def test_a_method_that_nothing_calls_is_named_at_the_definition(name):
         warnings.simplefilter("error")
         type("Again", (own,), {})
         type("Other", (ARS,), {"my_own": 3, "learn": ARS.learn})
+
+
+def test_an_evaluation_without_the_predict_of_a_subclass_says_so():
+    class Other(ARS):
+        def predict(self, observation, state=None, episode_start=None, deterministic=False):
+            return np.array(0), state
+
+    with pytest.warns(UserWarning, match=r"^Other\.predict is not called by fastars' EvalCallback") as caught:
+        made(Other).learn(1, EvalCallback(eval_freq=1, verbose=0))
+    assert len(caught) == 1
+    assert evaluate_policy(made(Other), "CartPole-v1", 2)[0] < 12
 
 
 def test_a_subclass_hears_of_episodes_and_can_set_the_model_up():

@@ -11,12 +11,13 @@ import numpy as np
 
 from fastars._compiled.structs import FloatArray
 from fastars._runtime.signals import HeldSignals
-from fastars._validate import integer, positive_int, user_facing
+from fastars._validate import integer, positive_int, user_facing, warn_user
 from fastars.callbacks.base import EventCallback, goes_on, saving
 from fastars.envs import environment
 from fastars.files.atomic import save_arrays
 from fastars.files.opening import without_link
 from fastars.samplers import make_sampler
+from fastars.sb3.subclassing import is_changed
 from fastars.sb3.vec_env import unwrap_env
 from fastars.training.seeds import evaluation_seeds
 
@@ -98,6 +99,11 @@ class EvalCallback(EventCallback):
             self._sampler.close()
 
     def _init_callback(self) -> None:
+        if is_changed(self.model, "predict"):
+            name = f"{type(self.model).__name__}.predict"
+            warn_user(
+                f"{name} is not called by fastars' EvalCallback, which runs the policy: take stable-baselines3's EvalCallback"
+            )
         self.close()
         self._sampler = None if self.eval_env is None else _eval_sampler(self.model, self.eval_env)
         for folder in (self.best_model_save_path, None if self.log_path is None else self.log_path.parent):
