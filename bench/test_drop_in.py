@@ -1,8 +1,8 @@
 """The same script with stable-baselines3-contrib and with fastars: only the imports of ARS and AsyncEval differ (`drop_in.py`).
 
-Each side runs as it runs fastest: every way that the script has is tried with one iteration, and the fastest ways are timed in turn.
-The time is that of `learn`, with kernels compiled before, and workers that are ready, as both packages start them before it; how
-long that takes is kept beside it. The first iteration is timed apart, too.
+Each side runs as it runs fastest: every way that the script has is tried with one iteration, and the fastest ways are timed in
+turn. The time is that of `learn`, with kernels compiled before, and workers that are ready, as both packages start them before it;
+how long that takes is kept beside it. The first iteration is timed apart, too.
 """
 
 import multiprocessing

@@ -1,7 +1,7 @@
 """rl_zoo3 with fastars as its ARS: training, going on, tuning, and `enjoy`, for trained models of both packages.
 
-Broken on purpose -> red: the policy of a run in a `VecNormalize`, loaded without an environment, normalises once more (`model_file.load`)
--> test_rl_zoo_enjoys_a_model_as_it_was_trained[normalised].
+Broken on purpose -> red: the policy of a run in a `VecNormalize`, loaded without an environment, normalises once more
+(`model_file.load`) -> test_rl_zoo_enjoys_a_model_as_it_was_trained[normalised] and [of a network].
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The log of scripts written for stable-baselines3, run with theirs and with fastars.
 
-Broken on purpose -> red: fastars' own logger where the program has imported stable-baselines3's (`logger_of_theirs` returns None) ->
-the outputs, SB3_LOGDIR and the writer of TensorBoard; a logger of the user's replaced by `learn` -> the last test.
+Broken on purpose -> red: fastars' own logger where the program has imported stable-baselines3's (`logger_of_theirs` returns None)
+-> the outputs, SB3_LOGDIR and the writer of TensorBoard; a logger of the user's replaced by `learn` -> the last test.
 """
 
 import pytest

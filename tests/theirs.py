@@ -3,8 +3,8 @@
     python tests/theirs.py                          their suites come from their source distributions, by pip
     python tests/theirs.py CHECKOUT [CHECKOUT ...]  folders that have a folder `tests`
 
-Each suite runs twice (`theirs_plugin.py`): with ARS of stable-baselines3-contrib, then with ARS of fastars. Only tests that make a
-model and pass with the first ARS count; the second run takes these alone. A suite that is not to be had is skipped, with the reason.
+Each suite runs twice (`theirs_plugin.py`): with ARS of stable-baselines3-contrib, then with ARS of fastars. Only tests that make
+a model and pass with the first ARS count; the second run takes these alone. A suite that can't be had is skipped, with the reason.
 """
 
 import argparse

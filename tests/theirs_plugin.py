@@ -1,10 +1,11 @@
-"""A plugin of pytest for `theirs.py`: every algorithm of stable-baselines3 and stable-baselines3-contrib becomes ARS of one package.
+"""A plugin of pytest for `theirs.py`: all algorithms of stable-baselines3 and stable-baselines3-contrib become ARS of one package.
 
-THEIRS_ARS names the package (`sb3_contrib` or `fastars`), THEIRS_RESULTS the file that the results go to, a line of JSON for each test: its
-id, its outcome, the error, and True if the test made a model.
+THEIRS_ARS names the package (`sb3_contrib` or `fastars`), THEIRS_RESULTS the file that the results go to, a line of JSON for each
+test: its id, its outcome, the error, and True if the test made a model.
 
 The suites give each algorithm its own arguments, which they choose by comparing classes. So each name gets a class of its own,
-derived from ARS; it drops arguments of the constructor that ARS of stable-baselines3-contrib does not have, for both packages alike.
+derived from ARS; it drops arguments of the constructor that ARS of stable-baselines3-contrib does not have, for both packages
+alike.
 """
 
 import importlib.util

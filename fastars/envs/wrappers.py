@@ -70,7 +70,7 @@ def with_memory(env: Any) -> str | None:
 def step_within(env: Any, max_steps: int) -> Callable[[Any], Any]:
     """Return the `step` that is within the layers which `gymnasium.make` adds.
 
-    They count steps and check the first two: four calls, 0.7 us of each step. Whoever steps the environment so ends its episodes after
+    They count steps and check the first two: four calls in each step. Whoever steps the environment so ends its episodes after
     `max_steps` steps, and has let the layers check an episode before. A layer with a step of another class or of the user's stays,
     and so does one that ends episodes earlier.
     """
@@ -86,4 +86,3 @@ def step_within(env: Any, max_steps: int) -> Callable[[Any], Any]:
 def _is_gymnasiums(step: Any) -> bool:
     code = getattr(step, "__code__", None)
     return code is not None and code.co_filename == _THEIR_FILE
-

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import gymnasium
 from gymnasium.vector import VectorEnv
 
-from fastars._compiled.structs import FloatArray, Rollouts
+from fastars._compiled.structs import Rollouts
 from fastars._runtime.shared_generators import seed_generators
 from fastars._runtime.signals import HeldSignals, OpenSignals
 from fastars._validate import integer, positive_int, user_facing, warn_user
@@ -30,8 +30,8 @@ from fastars.sb3.training_env import make_rendering, training_env
 from fastars.sb3.vec_env import EnvInput, unwrap_env
 from fastars.training.failures import FailureLog
 from fastars.training.physics import with_physics_of_run
-from fastars.training.policy_modules import imported_torch
 from fastars.training.policy_classes import ALIASES
+from fastars.training.policy_modules import imported_torch
 from fastars.training.run import Execution
 from fastars.training.runner import refuse_other_env
 from fastars.training.state import CurrentState, ObsMoments
@@ -269,18 +269,16 @@ class SB3Model(SB3Attributes):
             self._logger.dump(self.num_timesteps)
 
     def _configure_logger(self, tb_log_name: str, reset_num_timesteps: bool) -> None:
-        """Make the log of this call of `learn`, unless the user gave one: of stable-baselines3, if the program has imported that."""
+        """Make the log of this call of `learn`, unless the user gave one. It is one of theirs if the program has imported theirs."""
         if self._has_own_logger:
             return
-        theirs = logger_of_theirs(self.verbose, self.tensorboard_log, tb_log_name, reset_num_timesteps)
-        if theirs is None and self.tensorboard_log is None:
-            return
-        self._logger.close()
-        if theirs is not None:
-            self._logger = theirs
-            return
-        folder = tb_log_folder(self.tensorboard_log, tb_log_name, reset_num_timesteps)
-        self._logger = configure(folder, [*(["stdout"] if self.verbose else []), "tensorboard"])
+        logger = logger_of_theirs(self.verbose, self.tensorboard_log, tb_log_name, reset_num_timesteps)
+        if logger is None and self.tensorboard_log is not None:
+            folder = tb_log_folder(self.tensorboard_log, tb_log_name, reset_num_timesteps)
+            logger = configure(folder, [*(["stdout"] if self.verbose else []), "tensorboard"])
+        if logger is not None:
+            self._logger.close()
+            self._logger = logger
 
     def _write_episodes(self, rollouts: Rollouts) -> None:
         """Write episodes into `Monitor` wrappers and the like, and into `monitor_dir`. A full disk loses rows, never the run."""
