@@ -269,7 +269,7 @@ class SB3Model(SB3Attributes):
             self._logger.dump(self.num_timesteps)
 
     def _configure_logger(self, tb_log_name: str, reset_num_timesteps: bool) -> None:
-        """Make the log of this call of `learn`, unless the user gave one. It is one of theirs if the program has imported theirs."""
+        """Make the log of this call of `learn`, unless the user gave one. It is of theirs if the program has imported it."""
         if self._has_own_logger:
             return
         logger = logger_of_theirs(self.verbose, self.tensorboard_log, tb_log_name, reset_num_timesteps)
