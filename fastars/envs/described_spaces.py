@@ -151,6 +151,4 @@ def _bounds(name: str, values: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
         raise ValueError(f"{name} must be numbers")
     if not isinstance(values, list):
         return np.full(shape, values, dtype)
-    if len(numbers) != math.prod(shape):
-        raise ValueError(f"{name} must be {math.prod(shape)} numbers, got {len(numbers)}")
     return np.array(numbers, dtype).reshape(shape)

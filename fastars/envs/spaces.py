@@ -177,7 +177,7 @@ def is_batch(space: spaces.Space, observation: Any) -> bool:
     if len(shape) == len(single) + 1 and shape[1:] == single:
         return True
     many = f"(n, {', '.join(map(str, single))})" if single else "(n,)"
-    raise ValueError(f"observation must have shape {single}, or {many} for n of them, got {shape}")
+    raise ValueError(f"observation must have shape {single} or {many}, got {shape}")
 
 
 def _first_part(space: Any, observation: Any) -> tuple[spaces.Space, Any]:
