@@ -59,3 +59,11 @@ class Drawing(gymnasium.Env):
 
     def observation(self):
         return np.array([self.x, self.n_steps / 10.0], np.float32)
+
+
+def of_numpy_with_a_failure(env):
+    """Draw, and raise for one number in ten."""
+    number = np.random.uniform(-1.0, 1.0)
+    if number > 0.8:
+        raise ArithmeticError(f"drew {number}")
+    return number

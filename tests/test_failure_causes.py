@@ -84,7 +84,7 @@ def test_failures_that_begin_later_are_the_cause_after_ten_iterations(caplog):
 
 def test_a_failed_evaluation_is_no_cause(caplog):
     class Once(Line):
-        is_bad = True
+        is_bad = False
 
         def step(self, action):
             observation, _, *rest = super().step(action)
@@ -94,10 +94,14 @@ def test_a_failed_evaluation_is_no_cause(caplog):
 
     env = Once()
     model = ARS("LinearPolicy", env, n_delta=2, seed=0, noise_size=4096)
-    model.evaluate(1)
-    env.is_bad = False
+
+    def evaluate(seen, _):
+        env.is_bad = True
+        assert seen["self"].evaluate(1).n_failures == 2
+        env.is_bad = False
+
     with pytest.raises(NonFiniteReturnsError, match=r"iterations$"):
-        model.learn(100_000)
+        model.learn(100_000, callback=evaluate)
 
 
 def test_a_copy_has_no_failure(caplog):

@@ -4,10 +4,11 @@ Broken on purpose: `Episodes` seeds no shared generator -> "of_numpy", "of_pytho
 "of_actions" and "of_observations" red; environments side by side are not asked -> test_episodes_side_by_side red; states are not
 put back -> test_rollouts_leave_the_generators_as_they_were red; the constructor seeds nothing -> test_a_given_environment red, and
 test_the_constructor_seeds; `load` seeds all -> test_load_leaves_the_generators red; `evaluate_policy` or `replay` seeds nothing ->
-their tests red; only the first waves of a vector environment are seeded -> test_a_vector_environment red.
+their tests red; a vector environment is not seeded -> test_a_vector_environment red.
 """
 
 import random
+import re
 
 import drawing_envs
 import gymnasium
@@ -19,6 +20,7 @@ from fastars import ARS, evaluate_candidates, evaluate_policy
 from fastars._compiled.structs import LinearPolicy, identity_filter
 from fastars._runtime.shared_generators import are_as_seeded, generator_states, seed_generators
 from fastars.envs import environment
+from fastars.replay import replay
 from fastars.samplers import make_sampler
 from fastars.samplers.gym import GymSampler
 
@@ -151,6 +153,17 @@ def test_evaluate_policy_seeds_each_episode(draw):
     assert evaluate_policy(model, Drawing(draw), 2, seed=5, return_episode_rewards=True) == both
     assert evaluate_policy(model, Drawing(draw), 1, seed=6, return_episode_rewards=True)[0] == both[0][1:]
     assert both[0] == model.evaluate(2, seed=5).returns.tolist()
+
+
+def test_a_failed_episode_draws_the_same_numbers_again(caplog):
+    model = ARS("LinearPolicy", lambda: Drawing(drawing_envs.of_numpy_with_a_failure), n_delta=4, seed=3, noise_size=4096)
+    model.learn(50)
+    text = next(record.getMessage() for record in caplog.records if "drew" in record.getMessage())
+    path, number = re.search(r"fastars\.replay (\S+)", text)[1], re.search(r"drew ([0-9.]+)", text)[1]
+    for _ in range(2):
+        with pytest.raises(ArithmeticError, match=f"^drew {re.escape(number)}$"):
+            replay(path, lambda: Drawing(drawing_envs.of_numpy_with_a_failure))
+        drawing_envs.of_numpy(None)
 
 
 @pytest.mark.parametrize("draw", [drawing_envs.of_numpy, drawing_envs.of_python])

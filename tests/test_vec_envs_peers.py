@@ -2,7 +2,7 @@
 
 Broken on purpose: an error in the place of `DrivenVecEnv` (as it was) -> all red; seeds go to `VecEnv.seed` alone ->
 test_the_number and test_an_episode_depends red; the `Monitor` is not asked -> test_returns_are red; an end without the Monitor's
-word counts -> "Lives" red; all environments are taken for alike -> test_environments_that_differ red; a truncation counts as a
+word counts -> "Lives" red; all environments are taken for alike -> test_the_candidates_of_a_direction red; a truncation counts as a
 termination -> test_statuses red; `Unlike` sends what can't be pickled -> "lambda in processes" red (the process ends); attributes
 are not compared -> test_arguments_are_compared red; the end of a connection has no note -> test_a_failure_in_a_process red.
 """
@@ -202,10 +202,8 @@ def test_environments_that_differ_share_the_episodes_of_each_candidate():
     model = small(env, n_eval_episodes=3)
     model.learn(1)
     assert model.num_episodes == 18
-    apart = []
-    for walk in counted:  # episode 3 c + i of candidate c runs in environment i
-        alone = small(Walk(walk.slope), n_eval_episodes=3)
-        alone.learn(1, callback=lambda seen, _: apart.append(seen["self"].state.recent.returns.reshape(6, 3)))
+    alone = [small(Walk(walk.slope), n_eval_episodes=3).learn(1) for walk in counted]
+    apart = [each.state.recent.returns.reshape(6, 3) for each in alone]  # episode 3 c + i of candidate c runs in environment i
     mixed = model.state.recent.returns.reshape(6, 3)
     assert np.array_equal(mixed, np.stack([apart[i][:, i] for i in range(3)], axis=1))
 

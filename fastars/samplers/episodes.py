@@ -281,9 +281,7 @@ class Episodes:
         self._pass_on_signals(error)
         place.attempt += 1
         if error.__traceback__ is not None and error.__traceback__.tb_next is None and _OLD_STEP in str(error):  # raised here
-            error.add_note(
-                "TypeError: step must return (observation, reward, terminated, truncated, info); the old API gave 4 values"
-            )
+            error.add_note(_FIVE_VALUES)
         self._report(place.episode, place.attempt, "".join(traceback.format_exception(error)), error)
         self._discard(place)
         if place.attempt < ATTEMPTS:
