@@ -1,6 +1,14 @@
 """Callbacks hear of every step; with stable-baselines3's callbacks, and as its ARS calls them: test_hearing_peers.py.
 
-Broken on purpose, one at a time: FILL
+Broken on purpose, one at a time: no step but the last of an iteration is heard of -> 18 tests red; the model shows the steps of
+the iteration's end -> 10, test_a_callback_that_counts among them; constants not recognised -> test_a_callback_that_does_nothing
+red; every function taken for one -> 19; skipped calls not counted -> test_callbacks_that_say_when_they_act and three more; steps
+that are left over with several environments lost or not heard of -> test_a_call_stands_for_a_step_of_each_environment; the place
+of an end moved by one -> the same; rewards spread evenly -> test_rewards_are_those_of_the_steps and more; no comparison with the
+return, or a warning each time -> test_an_environment_that_can_not_be_repeated; an episode run again for "episode" ->
+test_what_is_known_of_an_info; False ignored, or the rest of the iteration heard of -> test_false_stops_at_once; copies that keep
+the count -> test_a_copy_of_the_model; EveryIteration at every step beside others -> 7; events counted from the start of an
+iteration, episodes at its end alone -> test_callbacks_that_say_when_they_act.
 """
 
 import copy
@@ -162,9 +170,16 @@ def test_what_is_known_of_an_info_does_not_run_the_episode_again():
 def test_a_call_stands_for_a_step_of_each_environment(n_envs, monkeypatch):
     monkeypatch.setattr(ARS, "n_envs", n_envs)
     callback = Test(note=lambda self: (self.n_calls, self.num_timesteps, self.locals["dones"].sum(), self.locals["rewards"].sum()))
-    model = small(max_episode_steps=30).learn(500, callback)
+    places = []
+    where = Test(
+        note=lambda self: places.append(
+            (self.locals["dones"].tolist(), ["episode" in info for info in self.locals["infos"]]),
+        )
+    )
+    model = small(max_episode_steps=30).learn(500, [callback, where])
     assert [note[:2] for note in callback.notes] == [(i, n_envs * i) for i in range(1, model.num_timesteps // n_envs + 1)]
     assert callback.locals["dones"].shape == callback.locals["rewards"].shape == (n_envs,)
+    assert all(dones == ends for dones, ends in places)
     assert len(callback.locals["infos"]) == len(callback.locals["new_obs"]) == n_envs
     assert sum(dones for *_, dones, _ in callback.notes) == model.num_episodes
     assert sum(rewards for *_, rewards in callback.notes) == model.num_timesteps

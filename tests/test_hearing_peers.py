@@ -3,7 +3,9 @@
 The episodes are cut after 7 steps, before a pole can fall, and 252 steps are whole iterations with 1, 2 and 3 environments: both
 packages take the same steps.
 
-Broken on purpose, one at a time: FILL
+Broken on purpose, one at a time: no step but the last of an iteration is heard of -> test_a_callback_that_counts and most others
+red; with `async_eval` a call for each step -> test_with_async_eval; rows with the steps of the iteration's end ->
+test_rows_of_the_log.
 """
 
 import warnings

@@ -1,6 +1,11 @@
 """Subclasses that change methods of stable-baselines3-contrib's ARS; with both packages: test_subclassing_peers.py.
 
-Broken on purpose, one at a time: FILL
+Broken on purpose, one at a time: evaluate_candidates not called -> 6 tests red; candidates or returns in our own order ->
+test_a_subclass_that_only_calls_its_parent, candidates also test_the_candidates_come_in_their_order; weights that were tried kept
+-> test_weights_that_a_subclass_tries; steps kept after an error -> test_an_error_in_a_subclass; the episodes of the parent's
+method forgotten -> test_a_subclass_that_only_calls_its_parent; no warning, or one more for a subclass of the class ->
+test_a_method_that_nothing_calls; `_setup_model` or `_update_info_buffer` not called -> test_a_subclass_hears_of_episodes; None
+taken for a number -> test_wrong_returns.
 """
 
 import sys
@@ -62,6 +67,22 @@ def test_the_returns_of_a_subclass_make_the_step():
     assert (model.iteration, model.num_timesteps) == (20, 200)
     assert model.theta[0] > 0.1
     assert abs(model.theta[1:]).max() < model.theta[0]
+
+
+def test_weights_that_a_subclass_tries_are_not_those_of_the_model():
+    class Norms(ARS):
+        tries = False
+
+        def evaluate_candidates(self, candidate_weights, callback, async_eval):
+            self.num_timesteps += 10
+            if self.tries:
+                self.policy.load_from_vector(candidate_weights[0])
+            return -abs(candidate_weights).sum(axis=1)
+
+    class Trying(Norms):
+        tries = True
+
+    assert np.array_equal(made(Norms).learn(100).theta, made(Trying).learn(100).theta)
 
 
 def test_the_candidates_come_in_their_order():

@@ -1,6 +1,6 @@
 """Subclasses of ARS, written for stable-baselines3-contrib, run with theirs and with ours.
 
-Broken on purpose, one at a time: FILL
+Broken on purpose: evaluate_candidates not called -> both tests red.
 """
 
 import gymnasium
