@@ -104,7 +104,7 @@ def test_activations_are_also_torchs_classes():
         ({"net_arch": [0]}, ValueError, "net_arch must be an integer of at least 1, got 0"),
         ({"net_arch": 64}, TypeError, "net_arch must be a list of integers, got 64"),
         ({"activation_fn": "gelu"}, ValueError, "activation_fn must be one of 'relu', 'tanh', got 'gelu'"),
-        ({"net_arc": [3]}, ValueError, "got 'net_arc'"),
+        ({"net_arc": [3]}, TypeError, "got 'net_arc'"),
     ],
 )
 def test_bad_arguments_of_the_policy_are_named(kwargs, error, message):

@@ -30,15 +30,19 @@ def checked_observation(space: spaces.Space, observation: Any) -> Any:
     TypeError
         For other values than real numbers.
     """
-    _refuse_results(space, observation)
+    if not isinstance(observation, np.ndarray):
+        _refuse_results(space, observation)
     if space.dtype is None:  # a Dict or a Tuple
         return observation
-    if isinstance(observation, Mapping):
-        raise ValueError(f"observation must be of the space {space}, got a dict with the keys {list(observation)}")
     try:
         array = real_array("observation", observation)
-    except ValueError as error:  # lists of different lengths
-        raise ValueError(f"observation must be of the space {space}, got {str(observation)[:80]}: {error}") from None
+    except (TypeError, ValueError) as error:
+        if isinstance(observation, Mapping):
+            raise ValueError(f"observation must be of the space {space}, got a dict with the keys {list(observation)}") from None
+        if isinstance(error, TypeError):
+            raise
+        shown = str(observation)[:80]  # lists of different lengths
+        raise ValueError(f"observation must be of the space {space}, got {shown}: {error}") from None
     return np.asarray(array, dtype=space.dtype)  # a number such as 0.1 is rounded as the environment rounds it
 
 
