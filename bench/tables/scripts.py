@@ -181,7 +181,7 @@ THEIR_TESTS: Page = (
     Table(
         (
             Column("test suite", "suite"),
-            Column("tests that make a model", "made", whole),
+            Column("tests that call an algorithm", "made", whole),
             Column("pass with ARS of stable-baselines3-contrib", "theirs", whole),
             Column("of these, pass with fastars", "ours", whole),
         )
