@@ -1,14 +1,16 @@
 # PYTHON=... picks the interpreter, MINUTES=... how long to soak or fuzz.
+# THEIRS=... folders with the tests of stable-baselines3 and stable-baselines3-contrib, in place of their source distributions.
 # `make bench` takes about 10 minutes, uses two CPUs and wants a quiet machine.
 PYTHON ?= python3
 MINUTES ?= 30
-.PHONY: help test fast slow trust soak fuzz lint types bench bench-quick tables docs
+.PHONY: help test fast slow trust soak fuzz lint types bench bench-quick tables docs theirs
 
 help:
 	@echo 'make test         the test suite, one test after the other (README.md has the line that runs it in parallel)'
 	@echo 'make fast         the same up to the first failure, the failures of last time first'
 	@echo 'make slow         the tests that take minutes'
 	@echo 'make trust        the tests that break things, with their full counts (an hour), and the table made from them'
+	@echo 'make theirs       the tests of stable-baselines3 and -contrib with ARS of fastars; THEIRS=FOLDER takes checkouts of them'
 	@echo 'make soak         30 minutes of training, evaluating, saving and restarting: what is held must not grow'
 	@echo 'make fuzz         30 minutes of damaged and hostile files for every reader; needs fastars[fuzz]'
 	@echo 'make lint         ruff, codespell, the rules of the house (tests/house_rules.py), import contracts'
@@ -29,6 +31,10 @@ slow:
 
 trust:
 	$(PYTHON) -m pytest -m promise --full --timeout=7200 --tally=bench/results/trust.json
+	$(PYTHON) -m bench.tables
+
+theirs:
+	$(PYTHON) tests/theirs.py $(THEIRS) --tally=bench/results/theirs.json
 	$(PYTHON) -m bench.tables
 
 soak:

@@ -78,13 +78,21 @@ def timed(model, steps, counted, keywords):
     return time.perf_counter() - start, model.num_timesteps // counted
 
 
-def rates_of_theirs(case):
-    """Return environment steps per second of the first iteration, by mode."""
+def rates_by_mode(package, case):
+    """Return environment steps per second of the first iteration, by mode; fastars has compiled its kernels before."""
     # One episode keeps one environment busy: where theirs has more of them, it lets the others run in vain.
     modes = (HERE, WORKERS) if case.n_eval_episodes == 1 else (HERE, VECTOR, WORKERS, VECTOR_WORKERS)
     rates = {}
     for mode in modes:
-        with Script("sb3_contrib", case.env_id, mode, case.n_delta, case.n_eval_episodes) as theirs:
-            *_, seconds, steps = theirs.first_iteration(0)
+        with Script(package, case.env_id, mode, case.n_delta, case.n_eval_episodes) as script:
+            if package == "fastars":
+                script.first_iteration(0)[0].close()
+            model, *_, seconds, steps = script.first_iteration(0)
             rates[mode] = steps / seconds
+            getattr(model, "close", lambda: None)()
     return rates
+
+
+def fastest(rates):
+    """Return the mode with the highest rate."""
+    return max(rates, key=rates.__getitem__)

@@ -1,8 +1,8 @@
 """The same script with stable-baselines3-contrib and with fastars: only the imports of ARS and AsyncEval differ (`drop_in.py`).
 
-Theirs runs as it runs fastest: every way that it has is tried with one iteration, the fastest is timed against fastars in turn. The
-time is that of `learn`, with kernels compiled before, and workers that are ready, as both packages start them before it; how long
-that takes is kept beside it. The first iteration is timed apart, too.
+Each side runs as it runs fastest: every way that the script has is tried with one iteration, and the fastest ways are timed in
+turn. The time is that of `learn`, with kernels compiled before, and workers that are ready, as both packages start them before it;
+how long that takes is kept beside it. The first iteration is timed apart, too.
 """
 
 import multiprocessing
@@ -18,7 +18,7 @@ import pytest
 from bench.drop_in import BUSY, bare_steps
 from bench.machine import THREADS
 from bench.peers import optional
-from bench.script_runs import OURS, PACKAGES, ROUNDS, THEIRS, Case, Script, rates_of_theirs
+from bench.script_runs import OURS, PACKAGES, ROUNDS, THEIRS, Case, Script, fastest, rates_by_mode
 
 # Theirs, from any line of theirs; where warnings are errors, the import of Box2D's SWIG types crashes.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -82,10 +82,13 @@ def test_same_script(case, record, quick):
         optional("Box2D")
     if quick:
         case = case._replace(n_delta=2, steps=1_000)
-    trials = rates_of_theirs(case)
-    best = max(trials, key=trials.__getitem__)
-    settings = case.env_id, best, case.n_delta, case.n_eval_episodes
-    with Script("fastars", *settings) as ours, Script("sb3_contrib", *settings) as theirs:
+    trials = {side: rates_by_mode(package, case) for side, package in PACKAGES.items()}
+    modes = {side: fastest(rates) for side, rates in trials.items()}
+    settings = case.n_delta, case.n_eval_episodes
+    with (
+        Script("fastars", case.env_id, modes[OURS], *settings) as ours,
+        Script("sb3_contrib", case.env_id, modes[THEIRS], *settings) as theirs,
+    ):
         scripts = {OURS: ours, THEIRS: theirs}
         ours.first_iteration(0)[0].close()  # compiles
         ours.starts.clear()
@@ -95,7 +98,7 @@ def test_same_script(case, record, quick):
     record(
         kind="learn",
         **case._asdict(),
-        mode=best,
+        modes=modes,
         trials=trials,
         **{name: {side: getattr(each, name) for side, each in scripts.items()} for name in ("runs", "starts")},
     )

@@ -6,7 +6,7 @@ Theirs runs as it runs fastest. All take turns: theirs, fastars with its default
 import pytest
 
 from bench.peers import optional
-from bench.script_runs import OURS, ROUNDS, THEIRS, Case, Script, rates_of_theirs
+from bench.script_runs import OURS, ROUNDS, THEIRS, Case, Script, fastest, rates_by_mode
 
 pytest.importorskip("mujoco")
 pytestmark = pytest.mark.filterwarnings("ignore")  # theirs, from any line of theirs
@@ -23,8 +23,8 @@ def test_same_script(case, record, quick):
     optional("sb3_contrib")
     if quick:
         case = case._replace(n_delta=2, steps=1_000)
-    trials = rates_of_theirs(case)
-    best = max(trials, key=trials.__getitem__)
+    trials = rates_by_mode("sb3_contrib", case)
+    best = fastest(trials)
     settings = case.env_id, best, case.n_delta, case.n_eval_episodes
     with (
         Script("fastars", *settings, "lanes") as lanes,

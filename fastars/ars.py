@@ -404,11 +404,16 @@ class ARS(Learning):
         ----------
         path : str, path or binary file
             A path without a suffix gets `.zip`.
-        exclude, include
-            Accepted for scripts written for stable-baselines3, without effect: a file holds exactly what the run needs.
+        exclude : iterable of str, optional
+            "verbose" and "tensorboard_log" can be left out: a model that is loaded then has their defaults. Other names have no
+            effect, as a file holds exactly what the run needs.
+        include : iterable of str, optional
+            Names that stay, though they are in `exclude`.
         """
-        log = model_file.LogSettings(int(self.verbose), None if not self.tensorboard_log else os.fspath(self.tensorboard_log))
-        model_file.save(path, self.run, self.state, log)
+        left_out = set(exclude or ()) - set(include or ())
+        folder = None if not self.tensorboard_log or "tensorboard_log" in left_out else os.fspath(self.tensorboard_log)
+        log = model_file.LogSettings(0 if "verbose" in left_out else int(self.verbose), folder)
+        model_file.save(path, self.run, self.state, log, self.policy.sees_normalized)
 
     @classmethod
     @user_facing

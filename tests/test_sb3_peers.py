@@ -513,6 +513,29 @@ def test_names_that_callbacks_and_rl_zoo_read_are_there(algorithm):
     assert len(model.weights) == 8
 
 
+@both
+def test_parameters_are_tensors_and_copies(algorithm):
+    import torch
+
+    model = algorithm("LinearPolicy", "CartPole-v1", n_delta=2, seed=0)
+    (weight,) = model.get_parameters()["policy"].values()
+    assert isinstance(weight, torch.Tensor)
+    changed = {"policy": {"action_net.0.weight": torch.rand_like(weight)}}
+    model.set_parameters(changed)
+    assert torch.equal(model.get_parameters()["policy"]["action_net.0.weight"], changed["policy"]["action_net.0.weight"])
+    if algorithm is ARS:  # theirs hands out its own weights
+        model.get_parameters()["policy"]["action_net.0.weight"][:] = 7.0
+        assert not (model.theta == 7.0).any()
+
+
+@both
+def test_what_a_file_leaves_out_has_its_default(algorithm, tmp_path):
+    model = algorithm("LinearPolicy", "CartPole-v1", n_delta=2, seed=0, verbose=2)
+    for exclude, include, verbose in ((None, None, 2), (["verbose"], None, 0), (["verbose"], ["verbose"], 2)):
+        model.save(tmp_path / "model", exclude=exclude, include=include)
+        assert algorithm.load(tmp_path / "model").verbose == verbose
+
+
 def test_a_constant_schedule_of_theirs_is_its_number(tmp_path):
     from stable_baselines3.common.utils import ConstantSchedule, FloatSchedule, LinearSchedule
 

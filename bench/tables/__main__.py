@@ -1,6 +1,7 @@
 """Write the benchmark tables between the marks of README.md and docs/*.md."""
 
 import argparse
+import ast
 import json
 import re
 from pathlib import Path
@@ -74,9 +75,17 @@ def tables() -> dict[str, str]:
                 made["kernel-reference"] = f"{kernel_reference(result['rows'])}\n\nTimes: {_caption(result['machine'])}"
             if name == "drop-in":
                 made["drop-in-short"] = render(scripts.DROP_IN_SHORT, result["rows"])
+                made["drop-in-script"] = _drop_in_script()
             if name == "physics":
                 made["physics-short"] = f"{render(physics.SHORT, result['rows'])}\n\n{_caption(result['machine'])}"
     return made
+
+
+def _drop_in_script() -> str:
+    """Return the text of the function of `drop_in.py` that makes the scripts, as code of a page."""
+    source = (ROOT / "bench" / "drop_in.py").read_text(encoding="utf-8")
+    found = [each for each in ast.parse(source).body if isinstance(each, ast.FunctionDef) and each.name == "script"]
+    return f"```python\n{ast.get_source_segment(source, found[0])}\n```"
 
 
 def _caption(machine: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ class Table(NamedTuple):
     columns: Sequence[Column] | Callable[[Rows], Sequence[Column]]  # a function gets the rows of the table
     kind: str | None = None  # only rows of this kind
     each: bool = False  # a table of its own for each row
+    by: Callable[[Row], Any] | None = None  # a table of its own for all rows with one value of this
     lines: Callable[[Rows], Iterable[Any]] = iter  # the lines of a table; default: a line for each row
 
 
@@ -45,9 +46,19 @@ def render(page: Page, rows: Rows) -> str:
     parts = []
     for table in page:
         selected = [row for row in rows if table.kind is None or row["kind"] == table.kind]
-        groups = [[row] for row in selected] if isinstance(table, Table) and table.each else [selected]
+        groups = _groups(table, selected) if isinstance(table, Table) else [selected]
         parts += [_pivot(table, group) if isinstance(table, Pivot) else _table(table, group) for group in groups if group]
     return "\n\n".join(filter(None, parts))
+
+
+def _groups(table: Table, rows: Rows) -> list[Rows]:
+    """Return the rows of each table."""
+    if table.each:
+        return [[row] for row in rows]
+    groups: dict[Any, Rows] = {}
+    for row in rows:
+        groups.setdefault(table.by(row) if table.by else None, []).append(row)
+    return list(groups.values())
 
 
 def markdown(head: Iterable[str], lines: Iterable[Iterable[str]]) -> str:

@@ -5,6 +5,8 @@ from statistics import median
 from bench.formatting import aimed, rate, ratio, seconds, whole
 from bench.tables.engine import Column, Page, Row, Rows, Table
 
+OURS, THEIRS = "fastars", "stable-baselines3-contrib"
+
 
 def _sides(rows: Rows) -> list[dict[str, Row]]:
     """Return a line for each run: the rows of fastars and of stable-baselines3-contrib, by side."""
@@ -72,18 +74,34 @@ def _ready(row: Row) -> str:
     return " / ".join(seconds(median(values)) for values in reversed(row.get("starts", {}).values()) if values)
 
 
-_LEARN = (
-    Column("`learn`, env steps/s (aim)", _script),
-    Column("theirs is fastest with", "mode"),
-    Column("theirs", lambda row: _rates(row)[1], rate),
-    Column("fastars", lambda row: _rates(row)[0], rate),
-    Column("times as fast", lambda row: aimed(_times_as_fast(row), row["aim"])),
-    Column("after the first iteration", lambda row: _times_as_fast(row, "later"), ratio),
-)
+def _ways(rows: Rows) -> list[Row]:
+    """Return the lines of the table of an environment: for each script the ways that it has, then the fastest of each side."""
+    lines: list[Row] = []
+    for row in sorted(rows, key=_script):
+        script, (ours, theirs) = _script(row).partition(", ")[2], _rates(row)
+        tried = row["trials"]
+        for mode in tried[THEIRS]:
+            rates = {side: tried.get(side, {}).get(mode) for side in (THEIRS, OURS)}
+            lines.append({"what": f"{script}: {mode}, first iteration", **rates, "times": "", "starts": ""})
+        lines.append(
+            {"what": _fastest(script, row["modes"]), THEIRS: theirs, OURS: ours, "starts": _ready(row)}
+            | {"times": aimed(ours / theirs, row["aim"])}
+        )
+        later, of_theirs = _rates(row, "later")
+        lines.append(
+            {"what": "after its first iteration", THEIRS: of_theirs, OURS: later, "times": ratio(later / of_theirs), "starts": ""}
+        )
+    return lines
 
 
-def _learn_columns(rows: Rows) -> tuple[Column, ...]:
-    return (*_LEARN, Column("workers ready, theirs / fastars", _ready)) if any("starts" in row for row in rows) else _LEARN
+def _fastest(script: str, modes: dict[str, str]) -> str:
+    """Return words for the line with the fastest way of each side."""
+    ways = modes[THEIRS] if modes[THEIRS] == modes[OURS] else f"{modes[THEIRS]} / {modes[OURS]}"
+    return f"**{script}, the fastest of each: {ways}**"
+
+
+def _rate_or_none(value: float | None) -> str:
+    return "-" if value is None else rate(value)
 
 
 def _steps_alone(rows: Rows) -> list[Row]:
@@ -103,7 +121,18 @@ def _process(row: Row, k: int) -> float:
 
 
 DROP_IN: Page = (
-    Table(_learn_columns, kind="learn", lines=lambda rows: sorted(rows, key=_script)),
+    Table(
+        (
+            Column(lambda rows: f"{_bare_id(rows[0]['env_id'])}, `learn`, env steps/s", "what"),
+            Column("theirs", THEIRS, _rate_or_none),
+            Column("fastars", OURS, _rate_or_none),
+            Column("times as fast (aim)", "times"),
+            Column("workers ready, theirs / fastars", "starts"),
+        ),
+        kind="learn",
+        by=lambda row: row["env_id"],
+        lines=_ways,
+    ),
     Table(
         (
             Column("the environment's steps alone, 2 processes", "env"),
@@ -148,4 +177,15 @@ DROP_IN_SHORT: Page = (
     ),
 )
 
-PAGES: dict[str, Page] = {"drop-in": DROP_IN, "learning-compared": LEARNING_COMPARED}
+THEIR_TESTS: Page = (
+    Table(
+        (
+            Column("test suite", "suite"),
+            Column("tests that call an algorithm", "made", whole),
+            Column("pass with ARS of stable-baselines3-contrib", "theirs", whole),
+            Column("of these, pass with fastars", "ours", whole),
+        )
+    ),
+)
+
+PAGES: dict[str, Page] = {"drop-in": DROP_IN, "learning-compared": LEARNING_COMPARED, "theirs": THEIR_TESTS}

@@ -274,6 +274,12 @@ def batched_actions(space: spaces.Space, rows: np.ndarray) -> np.ndarray:
     return rows.astype(space.dtype)
 
 
+def actions_in_rows(space: spaces.Space, rows: np.ndarray) -> np.ndarray | None:
+    """Return a view of rows of flat actions as a batch in the form of the space; None if actions have to be computed from them."""
+    batch = batched_actions(space, rows)
+    return batch if np.may_share_memory(batch, rows) else None
+
+
 def _in_bounds(space: spaces.Box, rows: FloatArray) -> np.ndarray:
     """Return actions in the dtype of a Box: whole numbers are rounded, and no rounding leaves the bounds."""
     is_whole = space.dtype.kind != "f"

@@ -20,7 +20,8 @@ from fastars.envs.gym import GymEnv
 from fastars.envs.making import warnings_logged
 from fastars.envs.returned import FLAGS, REALS, checked_end, first_observation, real, real_array
 from fastars.envs.seeding import UntouchedGenerators, seed_episode
-from fastars.envs.spaces import batched_actions, flattener
+from fastars.envs.spaces import actions_in_rows, batched_actions, flattener
+from fastars.envs.wrappers import step_within
 from fastars.kernels.batch_actions import COUNTED, IDLE
 from fastars.samplers.batch import MARK_BITS, Batch, Report, give_up
 from fastars.samplers.failure import ATTEMPTS
@@ -71,12 +72,14 @@ class Episodes:
         self.n_lanes = n_lanes if env.env is None else 1
         self._in_info = env.in_info
         self._make, self._given = env.make, env.env
-        self._action_space = env.action_space
         space = env.observation_space
         self._flat = flattener(space)
         self._lanes = new_lanes(spec, env.n_obs, env.action_space, self.n_lanes or MAX_LANES)
         self._shape = space.shape if isinstance(space, spaces.Box) and space.shape else None
         self._dtype = space.dtype
+        self._action_space = env.action_space
+        self._are_numbers = isinstance(env.action_space, spaces.Discrete)
+        self._in_rows = actions_in_rows(env.action_space, self._lanes.action)
         self._places = [_Place(index, row.reshape(self._shape or -1)) for index, row in enumerate(self._lanes.observation)]
         self._marks, self._is_worker = [0] if marks is None else marks, marks is not None
         self._clock = 0  # ticks so far, above the bits of a mark
@@ -233,12 +236,12 @@ class Episodes:
             weighted = np.dot(rewards, self._batch.reward_weights)
         return observation, weighted, terminated, truncated, info
 
-    def _actions(self) -> list[Any]:
+    def _actions(self) -> Any:
         """Return a copy of the actions of all lanes: an environment may keep its action."""
-        actions = self._lanes.action[: self.n_lanes or 1]
-        if isinstance(self._action_space, spaces.Discrete):
-            return actions[:, 0].tolist()
-        return list(batched_actions(self._action_space, actions.copy()))
+        n = self.n_lanes or 1
+        if self._in_rows is None:
+            return batched_actions(self._action_space, self._lanes.action[:n].copy())
+        return self._in_rows[:n].tolist() if self._are_numbers else self._in_rows[:n].copy()
 
     def _begin(self, place: _Place) -> bool:
         """Start the next episode that waits. Return False if none waits."""
@@ -270,6 +273,8 @@ class Episodes:
         out.lengths[episode] = self._lanes.length[place.index]
         out.status[episode] = status
         self._kernels.end(self._lanes, place.index, out.moments, episode)
+        if self._make is not None and not self.n_tasks:
+            place.step = step_within(place.env, self.spec.max_steps)  # the layers have checked an episode
 
     def _fail(self, place: _Place, error: BaseException) -> None:
         """Discard the environment, and let its episode wait for another attempt or give it up."""

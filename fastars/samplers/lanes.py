@@ -15,7 +15,7 @@ from fastars.kernels.batch_actions import IDLE, Lanes, begin_episode, end_episod
 from fastars.kernels.policy_layout import arranged_size, n_weights, scratch_size
 
 MAX_LANES = 16
-_CALL_SECONDS = 1.2e-6  # of a kernel call. Environments share it until it costs ...
+_CALL_SECONDS = 1.8e-6  # of a tick, for any number of environments. They share it until it costs ...
 _CALL_SHARE = 0.02  # ... no more than this part of the time that their steps take
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import gymnasium
 from gymnasium.vector import VectorEnv
 
-from fastars._compiled.structs import FloatArray, Rollouts
+from fastars._compiled.structs import Rollouts
 from fastars._runtime.shared_generators import seed_generators
 from fastars._runtime.signals import HeldSignals, OpenSignals
 from fastars._validate import integer, positive_int, user_facing, warn_user
@@ -22,6 +22,7 @@ from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
 from fastars.logger import Logger, configure, tb_log_folder
 from fastars.sb3.attributes import SB3Attributes
+from fastars.sb3.log import logger_of_theirs
 from fastars.sb3.parameters import named_weights, weights_with
 from fastars.sb3.seeding import seed_given
 from fastars.sb3.subclassing import warn_of_uncalled
@@ -30,6 +31,7 @@ from fastars.sb3.vec_env import EnvInput, unwrap_env
 from fastars.training.failures import FailureLog
 from fastars.training.physics import with_physics_of_run
 from fastars.training.policy_classes import ALIASES
+from fastars.training.policy_modules import imported_torch
 from fastars.training.run import Execution
 from fastars.training.runner import refuse_other_env
 from fastars.training.state import CurrentState, ObsMoments
@@ -186,16 +188,18 @@ class SB3Model(SB3Attributes):
 
     # --- Parameters
 
-    def get_parameters(self) -> dict[str, dict[str, FloatArray]]:
+    def get_parameters(self) -> dict[str, dict[str, Any]]:
         """Return copies of the weights, by the names that they have in stable-baselines3-contrib.
 
         Returns
         -------
         dict
             `{"policy": {"action_net.0.weight": ..., "action_net.0.bias": ..., "action_net.2.weight": ...}}`, arrays of float64 with
-            shapes (outputs, inputs) and (outputs,).
+            shapes (outputs, inputs) and (outputs,); tensors of float64, if the program has imported PyTorch.
         """
-        return {"policy": {name: value.copy() for name, value in named_weights(self.run, self.theta)}}
+        torch = imported_torch()
+        as_given = (lambda array: array) if torch is None else torch.from_numpy
+        return {"policy": {name: as_given(value.copy()) for name, value in named_weights(self.run, self.theta)}}
 
     @user_facing
     def set_parameters(self, load_path_or_dict: Any, exact_match: bool = True, device: Any = "auto") -> None:
@@ -265,12 +269,16 @@ class SB3Model(SB3Attributes):
             self._logger.dump(self.num_timesteps)
 
     def _configure_logger(self, tb_log_name: str, reset_num_timesteps: bool) -> None:
-        """Make the log of this call of `learn`, unless the user gave one."""
-        if self._has_own_logger or self.tensorboard_log is None:
+        """Make the log of this call of `learn`, unless the user gave one. It is of theirs if the program has imported it."""
+        if self._has_own_logger:
             return
-        self._logger.close()
-        folder = tb_log_folder(self.tensorboard_log, tb_log_name, reset_num_timesteps)
-        self._logger = configure(folder, [*(["stdout"] if self.verbose else []), "tensorboard"])
+        logger = logger_of_theirs(self.verbose, self.tensorboard_log, tb_log_name, reset_num_timesteps)
+        if logger is None and self.tensorboard_log is not None:
+            folder = tb_log_folder(self.tensorboard_log, tb_log_name, reset_num_timesteps)
+            logger = configure(folder, [*(["stdout"] if self.verbose else []), "tensorboard"])
+        if logger is not None:
+            self._logger.close()
+            self._logger = logger
 
     def _write_episodes(self, rollouts: Rollouts) -> None:
         """Write episodes into `Monitor` wrappers and the like, and into `monitor_dir`. A full disk loses rows, never the run."""

@@ -29,6 +29,8 @@ def check_run(manifest: Mapping[str, Any]) -> None:
         if name in manifest and manifest[name] not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {manifest[name]!r}")
     stored_integer("stats_window_size", manifest.get("stats_window_size", 1), 1)
+    if manifest.get("vec_normalize", False) not in (True, False):
+        raise TypeError(f"vec_normalize must be True or False, got {manifest['vec_normalize']!r}")
     log = manifest.get("log", {"verbose": 0, "tensorboard_log": None})
     stored_integer("verbose", log["verbose"])
     folder = log["tensorboard_log"]

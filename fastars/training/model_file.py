@@ -60,8 +60,11 @@ class LogSettings(NamedTuple):
     tensorboard_log: str | None
 
 
-def save(path: Any, run: Run, state: State, log: LogSettings) -> None:
+def save(path: Any, run: Run, state: State, log: LogSettings, sees_normalized: bool = False) -> None:
     """Write a run to one file, with the settings of its log; the file before it survives any error.
+
+    With `sees_normalized`, the policy was trained in a `VecNormalize`. A script that loads it without an environment normalises
+    observations by that wrapper, as it does with stable-baselines3, so the policy must not do it again.
 
     Raises
     ------
@@ -81,6 +84,8 @@ def save(path: Any, run: Run, state: State, log: LogSettings) -> None:
         "config": run.config.to_dict(),
         "counters": {"observations": int(state.moments.count), **state.counters._asdict()},
     }
+    if sees_normalized:
+        manifest["vec_normalize"] = True
     arrays: dict[str, np.ndarray] = {"theta": state.theta, "filter_mean": state.moments.mean, "filter_m2": state.moments.m2}
     arrays["recent_returns"], arrays["recent_lengths"] = state.recent
     arrays |= {f"optimizer_{k}": slot for k, slot in enumerate(state.slots)}
@@ -171,6 +176,8 @@ def load(model_class: Any, path: Any, env: Any, settings: Mapping[str, Any], tru
             raise checkpoint.CheckpointError(f"{checkpoint.name_of(path)}: its policy {misfit}")
         with named(path):
             model.restore(_restored(model.state, manifest, arrays))
+        if env is None:
+            model.policy.sees_normalized = manifest.get("vec_normalize", False)
         is_absent = isinstance(model.run.env, AbsentEnv)
         if settings.get("physics") == "lanes" and not is_absent:
             refuse_lanes_in_run(model.run.env, model.backend)

@@ -11,7 +11,10 @@ from gymnasium import spaces
 from fastars.envs.returned import real_array
 
 _RESULTS = {  # by the number of entries: what it is, and how to take the observation out of it
-    2: ("(observation, info), as reset() of Gymnasium returns it", "observation, info = env.reset()"),
+    2: (
+        "(observation, info), as reset() of Gymnasium returns it (mixing Gym API and VecEnv API)",
+        "observation, info = env.reset()",
+    ),
     4: ("all that step() of a VecEnv returns", "observations, rewards, dones, infos = vec_env.step(actions)"),
     5: ("all that step() of Gymnasium returns", "observation, reward, terminated, truncated, info = env.step(action)"),
 }
