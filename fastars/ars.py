@@ -27,6 +27,7 @@ from fastars._version import __version__
 from fastars.callbacks import close, make_callback, step
 from fastars.logger import Logger
 from fastars.logger.monitor import EpisodeWriter
+from fastars.samplers.failure import log_missing_returns
 from fastars.sb3.attributes import LearnCall
 from fastars.sb3.model import SB3Model
 from fastars.sb3.monitor import EpisodeInfos
@@ -501,6 +502,7 @@ class ARS(SB3Model):
             rollouts = self.run.evaluation_sampler.evaluate(candidates, self.policy.filter, seeds, False, utility, on_failure)
             if rollouts.n_failures or rollouts.n_restarts:
                 self._go_to(self.state.with_failures(rollouts.n_failures, rollouts.n_restarts))
+        log_missing_returns(self.env_id, rollouts)
         return rollouts
 
     @property
@@ -587,9 +589,10 @@ class ARS(SB3Model):
 
     def __repr__(self) -> str:
         config = self.config
+        physics = f", physics={config.physics!r}" if config.physics != "mujoco" else ""
         return (
             f"ARS({config.policy!r}, {self.env_id!r}, variant={config.variant!r}, n_delta={config.n_delta}, n_top={config.n_top}, "
-            f"seed={config.seed}, num_timesteps={self.num_timesteps})"
+            f"seed={config.seed}, num_timesteps={self.num_timesteps}{physics})"
         )
 
 

@@ -4,8 +4,8 @@ MuJoCo itself stands in for the lanes, with a model that is wrong in one number.
 
 Broken on purpose, one at a time, each with a test red: agreements not kept, not read; a disagreement only logged; fields that the
 lanes lack not looked for, or not in functions that a function calls, not behind `getattr`, or not inside an environment whose
-reward is a vector; forces of contacts beside a planar body, or of parallel hinges, taken from the lanes; nothing in the report of
-doctor.
+reward is a vector; these fields left empty, or 0; forces of contacts beside a planar body, or of parallel hinges, taken from the
+lanes; nothing in the report of doctor.
 """
 
 import copy
@@ -21,6 +21,7 @@ pytest.importorskip("mujoco", reason="MuJoCo environments need the mujoco packag
 
 import fastars
 from fastars import ARS, MujocoTask, evaluate_candidates
+from fastars._compiled.structs import NONFINITE
 from fastars.cli import main, selfcheck
 from fastars.envs import UnsupportedEnvError, compiled_env
 from fastars.envs.errors import LanesDisagreeError
@@ -257,6 +258,32 @@ def observe_sensor(constants, sim, observation):
 def test_a_task_that_reads_what_lanes_do_not_compute_is_refused(observe, xml, field):
     with pytest.raises(UnsupportedEnvError, match=f"^Point-v0 reads {field}, which the lanes do not compute$"):
         lanes_for(task(observe, xml))
+
+
+def observe_16(constants, sim, observation):
+    total = 0.0
+    for k in range(sim[16].shape[0]):
+        total += sim[16][k, 9]
+    observation[0] = total
+
+
+def observe_17(constants, sim, observation):
+    observation[0] = sim[17][1, 0]
+
+
+def observe_15(constants, sim, observation):
+    observation[0] = sim[15].sum()
+
+
+@pytest.mark.parametrize("observe", [observe_15, observe_16, observe_17])
+def test_a_field_that_lanes_do_not_compute_is_nan_by_its_number(observe):
+    found = evaluate_candidates(
+        MujocoTask(TASK % SENSOR, observe, reward_of_place, n_obs=1, max_episode_steps=5, name="Point-v0"),
+        np.ones((2, 1)),
+        range(2),
+        physics="lanes",
+    )
+    assert found.status.tolist() == [NONFINITE] * 2
 
 
 @pytest.mark.parametrize("xml", [TASK % "", TASK % SENSOR])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,10 @@ _CALL_ENVS = 128  # simulations stepped by one kernel call, which Ctrl-C waits f
 _CALL_CHUNKS = 128  # of as many environments as there are lanes, stepped by one kernel call
 
 
-class LaneBatch:
-    """Environments in SIMD lanes."""
+class KernelBatch(ABC):
+    """Environments whose state is in arrays that kernels read and write: `_batch`."""
 
-    def __init__(self, compiled: CompiledEnv, n: int) -> None:
-        self._env, self._n = compiled.constants, n
-        self._like = 0 if hasattr(compiled.action_space, "n") else (np.float32(0.0),) * compiled.n_act
-        self._batch = new_lane_batch(self._env, n)
+    _batch: Any
 
     @property
     def generators(self) -> npt.NDArray[np.uint64]:
@@ -36,6 +34,31 @@ class LaneBatch:
     def seed(self, seeds: SeedArray, mask: BoolArray) -> None:
         """Seed the generators of the environments in `mask`."""
         seed_envs(self._batch.generators, seeds, mask)
+
+    @abstractmethod
+    def reset(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
+        """Begin an episode in the environments in `mask`, and write the observations of all environments."""
+
+    def reset_ended(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
+        """Begin an episode in the environments in `mask`; the observations of the others are already written."""
+        self.reset(mask, observations)
+
+    @abstractmethod
+    def step(self, max_steps: int, actions: npt.NDArray[Any], out: Steps) -> None:
+        """Step every environment; those whose episode has ended begin a new one."""
+
+    def ended(self) -> BoolArray:
+        """Return a mask of the environments whose last step ended an episode."""
+        return self._batch.ended.copy()
+
+
+class LaneBatch(KernelBatch):
+    """Environments in SIMD lanes."""
+
+    def __init__(self, compiled: CompiledEnv, n: int) -> None:
+        self._env, self._n = compiled.constants, n
+        self._like = 0 if hasattr(compiled.action_space, "n") else (np.float32(0.0),) * compiled.n_act
+        self._batch = new_lane_batch(self._env, n)
 
     def reset(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
         """Begin an episode in the environments in `mask`, and write the observations of all environments."""
@@ -58,7 +81,7 @@ class LaneBatch:
         return self._batch.counters[:, ENDED * LANES : (ENDED + 1) * LANES].ravel()[: self._n] != 0
 
 
-class SimulatedBatch:
+class SimulatedBatch(KernelBatch):
     """Environments with a simulation each. They can't be copied or pickled: MuJoCo holds their memory."""
 
     def __init__(self, compiled: CompiledEnv, n: int) -> None:
@@ -71,22 +94,11 @@ class SimulatedBatch:
         generators, lengths, ended = np.zeros((n, 4), np.uint64), np.zeros(n, np.int64), np.zeros(n, np.bool_)
         self._batch = vector_simulated.SimulatedBatch(generators, addresses, self._simulations[0], lengths, ended)
 
-    @property
-    def generators(self) -> npt.NDArray[np.uint64]:
-        """Each environment's generator, (n, 4)."""
-        return self._batch.generators
-
-    def seed(self, seeds: SeedArray, mask: BoolArray) -> None:
-        """Seed the generators of the environments in `mask`."""
-        seed_envs(self._batch.generators, seeds, mask)
-
     def reset(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
         """Begin an episode in the environments in `mask`, and write the observations of all environments."""
         from fastars.kernels.vector_simulated import reset_simulated
 
         self._run(reset_simulated, mask, observations)
-
-    reset_ended = reset
 
     def step(self, max_steps: int, actions: npt.NDArray[Any], out: Steps) -> None:
         """Step every environment; those whose episode has ended begin a new one.
@@ -99,10 +111,6 @@ class SimulatedBatch:
         from fastars.kernels.vector_simulated import step_simulated
 
         self._run(step_simulated, max_steps, actions, out)
-
-    def ended(self) -> BoolArray:
-        """Return a mask of the environments whose last step ended an episode."""
-        return self._batch.ended.copy()
 
     def _run(self, kernel: Any, *arguments: Any) -> None:
         from fastars.envs.mujoco.capi import failure, new_simulation
@@ -122,7 +130,7 @@ class SimulatedBatch:
         raise TypeError(f"{self._compiled.id} can't be copied or pickled: MuJoCo holds its state")
 
 
-class PhysicsBatch:
+class PhysicsBatch(KernelBatch):
     """Environments whose simulations run over SIMD lanes (`fastars.physics`)."""
 
     def __init__(self, compiled: CompiledEnv, n: int) -> None:
@@ -156,32 +164,17 @@ class PhysicsBatch:
             due=np.zeros(n_lanes, np.int64),
         )
 
-    @property
-    def generators(self) -> npt.NDArray[np.uint64]:
-        """Each environment's generator, (n, 4)."""
-        return self._batch.generators
-
-    def seed(self, seeds: SeedArray, mask: BoolArray) -> None:
-        """Seed the generators of the environments in `mask`."""
-        seed_envs(self._batch.generators, seeds, mask)
-
     def reset(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
         """Begin an episode in the environments in `mask`, and write the observations of all environments."""
         from fastars.kernels.vector_physics import reset_in_physics
 
         self._run(reset_in_physics, mask, observations)
 
-    reset_ended = reset
-
     def step(self, max_steps: int, actions: npt.NDArray[Any], out: Steps) -> None:
         """Step every environment; those whose episode has ended begin a new one."""
         from fastars.kernels.vector_physics import step_in_physics
 
         self._run(step_in_physics, max_steps, actions, out)
-
-    def ended(self) -> BoolArray:
-        """Return a mask of the environments whose last step ended an episode."""
-        return self._batch.ended.copy()
 
     def _run(self, kernel: Any, *arguments: Any) -> None:
         for first in range(0, self._n_chunks, _CALL_CHUNKS):
@@ -197,10 +190,7 @@ class PhysicsBatch:
         self._lanes = self._new_lanes()
 
 
-Batch = LaneBatch | SimulatedBatch | PhysicsBatch
-
-
-def new_batch(compiled: CompiledEnv, n: int) -> Batch:
+def new_batch(compiled: CompiledEnv, n: int) -> KernelBatch:
     """Return the batch of `n` environments for what steps them."""
     if compiled.model is None:
         return LaneBatch(compiled, n)
