@@ -68,7 +68,8 @@ def _dofs(model: Any, coordinates: Coordinates) -> dict[str, Any]:
 
 def _limits(model: Any, coordinates: Coordinates) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
-    for joint in np.flatnonzero(model.jnt_limited).tolist():
+    is_limited = np.array(model.jnt_limited, bool) & (model.jnt_type != FREE_JOINT)  # a free joint has none, whatever it says
+    for joint in np.flatnonzero(is_limited).tolist():
         dof = int(model.jnt_dofadr[joint])
         hardness = impedance(model, model.jnt_solref[joint], model.jnt_solimp[joint], float(model.dof_invweight0[dof]))
         rows.append({"dof": dof, "range": model.jnt_range[joint], "margin": model.jnt_margin[joint], "impedance": hardness})
