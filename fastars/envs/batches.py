@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastars._compiled.lanes import LANES
+from fastars._compiled.lane_rows import LANES
 from fastars._compiled.structs import SeedArray, Simulation, SimulationLanes
 from fastars._runtime.signals import HeldSignals
 from fastars.envs.compiled import CompiledEnv

@@ -21,8 +21,8 @@ from fastars.envs.returned import FLAGS, REALS, checked_end, first_observation, 
 from fastars.envs.spaces import batched_actions, flattener
 from fastars.kernels.batch_actions import COUNTED, IDLE
 from fastars.samplers.batch import MARK_BITS, Batch, Report, give_up
+from fastars.samplers.episode_kernels import compiled_kernels, new_lanes
 from fastars.samplers.failure import ATTEMPTS
-from fastars.samplers.lanes import compiled_kernels, new_lanes
 
 MAX_LANES = 16
 _CALL_SECONDS = 1.2e-6  # of a kernel call. Environments share it until it costs ...
