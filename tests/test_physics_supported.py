@@ -3,7 +3,8 @@
 Broken on purpose, one after the other, and seen red: each rule of `supported`, `supported_trees` and `supported_contacts` that
 a mutation below is for, made true or false; lines taken out of `ABSENT`, `FIXED` and `FIXED_OPTIONS`; the search for unknown fields
 left out, or its comparison made always true; masks, exclusions, welded bodies, parents, or the world's part in `pairs.may_touch`
-ignored; the rules of spheres in an oblique plane, of the scale of the tolerance and of the memory left out; limits read of a free joint.
+ignored; the rules of spheres in an oblique plane, of the scale of the tolerance and of the memory left out; limits read of a free
+joint.
 """
 
 import re
