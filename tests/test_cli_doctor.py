@@ -82,7 +82,7 @@ def test_what_is_wrong_is_said_and_is_exit_code_1(monkeypatch, capsys):
     assert "2 problems: sums: the results differ; moons: ZeroDivisionError: division by zero, in " in said
 
 
-@pytest.mark.parametrize("columns", [40, 60, 80, 100])
+@pytest.mark.parametrize("columns", [60, 80, 100])
 def test_on_a_terminal_it_fits_the_columns(columns, examined, monkeypatch, capsys):
     long = "differ by 5.1e-14 at most (qfrc_constraint[12]), in 384 states"
     found = examined | {"lanes": {"InvertedDoublePendulum-v5": long, "Ant-v5": long}, "notes": ["one word " * 30]}

@@ -302,7 +302,7 @@ def test_a_failure_is_logged_with_its_place_its_traceback_and_a_command_that_rep
 
 
 def raising_episodes(n_delta, n_iterations):
-    """(iteration, direction, sign, seed) of the episodes that raise, by a plain loop over the seeds of a run."""
+    """(iteration from 1, direction, sign, seed) of the episodes that raise, by a plain loop over the seeds of a run."""
     env, found = faulty_envs.SometimesRaises(), []
     for iteration in range(n_iterations):
         seeds = reference.episode_seeds(np.uint64(0), iteration, n_delta, 1, False)
@@ -312,7 +312,7 @@ def raising_episodes(n_delta, n_iterations):
                 while not env.step([0.0])[2]:
                     pass
             except ArithmeticError:
-                found.append((iteration, direction, "+-"[sign], int(seeds[direction, sign, 0])))
+                found.append((iteration + 1, direction, "+-"[sign], int(seeds[direction, sign, 0])))
     return found
 
 
