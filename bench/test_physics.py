@@ -123,8 +123,9 @@ def test_threads(env_id, n, race, record, quick):
 
 
 def vector_envs(n):
-    """Return vector environments by name, and the reason why one is missing."""
-    made = {name: gymnasium.make_vec(f"fastars/{POOLED}", n, physics=physics) for name, physics in PHYSICS.items()}
+    """Return vector environments on all threads by name, and the reason why one is missing."""
+    settings = {"num_envs": n, "n_threads": THREADS}
+    made = {name: gymnasium.make_vec(f"fastars/{POOLED}", physics=physics, **settings) for name, physics in PHYSICS.items()}
     try:
         import envpool
     except ImportError:
@@ -135,7 +136,7 @@ def vector_envs(n):
 
 @pytest.mark.parametrize("n", SIZES)
 def test_vector_environments(n, race, record, quick):
-    """Step vector environments with ready-made random actions: fastars on one thread, EnvPool on two."""
+    """Step vector environments with ready-made random actions, all on two threads."""
     if quick and n > SIZES[0]:
         pytest.skip("takes too long to be quick")
     envs, missing = vector_envs(n)

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from fastars._compiled.ahead import end_helpers, ended_by_errors
+from fastars._compiled.announcing import tell_on_stderr
 from fastars._compiled.structs import FloatArray, Rollouts, empty_rollouts
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.memory import refuse_beyond_memory
@@ -91,7 +93,8 @@ class ARS(SB3Model):
     seed : int, optional
         Default: drawn from the operating system, and kept in `model.seed`.
     verbose : int
-        1: a table of the log on the terminal.
+        1: a table of the log on stdout, and a line on stderr if kernels must be compiled. A terminal and a notebook always get
+        that line.
     stats_window_size : int
         Episodes in the logged means of return and length: the last ones, or all of an iteration if they are more.
     tensorboard_log : str, optional
@@ -150,6 +153,7 @@ class ARS(SB3Model):
     """
 
     @user_facing
+    @ended_by_errors
     def __init__(
         self,
         policy: str,
@@ -210,6 +214,8 @@ class ARS(SB3Model):
         execution = Execution(backend, sampler, compiled, n_threads, n_workers, env_timeout)
         is_stored = not _init_setup_model  # a model from a file acts, whatever its training would need
         of_env = given.normalizer, given.n_processes
+        if verbose:
+            tell_on_stderr()
         self.run = make_run(policy, given.env, execution, arguments, *of_env, stats_window_size, is_stored)
         if not is_stored:
             self.run.refuse_training_beyond_memory()
@@ -286,6 +292,7 @@ class ARS(SB3Model):
     # --- Training
 
     @user_facing
+    @ended_by_errors
     def learn(
         self,
         total_timesteps: int,
@@ -386,6 +393,7 @@ class ARS(SB3Model):
             try:
                 following, self.record = iterate(self.run, state, asked, rollouts, n_steps)
                 self._go_to(following)
+                end_helpers()
             except Exception:
                 self._current.state = state.with_failures(rollouts.n_failures, rollouts.n_restarts)
                 raise

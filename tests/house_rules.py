@@ -22,6 +22,9 @@ LOOK_UPS = {"getattr", "hasattr", "setattr", "delattr"}
 
 # Reaches that stay: file -> reach -> reason.
 STAY = {
+    "fastars/_compiled/ahead.py": {
+        "os._exit": "a process without a parent ends at once; Python documents the function under this name"
+    },
     "fastars/_compiled/dispatchers.py": {
         "sys._getframe": "the module of the caller; `inspect` reads source files for it",
         "ffi.lib._lock": "the lock of all calls of LLVM, for which a fork waits; llvmlite has no public name for it",
@@ -42,7 +45,6 @@ STAY = {
         "os._exit": "a second Ctrl-C ends the process at once; Python documents the function under this name",
         "sys._getframe": "the frames that a signal interrupted; there is no other way to see them",
     },
-    "fastars/cli/progress.py": {"sys._current_frames": "shows if another thread compiles; there is no other way to see its frames"},
     "fastars/envs/mujoco/arguments.py": {"env._get_obs": "the one name of the observation in all MuJoCo environments of Gymnasium"},
     "fastars/envs/mujoco/capi.py": {
         "model._address": "the C pointer of a model; MuJoCo's bindings have no public name for it",

@@ -106,6 +106,7 @@ def test_lanes_that_disagree_are_refused_in_one_sentence(folder, monkeypatch):
 
 def test_a_run_falls_back_to_mj_step_with_a_warning(folder, monkeypatch):
     stand_in(monkeypatch, heavier)
+    monkeypatch.setattr("fastars.training.runner.compile_ahead", lambda *arguments: None)  # a stand-in has no types of lanes
     weights = np.zeros((2, 33))
     with pytest.warns(UserWarning, match="Hopper-v5 runs through mj_step, not over lanes: the lanes do not agree with mujoco"):
         over_lanes = evaluate_candidates("Hopper-v5", weights, range(2), physics="lanes")

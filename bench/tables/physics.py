@@ -45,11 +45,11 @@ SPEED: Page = (
     ),
     Table(
         (
-            Column("vector environments, env steps/s (aim)", "env"),
+            Column("vector environments, env steps/s, 2 threads (aim)", "env"),
             Column("environments", "environments", whole),
-            Column("fastars, `mj_step`, 1 thread", lambda row: _rate(row, "mj_step"), rate),
-            Column("fastars, lanes, 1 thread", lambda row: _rate(row, "lanes"), rate),
-            Column("EnvPool, 2 threads", _peer),
+            Column("fastars, `mj_step`", lambda row: _rate(row, "mj_step"), rate),
+            Column("fastars, lanes", lambda row: _rate(row, "lanes"), rate),
+            Column("EnvPool", _peer),
             Column("lanes to EnvPool", _times_a_peer),
         ),
         kind="vector",

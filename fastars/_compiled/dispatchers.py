@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from llvmlite.binding import ffi
@@ -27,6 +28,11 @@ class KernelDispatcher(CPUDispatcher):
             return _call(self, *args, **kwargs)
         with HeldSignals():
             return _call(self, *args, **kwargs)
+
+    def path_in_cache(self, signature: tuple[Any, ...]) -> Path | None:
+        """Return the path of the file with the code for these types, there or not; None if it is not cached."""
+        path: Path | None = self._cache.locate(signature, self.targetctx.codegen())[1]  # type: ignore[attr-defined]
+        return path
 
     def _compile_for_args(self, *args: Any, **kwargs: Any) -> Any:
         compiled: Any = super()._compile_for_args  # type: ignore[misc]

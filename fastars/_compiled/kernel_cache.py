@@ -29,6 +29,8 @@ from numba.core.caching import CompileResultCacheImpl, _Cache
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 
+from fastars._compiled.announcing import announce
+
 _PACKAGE = Path(__file__).parents[1]
 _ROOMS = ("_compiled", "kernels", "envs", "physics")  # folders that may hold compiled code
 _DECORATORS = rb"INLINE|inline|routine|part|kernel|addressed|parallel|launching"
@@ -45,6 +47,13 @@ _READ_BY_KERNELS = (
 
 _KEPT_DAYS, _DAY = 30, 86_400.0  # how long a kernel that nobody uses is kept; seconds
 _DIGEST_BYTES = hashlib.sha256().digest_size
+
+_listeners: list[Callable[[Path | None], None]] = [announce]
+
+
+def when_missing(listen: Callable[[Path | None], None]) -> None:
+    """Call `listen` for each kernel that is missing, before it is compiled, with the path of its file; None: it is not kept."""
+    _listeners.append(listen)
 
 
 class _Portable(CompileResultCacheImpl):
@@ -81,6 +90,9 @@ class KernelCache(_Cache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         target_context.refresh()
         key, path = self.locate(sig, target_context.codegen())
+        if path is None or not os.path.exists(path):
+            for listen in _listeners:
+                listen(path)
         if path is None:
             return None
         try:
@@ -217,7 +229,7 @@ def cache_directory() -> str | None:
     `FASTARS_CACHE_DIR` names it; otherwise it is `fastars` in `XDG_CACHE_HOME` or in `~/.cache`.
     """
     try:
-        directory = Path(os.environ.get("FASTARS_CACHE_DIR") or _default_cache_directory())
+        directory = Path(os.path.abspath(os.environ.get("FASTARS_CACHE_DIR") or _default_cache_directory()))
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = directory.stat()
     except (OSError, RuntimeError):  # not writable, or no home directory at all

@@ -3,8 +3,10 @@
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from pathlib import Path
+
+from fastars._runtime.control_groups import control_groups
 
 # A number of threads, or a list with one for each level of nested parallel regions. Ray and joblib set the second variable.
 _THREAD_VARIABLES = "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"
@@ -32,32 +34,10 @@ def thread_limits(variables: Mapping[str, str]) -> dict[str, int]:
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """Return the least CPU time per second that a control group of this process grants, in CPUs; None if there is no limit.
-
-    In a container, the files of its group may lie at the root of the mounted groups, and not at the path in `/proc/self/cgroup`.
-    The search covers that path and all its parents.
-    """
-    mounted = root / "sys/fs/cgroup"
-    quotas = []
-    for controllers, path in _groups(root / "proc/self/cgroup"):
-        for group in (path, *path.parents):
-            if not controllers:  # version 2
-                quotas.append(_quota(mounted / group, "cpu.max"))
-            elif "cpu" in controllers.split(","):
-                quotas.append(_quota(mounted / controllers / group, "cpu.cfs_quota_us", "cpu.cfs_period_us"))
+    """Return the least CPU time per second that a control group of this process grants, in CPUs; None if there is no limit."""
+    files = {True: ("cpu.max",), False: ("cpu.cfs_quota_us", "cpu.cfs_period_us")}
+    quotas = [_quota(folder, *files[is_second]) for folder, is_second in control_groups("cpu", root)]
     return min((quota for quota in quotas if quota is not None), default=None)
-
-
-def _groups(listed: Path) -> Iterator[tuple[str, PurePosixPath]]:
-    """Yield (controllers, path) of each control group of this process. A group of version 2 has no controllers."""
-    try:
-        lines = listed.read_text().splitlines()
-    except (OSError, ValueError):  # not Linux, or no permission
-        return
-    for line in lines:
-        if match := re.fullmatch(r"\d+:([^:/]*):/(.*)", line):
-            controllers, path = match.groups()
-            yield controllers, PurePosixPath(path)
 
 
 def _quota(folder: Path, *files: str) -> float | None:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from fastars._compiled.announcing import announced_to
 from fastars.cli.report import count, duration
 from fastars.cli.terminal import complain
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-_COMPILING = "Compiling the kernels for this processor, which happens once"
 
 
 class Progress:
@@ -95,44 +92,20 @@ def _state(done: str, rate: float, best_return: float, left: float) -> str:
 
 @contextlib.contextmanager
 def compiling(console: Console) -> Iterator[None]:
-    """Context that prints a message as soon as Numba compiles in it. Usually the kernels come from the cache, without a message.
-
-    A thread looks at the stacks of the other threads. This costs the kernels nothing, and needs no guess about the cache.
-    """
-    done, start, found = threading.Event(), time.perf_counter(), threading.Event()
-
-    def watch(say: Callable[[], None]) -> None:
-        while not done.wait(0.1):
-            if _is_compiling():
-                found.set()
-                say()
-                return
-
+    """Context that prints a message when a kernel must be compiled in it. Usually they come from the cache, without a message."""
+    start, said = time.perf_counter(), list[str]()
     with contextlib.ExitStack() as stack:
-        if console.is_terminal:
-            status = stack.enter_context(console.status("Loading the kernels ..."))
-            watcher = threading.Thread(target=watch, args=(lambda: status.update(f"{_COMPILING} ..."),), daemon=True)
-        else:
-            watcher = threading.Thread(target=watch, args=(lambda: complain(_COMPILING),), daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            done.set()
-            watcher.join()
-    if found.is_set():
+        status = stack.enter_context(console.status("Loading the kernels ...")) if console.is_terminal else None
+
+        def say(text: str) -> None:
+            if not said:
+                said.append(text)
+                complain(text) if status is None else status.update(f"{text} ...")
+
+        stack.enter_context(announced_to(say))
+        yield
+    if said:
         console.print(f"Compiled the kernels in {duration(time.perf_counter() - start)}; {_kept()}.", soft_wrap=True)
-
-
-def _is_compiling() -> bool:
-    """Return True if a thread of this process is inside Numba's compiler."""
-    for frame in sys._current_frames().values():
-        walk = frame
-        while walk is not None:
-            if walk.f_code.co_name == "compile_extra" and walk.f_globals.get("__name__") == "numba.core.compiler":
-                return True
-            walk = walk.f_back  # type: ignore[assignment]
-    return False
 
 
 def _kept() -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +14,7 @@ import numpy.typing as npt
 from fastars._compiled.lane_rows import LANES
 from fastars._compiled.structs import SeedArray, Simulation, SimulationLanes
 from fastars._runtime.signals import HeldSignals
+from fastars._runtime.threads import for_blocks
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.errors import SimulationError
 from fastars.envs.vector_arguments import BoolArray
@@ -19,6 +23,9 @@ from fastars.kernels.vector import new_batch as new_lane_batch
 
 _CALL_ENVS = 128  # simulations stepped by one kernel call, which Ctrl-C waits for: 40 ms of Humanoids
 _CALL_CHUNKS = 128  # of as many environments as there are lanes, stepped by one kernel call
+# Least work for a thread, which costs 0.1 to 0.2 ms to start and to wait for, and least work between two looks at the counter.
+_THREAD_SECONDS = 3e-4
+_BLOCK_SECONDS = 1e-4
 
 
 class KernelBatch(ABC):
@@ -84,11 +91,11 @@ class LaneBatch(KernelBatch):
 class SimulatedBatch(KernelBatch):
     """Environments with a simulation each. They can't be copied or pickled: MuJoCo holds their memory."""
 
-    def __init__(self, compiled: CompiledEnv, n: int) -> None:
+    def __init__(self, compiled: CompiledEnv, n: int, n_threads: int) -> None:
         from fastars.envs.mujoco.capi import new_simulation
         from fastars.kernels import vector_simulated
 
-        self._compiled, self._n = compiled, n
+        self._compiled, self._blocks = compiled, _Blocks(n, _CALL_ENVS, n_threads)
         self._simulations = [new_simulation(compiled.model) for _ in range(n)]  # kept alive: the batch holds their addresses
         addresses = np.array([_addresses(sim) for sim in self._simulations], np.int64)
         generators, lengths, ended = np.zeros((n, 4), np.uint64), np.zeros(n, np.int64), np.zeros(n, np.bool_)
@@ -113,18 +120,28 @@ class SimulatedBatch(KernelBatch):
         self._run(step_simulated, max_steps, actions, out)
 
     def _run(self, kernel: Any, *arguments: Any) -> None:
-        from fastars.envs.mujoco.capi import failure, new_simulation
         from fastars.envs.mujoco.clock import clock
 
+        failed: list[int] = []
+
+        def run(first: int, end: int) -> None:
+            if (i := kernel(self._compiled.constants, self._batch, *arguments, first, end)) >= 0:
+                failed.append(i)
+
         with clock.stopped():
-            for first in range(0, self._n, _CALL_ENVS):
-                with HeldSignals():
-                    failed = kernel(self._compiled.constants, self._batch, *arguments, first, min(first + _CALL_ENVS, self._n))
-                if failed >= 0:
-                    text = failure(self._simulations[failed])
-                    self._simulations[failed] = new_simulation(self._compiled.model)
-                    self._batch.addresses[failed] = _addresses(self._simulations[failed])
-                    raise SimulationError(f"MuJoCo failed in {self._compiled.id}, in environment {failed}: {text}")
+            self._blocks.run(run)
+            if failed:
+                self._replace(sorted(failed))
+
+    def _replace(self, failed: list[int]) -> NoReturn:
+        """Put new simulations in the places of those in which MuJoCo failed, and raise the error of the first."""
+        from fastars.envs.mujoco.capi import failure, new_simulation
+
+        text = failure(self._simulations[failed[0]])
+        for i in failed:
+            self._simulations[i] = new_simulation(self._compiled.model)
+            self._batch.addresses[i] = _addresses(self._simulations[i])
+        raise SimulationError(f"MuJoCo failed in {self._compiled.id}, in environment {failed[0]}: {text}")
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(f"{self._compiled.id} can't be copied or pickled: MuJoCo holds its state")
@@ -133,14 +150,16 @@ class SimulatedBatch(KernelBatch):
 class PhysicsBatch(KernelBatch):
     """Environments whose simulations run over SIMD lanes (`fastars.physics`)."""
 
-    def __init__(self, compiled: CompiledEnv, n: int) -> None:
+    def __init__(self, compiled: CompiledEnv, n: int, n_threads: int) -> None:
         from fastars.envs.mujoco.lanes import lanes_for
 
-        self._env, self._n = compiled.constants, n
+        self._env = compiled.constants
         self._lane_model = lanes_for(compiled)
-        self._lanes = self._new_lanes()
-        self._n_chunks = -(-n // len(self._lanes.is_bad))
-        self._batch = self._new_batch(compiled.n_obs)
+        lanes = self._new_lanes()
+        n_chunks = -(-n // len(lanes.is_bad))
+        self._blocks = _Blocks(n_chunks, _CALL_CHUNKS, n_threads)
+        self._batch = _new_physics_batch(lanes, n, n_chunks, compiled.n_obs)
+        self._workspaces = self._new_workspaces()
 
     def _new_lanes(self) -> SimulationLanes:
         from fastars._compiled.simulated import reads_outputs
@@ -148,21 +167,10 @@ class PhysicsBatch(KernelBatch):
 
         return new_lanes(self._lane_model, reads_outputs(self._env))
 
-    def _new_batch(self, n_obs: int) -> Any:
-        from fastars.kernels import vector_physics
-
-        lanes, n, n_lanes = self._lanes, self._n, len(self._lanes.is_bad)
-        return vector_physics.PhysicsBatch(
-            generators=np.zeros((n, 4), np.uint64),
-            qpos=np.zeros((self._n_chunks, *lanes.qpos.shape)),
-            qvel=np.zeros((self._n_chunks, *lanes.qvel.shape)),
-            qacc_warmstart=np.zeros((self._n_chunks, *lanes.qvel.shape)),
-            before=np.zeros((n, len(lanes.qpos))),
-            observations=np.zeros((n, n_obs)),
-            lengths=np.zeros(n, np.int64),
-            ended=np.zeros(n, np.bool_),
-            due=np.zeros(n_lanes, np.int64),
-        )
+    def _new_workspaces(self) -> list[tuple[SimulationLanes, Any]]:
+        """Return lanes for each thread, with the batch and a mask of its own in it."""
+        all_lanes = [self._new_lanes() for _ in range(self._blocks.most_threads)]
+        return [(lanes, self._batch._replace(due=np.zeros(len(lanes.is_bad), np.int64))) for lanes in all_lanes]
 
     def reset(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
         """Begin an episode in the environments in `mask`, and write the observations of all environments."""
@@ -177,24 +185,68 @@ class PhysicsBatch(KernelBatch):
         self._run(step_in_physics, max_steps, actions, out)
 
     def _run(self, kernel: Any, *arguments: Any) -> None:
-        for first in range(0, self._n_chunks, _CALL_CHUNKS):
-            with HeldSignals():
-                kernel(self._env, self._lanes, self._batch, *arguments, first, min(first + _CALL_CHUNKS, self._n_chunks))
+        free = self._workspaces.copy()
+
+        def run(first: int, end: int) -> None:
+            lanes, batch = workspace = free.pop()  # there is one for each thread
+            kernel(self._env, lanes, batch, *arguments, first, end)
+            free.append(workspace)
+
+        self._blocks.run(run)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the lanes, which are addresses: a copy makes its own."""
-        return {name: value for name, value in vars(self).items() if name != "_lanes"}
+        return {name: value for name, value in vars(self).items() if name != "_workspaces"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._lanes = self._new_lanes()
+        self._workspaces = self._new_workspaces()
 
 
-def new_batch(compiled: CompiledEnv, n: int) -> KernelBatch:
-    """Return the batch of `n` environments for what steps them."""
+def _new_physics_batch(lanes: SimulationLanes, n: int, n_chunks: int, n_obs: int) -> Any:
+    """Return the state of `n` environments in `n_chunks` chunks of lanes."""
+    from fastars.kernels import vector_physics
+
+    return vector_physics.PhysicsBatch(
+        generators=np.zeros((n, 4), np.uint64),
+        qpos=np.zeros((n_chunks, *lanes.qpos.shape)),
+        qvel=np.zeros((n_chunks, *lanes.qvel.shape)),
+        qacc_warmstart=np.zeros((n_chunks, *lanes.qvel.shape)),
+        before=np.zeros((n, len(lanes.qpos))),
+        observations=np.zeros((n, n_obs)),
+        lengths=np.zeros(n, np.int64),
+        ended=np.zeros(n, np.bool_),
+        due=np.zeros(len(lanes.is_bad), np.int64),
+    )
+
+
+class _Blocks:
+    """Threads that share the `n` parts of a batch, in blocks of up to `most` for one kernel call."""
+
+    def __init__(self, n: int, most: int, n_threads: int) -> None:
+        self._n, self._most, self.most_threads = n, most, min(n_threads, n)
+        self._part_seconds = 0.0  # of the last call: the first one has one thread
+
+    def run(self, run: Callable[[int, int], None]) -> None:
+        """Call `run(first, end)` for each block."""
+        n_threads = max(min(self.most_threads, int(self._n * self._part_seconds / _THREAD_SECONDS)), 1)
+        size = self._size(n_threads)
+        start = perf_counter()
+        for_blocks(lambda block: run(block * size, min((block + 1) * size, self._n)), -(-self._n // size), n_threads)
+        self._part_seconds = (perf_counter() - start) * n_threads / self._n
+
+    def _size(self, n_threads: int) -> int:
+        if n_threads == 1:
+            return self._most
+        worth = math.ceil(_BLOCK_SECONDS / self._part_seconds)
+        return min(max(self._n // (4 * n_threads), worth), -(-self._n // n_threads), self._most)
+
+
+def new_batch(compiled: CompiledEnv, n: int, n_threads: int) -> KernelBatch:
+    """Return the batch of `n` environments for what steps them, on up to `n_threads` threads where there is a simulator."""
     if compiled.model is None:
         return LaneBatch(compiled, n)
-    return PhysicsBatch(compiled, n) if compiled.physics == "lanes" else SimulatedBatch(compiled, n)
+    return (PhysicsBatch if compiled.physics == "lanes" else SimulatedBatch)(compiled, n, n_threads)
 
 
 def _addresses(sim: Simulation) -> list[int]:

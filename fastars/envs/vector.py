@@ -18,6 +18,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from fastars._compiled.structs import FloatArray, SeedArray
+from fastars._runtime.cpus import available_cpus
 from fastars._validate import boolean, positive_int, user_facing
 from fastars.envs.batches import new_batch
 from fastars.envs.compiled import CompiledEnv
@@ -45,6 +46,8 @@ class CompiledVectorEnv(VectorEnv):
         Time limit of an episode; -1 for none. Default: the time limit of `compiled`.
     copy : bool
         Return new arrays in each step. If False, the next `step` or `reset` overwrites the observations.
+    n_threads : int, optional
+        Most threads for steps in MuJoCo or over lanes; they change no number. Default: all CPUs. Other environments step on one.
 
     Raises
     ------
@@ -68,11 +71,14 @@ class CompiledVectorEnv(VectorEnv):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         max_episode_steps: int | None = None,
         copy: bool = True,
+        n_threads: int | None = None,
     ) -> None:
         self.compiled = compiled
         self.num_envs = positive_int("num_envs", num_envs)
         self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
         self.copy = boolean("copy", copy)
+        if n_threads is not None:
+            n_threads = positive_int("n_threads", n_threads)
         self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
         self.single_observation_space = compiled.observation_space
         self.single_action_space = compiled.action_space
@@ -81,7 +87,7 @@ class CompiledVectorEnv(VectorEnv):
         if compiled.reward_space is not None:  # as mo-gymnasium's vector environments have it
             self.reward_space = compiled.reward_space
         self._max_steps = most_steps(compiled.max_steps if max_episode_steps is None else max_episode_steps)
-        self._batch = new_batch(compiled, self.num_envs)
+        self._batch = new_batch(compiled, self.num_envs, n_threads or available_cpus())
         self._seeds: SeedArray | None = None
         self._is_reset = False
         self._observations = self._new_observations()
@@ -230,6 +236,7 @@ def make_vec(
     copy: bool = True,
     render_mode: None = None,
     physics: str = "mujoco",
+    n_threads: int | None = None,
     **kwargs: Any,
 ) -> CompiledVectorEnv:
     """Make a vector environment; `gymnasium.make_vec("fastars/<env_id>", ...)` calls this function.
@@ -238,7 +245,7 @@ def make_vec(
     ----------
     env_id : str
         One of `compiled_env_ids()`.
-    num_envs, max_episode_steps, autoreset_mode, copy
+    num_envs, max_episode_steps, autoreset_mode, copy, n_threads
         As for `CompiledVectorEnv`.
     render_mode : None
         Compiled environments have no pictures.
@@ -258,7 +265,7 @@ def make_vec(
     single = make(env_id, **kwargs)
     try:
         compiled = with_physics(compiled_env(single), physics)
-        return CompiledVectorEnv(compiled, num_envs, autoreset_mode, max_episode_steps, copy)
+        return CompiledVectorEnv(compiled, num_envs, autoreset_mode, max_episode_steps, copy, n_threads)
     finally:
         single.close()
 

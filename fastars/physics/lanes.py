@@ -80,6 +80,10 @@ register_lane_physics(PlanarPhysics, _step_planar_lanes, _forward_planar_lanes)
 register_lane_physics(SpatialPhysics, _step_spatial_lanes, _forward_spatial_lanes)
 
 
+for _name in _NAMES.values():  # kernels that call it can be compiled before it is: `new_lanes` sets the address
+    llvm.add_symbol(_name, 1)
+
+
 def new_lanes(model: LaneModel, wants_outputs: bool) -> SimulationLanes:
     """Return memory of one thread for `LANES` simulations, each in the first state of the model.
 
@@ -90,14 +94,20 @@ def new_lanes(model: LaneModel, wants_outputs: bool) -> SimulationLanes:
     wants_outputs : bool
         True if `outputs` is read: it then has columns, which every step fills.
     """
+    lanes, tables = memory_of_lanes(model, wants_outputs)
+    llvm.add_symbol(_NAMES[model.gravity.shape[1]], address(step_lanes, *tables, 0))
+    return lanes
+
+
+def memory_of_lanes(model: LaneModel, wants_outputs: bool) -> tuple[SimulationLanes, tuple[Tables, Tables]]:
+    """Return the memory of `new_lanes`, and the tables of `step_lanes` for it. Nothing is compiled."""
     workspace = new_workspace(model, LANES, wants_outputs)
     model_tables, tables = Tables(model), Tables(workspace, LANES)
-    width = model.gravity.shape[1]
-    kind = {3: PlanarPhysics, 6: SpatialPhysics}[width]
-    llvm.add_symbol(_NAMES[width], address(step_lanes, model_tables, tables, 0))
-    return SimulationLanes(
+    kind = {3: PlanarPhysics, 6: SpatialPhysics}[model.gravity.shape[1]]
+    lanes = SimulationLanes(
         physics=kind(model_tables.addresses, tables.addresses),
         **{name: getattr(workspace, name) for name in ("qpos", "qvel", "ctrl", "qacc_warmstart", "is_bad")},
         outputs=workspace.outputs.reshape(LANES, -1),
         sim=one_simulation(model),
     )
+    return lanes, (model_tables, tables)

@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from fastars._compiled.simulated import reads_outputs
-from fastars._compiled.structs import Filter, FloatArray, Rollouts, RolloutSpec, SeedArray, SimulationLanes, empty_rollouts
+from fastars._compiled.structs import (
+    Filter,
+    FloatArray,
+    Rollouts,
+    RolloutSpec,
+    SeedArray,
+    SimulationLanes,
+    empty_rollouts,
+    identity_filter,
+)
 from fastars._runtime.cpus import available_cpus
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals, let_signals_in
@@ -18,6 +27,7 @@ from fastars.envs.mujoco.arguments import refuse_hooks
 from fastars.kernels.policy_layout import arranged_size, scratch_size
 from fastars.kernels.rollout_physics import IDLE, Episodes, roll_out_physics
 from fastars.physics import new_lanes
+from fastars.physics.lanes import memory_of_lanes, step_lanes
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.kernel_inputs import with_reward_weights
 
@@ -156,3 +166,13 @@ def new_episodes(spec: RolloutSpec, lanes: SimulationLanes, n_obs: int, queue: A
         scratch=np.zeros(scratch_size(spec.policy, n_obs, n_act)),
         scores=np.zeros(n_act),
     )
+
+
+def calls_of_kernels(env: CompiledEnv, spec: RolloutSpec, lane_model: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return calls `(kernel, *arguments)` with the types of a sampler's arguments: of rollouts, and of the lanes' steps."""
+    lanes, tables = memory_of_lanes(lane_model, reads_outputs(env.constants))
+    seeds, weights = np.zeros(1, np.uint64), np.zeros((1, 1))
+    episodes = new_episodes(spec, lanes, env.n_obs, np.zeros(1, np.int64), 1)
+    out = empty_rollouts(1, env.n_obs, False, env.n_tasks)
+    of_rollouts = spec, lanes, episodes, identity_filter(env.n_obs), weights, seeds, 1, out
+    return (roll_out_physics, *of_rollouts), (step_lanes, *tables, 0)

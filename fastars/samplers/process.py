@@ -7,7 +7,6 @@ imported again. It is its own session, so that a Ctrl-C on the terminal reaches 
 from __future__ import annotations
 
 import contextlib
-import json
 import mmap
 import os
 import pickle
@@ -20,6 +19,7 @@ import tempfile
 import time
 from multiprocessing.connection import Pipe
 
+from fastars._runtime.interpreter import python_command
 from fastars.samplers.batch import MARK_BITS, Batch
 from fastars.samplers.worker import ASK, NOTES_BYTES, UNBORN
 
@@ -28,10 +28,7 @@ _EXIT_SECONDS = 10.0  # a process closes its connection before it has its exit c
 _NAMED = set(signal.Signals)  # not all signals have names
 # Signals by which somebody ends a process from outside.
 _KILLERS = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
-_BOOTSTRAP = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
-    "from fastars.samplers.worker import main; main(*map(int, sys.argv[2:]))"
-)
+_BOOTSTRAP = "from fastars.samplers.worker import main; main(*map(int, sys.argv[1:]))"
 
 
 class WorkerProcess:
@@ -61,12 +58,11 @@ class WorkerProcess:
         self._notes.truncate(NOTES_BYTES)
         self._marks = mmap.mmap(self._notes.fileno(), NOTES_BYTES)
         self.connection, other_end = Pipe()
-        path = json.dumps([entry or os.getcwd() for entry in sys.path])
         with other_end, tempfile.TemporaryFile() as file:
             pickle.dump((sys.argv, order), file)
             file.seek(0)
             ends = (other_end.fileno(), self._notes.fileno(), file.fileno())
-            command = [sys.executable, "-c", _BOOTSTRAP, path, *map(str, ends)]
+            command = [*python_command(_BOOTSTRAP), *map(str, ends)]
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=ends, start_new_session=True)
         self.is_ready, self.is_fresh, self.is_alone = False, True, False
         self.episodes: list[int] = []

@@ -9,6 +9,8 @@ from typing import Any
 
 from fastars._validate import positive_int, warn_user
 from fastars.envs import CompiledEnv, environment
+from fastars.training import presets
+from fastars.training.ahead import compile_ahead
 from fastars.training.config import make_config
 from fastars.training.physics import with_physics_of_run
 from fastars.training.policy import policy_settings, random_weights, zero_weights
@@ -56,13 +58,15 @@ def make_run(
     of_run = {name: given.pop(name, None) for name in _OF_RUN}
     max_steps = None if "max_episode_steps" not in given else positive_int("max_episode_steps", given["max_episode_steps"])
     found = environment(env, execution.compiled, max_steps, tasks=of_run["weighting"] is not None)
-    found = with_physics_of_run(found, of_run["physics"], of_run["preset"], execution.backend, is_stored)
     settings = {**given, **policy_settings(policy, of_run["policy_kwargs"])}
     if normalizer is not None:
         settings = {**normalizer.settings(), **settings}
         settings["normalize_observations"] = normalizer.agreed(given.get("normalize_observations"))
     settings |= _task_settings(found, of_run, given)
     config = make_config(of_run["preset"], of_run["variant"], found.id, **settings)
+    if not is_stored:
+        compile_ahead(found, config, of_run["physics"] or presets.physics(of_run["preset"]), execution)
+    found = with_physics_of_run(found, of_run["physics"], of_run["preset"], execution.backend, is_stored)
     if n_processes == 1 and not execution.on_ray and (execution.n_workers or 1) != 1 and isinstance(found, CompiledEnv):
         warn_user(f"n_workers={execution.n_workers} has no effect: {found.id} runs in compiled kernels, on n_threads")
     run = new_run(config, found, execution, of_run["preset"], normalizer, stats_window_size)
