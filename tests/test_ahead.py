@@ -1,6 +1,13 @@
 """Kernels that another process compiles: those that a run needs, for its types; and whatever happens to it, the run goes on.
 
-Broken on purpose: see the list at the end of this docstring.
+Broken on purpose: no wait for the other process, imports before the folders are set, a relative folder of the cache, one that
+is not handed on -> test_a_kernel_comes_from; no patience, or an end that kills nothing -> test_the_run_goes_on; errors of its
+start raised -> test_a_python_that_does_not_start; kernels of other sources compiled -> test_other_sources; no `atexit`, or
+nothing read in the other process -> test_nothing_is_left; a fork that forgets nothing, or keeps the pipe -> test_a_fork and
+test_nothing_is_left; nobody who takes the exit code, or closes the pipe -> test_a_first_run; no look at one of CPUs, memory,
+worker, interpreter, number -> test_none_is_started; at the cache, another helper, a dead one -> the tests after it; at the
+backend, a file, `NUMBA_DISABLE_JIT`, an earlier iteration -> test_none_is_asked_for; no end by the iteration, or by errors of
+the constructor or of `learn` -> the tests of these names; another type or number of arguments in an order -> test_a_run_needs.
 """
 
 import json
@@ -19,7 +26,7 @@ from fastars._compiled import ahead, jit
 from fastars.training import ahead as of_training
 
 ROOT = Path(__file__).parent.parent
-SECONDS = 120.0  # that a process is given to end
+SECONDS = 300.0  # that a process is given to end
 VALUES = np.arange(3.0)
 HELPER = """
 import os, sys, time
@@ -38,7 +45,7 @@ ahead._Helper, ahead.available_cpus, ahead.spare_memory = Helper, lambda: 2, lam
 
 def wait_for_its_end():
     # Nobody asks for its exit code here: it is gone only if somebody else has taken that.
-    end = time.monotonic() + 60
+    end = time.monotonic() + 250
     while os.path.exists(f"/proc/{made[0].pid}") and time.monotonic() < end:
         time.sleep(0.01)
 """
@@ -57,7 +64,12 @@ pytestmark = [
 def started(code, cache, **settings):
     environment = {**os.environ, "FASTARS_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-W", "error", "-c", code], env=environment, **pipes, **settings)
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", "-c", code],
+        env=environment,
+        **pipes,
+        **settings,
+    )
 
 
 def words(code, cache, **settings):
@@ -91,27 +103,31 @@ def has_ended(pid):
 
 
 def test_a_kernel_comes_from_the_other_process(tmp_path):
-    assert words(START + CALL, tmp_path) == IN_CACHE
-
-
-def test_it_compiles_all_kernels_then_nothing_is_left_of_it(tmp_path):
-    code = START + "pipe = made[0].stdin; wait_for_its_end(); time.sleep(0.2); print(made[0].returncode, pipe.closed)"
-    assert words(code, tmp_path) == ["0", "True"]
-    assert {path.name.split(".")[3] for path in tmp_path.glob("*.kernel")} >= {"info", "norm", "norm_sq"}
+    """It looks for the cache where this one did, though that has gone to another folder, and imports nothing from there."""
+    here = tmp_path / "here"
+    here.mkdir()
+    for name in ("json", "pickle", "numpy", "zlib"):
+        (here / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w')")
+    path = [entry for entry in [str(ROOT), *sys.path] if entry]
+    first = f"import sys; sys.path[:] = {path}\nfrom fastars._compiled.kernel_cache import cache_directory\ncache_directory()"
+    assert words(f"{first}\nimport os; os.chdir('here')\n{START}{CALL}", "cache", cwd=tmp_path) == IN_CACHE
+    assert (tmp_path / "cache").exists()
+    assert not (tmp_path / "imported").exists()
+    assert not (here / "cache").exists()
 
 
 @pytest.mark.parametrize("fault", ["kill()", "send_signal(19)"], ids=["killed", "stopped"])
 def test_the_run_goes_on_without_it(fault, tmp_path):
     patience = "\nahead._PATIENCE_SECONDS = 0.5\n"
-    assert words(f"{START}{patience}made[0].{fault}{CALL}", tmp_path) == HERE
+    assert words(f"{START}{patience}made[0].{fault}{CALL}\nprint(made[0].returncode)", tmp_path) == [*HERE, "-9"]
 
 
-@pytest.mark.parametrize("target", ["", "/bin/false"])
-def test_a_python_that_does_not_start(target, tmp_path):
-    if target:
-        (tmp_path / "python3").symlink_to(target)
-    code = START.replace("ahead.compile", f"sys.executable = {str(tmp_path / 'python3')!r}\nahead.compile")
-    assert words(code + CALL, tmp_path) == HERE
+def test_a_python_that_does_not_start(tmp_path):
+    """There is none of that name; then one that ends with an error."""
+    python = tmp_path / "python3"
+    twice = START.replace(HELPER, "")
+    code = f"{HELPER}sys.executable = {str(python)!r}\n{twice}os.symlink('/bin/false', sys.executable)\n{twice}"
+    assert words(f"{code}{CALL}; print(len(made))", tmp_path) == [*HERE, "1"]
 
 
 def test_other_sources_than_those_of_this_process(tmp_path):
@@ -121,18 +137,10 @@ def test_other_sources_than_those_of_this_process(tmp_path):
     assert len(list(tmp_path.glob("*.info.*"))) == 1
 
 
-def test_the_cache_of_this_process_in_another_folder(tmp_path):
-    """A relative `FASTARS_CACHE_DIR` means the folder in which this process looked first."""
-    (tmp_path / "elsewhere").mkdir()
-    first = "import os; from fastars._compiled.kernel_cache import cache_directory; cache_directory(); os.chdir('elsewhere')\n"
-    assert words(first + START + CALL, "cache", cwd=tmp_path) == IN_CACHE
-    assert not list((tmp_path / "elsewhere").iterdir())
-
-
 @pytest.mark.parametrize("end", ["exit", "kill", "kill, with a fork that goes on"])
 def test_nothing_is_left_of_it(end, tmp_path):
     stopped = "os.kill(made[0].pid, 19)" if end == "exit" else ""  # one that would not hear of the end of this process
-    fork = "child = os.fork()\nif child == 0: time.sleep(60)" if "fork" in end else "child = 0"
+    fork = "child = os.fork()\nif child == 0: time.sleep(600)" if "fork" in end else "child = 0"
     code = f"{START}{stopped}\n{fork}\nprint(made[0].pid, child, flush=True); sys.stdin.readline()"
     with started(code, tmp_path) as process:
         pid, child = map(int, process.stdout.readline().split())
@@ -153,26 +161,13 @@ def test_a_fork_neither_waits_for_it_nor_ends_it(tmp_path):
 os.kill(made[0].pid, 19)
 child = os.fork()
 if child == 0:
-    start = time.monotonic()
+    ahead._PATIENCE_SECONDS = 1e6
     kernels.info(values, values, values)
-    sys.exit(0 if time.monotonic() - start < 50 else 1)
+    sys.exit(0)
 print(os.waitpid(child, 0)[1])
 print(open(f"/proc/{{made[0].pid}}/stat").read().rpartition(")")[2].split()[0])
 """
     assert words(code, tmp_path) == ["0", "T"]
-
-
-def test_it_is_ended_when_all_is_compiled(tmp_path):
-    assert words(START + "ahead.end_helpers(); print(made[0].returncode)", tmp_path) == ["-9"]
-
-
-def test_it_is_isolated_from_the_folder_of_the_run(tmp_path):
-    """A file of the user's with the name of a module is not imported, and none is written, where this Python would not do so."""
-    for name in ("json", "pickle", "numpy", "zlib"):
-        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w')")
-    code = f"import sys; sys.path[:] = {[entry for entry in [str(ROOT), *sys.path] if entry]!r}\n{START}"
-    assert words(code + CALL, tmp_path / "cache", cwd=tmp_path) == IN_CACHE
-    assert not (tmp_path / "imported").exists()
 
 
 # --- When one is started
@@ -357,7 +352,6 @@ def test_an_error_in_learn_ends_it(place, monkeypatch):
         ("CartPole-v1", {"policy": "MlpPolicy", "normalize_observations": False, "n_top": 1}, 10),
         ("fastars/deep-sea-treasure-v0", {}, 10),
         ("HalfCheetah-v5", {"physics": "lanes"}, 12),
-        ("HalfCheetah-v5", {"physics": "lanes", "policy": "MlpPolicy", "preset": "paper"}, 12),
         ("HalfCheetah-v5", {}, 10),
     ],
     ids=str,
@@ -374,7 +368,7 @@ def test_a_run_needs_what_was_ordered(env, settings, n, ordered):
 
 
 def test_a_first_run_compiles_nothing_twice(tmp_path):
-    """All that the other process has compiled is loaded here."""
+    """The other process compiles all that it was told, then nothing is left of it; this one loads all that it has compiled."""
     code = f"""{HELPER}
 import json
 from fastars import ARS
@@ -382,15 +376,19 @@ from fastars.training import ahead as of_training
 
 ordered, compile_elsewhere = [], of_training.compile_elsewhere
 of_training.compile_elsewhere = lambda calls, here: compile_elsewhere(ordered.extend(calls) or ordered)
-model = ARS("LinearPolicy", "CartPole-v1", n_delta=2, seed=0)
+model = ARS("LinearPolicy", "CartPole-v1", n_delta=2, diagnostics=False, seed=0)
+pipe = made[0].stdin
 wait_for_its_end()
-files = set(os.listdir(os.environ["FASTARS_CACHE_DIR"]))
+time.sleep(0.2)
+ended = made[0].returncode, pipe.closed
+files = os.listdir(os.environ["FASTARS_CACHE_DIR"])
 model.learn(1)
 stats = [call[0].stats for call in ordered]
 hits, misses = ([sum(getattr(one, name).values()) for one in stats] for name in ("cache_hits", "cache_misses"))
-print(json.dumps([len(files), hits, misses]))
+print(json.dumps([ended, len(files), hits, misses]))
 """
-    n_files, hits, misses = json.loads(" ".join(words(code, tmp_path)))
-    assert hits == [1] * len(hits)
-    assert misses == [0] * len(misses)
-    assert n_files >= len(hits) == 10
+    ended, n_files, hits, misses = json.loads(" ".join(words(code, tmp_path)))
+    assert ended == [0, True]
+    assert hits == [1] * 5
+    assert misses == [0] * 5
+    assert n_files >= 5

@@ -1,6 +1,9 @@
 """The line that says that kernels are compiled: to somebody who looks, once, and to nobody else.
 
-Broken on purpose: see below.
+Broken on purpose: a line that is always written, or each time, or counts as said where nobody heard it; no look at the
+terminal, a notebook, the log, the parent process, `verbose`, or this only after the constructor; errors of stderr raised; other
+listeners left out or not removed; kernels announced that are in the cache, or those not that can't be kept; one text for both.
+Each is red, by the test of its name.
 """
 
 import logging
@@ -102,10 +105,11 @@ def test_a_later_model_that_is_verbose_gets_what_nobody_heard(capsys):
     assert capsys.readouterr().err == LINE
 
 
-def test_a_notebook_gets_it(monkeypatch, capsys):
+@pytest.mark.parametrize(("path", "said"), [(FILE, LINE), (None, NOT_KEPT)], ids=["kept", "not kept"])
+def test_a_notebook_gets_it(path, said, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
-    announcing.announce(FILE)
-    assert capsys.readouterr().err == LINE
+    announcing.announce(path)
+    assert capsys.readouterr().err == said
 
 
 def test_a_log_that_shows_it_gets_it_in_place_of_stderr(caplog, capsys):

@@ -1,6 +1,7 @@
 """Memory that nobody uses: of the machine, and of a container.
 
-Broken on purpose: see below.
+Broken on purpose: only the group itself, or another controller looked at; use or memory that is given back left out; the
+machine left out; its kB taken for 1,000 bytes; the largest value taken -> red.
 """
 
 import pytest

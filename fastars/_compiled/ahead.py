@@ -59,9 +59,10 @@ class _Helper:
     def _tend(self) -> None:
         """Take the exit code as soon as there is one: the process would otherwise stay in the list of processes."""
         self._process.wait()
-        self._close()
+        self.let_go()
 
-    def _close(self) -> None:
+    def let_go(self) -> None:
+        """Close the pipe. The process ends as soon as nobody has its other end, which is here and in forks of this process."""
         self._process.stdin.close()  # type: ignore[union-attr]
 
     def is_alive(self) -> bool:
@@ -83,12 +84,7 @@ class _Helper:
         """End the process."""
         self._process.kill()
         self._process.wait()
-        self._close()
-
-    def forget(self) -> None:
-        """Let go of the process, which is no child of this one: this one was forked."""
-        self._process.returncode = 0  # Python warns about a process that it takes for a child
-        self._close()
+        self.let_go()
 
 
 _helpers: list[_Helper] = []
@@ -116,8 +112,9 @@ def ended_by_errors(function: _Function) -> _Function:
 
 
 def _forget_helpers() -> None:
+    """Leave the other process to the parent of this one, which was forked."""
     for helper in _helpers:
-        helper.forget()
+        helper.let_go()
     _helpers.clear()
 
 
