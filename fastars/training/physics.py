@@ -12,6 +12,11 @@ from fastars.training import presets
 from fastars.training.run import Run
 
 
+def wanted_physics(physics: Any, preset: str | None) -> str:
+    """Return the physics that a run is to have: the one asked for, or the one that its preset prefers where that is None."""
+    return presets.physics(preset) if physics is None else str(one_of("physics", physics, PHYSICS))
+
+
 def with_physics_of_run(env: Any, physics: Any, preset: str | None, backend: str, is_stored: bool = False) -> Any:
     """Return the environment of a run with its physics.
 
@@ -34,8 +39,7 @@ def with_physics_of_run(env: Any, physics: Any, preset: str | None, backend: str
     ValueError
         If `physics` is unknown, or is "lanes" where the environment or the backend leaves no choice.
     """
-    wanted = presets.physics(preset) if physics is None else one_of("physics", physics, PHYSICS)
-    if wanted == "mujoco":
+    if wanted_physics(physics, preset) == "mujoco":
         return in_mujoco(env)
     if physics is not None and not is_stored:
         refuse_lanes_in_run(env, backend)
