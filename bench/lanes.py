@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from fastars._compiled.actions import choose
-from fastars._compiled.lanes import LANES, at, load, store
+from fastars._compiled.lane_rows import LANES, at, load, store
 from fastars._compiled.protocol import observe, reset, step
 from fastars._compiled.rng import seed_generator
 from fastars.kernels.policy import scores

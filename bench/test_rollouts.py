@@ -7,7 +7,7 @@ import pytest
 from bench import lanes, peers
 from bench.machine import THREADS
 from fastars import compiled_env_ids, evaluate_candidates, reference
-from fastars._compiled.lanes import LANES
+from fastars._compiled.lane_rows import LANES
 from fastars._compiled.structs import LinearPolicy, identity_filter
 from fastars._runtime.threads import for_blocks
 from fastars.envs import compiled_env

@@ -190,11 +190,12 @@ def boolean(name: str, value: Any) -> bool:
 
 
 def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
-    """Return the value if it is one of `allowed`; the error suggests a near one."""
+    """Return the one of `allowed` that the value is; the error suggests a near one. An array of one text is no text."""
     choices = tuple(allowed)
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{did_you_mean(value, choices)}")
-    return value
+    for choice in choices:
+        if isinstance(value, type(choice)) and value == choice:
+            return choice
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{did_you_mean(value, choices)}")
 
 
 def did_you_mean(value: Any, allowed: Iterable[Any]) -> str:

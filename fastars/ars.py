@@ -29,6 +29,7 @@ from fastars._version import __version__
 from fastars.learning import Learning
 from fastars.logger import Logger
 from fastars.logger.monitor import EpisodeWriter
+from fastars.samplers.failure import log_missing_returns
 from fastars.sb3.attributes import LearnCall
 from fastars.sb3.classes import register_with_theirs
 from fastars.sb3.other_arguments import unknown_argument
@@ -390,6 +391,7 @@ class ARS(Learning):
             rollouts = self.run.evaluation_sampler.evaluate(candidates, self.policy.filter, seeds, False, utility, on_failure)
             if rollouts.n_failures or rollouts.n_restarts:
                 self._go_to(self.state.with_failures(rollouts.n_failures, rollouts.n_restarts))
+        log_missing_returns(self.env_id, rollouts)
         return rollouts
 
     # --- Files
@@ -480,9 +482,10 @@ class ARS(Learning):
 
     def __repr__(self) -> str:
         config = self.config
+        physics = f", physics={config.physics!r}" if config.physics != "mujoco" else ""
         return (
             f"ARS({config.policy!r}, {self.env_id!r}, variant={config.variant!r}, n_delta={config.n_delta}, n_top={config.n_top}, "
-            f"seed={config.seed}, num_timesteps={self.num_timesteps})"
+            f"seed={config.seed}, num_timesteps={self.num_timesteps}{physics})"
         )
 
 

@@ -78,8 +78,23 @@ def test_what_is_wrong_is_said_and_is_exit_code_1(monkeypatch, capsys):
     monkeypatch.setattr(selfcheck, "_CHECKS", {"sums": lambda: False, "moons": lambda: 1 / 0, "suns": lambda: True})
     assert main(["doctor"]) == 1
     said = capsys.readouterr().out
-    assert "sums                                            the results differ\n" in said
+    assert "   sums   the results differ\n" in said
     assert "2 problems: sums: the results differ; moons: ZeroDivisionError: division by zero, in " in said
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_on_a_terminal_it_fits_the_columns(columns, examined, monkeypatch, capsys):
+    long = "differ by 5.1e-14 at most (qfrc_constraint[12]), in 384 states"
+    found = examined | {"lanes": {"InvertedDoublePendulum-v5": long, "Ant-v5": long}, "notes": ["one word " * 30]}
+    monkeypatch.setattr(doctor, "examine", lambda: found)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    main(["doctor"])
+    lines = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).splitlines()
+    wide = [line for line in lines if len(line) > columns]
+    assert [line for line in wide if len(line.split()) > 2] == []  # a path has no place to go on in another line
+    assert " ".join(long.split()) in " ".join(" ".join(lines).split())
 
 
 def test_a_cache_that_is_not_kept_is_a_problem(monkeypatch):

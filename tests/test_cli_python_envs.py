@@ -65,6 +65,9 @@ def test_the_replay_that_a_run_suggests_is_in_its_own_environment(tmp_path):
     assert "FrozenLake-v1 with is_slippery=False, max_episode_steps=7: return" in replayed.stdout, replayed.stderr
     refused = run("eval", "lake", cwd=tmp_path)
     assert "it was made with is_slippery=False" in refused.stderr
+    other = " ".join(run("eval", "lake", "--env", "FrozenLake-v1", cwd=tmp_path).stderr.split())
+    with_them = "is of FrozenLake-v1 with is_slippery=False, max_episode_steps=7"
+    assert f"lake/model.zip {with_them}, and --env alone is without: add --env-kwargs" in other.replace("best_model", "model")
     assert "--env-kwargs needs --env" in run("eval", "lake", *kwargs, cwd=tmp_path).stderr
 
 

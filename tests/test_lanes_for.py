@@ -4,8 +4,8 @@ MuJoCo itself stands in for the lanes, with a model that is wrong in one number.
 
 Broken on purpose, one at a time, each with a test red: agreements not kept, not read; a disagreement only logged; fields that the
 lanes lack not looked for, or not in functions that a function calls, not behind `getattr`, or not inside an environment whose
-reward is a vector; forces of contacts beside a planar body, or of parallel hinges, taken from the lanes; nothing in the report of
-doctor.
+reward is a vector; these fields left empty, or 0; functions not compiled for a lane before a run; forces of contacts beside a
+planar body, or of parallel hinges, taken from the lanes; nothing in the report of doctor.
 """
 
 import copy
@@ -32,6 +32,7 @@ from fastars.envs.mujoco.lanes import lanes_for, measure
 from fastars.envs.mujoco.reachable import reachable_states
 from fastars.envs.terms import with_terms
 from fastars.physics import lane_model
+from fastars.physics.workspace import one_simulation
 
 
 @pytest.fixture
@@ -258,6 +259,29 @@ def observe_sensor(constants, sim, observation):
 def test_a_task_that_reads_what_lanes_do_not_compute_is_refused(observe, xml, field):
     with pytest.raises(UnsupportedEnvError, match=f"^Point-v0 reads {field}, which the lanes do not compute$"):
         lanes_for(task(observe, xml))
+
+
+def observe_by_number(constants, sim, observation):
+    observation[0] = sim[5][0]
+
+
+def observe_length(constants, sim, observation):
+    observation[0] = sim.qpos[0] * len(sim)
+
+
+@pytest.mark.parametrize("observe", [observe_by_number, observe_length])
+def test_a_task_that_reads_other_than_by_name_is_refused(observe):
+    message = "^a function of Point-v0 uses sim in other ways than by the names of its fields$"
+    with pytest.raises(UnsupportedEnvError, match=message):
+        lanes_for(task(observe, TASK % ""))
+
+
+def test_what_lanes_do_not_compute_is_nan_of_mujocos_size():
+    model = mujoco.MjModel.from_xml_string(TASK % SENSOR)
+    sim, data = one_simulation(lane_model(model)), mujoco.MjData(model)
+    for name in ("sensordata", "cinert", "cvel"):
+        assert getattr(sim, name).shape == getattr(data, name).shape
+        assert np.isnan(getattr(sim, name)).all()
 
 
 @pytest.mark.parametrize("xml", [TASK % "", TASK % SENSOR])

@@ -200,6 +200,17 @@ def test_raise_ends_the_run_where_the_first_bad_reward_is(way, env_id):
         assert np.isfinite(model.theta).all()
 
 
+@pytest.mark.parametrize("env_id", OURS)
+def test_an_evaluation_says_how_many_episodes_have_no_return(env_id, caplog):
+    with model_of(env_id, {"rate": 0.3}, "compiled", n_delta=1) as model:
+        found = model.evaluate(100)
+    n = int(np.isnan(found.returns).sum())
+    assert 0 < n < 100
+    (record,) = caplog.records
+    text = f"of 100 episodes of an evaluation, {n} have no return: {n} with a NaN or infinite observation or reward"
+    assert record.getMessage() == f"{env_id}: {text}"
+
+
 # --- Observations
 
 

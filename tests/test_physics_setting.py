@@ -87,6 +87,16 @@ def test_training_runs_over_lanes():
     [
         (ENV, {"physics": "lane"}, "ARS(): physics must be one of 'mujoco', 'lanes', got 'lane'; did you mean 'lanes'?"),
         (ENV, {"physics": 8}, "ARS(): physics must be one of 'mujoco', 'lanes', got 8"),
+        (
+            ENV,
+            {"physics": np.array("lanes")},
+            "ARS(): physics must be one of 'mujoco', 'lanes', got array('lanes', dtype='<U5'); did you mean 'lanes'?",
+        ),
+        (
+            ENV,
+            {"physics": np.array(["lanes"] * 2)},
+            "ARS(): physics must be one of 'mujoco', 'lanes', got array(['lanes', 'lanes'], dtype='<U5')",
+        ),
         ("CartPole-v1", {}, "ARS(): physics must be 'mujoco' for CartPole-v1, got 'lanes': it is no environment of MuJoCo's"),
         (
             ["CartPole-v1", "CartPole-v0"],

@@ -3,7 +3,8 @@
 Broken on purpose, one after the other, and seen red: each rule of `supported`, `supported_trees` and `supported_contacts` that
 a mutation below is for, made true or false; lines taken out of `ABSENT`, `FIXED` and `FIXED_OPTIONS`; the search for unknown fields
 left out, or its comparison made always true; masks, exclusions, welded bodies, parents, or the world's part in `pairs.may_touch`
-ignored; the rules of spheres in an oblique plane, of the scale of the tolerance and of the memory left out.
+ignored; the rules of spheres in an oblique plane, of the scale of the tolerance and of the memory left out; limits read of a free
+joint.
 """
 
 import re
@@ -13,6 +14,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from fastars.physics import lane_model
 from fastars.physics.model_fields import FIXED, FIXED_OF_DOFS, fields_of, is_known
 from fastars.physics.pairs import colliding_pairs
 from fastars.physics.supported import faults, unsupported
@@ -354,6 +356,14 @@ def nested(rng, n_bodies):
     first, second = rng.choice(n_bodies, 2, replace=False)
     exclude = f'<contact><exclude body1="b{first}" body2="b{second}"/></contact>'
     return f"<mujoco><worldbody>{''.join(lines)}{'</body>' * depth}</worldbody>{exclude}</mujoco>"
+
+
+def test_a_free_joint_has_no_limits_whatever_its_field_says():
+    mj_model = mujoco.MjModel.from_xml_string(SPATIAL)
+    assert lane_model(mj_model).n_limits == 1
+    mj_model.jnt_limited[0], mj_model.jnt_range[0] = 1, (-0.1, 0.1)
+    assert unsupported(mj_model) is None
+    assert lane_model(mj_model).n_limits == 1
 
 
 def test_a_plane_on_a_moving_body_is_a_reason():

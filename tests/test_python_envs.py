@@ -286,7 +286,7 @@ def test_a_failure_is_logged_with_its_place_its_traceback_and_a_command_that_rep
     assert model.record["health/env_failures"] == model.env_failures
     assert 0 < model.dropped_pairs < 16  # pairs of two even seeds are left
     first = messages[0]
-    place = r"Raises-v0 failed in iteration 0, direction (\d), sign [+-], episode 0, seed (\d+) \(attempt 1, tried again\)"
+    place = r"Raises-v0 failed in iteration 1, direction (\d), sign [+-], episode 0, seed (\d+) \(attempt 1, tried again\)"
     assert re.match(place, first)
     assert "ArithmeticError: the floor gave way" in first
     assert "in step\n" in first  # the line of the environment's own code
@@ -302,7 +302,7 @@ def test_a_failure_is_logged_with_its_place_its_traceback_and_a_command_that_rep
 
 
 def raising_episodes(n_delta, n_iterations):
-    """(iteration, direction, sign, seed) of the episodes that raise, by a plain loop over the seeds of a run."""
+    """(iteration from 1, direction, sign, seed) of the episodes that raise, by a plain loop over the seeds of a run."""
     env, found = faulty_envs.SometimesRaises(), []
     for iteration in range(n_iterations):
         seeds = reference.episode_seeds(np.uint64(0), iteration, n_delta, 1, False)
@@ -312,7 +312,7 @@ def raising_episodes(n_delta, n_iterations):
                 while not env.step([0.0])[2]:
                     pass
             except ArithmeticError:
-                found.append((iteration, direction, "+-"[sign], int(seeds[direction, sign, 0])))
+                found.append((iteration + 1, direction, "+-"[sign], int(seeds[direction, sign, 0])))
     return found
 
 

@@ -1,21 +1,24 @@
 """Distribution of the episodes of an evaluation to actors: worked out by hand, without Ray.
 
 Broken on purpose -> red: tasks not rounded to threads, seconds per episode instead of per thread (`tasks_take`, `seconds_of`); a
-part that begins within a pair sent without its offset (`parts_are`); episodes put back although they have a result (`put_back`).
+part that begins within a pair sent without its offset (`parts_are`); episodes put back although they have a result (`put_back`);
+a place for each thread alone (`each_lane`).
 """
 
 import numpy as np
 import pytest
 
 from fastars import kernels
+from fastars._compiled.simd import LANES
 from fastars._compiled.structs import empty_rollouts, identity_filter
+from fastars.envs import compiled_env, environment
 from fastars.samplers.noise_table import NoiseTable
 from fastars.samplers.perturbed import Perturbed
-from fastars.samplers.ray.evaluation import Evaluation, episode_seconds, task_size
+from fastars.samplers.ray.evaluation import Evaluation, episode_seconds, episodes_at_once, task_size
 
 
 @pytest.mark.parametrize(
-    ("n_waiting", "n_actors", "n_threads", "seconds", "size"),
+    ("n_waiting", "n_actors", "n_places", "seconds", "size"),
     [
         (10_000, 2, 1, 0.001, 500),  # half a second
         (1000, 2, 8, 0.001, 248),  # half of an actor's share: 31.25 rounds of 8
@@ -28,8 +31,17 @@ from fastars.samplers.ray.evaluation import Evaluation, episode_seconds, task_si
         (1, 100, 1, None, 1),
     ],
 )
-def test_tasks_take_half_a_second_and_keep_all_threads_busy(n_waiting, n_actors, n_threads, seconds, size):
-    assert task_size(n_waiting, n_actors, n_threads, seconds) == size
+def test_tasks_take_half_a_second_and_keep_all_places_busy(n_waiting, n_actors, n_places, seconds, size):
+    assert task_size(n_waiting, n_actors, n_places, seconds) == size
+
+
+def test_a_thread_has_a_place_for_each_lane():
+    swimmer, pendulum = compiled_env("Swimmer-v5"), compiled_env("Pendulum-v1")
+    over_lanes = swimmer._replace(physics="lanes")
+    assert [episodes_at_once(env, 3) for env in (pendulum, swimmer, over_lanes)] == [3, 3, 3 * LANES]
+    both = environment(["Swimmer-v5", "Swimmer-v5"])
+    assert episodes_at_once(both, 1) == 1
+    assert episodes_at_once(both._replace(envs=(swimmer, over_lanes)), 1) == LANES
 
 
 @pytest.mark.parametrize(("n_episodes", "n_threads", "seconds"), [(10, 1, 0.2), (10, 10, 2.0), (3, 10, 2.0), (11, 10, 1.0)])

@@ -91,7 +91,7 @@ def test_an_episode_depends_on_its_candidate_and_seed_alone():
 
 LANES_SCRIPT = """
     import hashlib, sys
-    import fastars._compiled.lanes as lanes
+    import fastars._compiled.lane_rows as lanes
     lanes.LANES = int(sys.argv[1])
     from fastars import ARS
     from fastars.samplers import compiled

@@ -221,7 +221,7 @@ import signal, sys
 import numpy as np
 import fastars
 from fastars import ARS, kernels
-from fastars.envs.vector import make_vector_env
+from fastars.envs.vector import make_vec
 from fastars.weighting import GradNorm
 
 class Late(BaseException):  # Gymnasium catches every Exception in some places
@@ -232,7 +232,7 @@ def handle(number, frame):
 
 def calls():
     model = ARS("LinearPolicy", "CartPole-v1", seed=0, n_delta=2, n_threads=1)
-    envs = make_vector_env("CartPole-v1", 3)
+    envs = make_vec("CartPole-v1", 3)
     method, norms = GradNorm(3), np.ones(3)
     noise, indices, theta = np.ones(100, np.float32), np.arange(4), np.zeros(4)
     moments = 5, np.ones(3), np.ones(3)

@@ -5,8 +5,9 @@ the public API is used, so that this file stays as it is when modules move. Wher
 well: `tests/data/make_theta_hashes.py` makes it anew, and says which rows are others.
 
 docs/promises.md says which bits are the same where. In classic control with a scalar reward, policy, filter and counters are those
-of any x86-64 processor, under the same versions of NumPy and Numba (EVERYWHERE). All the rest is compared only where the processor,
-the libraries and the versions are those of the table (HERE). The log of every run is part of the rest: it has means that NumPy
+of any x86-64 processor, under the same versions of NumPy and Numba (EVERYWHERE). Over lanes, they are those of any processor, too
+(ON_ANY_CPU): `NUMBA_CPU_NAME=haswell` runs these rows with AVX2. All the rest is compared only where the processor, the libraries
+and the versions are those of the table (HERE). The log of every run is part of the rest: it has means that NumPy
 computes, and exponentials of the C library. Nothing is left out silently: a test is skipped, or prints what it does not compare.
 
 Broken on purpose: other seeds of episodes in the kernels -> 151 of 164 rows are red (those of NumPy's backend draw their own, some
@@ -49,6 +50,7 @@ TABLE = Path(__file__).parent / "data" / "theta_hashes.json"
 EVERYWHERE = ("system", "numba", "numpy")
 HERE = (*EVERYWHERE, "python", "gymnasium", "CPU of the kernels", "C library", "NumPy's functions", "BLAS")
 MUJOCO, BOX2D, MO_GYMNASIUM = (*HERE, "mujoco"), (*HERE, "Box2D"), (*HERE, "mo-gymnasium")
+ON_ANY_CPU = tuple(name for name in MUJOCO if name != "CPU of the kernels")
 PACKAGES = "numba", "numpy", "gymnasium", "mujoco", "Box2D", "mo-gymnasium", "stable_baselines3"
 
 
@@ -284,6 +286,24 @@ def point():
     return fastars.MujocoTask(POINT, observe_point, reward_point, **how)
 
 
+PENDULUM = POINT.replace('name="x" type="slide" axis="1 0 0" damping="1"', 'name="x" axis="0 1 0"').replace(
+    "mass", 'pos="0 0 -.4" mass'
+)
+
+
+def observe_pendulum(constants, sim, observation):
+    observation[0] = sim.qpos[0]
+    observation[1] = sim.qvel[0]
+    observation[2] = sim.xipos[1, 0]
+    observation[3] = sim.qacc[0]
+
+
+def pendulum():
+    """A MuJoCo task of the user's own whose model can be stepped over lanes."""
+    how = {"n_obs": 4, "max_episode_steps": 20, "reset_noise_scale": 0.5, "name": "HashedPendulum-v0"}
+    return fastars.MujocoTask(PENDULUM, observe_pendulum, reward_point, **how)
+
+
 def lander(**kwargs):
     pytest.importorskip("Box2D")  # it also hears Box2D's warnings, which would be errors
     return gymnasium.make("LunarLander-v3", **kwargs)
@@ -321,6 +341,7 @@ def tasks(env="fastars/mo-pendulum-v0", how=in_one_call, on=HERE, **settings):
 
 here = functools.partial(row, on=HERE)
 mujoco = functools.partial(row, on=MUJOCO, max_episode_steps=30, delta_std=0.1)
+over_lanes = functools.partial(row, on=ON_ANY_CPU, physics="lanes", max_episode_steps=30, delta_std=0.1)
 V1_T, V2_T = {"variant": "V1-t", "n_top": 2}, {"variant": "V2-t", "n_top": 2}
 MANY = {"n_delta": 150, "variant": "V2-t", "n_top": 40}  # episodes enough for two threads
 BIAS, SQUASH = {"with_bias": True}, {"squash_output": True}
@@ -467,6 +488,29 @@ ROWS = {
     "Pusher-v5": mujoco("Pusher-v5", variant="V2", common_random_numbers=True),
     "InvertedPendulum-v5": mujoco("InvertedPendulum-v5", delta_std=0.5, n_threads=2),
     "InvertedDoublePendulum-v4": mujoco("InvertedDoublePendulum-v4", how=saved_and_loaded, momentum=0.9, **V2_T),
+    # MuJoCo's models over lanes
+    "over lanes: HalfCheetah-v5": over_lanes("HalfCheetah-v5", **V2_T),
+    "over lanes: HalfCheetah-v5, one thread": over_lanes("HalfCheetah-v5", n_delta=9, variant="V2", n_threads=1),
+    "over lanes: HalfCheetah-v5, two threads": over_lanes("HalfCheetah-v5", n_delta=9, variant="V2", n_threads=2),
+    "over lanes: HalfCheetah-v4, squashed": over_lanes("HalfCheetah-v4", policy_kwargs=SQUASH),
+    "over lanes: Hopper-v5, a network": over_lanes(
+        "Hopper-v5", policy="MlpPolicy", policy_kwargs={"net_arch": [8], "activation_fn": "tanh"}, variant="V2"
+    ),
+    "over lanes: Hopper-v4, two episodes of each candidate": over_lanes("Hopper-v4", alive_bonus_offset=-1.0, n_eval_episodes=2),
+    "over lanes: Walker2d-v5": over_lanes("Walker2d-v5", variant="V2", n_eval_episodes=3, common_random_numbers=True),
+    "over lanes: Swimmer-v5, preset tuned": over_lanes("Swimmer-v5", preset="tuned", delta_std=None, learning_rate=None),
+    "over lanes: Reacher-v5": over_lanes("Reacher-v5", policy_kwargs=BIAS, variant="V2"),
+    "over lanes: InvertedPendulum-v5": over_lanes("InvertedPendulum-v5", delta_std=0.5, n_threads=2),
+    "over lanes: InvertedDoublePendulum-v4, saved and loaded": over_lanes(
+        "InvertedDoublePendulum-v4", saved_and_loaded, momentum=0.9, **V2_T
+    ),
+    "over lanes: Ant-v5": over_lanes("Ant-v5", variant="V2"),
+    "over lanes: a MuJoCo task": over_lanes(pendulum, is_made=True, delta_std=0.5),
+    "over lanes: terms of HalfCheetah": tasks("HalfCheetah-v5", on=MUJOCO, physics="lanes", weighting="std", delta_std=0.1),
+    "over lanes: terms of Ant, V2": tasks("Ant-v5", on=MUJOCO, physics="lanes", n_iterations=3, variant="V2", delta_std=0.1),
+    "over lanes: two environments": tasks(
+        ["HalfCheetah-v5", "Walker2d-v5"], on=MUJOCO, physics="lanes", weighting="gradnorm", delta_std=0.1
+    ),
     # several tasks
     "fixed weights of 1": tasks(on=EVERYWHERE, n_iterations=4),
     "fixed weights of 1, V2": tasks("fastars/mo-mountaincarcontinuous-v0", on=EVERYWHERE, n_iterations=4, variant="V2"),
@@ -489,6 +533,8 @@ ROWS = {
     "FAMO": tasks(weighting="famo"),
     "STCH": tasks(weighting="stch", weighting_kwargs={"mu": 50.0}, preference=[1.0, 0.5, 0.5]),
     "MGDA": tasks(weighting="mgda"),
+    "DB-MTL": tasks(weighting="db-mtl"),
+    "ConFIG": tasks(weighting="config"),
     "IMTL-G": tasks(weighting="imtl-g"),
     "PCGrad": tasks(weighting="pcgrad"),
     "CAGrad": tasks(weighting="cagrad", weighting_kwargs={"c": 0.3}),

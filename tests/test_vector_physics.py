@@ -1,12 +1,13 @@
 """Vector environments over lanes and through `mj_step`: with lanes that MuJoCo itself steps, they have the same bits.
 
 Broken on purpose, each seen red: nothing is remembered at a reset, or after a step; the solver's start is not kept from step to
-step; the time limit is one step late; no forward pass at a reset.
+step; the time limit is one step late; no forward pass at a reset; errors that name an inner function.
 """
 
 import copy
 import os
 import pickle
+import re
 import subprocess
 import sys
 
@@ -178,6 +179,19 @@ def test_an_environment_does_not_depend_on_its_place():
         results, of_alone = env.step(actions), alone.step(actions[3:4])
         for ours, theirs in zip(of_alone[:4], results[:4], strict=True):
             np.testing.assert_array_equal(ours[0], theirs[3])
+
+
+@pytest.mark.parametrize(
+    ("env_id", "given", "message"),
+    [
+        (ID, {"physics": "lane"}, "make_vec(): physics must be one of 'mujoco', 'lanes', got 'lane'; did you mean 'lanes'?"),
+        ("CartPole-v1", {"physics": "lanes"}, "make_vec(): physics must be 'mujoco' for CartPole-v1, got 'lanes'"),
+        ("CartPole-v1", {"copy": 2}, "make_vec(): copy must be True or False, got 2"),
+    ],
+)
+def test_errors_begin_with_the_function_that_was_called(env_id, given, message):
+    with pytest.raises((ValueError, TypeError), match=f"^{re.escape(message)}"):
+        gymnasium.make_vec(f"fastars/{env_id}", 2, **given)
 
 
 @compiled

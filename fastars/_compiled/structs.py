@@ -97,7 +97,7 @@ class Filter(NamedTuple):
 class Simulation(NamedTuple):
     """Memory of a simulator for one thread: an MjData and views of its arrays, named as in MuJoCo.
 
-    Or room for one lane of `SimulationLanes`: plain arrays, addresses that are 0, and no entries where lanes compute nothing.
+    Or room for one lane of `SimulationLanes`: plain arrays, addresses that are 0, and NaN where lanes compute nothing.
     `nq` positions, `nv` velocities, `nu` actuators, `nbody` bodies of which body 0 is the world.
     """
 

@@ -17,6 +17,7 @@ from fastars.envs import environment
 from fastars.files.atomic import save_arrays
 from fastars.files.opening import without_link
 from fastars.samplers import make_sampler
+from fastars.samplers.failure import log_missing_returns
 from fastars.sb3.subclassing import is_changed
 from fastars.sb3.vec_env import unwrap_env
 from fastars.training.seeds import evaluation_seeds
@@ -170,4 +171,6 @@ def _evaluate(model: Any, sampler: Any, n_episodes: int) -> Any:
         return model.evaluate(n_episodes)
     seeds = evaluation_seeds(model.seed, n_episodes)
     weights = None if model.objectives is None else model.objectives.utility
-    return sampler.evaluate(model.theta[np.newaxis], model.policy.filter, seeds, False, weights)
+    rollouts = sampler.evaluate(model.theta[np.newaxis], model.policy.filter, seeds, False, weights)
+    log_missing_returns(model.env_id, rollouts)
+    return rollouts

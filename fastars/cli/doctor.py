@@ -15,7 +15,7 @@ import tyro
 
 from fastars._imports import version_of
 from fastars.cli.report import duration
-from fastars.cli.terminal import console, say_lines
+from fastars.cli.terminal import console, print_fact, say_lines
 
 _PACKAGES = ("numba", "llvmlite", "numpy", "gymnasium", "mujoco")
 # The modules that each extra installs.
@@ -149,24 +149,23 @@ def _print(found: dict[str, Any]) -> None:
         "kernels": cache.get("problem") or f"{cache['kernels']} kept in {cache['directory']}, {cache['megabytes']:g} MB",
     }
     for name, fact in facts.items():
-        out.print(f" {name:<9}  ", style="dim", end="")
-        out.print(fact, soft_wrap=True)
+        print_fact(out, f" {name:<9}  ", fact)
     sections = {"extras": found["extras"], "checks": found["checks"], "lanes and mj_step, one step": found["lanes"]}
     for title, rows in sections.items():
         if not rows:
             continue
         out.print(f"\n {title}", style="dim")
+        width = max(map(len, rows))
         for name, fact in rows.items():
-            out.print(f"   {name:<47} {fact}", soft_wrap=True)
+            print_fact(out, f"   {name:<{width}}  ", fact, style="")
     for note in found["notes"]:
-        out.print("\n note     ", style="dim", end="")
-        out.print(note, soft_wrap=True)
+        print_fact(out, "\n note     ", note)
     problems, notes = found["problems"], found["notes"]
     if problems:
         verdict = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}: {'; '.join(problems)}"
     else:
         verdict = f"No problems, {len(notes)} note{'' if len(notes) == 1 else 's'} above" if notes else "All is well"
-    out.print(f"\n {verdict}, in {duration(found['seconds'])}", style="bold", soft_wrap=True)
+    out.print(f"\n {verdict}, in {duration(found['seconds'])}", style="bold", soft_wrap=not out.is_terminal)
 
 
 @dataclass(frozen=True, kw_only=True)

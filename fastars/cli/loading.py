@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
-from fastars.cli.environment import describe_env, environment, parse_kwargs
+from fastars.cli.environment import describe_env, environment, kwargs_text, parse_kwargs
 from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.report import print_evaluation
 from fastars.cli.run_folder import model_file
@@ -71,6 +71,8 @@ def load_trained(run: Path, last: bool, env_id: str | None, env_kwargs: Iterable
     model = ARS.load(path, env=None if env_id is None else environment(env_id, kwargs), verbose=0)
     model.run.refuse_absent_env()
     model.run.refuse_excess(training=False)
+    if env_id is not None and not kwargs:
+        _warn_of_other_arguments(path, model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the loading of the model has given the same warnings
         env = make(env_id or model.env_id, **model.env_kwargs, **({} if render_mode is None else {"render_mode": render_mode}))
@@ -78,6 +80,22 @@ def load_trained(run: Path, last: bool, env_id: str | None, env_kwargs: Iterable
     if weights is not None and not hasattr(env.unwrapped, "reward_space"):
         env = RewardTerms(env)
     return Trained(model, env, path, weights)
+
+
+def _warn_of_other_arguments(path: Path, model: ARS) -> None:
+    """Warn if the environment of a model, found by its id alone, has other arguments than the environment in the file."""
+    from fastars import exchange
+    from fastars.files import checkpoint
+    from fastars.training.stored_env import env_kwargs, plain
+
+    if exchange.is_foreign(path):  # such a file names no environment
+        return
+    manifest, _ = checkpoint.load(path)
+    here = plain(env_kwargs(model.run.env))
+    changed = {name: value for name, value in manifest["env_kwargs"].items() if name not in here or here[name] != value}
+    if manifest["env"] == model.env_id and changed:
+        there = checkpoint.brief(kwargs_text(changed))
+        warnings.warn(f"{path} is of {model.env_id} with {there}, and --env alone is without: add --env-kwargs", stacklevel=2)
 
 
 def replay(trained: Trained, n_episodes: int, seed: int, how: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastars.cli.environment import describe_env
-from fastars.cli.terminal import console, empty_table
+from fastars.cli.terminal import console, empty_table, print_fact
 from fastars.training import presets
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def print_training(
     }
     out.print(table)
     for name, fact in facts.items():
-        out.print(f" {name:<11}  ", style="dim", end="")
-        out.print(fact, soft_wrap=True)
+        print_fact(out, f" {name:<11}  ", fact)
     out.print("\n Replay it in plain Gymnasium:  ", end="")
     command = ["fastars", "eval", str(folder), *env_options]
     out.print(shlex.join(command), style="bold", soft_wrap=True)

@@ -11,6 +11,7 @@ import errno
 import io
 import os
 import sys
+import textwrap
 import traceback
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 STDOUT = "<stdout>"  # the name of the file in an OSError
+_LEAST_ROOM, _INDENT = 24, 6  # columns
 
 
 def say(text: str) -> None:
@@ -104,6 +106,26 @@ def console(stderr: bool = False) -> Console:
                 super().print(*shown, **options)
 
     return Printable(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def print_fact(out: Console, label: str, text: str, style: str = "dim") -> None:
+    """Print a text after its label. On a terminal, a long text goes on in lines below it; elsewhere it is one line.
+
+    If the label leaves little room, the text begins in the line after it.
+    """
+    indent = len(label.lstrip("\n"))
+    room = out.width - indent
+    if not out.is_terminal or len(text) <= room:
+        out.print(label, style=style, end="")
+        out.print(text, soft_wrap=True)
+        return
+    has_room = room >= _LEAST_ROOM
+    if not has_room:
+        room, indent = out.width - _INDENT, _INDENT
+    lines = textwrap.wrap(text, max(room, _LEAST_ROOM), break_long_words=False, break_on_hyphens=False)
+    out.print(label, style=style, end="" if has_room else "\n", soft_wrap=True)
+    for number, line in enumerate(lines):
+        out.print(line if has_room and number == 0 else " " * indent + line, soft_wrap=True)
 
 
 def _one_line(text: str) -> str:

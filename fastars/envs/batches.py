@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, NoReturn
@@ -10,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from fastars._compiled.lanes import LANES
+from fastars._compiled.lane_rows import LANES
 from fastars._compiled.structs import SeedArray, Simulation, SimulationLanes
 from fastars._runtime.signals import HeldSignals
 from fastars._runtime.threads import for_blocks
@@ -27,13 +28,10 @@ _THREAD_SECONDS = 3e-4
 _BLOCK_SECONDS = 1e-4
 
 
-class LaneBatch:
-    """Environments in SIMD lanes."""
+class KernelBatch(ABC):
+    """Environments whose state is in arrays that kernels read and write: `_batch`."""
 
-    def __init__(self, compiled: CompiledEnv, n: int) -> None:
-        self._env, self._n = compiled.constants, n
-        self._like = 0 if hasattr(compiled.action_space, "n") else (np.float32(0.0),) * compiled.n_act
-        self._batch = new_lane_batch(self._env, n)
+    _batch: Any
 
     @property
     def generators(self) -> npt.NDArray[np.uint64]:
@@ -43,6 +41,31 @@ class LaneBatch:
     def seed(self, seeds: SeedArray, mask: BoolArray) -> None:
         """Seed the generators of the environments in `mask`."""
         seed_envs(self._batch.generators, seeds, mask)
+
+    @abstractmethod
+    def reset(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
+        """Begin an episode in the environments in `mask`, and write the observations of all environments."""
+
+    def reset_ended(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
+        """Begin an episode in the environments in `mask`; the observations of the others are already written."""
+        self.reset(mask, observations)
+
+    @abstractmethod
+    def step(self, max_steps: int, actions: npt.NDArray[Any], out: Steps) -> None:
+        """Step every environment; those whose episode has ended begin a new one."""
+
+    def ended(self) -> BoolArray:
+        """Return a mask of the environments whose last step ended an episode."""
+        return self._batch.ended.copy()
+
+
+class LaneBatch(KernelBatch):
+    """Environments in SIMD lanes."""
+
+    def __init__(self, compiled: CompiledEnv, n: int) -> None:
+        self._env, self._n = compiled.constants, n
+        self._like = 0 if hasattr(compiled.action_space, "n") else (np.float32(0.0),) * compiled.n_act
+        self._batch = new_lane_batch(self._env, n)
 
     def reset(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
         """Begin an episode in the environments in `mask`, and write the observations of all environments."""
@@ -65,7 +88,7 @@ class LaneBatch:
         return self._batch.counters[:, ENDED * LANES : (ENDED + 1) * LANES].ravel()[: self._n] != 0
 
 
-class SimulatedBatch:
+class SimulatedBatch(KernelBatch):
     """Environments with a simulation each. They can't be copied or pickled: MuJoCo holds their memory."""
 
     def __init__(self, compiled: CompiledEnv, n: int, n_threads: int) -> None:
@@ -78,22 +101,11 @@ class SimulatedBatch:
         generators, lengths, ended = np.zeros((n, 4), np.uint64), np.zeros(n, np.int64), np.zeros(n, np.bool_)
         self._batch = vector_simulated.SimulatedBatch(generators, addresses, self._simulations[0], lengths, ended)
 
-    @property
-    def generators(self) -> npt.NDArray[np.uint64]:
-        """Each environment's generator, (n, 4)."""
-        return self._batch.generators
-
-    def seed(self, seeds: SeedArray, mask: BoolArray) -> None:
-        """Seed the generators of the environments in `mask`."""
-        seed_envs(self._batch.generators, seeds, mask)
-
     def reset(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
         """Begin an episode in the environments in `mask`, and write the observations of all environments."""
         from fastars.kernels.vector_simulated import reset_simulated
 
         self._run(reset_simulated, mask, observations)
-
-    reset_ended = reset
 
     def step(self, max_steps: int, actions: npt.NDArray[Any], out: Steps) -> None:
         """Step every environment; those whose episode has ended begin a new one.
@@ -106,10 +118,6 @@ class SimulatedBatch:
         from fastars.kernels.vector_simulated import step_simulated
 
         self._run(step_simulated, max_steps, actions, out)
-
-    def ended(self) -> BoolArray:
-        """Return a mask of the environments whose last step ended an episode."""
-        return self._batch.ended.copy()
 
     def _run(self, kernel: Any, *arguments: Any) -> None:
         from fastars.envs.mujoco.clock import clock
@@ -139,7 +147,7 @@ class SimulatedBatch:
         raise TypeError(f"{self._compiled.id} can't be copied or pickled: MuJoCo holds its state")
 
 
-class PhysicsBatch:
+class PhysicsBatch(KernelBatch):
     """Environments whose simulations run over SIMD lanes (`fastars.physics`)."""
 
     def __init__(self, compiled: CompiledEnv, n: int, n_threads: int) -> None:
@@ -164,32 +172,17 @@ class PhysicsBatch:
         all_lanes = [self._new_lanes() for _ in range(self._blocks.most_threads)]
         return [(lanes, self._batch._replace(due=np.zeros(len(lanes.is_bad), np.int64))) for lanes in all_lanes]
 
-    @property
-    def generators(self) -> npt.NDArray[np.uint64]:
-        """Each environment's generator, (n, 4)."""
-        return self._batch.generators
-
-    def seed(self, seeds: SeedArray, mask: BoolArray) -> None:
-        """Seed the generators of the environments in `mask`."""
-        seed_envs(self._batch.generators, seeds, mask)
-
     def reset(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
         """Begin an episode in the environments in `mask`, and write the observations of all environments."""
         from fastars.kernels.vector_physics import reset_in_physics
 
         self._run(reset_in_physics, mask, observations)
 
-    reset_ended = reset
-
     def step(self, max_steps: int, actions: npt.NDArray[Any], out: Steps) -> None:
         """Step every environment; those whose episode has ended begin a new one."""
         from fastars.kernels.vector_physics import step_in_physics
 
         self._run(step_in_physics, max_steps, actions, out)
-
-    def ended(self) -> BoolArray:
-        """Return a mask of the environments whose last step ended an episode."""
-        return self._batch.ended.copy()
 
     def _run(self, kernel: Any, *arguments: Any) -> None:
         free = self._workspaces.copy()
@@ -249,10 +242,7 @@ class _Blocks:
         return min(max(self._n // (4 * n_threads), worth), -(-self._n // n_threads), self._most)
 
 
-Batch = LaneBatch | SimulatedBatch | PhysicsBatch
-
-
-def new_batch(compiled: CompiledEnv, n: int, n_threads: int) -> Batch:
+def new_batch(compiled: CompiledEnv, n: int, n_threads: int) -> KernelBatch:
     """Return the batch of `n` environments for what steps them, on up to `n_threads` threads where there is a simulator."""
     if compiled.model is None:
         return LaneBatch(compiled, n)

@@ -227,7 +227,7 @@ class CompiledVectorEnv(VectorEnv):
 
 
 @user_facing
-def make_vector_env(
+def make_vec(
     env_id: str,
     num_envs: int = 1,
     *,
@@ -276,5 +276,5 @@ def __getattr__(name: str) -> Callable[..., CompiledVectorEnv]:
     So an entry point is a string, which can be copied, pickled and printed.
     """
     if name in compiled_env_ids():
-        return functools.partial(make_vector_env, name)
+        return functools.partial(make_vec, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

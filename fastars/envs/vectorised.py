@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastars._compiled.jit import uncached
-from fastars._compiled.lanes import LANES
+from fastars._compiled.lane_rows import LANES
 from fastars.envs.compiled import CompiledEnv
 from fastars.kernels import inspection
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastars._compiled.jit import kernel
-from fastars._compiled.lanes import LANES, at, load, store
+from fastars._compiled.lane_rows import LANES, at, load, store
 from fastars._compiled.protocol import observe, reset, step, step_physics
 from fastars._compiled.rng import seed_generator
 from fastars._compiled.tuples import entries, put, rewards_of, to_float32

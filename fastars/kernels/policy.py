@@ -11,7 +11,7 @@ from numba.extending import overload
 
 from fastars._compiled.actions import act
 from fastars._compiled.jit import INLINE, inline, kernel
-from fastars._compiled.lanes import at, dot
+from fastars._compiled.lane_rows import at, dot
 from fastars._compiled.structs import Identity, LinearPolicy, MlpPolicy, Relu, Swish, Tanh
 from fastars._compiled.trig import swish, tanh
 from fastars._compiled.tuples import normalize

@@ -10,7 +10,7 @@ from numba import prange
 from numba.extending import overload
 
 from fastars._compiled.jit import INLINE, kernel, launching, parallel
-from fastars._compiled.lanes import LANES
+from fastars._compiled.lane_rows import LANES
 from fastars._compiled.structs import LinearPolicy, Moments, Rollouts, RolloutSpec
 from fastars.kernels.noise import perturb
 from fastars.kernels.policy_layout import n_padding, parts, policy_of

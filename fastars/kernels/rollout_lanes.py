@@ -13,7 +13,7 @@ import numpy as np
 
 from fastars._compiled.actions import choose
 from fastars._compiled.jit import inline, kernel
-from fastars._compiled.lanes import LANES, accumulate, at, load, store
+from fastars._compiled.lane_rows import LANES, accumulate, at, load, store
 from fastars._compiled.protocol import observe, reset, step
 from fastars._compiled.rng import seed_generator
 from fastars._compiled.structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED

@@ -12,7 +12,7 @@ from numba.core import types
 from numba.extending import overload
 
 from fastars._compiled.jit import INLINE, kernel
-from fastars._compiled.lanes import LANES, at, load, store
+from fastars._compiled.lane_rows import LANES, at, load, store
 from fastars._compiled.protocol import observe, reset, step
 from fastars._compiled.rng import seed_generator
 from fastars._compiled.tuples import entries, put, rewards_of

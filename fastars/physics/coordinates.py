@@ -6,7 +6,7 @@ import numpy as np
 
 from fastars._compiled.structs import FloatArray
 from fastars.physics.constraints import SMALLEST
-from fastars.physics.enums import FREE_JOINT, HINGE_JOINT, PLANE, SLIDE_JOINT
+from fastars.physics.enums import FREE_JOINT, HINGE_JOINT
 
 
 def rotation_matrix(quaternion: Any) -> FloatArray:
@@ -27,12 +27,28 @@ def quaternion_product(p: Any, q: Any) -> FloatArray:
     return np.append(scalar, p[0] * np.asarray(q[1:]) + q[0] * np.asarray(p[1:]) + np.cross(p[1:], q[1:]))
 
 
-def fixed_place(model: Any, geom: int) -> FloatArray:
-    """Return where in the world a geom of a body without joints is."""
-    place, body = np.array(model.geom_pos[geom], float), int(model.geom_bodyid[geom])
+def ancestry(model: Any, body: int) -> list[int]:
+    """Return a body and its ancestors, without the world."""
+    bodies = []
     while body > 0:
-        place = model.body_pos[body] + rotation_matrix(model.body_quat[body]) @ place
-        body = int(model.body_parentid[body])
+        bodies.append(int(body))
+        body = model.body_parentid[body]
+    return bodies
+
+
+def turn_at_zero(model: Any, body: int) -> FloatArray:
+    """Return the rotation (3, 3) of a body in the world where all joints are at zero."""
+    turn = np.eye(3)
+    for each in ancestry(model, body):
+        turn = rotation_matrix(model.body_quat[each]) @ turn
+    return turn
+
+
+def place_at_zero(model: Any, geom: int) -> FloatArray:
+    """Return the place (3,) of a geom in the world where all joints are at zero."""
+    place = np.array(model.geom_pos[geom], float)
+    for each in ancestry(model, model.geom_bodyid[geom]):
+        place = model.body_pos[each] + rotation_matrix(model.body_quat[each]) @ place
     return place
 
 
@@ -64,7 +80,7 @@ class Plane(NamedTuple):
 
     def height(self, model: Any, floor: int) -> float:
         """Return the height of a plane geom."""
-        return float(self.points(fixed_place(model, floor))[0])
+        return float(self.points(place_at_zero(model, floor))[0])
 
     def box(self, inertia: Any, mass: float, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the sizes of the box with the same inertia, the last along the normal, and the direction of the first size."""
@@ -103,7 +119,7 @@ class Space(NamedTuple):
 
     def height(self, model: Any, floor: int) -> float:
         """Return the height of a plane geom."""
-        return float(fixed_place(model, floor)[2])
+        return float(place_at_zero(model, floor)[2])
 
     def box(self, inertia: Any, mass: float, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the sizes of the box with the same inertia along its axes, and their rotation."""
@@ -122,15 +138,11 @@ def coordinates_of(model: Any) -> Coordinates:
 
 
 def plane_of(model: Any) -> Plane:
-    """Return the plane of a planar model: normal to its hinges, or to its slides; u points up from its floor, if there is one."""
-    hinges = model.jnt_axis[model.jnt_type == HINGE_JOINT]
-    slides = model.jnt_axis[model.jnt_type == SLIDE_JOINT]
-    normal = hinges[0] if len(hinges) else np.cross(slides[0], slides[-1])
-    if np.linalg.norm(normal) < 0.5:  # slides along one line
-        normal = np.cross(slides[0], np.eye(3)[int(np.argmin(np.abs(slides[0])))])
+    """Return the plane of a planar model, normal to its hinges. In a vertical plane, u points upwards, as from a floor."""
+    normal = model.jnt_axis[model.jnt_type == HINGE_JOINT][0]
     normal = normal / np.linalg.norm(normal)
     normal = normal * np.sign(normal[int(np.argmax(np.abs(normal)))])
-    floors = np.flatnonzero(model.geom_type == PLANE)
-    ups = [rotation_matrix(model.geom_quat[floor])[:, 2] for floor in floors] + [np.eye(3)[2], np.eye(3)[0]]
-    up = next(direction for direction in ups if abs(direction @ normal) < 1e-9)
+    x, y, z = np.eye(3)
+    across = np.cross(normal, y)  # of a plane along neither z nor x, which is not normal to y
+    up = next(u for u in (z, x, across / max(SMALLEST, np.linalg.norm(across))) if abs(u @ normal) < 1e-9)
     return Plane(np.array([up, np.cross(normal, up), normal]))

@@ -21,6 +21,7 @@ class LaneModel(NamedTuple):
     n_contacts: FieldArray  # (), points of bodies that may touch the floor
     n_pairs: FieldArray  # (), capsules of bodies that may touch each other
     n_sites: FieldArray  # ()
+    n_sensor_numbers: FieldArray  # ()
     axes: FieldArray  # (3, 3), directions of the plane, see above
     gravity: FieldArray  # (1, D), minus the acceleration of gravity, as the world's acceleration: Featherstone, section 5.3
     timestep: FieldArray  # ()

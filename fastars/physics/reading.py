@@ -1,7 +1,4 @@
-"""Reads the fields of an MjModel into a `LaneModel`. `supported` says which models can be read; this file takes one that can.
-
-It knows some options that `supported` refuses so far: `impratio`, the flag `eulerdamp`, a negative `solref`, gaps, slides alone.
-"""
+"""Reads the fields of an MjModel into a `LaneModel`. `supported` says which models can be read; this file takes one that can."""
 
 from typing import Any
 
@@ -13,8 +10,6 @@ from fastars.physics.coordinates import Coordinates, coordinates_of
 from fastars.physics.enums import FREE_JOINT, HINGE_JOINT, RUNGE_KUTTA
 from fastars.physics.model import HINGE, SLIDE, SLIDE_OF_ROOT, TURN_OF_ROOT, LaneModel
 from fastars.physics.reading_contacts import columns, impedance, mujoco_version, read_floor_contacts, read_pairs
-
-_NO_EULER_DAMPING = 1 << 15  # mjDSBL_EULERDAMP
 
 
 def lane_model(mj_model: Any) -> LaneModel:
@@ -34,10 +29,11 @@ def _array(value: Any) -> Any:
 def _options(model: Any, coordinates: Coordinates) -> dict[str, Any]:
     option = model.opt
     is_runge_kutta = int(option.integrator) == RUNGE_KUTTA
-    has_damping = bool(np.any(_first(model.dof_damping, model.nv) > 0)) and not int(option.disableflags) & _NO_EULER_DAMPING
+    has_damping = bool(np.any(_first(model.dof_damping, model.nv) > 0))
     is_version_4 = mujoco_version(model) >= (4, 0)
     return {
         **{"n_positions": model.nq, "n_dofs": model.nv, "n_controls": model.nu, "n_sites": model.nsite},
+        **{"n_sensor_numbers": model.nsensordata},
         **{"axes": coordinates.axes, "gravity": coordinates.motion(-option.gravity)[None], "timestep": option.timestep},
         **{"is_runge_kutta": is_runge_kutta, "is_implicit": has_damping and not is_runge_kutta},
         **{"reports_mean": is_version_4, "bends_rates": is_version_4},  # measured: not in 3.3, 3.12, 3.14, 3.16 and 3.17
@@ -72,7 +68,8 @@ def _dofs(model: Any, coordinates: Coordinates) -> dict[str, Any]:
 
 def _limits(model: Any, coordinates: Coordinates) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
-    for joint in np.flatnonzero(model.jnt_limited).tolist():
+    is_limited = np.array(model.jnt_limited, bool) & (model.jnt_type != FREE_JOINT)  # a free joint has none, whatever it says
+    for joint in np.flatnonzero(is_limited).tolist():
         dof = int(model.jnt_dofadr[joint])
         hardness = impedance(model, model.jnt_solref[joint], model.jnt_solimp[joint], float(model.dof_invweight0[dof]))
         rows.append({"dof": dof, "range": model.jnt_range[joint], "margin": model.jnt_margin[joint], "impedance": hardness})

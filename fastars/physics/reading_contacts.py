@@ -27,16 +27,13 @@ def mujoco_version(model: Any) -> tuple[int, ...]:
 
 
 def impedance(model: Any, reference: Any, impedances: Any, inverse_weight: float) -> list[float]:
-    """Return (K, B, d0, d_width, width, midpoint, inverse weight) for MuJoCo's `solref` and `solimp`."""
+    """Return (K, B, d0, d_width, width, midpoint, inverse weight) for MuJoCo's `solref`, which is positive, and `solimp`."""
     low, high = np.clip(impedances[:2], 1e-4, 0.9999)
     width, midpoint = max(0.0, float(impedances[2])), float(np.clip(impedances[3], 1e-4, 0.9999))
-    time, damping = float(reference[0]), float(reference[1])
-    if time > 0:  # a time constant, which must not be below two steps ("refsafe"), and a damping ratio
-        time = max(time, 2.0 * model.opt.timestep)
-        spring = 1.0 / max(SMALLEST, high * high * time * time * damping * damping)
-        damper = 2.0 / max(SMALLEST, high * time)
-    else:  # minus stiffness, minus damping
-        spring, damper = -time / max(SMALLEST, high * high), -damping / max(SMALLEST, high)
+    damping = float(reference[1])
+    time = max(float(reference[0]), 2.0 * model.opt.timestep)  # a time constant must not be below two steps ("refsafe")
+    spring = 1.0 / max(SMALLEST, high * high * time * time * damping * damping)
+    damper = 2.0 / max(SMALLEST, high * time)
     return [spring, damper, low, high, width, midpoint, float(inverse_weight)]
 
 
@@ -53,21 +50,18 @@ class _Mixed(NamedTuple):
 def _mixed(model: Any, geom1: int, geom2: int) -> _Mixed:
     """Combine the parameters of two geoms: those of the higher priority, or a mean by `solmix`, the larger friction and condim."""
     geoms, version = [geom1, geom2], mujoco_version(model)
-    margins, gaps = model.geom_margin[geoms], model.geom_gap[geoms]
-    margin, gap = (margins.sum(), gaps.sum()) if version >= (3, 5) else (margins.max(), gaps.max())
-    margin = margin if version >= (3, 9) else margin - gap  # since 3.9, forces begin at the margin
+    margins = model.geom_margin[geoms]
     priorities = model.geom_priority[geoms]
     if priorities[0] != priorities[1]:
         geoms = [geoms[int(priorities[1] > priorities[0])]] * 2
     weights = np.where(model.geom_solmix[geoms] >= SMALLEST, model.geom_solmix[geoms], 0.0)
     mix = weights[0] / weights.sum() if weights.sum() else 0.5
     references, impedances = model.geom_solref[geoms], model.geom_solimp[geoms]
-    are_times = np.all(references[:, 0] > 0)
     return _Mixed(
         is_pyramid=int(model.geom_condim[geoms].max()) > 1,
         friction=max(_LEAST_FRICTION, float(model.geom_friction[geoms, 0].max())),
-        margin=float(margin),
-        reference=mix * references[0] + (1 - mix) * references[1] if are_times else references.min(axis=0),
+        margin=float(margins.sum() if version >= (3, 5) else margins.max()),
+        reference=mix * references[0] + (1 - mix) * references[1],
         impedances=mix * impedances[0] + (1 - mix) * impedances[1],
     )
 
@@ -109,7 +103,7 @@ def read_floor_contacts(model: Any, coordinates: Coordinates) -> dict[str, Any]:
         weight, softness = float(model.body_invweight0[model.geom_bodyid[geom], 0]), 1.0
         if mixed.is_pyramid:  # an edge sees the normal and friction times a tangent; `mj_makeImpedance` on R
             weight = weight + mixed.friction**2 * weight
-            softness = 2.0 * mixed.friction**2 / max(SMALLEST, float(model.opt.impratio))
+            softness = 2.0 * mixed.friction**2
         for end in rod.ends:
             row = {"body": rod.body, "frame": rod.frame, "point": coordinates.points(end), "axis": coordinates.points(rod.axis)}
             row |= {"radius": rod.radius, "floor": coordinates.height(model, floor), "margin": mixed.margin, "softness": softness}

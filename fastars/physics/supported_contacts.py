@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastars.physics.coordinates import rotation_matrix
+from fastars.physics.coordinates import ancestry, place_at_zero, rotation_matrix, turn_at_zero
 from fastars.physics.enums import CAPSULE, FREE_JOINT, PLANE, SPHERE
 from fastars.physics.pairs import colliding_pairs
 from fastars.physics.supported_trees import ALIGNED, plane_normal, softness_faults, tree_faults
@@ -50,7 +50,7 @@ def geom_faults(mj_model: Any, geom: int, normal: np.ndarray | None) -> Iterator
     """Yield faults of a geom that may touch another one. `normal` is None in space."""
     words, body = element(mj_model, "geom", geom), mj_model.geom_bodyid[geom]
     shape, is_fixed = mj_model.geom_type[geom], mj_model.body_weldid[body] == 0
-    axes = world_turn(mj_model, body) @ rotation_matrix(mj_model.geom_quat[geom])
+    axes = turn_at_zero(mj_model, body) @ rotation_matrix(mj_model.geom_quat[geom])
     if shape not in (PLANE, SPHERE, CAPSULE):
         yield f"{words} is {SHAPES.get(int(shape), 'of an unknown shape')}"
     elif shape == PLANE and not is_fixed:
@@ -74,10 +74,10 @@ def pair_faults(mj_model: Any, a: int, b: int, normal: np.ndarray | None) -> Ite
     words = f"{element(mj_model, 'geom', a)} and {element(mj_model, 'geom', b)} may touch"
     if condim_of(mj_model, a, b) != 1:
         yield f"{words}, with friction"
-    if bodies[0] not in path(mj_model, bodies[1]) and bodies[1] not in path(mj_model, bodies[0]):
+    if bodies[0] not in ancestry(mj_model, bodies[1]) and bodies[1] not in ancestry(mj_model, bodies[0]):
         yield f"{words}, and are in two branches of the tree"
     if normal is not None:
-        depths = [depth(mj_model, geom, normal) for geom in (a, b)]
+        depths = [normal @ place_at_zero(mj_model, geom) for geom in (a, b)]
         if abs(depths[0] - depths[1]) > ALIGNED:
             yield f"{words}, and do not lie in one plane"
 
@@ -97,27 +97,3 @@ def friction_of(mj_model: Any, a: int, b: int) -> float:
     """Return the sliding friction of a pair: of the geom with the higher priority, else the larger one."""
     decides = max((a, b), key=lambda geom: (mj_model.geom_priority[geom], mj_model.geom_friction[geom, 0]))
     return float(mj_model.geom_friction[decides, 0])
-
-
-def path(mj_model: Any, body: int) -> list[int]:
-    """Return a body and its ancestors, without the world."""
-    bodies = []
-    while body > 0:
-        bodies.append(body)
-        body = int(mj_model.body_parentid[body])
-    return bodies
-
-
-def world_turn(mj_model: Any, body: int) -> np.ndarray:
-    """Return the rotation (3, 3) of a body where all joints are at zero."""
-    turn = np.eye(3)
-    for each in path(mj_model, body):
-        turn = rotation_matrix(mj_model.body_quat[each]) @ turn
-    return turn
-
-
-def depth(mj_model: Any, geom: int, normal: np.ndarray) -> float:
-    """Return the distance of a geom's centre from the plane through the world's origin in which a model moves."""
-    body = int(mj_model.geom_bodyid[geom])
-    offsets = [world_turn(mj_model, mj_model.body_parentid[each]) @ mj_model.body_pos[each] for each in path(mj_model, body)]
-    return float(normal @ (world_turn(mj_model, body) @ mj_model.geom_pos[geom] + sum(offsets, np.zeros(3))))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastars.physics.coordinates import rotation_matrix
+from fastars.physics.coordinates import rotation_matrix, turn_at_zero
 from fastars.physics.enums import BALL_JOINT, FREE_JOINT, HINGE_JOINT, SLIDE_JOINT
 from fastars.physics.words import element
 
@@ -82,8 +82,7 @@ def planar_faults(mj_model: Any) -> Iterator[str]:
         return
     turns = [np.eye(3)]
     for body in range(1, mj_model.nbody):
-        turn = rotation_matrix(mj_model.body_quat[body])
-        turns.append(turns[mj_model.body_parentid[body]] @ turn)
+        turns.append(turns[mj_model.body_parentid[body]] @ rotation_matrix(mj_model.body_quat[body]))
         if not is_along(turns[body] @ normal, normal, 1):
             yield f"{element(mj_model, 'body', body)} is turned out of the plane in which the model moves"
     for joint in range(mj_model.njnt):
@@ -104,10 +103,7 @@ def plane_normal(mj_model: Any) -> np.ndarray | None:
     hinges = np.flatnonzero(np.asarray(mj_model.jnt_type) == HINGE_JOINT)
     if len(hinges) == 0:
         return None
-    axis, body = mj_model.jnt_axis[hinges[0]], mj_model.jnt_bodyid[hinges[0]]
-    while body > 0:
-        axis, body = rotation_matrix(mj_model.body_quat[body]) @ axis, mj_model.body_parentid[body]
-    return axis
+    return turn_at_zero(mj_model, mj_model.jnt_bodyid[hinges[0]]) @ mj_model.jnt_axis[hinges[0]]
 
 
 def is_along(vector: np.ndarray, other: np.ndarray, sign: int) -> bool:

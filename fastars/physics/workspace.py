@@ -63,8 +63,8 @@ def _shapes(model: LaneModel) -> dict[str, tuple[int, ...]]:
 
 
 def one_simulation(model: LaneModel) -> Simulation:
-    """Return room for one lane, as environments see it. What lanes don't compute is empty."""
-    bodies, dofs, nothing = int(model.n_frames), int(model.n_dofs), np.zeros(0)
+    """Return room for one lane, as environments see it. What lanes don't compute is NaN: nobody may take it for a number."""
+    bodies, dofs = int(model.n_frames), int(model.n_dofs)
     return Simulation(
         model=0,
         data=0,
@@ -73,7 +73,7 @@ def one_simulation(model: LaneModel) -> Simulation:
         bad=np.zeros(4, np.int32),
         qpos=np.zeros(int(model.n_positions)),
         qvel=np.zeros(dofs),
-        act=nothing,
+        act=np.zeros(0),
         ctrl=np.zeros(int(model.n_controls)),
         qacc=np.zeros(dofs),
         xpos=np.zeros((bodies, 3)),
@@ -81,9 +81,9 @@ def one_simulation(model: LaneModel) -> Simulation:
         xipos=np.zeros((bodies, 3)),
         site_xpos=np.zeros((int(model.n_sites), 3)),
         subtree_com=np.zeros((bodies, 3)),
-        sensordata=nothing,
-        cinert=np.zeros((0, 10)),
-        cvel=np.zeros((0, 6)),
+        sensordata=np.full(int(model.n_sensor_numbers), np.nan),
+        cinert=np.full((bodies, 10), np.nan),
+        cvel=np.full((bodies, 6), np.nan),
         cfrc_ext=np.zeros((bodies, 6)),
         qfrc_actuator=np.zeros(dofs),
         qfrc_constraint=np.zeros(dofs),

@@ -24,8 +24,8 @@ from fastars.envs.spaces import actions_in_rows, batched_actions, flattener
 from fastars.envs.wrappers import step_within
 from fastars.kernels.batch_actions import COUNTED, IDLE
 from fastars.samplers.batch import MARK_BITS, Batch, Report, give_up
+from fastars.samplers.episode_kernels import MAX_LANES, compiled_kernels, lanes_worth, new_lanes
 from fastars.samplers.failure import ATTEMPTS
-from fastars.samplers.lanes import MAX_LANES, compiled_kernels, lanes_worth, new_lanes
 
 _MEASURED_TICKS = 50
 _OLD_STEP = "not enough values to unpack (expected 5, got 4)"

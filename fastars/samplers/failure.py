@@ -1,4 +1,4 @@
-"""Failed attempts at an episode of an environment in Python."""
+"""Failed attempts at an episode of an environment in Python, and episodes without a return."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+from fastars._compiled.structs import NONFINITE, UNSTABLE, Rollouts
 from fastars._printable import printable
 
 ATTEMPTS = 2  # at an episode, before its status is `FAILED`
+_WITHOUT_RETURN = {NONFINITE: "with a NaN or infinite observation or reward", UNSTABLE: "of an unstable simulation"}
 
 
 class EpisodeError(RuntimeError):
@@ -49,3 +51,17 @@ def log_failure(failure: Failure) -> None:
         ATTEMPTS,
         printable(failure.text.rstrip(), keep="\n\t"),
     )
+
+
+def log_missing_returns(env_id: str, rollouts: Rollouts) -> None:
+    """Log a warning if episodes of an evaluation have no return. Failed ones are left out: each is logged by itself."""
+    numbers = {words: int((rollouts.status == status).sum()) for status, words in _WITHOUT_RETURN.items()}
+    if any(numbers.values()):
+        causes = ", ".join(f"{n} {words}" for words, n in numbers.items() if n)
+        logging.getLogger("fastars").warning(
+            "%s: of %d episodes of an evaluation, %d have no return: %s",
+            printable(env_id),
+            len(rollouts.returns),
+            sum(numbers.values()),
+            causes,
+        )

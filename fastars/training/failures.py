@@ -47,13 +47,13 @@ class Evaluated(NamedTuple):
     log_folder: Path | None
 
     def place(self, episode: int) -> dict[str, Any]:
-        """Return the place of an episode in the run."""
-        seed, iteration = int(self.seeds.ravel()[episode]), self.state.counters.iteration
+        """Return the place of an episode in the run. Iterations count from 1, as in the log; 0 is before the first."""
+        seed, n_done = int(self.seeds.ravel()[episode]), self.state.counters.iteration
         if self.seeds.ndim == 1:
-            return {"iteration": iteration, "evaluation episode": episode, "seed": seed}
+            return {"iteration": n_done, "evaluation episode": episode, "seed": seed}
         candidate, of_candidate = divmod(episode, self.seeds.shape[2])
         direction, sign = divmod(candidate, 2)
-        return {"iteration": iteration, "direction": direction, "sign": "+-"[sign], "episode": of_candidate, "seed": seed}
+        return {"iteration": n_done + 1, "direction": direction, "sign": "+-"[sign], "episode": of_candidate, "seed": seed}
 
 
 class FailureLog:

@@ -13,6 +13,11 @@ from fastars.training import presets
 from fastars.training.run import Run
 
 
+def wanted_physics(physics: Any, preset: str | None) -> str:
+    """Return the physics that a run is to have: the one asked for, or the one that its preset prefers where that is None."""
+    return presets.physics(preset) if physics is None else str(one_of("physics", physics, PHYSICS))
+
+
 def with_physics_of_run(env: Any, physics: Any, preset: str | None, backend: str, is_stored: bool = False) -> Any:
     """Return the environment of a run with its physics.
 
@@ -35,7 +40,7 @@ def with_physics_of_run(env: Any, physics: Any, preset: str | None, backend: str
     ValueError
         If `physics` is unknown, or is "lanes" where the environment or the backend leaves no choice.
     """
-    wanted = presets.physics(preset) if physics is None else one_of("physics", physics, PHYSICS)
+    wanted = wanted_physics(physics, preset)
     if isinstance(env, AbsentEnv):  # `set_env` looks if the environment has this physics
         return env._replace(physics=wanted)
     if wanted == "mujoco":

@@ -10,10 +10,9 @@ from typing import Any
 from fastars._validate import positive_int, warn_user
 from fastars.envs import CompiledEnv, environment
 from fastars.envs.absent import AbsentEnv
-from fastars.training import presets
 from fastars.training.ahead import compile_ahead
 from fastars.training.config import make_config
-from fastars.training.physics import with_physics_of_run
+from fastars.training.physics import wanted_physics, with_physics_of_run
 from fastars.training.policy_classes import policy_settings
 from fastars.training.policy_structure import random_weights, zero_weights
 from fastars.training.run import Execution, ObsNormalizer, Run, new_run
@@ -69,7 +68,7 @@ def make_run(
     settings |= _task_settings(found, of_run, given)
     config = make_config(of_run["preset"], of_run["variant"], found.id, **settings)
     if not is_stored:
-        compile_ahead(found, config, of_run["physics"] or presets.physics(of_run["preset"]), execution)
+        compile_ahead(found, config, wanted_physics(of_run["physics"], of_run["preset"]), execution)
     found = with_physics_of_run(found, of_run["physics"], of_run["preset"], execution.backend, is_stored)
     if n_processes == 1 and not execution.on_ray and (execution.n_workers or 1) != 1 and isinstance(found, CompiledEnv):
         warn_user(f"n_workers={execution.n_workers} has no effect: {found.id} runs in compiled kernels, on n_threads")

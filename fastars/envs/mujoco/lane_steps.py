@@ -11,9 +11,9 @@ from fastars._compiled.structs import FloatArray
 from fastars.envs.mujoco.agreement import FIELDS, Stepped, field_shapes
 from fastars.kernels.inspection import step_simulations
 from fastars.physics import new_lanes
+from fastars.physics.coordinates import ancestry, turn_at_zero
 from fastars.physics.enums import PLANE
 from fastars.physics.pairs import colliding_pairs
-from fastars.physics.supported_contacts import path, world_turn
 
 _DEPTH = 1e-12  # m; less is rounding
 _PARALLEL = 1e-9  # of a cosine
@@ -59,9 +59,9 @@ def _has_crossings(model: Any, is_planar: bool) -> bool:
 
 def _turns_in_a_plane(model: Any, ancestor: int, body: int) -> bool:
     """Return True if the hinges between a body and its ancestor are parallel."""
-    between = set(path(model, body)) - set(path(model, ancestor))
+    between = set(ancestry(model, body)) - set(ancestry(model, ancestor))
     joints = [joint for joint in range(model.njnt) if model.jnt_bodyid[joint] in between]
-    axes = [world_turn(model, model.jnt_bodyid[joint]) @ model.jnt_axis[joint] for joint in joints]
+    axes = [turn_at_zero(model, model.jnt_bodyid[joint]) @ model.jnt_axis[joint] for joint in joints]
     return all(np.abs(axes[0] @ axis) > 1.0 - _PARALLEL for axis in axes[1:])
 
 

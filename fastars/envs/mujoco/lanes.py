@@ -11,6 +11,7 @@ from fastars.envs.errors import LanesDisagreeError, UnsupportedEnvError
 from fastars.envs.mujoco.agreement import N_STATES, Agreement, measured
 from fastars.envs.mujoco.fields_read import fields_read
 from fastars.envs.mujoco.kept_agreements import agreement_key, keep_agreement, known_agreement
+from fastars.envs.mujoco.lane_functions import compiles_for_lanes, is_task
 from fastars.envs.mujoco.lane_steps import lane_steps, missing_fields
 from fastars.envs.mujoco.library import mujoco
 from fastars.physics import lane_model
@@ -34,6 +35,8 @@ def lane_model_of(env: CompiledEnv) -> Any:
     lanes = lane_model(env.model)
     if missing := fields_read(env.constants, missing_fields(env.model, lanes)):
         raise UnsupportedEnvError(f"{env.id} reads {missing[0]}, which the lanes do not compute")
+    if is_task(env.constants) and not compiles_for_lanes(env.constants, lanes):
+        raise UnsupportedEnvError(f"a function of {env.id} uses sim in other ways than by the names of its fields")
     return lanes
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
+from fastars._compiled.simd import LANES
 from fastars._compiled.structs import Filter, FloatArray, Rollouts, SeedArray, empty_rollouts
+from fastars.envs.physics_choice import physics_of
 from fastars.samplers.failure import Failure, OnFailure, log_failure
 from fastars.samplers.perturbed import Perturbed
 from fastars.samplers.ray.actor import Part
@@ -18,40 +21,45 @@ Span = tuple[int, int]  # first and last episode of a part, the last one exclude
 # and 0.95 with 1 s, in turn in one run.
 _TASK_SECONDS = 0.5
 _LEAST_SECONDS = 0.005  # of a task towards the end, when all actors should finish together
-# Episodes for each thread in a task whose episodes share threads: threads that are done wait for the longest episode. For 64 uneven
+# Episodes for each place in a task whose episodes share an actor: places that are done wait for the longest episode. For 64 uneven
 # episodes an actor of 4 processes took 1.9 times the time that fills all processes with 1 round, and 1.4 times with 4.
 _ROUNDS = 4
 
 
-def task_size(n_waiting: int, n_actors: int, n_threads: int, seconds: float | None) -> int:
-    """Return the episodes of the next task: enough for 0.5 s and for each thread, fewer towards the end so that all end together.
+def episodes_at_once(env: Any, n_threads: int) -> int:
+    """Return the episodes that an actor of `n_threads` runs side by side: one in each thread, or one in each lane of it."""
+    return n_threads * (LANES if physics_of(env) == "lanes" else 1)
+
+
+def task_size(n_waiting: int, n_actors: int, n_places: int, seconds: float | None) -> int:
+    """Return the episodes of the next task: enough for 0.5 s and for each place, fewer towards the end so that all end together.
 
     Parameters
     ----------
     n_waiting : int
         Episodes that no actor has.
-    n_actors, n_threads : int
-        Actors, and threads of each, all of which a task should keep busy.
+    n_actors, n_places : int
+        Actors, and episodes that each of them runs at once; a task should keep all of these places busy.
     seconds : float, optional
-        Time of an episode on one thread; None if it is not known yet.
+        Time of an episode in its place; None if it is not known yet.
 
     Returns
     -------
     int
-        A multiple of `n_threads`.
+        A multiple of `n_places`.
     """
-    rounds = n_waiting / (2 * n_actors * n_threads)
+    rounds = n_waiting / (2 * n_actors * n_places)
     if seconds is None:
         rounds /= 2
     else:
-        enough = max(_TASK_SECONDS / seconds, _ROUNDS if n_threads > 1 else 1)
+        enough = max(_TASK_SECONDS / seconds, _ROUNDS if n_places > 1 else 1)
         rounds = max(min(rounds, enough), _LEAST_SECONDS / seconds)
-    return n_threads * max(int(rounds), 1)
+    return n_places * max(int(rounds), 1)
 
 
-def episode_seconds(seconds: float, n_episodes: int, n_threads: int) -> float:
-    """Return the seconds of an episode on one thread, for a task of `n_episodes` that took `seconds`."""
-    return seconds / -(-n_episodes // n_threads)
+def episode_seconds(seconds: float, n_episodes: int, n_places: int) -> float:
+    """Return the seconds of an episode in its place, for a task of `n_episodes` that took `seconds` in an actor of `n_places`."""
+    return seconds / -(-n_episodes // n_places)
 
 
 class Evaluation:

@@ -26,7 +26,7 @@ from fastars.samplers.perturbed import Perturbed
 from fastars.samplers.ray.actor import Common, Here, Result
 from fastars.samplers.ray.actors import Actors, Worker
 from fastars.samplers.ray.cluster import connect
-from fastars.samplers.ray.evaluation import Evaluation, Span, episode_seconds, task_size
+from fastars.samplers.ray.evaluation import Evaluation, Span, episode_seconds, episodes_at_once, task_size
 from fastars.samplers.ray.node_tables import NodeTables
 from fastars.samplers.ray.order import pickled_order
 
@@ -65,6 +65,7 @@ class RaySampler:
         env_timeout: float | None = 60.0,
     ) -> None:
         self.env, self.n_workers, self.n_threads = env, n_workers, n_threads
+        self._n_places = episodes_at_once(env, n_threads)
         arguments = {"policy": policy, "clip_actions": clip_actions, "squash_output": squash_output, "own_process": True}
         self._order = pickled_order(env, arguments | {"n_threads": n_threads, "n_workers": n_threads, "env_timeout": env_timeout})
         self._episode_seconds: float | None = None
@@ -158,7 +159,7 @@ class RaySampler:
         for n_tasks in range(_AHEAD):
             for worker in ready:
                 if len(worker.tasks) == n_tasks and work.n_waiting:
-                    span = work.take(task_size(work.n_waiting, len(ready), self.n_threads, self._episode_seconds))
+                    span = work.take(task_size(work.n_waiting, len(ready), self._n_places, self._episode_seconds))
                     self._send(worker, work, span, common)
         if not work.n_waiting:
             idle = [worker for worker in ready if not worker.tasks]
@@ -182,7 +183,7 @@ class RaySampler:
             for span in worker.tasks.values():
                 if span is None or work.has(span) or n_actors[span] > 1:
                     continue
-                n_rounds = math.ceil((span[1] - span[0]) / self.n_threads)
+                n_rounds = math.ceil((span[1] - span[0]) / self._n_places)
                 if now - worker.since > _LATE * n_rounds * (self._episode_seconds or math.inf):
                     yield span
 
@@ -236,7 +237,7 @@ class RaySampler:
                 work.put_back(missed)
 
     def _keep(self, span: Span, result: Result, work: Evaluation) -> None:
-        each = episode_seconds(result.seconds, span[1] - span[0], self.n_threads)
+        each = episode_seconds(result.seconds, span[1] - span[0], self._n_places)
         self._episode_seconds = each if self._episode_seconds is None else (self._episode_seconds + each) / 2
         work.write(span, result.rollouts)
         work.tell(span, result.failures)
