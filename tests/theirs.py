@@ -82,7 +82,8 @@ def counted(name, tests, folder):
     failed = {test: ours.get(test, {"error": "it did not run"})["error"] for test in passing if not is_passed(ours.get(test))}
     n_made = sum(result["made"] for result in theirs.values())
     print(
-        f"{name}: {n_made} tests call an algorithm; {len(passing)} pass with {THEIRS}, {len(passing) - len(failed)} of them with {OURS}"
+        f"{name}: {n_made} tests call an algorithm; {len(passing)} pass with {THEIRS}, "
+        f"{len(passing) - len(failed)} of them with {OURS}"
     )
     for test, error in failed.items():
         print(f"  {test}: {' '.join(error.split())[:300]}")
