@@ -220,6 +220,17 @@ class Oracle:
         mujoco.mj_rnePostConstraint(self.mj_model, mj_data)
         return mj_data
 
+    def passes(self, qpos, qvel, *others):
+        """Yield mjData after each forward pass of a step: of Euler the only one, of Runge and Kutta all four."""
+        mj_data = self.forward(qpos, qvel, *others)
+        yield mj_data
+        is_euler = self.mj_model.opt.integrator != mujoco.mjtIntegrator.mjINT_RK4
+        for part in () if is_euler else (0.5, 0.5, 1.0):
+            seconds, position = part * self.mj_model.opt.timestep, qpos.copy()
+            mujoco.mj_integratePos(self.mj_model, position, mj_data.qvel.copy(), seconds)
+            mj_data = self.forward(position, qvel + seconds * mj_data.qacc, *others)
+            yield mj_data
+
 
 def is_degenerate(mj_data):
     """Return True if two capsules cross, so that rounding alone decides the direction in which they push each other apart."""

@@ -63,10 +63,23 @@ class Simulated:
 def usable(oracle, state, most=1e5):
     """Return mjData after one step, or None for a state from which no two computations agree."""
     is_tame = all(np.all(np.abs(part) < most) for part in state)
-    if not is_tame or is_degenerate(oracle.forward(*state)):
+    if not is_tame or any(map(is_degenerate, oracle.passes(*state))):
         return None
     mj_data = oracle.step(*state)
     return None if is_degenerate(mj_data) or np.any(mj_data.warning.number) else mj_data
+
+
+def own_change(oracle, qpos, qvel, *others):
+    """Return how much the results of mj_step itself change if positions and velocities are moved by a last bit."""
+    rng, names = np.random.default_rng(0), ["qpos", "qvel", "qacc_warmstart", *OUTPUTS]
+    mj_data = oracle.step(qpos, qvel, *others)
+    expected = {name: np.copy(getattr(mj_data, name)) for name in names}
+    largest = 0.0
+    for _ in range(10):
+        moved = [part * (1 + 4e-16 * rng.choice([-1, 0, 1], len(part))) for part in (qpos, qvel)]
+        mj_data = oracle.step(*moved, *others)
+        largest = max(largest, *(difference(getattr(mj_data, name), expected[name]) for name in names))
+    return largest
 
 
 def count(request, fast, full):
@@ -144,7 +157,7 @@ def test_a_step_of_the_environment_is_several_steps(name):
 
 @pytest.mark.parametrize("is_spatial", [False, True])
 def test_random_models_are_mj_step(is_spatial, request):
-    """Half of all differences are rounding; the largest are those of badly conditioned mass matrices."""
+    """Half of all differences are rounding. Where they exceed 1e-8, mj_step itself changes as much by a last bit of its state."""
     worst, in_fluid = [], []
     for seed in range(count(request, 16, 1_000)):
         mj_model = mujoco.MjModel.from_xml_string(random_model(np.random.default_rng(seed), is_spatial))
@@ -160,7 +173,7 @@ def test_random_models_are_mj_step(is_spatial, request):
                 differences = found.differences(i, mj_data)
                 del differences["cfrc_ext"]  # of planar models it knows no depth of geoms
                 worst.append(max(differences.values()))
-                assert worst[-1] < 1e-8, (seed, kind, i, differences)
+                assert worst[-1] < 1e-8 or worst[-1] < 4 * own_change(oracle, *state), (seed, kind, i, differences)
     assert len(in_fluid) <= 0.2 * count(request, 16, 1_000)
     assert len(worst) > 60
     assert np.median(worst) < 1e-13
