@@ -87,7 +87,7 @@ _EXPM1 = """\
 static double policy_expm1(double y) {
   double k = (y * 1.4426950408889634 + 6755399441055744.0) - 6755399441055744.0; /* rounded to a whole number */
   double power = ldexp(1.0, (int)k), r = (y - k * 0.6931471803691238) - k * 1.9082149292705877e-10;
-  double p = 2.7557268275905696e-06 + r * (2.7557282838800484e-07 + r * (2.5100472505694996e-08 + r * 2.09112987659402e-09));
+  double p = 2.7557268276905696e-06 + r * (2.7557282838800484e-07 + r * (2.5100472505694996e-08 + r * 2.09112987659402e-09));
   p = 0.0013888888888886537 + r * (0.00019841269863171557 + r * (2.4801587317228724e-05 + r * p));
   p = 0.16666666666666669 + r * (0.041666666666666664 + r * (0.008333333333330039 + r * p));
   p = r + r * r * (0.5 + r * p);
@@ -176,7 +176,7 @@ def _matrices(model: Any) -> list[tuple[FloatArray, FloatArray | None]]:
 
 def _function(model: Any) -> Iterator[str]:
     """Yield the functions."""
-    form, low, high = action_form(model.action_space, model.config.clip_actions, model.config.squash_output)
+    form, low, high = _form(model)
     layers = _matrices(model)
     yield _LAYER
     activation = model.config.activation_fn if len(layers) > 1 else "linear"
@@ -201,6 +201,12 @@ def _function(model: Any) -> Iterator[str]:
             yield f"  for (int i = 0; i < {len(weights)}; i++) x[i] = {_ACTIVATIONS[activation]};"
     yield from _chosen(form, len(low))
     yield "}"
+
+
+def _form(model: Any) -> tuple[Any, FloatArray, FloatArray]:
+    """Return the rule that makes actions of scores, and bounds. Actions of float16 are always clipped, as in `predict`."""
+    clips = model.config.clip_actions or model.action_space.dtype == np.float16
+    return action_form(model.action_space, clips, model.config.squash_output)
 
 
 _ACTIVATIONS = {"relu": "y[i] < 0 ? 0 : y[i]", "tanh": "policy_tanh(y[i])", "swish": "policy_swish(y[i])", "linear": "y[i]"}
@@ -267,9 +273,8 @@ def _test(model: Any, observations: FloatArray) -> Iterator[str]:
     policy = model.policy
     backend = backend_module("numba")
     scores = backend.batch_action_scores(policy.structure, policy.weights, observations, policy.filter)
-    form = action_form(model.action_space, model.config.clip_actions, model.config.squash_output)
     actions = action_rows(model.action_space, _N_TESTS)
-    backend.fill_actions(*form, scores, actions)
+    backend.fill_actions(*_form(model), scores, actions)
     yield "#ifdef POLICY_TEST"
     yield "#include <stdio.h>"
     yield _array("test_observations", observations, "double")
@@ -287,7 +292,7 @@ int main(void) {
     policy_act(observation, action);
     for (int i = 0; i < POLICY_N_ACT; i++) {
       double difference = fabs((double)action[i] - test_actions[k * POLICY_N_ACT + i]);
-      largest = largest >= difference ? largest : difference; /* also if it is not a number */
+      if (!(largest >= difference || largest != largest)) largest = difference; /* also if it is not a number */
     }
   }
   printf("10 observations, %d bits: the largest difference of an action is %g\\n", (int)(8 * sizeof(policy_real)), largest);
