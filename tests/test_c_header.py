@@ -228,7 +228,7 @@ def test_a_linear_policy_has_less_than_a_hundred_lines(tmp_path):
 
 
 @needs_cc
-@pytest.mark.parametrize("key", ["a*/b", "a\\", "x??/", "new\nline", "\x1b[31m", "*" * 300])
+@pytest.mark.parametrize("key", ["a*/b", "a\\", "x??/", "*?/", "*\n", "*?\\", "new\nline", "\x1b[31m", "*" * 300])
 def test_a_name_does_not_end_the_comment(key, tmp_path):
     model = ARS("LinearPolicy", Random(spaces.Dict({key: box(2)}), box(1)), seed=0)
     c_header.write(model, tmp_path / "policy.h")

@@ -145,7 +145,8 @@ def _head(model: Any) -> Iterator[str]:
 
 def _comment(text: str) -> str:
     """Return text for a comment of one line, which it can't end."""
-    return " ".join(printable(text).replace("*/", "* /").replace("\\", "/").replace("?", "").split())[:200]
+    words = printable(text).replace("\\", "/").replace("?", "").split()
+    return " ".join(words)[:200].replace("*/", "* /")  # last: what is replaced before may have made an end
 
 
 def _filter(model: Any) -> Iterator[str]:
