@@ -182,7 +182,8 @@ def to_model(trained: TrainedPolicy, env: Any = None, *, model_class: Any, trust
     given = {**trained.config, "clip_actions": trained.clip_actions, "preset": trained.preset}
     if trained.mean is not None:
         given |= {"normalize_observations": True, "clip_observations": trained.clip_observations}
-    given["tensorboard_log"] = believed_folder(given.get("tensorboard_log"), "the file of the policy", trust)
+    if "tensorboard_log" not in settings:
+        given["tensorboard_log"] = believed_folder(given.get("tensorboard_log"), "the file of the policy", trust)
     given |= {"policy_kwargs": trained.policy_kwargs, **settings}
     zero_policy = given.get("zero_policy")
     of_file = {"zero_policy": True, "_init_setup_model": False}  # random weights would take memory
