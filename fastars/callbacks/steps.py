@@ -170,7 +170,7 @@ class StepInfo(dict[str, Any]):
     def __ne__(self, other: object) -> bool:
         return dict.__ne__(self._complete(), other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __iter__(self) -> Iterator[str]:
         return dict.__iter__(self._complete())
