@@ -21,9 +21,9 @@ from fastars._printable import printable
 from fastars._validate import user_facing
 from fastars.envs.spaces import action_form, action_rows, flattener
 from fastars.exchange.arrays import refuse_whole_numbers
-from fastars.exchange.trained import layers_of_policy
 from fastars.files.atomic import write_atomically
 from fastars.training.backends import backend_module
+from fastars.training.policy_structure import layers_of_policy
 
 _N_TESTS = 10
 _FAR = 1e6  # from zero: no observation of the test is farther

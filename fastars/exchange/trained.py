@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -116,21 +115,6 @@ def policy_of_layers(layers: list[tuple[np.ndarray, np.ndarray | None]]) -> tupl
     if not np.isfinite(flat).all():
         raise ValueError("weights that are not finite")
     return flat, sizes, with_bias
-
-
-def layers_of_policy(weights: FloatArray, sizes: list[int], with_bias: bool) -> list[tuple[FloatArray, FloatArray | None]]:
-    """Cut flat weights into the pairs (W, b) of the layers.
-
-    `sizes` has the number of entries of the observation, of each hidden layer and of the output.
-    """
-    layers, start = [], 0
-    for n_in, n_out in itertools.pairwise(sizes):
-        matrix = weights[start : start + n_in * n_out].reshape(n_out, n_in)
-        start += matrix.size
-        bias = weights[start : start + n_out] if with_bias else None
-        start += n_out if with_bias else 0
-        layers.append((matrix, bias))
-    return layers
 
 
 def normalisation(mean: np.ndarray, std: np.ndarray, n_obs: int) -> tuple[FloatArray, FloatArray]:
