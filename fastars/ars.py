@@ -374,6 +374,11 @@ class ARS(Learning):
         Returns
         -------
         Rollouts
+
+        Raises
+        ------
+        fastars.CheckpointError
+            If the model was loaded without an environment, and has none yet.
         """
         n_eval_episodes = positive_int("n_eval_episodes", n_eval_episodes)
         self.run.refuse_absent_env()

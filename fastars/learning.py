@@ -87,6 +87,8 @@ class Learning(SB3Model):
         ------
         NonFiniteReturnsError
             After 10 iterations in which no pair of candidates had finite returns.
+        fastars.CheckpointError
+            If the model was loaded without an environment, and has none yet.
         """
         total_timesteps = positive_int("total_timesteps", total_timesteps)
         log_interval = None if log_interval is None else integer("log_interval", log_interval, 0)

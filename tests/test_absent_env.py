@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from fastars import ARS, CheckpointError, evaluate_policy
+from fastars import ARS, CheckpointError, evaluate_policy, exchange
 from fastars.callbacks import BaseCallback
 from fastars.files import checkpoint
 
@@ -283,3 +283,13 @@ def test_a_folder_elsewhere_is_not_written_to_for_a_file(elsewhere):
     for folder in (elsewhere.parent / "home" / "tb", elsewhere.parent / "temporary" / "tb", "tb"):
         ARS("LinearPolicy", "CartPole-v1", tensorboard_log=folder, **SMALL).save("model.zip")
         assert ARS.load("model.zip").tensorboard_log == str(folder)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="HOME of POSIX")
+def test_a_folder_that_is_given_takes_the_place_of_the_one_in_a_policys_file(elsewhere):
+    trained = exchange.TrainedPolicy(np.zeros(8), 4, 2, "LinearPolicy", {}, "npz", config={"tensorboard_log": str(elsewhere)})
+    for given in ("tb", None):
+        model = exchange.to_model(trained, "CartPole-v1", model_class=ARS, tensorboard_log=given)
+        assert model.tensorboard_log == given
+    with pytest.warns(UserWarning, match="its log for TensorBoard went to"):
+        assert exchange.to_model(trained, "CartPole-v1", model_class=ARS).tensorboard_log is None

@@ -1,6 +1,8 @@
 """Callbacks of fastars, and how calls are counted; those of stable-baselines3: test_sb3_peers.py."""
 
+import copy
 import itertools
+import pickle
 import types
 
 import gymnasium
@@ -137,11 +139,12 @@ def test_an_object_with_the_methods_is_a_callback():
     ]
 
 
-def test_the_log_can_be_written_by_steps():
+@pytest.mark.parametrize("copied", [lambda each: each, copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_the_log_can_be_written_by_steps(copied):
     rows = []
     model = small()
     model.set_logger(Logger(formats=[types.SimpleNamespace(write=lambda row, excluded, steps: rows.append(steps))]))
-    model.learn(1000, callback=LogEveryNTimesteps(300), log_interval=None)
+    model.learn(1000, callback=copied(LogEveryNTimesteps(300)), log_interval=None)
     assert len(rows) >= 2
     assert np.diff([0, *rows]).min() >= 300
 

@@ -27,7 +27,7 @@ from fastars.callbacks import (
     EveryNTimesteps,
     StopTrainingOnMaxEpisodes,
 )
-from fastars.callbacks.steps import StepLocals
+from fastars.callbacks.steps import StepInfo, StepLocals
 
 
 def small(env="CartPole-v1", **settings):
@@ -149,6 +149,25 @@ def test_infos_have_the_entries_of_the_environment():
         ["TimeLimit.truncated", "episode", "steps", "terminal_observation"],
     ]
     assert not any(callback.locals["infos"][0].get(name) for name in ("is_success", "other"))
+
+
+def test_an_info_is_a_dict_however_it_is_read():
+    known, rest = {"TimeLimit.truncated": True}, {"steps": 5, "TimeLimit.truncated": False}
+    both = {"steps": 5, "TimeLimit.truncated": True}
+    reads = {
+        "==": (lambda info: info == both, True),
+        "!=": (lambda info: info != both, False),
+        "copy": (lambda info: info.copy(), both),
+        "|": (lambda info: info | {}, both),
+        "pop": (lambda info: info.pop("steps"), 5),
+        "pop of what is known": (lambda info: info.pop("TimeLimit.truncated"), True),
+        "pop of nothing": (lambda info: info.pop("other", 3), 3),
+        "setdefault": (lambda info: info.setdefault("steps", 7), 5),
+        "setdefault of nothing": (lambda info: info.setdefault("other", 7), 7),
+    }
+    assert {name: read(StepInfo(known, lambda: rest)) for name, (read, _) in reads.items()} == {
+        name: expected for name, (_, expected) in reads.items()
+    }
 
 
 def test_what_is_known_of_an_info_does_not_run_the_episode_again():

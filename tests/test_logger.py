@@ -284,6 +284,16 @@ def test_runs_of_tensorboard_are_numbered(tmp_path):
     assert tb_log_folder(tmp_path, "ARS", reset=False).name == "ARS_10"
 
 
+def test_a_link_among_the_folders_of_runs_is_not_continued(tmp_path):
+    """The folder may be one that was received, whose links lead elsewhere."""
+    (tmp_path / "runs" / "ARS_1").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    assert tb_log_folder(tmp_path / "runs", "ARS", reset=False).name == "ARS_1"
+    (tmp_path / "runs" / "ARS_2").symlink_to(tmp_path / "elsewhere")
+    for reset in (True, False):
+        assert tb_log_folder(tmp_path / "runs", "ARS", reset).name == "ARS_3"
+
+
 def test_configure_makes_a_folder(tmp_path):
     logger = configure(None, ["csv"])
     logger.record("a", 1)

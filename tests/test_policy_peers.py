@@ -145,6 +145,18 @@ class Dropping(ARSPolicy):
         self.action_net = torch.nn.Sequential(torch.nn.Dropout(), *self.action_net)
 
 
+class Bare(ARSPolicy):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.action_net = torch.nn.Sequential(torch.nn.Flatten())
+
+
+class OneModule(ARSPolicy):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.action_net = torch.nn.Identity()
+
+
 class Forward(ARSPolicy):
     def forward(self, obs):
         return 2 * super().forward(obs)
@@ -155,6 +167,9 @@ def test_classes_of_theirs_that_compute_something_else_are_refused():
         ARS(Forward, "Pendulum-v1")
     with pytest.raises(ValueError, match=r"(?s)got Dropping, whose action_net is.*Dropout"):
         ARS(Dropping, "Pendulum-v1")
+    for kind in (Bare, OneModule):  # no layer with weights; no sequence of layers
+        with pytest.raises(ValueError, match=rf"got {kind.__name__}, whose action_net is"):
+            ARS(kind, "Pendulum-v1")
 
 
 # --- Actions

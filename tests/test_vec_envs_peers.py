@@ -230,7 +230,8 @@ def test_a_failure_of_an_environment_is_the_error(algorithm, wrapped):
 
 
 def test_a_failure_in_a_process_of_the_vector_environment_names_the_place(capfd):
-    env = SubprocVecEnv([Walk, lambda: Walk(fails_at=3)])  # a fork would keep the other end of the connection open
+    # A fork would keep the other end of the connection open, and a server of forks the stderr of the test that started it.
+    env = SubprocVecEnv([Walk, lambda: Walk(fails_at=3)], start_method="spawn")
     model = small(env, n_eval_episodes=2)
     with pytest.raises(EOFError) as caught:
         model.learn(100)

@@ -77,7 +77,7 @@ def _torch() -> Any:
 
 
 def same_state(a: Any, b: Any) -> bool:
-    """Return True if two states of a NumPy generator are equal. Some generators have arrays in theirs."""
+    """Return True for equal states of NumPy's generators: dicts with numbers, and with arrays where it is a Mersenne Twister."""
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same_state(a[key], b[key]) for key in a)
     return bool(np.array_equal(a, b))

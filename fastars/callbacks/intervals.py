@@ -43,7 +43,11 @@ class LogEveryNTimesteps(EveryNTimesteps):
 
     @user_facing
     def __init__(self, n_steps: int) -> None:
-        super().__init__(n_steps, ConvertCallback(lambda *_: self.model.dump_logs()))
+        super().__init__(n_steps, None)
+
+    def _on_event(self) -> bool:
+        self.model.dump_logs()
+        return True
 
 
 class EveryIteration(EventCallback):

@@ -156,6 +156,22 @@ class StepInfo(dict[str, Any]):
         except KeyError:
             return default
 
+    def pop(self, name: str, *default: Any) -> Any:
+        """Remove an entry and return it, or the default if there is none."""
+        return dict.pop(self if name in self._KNOWN else self._complete(), name, *default)
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """Return an entry, which is set to the default if there is none."""
+        return dict.setdefault(self if name in self._KNOWN else self._complete(), name, default)
+
+    def __eq__(self, other: object) -> bool:
+        return dict.__eq__(self._complete(), other)
+
+    def __ne__(self, other: object) -> bool:
+        return dict.__ne__(self._complete(), other)
+
+    __hash__ = None
+
     def __iter__(self) -> Iterator[str]:
         return dict.__iter__(self._complete())
 

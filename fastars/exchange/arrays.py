@@ -23,10 +23,11 @@ import numpy as np
 from fastars._compiled.structs import Argmax, Choices, Signs, Unclipped
 from fastars._validate import user_facing
 from fastars.envs.spaces import action_form
-from fastars.exchange.trained import TrainedPolicy, layers_of_policy, normalisation, policy_of_layers, trained_of
+from fastars.exchange.trained import TrainedPolicy, normalisation, policy_of_layers, trained_of
 from fastars.files.archives import MAX_NUMBERS, MAX_OBS, Archive, plain_array
 from fastars.files.atomic import write_atomically
 from fastars.training import presets
+from fastars.training.policy_structure import layers_of_policy
 from fastars.training.setting_checks import ACTIVATIONS, POLICY_KWARGS
 
 _README = """\

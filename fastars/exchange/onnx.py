@@ -14,8 +14,9 @@ from fastars._imports import need
 from fastars._validate import user_facing
 from fastars.envs.spaces import action_form
 from fastars.exchange.arrays import refuse_whole_numbers
-from fastars.exchange.trained import TrainedPolicy, layers_of_policy, trained_of
+from fastars.exchange.trained import TrainedPolicy, trained_of
 from fastars.files.atomic import write_atomically
+from fastars.training.policy_structure import layers_of_policy
 
 _OPSET, _IR = 17, 8  # of 2022; every later runtime reads them
 

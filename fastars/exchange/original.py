@@ -14,9 +14,10 @@ import numpy as np
 
 from fastars._validate import user_facing
 from fastars.exchange.pickles import numpy_array, numpy_objects, read_pickle
-from fastars.exchange.trained import TrainedPolicy, layers_of_policy, normalisation, policy_of_layers, trained_of
+from fastars.exchange.trained import TrainedPolicy, normalisation, policy_of_layers, trained_of
 from fastars.files.archives import MAX_NUMBERS, MAX_OBS, Archive, npy
 from fastars.files.atomic import write_atomically
+from fastars.training.policy_structure import layers_of_policy
 
 _TINY = 1e-7  # in training, the original replaces smaller deviations by infinity; the file has them unchanged
 _EPSILON = 1e-8  # the original adds it to every deviation, in the file too

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -118,21 +117,6 @@ def policy_of_layers(layers: list[tuple[np.ndarray, np.ndarray | None]]) -> tupl
     return flat, sizes, with_bias
 
 
-def layers_of_policy(weights: FloatArray, sizes: list[int], with_bias: bool) -> list[tuple[FloatArray, FloatArray | None]]:
-    """Cut flat weights into the pairs (W, b) of the layers.
-
-    `sizes` has the number of entries of the observation, of each hidden layer and of the output.
-    """
-    layers, start = [], 0
-    for n_in, n_out in itertools.pairwise(sizes):
-        matrix = weights[start : start + n_in * n_out].reshape(n_out, n_in)
-        start += matrix.size
-        bias = weights[start : start + n_out] if with_bias else None
-        start += n_out if with_bias else 0
-        layers.append((matrix, bias))
-    return layers
-
-
 def normalisation(mean: np.ndarray, std: np.ndarray, n_obs: int) -> tuple[FloatArray, FloatArray]:
     """Return mean and deviation of observations in the form that `TrainedPolicy` has.
 
@@ -182,7 +166,8 @@ def to_model(trained: TrainedPolicy, env: Any = None, *, model_class: Any, trust
     given = {**trained.config, "clip_actions": trained.clip_actions, "preset": trained.preset}
     if trained.mean is not None:
         given |= {"normalize_observations": True, "clip_observations": trained.clip_observations}
-    given["tensorboard_log"] = believed_folder(given.get("tensorboard_log"), "the file of the policy", trust)
+    if "tensorboard_log" not in settings:
+        given["tensorboard_log"] = believed_folder(given.get("tensorboard_log"), "the file of the policy", trust)
     given |= {"policy_kwargs": trained.policy_kwargs, **settings}
     zero_policy = given.get("zero_policy")
     of_file = {"zero_policy": True, "_init_setup_model": False}  # random weights would take memory

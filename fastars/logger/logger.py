@@ -211,12 +211,15 @@ def tb_log_folder(tensorboard_log: str | os.PathLike[str], tb_log_name: str, res
     tb_log_name : str
         Name of the run.
     reset : bool
-        True takes the next free number. False takes the last number that is in use, for a run whose counters continue.
+        True takes the next free number. False takes the last number that is in use, for a run whose counters continue; also then a
+        new one if its name is that of a symbolic link.
     """
     folder = Path(tensorboard_log)
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     numbers = [int(match[1]) for name in names if (match := re.fullmatch(re.escape(tb_log_name) + r"_(\d+)", name))]
-    return folder / f"{tb_log_name}_{max(max(numbers, default=0) + reset, 1)}"
+    last = max(numbers, default=0)
+    goes_on = not reset and not os.path.islink(folder / f"{tb_log_name}_{last}")
+    return folder / f"{tb_log_name}_{max(last if goes_on else last + 1, 1)}"
 
 
 def _output(name: str, folder: Path | None, append: bool) -> Output:

@@ -41,7 +41,7 @@ class TensorBoardOutput:
     Parameters
     ----------
     folder : Path
-        Folder of the run; the events are in its folder `events`.
+        Folder of the run. The events are in a new file in it, `events.out.tfevents.*`.
     """
 
     _is_closed = True

@@ -8,12 +8,12 @@ from typing import Any
 from fastars._validate import number, one_of, positive_int
 from fastars.rllib.environments import env_argument
 from fastars.rllib.settings import EVALUATION_CONFIG, MODEL, OTHER_NETWORKS, differs
+from fastars.training.policy_structure import activation_name
 from fastars.training.setting_checks import ACTIVATIONS
 
 _COUNTS = ("num_rollout_workers", "num_rollouts", "rollouts_used", "report_length", "noise_size", "evaluation_duration")
 _NUMBERS = ("num_gpus", "num_rollout_workers", "action_noise_std", "noise_stdev", "sgd_stepsize", "offset")
 _FILTERS = ("MeanStdFilter", "NoFilter")
-_OTHER_NAMES = {"none": "linear", "silu": "swish", "identity": "linear"}
 
 
 def refuse_wrong(config: Any) -> None:
@@ -54,12 +54,11 @@ def _refuse_other_networks(model: dict[str, Any]) -> None:
 def activation(model: dict[str, Any]) -> str:
     """Return fastars' name of the activation in `model`; None is "linear"."""
     given = model.get("fcnet_activation", MODEL["fcnet_activation"])
-    name = getattr(given, "__name__", str(given)).lower()
-    name = _OTHER_NAMES.get(name, name)
-    if name not in ACTIVATIONS:
+    try:
+        return activation_name("linear" if given in (None, "none") else given)
+    except ValueError:
         allowed = ", ".join(map(repr, (None, *ACTIVATIONS)))
-        raise ValueError(f"model: fcnet_activation must be one of {allowed}, got {given!r}")
-    return name
+        raise ValueError(f"model: fcnet_activation must be one of {allowed}, got {given!r}") from None
 
 
 def arguments_of(config: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +12,8 @@ from fastars._compiled.structs import FloatArray
 from fastars._validate import did_you_mean, user_facing
 from fastars.ars import ARS
 from fastars.kernels.policy_layout import layer_sizes
+from fastars.training.policy_modules import detached
+from fastars.training.policy_structure import layers_of_policy
 
 
 class Network:
@@ -42,14 +43,12 @@ class Network:
 
     def _views(self, theta: FloatArray) -> Iterator[tuple[str, FloatArray]]:
         """Yield views of flat weights by name."""
-        start, sizes, with_bias = 0, self._sizes, self._model.run.policy.with_bias
-        for layer, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
-            name = f"_hidden_layers.{layer}" if layer < len(sizes) - 2 else "_logits"
-            yield f"{name}._model.0.weight", theta[start : start + n_in * n_out].reshape(n_out, n_in)
-            start += n_in * n_out
-            if with_bias:
-                yield f"{name}._model.0.bias", theta[start : start + n_out]
-                start += n_out
+        layers = layers_of_policy(theta, self._sizes, self._model.run.policy.with_bias)
+        for layer, (matrix, bias) in enumerate(layers):
+            name = f"_hidden_layers.{layer}" if layer < len(layers) - 1 else "_logits"
+            yield f"{name}._model.0.weight", matrix
+            if bias is not None:
+                yield f"{name}._model.0.bias", bias
 
     def state_dict(self) -> dict[str, FloatArray]:
         """Return copies of the weights by name, float64: "_hidden_layers.0._model.0.weight", ..., "_logits._model.0.bias"."""
@@ -70,8 +69,7 @@ class Network:
             what = "an unknown" if name in weights else "no"
             raise ValueError(f"weights have {what} {name!r}{did_you_mean(name, views) if name in weights else ''}")
         for name, view in views.items():
-            given = weights[name]
-            values = np.asarray(given.detach().cpu().numpy() if hasattr(given, "detach") else given, np.float64)
+            values = np.asarray(detached(weights[name]), np.float64)
             if values.shape != view.shape:
                 raise ValueError(f"{name} must have shape {view.shape}, got {values.shape}")
             view[...] = values

@@ -24,7 +24,8 @@ from fastars.envs.making import warnings_logged
 from fastars.envs.returned import flags, real_array
 from fastars.envs.spaces import batched_actions, flat_size, flattener, unbatched
 from fastars.kernels.batch_actions import COUNTED, GHOST, IDLE
-from fastars.samplers.episodes import Batch, Report, compiled_kernels, new_lanes
+from fastars.samplers.batch import Batch, Report
+from fastars.samplers.episode_kernels import compiled_kernels, new_lanes
 
 
 class VectorEpisodes:

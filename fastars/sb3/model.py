@@ -90,8 +90,7 @@ class SB3Model(SB3Attributes):
         if self._training_env is None:
             self._training_env = training_env(self._one_env())
             if self._is_seeded:
-                self._training_env.seed(self.seed)
-                self._training_env.action_space.seed(self.seed)
+                self._seed_training_env()
         return self._training_env
 
     @property
@@ -241,8 +240,11 @@ class SB3Model(SB3Attributes):
             seed_generators(self.seed)
         seed_given(self._env_input, self.run.env, self.seed)
         if self._training_env is not None:
-            self._training_env.seed(self.seed)
-            self._training_env.action_space.seed(self.seed)
+            self._seed_training_env()
+
+    def _seed_training_env(self) -> None:
+        self._training_env.seed(self.seed)
+        self._training_env.action_space.seed(self.seed)
 
     # --- The log
 

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
 from fastars._validate import warn_user
+from fastars.training.policy_modules import detached, imported_torch
 
 _UNCALLED = {
     "_trigger_callback": "callbacks hear of steps after the rollouts of an iteration",
@@ -45,7 +45,7 @@ def for_subclass(rows: FloatArray) -> Any:
     Ours are theta + sigma delta and theta - sigma delta in turn, (2 n_delta, n_weights); theirs are all of the first kind first.
     """
     ordered = np.concatenate((rows[::2], rows[1::2]))
-    torch = sys.modules.get("torch")
+    torch = imported_torch()
     return ordered if torch is None else torch.from_numpy(ordered)
 
 
@@ -67,12 +67,12 @@ def returns_of(values: Any, n_delta: int) -> FloatArray:
 
 def like(given: Any, array: FloatArray) -> Any:
     """Return an array as a tensor if `given` is one."""
-    torch = sys.modules.get("torch")
+    torch = imported_torch()
     return torch.from_numpy(array) if torch is not None and isinstance(given, torch.Tensor) else array
 
 
 def _array(name: str, values: Any) -> FloatArray:
-    numbers = values.detach().cpu().numpy() if hasattr(values, "detach") else values  # of a tensor
+    numbers = detached(values)
     try:
         if numbers is None:  # NumPy would make a NaN of it
             raise TypeError

@@ -16,6 +16,7 @@ from gymnasium.spaces import Box
 from fastars._compiled.structs import FloatArray
 from fastars._validate import warn_user
 from fastars.envs import make
+from fastars.envs.wrappers import layers
 from fastars.sb3.classes import PACKAGE, is_sb3
 
 
@@ -153,12 +154,7 @@ class TrainingEnv:
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         """Return [True] if a wrapper of this class is around the environment."""
-        env: Any = self.envs[0]
-        while isinstance(env, gymnasium.Wrapper):
-            if isinstance(env, wrapper_class):
-                return [True]
-            env = env.env
-        return [False]
+        return [bool(layers(self.envs[0], wrapper_class))]
 
 
 def _stacked(observation: Any) -> Any:

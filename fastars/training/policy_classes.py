@@ -87,8 +87,7 @@ def _settings_of_class(policy: Any, kwargs: dict[str, Any], observation_space: A
             )
     made = policy(observation_space, action_space, **kwargs)
     linear = base.__name__ == "ARSLinearPolicy"
-    first = next(module for module in made.action_net if hasattr(module, "weight"))
-    settings: dict[str, Any] = {"with_bias": first.bias is not None}
+    settings: dict[str, Any] = {"with_bias": "action_net.0.bias" in made.state_dict()}
     if isinstance(action_space, Box):
         settings["squash_output"] = bool(made.squash_output)
     if not linear:

@@ -6,7 +6,6 @@ float32, as there: copies, so writing to one changes no policy. Assign to `weigh
 
 from __future__ import annotations
 
-import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -15,7 +14,7 @@ import numpy as np
 
 from fastars._compiled.structs import FloatArray, LinearPolicy, MlpPolicy
 from fastars.kernels.policy_layout import layer_sizes
-from fastars.training.policy_structure import activation_of
+from fastars.training.policy_structure import activation_of, layers_of_policy
 from fastars.training.setting_checks import ACTIVATIONS
 
 # Names of a linear policy in files of stable-baselines3-contrib before 1.7.
@@ -30,14 +29,10 @@ def named_weights(
     structure: LinearPolicy | MlpPolicy, n_obs: int, n_act: int, weights: FloatArray
 ) -> Iterator[tuple[str, FloatArray]]:
     """Yield views of flat weights by name: modules 0, 2, 4, ... are linear, the modules between them activations."""
-    start = 0
-    for layer, (n_in, n_out) in enumerate(itertools.pairwise(layer_sizes(structure, n_obs, n_act))):
-        name = f"action_net.{2 * layer}"
-        yield f"{name}.weight", weights[start : start + n_in * n_out].reshape(n_out, n_in)
-        start += n_in * n_out
-        if structure.with_bias:
-            yield f"{name}.bias", weights[start : start + n_out]
-            start += n_out
+    for layer, (matrix, bias) in enumerate(layers_of_policy(weights, layer_sizes(structure, n_obs, n_act), structure.with_bias)):
+        yield f"action_net.{2 * layer}.weight", matrix
+        if bias is not None:
+            yield f"action_net.{2 * layer}.bias", bias
 
 
 def set_by_name(known: Mapping[str, FloatArray], given: Mapping[str, Any], exact_match: bool) -> None:
@@ -57,7 +52,7 @@ def set_by_name(known: Mapping[str, FloatArray], given: Mapping[str, Any], exact
     ParameterMismatchError
         For missing or unknown names, and for other shapes. Nothing is written then.
     """
-    values = {_OLD_NAMES.get(name, name): _array(value) for name, value in given.items()}
+    values = {_OLD_NAMES.get(name, name): np.asarray(detached(value), np.float64) for name, value in given.items()}
     missing, unknown = sorted(known.keys() - values.keys()), sorted(values.keys() - known.keys())
     if exact_match and (missing or unknown):
         raise ParameterMismatchError(
@@ -71,10 +66,9 @@ def set_by_name(known: Mapping[str, FloatArray], given: Mapping[str, Any], exact
         known[name][...] = values[name]
 
 
-def _array(value: Any) -> FloatArray:
-    """Return an array, also of a tensor that PyTorch tracks."""
-    detached = value.detach().cpu().numpy() if hasattr(value, "detach") else value
-    return np.asarray(detached, np.float64)
+def detached(value: Any) -> Any:
+    """Return the array of a tensor, also of one that PyTorch tracks; any other value as it is."""
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else value
 
 
 class Weights(np.ndarray):

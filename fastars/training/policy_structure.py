@@ -1,9 +1,10 @@
-"""The structure of a policy as the kernels take it, and weights to start from."""
+"""The structure of a policy as the kernels take it, its weights by layer, and weights to start from."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,21 @@ def policy_structure(config: Config) -> LinearPolicy | MlpPolicy:
     if config.policy == "LinearPolicy":
         return LinearPolicy(config.with_bias)
     return MlpPolicy(config.net_arch, ACTIVATION_TYPES[config.activation_fn], config.with_bias)
+
+
+def layers_of_policy(weights: FloatArray, sizes: Sequence[int], with_bias: bool) -> list[tuple[FloatArray, FloatArray | None]]:
+    """Cut flat weights into the pairs (W, b) of the layers, which are views: W (outputs, inputs), b (outputs,) or None.
+
+    `sizes` has the number of entries of the observation, of each hidden layer and of the output.
+    """
+    layers, start = [], 0
+    for n_in, n_out in itertools.pairwise(sizes):
+        matrix = weights[start : start + n_in * n_out].reshape(n_out, n_in)
+        start += matrix.size
+        bias = weights[start : start + n_out] if with_bias else None
+        start += n_out if with_bias else 0
+        layers.append((matrix, bias))
+    return layers
 
 
 def zero_weights(structure: LinearPolicy | MlpPolicy, env: Any) -> FloatArray:
