@@ -55,7 +55,7 @@ def empty_table(*columns: str) -> Table:
 
 
 def _as_list(names: list[str], cells: list[str], width: int) -> list[str]:
-    """Return the lines of one row: its first cell, then each other cell after the name of its column."""
+    """Return the lines of one row: each cell after the name of its column, the first one in a line of its own."""
     pairs = [f"{name} {cell}".replace(" ", _HARD_SPACE) for name, cell in zip(names[1:], cells[1:], strict=True)]
     lines = textwrap.wrap(", ".join(pairs), width - _INDENT, break_long_words=False, break_on_hyphens=False)
-    return [f" {cells[0]}", *(" " * _INDENT + line.replace(_HARD_SPACE, " ") for line in lines)]
+    return [f" {names[0]} {cells[0]}", *(" " * _INDENT + line.replace(_HARD_SPACE, " ") for line in lines)]
