@@ -7,7 +7,7 @@ import copy
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, ClassVar
 
-from fastars._validate import did_you_mean, user_facing
+from fastars._validate import user_facing
 from fastars.rllib.arguments import arguments_of, refuse_wrong
 from fastars.rllib.config_methods import ConfigMethods
 from fastars.rllib.settings import (
@@ -153,7 +153,7 @@ class ARSConfig(ConfigMethods):
         setting = setting_of(name)
         if setting != name and setting in vars(self):
             return vars(self)[setting]
-        hint = "" if name.startswith("__") else near(name) or did_you_mean(name, dir(type(self)))
+        hint = "" if name.startswith("__") else near(name, dir(type(self)))
         raise AttributeError(f"{type(self).__name__} has no setting {name!r}{hint}")
 
     def __getitem__(self, key: str) -> Any:
