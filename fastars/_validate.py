@@ -78,8 +78,9 @@ def _prefix(error: Exception, function: Callable[..., Any], name: str) -> None:
     if traceback is None or type(error).__name__ not in _ABOUT_ARGUMENTS or not isinstance(message, str):
         return
     frame = traceback.tb_frame
-    is_signature = frame.f_code.co_name == "checked" and frame.f_globals["__name__"] == __name__  # raised by the call itself
-    if is_signature and (match := _SIGNATURE.match(message)):
+    is_of_call = frame.f_code.co_name == "checked" and frame.f_globals["__name__"] == __name__
+    is_under_decorator = message.startswith(f"{function.__qualname__}() ") and frame.f_code is not inspect.unwrap(function).__code__
+    if (is_of_call or is_under_decorator) and (match := _SIGNATURE.match(message)):
         unknown = _UNKNOWN.search(message)
         hint = did_you_mean(unknown[1], inspect.signature(function).parameters) if unknown else ""
         error.args = (f"{name} {match[1]}{hint}",)

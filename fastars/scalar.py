@@ -16,12 +16,15 @@ from fastars._compiled.jit import INLINE, kernel
 
 __all__ = ["clip", "integers", "sincos", "standard_normal", "tanh", "uniform"]
 
-_tanh: Any = getattr(_trig.tanh, "py_func", _trig.tanh)
-
 
 @kernel
 def _sincos(x):  # `trig.sincos` calls other inline functions, which Python can't call
     return _trig.sincos(x)
+
+
+@kernel
+def _tanh(x):
+    return _trig.tanh(x)
 
 
 def sincos(x: float) -> tuple[float, float]:

@@ -124,7 +124,8 @@ class Builder:
         return f'{plane} pos="0 0 {height:g}"/>'
 
     def body(self, parent, is_root, depth):
-        name = f"{parent}b{depth}{self.rng.integers(1000)}" if parent else f"root{len(self.names)}"
+        drawn = self.rng.integers(1000) if parent else ""  # keeps later draws as they were
+        name = f"{parent}b{depth}{drawn}n{len(self.names)}" if parent else f"root{len(self.names)}"
         place = self.space.point(0.3) + (np.array([0, 0, 0.8]) if is_root else 0)
         turned = f" {vector('axisangle', self.space.turn())}" if self.chance(0.3) else ""
         kinds = self.space.roots() if is_root else self.space.joints()

@@ -338,7 +338,7 @@ def test_an_error_in_learn_ends_it(place, monkeypatch):
     helper = Recorder()
     monkeypatch.setattr(ahead, "_helpers", [helper])
     model = ARS("LinearPolicy", "CartPole-v1", n_delta=2, seed=0)
-    monkeypatch.setattr(f"fastars.ars.{place}", stop)
+    monkeypatch.setattr(f"fastars.learning.{place}", stop)
     with pytest.raises(Stop):
         model.learn(1)
     assert not helper.is_alive()

@@ -1,5 +1,6 @@
 """The benchmarks' result files and the tables made from them. Running the benchmarks is `make bench`."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from fastars.training import presets
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from bench import drop_in  # noqa: E402
 from bench.learning_compared import RUNS, SEEDS  # noqa: E402
 from bench.learning_compared import rows as compared_rows  # noqa: E402
 from bench.tables.engine import Column, Pivot, Table, render  # noqa: E402
@@ -102,3 +104,8 @@ def test_both_sides_of_the_same_script_did_its_steps():
             ours, theirs = row["runs"]["fastars"], row["runs"]["stable-baselines3-contrib"]
             assert len(ours) == len(theirs) >= 2
             assert all(row["steps"] - 2 <= run["later_steps"] for run in ours + theirs)
+
+
+def test_the_script_on_coming_from_sb3_is_the_one_that_is_timed():
+    page = (ROOT / "docs" / "coming_from_sb3.md").read_text(encoding="utf-8")
+    assert f"```python\n{inspect.getsource(drop_in.script).strip()}\n```" in page

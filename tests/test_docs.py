@@ -21,6 +21,7 @@ READ_ON_GITHUB = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 NEEDS_PEERS = "<!-- run: peers -->\n"  # before a snippet: `test_docs_peers.py` runs it
 RUN_HERE = {"coming_from_rllib", "index", "physics", "plots", "quick_start"}
 RUN_ELSEWHERE = {
+    "coming_from_sb3": "test_bench.py",  # the script of the benchmark
     "diagnostics": "test_examples.py",
     "environments": "test_examples.py",
     "files": "test_exchange.py",

@@ -24,7 +24,7 @@ import pytest
 from test_cli import COMMAND, ENVIRONMENT
 
 from fastars import ARS, latest_checkpoint
-from fastars.callbacks import CheckpointCallback, EvalCallback
+from fastars.callbacks import CallbackList, CheckpointCallback, EvalCallback, EveryIteration
 from fastars.files import atomic as _atomic
 from fastars.files.checkpoint_names import checkpoints
 
@@ -266,7 +266,8 @@ def test_a_failing_disk_loses_no_file_and_no_run(tmp_path, tally, monkeypatch, f
     model = ARS("LinearPolicy", "CartPole-v1", seed=0, n_delta=4)
     keeper = CheckpointCallback(1, tmp_path / "checkpoints")
     judge = EvalCallback(None, eval_freq=1, best_model_save_path=tmp_path, log_path=tmp_path, n_eval_episodes=2, verbose=0)
-    model.learn(1, [keeper, judge])
+    both = EveryIteration(CallbackList([keeper, judge]))
+    model.learn(1, both)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     n_open, n_iterations = len(os.listdir("/dev/fd")), tally.of(4, 50)
     judge.best_mean_reward = -np.inf
@@ -275,11 +276,11 @@ def test_a_failing_disk_loses_no_file_and_no_run(tmp_path, tally, monkeypatch, f
         for iteration in range(n_iterations):
             judge.best_mean_reward = -np.inf  # so that there is something to save
             with pytest.warns(RuntimeWarning, match="could not be saved, training goes on") as told:
-                model.learn(1, [keeper, judge], reset_num_timesteps=False)
+                model.learn(1, both, reset_num_timesteps=False)
             assert len(told) == 3, iteration  # the checkpoint, the evaluations, the best model
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
     assert len(os.listdir("/dev/fd")) == n_open
-    model.learn(1, [keeper, judge], reset_num_timesteps=False)  # there is room again
+    model.learn(1, both, reset_num_timesteps=False)  # there is room again
     assert ARS.load(latest_checkpoint(tmp_path / "checkpoints")).num_timesteps == model.num_timesteps
     whole = ARS("LinearPolicy", "CartPole-v1", seed=0, n_delta=4)
     for _ in range(n_iterations + 2):

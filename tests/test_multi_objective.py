@@ -7,6 +7,7 @@ import pytest
 
 import fastars
 from fastars import ARS
+from fastars.callbacks import EveryIteration
 from fastars.training.iteration import ask, roll_out
 from fastars.weighting import METHODS, GradNorm
 
@@ -88,7 +89,7 @@ def test_gradnorm_gives_all_tasks_gradients_of_one_size():
             sizes.append([model.record[f"tasks/{name}/weighted_grad_norm_sq"] for name in model.objectives.names])
             return model.iteration < 150
 
-        model.learn(10**9, collect)
+        model.learn(10**9, EveryIteration(collect))
         means = np.sqrt(np.mean(sizes[50:], axis=0))
         assert model.objectives.weights.mean() == pytest.approx(1.0, abs=1e-12)
         return means.max() / means.min()

@@ -60,6 +60,9 @@ ALLOWED = {
     ("envs/mujoco/library.py", "ctypes.CDLL"): "MuJoCo's library, from its package",
     ("cli/__init__.py", "import_module"): "tyro and rich",
     ("cli/environment.py", "importlib.import_module"): "MODULE of MODULE:ID that the user wrote on the command line",
+    ("envs/old_gym.py", "importlib.import_module"): "gym and shimmy, by their names",
+    ("rllib/environments.py", "importlib.import_module"): "the class that the user's config names",
+    ("rllib/trial.py", "import_module"): "Ray Tune, by its name",
     ("replay.py", "importlib.import_module"): "the same, never that of a file",
 }
 

@@ -25,6 +25,7 @@ import pytest
 
 from fastars import ARS, evaluate_candidates, kernels
 from fastars._runtime.threads import for_blocks
+from fastars.callbacks import EveryIteration
 from fastars.samplers import compiled, physics, simulated
 
 N_ITERATIONS = 6
@@ -159,7 +160,7 @@ def advance(model, end, rows, way):
             random.choice(model.sampler._runner._workers).process.kill()
         return model.iteration < end
 
-    model.learn(10**9, after, reset_num_timesteps=False)
+    model.learn(10**9, EveryIteration(after), reset_num_timesteps=False)
 
 
 def tell(model):

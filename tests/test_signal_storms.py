@@ -33,6 +33,7 @@ import pytest
 import fastars
 from fastars import ARS, AsyncEval
 from fastars._runtime.signals import HeldSignals, OpenSignals, let_signals_in
+from fastars.callbacks import EveryIteration
 from fastars.logger import Logger
 
 ROOT = str(Path(fastars.__file__).parent.parent)
@@ -364,7 +365,7 @@ def test_a_callback_hears_a_signal_at_once(raising):
             heard.append(local["self"].iteration)
         return len(heard) < 3
 
-    ARS("LinearPolicy", "CartPole-v1", seed=0, n_delta=1, n_threads=1).learn(10**9, callback)
+    ARS("LinearPolicy", "CartPole-v1", seed=0, n_delta=1, n_threads=1).learn(10**9, EveryIteration(callback))
     assert heard == [1, 2, 3]
 
 

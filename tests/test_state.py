@@ -194,7 +194,7 @@ def test_errors_begin_with_the_function_that_the_user_called(call, message):
             lambda: small().evaluate(2, seed="x"),
             r"^ARS\.evaluate\(\): seed must be an integer from 0 to 2\*\*64 - 2, got 'x'",
         ),
-        (lambda: small().policy.load_from_vector("x"), r"^Policy\.load_from_vector\(\): weights must be numbers, got 'x'"),
+        (lambda: small().policy.load_from_vector("x"), r"^ARSLinearPolicy\.load_from_vector\(\): weights must be numbers, got 'x'"),
         (lambda: small("CartPole-v9"), r"^ARS\(\): env 'CartPole-v9' is not a known environment id"),
     ],
 )

@@ -41,7 +41,7 @@ class GeneratorStates(NamedTuple):
     def are_current(self) -> bool:
         """Return True if nobody has drawn from a generator, or seeded one, since."""
         now = generator_states()
-        return now.python == self.python and _same(now.numpy, self.numpy) and _same_tensors(now.torch, self.torch)
+        return now.python == self.python and same_state(now.numpy, self.numpy) and _same_tensors(now.torch, self.torch)
 
 
 def generator_states() -> GeneratorStates:
@@ -76,9 +76,10 @@ def _torch() -> Any:
     return torch if hasattr(torch, "default_generator") else None
 
 
-def _same(a: Any, b: Any) -> bool:
+def same_state(a: Any, b: Any) -> bool:
+    """Return True if two states of a NumPy generator are equal. Some generators have arrays in theirs."""
     if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(same_state(a[key], b[key]) for key in a)
     return bool(np.array_equal(a, b))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from gymnasium import spaces
 
-from fastars._runtime.shared_generators import GeneratorStates, seed_generators
+from fastars._runtime.shared_generators import GeneratorStates, same_state, seed_generators
 
 
 def seed_episode(env: Any, seed: int) -> None:
@@ -52,7 +52,7 @@ class UntouchedGenerators:
 
     def are_untouched(self) -> bool:
         """Return True if all states are as they were."""
-        of_spaces = (each.np_random is not rng or rng.bit_generator.state == state for each, rng, state in self._spaces)
+        of_spaces = (each.np_random is not rng or same_state(rng.bit_generator.state, state) for each, rng, state in self._spaces)
         return all(of_spaces) and self._states.are_current()
 
 

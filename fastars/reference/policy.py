@@ -18,13 +18,13 @@ def batch_action_scores(policy, weights, observations, filter):
         x = np.clip((observations - filter.mean) * filter.scale, -filter.clip, filter.clip)
         for n_hidden in getattr(policy, "net_arch", ()):
             sums, weights = _layer(weights, x, n_hidden, policy.with_bias)
-            x = activated(policy, sums)
+            x = _activated(policy, sums)
         n_act = len(weights) // (x.shape[1] + policy.with_bias)
         scores, _ = _layer(weights, x, n_act, policy.with_bias)
     return scores
 
 
-def activated(policy, sums):
+def _activated(policy, sums):
     """Return the outputs of hidden units for their sums."""
     kind = type(policy.activation).__name__
     if kind == "Tanh":
