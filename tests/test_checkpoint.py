@@ -248,9 +248,18 @@ def test_only_regular_files_are_replaced_or_read(tmp_path):
         save(tmp_path / "pipe.zip", {}, {})
     with pytest.raises(CheckpointError, match=r"pipe\.zip: not a regular file"):
         load(tmp_path / "pipe.zip")
-    with pytest.raises(CheckpointError, match="not a regular file"):
+    with pytest.raises(CheckpointError, match=r"is a folder, not a regular file$"):
         load(tmp_path)
     assert files(tmp_path) == ["pipe.zip"]
+
+
+def test_the_error_for_a_run_folder_names_its_policies(tmp_path):
+    save(tmp_path / "model.zip", STATE, {})
+    with pytest.raises(CheckpointError, match=r"is a folder, not a regular file; it has model\.zip$"):
+        load(tmp_path)
+    save(tmp_path / "best_model.zip", STATE, {})
+    with pytest.raises(CheckpointError, match=r"it has model\.zip and best_model\.zip$"):
+        load(tmp_path)
 
 
 SAVER = """if True:

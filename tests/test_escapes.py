@@ -32,7 +32,8 @@ from fastars import ARS, exchange, plot, rllib
 from fastars import replay as _replay
 from fastars._printable import printable
 from fastars.cli import main
-from fastars.cli.terminal import console, empty_table
+from fastars.cli.table import empty_table
+from fastars.cli.terminal import console
 from fastars.files import checkpoint
 from fastars.logger import Logger
 from fastars.samplers.failure import Failure, log_failure

@@ -4,9 +4,9 @@
 
 Broken on purpose: another default; keys of attributes in `to_dict`; assignment without a look at `_is_frozen`,
 `copy_frozen` ignored, an algorithm with a config that is not frozen; a shallow copy; dicts replaced where RLlib merges
-them; no warning by assignment, or one for each name; no hint of the method that has an argument;
-`evaluation_num_episodes` unknown; grids of Tune checked as a model; an LSTM passed over; attributes of a class of the
-user's refused -> their tests red.
+them; no warning by assignment, or one for each name; no hint of the method that has an argument, or of one with a near
+name; `evaluation_num_episodes` unknown; grids of Tune checked as a model; an LSTM passed over; attributes of a class of
+the user's refused -> their tests red.
 """
 
 import copy
@@ -196,6 +196,8 @@ def test_the_config_of_an_algorithm_is_frozen_and_its_own():
         (lambda c: c.update_from_dict({"sgd_step_size": 1}), ValueError, "'sgd_step_size'; did you mean 'sgd_stepsize'"),
         (lambda c: c["noise_std"], AttributeError, "ARSConfig has no setting 'noise_std'; did you mean 'noise_stdev'"),
         (lambda c: c.noise_std, AttributeError, "ARSConfig has no setting 'noise_std'; did you mean 'noise_stdev'"),
+        (lambda c: c.environments("CartPole-v1"), AttributeError, "no setting 'environments'; did you mean 'environment'"),
+        (lambda c: c.rollout(num_rollout_workers=1), AttributeError, "no setting 'rollout'; did you mean 'rollouts'"),
         (lambda c: c.training(noise_std=1), TypeError, r"training\(\) got .* 'noise_std'; did you mean 'noise_stdev'"),
         (lambda c: c.rollouts(num_gpus=1), TypeError, r"rollouts\(\) got .* 'num_gpus'; it is an argument of resources\(\)"),
         (lambda c: c.callbacks("module.Class").build(), ValueError, "callbacks_class must be a class, got 'module.Class'"),

@@ -33,16 +33,16 @@ print([name for name in ("numba", "gymnasium", "numpy", "torch", "matplotlib", "
 class Terminal:
     """A process on a pseudo-terminal, and the screen that it writes to."""
 
-    def __init__(self, command, cwd, **env):
+    def __init__(self, command, cwd, columns=COLUMNS, **env):
         import fcntl
         import pty
         import struct
         import termios
 
-        self.screen = pyte.Screen(COLUMNS, LINES)
+        self.screen = pyte.Screen(columns, LINES)
         self._stream = pyte.ByteStream(self.screen)
         self._leader, follower = pty.openpty()
-        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, columns, 0, 0))
 
         def take_terminal():
             os.setsid()
@@ -86,14 +86,40 @@ class Terminal:
 def terminal(tmp_path):
     opened = []
 
-    def open_terminal(*args, **env):
-        opened.append(Terminal([*COMMAND, *args], tmp_path, **env))
+    def open_terminal(*args, columns=COLUMNS, **env):
+        opened.append(Terminal([*COMMAND, *args], tmp_path, columns, **env))
         return opened[-1]
 
     yield open_terminal
     for each in opened:
         each.process.kill()
         each.process.wait()
+
+
+# --- Narrow terminals
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+def test_a_narrow_terminal_cuts_no_number_name_or_word(terminal, columns):
+    """Seen failing on tables that rich cut ("500…"), and on lines that ended in the middle of a word."""
+    listed = terminal("envs", columns=columns)
+    assert listed.end() == 0
+    trained = terminal("train", "CartPole-v1", "--seed", "0", "--total-timesteps", "20000", columns=columns)
+    assert trained.end() == 0
+    assert "…" not in listed.text + trained.text
+    words = listed.text.split()
+    assert {"CartPole-v1", "475", "InvertedDoublePendulum-v5", "9100", "returns."} <= set(words)
+    assert re.search(r"^ *(Replay it in plain Gymnasium: +)?fastars eval runs/CartPole-v1_1$", trained.text, re.MULTILINE)
+    assert {"episode", "length"} <= set(re.sub(r"[,.]", "", trained.text).split())
+    evaluated = terminal("eval", "runs/CartPole-v1_1", columns=columns)
+    assert evaluated.end() == 0
+    assert re.sub(r"\s+", " ", evaluated.text).endswith(", without compiled rollouts")
+    exported = terminal("export", "runs/CartPole-v1_1", "--to", "npz", columns=columns)
+    assert exported.end() == 0
+    assert {"runs/CartPole-v1_1/policy.npz:", "runs/CartPole-v1_1/best_model.zip,"} <= set(exported.text.split())
+    wrong = terminal("resume", "runs/CartPole-v1_1", "--total-timesteps", "15000", columns=columns)
+    assert wrong.end() == 2
+    assert "total_timesteps must be at least the" in " ".join(wrong.text.split())
 
 
 # --- Help

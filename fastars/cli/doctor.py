@@ -15,7 +15,7 @@ import tyro
 
 from fastars._imports import version_of
 from fastars.cli.report import duration
-from fastars.cli.terminal import console, print_fact, say_lines
+from fastars.cli.terminal import console, print_fact, print_sentence, say_lines
 
 _PACKAGES = ("numba", "llvmlite", "numpy", "gymnasium", "mujoco")
 # The modules that each extra installs.
@@ -190,7 +190,7 @@ class Warmup:
             _warm(name)
         kept = f"kept in {directory}" if directory else "not kept: there is no folder that only you can write"
         environments = f"{len(names)} environment{'' if len(names) == 1 else 's'}"
-        console().print(f" Kernels of {environments} in {duration(time.perf_counter() - start)}, {kept}", soft_wrap=True)
+        print_sentence(console(), f"Kernels of {environments} in {duration(time.perf_counter() - start)}, {kept}")
         return 0
 
 

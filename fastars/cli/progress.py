@@ -105,7 +105,7 @@ def compiling(console: Console) -> Iterator[None]:
         stack.enter_context(announced_to(say))
         yield
     if said:
-        console.print(f"Compiled the kernels in {duration(time.perf_counter() - start)}; {_kept()}.", soft_wrap=True)
+        complain(f"Compiled the kernels in {duration(time.perf_counter() - start)}; {_kept()}.")
 
 
 def _kept() -> str:

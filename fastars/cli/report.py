@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastars.cli.environment import describe_env
-from fastars.cli.terminal import console, empty_table, print_fact
+from fastars.cli.table import empty_table
+from fastars.cli.terminal import console, print_fact, print_sentence
 from fastars.training import presets
 
 if TYPE_CHECKING:
@@ -87,9 +88,10 @@ def print_training(
     out.print(table)
     for name, fact in facts.items():
         print_fact(out, f" {name:<11}  ", fact)
-    out.print("\n Replay it in plain Gymnasium:  ", end="")
-    command = ["fastars", "eval", str(folder), *env_options]
-    out.print(shlex.join(command), style="bold", soft_wrap=True)
+    hint, command = " Replay it in plain Gymnasium:  ", shlex.join(["fastars", "eval", str(folder), *env_options])
+    apart = out.is_terminal and len(hint) + len(command) > out.width  # a command can be copied if it is not broken
+    out.print(f"\n{hint}", end="\n   " if apart else "")
+    out.print(command, style="bold", soft_wrap=True)
 
 
 def _counted(n: int, what: str) -> str:
@@ -126,27 +128,27 @@ def print_evaluation(env: str, seed: int, returns: Sequence[float], lengths: Seq
     mean = math.fsum(returns) / n
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in returns) / n)
     out.print(table)
-    out.print(f" {env}: return {mean:.2f}, std {std:.2f}, over {n} episode{'' if n == 1 else 's'}", style="bold", soft_wrap=True)
-    out.print(f" {source}", style="dim", soft_wrap=True)
+    print_sentence(out, f"{env}: return {mean:.2f}, std {std:.2f}, over {n} episode{'' if n == 1 else 's'}", "bold")
+    print_sentence(out, source, "dim")
 
 
 def print_environments(specs: Mapping[str, tuple[Any, Any, Any]], missing: str | None) -> None:
     """Print a row per environment: (spec, observation space, action space). If spaces are None, `missing` says what to install."""
-    table = empty_table("environment", "observation", "action", "steps>", "solved at>")
+    out, table = console(), empty_table("environment", "observation", "action", "steps>", "solved at>")
     for env_id, (spec, observation_space, action_space) in specs.items():
         threshold = "-" if spec.reward_threshold is None else f"{spec.reward_threshold:g}"
         table.add_row(env_id, _space(observation_space), _space(action_space), str(spec.max_episode_steps), threshold)
-    console().print(table)
+    out.print(table)
     if missing is not None:
-        console().print(f" {missing}", soft_wrap=True)
-    console().print(" `fastars envs --presets` lists suitable settings and their measured returns.", soft_wrap=True)
+        print_sentence(out, missing)
+    print_sentence(out, "`fastars envs --presets` lists suitable settings and their measured returns.")
 
 
 def print_presets() -> None:
     """Print a row per environment: the settings of the preset "tuned", and the measured return if there is one."""
     from fastars.training.config import Config  # it imports NumPy, and `--help` imports this module
 
-    table = empty_table("environment", "steps>", "best return>", "ARS", "top>", "step>", "noise>")
+    out, table = console(), empty_table("environment", "steps>", "best return>", "ARS", "top>", "step>", "noise>")
     by_task = {presets.task_name(env_id): found for env_id, found in presets.results().items()}
     for name, suited in presets.environments("tuned").items():
         (row,) = suited.get("rows", [{}])
@@ -155,9 +157,9 @@ def print_presets() -> None:
         top = f"{config.n_top}/" if config.n_top != config.n_delta else ""
         numbers = f"{config.learning_rate:g}", f"{config.delta_std:g}"
         table.add_row(name, count(suited["total_timesteps"]), reached, config.variant, f"{top}{config.n_delta}", *numbers)
-    console().print(table)
-    console().print(" best return: of the best policy in 100 fresh episodes, over 5 seeds")
-    console().print(" top: directions used for the step, of those tried")
+    out.print(table)
+    print_sentence(out, "best return: of the best policy in 100 fresh episodes, over 5 seeds")
+    print_sentence(out, "top: directions used for the step, of those tried")
 
 
 def _verdict(best_return: float, threshold: float | None) -> str:

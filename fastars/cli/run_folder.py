@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastars.cli.errors import WrongUseError
-from fastars.files.checkpoint_names import MODEL, checkpoints, keep_newest
+from fastars.files.checkpoint_names import BEST_MODEL, MODEL, checkpoints, keep_newest
 from fastars.files.opening import file_in, is_there, refuse_link
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fastars._compiled.structs import Rollouts
     from fastars.ars import ARS
 
-BEST_MODEL, EVALUATIONS = "best_model.zip", "evaluations.npz"
+EVALUATIONS = "evaluations.npz"
 # The files that a run writes.
 _OURS = re.compile(
     r"config\.toml|(best_)?model\.zip|model_\d+_steps\.zip|evaluations\.npz|progress\.csv|0\.monitor\.csv"

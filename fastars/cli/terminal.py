@@ -10,24 +10,24 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 import sys
 import textwrap
 import traceback
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from fastars._printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 STDOUT = "<stdout>"  # the name of the file in an OSError
 _LEAST_ROOM, _INDENT = 24, 6  # columns
 
 
 def say(text: str) -> None:
-    """Print a line on stdout.
+    """Print a line on stdout. On a terminal, a long one is broken between words.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def say(text: str) -> None:
         If stdout can't be written, as a file on a full disk; it names stdout.
     """
     with _writing_stdout():
-        print(printable(text), flush=True)
+        print(_fitting(text), flush=True)
 
 
 def say_lines(text: str) -> None:
@@ -47,7 +47,7 @@ def say_lines(text: str) -> None:
 def complain(text: str) -> None:
     """Print a line on stderr. Nothing happens where that can't be written: it says something, and is no result."""
     with contextlib.suppress(OSError):
-        print(printable(text), file=sys.stderr, flush=True)
+        print(_fitting(text, sys.stderr), file=sys.stderr, flush=True)
 
 
 def complain_traceback() -> None:
@@ -122,29 +122,31 @@ def print_fact(out: Console, label: str, text: str, style: str = "dim") -> None:
     has_room = room >= _LEAST_ROOM
     if not has_room:
         room, indent = out.width - _INDENT, _INDENT
-    lines = textwrap.wrap(text, max(room, _LEAST_ROOM), break_long_words=False, break_on_hyphens=False)
+    lines = _lines(text, max(room, _LEAST_ROOM))
     out.print(label, style=style, end="" if has_room else "\n", soft_wrap=True)
     for number, line in enumerate(lines):
         out.print(line if has_room and number == 0 else " " * indent + line, soft_wrap=True)
+
+
+def print_sentence(out: Console, text: str, style: str = "") -> None:
+    """Print a text after a space. On a terminal, a long text goes on in lines below it; elsewhere it is one line."""
+    for line in _lines(text, max(out.width - 1, _LEAST_ROOM)) if out.is_terminal else [text]:
+        out.print(f" {line}", style=style, soft_wrap=True)
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """Break a text between words; a word that is wider than a line, such as a path, stays whole."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _fitting(text: str, file: TextIO | None = None) -> str:
+    """Return a line with escapes; in several lines, if it goes to a terminal that is narrower."""
+    line, file = printable(text), file or sys.stdout
+    width = shutil.get_terminal_size().columns
+    return "\n".join(_lines(line, width)) if file is not None and len(line) > width and file.isatty() else line
 
 
 def _one_line(text: str) -> str:
     """Return a text with escapes; only line ends before it stay."""
     line = text.lstrip("\n")
     return text[: len(text) - len(line)] + printable(line)
-
-
-def empty_table(*columns: str) -> Table:
-    """Return an empty table whose cells are made printable. A `>` after the name of a column aligns the column to the right."""
-    from rich import box
-    from rich.table import Table
-
-    class Printable(Table):
-        def add_row(self, *cells: Any, **options: Any) -> None:
-            """Add a row of texts."""
-            super().add_row(*(printable(cell) if isinstance(cell, str) else cell for cell in cells), **options)
-
-    table = Printable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="dim")
-    for column in columns:
-        table.add_column(printable(column.rstrip(">")), justify="right" if column.endswith(">") else "left", no_wrap=True)
-    return table

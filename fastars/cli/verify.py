@@ -18,7 +18,8 @@ from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.plan import read_config
 from fastars.cli.run_folder import MODEL
 from fastars.cli.settings import option
-from fastars.cli.terminal import console, empty_table
+from fastars.cli.table import empty_table
+from fastars.cli.terminal import console, print_sentence
 from fastars.files.opening import is_there
 
 if TYPE_CHECKING:
@@ -143,9 +144,9 @@ def _report(
         table.add_row(episodes.policy, episodes.kind, f"{len(episodes.results):,}", str(len(own)), str(n_equal))
     out.print(table)
     for line in (*map(_difference, differing[:_N_SHOWN]), *(text for texts in problems.values() for text in texts)):
-        out.print(f" {line}", soft_wrap=True)
+        print_sentence(out, line)
     for fact in facts:
-        out.print(f" {fact}", style="dim", soft_wrap=True)
+        print_sentence(out, fact, "dim")
     n_allowed = math.ceil(_CHAOTIC.get(recorded[0].trained.model.env_id, 0.0) * len(checks))
     chaotic = f"; {n_allowed} may, as its pendulum is chaotic" if differing and n_allowed else ""
     n_lanes = sum(check.recorded.physics == "lanes" for check in checks)
@@ -154,7 +155,7 @@ def _report(
         equal = f"All {len(checks)} are as recorded, {len(checks) - n_lanes} in Gymnasium and {n_lanes} over lanes"
     verdict = f"{len(differing)} of {len(checks)} differ{chaotic}" if differing else equal
     found = [words for words, texts in problems.items() if texts]
-    out.print(f" {'; '.join([verdict, *found])}", style="bold", soft_wrap=True)
+    print_sentence(out, "; ".join([verdict, *found]), "bold")
     return 1 if found or len(differing) > n_allowed else 0
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastars.files.atomic import write_atomically
+from fastars.files.checkpoint_names import BEST_MODEL, MODEL
 from fastars.files.errors import CheckpointError, brief, make_printable, name_of
 from fastars.files.manifest import MAX_MANIFEST_BYTES, encode_manifest, parse_manifest
 from fastars.files.opening import open_regular
@@ -93,6 +94,9 @@ def load(path: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     path, suffixed = Path(path), _path_with_suffix(Path(path))
     if not path.is_file() and (suffixed.is_file() or not path.exists()):
         path = suffixed
+    if path.is_dir():
+        found = " and ".join(name for name in (MODEL, BEST_MODEL) if (path / name).is_file())
+        raise CheckpointError(f"{path} is a folder, not a regular file{found and f'; it has {found}'}")
     try:
         file = open_regular(path)
     except ValueError as error:

@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-MODEL = "model.zip"
+MODEL, BEST_MODEL = "model.zip", "best_model.zip"
 _NAMED = re.compile(r"(?P<prefix>.+)_(?P<steps>\d+)_steps\.zip")
 
 

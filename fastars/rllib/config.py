@@ -153,7 +153,7 @@ class ARSConfig(ConfigMethods):
         setting = setting_of(name)
         if setting != name and setting in vars(self):
             return vars(self)[setting]
-        hint = "" if name.startswith("__") else near(name)
+        hint = "" if name.startswith("__") else near(name, dir(type(self)))
         raise AttributeError(f"{type(self).__name__} has no setting {name!r}{hint}")
 
     def __getitem__(self, key: str) -> Any:

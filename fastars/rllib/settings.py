@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -130,9 +130,9 @@ def setting_of(key: str) -> str:
     return _KEYS.get(key, _OTHER_NAMES.get(key, key))
 
 
-def near(name: str) -> str:
+def near(name: str, methods: Iterable[str] = ()) -> str:
     """Return a hint with the known name that is nearest to an unknown one."""
-    return did_you_mean(name, (*DEFAULTS, *_KEYS, *_OTHER_NAMES)) or did_you_mean(name, OTHER_SETTINGS)
+    return did_you_mean(name, (*DEFAULTS, *_KEYS, *_OTHER_NAMES, *methods)) or did_you_mean(name, OTHER_SETTINGS)
 
 
 def _is_known(setting: str) -> bool:
