@@ -1,8 +1,9 @@
 """A policy alone in a file: it acts as it did, under the name given, and a file that makes no sense is one named error.
 
-Broken on purpose: no `policy.save` (all red), the filter left out of `load`, `clip_actions` or `sees_normalized` not stored
-(`test_a_policy_acts...` red), a suffix added (`test_the_file_has...` red), sizes looked at after the policy is made, no look at
-names of layers (`test_a_file_that_makes_no_sense...` red), and `load` that gives any class (`test_a_policy_of_the_other...` red).
+Broken on purpose, one at a time: the filter left out of `load`, or `clip_actions` (`test_a_policy_acts...` red), `sees_normalized`
+left out (`test_a_policy_that_saw...` red), a suffix added (`test_the_file_has...` red), no look at the sizes of spaces, at names of
+layers, or at switches (`test_a_file_that_makes_no_sense...` red), and `load` that gives any class (`test_a_policy_of_the_other...`
+red).
 """
 
 import io
