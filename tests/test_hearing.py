@@ -7,8 +7,9 @@ that are left over with several environments lost or not heard of -> test_a_call
 of an end moved by one -> the same; rewards spread evenly -> test_rewards_are_those_of_the_steps and more; no comparison with the
 return, or a warning each time -> test_an_environment_that_can_not_be_repeated; an episode run again for "episode" ->
 test_what_is_known_of_an_info; False ignored, or the rest of the iteration heard of -> test_false_stops_at_once; copies that keep
-the count -> test_a_copy_of_the_model; EveryIteration at every step beside others -> 7; events counted from the start of an
-iteration, episodes at its end alone -> test_callbacks_that_say_when_they_act.
+the count -> test_a_copy_of_the_model; steps kept without a copy, or rewards as they come -> test_steps_are_of_their_time;
+EveryIteration at every step beside others -> 7; events counted from the start of an iteration, episodes at its end alone ->
+test_callbacks_that_say_when_they_act.
 """
 
 import copy
@@ -168,6 +169,35 @@ def test_an_info_is_a_dict_however_it_is_read():
     assert {name: read(StepInfo(known, lambda: rest)) for name, (read, _) in reads.items()} == {
         name: expected for name, (_, expected) in reads.items()
     }
+
+
+class Reusing(Random):
+    """Gives one array and one dict, which it changes, at all steps, and its reward as an array."""
+
+    def __init__(self):
+        self.state, self.info = np.zeros(1, np.float32), {"of": {"steps": 0}}
+
+    def reset(self, **kwargs):
+        self.state[:] = 0.0
+        return super().reset(**kwargs)
+
+    def step(self, action):
+        _, _, ended, *_ = super().step(action)
+        self.state[:] = self.info["of"]["steps"] = self.steps
+        return self.state, np.array([self.steps], np.float64), ended, False, self.info
+
+
+def test_steps_are_of_their_time_where_an_environment_gives_the_same_objects():
+    def note(self):
+        seen = self.locals
+        return float(seen["rewards"][0]), seen["infos"][0]["of"]["steps"], float(seen["new_obs"][0, 0])
+
+    callback = Test(note=note)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        small(Reusing).learn(20, callback)
+    assert callback.notes == [(step, step, step) for step in (1, 2, 3, 4, 5)] * 4
+    assert callback.locals["infos"][0]["terminal_observation"] == [5]
 
 
 def test_what_is_known_of_an_info_does_not_run_the_episode_again():

@@ -176,7 +176,6 @@ def test_attributes_of_a_policy_are_there():
     [
         ("forward", "use policy.predict"),
         ("obs_to_tensor", "use policy.predict"),
-        ("save", r"use model.save\(path\)"),
         ("optimizer", "use model.config.optimizer"),
         ("value_net", "ARS learns no values"),
     ],

@@ -2,7 +2,8 @@
 
 Broken on purpose: a policy without `__repr__` (`test_a_policy_prints...` red), `register_with_theirs` without one of its classes
 (`test_checks_of_classes...` red), `readable` that gives arrays (`test_layers...` red), spaces that are not read from a file of
-theirs (`test_a_file_of_theirs...` red), `dump_logs` without `_excluding` (`test_the_terminal...` red).
+theirs (`test_a_file_of_theirs...` red), `dump_logs` without `_excluding` (`test_the_terminal...` red), no `policy.save`
+(`test_a_policy_is_saved...` red), `weights` as an array (`test_flat_weights...` red).
 """
 
 import re
@@ -294,3 +295,32 @@ def test_the_terminal_shows_the_rows_of_theirs(tmp_path, capsys):
     header = (tmp_path / "progress.csv").read_text().splitlines()[0]
     assert len(header.split(",")) > 25
     assert "grad_norm" in (tmp_path / "log.txt").read_text()
+
+
+# --- Files of a policy, and flat weights
+
+
+def test_a_policy_is_saved_and_loaded_by_the_same_script(tmp_path):
+    observations = np.random.default_rng(0).uniform(-1.0, 1.0, (5, 3)).astype(np.float32)
+    found = []
+    # Theirs can't load a linear policy, nor one that was made with other switches.
+    for each, model in zip(("theirs", "ours"), pair("MlpPolicy", {"net_arch": [6], "activation_fn": torch.nn.Tanh}), strict=True):
+        model.policy.save(tmp_path / each)
+        assert (tmp_path / each).is_file()
+        loaded = model.policy_class.load(tmp_path / each, device="cpu").to("cpu")
+        assert type(loaded) is type(model.policy)
+        actions, _ = loaded.predict(observations, deterministic=True)
+        np.testing.assert_array_equal(actions, model.policy.predict(observations, deterministic=True)[0])
+        for name, value in model.policy.state_dict().items():
+            assert torch.equal(loaded.state_dict()[name], value)
+        found.append((actions, repr(loaded), list(loaded.net_arch)))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-5, atol=1e-6)
+    assert found[0][1:] == found[1][1:]
+
+
+def test_flat_weights_are_a_tensor():
+    robot = ARS("LinearPolicy", "Pendulum-v1", n_delta=2, seed=0, zero_policy=False)
+    theirs = sb3_contrib.ARS("LinearPolicy", "Pendulum-v1", n_delta=2, seed=0).learn(400)
+    assert (type(robot.weights), robot.weights.shape, robot.weights.dtype) == (torch.Tensor, theirs.weights.shape, torch.float32)
+    assert torch.equal(robot.weights, torch.nn.utils.parameters_to_vector(robot.policy.parameters()))
+    assert float(torch.norm(robot.weights)) > 0.0

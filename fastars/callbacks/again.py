@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from fastars._compiled.structs import Filter, Rollouts
 from fastars._runtime.shared_generators import generators_kept
 from fastars._validate import warn_user
 from fastars.envs.making import warnings_logged
+from fastars.envs.returned import real
 from fastars.training.policy import FixedValues, policy_of_run
 from fastars.training.run import Run
 from fastars.training.single_episode import Step, steps_of_episode
@@ -81,8 +83,14 @@ class Again:
         values = FixedValues(episodes.candidates[candidate], episodes.filter)
         policy = policy_of_run(run.env, run.config, values, run.execution.backend)
         with generators_kept(), warnings_logged(run.env.id):
-            return list(steps_of_episode(self._env, policy, int(episodes.seeds[episode]), run.env.max_steps))
+            return [_kept(step) for step in steps_of_episode(self._env, policy, int(episodes.seeds[episode]), run.env.max_steps)]
 
 
 def _is_sum(steps: list[Step], total: float) -> bool:
     return math.isclose(sum(step.reward for step in steps), total, rel_tol=_CLOSE, abs_tol=_CLOSE)
+
+
+def _kept(step: Step) -> Step:
+    """Return a step that does not change any more: an environment may give one array and one dict, which change, at all steps."""
+    reward = real("the reward", step.reward)
+    return step._replace(observation=copy.deepcopy(step.observation), reward=reward, info=copy.deepcopy(dict(step.info)))

@@ -38,18 +38,20 @@ _MAX_DIMENSIONS = 32
 _MANIFEST = "manifest.json"
 
 
-def save(path: Any, manifest: Mapping[str, Any], arrays: Mapping[str, npt.ArrayLike]) -> None:
+def save(path: Any, manifest: Mapping[str, Any], arrays: Mapping[str, npt.ArrayLike], suffix: str = ".zip") -> None:
     """Write a checkpoint, whole or not at all.
 
     Parameters
     ----------
     path : str, PathLike or binary file
-        A path without a suffix gets `.zip`. A missing folder is made. A symbolic link is followed. A file that is already open for
-        writing may be left with a part of the checkpoint if the disk is full.
+        A missing folder is made. A symbolic link is followed. A file that is already open for writing may be left with a part of
+        the checkpoint if the disk is full.
     manifest : mapping
         Plain data: str, int, float (NaN and infinities too), bool, None, lists (tuples become lists) and dicts with str keys.
     arrays : mapping of str to array_like
         float64, float32, int64, uint64 or bool of any shape. A name has letters, digits, `_` and `-`, and dots between them.
+    suffix : str
+        Added to a path that has none.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def save(path: Any, manifest: Mapping[str, Any], arrays: Mapping[str, npt.ArrayL
         for part in parts:
             path.write(part)
     else:
-        write_atomically(_path_with_suffix(Path(path)), parts)
+        write_atomically(_path_with_suffix(Path(path), suffix), parts)
 
 
 def load(path: Any) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -117,8 +119,8 @@ def _decoded(file: Any, name: str) -> tuple[dict[str, Any], dict[str, Array]]:
         raise CheckpointError(f"{name}: {brief(error)}") from error
 
 
-def _path_with_suffix(path: Path) -> Path:
-    return path if path.suffix or not path.name else path.with_name(path.name + ".zip")
+def _path_with_suffix(path: Path, suffix: str = ".zip") -> Path:
+    return path if path.suffix or not path.name else path.with_name(path.name + suffix)
 
 
 def encode(manifest: Mapping[str, Any], arrays: Mapping[str, npt.ArrayLike]) -> list[bytes | memoryview]:

@@ -9,10 +9,9 @@ import time
 from collections import deque
 from typing import Any, NamedTuple
 
-from fastars._compiled.structs import FloatArray
 from fastars.sb3.vec_env import EnvInput
 from fastars.training.policy import ARSPolicy
-from fastars.training.policy_modules import cpu_device
+from fastars.training.policy_modules import cpu_device, readable
 from fastars.training.run_attributes import RunAttributes
 from fastars.training.setting_checks import POLICY_KWARGS
 
@@ -115,9 +114,9 @@ class SB3Attributes(RunAttributes):
     # --- The state of a run
 
     @property
-    def weights(self) -> FloatArray:
-        """Flat weights of the policy, as `theta`."""
-        return self.state.theta
+    def weights(self) -> Any:
+        """Flat weights of the policy, which can't be written to; a tensor of float32 if the program has imported PyTorch."""
+        return readable(self.state.theta)
 
     @property
     def n_params(self) -> int:

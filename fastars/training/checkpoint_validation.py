@@ -17,6 +17,7 @@ from fastars.training import presets
 from fastars.training.config import Config
 from fastars.weighting import METHODS
 
+POLICY = "policy of ARS"  # the algorithm that the file of a policy alone names
 _MAX_TASKS = 64  # environments that a file names
 _MAX_FOLDER = 4096  # characters of a path
 
@@ -24,7 +25,8 @@ _MAX_FOLDER = 4096  # characters of a path
 def check_run(manifest: Mapping[str, Any]) -> None:
     """Raise ValueError, TypeError or KeyError for an invalid field outside of config."""
     if manifest["algorithm"] != "ARS":
-        raise ValueError(f"algorithm is {manifest['algorithm']!r}")
+        hint = ": it is the file of a policy, use ARSPolicy.load(path)" if manifest["algorithm"] == POLICY else ""
+        raise ValueError(f"algorithm is {manifest['algorithm']!r}{hint}")
     for name, allowed in (("backend", ("numba", "numpy")), ("preset", tuple(presets.CHOICES))):
         if name in manifest and manifest[name] not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {manifest[name]!r}")
@@ -117,8 +119,13 @@ def check_episode(manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
     config, place, max_steps = Config.from_dict(manifest["config"]), dict(manifest["place"]), manifest["max_steps"]
     stored_integer("seed", place["seed"], most=2**64 - 1)
     stored_integer("max_steps", max_steps)
+    check_acting(arrays, config.net_arch, config.with_bias)
+    return config
+
+
+def check_acting(arrays: Mapping[str, np.ndarray], net_arch: Sequence[int], with_bias: bool) -> None:
+    """Raise if "weights", "mean" and "scale" are not finite, or not of one policy with these layers."""
     weights, mean, scale = (_finite(arrays, name) for name in ("weights", "mean", "scale"))
     if mean.shape != scale.shape:
         raise ValueError(f"mean must have the {scale.size} entries of scale, got {mean.size}")
-    check_layers("weights", weights.size, (mean.size, *config.net_arch), config.with_bias)
-    return config
+    check_layers("weights", weights.size, (mean.size, *net_arch), with_bias)

@@ -13,11 +13,12 @@ from fastars._runtime.signals import HeldSignals
 from fastars._validate import positive_int, user_facing
 from fastars.envs.spaces import action_form, action_rows, batched_actions, flat_batch, flat_size, flattener, is_batch, n_scores
 from fastars.kernels.policy_layout import n_weights
+from fastars.training import policy_file
 from fastars.training.backends import backend_module
 from fastars.training.config import Config
 from fastars.training.observations import checked_observation
 from fastars.training.policy_names import ModuleNames
-from fastars.training.policy_structure import ACTIVATION_TYPES, activation_name
+from fastars.training.policy_structure import ACTIVATION_TYPES, activation_name, activation_of
 
 
 class PolicyValues(Protocol):
@@ -88,9 +89,8 @@ class ARSPolicy(ModuleNames):
         self.observation_space, self.action_space, self.structure = observation_space, action_space, structure
         self.squashes = squashes
         self.n_obs, self.n_act = flat_size(observation_space), n_scores(action_space)
-        self.sees_normalized = False  # True if observations come through a normaliser of the user's, and not raw
         self.trainer: Callable[[], Any] = _no_model  # returns the model that trains this policy, if there is one
-        self._form, self._backend = action_form(action_space, True, squashes), "numba"
+        self.act_as_in(clip_actions=True, backend="numba", sees_normalized=False)
         zeros = np.zeros(n_weights(structure, self.n_obs, self.n_act))
         self._values: PolicyValues = FixedValues(zeros, identity_filter(self.n_obs))
 
@@ -98,10 +98,11 @@ class ARSPolicy(ModuleNames):
         """Read the weights and the filter from these values; `trainer` returns the model that moves them."""
         self._values, self.trainer = values, trainer
 
-    def act_as_in(self, config: Config, backend: str, sees_normalized: bool) -> None:
+    def act_as_in(self, clip_actions: bool, backend: str, sees_normalized: bool) -> None:
         """Compute actions as the rollouts of a run with these settings do."""
-        self._form = action_form(self.action_space, config.clip_actions, self.squashes)
-        self._backend, self.sees_normalized = backend, sees_normalized
+        self._form = action_form(self.action_space, clip_actions, self.squashes)
+        self._clip_actions, self._backend = clip_actions, backend
+        self.sees_normalized = sees_normalized  # True if observations come through a normaliser of the user's, and not raw
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state of a copy, which belongs to no model."""
@@ -121,6 +122,56 @@ class ARSPolicy(ModuleNames):
     def filter(self) -> Filter:
         """The filter of observations."""
         return self._values.filter
+
+    @user_facing
+    def save(self, path: Any) -> None:
+        """Write this policy alone to a file: what `predict` takes, and nothing of the run.
+
+        Parameters
+        ----------
+        path : str, path or binary file
+            No suffix is added. `ARS.save` writes the whole run, which can go on.
+
+        Raises
+        ------
+        OSError
+            If the file can't be written.
+        ValueError
+            If a file can't hold its spaces.
+        """
+        layers: dict[str, Any] = {"with_bias": self.with_bias, "squash_output": self.squashes}
+        if isinstance(self.structure, MlpPolicy):
+            layers |= {"net_arch": self.net_arch, "activation_fn": activation_of(self.structure)}
+        acting = self.weights, self.filter, self._clip_actions, self._backend, self.sees_normalized
+        policy_file.save(path, policy_file.StoredPolicy(self.observation_space, self.action_space, layers, *acting))
+
+    @classmethod
+    @user_facing
+    def load(cls, path: Any, device: Any = "auto") -> ARSPolicy:
+        """Return a policy from a file of `save`; it belongs to no model. Nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : str, path or binary file
+            The file.
+        device
+            Without effect.
+
+        Raises
+        ------
+        fastars.CheckpointError
+            If the file holds no policy.
+        ValueError
+            If it holds a policy of the other class.
+        """
+        stored = policy_file.load(path)
+        kind = ARSPolicy if "net_arch" in stored.layers else ARSLinearPolicy
+        if cls is not ARSPolicy and issubclass(cls, ARSLinearPolicy) != (kind is ARSLinearPolicy):
+            raise ValueError(f"the policy in the file is of the class {kind.__name__}: use {kind.__name__}.load(path)")
+        policy = kind(stored.observation_space, stored.action_space, **stored.layers)
+        policy.act_as_in(stored.clip_actions, stored.backend, stored.sees_normalized)
+        policy.belong_to(FixedValues(stored.weights, stored.filter), _no_model)
+        return policy
 
     def parameters_to_vector(self) -> FloatArray:
         """Return a copy of the flat weights, float64."""
@@ -231,6 +282,6 @@ def policy_of_run(env: Any, config: Config, values: PolicyValues, backend: str, 
     """
     kind = ARSLinearPolicy if config.policy == "LinearPolicy" else ARSPolicy
     policy = kind(env.observation_space, env.action_space, **config.arguments()["policy_kwargs"])
-    policy.act_as_in(config, backend, sees_normalized)
+    policy.act_as_in(config.clip_actions, backend, sees_normalized)
     policy.belong_to(values, _no_model)
     return policy

@@ -26,8 +26,6 @@ _PREDICT = "policy.predict(observation), which takes and returns arrays"
 # Names of PyTorch's modules, and of policies of stable-baselines3, that a policy of arrays does not have.
 _INSTEAD = {
     **dict.fromkeys(("forward", "_predict", "extract_features", "obs_to_tensor"), _PREDICT),
-    "save": "model.save(path)",
-    "load": "ARS.load(path)",
     **dict.fromkeys(("optimizer", "optimizer_class"), "model.config.optimizer; the step is computed without PyTorch"),
     "mlp_extractor": "policy.action_net",
     **dict.fromkeys(("value_net", "predict_values", "evaluate_actions"), "model.evaluate(); ARS learns no values"),
