@@ -226,7 +226,7 @@ def test_a_policy_is_described_by_its_arguments():
     model = small("MlpPolicy", policy_kwargs={"net_arch": [3]})
     again = small("MlpPolicy", policy_kwargs=model.policy_kwargs)
     assert again.config == model.config
-    assert model.n_params == model.weights.size == 4 * 3 + 3 + 3 * 2 + 2
+    assert model.n_params == len(model.weights) == 4 * 3 + 3 + 3 * 2 + 2
     assert model.policy_class is type(model.policy)
     model.policy.set_training_mode(False)
     boxed = small("MlpPolicy", "Pendulum-v1")
