@@ -1,8 +1,8 @@
 """Policies in C: what compilers make of the header acts as the model, to the bit in float64.
 
-Broken on purpose, each seen red: a sum that begins with the last input, or with zero; the filter after its clip; a scale that
-divides; tanh of the C library; the bounds in the wrong order; no rounding of an observation to float32; `>=` for the largest
-score; scores of the first part for all parts; a test that finds no difference in NaN; two wrong digits in constants.
+Broken on purpose, each seen red: a sum that begins with the last input, or with zero; a scale that divides; tanh of the C
+library; no rounding of an observation to float32; `>=` for the largest score; scores of the first part for all parts. Red before
+they were mended: two wrong digits in constants, a difference of NaN that was not seen, actions of float16 that were not clipped.
 """
 
 import ctypes
