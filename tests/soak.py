@@ -97,9 +97,7 @@ class LongRun:
         self.model = ARS("LinearPolicy", "CartPole-v1", seed=0, noise_size=1 << 16, n_threads=2)
 
     def go_on(self):
-        """Train on; the log begins anew, and the checkpoints of the round before are removed."""
-        for path in self.folder.glob("*_steps.zip"):
-            path.unlink()
+        """Train on; the log begins anew, and the round's checkpoints, one for every 500 steps, are removed."""
         model = self.model
         model.set_logger(Logger(self.folder, ("csv", "json")))
         end = model.iteration + N_ITERATIONS
@@ -107,6 +105,8 @@ class LongRun:
         callbacks = [CheckpointCallback(500, self.folder), evaluation, lambda *_: self._after(end)]
         model.learn(10**12, callbacks, reset_num_timesteps=False)
         model.logger.close()
+        for path in self.folder.glob("*_steps.zip"):
+            path.unlink()
 
     def _after(self, end):
         if self.leak:
