@@ -1,7 +1,7 @@
 """Signals at random moments, again and again, and handlers of all kinds: none is lost, and what they raise comes out.
 
 Broken on purpose, one at a time: SIGINT and SIGTERM alone are held -> test_handlers_that_raise_in_kernels red (the process dies),
-and so it is where kernels that return arrays call without holding signals (SystemError);
+and so where kernels that return arrays are called without holding signals (SystemError);
 and test_every_signal_reaches (handlers run inside of `threading`); the last of several signals alone kept ->
 test_every_signal_reaches and test_every_signal_that_waits red; exceptions that Python drops are not kept ->
 test_an_exception_that_python_drops and the storm "garbage" red; those of others dropped, or the hook left in place ->
@@ -281,20 +281,20 @@ def test_handlers_that_raise_in_kernels_raise_around_them(tally):
 
 def test_signals_wait_where_python_code_runs_in_a_kernel():
     theta, moments = np.zeros(4), kernels.Moments(np.ones(1, np.int64), np.zeros((1, 3)), np.zeros((1, 3)))
-    for kernel, arguments in (
+    for each, arguments in (
         (kernels.norm_sq, (theta,)),
         (kernels.norm_sq, (theta[::2],)),  # another type
     ):
-        kernel(*arguments)
-        assert kernel.runs_no_python
-    for kernel, arguments in (
+        each(*arguments)
+        assert each.runs_no_python
+    for each, arguments in (
         (kernels.perturb, (theta, 0.1, np.zeros(8, np.float32), np.zeros(2, np.int64))),  # returns an array
         (kernels.filter_from_moments, (5, np.ones(3), np.ones(3), 1, 1e-8, 1e-8, 1e-8)),  # a tuple of arrays
         (kernels.info, (theta, theta, theta)),  # a NamedTuple
         (kernels.merge_moments, (0, np.zeros(3), np.zeros(3), moments)),  # takes a NamedTuple
     ):
-        kernel(*arguments)
-        assert not kernel.runs_no_python
+        each(*arguments)
+        assert not each.runs_no_python
 
 
 def test_a_kernel_with_one_type_that_needs_python_holds_signals_for_all():
