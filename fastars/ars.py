@@ -60,6 +60,8 @@ class ARS(Learning):
     iteration: a run gives the same bits for any number of threads and any split by `save` and `load`, and each of its episodes can
     be replayed in plain Gymnasium from its seed.
 
+    Where the signature says None, the preset decides. The defaults below are those without a preset.
+
     Parameters
     ----------
     policy : {"LinearPolicy", "MlpPolicy"} or class
@@ -70,17 +72,19 @@ class ARS(Learning):
         and nothing in it was changed; otherwise in Python. `model.sampler` tells which, and the reason. A VecEnv is taken apart
         where it can be; otherwise its own `reset` and `step` are called. A `VecNormalize` outside of all other wrappers decides how
         observations are normalised and keeps the statistics of the run; `predict` then takes normalised observations.
-    n_delta : int
+    n_delta : int, default 8
         Directions per iteration, each tried with both signs.
     n_top : int, optional
         Directions used for the step; default all. More than `n_delta` is a warning, and clamped.
-    learning_rate, delta_std : float or callable
-        Step size and exploration noise, or a function of the progress remaining (1 to 0).
-    zero_policy : bool
-        Start from zero weights.
-    alive_bonus_offset : float
+    learning_rate : float or callable, default 0.02
+        Step size, or a function that returns it for the progress remaining (1 to 0).
+    delta_std : float or callable, default 0.05
+        Standard deviation of the exploration noise, or such a function.
+    zero_policy : bool, default True
+        Start from zero weights; otherwise from random ones.
+    alive_bonus_offset : float, default 0
         Added to the training return for every step.
-    n_eval_episodes : int
+    n_eval_episodes : int, default 1
         Episodes per candidate.
     policy_kwargs : dict, optional
         For a LinearPolicy: `with_bias` (default False), `squash_output` (False). For an MlpPolicy: `net_arch` (default [64, 64]),
@@ -90,16 +94,16 @@ class ARS(Learning):
         Default: drawn from the operating system, and kept in `model.seed`.
         A given seed is also that of the environment's next reset, of its action space, and of the generators of `random`,
         `np.random` and PyTorch, if that is imported, in this process, as in stable-baselines3.
-    verbose : int
+    verbose : int, default 0
         1: a table of the log on stdout, and a line on stderr if kernels must be compiled. A terminal and a notebook always get
         that line.
-    stats_window_size : int
+    stats_window_size : int, default 100
         Episodes in the logged means of return and length: the last ones, or all of an iteration if they are more.
     tensorboard_log : str, optional
         Folder for TensorBoard, in which each call of `learn` makes a folder. Needs `fastars[tensorboard]`.
-    device
+    device : str, default "cpu"
         Accepted for scripts written for stable-baselines3-contrib, without effect: the kernels run on the CPU.
-    _init_setup_model : bool
+    _init_setup_model : bool, default True
         False, as on loading: memory for training is not looked at before `learn`, and a physics that can't be had is a warning.
     preset : {"fastars", "tuned", "paper", "modestyachts", "rllib", "sb3"}, optional
         The choices to follow where the published implementations differ (`fastars.training.presets`). "tuned" and "paper" also
@@ -107,8 +111,9 @@ class ARS(Learning):
     variant : {"V1", "V1-t", "V2", "V2-t"}, optional
         Names in the paper: V2 normalises observations, "-t" uses the top directions only. The hyperparameters of a preset belong to
         a variant; without any for this variant, the preset sets its choices only.
-    normalize_observations : bool, optional
-    backend : {"numba", "numpy"}
+    normalize_observations : bool, default False
+        Normalise observations by the mean and the deviation of all that training has seen, as `variant="V2"` does.
+    backend : {"numba", "numpy"}, default "numba"
         The compiled kernels, or the NumPy reference with a Gymnasium loop (for a compiled environment).
     n_threads : int, optional
         Threads of compiled environments. Default: the CPUs that this process may use, by its affinity, the quota of its container,
@@ -116,13 +121,13 @@ class ARS(Learning):
     n_workers : int, optional
         Processes that step environments in Python; 1 is this process. Default: as many as a given `SubprocVecEnv` has, otherwise 1.
         They start with the model, which does not wait for them. On Ray: actors, by default as many as fit.
-    env_timeout : float, optional
+    env_timeout : float or None, default 60
         Seconds after which a step of an environment in a worker process counts as hung; None: never.
     monitor_dir : str, optional
         Folder for `0.monitor.csv`, with return and length of every episode of training.
     compiled : bool, optional
         True: run in compiled kernels or raise. False: run in Python, even if it could be compiled.
-    sampler : {"local", "ray"}
+    sampler : {"local", "ray"}, default "local"
         The place of the episodes: this machine, or actors of a Ray cluster, with the same results (`docs/ray.md`). Needs
         `fastars[ray]`.
     weighting : str, fastars.weighting.Method or callable, optional

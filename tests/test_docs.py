@@ -1,6 +1,8 @@
 """The pages in docs/: links lead somewhere, every page is in the index, every snippet runs, here or where RUN_ELSEWHERE says."""
 
+import ast
 import contextlib
+import inspect
 import io
 import os
 import re
@@ -13,13 +15,14 @@ import gymnasium
 import pytest
 
 import fastars.cli
+from fastars.training.config import Config
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 READ_ON_GITHUB = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 NEEDS_PEERS = "<!-- run: peers -->\n"  # before a snippet: `test_docs_peers.py` runs it
-RUN_HERE = {"coming_from_rllib", "index", "physics", "plots", "quick_start"}
+RUN_HERE = {"coming_from_rllib", "index", "physics", "plots", "questions", "quick_start"}
 RUN_ELSEWHERE = {
     "coming_from_sb3": "test_bench.py",  # the script of the benchmark
     "diagnostics": "test_examples.py",
@@ -91,6 +94,37 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# A b: c\n[x](page.md#a-b-c) [y](#a-b) [z](none.md) `[code](none.md)` [w](https://example.org/#none)\n")
     assert broken(page) == ["#a-b", "none.md"]
+
+
+@pytest.mark.parametrize("page", READ_ON_GITHUB, ids=lambda page: page.stem)
+def test_links_read_as_words(page):
+    """A built page is no file. The files of a project (CHANGELOG.md) are known by their names."""
+    assert re.findall(r"\[`?[a-z_/.]+\.(?:md|rst)`?\]\(", page.read_text(encoding="utf-8")) == []
+
+
+def documented(docstring, section):
+    """Return {name: text} of the entries of a numpydoc section."""
+    _, _, rest = inspect.cleandoc(docstring).partition(f"\n{section}\n{'-' * len(section)}\n")
+    body = re.split(r"\n\w+\n-+\n", rest)[0]
+    entries = re.findall(r"^(\S+)(?: : .*)?((?:\n {4}.*)*)", body, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
+
+
+@pytest.mark.parametrize(("described", "section"), [(fastars.ARS, "Parameters"), (Config, "Attributes")])
+def test_each_setting_has_words_of_its_own(described, section):
+    entries = documented(described.__doc__, section)
+    names = list(inspect.signature(described).parameters)
+    assert {name.lstrip("*") for name in entries} == set(names)
+    assert [name for name, text in entries.items() if len(text.split()) < 3] == []
+
+
+def test_defaults_of_the_page_are_those_of_a_model_without_a_preset():
+    signature, config = inspect.signature(fastars.ARS), Config()
+    said = dict(re.findall(r"^ {4}(\w+) : .*, default (.*)$", fastars.ARS.__doc__, re.MULTILINE))
+    for name, text in said.items():
+        default = signature.parameters[name].default
+        assert ast.literal_eval(text) == (getattr(config, name) if default is None else default), name
+    assert {name for name, each in signature.parameters.items() if each.default not in (None, each.empty)} <= set(said)
 
 
 def test_every_page_is_in_the_index():

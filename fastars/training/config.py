@@ -33,8 +33,10 @@ class Config:
         Directions per iteration (N of the paper), each tried with both signs.
     n_top : int
         Directions used for the step (b), at most `n_delta`.
-    learning_rate, delta_std : float or callable
-        Step size alpha and exploration noise nu; a callable takes the progress remaining, from 1 to 0.
+    learning_rate : float or callable
+        Step size alpha; a callable takes the progress remaining, from 1 to 0.
+    delta_std : float or callable
+        Standard deviation nu of the exploration noise; a callable as for `learning_rate`.
     zero_policy : bool
         Start from zero weights; otherwise from U(-1/sqrt(n_obs), 1/sqrt(n_obs)).
     policy : {"LinearPolicy", "MlpPolicy"}
@@ -66,15 +68,26 @@ class Config:
         Divide by `n_top` even where fewer or more directions were used.
     clip_actions : bool
         Clip actions of a Box to its bounds.
-    filter_ddof, filter_epsilon, filter_var_epsilon, filter_min_std, clip_observations
-        The filter: scale = 1 / (sqrt(variance + filter_var_epsilon) + filter_epsilon), 0 where the deviation is below
-        `filter_min_std`; filtered observations are clipped to +- `clip_observations`.
+    filter_ddof : int
+        Degrees of freedom removed in the variance of observations.
+    filter_epsilon : float
+        Added to the deviation: an observation is multiplied by 1 / (sqrt(variance + filter_var_epsilon) + filter_epsilon).
+    filter_var_epsilon : float
+        Added to the variance.
+    filter_min_std : float
+        An entry of the observation whose deviation is below it becomes 0.
+    clip_observations : float
+        Filtered observations are clipped to +- this.
     common_random_numbers : bool
         Both signs of a direction start from the same initial states.
     fitness_shaping : {"none", "centered_ranks", "sign"}
         Replace the returns by their centered ranks, or by the sign of their difference, before the step.
     optimizer : {"sgd", "adam"}
-    momentum, weight_decay : float
+        Rule that makes a step of the gradient.
+    momentum : float
+        Of "sgd": v = momentum v + (1 - momentum) g, and v takes the place of the gradient g.
+    weight_decay : float
+        The step is less by learning_rate * weight_decay * theta.
     on_nonfinite : {"drop", "penalize", "raise"}
         Reaction to a NaN or infinite return. "drop": its pair of candidates is left out, and counted. "penalize": the return counts
         as the least finite one of the iteration (`kernels.penalized_returns`), so that the step leads away from the candidate; a
@@ -87,8 +100,10 @@ class Config:
         scalar reward.
     weighting_kwargs : dict
         Arguments of that method.
-    preference, utopia : tuple of float or None
-        Worth of each task, and a return of each task that can't be surpassed.
+    preference : tuple of float or None
+        Worth of each task.
+    utopia : tuple of float or None
+        A return of each task that can't be surpassed.
     physics : {"mujoco", "lanes"}
         The physics of training episodes in MuJoCo's environments: `mj_step`, or the package's own over SIMD lanes
         (docs/physics.md). Evaluations are in MuJoCo, always.
