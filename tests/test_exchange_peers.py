@@ -220,3 +220,44 @@ def test_whole_numbers_are_refused(tmp_path):
     for write in (onnx.write, arrays.write):
         with pytest.raises(ValueError, match="are rounded to whole numbers; this format can't hold that"):
             write(model, tmp_path / "policy")
+
+
+class Images(gymnasium.Env):
+    """Random images, of which a policy sees every number."""
+
+    def __init__(self, shape, action_space):
+        self.observation_space, self.action_space = spaces.Box(0, 255, shape, np.uint8), action_space
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.image(), {}
+
+    def step(self, action):
+        return self.image(), 1.0, False, True, {}
+
+    def image(self):
+        return self.np_random.integers(0, 256, self.observation_space.shape).astype(np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(36, 38, 3), (3, 36, 38), (36, 38, 1)])
+@pytest.mark.parametrize(
+    ("policy", "kwargs", "action_space"),
+    [
+        ("MlpPolicy", {"net_arch": [8]}, spaces.Box(-1.0, 1.0, (2,))),
+        ("MlpPolicy", {"net_arch": [8, 4]}, spaces.Discrete(3)),
+        ("LinearPolicy", {}, spaces.Box(-1.0, 1.0, (2,))),
+    ],
+)
+def test_images_go_into_files_and_out_of_them(tmp_path, shape, policy, kwargs, action_space):
+    """Red without the division by 255, and without the order of the channels: actions at their bounds, other choices."""
+    env = Images(shape, action_space)
+    theirs = sb3_contrib.ARS(policy, env, seed=0, zero_policy=False, policy_kwargs=kwargs)
+    theirs.save(tmp_path / "theirs")
+    images = [env.reset(seed=seed)[0] for seed in range(20)]
+    expected = [theirs.predict(image)[0] for image in images]
+    ours = ARS.load(tmp_path / "theirs.zip", env=env)
+    assert np.allclose([ours.predict(image)[0] for image in images], expected, atol=1e-5)
+    assert np.unique(expected, axis=0).shape[0] > 1  # not all alike, or at a bound
+    sb3.write(ours, tmp_path / "back.zip")
+    back = sb3_contrib.ARS.load(tmp_path / "back.zip", env=env)
+    assert np.allclose([back.predict(image)[0] for image in images], expected, atol=1e-5)

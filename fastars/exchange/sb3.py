@@ -20,6 +20,7 @@ import numpy as np
 from fastars._imports import need
 from fastars._validate import stored_integer, user_facing
 from fastars.exchange.pickles import Made, Name, Stored, numpy_array, read_pickle
+from fastars.exchange.sb3_images import WHITE, is_image, scaled, with_channels_first
 from fastars.exchange.sb3_spaces import space_of_text
 from fastars.exchange.trained import TrainedPolicy, normalisation, policy_of_layers, trained_of
 from fastars.files.archives import MAX_NUMBERS, Archive, json_object
@@ -57,6 +58,9 @@ def read(archive: Archive, statistics: bytes | None = None) -> TrainedPolicy:
     weights, sizes, with_bias = policy_of_layers(layers)
     kind = _policy_class(data)
     kwargs = _policy_kwargs(data, kind, with_bias, sizes[1:-1])
+    space = space_of_text(data.get("observation_space"), sizes[0])
+    if is_image(space):
+        weights = scaled(weights, sizes[1], sizes[0], 1.0 / WHITE)
     trained = TrainedPolicy(
         weights=weights,
         n_obs=sizes[0],
@@ -65,7 +69,7 @@ def read(archive: Archive, statistics: bytes | None = None) -> TrainedPolicy:
         policy_kwargs=kwargs,
         source="sb3",
         squash_output=kwargs["squash_output"],
-        observation_space=space_of_text(data.get("observation_space"), sizes[0]),
+        observation_space=space,
         action_space=space_of_text(data.get("action_space"), sizes[-1], of_actions=True),
         num_timesteps=stored_integer("num_timesteps", data["num_timesteps"]),
         preset="sb3",
@@ -281,9 +285,18 @@ def _sb3_model(model_class: Any, nn: Any, envs: Any, trained: TrainedPolicy, con
         n_eval_episodes=config.n_eval_episodes,
     )
     model.seed, model.num_timesteps = config.seed, trained.num_timesteps
-    model.policy.load_from_vector(trained.weights)
+    model.policy.load_from_vector(_their_weights(trained))
     model.weights = nn.utils.parameters_to_vector(model.policy.parameters()).detach()
     return model
+
+
+def _their_weights(trained: TrainedPolicy) -> np.ndarray:
+    """Return the weights for observations as stable-baselines3 gives them to a policy."""
+    space = trained.observation_space
+    if not is_image(space) or trained.mean is not None:  # a VecNormalize gives numbers that are no image
+        return trained.weights
+    n_rows = trained.first_outputs
+    return scaled(with_channels_first(trained.weights, n_rows, space), n_rows, trained.n_obs, WHITE)
 
 
 class _Spaces(gymnasium.Env[Any, Any]):

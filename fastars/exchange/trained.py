@@ -16,6 +16,7 @@ from fastars._validate import user_facing, warn_user
 from fastars.envs import compiled_env, compiled_env_ids
 from fastars.envs.absent import AbsentEnv
 from fastars.envs.gym import DEFAULT_CAP
+from fastars.exchange.sb3_images import with_channels_last
 from fastars.files.checkpoint import CheckpointError
 from fastars.training.file_limits import believed_folder, limited_run
 from fastars.training.state import ObsMoments
@@ -88,6 +89,11 @@ class TrainedPolicy(NamedTuple):
     config: Mapping[str, Any] = MappingProxyType({})
     unread: Path | None = None
     warning: str = ""
+
+    @property
+    def first_outputs(self) -> int:
+        """Outputs of the first layer."""
+        return int((*self.policy_kwargs.get("net_arch", ()), self.n_act)[0])
 
 
 def policy_of_layers(layers: list[tuple[np.ndarray, np.ndarray | None]]) -> tuple[FloatArray, list[int], bool]:
@@ -178,7 +184,8 @@ def to_model(trained: TrainedPolicy, env: Any = None, *, model_class: Any, trust
     if not trust:
         model.run = limited_run(model.run, "the file of the policy", settings, env_is_given=True)
     _warn_of_missing(trained, model, settings)
-    model.policy.load_from_vector(trained.weights)
+    present = model.observation_space
+    model.policy.load_from_vector(with_channels_last(trained.weights, trained.first_outputs, trained.observation_space, present))
     model.num_timesteps = trained.num_timesteps
     if trained.mean is not None:
         model.restore(model.state._replace(moments=_moments(trained, model.config)))
@@ -275,6 +282,8 @@ def trained_of(model: Any) -> TrainedPolicy:
         clip_actions=config.clip_actions,
         squash_output=config.squash_output,
         env_id=model.env_id,
+        observation_space=model.observation_space,
+        action_space=model.action_space,
         num_timesteps=model.num_timesteps,
         preset=model.preset,
     )
