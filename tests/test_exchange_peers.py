@@ -244,7 +244,7 @@ class Images(gymnasium.Env):
     ("policy", "kwargs", "action_space"),
     [
         ("MlpPolicy", {"net_arch": [8]}, spaces.Box(-1.0, 1.0, (2,))),
-        ("MlpPolicy", {"net_arch": [8, 4]}, spaces.Discrete(3)),
+        ("MlpPolicy", {"net_arch": [8, 4], "squash_output": False}, spaces.Box(-1.0, 1.0, (3,))),
         ("LinearPolicy", {}, spaces.Box(-1.0, 1.0, (2,))),
     ],
 )
