@@ -243,7 +243,7 @@ def _episodes_of_vec_env(agent: _Agent, env: Any, n_episodes: int, seed: int | N
 def _weighted(reward: Any, info: Any, weights: FloatArray | None) -> Any:
     """Return the reward of a step; for several rewards, their weighted sum, or an array of them without weights."""
     if weights is None:
-        return real_array("the reward", reward).astype(np.float64) if np.ndim(reward) else real("the reward", reward)
+        return real_array("the reward", reward).astype(np.float64) if np.size(reward) > 1 else real("the reward", reward)
     rewards = real_array("the reward", reward if np.ndim(reward) else info.get("vector_reward", reward)).astype(np.float64)
     if rewards.shape != weights.shape:
         number = "a number as its reward" if rewards.ndim == 0 else f"rewards of shape {rewards.shape}"

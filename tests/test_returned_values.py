@@ -115,6 +115,8 @@ def test_numbers_of_any_type_are_rewards(value):
     plain = evaluate_candidates(Returns(1, 1.0), WEIGHTS, SEEDS)
     assert evaluate_candidates(Returns(1, value), WEIGHTS, SEEDS).returns.tolist() == plain.returns.tolist()
     assert plain.status.tolist() == [TERMINATED]
+    model = ARS("LinearPolicy", Line(), seed=0)
+    assert repr(evaluate_policy(model, Returns(1, value), 1, seed=0)) == repr(evaluate_policy(model, Returns(1, 1.0), 1, seed=0))
 
 
 @pytest.mark.parametrize("value", [True, 1, 1.0, np.bool_(True), np.array(True), np.array([1])])
