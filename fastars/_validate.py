@@ -28,6 +28,7 @@ _ABOUT_ARGUMENTS = ("TypeError", "ValueError", "UnsupportedEnvError", "UnknownEn
 _NAMED = re.compile(r"[\w.]+\(\)[: ]")  # a message that names a function already
 _SIGNATURE = re.compile(r"[\w.<>]+\(\) ((?:got|missing|takes) .*)", re.DOTALL)  # Python's own words
 _UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
+_ADDRESS = re.compile(r"<((?:[^<>]|<\w+>)*?)( object)? at 0x[0-9a-fA-F]+>")  # as Python shows an object that has no text of its own
 
 
 def user_facing(function: _Function) -> _Function:
@@ -84,8 +85,22 @@ def _prefix(error: Exception, function: Callable[..., Any], name: str) -> None:
         unknown = _UNKNOWN.search(message)
         hint = did_you_mean(unknown[1], inspect.signature(function).parameters) if unknown else ""
         error.args = (f"{name} {match[1]}{hint}",)
-    elif _is_ours(frame) and not _NAMED.match(message):
-        error.args = (f"{name}: {message}",)
+    elif _is_ours(frame):
+        text = without_addresses(message)
+        error.args = (text if _NAMED.match(text) else f"{name}: {text}",)
+
+
+def without_addresses(text: str) -> str:
+    """Return a text in which no object is named by its address in memory: an object of the class Foo, the function f."""
+    return _ADDRESS.sub(_without_address, text)
+
+
+def _without_address(match: re.Match[str]) -> str:
+    words = match[1]
+    if match[2]:
+        return f"an object of the class {words.rpartition('.')[2]}"
+    kind, _, name = words.partition(" ")
+    return f"the function {name.rpartition('<locals>.')[2]}" if kind == "function" else f"<{words}>"
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
@@ -93,7 +108,7 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _package(frame) in (_PACKAGE, "gymnasium"):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(without_addresses(message), category, stacklevel=level)
 
 
 def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
@@ -199,9 +214,15 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{did_you_mean(value, choices)}")
 
 
+def near_names(value: Any, allowed: Iterable[Any], n: int = 1) -> list[str]:
+    """Return up to n of the allowed names that are near to a value, the nearest first. Capitals don't matter."""
+    names = {str(choice).casefold(): str(choice) for choice in allowed}
+    return [names[near] for near in difflib.get_close_matches(str(value).casefold(), names, n=n)]
+
+
 def did_you_mean(value: Any, allowed: Iterable[Any]) -> str:
     """Return "; did you mean 'x'?" for the nearest of the allowed names, or nothing if none is near."""
-    near = difflib.get_close_matches(str(value), [str(choice) for choice in allowed], n=1)
+    near = near_names(value, allowed)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

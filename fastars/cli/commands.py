@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from fastars._imports import need
+from fastars.cli.arguments import put_right
 from fastars.cli.doctor import Doctor, Warmup
 from fastars.cli.environment import env_options, environment, parse_kwargs
-from fastars.cli.errors import wrong_use
+from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.exchange import Export, Import
 from fastars.cli.loading import ReplayOptions, replay
 from fastars.cli.original import translate
@@ -28,13 +32,14 @@ from fastars.cli.settings import Settings, option
 from fastars.cli.terminal import console
 from fastars.cli.verify import Verify
 from fastars.cli.watch import Enjoy, Video
-from fastars.training.presets import timesteps
+from fastars.training.presets import environments, rows, task_name, timesteps
 
 if TYPE_CHECKING:
     from fastars.ars import ARS
 
 _N_EVALUATIONS = 25  # per run, without --eval-freq
 _EVAL_EPISODES, _MUJOCO_EVAL_EPISODES = 100, 20  # 25 times 100 episodes of 1,000 steps exceed most trainings
+_BOX = re.compile("[\u2500-\u257f]")  # characters with which tyro draws a box around an error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +50,9 @@ class Train:
     """Id of an environment. Those that `fastars envs` lists are compiled, others run in Python. MODULE:ID imports MODULE first."""
     env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
     """Arguments of gymnasium.make, such as max_episode_steps=500 'healthy_z_range=(0.5, inf)' xml_file=./my.xml."""
-    total_timesteps: Annotated[int | None, option("INT", "what ENV needs")] = None
+    total_timesteps: Annotated[int | None, option("INT", "what ENV needs", "-n")] = None
     """Environment steps of training."""
-    seed: Annotated[int | None, option("INT", "drawn, and reported")] = None
+    seed: Annotated[int | None, option("INT", "drawn, and reported", "-s")] = None
     """Seed of everything random in the run."""
     n_threads: Annotated[int | None, option("INT", "all CPUs")] = None
     """Threads of the rollouts; the result does not depend on it."""
@@ -75,7 +80,7 @@ class Train:
     """Number of checkpoints that are kept; older ones are removed."""
     progress: bool = True
     """Show steps per second, the best return and the time left: a bar on a terminal, elsewhere a line every 10 s."""
-    log_dir: Path = Path("runs")
+    log_dir: Annotated[Path, tyro.conf.arg(aliases=("-f",))] = Path("runs")
     """Folder in which the run gets a new folder, such as runs/CartPole-v1_1."""
     run_folder: Annotated[Path | None, option("PATH", "the next in --log-dir")] = None
     """The folder of this run; it must be new or empty."""
@@ -139,7 +144,22 @@ class Train:
         model = ARS(env=env, seed=self.seed, backend=self.backend, **settings)
         if isinstance(env, gymnasium.Env):
             env.close()
+        self._warn_of_idle_preset(model)
         return model
+
+    def _warn_of_idle_preset(self, model: ARS) -> None:
+        """Warn of a preset that the user named for its hyperparameters, if it has none for this environment."""
+        from fastars.training.config import suited_settings  # it imports NumPy, and `--help` imports this module
+
+        name, variant = self.settings.preset or "", self.settings.variant
+        known = environments(name)
+        if not known or suited_settings(name, model.env_id, variant):
+            return
+        text = f"the preset {name} has no hyperparameters for {model.env_id}"
+        if task_name(model.env_id) not in known:
+            warnings.warn(f"{text}, and the usual defaults are taken; it has some for {', '.join(known)}", stacklevel=2)
+        elif rows(name, model.env_id):
+            warnings.warn(f"{text} in the variant {variant}, and the usual defaults are taken", stacklevel=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,9 +228,23 @@ COMMANDS: dict[str, Any] = {
 
 
 def parse(arguments: Sequence[str]) -> Any:
-    """Return the sub-command with its options. For --help, and for wrong arguments (exit code 2), tyro ends the process."""
+    """Return the sub-command with its options. For --help, tyro ends the process.
+
+    Raises
+    ------
+    WrongUseError
+        If there is no such sub-command or option, or a value is not allowed.
+    """
     description = (
         "Augmented Random Search in compiled kernels. Begin with `fastars train CartPole-v1`. "
         "--version prints the version. --traceback shows where an error came from."
     )
-    return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fastars", description=description, args=translate(arguments))
+    words = put_right(translate(arguments), COMMANDS)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fastars", description=description, args=words)
+    except SystemExit as end:
+        if end.code:  # for words that `put_right` let through
+            raise WrongUseError(" ".join(_BOX.sub(" ", said.getvalue()).split())) from end
+        raise
