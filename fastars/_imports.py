@@ -8,7 +8,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-# The packages of each optional part, as pip takes them. A hint names packages and not extras of fastars: that works for a checkout, a
+# The packages of each optional part, as pip takes them. A hint names packages, not extras of fastars: that works for a checkout, a
 # wheel and a folder on PYTHONPATH alike, from any folder, and it installs nothing but what is missing.
 _PACKAGES = {
     "cli": "tyro rich",

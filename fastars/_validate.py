@@ -45,7 +45,7 @@ def user_facing(function: _Function) -> _Function:
             return function(*args, **kwargs)
         except (TypeError, ValueError) as error:
             if not _is_ours(sys._getframe(1)):
-                _prefix(error, function, _called_name(function, args))
+                _prefix(error, function, args)
             raise
 
     return cast(_Function, checked)
@@ -62,6 +62,14 @@ def _called_name(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
     return ".".join(part for part in (owner, name) if part and part != "__init__") + "()"
 
 
+def _parameters(function: Callable[..., Any], args: tuple[Any, ...]) -> set[str]:
+    """Return the names of the parameters; of a constructor also those that it passes on to constructors of its base classes."""
+    functions = [function]
+    if function.__name__ == "__init__":
+        functions += [vars(base)["__init__"] for base in type(args[0]).__mro__ if inspect.isfunction(vars(base).get("__init__"))]
+    return {name for each in functions for name in inspect.signature(each).parameters if name not in ("self", "cls")}
+
+
 def _package(frame: Any) -> str:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
@@ -70,7 +78,7 @@ def _is_ours(frame: Any) -> bool:
     return _package(frame) == _PACKAGE
 
 
-def _prefix(error: Exception, function: Callable[..., Any], name: str) -> None:
+def _prefix(error: Exception, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
     """Put the name of the called function before the message of an error that this package raised."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
@@ -78,12 +86,12 @@ def _prefix(error: Exception, function: Callable[..., Any], name: str) -> None:
     message = error.args[0] if len(error.args) == 1 else None
     if traceback is None or type(error).__name__ not in _ABOUT_ARGUMENTS or not isinstance(message, str):
         return
-    frame = traceback.tb_frame
+    frame, name = traceback.tb_frame, _called_name(function, args)
     is_of_call = frame.f_code.co_name == "checked" and frame.f_globals["__name__"] == __name__
     is_under_decorator = message.startswith(f"{function.__qualname__}() ") and frame.f_code is not inspect.unwrap(function).__code__
     if (is_of_call or is_under_decorator) and (match := _SIGNATURE.match(message)):
         unknown = _UNKNOWN.search(message)
-        hint = did_you_mean(unknown[1], inspect.signature(function).parameters) if unknown else ""
+        hint = did_you_mean(unknown[1], _parameters(function, args)) if unknown else ""
         error.args = (f"{name} {match[1]}{hint}",)
     elif _is_ours(frame):
         text = without_addresses(message)

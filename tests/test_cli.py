@@ -100,7 +100,7 @@ def test_a_missing_extra_is_one_sentence(name):
     code = f"import sys; sys.modules[{name!r}] = None\nfrom fastars.cli import main; sys.exit(main(['envs']))"
     result = run_python(code)
     assert result.returncode == 2
-    assert only_error(result) == f'fastars: error: the command needs {name}: pip install tyro rich'
+    assert only_error(result) == f"fastars: error: the command needs {name}: pip install tyro rich"
 
 
 def test_options_are_settings_of_the_package():

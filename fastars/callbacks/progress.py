@@ -6,12 +6,14 @@ import time
 from typing import Any
 
 from fastars._imports import need
+from fastars._validate import user_facing
 from fastars.callbacks.base import BaseCallback
 
 
 class ProgressBarCallback(BaseCallback):
     """Shows steps, steps per second and the time left. Needs `fastars[cli]`."""
 
+    @user_facing
     def __init__(self) -> None:
         super().__init__()
         self._bar: Any = None

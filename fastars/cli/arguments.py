@@ -166,16 +166,16 @@ class _Words:
         text = f"fastars {self._command} has no option {name}"
         if name in HINTS:
             return f"{text}: {HINTS[name]}"
-        owners = [command for command, kind in self._commands.items() if name in options_of(kind).by_name]
-        if owners:
-            return f"{text}; it is one of fastars {' and '.join(owners)}"
         names = [option.name[2:] for option in self._options.named]
         names += [f"no-{option.name[2:]}" for option in self._options.named if option.kind is bool]
         wanted = name.lstrip("-")
-        holding = [each for each in names if len(wanted) > 1 and f"-{wanted}" in f"-{each}"]
-        near = near_names(wanted, names) or sorted(holding, key=lambda each: not each.startswith(wanted))[:3]
+        near = [each for each in names if f"-{wanted}" in f"-{each}"] if len(wanted) > 1 else []
+        owners = [command for command, kind in self._commands.items() if name in options_of(kind).by_name]
+        near = sorted(near, key=lambda each: not each.startswith(wanted))[:3] or ([] if owners else near_names(wanted, names))
         if near:
             return f"{text}; did you mean {' or '.join(f'--{each}' for each in near)}?"
+        if owners:
+            return f"{text}; it is one of fastars {' and '.join(owners)}"
         return f"{text}; fastars {self._command} --help lists them"
 
     def _values(self, option: Option | None, word: str, value: str | None, left: list[str]) -> list[str]:

@@ -22,8 +22,6 @@ def refuse_unknown(env_id: str) -> None:
     ------
     WrongUseError
         With near names, or with what is wrong about the module.
-    ValueError
-        If the module is there and raises an exception.
     """
     module, colon, name = env_id.rpartition(":")
     if colon:
@@ -38,8 +36,8 @@ def refuse_unknown(env_id: str) -> None:
         return
     near = _near(name, known, module)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
-    if colon and not near and hasattr(sys.modules[module], name):
-        hint = f", where it only stands: gymnasium.register(id='{name}-v0', entry_point={env_id!r}) in it registers it as {name}-v0."
+    if colon and hasattr(sys.modules[module], name):
+        hint = f"; to register it, the module calls gymnasium.register(id='{name}-v0', entry_point={env_id!r})."
     text = f"module {module} registers no environment {name!r}" if colon else f"there is no environment {name!r}"
     raise WrongUseError(f"{text}{hint} {_HOW}")
 
@@ -66,8 +64,10 @@ def _import(module: str, name: str) -> None:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):  # one that it imports is missing
-            raise ValueError(f"module {module} can't be imported: {error} (--traceback shows where)") from error
+            raise WrongUseError(f"module {module} can't be imported: {error} (--traceback shows where)") from error
         near = did_you_mean(module, [path.stem for path in Path(here).glob("*.py")])
         raise WrongUseError(f"there is no module {module!r}, neither installed nor in this folder{near}") from error
     except Exception as error:
-        raise ValueError(f"module {module} can't be imported: {type(error).__name__}: {error} (--traceback shows where)") from error
+        raise WrongUseError(
+            f"module {module} can't be imported: {type(error).__name__}: {error} (--traceback shows where)"
+        ) from error

@@ -106,7 +106,9 @@ def _refuse(env_id: str, parameters: Mapping[str, inspect.Parameter], kwargs: Ma
     known = [name for name in (*named, "max_episode_steps") if name not in ("self", "render_mode", "default_camera_config")]
     for name, value in kwargs.items():
         if name not in known:
-            raise WrongUseError(f"{env_id} has no argument {name} for training; it has {', '.join(known)}{did_you_mean(name, known)}")
+            raise WrongUseError(
+                f"{env_id} has no argument {name} for training; it has {', '.join(known)}{did_you_mean(name, known)}"
+            )
         default = parameters[name].default if name in parameters else None
         if isinstance(value, str) and isinstance(default, (bool, float, tuple)):
             raise WrongUseError(f"--env-kwargs: {name} must be a {type(default).__name__} such as {default!r}, got {value!r}")

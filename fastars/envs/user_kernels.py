@@ -57,7 +57,7 @@ def kind_of(definition: UserDefinition) -> Any:
 def _class(name: str, title: str, fields: tuple[str, ...], module: str) -> Any:
     """Return a class of constants that is shown to the user under `title`, the name of the user's own class."""
     kind = _new_class(name, fields, module=module)
-    kind.__repr__ = _new_class(title, fields).__repr__
+    kind.__repr__ = lambda self: f"{title}({', '.join(f'{name}={value!r}' for name, value in self._asdict().items())})"
     return kind
 
 
