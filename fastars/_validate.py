@@ -28,7 +28,8 @@ _ABOUT_ARGUMENTS = ("TypeError", "ValueError", "UnsupportedEnvError", "UnknownEn
 _NAMED = re.compile(r"[\w.]+\(\)[: ]")  # a message that names a function already
 _SIGNATURE = re.compile(r"[\w.<>]+\(\) ((?:got|missing|takes) .*)", re.DOTALL)  # Python's own words
 _UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
-_ADDRESS = re.compile(r"<((?:[^<>]|<\w+>)*?)( object)? at 0x[0-9a-fA-F]+>")  # as Python shows an object that has no text of its own
+# Objects without a text of their own, as Python shows them; three dots where a message cuts the text.
+_ADDRESS = re.compile(r"<((?:[^<>]|<\w+>)*?)( object)? at 0x[0-9a-fA-F]+(?:>|(?=\.\.\.))")
 
 
 def user_facing(function: _Function) -> _Function:

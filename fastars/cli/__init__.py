@@ -25,6 +25,12 @@ __all__ = ["WrongUseError", "main"]
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _WRONG_USE = (WrongUseError, MissingPackageError)  # to ask for something that needs a package is wrong use where it is missing
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Gymnasium colours its warnings, in files and pipes too
+# Advice of the package to programs, which has a counterpart among the options.
+_TO_USERS = {
+    r"ARS\.load\(path, env=\.\.\.\) takes one that can(, and so does model\.set_env)?": "--env takes one: MODULE:ENV",
+    r"give env=\.\.\., such as env='(.*?)'(, or call model\.set_env\([^)]*\))?": r"give --env, such as --env \1",
+    r"fastars\.compiled_env_ids\(\) lists": "`fastars envs` lists",
+}
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -84,6 +90,8 @@ def _in_one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return _without_room(error)
     text = without_addresses(" ".join("; ".join([str(error), *getattr(error, "__notes__", ())]).split()))
+    for to_programs, to_users in _TO_USERS.items():
+        text = re.sub(to_programs, to_users, text)
     if text and isinstance(error, (*_WRONG_USE, ValueError, OSError)):
         return text
     return f"{type(error).__name__}{': ' if text else ''}{text} (--traceback shows where)"

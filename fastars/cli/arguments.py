@@ -1,4 +1,4 @@
-"""What people type, put into the words that tyro takes; and errors in one line for what it would refuse.
+"""The words that people type, put into those that tyro takes; and errors in one line for what it would refuse.
 
 Numbers may be written as 1e6, 1_000_000 or 1M, a flag stands alone or with a word (`--with-bias`, `--with-bias False`,
 `--no-with-bias`), and options of rl-zoo and of other programs stand for ours (`habits`).

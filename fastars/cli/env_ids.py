@@ -46,7 +46,8 @@ def _near(name: str, known: set[str], module: str) -> list[str]:
     """Return near names with the module before them; a name without its version is near to all its versions, the newest first."""
     versions = sorted((each for each in known if re.sub(r"-v\d+$", "", each).casefold() == name.casefold()), key=_version)
     near = versions[::-1] or near_names(name, known, 3)
-    return [f"{module}:{each}" if module else each for each in near[:3]]
+    near = [each for each in near if "/" not in each] or near  # phys2d/CartPole-v1 is another program for the same
+    return [f"{module}:{each}" for each in near[:1]] if module else near[:3]
 
 
 def _version(env_id: str) -> int:

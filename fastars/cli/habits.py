@@ -33,7 +33,7 @@ _EPISODES = ("--episodes", "--n-episodes", "--num-episodes", "--eval-episodes", 
 HINTS = {
     **dict.fromkeys(("--algo", "-algo"), "ARS is the only algorithm here; leave it out"),
     **dict.fromkeys(("-params", "--hyperparams"), "each setting is an option, such as --learning-rate 0.02"),
-    **dict.fromkeys(("-tb", "--tensorboard-log"), "--tensorboard writes events into the run folder"),
+    **dict.fromkeys(("-tb", "--tb", "--tensorboard-log"), "--tensorboard writes events into the run folder"),
     **dict.fromkeys(("-optimize", "--optimize-hyperparameters"), "fastars tune ENV tries settings"),
     **dict.fromkeys(("-conf", "--conf-file"), "each setting is an option; fastars train --help lists them"),
     **dict.fromkeys(("-uuid", "--uuid"), "every run gets a folder with a number of its own"),

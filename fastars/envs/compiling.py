@@ -83,8 +83,8 @@ def _made(env_id: str) -> gymnasium.Env:
         near = near_names(env_id, {*compiled_env_ids(), *gymnasium.registry}, 3)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
         raise UnknownEnvError(
-            f"env {env_id!r} is not a known environment id{hint} fastars.compiled_env_ids() lists the compiled ones. One of your own "
-            "must be registered: import its module first, or write MODULE:ID"
+            f"env {env_id!r} is not a known environment id{hint} fastars.compiled_env_ids() lists the compiled ones. One of your "
+            "own must be registered: import its module first, or write MODULE:ID"
         )
     return make(env_id)
 
