@@ -72,7 +72,7 @@ def test_no_file_is_overwritten_by_an_import(model, monkeypatch, capsys):
     content = model.read_bytes()
     monkeypatch.chdir(model.parent)
     assert main(["import", str(DATA / "sb3_bias.zip"), "--env", "CartPole-v1"]) == 2
-    assert "model.zip exists: another --out keeps it" in capsys.readouterr().err
+    assert "model.zip exists: --overwrite replaces it, another --out keeps it" in capsys.readouterr().err
     assert model.read_bytes() == content
 
 
