@@ -15,11 +15,12 @@ from fastars.cli.doctor import Doctor, Warmup
 from fastars.cli.environment import env_options, environment, parse_kwargs
 from fastars.cli.errors import wrong_use
 from fastars.cli.exchange import Export, Import
+from fastars.cli.help import laid_out
 from fastars.cli.loading import ReplayOptions, replay
 from fastars.cli.original import translate
 from fastars.cli.plan import Plan
 from fastars.cli.plotting import Plot
-from fastars.cli.progress import compiling
+from fastars.cli.progress import Compilation
 from fastars.cli.ray import Ray, connect
 from fastars.cli.report import print_environments, print_presets
 from fastars.cli.resume import Resume
@@ -87,9 +88,10 @@ class Train:
             refuse_used_folder(self.run_folder)
         if self.tensorboard:
             need("tensorboardX", "tensorboard", "--tensorboard")
+        compilation = Compilation(console(stderr=True))
         with wrong_use():
             self._plan(most_steps=1)  # refuses wrong values before anything is compiled
-            with compiling(console(stderr=True)):  # lanes are compared with MuJoCo at their first use
+            with compilation.part(is_last=False):  # lanes are compared with MuJoCo at their first use
                 model = self._model()
             plan = self._plan(2 * model.config.n_delta * model.config.n_eval_episodes * model.run.env.max_steps)
         folder = self.run_folder or next_run_folder(self.log_dir, model.env_id.rpartition("/")[2])
@@ -97,7 +99,9 @@ class Train:
         from fastars.cli.training import TrainingRun
 
         with in_use(folder):
-            TrainingRun(model, folder, plan, env_options(model, self.env, self.env_kwargs), self.progress).run()
+            run = TrainingRun(model, folder, plan, env_options(model, self.env, self.env_kwargs), self.progress)
+            run.compilation = compilation
+            run.run()
         return 0
 
     def _plan(self, most_steps: int) -> Plan:
@@ -213,4 +217,5 @@ def parse(arguments: Sequence[str]) -> Any:
         "Augmented Random Search in compiled kernels. Begin with `fastars train CartPole-v1`. "
         "--version prints the version. --traceback shows where an error came from."
     )
-    return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fastars", description=description, args=translate(arguments))
+    with laid_out(arguments):
+        return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fastars", description=description, args=translate(arguments))

@@ -22,7 +22,7 @@ from fastars.callbacks import EveryIteration
 from fastars.cli.environment import changed_kwargs
 from fastars.cli.interrupts import Interrupted, Interrupts
 from fastars.cli.plan import CONFIG, SCHEMA, Plan
-from fastars.cli.progress import Progress, compiling, progress
+from fastars.cli.progress import Compilation, Progress, progress
 from fastars.cli.report import print_training
 from fastars.cli.run_folder import MODEL, Checkpoints, Record, finished
 from fastars.cli.run_log import RunLog
@@ -62,6 +62,8 @@ class TrainingRun:
     checkpoints : Checkpoints
     seconds : float
         Time of training, without evaluations and files.
+    compilation : Compilation
+        The kernels that the command compiles. One that has begun before is put here.
     """
 
     def __init__(self, model: ARS, folder: Path, plan: Plan, env_options: Sequence[str] = (), is_shown: bool = True) -> None:
@@ -69,6 +71,7 @@ class TrainingRun:
         self.record = Record(folder, plan.eval_episodes)
         self.checkpoints = Checkpoints(folder, plan.save_freq, plan.keep_checkpoints)
         self.seconds = 0.0
+        self.compilation = Compilation(console(stderr=True))
         self._seconds_apart = 0.0  # evaluations and files during the training
         self._began_at = 0  # steps that earlier parts of the run did
         self._next_evaluation = 0  # steps; the policy after the first iteration is evaluated, too
@@ -139,7 +142,7 @@ class TrainingRun:
             raise RunLostError(f"{name} can't be written: {text}{resume}") from error
 
     def _train(self, log: RunLog, errors: Console) -> None:
-        with compiling(errors):
+        with self.compilation.part():
             run_in_thread(lambda: warm_up(self.model))
         self.model.set_logger(log.logger)
         total = self.plan.total_timesteps
