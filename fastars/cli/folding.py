@@ -9,6 +9,7 @@ from collections.abc import Sequence
 _HARD_SPACE = "\N{NO-BREAK SPACE}"
 # "12.3 k steps/s" and "16 s" are one word each: a number, the letter of a thousand if there is one, and the unit.
 _QUANTITY = re.compile(r"(?<![\w.-])[-+]?\d[\d.,:]* (?:[kMG] )?(?=[A-Za-z%])")
+_LABEL = re.compile(r"(?<=, )[a-z]+ (?=[-+]?\d[\d.,]*(?:[,;)]|$))")  # ", seed 0" and ", std 1.5"
 _COMMAND = re.compile(r"(?<=: )fastars [a-z]+ [^`]*$")
 _ARGUMENT = re.compile(r"(?:'[^']*'|\"[^\"]*\"|\S)+")  # of a shell: spaces in quotes do not end it
 _INDENT = 4  # columns
@@ -42,7 +43,9 @@ def folded_command(command: str, width: int) -> list[str]:
 
 
 def _lines(text: str, width: int) -> list[str]:
-    return _wrapped(_QUANTITY.sub(lambda match: _joined(match[0]), text), width)
+    for pattern in (_QUANTITY, _LABEL):
+        text = pattern.sub(lambda match: _joined(match[0]), text)
+    return _wrapped(text, width)
 
 
 def _joined(text: str) -> str:
