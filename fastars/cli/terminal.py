@@ -3,8 +3,8 @@
 Texts may come from files of anybody: names of environments, of columns, of folders. They are printed as `printable` writes them, so
 that none of them sets a title, moves the cursor, forges a line or reads the clipboard. No other file of the command prints.
 
-On a terminal, long lines are broken between words; elsewhere a text stays one line, which programs can read. Styles are bold and dim
-alone, which keep the terminal's own colours, on a light or a dark background.
+On a terminal, long lines are broken between words; elsewhere a text stays one line, which programs can read. Styles are bold and
+dim alone, which keep the terminal's own colours, on a light or a dark background.
 """
 
 from __future__ import annotations
