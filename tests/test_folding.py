@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastars._folding import folded, folded_command, folded_items, print_line
 from fastars._progress import Standing, first_that_fits
-from fastars.cli.folding import folded, folded_command, folded_items
 from fastars.logger.table_output import TerminalOutput
 
 TEXT = (
@@ -94,3 +94,12 @@ def test_a_name_that_stdout_cannot_encode_does_not_end_a_run(monkeypatch, tmp_pa
         monkeypatch.setattr("sys.stdout", file)
         TerminalOutput().write({"café": 1.0}, {"café": ()})
     assert re.search(r"caf\\xe9 +\| 1", (tmp_path / "out").read_text())
+
+
+def test_lines_of_a_program_are_broken_on_a_terminal_alone(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    text = "1,500 steps: mean return 228.00 +/- 100.24, the best so far"
+    print_line(text)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    print_line(text)
+    assert capsys.readouterr().out == f"{text}\n1,500 steps: mean return\n228.00 +/- 100.24, the best so far\n"

@@ -15,8 +15,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from fastars._folding import folded
 from fastars._printable import columns
-from fastars.cli.folding import folded
 from fastars.cli.terminal import pass_on, say_styled
 
 _HELP = {"-h", "--help"}

@@ -18,8 +18,8 @@ import traceback
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from fastars._folding import folded, folded_command, folded_items
 from fastars._printable import columns, is_watched, printable
-from fastars.cli.folding import folded, folded_command, folded_items
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
 from collections.abc import Sequence
+
+from fastars._printable import columns, is_watched
 
 _HARD_SPACE = "\N{NO-BREAK SPACE}"
 # "12.3 k steps/s" and "16 s" are one word each: a number, the letter of a thousand if there is one, and the unit.
 _QUANTITY = re.compile(r"(?<![\w.-])[-+]?\d[\d.,:]* (?:[kMG] )?(?=[A-Za-z%])")
 _LABEL = re.compile(r"(?<=, )[a-z]+ (?=[-+]?\d[\d.,]*(?:[,;)]|$))")  # ", seed 0" and ", std 1.5"
+_SPREAD = re.compile(r"(?<=\d) \+/?- (?=\d)")  # "2.5 +- 0.1"
 _COMMAND = re.compile(r"(?<=: )fastars [a-z]+ [^`]*$")
 _ARGUMENT = re.compile(r"(?:'[^']*'|\"[^\"]*\"|\S)+")  # of a shell: spaces in quotes do not end it
 _INDENT = 4  # columns
+
+
+def print_line(text: str) -> None:
+    """Print a line of a program that is not the command. On a terminal, a long one is broken between words."""
+    if is_watched(sys.stdout):
+        text = "\n".join(folded(text, columns(sys.stdout)))
+    print(text, flush=True)
 
 
 def folded(text: str, width: int) -> list[str]:
@@ -43,7 +54,7 @@ def folded_command(command: str, width: int) -> list[str]:
 
 
 def _lines(text: str, width: int) -> list[str]:
-    for pattern in (_QUANTITY, _LABEL):
+    for pattern in (_QUANTITY, _LABEL, _SPREAD):
         text = pattern.sub(lambda match: _joined(match[0]), text)
     return _wrapped(text, width)
 
