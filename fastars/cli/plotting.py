@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from fastars.cli.errors import WrongUseError, wrong_use
+from fastars.cli.seeds import run_folders
 from fastars.cli.settings import option
 from fastars.cli.terminal import say
 from fastars.files.opening import refuse_link
@@ -22,7 +23,7 @@ class Plot:
     """Draw learning curves. Runs that differ only in their seed become one curve with a 95 % band."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
-    """Run folders, also of stable-baselines3."""
+    """Run folders, also of stable-baselines3, and folders of several seeds."""
     out: Annotated[Path | None, option("FILE", "learning_curve.png in the first RUN")] = None
     """The picture to write: .png, .svg or .pdf."""
     x: Literal["steps", "time"] = "steps"
@@ -50,7 +51,8 @@ class Plot:
         if out.suffix not in (".png", ".svg", ".pdf"):
             raise WrongUseError(f"--out must end with .png, .svg or .pdf, got {out}")
         try:
-            runs = [read_run(folder, self.metric, self.window) for folder in self.runs]
+            folders = [folder for path in self.runs for folder in run_folders(path)]
+            runs = [read_run(folder, self.metric, self.window) for folder in folders]
             figure = plot_runs(runs, self.x, self.average, _NAMES.get(self.metric, self.metric), self.title)
         except (FileNotFoundError, ValueError, ImportError) as error:
             raise WrongUseError(str(error)) from error

@@ -8,5 +8,6 @@ Run folders of `fastars train`, stable-baselines3 and rl-zoo can be read: `progr
 from fastars.plot.curves import Curve, interquartile_mean, learning_curves
 from fastars.plot.drawing import plot_runs
 from fastars.plot.runs import RETURN, Run, read_run
+from fastars.plot.scores import Score, score_interval
 
-__all__ = ["RETURN", "Curve", "Run", "interquartile_mean", "learning_curves", "plot_runs", "read_run"]
+__all__ = ["RETURN", "Curve", "Run", "Score", "interquartile_mean", "learning_curves", "plot_runs", "read_run", "score_interval"]

@@ -137,5 +137,5 @@ def read_settings(folder: Path) -> tuple[str, int | None, dict[str, Any]]:
         raise DamagedFileError(f"{path} is damaged: [env], [run] and [settings] must be tables, and seed an integer")
     env, run, settings = tables
     env_id = str(env.get("id", folder.resolve().name))
-    of_run = {name: run.get(name) for name in ("preset", "backend")}
+    of_run = {name: run.get(name) for name in ("preset", "backend", "init")}
     return env_id, run.get("seed"), {name: value for name, value in env.items() if name != "id"} | of_run | settings
