@@ -76,7 +76,8 @@ def plot_runs(
         axes = figure.add_subplot(n_rows, n_columns, place)
         draw_curves(axes, curves, x, ylabel, title if is_single else None, theme)
     if title and not is_single:
-        figure.suptitle(title, fontsize=_TITLE, color=look.ink, x=0.01, ha="left")
+        heading = textwrap.fill(title, _room(inches[0], _TITLE))
+        figure.suptitle(heading, fontsize=_TITLE, color=look.ink, x=0.01, ha="left", parse_math=False)
     return figure
 
 
@@ -233,5 +234,8 @@ def _counted(curve: Curve) -> str:
 
 def _characters(axes: Any, points: float) -> int:
     """Return the number of characters of this size that have room above the axes."""
-    inches = axes.bbox.width / axes.figure.dpi
+    return _room(axes.bbox.width / axes.figure.dpi, points)
+
+
+def _room(inches: float, points: float) -> int:
     return max(16, int(inches * 72 / (0.56 * points)))
