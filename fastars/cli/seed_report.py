@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fastars.cli.errors import WrongUseError
 from fastars.cli.final_evaluation import episodes_text, threshold_of
+from fastars.cli.plotting import draw_runs
 from fastars.cli.report import run_facts
 from fastars.cli.seeds import seed_folder
 from fastars.cli.table import empty_table
 from fastars.cli.terminal import console, print_fact
 from fastars.files.atomic import write_atomically
-from fastars.plot import Score, plot_runs, read_run, score_interval
+from fastars.plot import Score, score_interval
 
 if TYPE_CHECKING:
     from fastars._compiled.structs import FloatArray
     from fastars.cli.training import TrainingRun
 
-TABLE, PICTURE = "seeds.csv", "learning_curve.png"
+TABLE = "seeds.csv"
 _POLICIES = ("last", "best")
 
 
@@ -55,8 +57,10 @@ def print_seeds(parent: Path, results: Sequence[SeedResult], faults: Mapping[int
     if faults:
         again, one = resume_command(parent, run), resume_command(seed_folder(parent, min(faults)), run)
         facts["failed"] = f"{_listed(sorted(faults))}. To try again: {again}; to see where it fails: {one} --traceback"
-    facts |= {"picture": _draw(parent, results), "table": _write_table(parent, results, faults)}
+    facts |= {"picture": _draw(parent, results, faults), "table": _write_table(parent, results, faults)}
     facts["run folders"] = str(parent / "seed_*")
+    if results and run is not None:
+        facts["replay one"] = shlex.join(["fastars", "eval", str(seed_folder(parent, results[0].seed)), *run.env_options])
     for name, fact in facts.items():
         print_fact(out, f" {name:<13}  ", fact)
 
@@ -101,25 +105,18 @@ def _write_table(parent: Path, results: Sequence[SeedResult], faults: Mapping[in
         rows.writerow([result.seed, result.steps, *(repr(result.returns[name]) for name in _POLICIES), ""])
     for seed, fault in faults.items():
         rows.writerow([seed, "", "", "", fault])
-    return _written(parent / TABLE, text.getvalue().encode())
-
-
-def _draw(parent: Path, results: Sequence[SeedResult]) -> str:
-    """Draw the learning curve of the seeds that are done. Returns the path of the picture, or the reason why there is none."""
     try:
-        runs = [read_run(seed_folder(parent, result.seed)) for result in results]
-        if not runs:
-            return "none: no seed is done"
-        figure, content = plot_runs(runs, ylabel="mean return of evaluations"), io.BytesIO()
-        figure.savefig(content, format="png")
-    except (FileNotFoundError, ValueError, ImportError) as error:
-        return f"none: {error}"
-    return _written(parent / PICTURE, content.getvalue())
-
-
-def _written(path: Path, content: bytes) -> str:
-    try:
-        write_atomically(path, [content], follow=False)
+        write_atomically(parent / TABLE, [text.getvalue().encode()], follow=False)
     except OSError as error:  # all that is in it has been printed
-        return f"none: {path} can't be written: {error.strerror}"
-    return str(path)
+        return f"none: {error}"
+    return str(parent / TABLE)
+
+
+def _draw(parent: Path, results: Sequence[SeedResult], faults: Mapping[int, str]) -> str:
+    """Draw the learning curve of the seeds that are done. Returns the path of the picture, or the reason why there is none."""
+    if not results:
+        return "none: no seed is done"
+    try:
+        return str(draw_runs([parent], without={seed_folder(parent, seed) for seed in faults}))
+    except (WrongUseError, ValueError, OSError) as error:  # all that is in it has been printed
+        return f"none: {error}"

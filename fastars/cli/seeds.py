@@ -113,6 +113,23 @@ def run_folders(path: Path) -> list[Path]:
     return folders or [path]
 
 
+def begun_folders(path: Path) -> list[Path]:
+    """Return the run folders that a path stands for, as `run_folders` does, but of several seeds only those whose training began.
+
+    Raises
+    ------
+    ValueError
+        As in `run_folders`, or if no seed has begun.
+    """
+    folders = run_folders(path)
+    if folders == [path]:
+        return folders
+    begun = [folder for folder in folders if is_there(folder / "progress.csv")]
+    if not begun:
+        raise ValueError(f"{path} has {len(folders)} seeds, none of which has begun its training")
+    return begun
+
+
 def refuse_several(path: Path) -> None:
     """Raise if a path is a folder of several seeds, and one run is wanted."""
     if seeds := read_seeds(path):
