@@ -15,12 +15,13 @@ from fastars.cli.doctor import Doctor, Warmup
 from fastars.cli.environment import env_options, environment, parse_kwargs
 from fastars.cli.errors import wrong_use
 from fastars.cli.exchange import Export, Import
+from fastars.cli.help import laid_out
 from fastars.cli.loading import ReplayOptions, replay
 from fastars.cli.origin import described_origin, start_settings, starting_line
 from fastars.cli.original import translate
 from fastars.cli.plan import Plan
 from fastars.cli.plotting import Plot
-from fastars.cli.progress import compiling
+from fastars.cli.progress import Compilation
 from fastars.cli.ray import Ray, connect
 from fastars.cli.report import print_environments, print_presets
 from fastars.cli.resume import Resume
@@ -94,10 +95,11 @@ class Train:
         if self.tensorboard:
             need("tensorboardX", "tensorboard", "--tensorboard")
         seeds = [] if self.seeds is None else parse_seeds(self.seeds, self.seed)
+        compilation = Compilation(console(stderr=True))
         with wrong_use():
             self._plan(most_steps=1)  # refuses wrong values before anything is compiled
             origin = {} if self.init is None else described_origin(self.init)
-            with compiling(console(stderr=True)):  # lanes are compared with MuJoCo at their first use
+            with compilation.part(is_last=False):  # lanes are compared with MuJoCo at their first use
                 model = self._model(seeds[0] if seeds else None)
             plan = self._plan(2 * model.config.n_delta * model.config.n_eval_episodes * model.run.env.max_steps)
         folder = self.run_folder or next_run_folder(self.log_dir, model.env_id.rpartition("/")[2])
@@ -111,7 +113,9 @@ class Train:
         from fastars.cli.training import TrainingRun
 
         with in_use(folder):
-            TrainingRun(model, folder, plan, env_options(model, self.env, self.env_kwargs), self.progress).run(origin)
+            run = TrainingRun(model, folder, plan, env_options(model, self.env, self.env_kwargs), self.progress)
+            run.compilation = compilation
+            run.run(origin)
         return 0
 
     def _train_seeds(self, folder: Path, seeds: Sequence[int], plan: Plan, of_run: Mapping[str, Any]) -> int:
@@ -252,4 +256,5 @@ def parse(arguments: Sequence[str]) -> Any:
         "Augmented Random Search in compiled kernels. Begin with `fastars train CartPole-v1`. "
         "--version prints the version. --traceback shows where an error came from."
     )
-    return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fastars", description=description, args=translate(arguments))
+    with laid_out(arguments):
+        return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fastars", description=description, args=translate(arguments))

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
+from fastars._progress import count
 from fastars.cli.environment import env_options, environment, kwargs_text, parse_kwargs
 from fastars.cli.errors import WrongUseError
 from fastars.cli.plan import CONFIG, Plan, read_config, read_plan, refuse_large_plan
 from fastars.cli.ray import Ray, connect
-from fastars.cli.report import count
 from fastars.cli.run_folder import BEST_MODEL, in_use, refuse_links
 from fastars.cli.seeds import read_seeds, run_folders
 from fastars.cli.settings import option
