@@ -1,7 +1,8 @@
 """Measure what `fastars tune` finds: `python -m bench.tuning [ENV]`, about ten minutes on two CPUs.
 
-The search is the command with its defaults. Then the settings of `fastars train` and the best ones of the search train with ten seeds
-that the search did not use: of many trials, the best one looks better than it is. All returns are in `results/tuning.json`.
+The search is the command, with half the steps of `fastars train`. Then the settings of `fastars train` and the best ones of the search
+train with ten seeds that the search did not use: of many trials, the best one looks better than it is. All returns are in
+`results/tuning.json`.
 """
 
 import argparse
@@ -21,21 +22,23 @@ FRESH_SEEDS = range(1000, 1010)
 
 def main():
     parser = argparse.ArgumentParser(description="Measure what `fastars tune` finds.")
-    parser.add_argument("env", nargs="?", default="Pusher-v5")
-    parser.add_argument("--n-trials", type=int, default=40)
+    parser.add_argument("env", nargs="?", default="InvertedDoublePendulum-v5")
+    parser.add_argument("--n-trials", type=int, default=30)
+    parser.add_argument("--total-timesteps", type=int, default=500_000)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        row = measured(args.env, args.n_trials, Path(folder) / "search")
+        row = measured(args.env, args.n_trials, args.total_timesteps, Path(folder) / "search")
     RESULTS.write_text(json.dumps({"table": "tuning", "machine": machine_info(), "rows": [row]}, indent=1) + "\n")
 
 
-def measured(env_id, n_trials, folder):
+def measured(env_id, n_trials, total_timesteps, folder):
     """Search, and train both settings with fresh seeds."""
     from fastars.cli import main as command
     from fastars.cli.tuning.study import Study, is_failed
 
     start = time.perf_counter()
-    args = ["tune", env_id, "--n-trials", str(n_trials), "--n-threads", str(THREADS), "--run-folder", str(folder)]
+    args = ["tune", env_id, "--n-trials", str(n_trials), "--total-timesteps", str(total_timesteps)]
+    args += ["--n-threads", str(THREADS), "--run-folder", str(folder)]
     if code := command(args):
         sys.exit(code)
     seconds = time.perf_counter() - start

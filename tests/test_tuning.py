@@ -48,8 +48,9 @@ def test_the_default_space_has_the_settings_of_train(env_id):
 
 def test_ranges_and_choices_are_values_of_their_settings():
     found = space(
-        ranges=["learning_rate=1e-3:1e-1:log", "n-delta=4:1e2"], choices=["normalize_observations=True,False", "policy=MlpPolicy", "net_arch=32,8 8"]
-    )  # fmt: skip
+        ranges=["learning_rate=1e-3:1e-1:log", "n-delta=4:1e2"],
+        choices=["normalize_observations=True,False", "policy=MlpPolicy", "net_arch=32,8 8"],
+    )
     assert found["learning_rate"] == Axis(name="learning_rate", low=1e-3, high=0.1, log=True)
     assert (found["n_delta"].high, type(found["n_delta"].high)) == (100, int)
     assert found["normalize_observations"].choices == (True, False)

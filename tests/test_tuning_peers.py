@@ -55,7 +55,7 @@ def trials(folder="search"):
 
 
 def results(folder="search"):
-    """What a search found: settings and returns of each trial that ended by itself, in their order."""
+    """Return what a search found: settings and returns of each trial that ended by itself, in their order."""
     left_out = ("trial", "seconds")
     return [
         {name: value for name, value in row.items() if name not in left_out}
@@ -162,7 +162,7 @@ def test_a_search_in_which_every_trial_fails_is_an_error(capsys):
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_value_that_is_not_finite_fails_its_trial(value, monkeypatch, capsys):
     definition = Definition(env="", fixed={}, axes=(), base={}, total_timesteps=10, eval_episodes=1, n_seeds=2)
-    with pytest.raises(BadValueError, match="not finite: 1 with seed 0, (nan|-?inf) with seed 1"):
+    with pytest.raises(BadValueError, match=r"not finite: 1 with seed 0, (nan|-?inf) with seed 1"):
         average(definition, [1.0, value])
     from fastars.cli.tuning import trial
 

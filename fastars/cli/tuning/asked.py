@@ -74,9 +74,7 @@ def asked(ranges: Iterable[str], choices: Iterable[str], search: Sequence[str], 
     WrongUseError
         If a name is unknown, or a value is none that the setting can have.
     """
-    axes, of_file = {}, ()
-    if path is not None:
-        axes, of_file = _of_file(path)
+    axes, of_file = ({}, ()) if path is None else _of_file(path)
     for text in ranges:
         name, value = _named(text, "--range", "LOW:HIGH or NAME=LOW:HIGH:log")
         parts = value.split(":")

@@ -35,7 +35,7 @@ _OPTIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Tune:
-    """Search settings of training with optuna: each trial is trained with several seeds, and the best one becomes a file for `train`.
+    """Search settings with optuna: each trial trains with several seeds, and the best one becomes a file for `train --config`.
 
     The command with the same --run-folder, or the same --storage and --study-name, goes on with a search. It may run several times
     at once, in place of an option --n-jobs: a trial already uses all CPUs where its environment is compiled.
@@ -62,7 +62,7 @@ class Tune:
     n_seeds: Annotated[int | None, option("INT", "3")] = None
     """Runs of a trial, with the seeds --seed, --seed + 1, ... They go on side by side."""
     objective: Annotated[Literal["best", "last", "mean"] | None, option("{best,last,mean}", "best")] = None
-    """Return of a run: of its best policy or its last one in fresh episodes, or the mean of its evaluations, which rewards speed."""
+    """Return of a run: of its best or last policy in fresh episodes, or the mean of its evaluations, which rewards speed."""
     average: Annotated[Literal["mean", "iqm"] | None, option("{mean,iqm}", "mean")] = None
     """Average over seeds: the mean, or the interquartile mean."""
     search: Annotated[tuple[str, ...], option("NAME [NAME ...]", "all with a range, but for given settings")] = ()
@@ -165,8 +165,8 @@ class Tune:
         model = self._model(env, fixed, 0)
         model.close()
         options = {name for name, value in vars(self.settings).items() if value is not None}
-        if "variant" in options:  # it says if observations are normalised, and if all directions are used
-            options |= {"normalize_observations"} if self.settings.variant.endswith("-t") else {"normalize_observations", "n_top"}
+        if self.settings.variant is not None:  # it says if observations are normalised, and if all directions are used
+            options |= {"normalize_observations", *(["n_top"] if not self.settings.variant.endswith("-t") else [])}
         wanted = asked(_each(self.ranges), _each(self.choices), [name.replace("-", "_") for name in self.search], self.space)
         axes = wanted.space(default_axes(model.config), options, is_grid)
         names = [axis.name for axis in axes]

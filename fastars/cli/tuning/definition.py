@@ -1,4 +1,4 @@
-"""What a study searches and how: kept in the study itself, so that every process that works on it does the same."""
+"""The definition of a study: kept in the study itself, so that every process that works on it searches the same."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FREE = ("n_trials",)  # may change while a study goes on
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """What a study searches and how.
+    """All that decides the trials of a study.
 
     Attributes
     ----------

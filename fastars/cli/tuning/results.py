@@ -10,18 +10,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastars._imports import need
 from fastars.cli.report import count
 from fastars.cli.table import empty_table
 from fastars.cli.terminal import console, print_fact, print_sentence
 from fastars.cli.toml import toml
 from fastars.cli.tuning.definition import Definition
+from fastars.cli.tuning.picture import history
 from fastars.cli.tuning.space import settings_of, shown
 from fastars.cli.tuning.study import ERROR, Study, counts, is_failed
 from fastars.files.atomic import write_atomically
 
 STORAGE, TRIALS, BEST, PICTURE = "study.log", "trials.csv", "best.toml", "history.png"
-_SHOWN = 10  # trials in the table
+_SHOWN = 5  # trials in the table
 _WORDS = {"COMPLETE": "complete", "PRUNED": "stopped early", "RUNNING": "running", "FAIL": "interrupted"}
 _OBJECTIVES = {
     "best": "of the best policy, in {} fresh episodes",
@@ -60,7 +60,7 @@ class Results:
         definition = self._study.definition
         seeds, returns = ", ".join(map(str, definition.seeds)), ", ".join(repr(value) for value in best.user_attrs["returns"])
         first = (
-            f"# Written by `fastars tune`: trial {best.number} of the study {self._study.name!r}. `fastars train --config` takes it.\n"
+            f"# Written by `fastars tune`: trial {best.number} of {self._study.name!r}. `fastars train --config FILE` takes it.\n"
             f"# Return {_OBJECTIVES[definition.objective].format(definition.eval_episodes)}: {returns} with the seeds {seeds}.\n\n"
         )
         return first + toml(best.user_attrs["config"])
@@ -90,7 +90,7 @@ class Results:
             print_fact(out, f" {name:<11}  ", fact)
         files = [str(self.folder / name) for name in (BEST, TRIALS, *([PICTURE] if has_picture else []))]
         print_fact(out, f" {'files':<11}  ", ", ".join(files))
-        print_sentence(out, "")
+        out.print()
         print_sentence(out, "The best of many trials looks better than it is. Train it with seeds that the search did not use:")
         command = ["fastars", "train", "--config", str(self.folder / BEST), "--seed", str(definition.seeds[-1] + 1)]
         out.print(f"   {shlex.join(command)}", style="bold", soft_wrap=True)
@@ -98,7 +98,7 @@ class Results:
     def _facts(self, trials: list[Any], best: list[Any], failed: list[Any]) -> dict[str, str]:
         definition = self._study.definition
         n, seeds = definition.n_seeds, definition.seeds
-        of_seeds = f"seed {seeds[0]}" if n == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
+        of_seeds = f"seed {seeds[0]}" if n == 1 else f"seeds {seeds[0]} {'and' if n == 2 else 'to'} {seeds[-1]}"
         mean = {"mean": "mean", "iqm": "interquartile mean"}[definition.average]
         over = "" if n == 1 else f"; {mean} over {of_seeds}"
         facts = {
@@ -119,31 +119,12 @@ class Results:
         return facts
 
     def _draw(self, trials: list[Any], best: list[Any]) -> bool:
-        """Draw the values of all trials, if matplotlib is installed; return True if it is."""
+        """Draw the returns of all trials, if matplotlib is installed; return True if it is."""
         try:
-            figure = need("matplotlib.figure", "plot").Figure(figsize=(7.2, 4.0), dpi=150, layout="constrained")
+            content = history(trials, best, _usual(best, self._study.definition), self._study.definition)
         except ImportError:
             return False
-        definition = self._study.definition
-        axes = figure.add_subplot()
-        ended = sorted(best, key=lambda trial: trial.number)
-        stopped = [trial for trial in trials if trial.state.name == "PRUNED" and trial.value is not None]
-        axes.plot([t.number for t in stopped], [t.value for t in stopped], "x", color="0.6", markersize=5, label="stopped early")
-        axes.plot([t.number for t in ended], [t.value for t in ended], "o", color="#0072B2", markersize=4, label="trial")
-        tops = [max(t.value for t in ended[: i + 1]) for i in range(len(ended))]
-        axes.step([t.number for t in ended], tops, where="post", color="#0072B2", linewidth=1.5, label="best so far")
-        if (usual := _usual(best, definition)) is not None:
-            axes.axhline(usual.value, color="#D55E00", linestyle="--", linewidth=1.2, label="settings of fastars train")
-        axes.set_xlabel("trial")
-        axes.set_ylabel("return")
-        axes.set_title(f"{definition.env}: search of {len(definition.axes)} settings", fontsize=10, loc="left", parse_math=False)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="0.9", linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.legend(frameon=False, fontsize=9)
-        content = io.BytesIO()
-        figure.savefig(content, format="png")
-        write_atomically(self.folder / PICTURE, [content.getvalue()], follow=False)
+        write_atomically(self.folder / PICTURE, [content], follow=False)
         return True
 
 

@@ -82,7 +82,7 @@ class Search:
 
     def _run(self, trial: Any) -> None:
         study = self._study
-        definition, settings = study.definition, ", ".join(f"{name} {shown(value)}" for name, value in trial.params.items())
+        definition, settings = study.definition, ", ".join(f"{name}={shown(value)}" for name, value in trial.params.items())
         self._show(f"trial {trial.number}: training")
         try:
             found = run_trial(definition, partial(self._make_model, trial.params), partial(self._heard, trial))

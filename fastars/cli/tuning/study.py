@@ -89,7 +89,7 @@ class Study:
         raise WrongUseError(f"{path}: `fastars tune` did not begin the study {name!r}: choose another --study-name")
 
     def begin_study(self, definition: Definition) -> None:
-        """Take a definition, and put the trials that are known ahead into the queue: the settings of `fastars train`, or the grid."""
+        """Take a definition, and put the trials that are known ahead into the queue: the usual settings, or the grid."""
         self.definition = definition
         with self._locks.gate(), _quiet():
             is_new = _DEFINITION not in self._study.user_attrs

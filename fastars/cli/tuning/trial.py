@@ -96,6 +96,7 @@ def run_trial(definition: Definition, make_model: Callable[[int], ARS], heard: C
     Parameters
     ----------
     definition : Definition
+        What the study searches.
     make_model : callable
         Returns the model for a seed.
     heard : callable
