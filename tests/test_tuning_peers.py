@@ -100,7 +100,7 @@ def test_the_first_trial_has_the_settings_of_train_and_the_report_names_its_rank
     said = capsys.readouterr().out
     row = trials()[0]
     assert (row["learning_rate"], row["delta_std"], row["n_delta"]) == ("0.02", "0.05", "8")
-    assert re.search(r"default +[\d.]+ with the settings of `fastars train`: trial 0, (the|number)", said)
+    assert re.search(r"default +[\d.]+ with the settings of `fastars train`: trial 0, (the best|the (second|third) best|number)", said)
 
 
 def test_a_search_is_the_same_each_time_and_another_one_with_another_seed():

@@ -50,7 +50,7 @@ def history(trials: list[Any], ended: list[Any], usual: Any, definition: Definit
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     content = io.BytesIO()
     figure.savefig(content, format="png")
     return content.getvalue()

@@ -110,7 +110,7 @@ class Results:
         }
         if (usual := _usual(best, definition)) is not None:
             rank = best.index(usual) + 1
-            facts["default"] = f"{usual.value:.2f} with the settings of `fastars train`: trial {usual.number}, {_ordinal(rank)}"
+            facts["default"] = f"{usual.value:.2f} with the settings of `fastars train`: trial {usual.number}, {_ordinal(rank, len(best))}"
         shares = self._study.importances() if len(best) > 1 else {}
         if shares:
             facts["importance"] = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
@@ -152,8 +152,8 @@ def _state(trial: Any) -> str:
     return "failed" if is_failed(trial) else _WORDS[trial.state.name]
 
 
-def _ordinal(rank: int) -> str:
-    return {1: "the best", 2: "the second best", 3: "the third best"}.get(rank, f"number {rank} of the table")
+def _ordinal(rank: int, n: int) -> str:
+    return {1: "the best", 2: "the second best", 3: "the third best"}.get(rank, f"number {rank} of {n}")
 
 
 def _table(trials: list[Any], definition: Definition) -> str:
