@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +17,7 @@ from fastars.cli.environment import env_options, environment, parse_kwargs
 from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.exchange import Export, Import
 from fastars.cli.loading import ReplayOptions, replay
+from fastars.cli.origin import described_origin, start_settings, starting_line
 from fastars.cli.original import translate
 from fastars.cli.plan import USUAL_EPISODES, Plan, usual_eval_episodes
 from fastars.cli.plotting import Plot
@@ -25,8 +26,9 @@ from fastars.cli.ray import Ray, connect
 from fastars.cli.report import print_environments, print_presets
 from fastars.cli.resume import Resume
 from fastars.cli.run_folder import in_use, next_run_folder, refuse_used_folder
+from fastars.cli.seeds import parse_seeds
 from fastars.cli.settings import Settings, option
-from fastars.cli.terminal import console
+from fastars.cli.terminal import console, say
 from fastars.cli.tuning.command import Tune
 from fastars.cli.verify import Verify
 from fastars.cli.watch import Enjoy, Video
@@ -52,6 +54,10 @@ class Train:
     """Environment steps of training."""
     seed: Annotated[int | None, option("INT", "drawn, and reported")] = None
     """Seed of everything random in the run."""
+    seeds: Annotated[str | None, option("N or LIST", "one seed")] = None
+    """Several seeds, each in a folder of its own: 10 is 0 to 9, and with --seed 5 it is 5 to 14; also 0,3,7 or 3-7."""
+    init: Annotated[Path | None, option("POLICY", "the settings' own")] = None
+    """Start from a policy: a run folder, a model, lin_policy_plus.npz, or arrays in .npz or .npy (docs/files.md)."""
     n_threads: Annotated[int | None, option("INT", "all CPUs")] = None
     """Threads of the rollouts; the result does not depend on it."""
     n_workers: Annotated[int | None, option("INT", "1; with --ray, as many as fit")] = None
@@ -97,25 +103,59 @@ class Train:
             refuse_used_folder(self.run_folder)
         if self.tensorboard:
             need("tensorboardX", "tensorboard", "--tensorboard")
+        seeds = [] if self.seeds is None else parse_seeds(self.seeds, self.seed)
         with wrong_use():
             self._plan(most_steps=1)  # refuses wrong values before anything is compiled
+            origin = {} if self.init is None else described_origin(self.init)
             with compiling(console(stderr=True)):  # lanes are compared with MuJoCo at their first use
-                model = self._model()
+                model = self._model(seeds[0] if seeds else None)
             self.settings.refuse_excess(model)
             plan = self._plan(2 * model.config.n_delta * model.config.n_eval_episodes * model.run.env.max_steps)
         folder = self.run_folder or next_run_folder(self.log_dir, model.env_id.rpartition("/")[2])
         folder.mkdir(parents=True, exist_ok=True)
+        if self.init is not None:
+            say(starting_line(self.init))
+        if seeds:
+            model.close()
+            kept = {**origin, "n_workers": None if self.ray is not None else model.n_workers}
+            return self._train_seeds(folder, seeds, plan, kept)
         from fastars.cli.training import TrainingRun
 
         with in_use(folder):
-            TrainingRun(model, folder, plan, env_options(model, self.env, self.env_kwargs), self.progress).run()
+            TrainingRun(model, folder, plan, env_options(model, self.env, self.env_kwargs), self.progress).run(origin)
         return 0
 
     def _not_given(self, options: dict[str, Any]) -> dict[str, Any]:
         """Return the options of a file, without the ones that were given."""
         if self.total_timesteps is not None:  # then the iterations of the file are no limit, as for `fastars resume`
             options["iterations"] = self.iterations
+        if self.seeds is not None:
+            options["seed"] = self.seed
         return {name: value for name, value in options.items() if name == "settings" or getattr(self, name) in (None, "", ())}
+
+    def _train_seeds(self, folder: Path, seeds: Sequence[int], plan: Plan, of_run: Mapping[str, Any]) -> int:
+        """Begin the run of each seed, and then go on with all of them, as `fastars resume` does."""
+        from fastars.cli.seed_runs import begin_seeds  # it imports NumPy, and `--help` imports this module
+
+        with in_use(folder):
+            begin_seeds(folder, seeds, lambda seed: self._model(seed, is_alone=True), plan, of_run)
+        return Resume(
+            run_folder=folder,
+            trust=True,
+            env=self.env,
+            env_kwargs=self.env_kwargs,
+            n_threads=self.n_threads,
+            n_workers=self._workers(),
+            ray=self.ray,
+            progress=self.progress,
+        ).run()
+
+    def _workers(self) -> int | None:
+        """Return the number of processes asked for. The original's --n_workers are threads where kernels run the episodes."""
+        from fastars.envs import compiled_env_ids
+
+        is_either = self.ray is None and self.n_workers == self.n_threads and self.env in compiled_env_ids()
+        return None if is_either else self.n_workers
 
     def _plan(self, most_steps: int) -> Plan:
         """Return the plan of the options, completed to suit the environment. An iteration takes at most `most_steps` steps."""
@@ -138,20 +178,21 @@ class Train:
             tensorboard=self.tensorboard,
         )
 
-    def _model(self) -> ARS:
+    def _model(self, seed: int | None = None, is_alone: bool = False) -> ARS:
+        """Return the model of the options, or of another seed. Alone, it has no processes: they belong to runs that go on."""
         kwargs = parse_kwargs(item for items in self.env_kwargs for item in items)
         import gymnasium
 
         from fastars.ars import ARS
-        from fastars.envs import compiled_env_ids
 
         env = environment(self.env, kwargs)
         settings = self.settings.resolved()
+        if self.init is not None:
+            settings |= start_settings(self.init, self.settings)
         settings.setdefault("policy", "LinearPolicy")
-        # --n_workers of the original becomes threads of the kernels or processes, whichever the environment needs.
-        is_either = self.ray is None and self.n_workers == self.n_threads and self.env in compiled_env_ids()
-        settings |= {"n_threads": self.n_threads, "n_workers": None if is_either else self.n_workers, **connect(self.ray)}
-        model = ARS(env=env, seed=self.seed, backend=self.backend, **settings)
+        settings |= {"n_workers": 1} if is_alone else {"n_workers": self._workers(), **connect(self.ray)}
+        settings |= {"n_threads": self.n_threads, "seed": self.seed if seed is None else seed}
+        model = ARS(env=env, backend=self.backend, **settings)
         if isinstance(env, gymnasium.Env):
             env.close()
         return model

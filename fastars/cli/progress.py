@@ -52,10 +52,26 @@ class Progress:
 
 
 @contextlib.contextmanager
-def progress(console: Console, total: int, done: tuple[int, float] = (0, 0.0), is_shown: bool = True) -> Iterator[Progress]:
-    """Context with the progress of a run of `total` steps. `done`: steps of earlier parts, and their fraction of the run."""
+def progress(
+    console: Console, total: int, done: tuple[int, float] = (0, 0.0), is_shown: bool = True, label: str = ""
+) -> Iterator[Progress]:
+    """Context with the progress of a run of `total` steps.
+
+    Parameters
+    ----------
+    console : Console
+        Stderr.
+    total : int
+        Steps of the run.
+    done : (int, float)
+        Steps of earlier parts, and their fraction of the run.
+    is_shown : bool
+        False: nothing is shown.
+    label : str
+        Text before the progress.
+    """
     if not (is_shown and console.is_terminal):
-        yield Progress(_line(total), 10.0 if is_shown else math.inf, done)
+        yield Progress(_line(total, label), 10.0 if is_shown else math.inf, done)
         return
     from rich.constrain import Constrain
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
@@ -66,9 +82,10 @@ def progress(console: Console, total: int, done: tuple[int, float] = (0, 0.0), i
             """Leave room for the ^C that a terminal echoes: after a full line it would begin a new line, and the bar would stay."""
             return Constrain(super().get_renderable(), console.width - 3)
 
-    columns = BarColumn(bar_width=20), TaskProgressColumn(), TextColumn("{task.fields[state]}")
+    before = [TextColumn("{task.description}")] if label else []
+    columns = *before, BarColumn(bar_width=20), TaskProgressColumn(), TextColumn("{task.fields[state]}")
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=1.0, state=f"{count(done[0])} of {count(total)} steps")
+        task = bar.add_task(label, total=1.0, state=f"{count(done[0])} of {count(total)} steps")
 
         bar.update(task, completed=done[1])
 
@@ -78,9 +95,9 @@ def progress(console: Console, total: int, done: tuple[int, float] = (0, 0.0), i
         yield Progress(show, 0.1, done)
 
 
-def _line(total: int) -> Callable[[int, float, float, float, float], None]:
+def _line(total: int, label: str) -> Callable[[int, float, float, float, float], None]:
     def show(steps: int, fraction: float, rate: float, best_return: float, left: float) -> None:
-        complain(_state(f"{count(steps)} of {count(total)} steps", rate, best_return, left))
+        complain((f"{label}: " if label else "") + _state(f"{count(steps)} of {count(total)} steps", rate, best_return, left))
 
     return show
 

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fastars._imports import version_of
@@ -21,8 +22,8 @@ _OF_PLAN = ("total_timesteps", "iterations", "eval_freq", "eval_episodes")
 _LARGE = "if you know who made it, give the settings as options"
 
 
-def described_run(model: ARS, plan: Plan) -> dict[str, Any]:
-    """Return everything that decides a run, as tables of TOML."""
+def described_run(model: ARS, plan: Plan, of_run: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """Return everything that decides a run, as tables of TOML; `of_run` has more entries of the table [run]."""
     from fastars.envs import compiled_env_ids
 
     packages = ["numba", "numpy", "gymnasium", *(["mujoco"] if model.env_id in compiled_env_ids("mujoco") else [])]
@@ -37,6 +38,7 @@ def described_run(model: ARS, plan: Plan) -> dict[str, Any]:
             "n_threads": model.n_threads,
             "n_workers": None if model.run.execution.on_ray else model.n_workers,
             **asdict(plan),
+            **of_run,
         },
         "settings": {name: value for name, value in model.config.to_dict().items() if name != "seed"},
         "versions": {

@@ -92,7 +92,16 @@ class Results:
         print_fact(out, f" {'files':<11}  ", ", ".join(files))
         out.print()
         print_sentence(out, "The best of many trials looks better than it is. Train it with seeds that the search did not use:")
-        command = ["fastars", "train", "--config", str(self.folder / BEST), "--seed", str(definition.seeds[-1] + 1)]
+        command = [
+            "fastars",
+            "train",
+            "--config",
+            str(self.folder / BEST),
+            "--seeds",
+            "10",
+            "--seed",
+            str(definition.seeds[-1] + 1),
+        ]
         out.print(f"   {shlex.join(command)}", style="bold", soft_wrap=True)
 
     def _facts(self, trials: list[Any], best: list[Any], failed: list[Any]) -> dict[str, str]:
@@ -110,7 +119,9 @@ class Results:
         }
         if (usual := _usual(best, definition)) is not None:
             rank = best.index(usual) + 1
-            facts["default"] = f"{usual.value:.2f} with the settings of `fastars train`: trial {usual.number}, {_ordinal(rank, len(best))}"
+            facts["default"] = (
+                f"{usual.value:.2f} with the settings of `fastars train`: trial {usual.number}, {_ordinal(rank, len(best))}"
+            )
         shares = self._study.importances() if len(best) > 1 else {}
         if shares:
             facts["importance"] = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fastars.cli.final_evaluation import FINAL_SEED
 from fastars.cli.plan import Plan
 from fastars.cli.run_config import described_run
 from fastars.cli.run_folder import Record, finished
-from fastars.cli.training import FINAL_SEED
 from fastars.cli.tuning.definition import Definition
 
 if TYPE_CHECKING:
