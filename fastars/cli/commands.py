@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +14,13 @@ import tyro
 from fastars._imports import need
 from fastars.cli.doctor import Doctor, Warmup
 from fastars.cli.environment import env_options, environment, parse_kwargs
-from fastars.cli.errors import wrong_use
+from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.exchange import Export, Import
 from fastars.cli.help import laid_out
 from fastars.cli.loading import ReplayOptions, replay
 from fastars.cli.origin import described_origin, start_settings, starting_line
 from fastars.cli.original import translate
-from fastars.cli.plan import Plan
+from fastars.cli.plan import USUAL_EPISODES, Plan, usual_eval_episodes
 from fastars.cli.plotting import Plot
 from fastars.cli.progress import Compilation
 from fastars.cli.ray import Ray, connect
@@ -29,6 +30,7 @@ from fastars.cli.run_folder import in_use, next_run_folder, refuse_used_folder
 from fastars.cli.seeds import parse_seeds
 from fastars.cli.settings import Settings, option
 from fastars.cli.terminal import console, say
+from fastars.cli.tuning.command import Tune
 from fastars.cli.verify import Verify
 from fastars.cli.watch import Enjoy, Video
 from fastars.training.presets import timesteps
@@ -37,17 +39,18 @@ if TYPE_CHECKING:
     from fastars.ars import ARS
 
 _N_EVALUATIONS = 25  # per run, without --eval-freq
-_EVAL_EPISODES, _MUJOCO_EVAL_EPISODES = 100, 20  # 25 times 100 episodes of 1,000 steps exceed most trainings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
     """Train a policy and keep it in a run folder. Episodes run in compiled kernels if these know the environment."""
 
-    env: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ENV")]
+    env: Annotated[str, tyro.conf.Positional, option("ENV", "the one of --config")] = ""
     """Id of an environment. Those that `fastars envs` lists are compiled, others run in Python. MODULE:ID imports MODULE first."""
     env_kwargs: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, option("KEY=VALUE [KEY=VALUE ...]", "none")] = ()
     """Arguments of gymnasium.make, such as max_episode_steps=500 'healthy_z_range=(0.5, inf)' xml_file=./my.xml."""
+    config: Annotated[Path | None, option("FILE", "none")] = None
+    """Environment, settings, seed and plan: best.toml of `fastars tune`, or config.toml of a run. Options given beside it win."""
     total_timesteps: Annotated[int | None, option("INT", "what ENV needs")] = None
     """Environment steps of training."""
     seed: Annotated[int | None, option("INT", "drawn, and reported")] = None
@@ -66,7 +69,7 @@ class Train:
     """Compiled kernels, or the NumPy reference in a Gymnasium loop."""
     iterations: Annotated[int | None, option("INT", "no limit")] = None
     """Iterations of training, unless --total-timesteps ends it earlier."""
-    eval_episodes: Annotated[int | None, option("INT", f"{_EVAL_EPISODES}; in MuJoCo, {_MUJOCO_EVAL_EPISODES}")] = None
+    eval_episodes: Annotated[int | None, option("INT", USUAL_EPISODES)] = None
     """Episodes of each evaluation, and of the final one."""
     eval_freq: Annotated[int | None, option("INT", "25 times a run")] = None
     """Steps between evaluations; the best policy is kept."""
@@ -90,6 +93,13 @@ class Train:
 
     def run(self) -> int:
         """Train and return the exit code."""
+        if self.config is not None:
+            from fastars.cli.run_config import options_of
+
+            options = options_of(self.config, self.settings, env_is_given=bool(self.env))
+            return dataclasses.replace(self, config=None, **self._not_given(options)).run()
+        if not self.env:
+            raise WrongUseError("fastars train takes ENV, such as CartPole-v1, or --config FILE")
         if self.run_folder is not None:
             refuse_used_folder(self.run_folder)
         if self.tensorboard:
@@ -101,6 +111,7 @@ class Train:
             origin = {} if self.init is None else described_origin(self.init)
             with compilation.part(is_last=False):  # lanes are compared with MuJoCo at their first use
                 model = self._model(seeds[0] if seeds else None)
+            self.settings.refuse_excess(model)
             plan = self._plan(2 * model.config.n_delta * model.config.n_eval_episodes * model.run.env.max_steps)
         folder = self.run_folder or next_run_folder(self.log_dir, model.env_id.rpartition("/")[2])
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,6 +128,14 @@ class Train:
             run.compilation = compilation
             run.run(origin)
         return 0
+
+    def _not_given(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the options of a file, without the ones that were given."""
+        if self.total_timesteps is not None:  # then the iterations of the file are no limit, as for `fastars resume`
+            options["iterations"] = self.iterations
+        if self.seeds is not None:
+            options["seed"] = self.seed
+        return {name: value for name, value in options.items() if name == "settings" or getattr(self, name) in (None, "", ())}
 
     def _train_seeds(self, folder: Path, seeds: Sequence[int], plan: Plan, of_run: Mapping[str, Any]) -> int:
         """Begin the run of each seed, and then go on with all of them, as `fastars resume` does."""
@@ -144,15 +163,13 @@ class Train:
 
     def _plan(self, most_steps: int) -> Plan:
         """Return the plan of the options, completed to suit the environment. An iteration takes at most `most_steps` steps."""
-        from fastars.envs import compiled_env_ids
-
         total, eval_freq, eval_episodes = self.total_timesteps, self.eval_freq, self.eval_episodes
         if total is None:
             total = timesteps(self.env) if self.iterations is None else self.iterations * most_steps
         if eval_freq is None:
             eval_freq = max(total // _N_EVALUATIONS, 1)
         if eval_episodes is None:
-            eval_episodes = _MUJOCO_EVAL_EPISODES if self.env in compiled_env_ids("mujoco") else _EVAL_EPISODES
+            eval_episodes = usual_eval_episodes(self.env)
         return Plan(
             total_timesteps=total,
             iterations=self.iterations,
@@ -237,6 +254,7 @@ class Envs:
 COMMANDS: dict[str, Any] = {
     "train": Train,
     "resume": Resume,
+    "tune": Tune,
     "eval": Eval,
     "verify": Verify,
     "enjoy": Enjoy,

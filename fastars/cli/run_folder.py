@@ -123,8 +123,11 @@ class Record:
         self._n_episodes = n_episodes
         self._evaluations: list[tuple[int, NDArray[Any], NDArray[Any]]] = []  # steps of training, returns, lengths
 
-    def evaluate(self, model: ARS) -> None:
-        """Evaluate the policy, always on the same episodes. Of equals, the later one is best: it had more steps to settle."""
+    def evaluate(self, model: ARS) -> float:
+        """Evaluate the policy, always on the same episodes, and return the mean return.
+
+        Of equals, the later policy is best: it had more steps to settle.
+        """
         rollouts = model.evaluate(self._n_episodes)
         mean = float(finished(rollouts).returns.mean())
         self._evaluations.append((model.num_timesteps, rollouts.returns, rollouts.lengths))
@@ -134,6 +137,7 @@ class Record:
         model.logger.record("eval/mean_ep_length", float(rollouts.lengths.mean()))
         model.logger.record("time/total_timesteps", model.num_timesteps)
         model.logger.dump(model.num_timesteps)
+        return mean
 
     @property
     def evaluated_at(self) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import platform
 import shlex
 import time
 import warnings
@@ -12,21 +10,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from fastars._imports import version_of
 from fastars._runtime.threads import run_in_thread
-from fastars._version import __version__
 from fastars.ars import ARS
 from fastars.callbacks import EveryIteration
 from fastars.cli.final_evaluation import FinalEvaluation, episodes_text, evaluate_finally, threshold_of
 from fastars.cli.interrupts import Interrupted, Interrupts
-from fastars.cli.plan import CONFIG, SCHEMA, Plan
+from fastars.cli.plan import CONFIG, Plan
 from fastars.cli.progress import Compilation, Progress, progress
 from fastars.cli.report import print_training
+from fastars.cli.run_config import described_run
 from fastars.cli.run_folder import FIRST_MODEL, MODEL, Checkpoints, Record
 from fastars.cli.run_log import RunLog
 from fastars.cli.terminal import console
 from fastars.cli.toml import toml
-from fastars.envs import compiled_env_ids, make
+from fastars.envs import make
 from fastars.files.atomic import write_atomically
 from fastars.training.iteration import make_candidates, roll_out
 
@@ -223,28 +220,9 @@ class TrainingRun:
         self._next_save = time.perf_counter() + _SAVE_INTERVAL
 
     def _config(self, of_run: Mapping[str, Any]) -> str:
-        """Return the text of `config.toml`: everything that decides the run."""
-        model = self.model
-        packages = ["numba", "numpy", "gymnasium", *(["mujoco"] if model.env_id in compiled_env_ids("mujoco") else [])]
-        versions = {name: version_of(name) for name in packages}
-        return "# Written by `fastars train` when the run began; `fastars resume` goes on by it.\n\n" + toml(
-            {
-                "schema": SCHEMA,
-                "env": {"id": model.env_id, **model.env_kwargs},
-                "run": {
-                    "seed": model.seed,
-                    "preset": model.preset,
-                    "variant": model.config.variant,
-                    "backend": model.backend,
-                    "n_threads": model.n_threads,
-                    "n_workers": None if model.run.execution.on_ray else model.n_workers,
-                    **dataclasses.asdict(self.plan),
-                    **of_run,
-                },
-                "settings": {name: value for name, value in model.config.to_dict().items() if name != "seed"},
-                "versions": {"fastars": __version__, **versions, "python": platform.python_version()},
-            }
-        )
+        """Return the text of `config.toml`."""
+        first = "# Written by `fastars train` when the run began; `fastars resume` goes on by it.\n\n"
+        return first + toml(described_run(self.model, self.plan, of_run))
 
     def final_evaluation(self) -> FinalEvaluation:
         """Evaluate the last and the best policy in fresh episodes."""
