@@ -27,6 +27,7 @@ _EXTRAS = {
     "video": ("moviepy",),
     "onnx": ("onnx",),
     "ray": ("ray",),
+    "tune": ("optuna", "cmaes"),
 }
 
 

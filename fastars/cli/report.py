@@ -47,11 +47,10 @@ def print_training(
     env_options : sequence of str
         Arguments that `fastars eval` needs to find the environment.
     """
-    out, config = console(), model.config
+    out = console()
     table = empty_table("policy", "after steps>", "return>", "std>", "min>", "max>", "episode length>")
     for name, (policy, rollouts) in policies.items():
         table.add_row(name, f"{policy.num_timesteps:,}", *_summary(rollouts))
-    top = f"the top {config.n_top} of " if config.n_top != config.n_delta else ""
     iterations = _counted(model.iteration, "iteration")
     before, seconds = time_spent
     new = model.num_timesteps - before
@@ -59,8 +58,7 @@ def print_training(
     speed = f"{duration(seconds)} ({count(new / seconds)} steps/s)" if new else "an earlier part of the run"
     best_return = max(float(rollouts.returns.mean()) for _, rollouts in policies.values())
     facts = {
-        "environment": describe_env(model.env_id, model.env_kwargs) + _verdict(best_return, threshold),
-        "algorithm": f"ARS {config.variant} with {top}{_counted(config.n_delta, 'direction')}, seed {model.seed}",
+        **run_facts(model, best_return, threshold, f"seed {model.seed}"),
         "rollouts": model.sampler.description,
         "training": f"{model.num_timesteps:,} steps{resumed} in {speed}, {iterations}",
         "evaluation": episodes,
@@ -72,6 +70,16 @@ def print_training(
         print_fact(out, f" {name:<11}  ", fact)
     out.print("")
     print_command(out, "Replay it in plain Gymnasium:", shlex.join(["fastars", "eval", str(folder), *env_options]))
+
+
+def run_facts(model: ARS, best_return: float, threshold: float | None, seeds: str) -> dict[str, str]:
+    """Describe what a run was: its environment, solved by its best return or not, and its algorithm."""
+    config = model.config
+    top = f"the top {config.n_top} of " if config.n_top != config.n_delta else ""
+    return {
+        "environment": describe_env(model.env_id, model.env_kwargs) + _verdict(best_return, threshold),
+        "algorithm": f"ARS {config.variant} with {top}{_counted(config.n_delta, 'direction')}, {seeds}",
+    }
 
 
 def _counted(n: int, what: str) -> str:
