@@ -13,8 +13,8 @@ _HARD_SPACE = "\N{NO-BREAK SPACE}"
 # "12.3 k steps/s" and "16 s" are one word each: a number, the letter of a thousand if there is one, and the unit.
 _QUANTITY = re.compile(r"(?<![\w.-])[-+]?\d[\d.,:]* (?:[kMG] )?(?=[A-Za-z%])")
 _LABEL = re.compile(r"(?<=, )[a-z]+ (?=[-+]?\d[\d.,]*(?:[,;)]|$))")  # ", seed 0" and ", std 1.5"
-_SPREAD = re.compile(r"(?<=\d) \+/?- (?=\d)")  # "2.5 +- 0.1"
-_COMMAND = re.compile(r"(?<=: )fastars [a-z]+ [^`]*$")
+_SPREAD = re.compile(r"(?<=\d) (?:\+/?-|to) (?=[-+]?\d)")  # "2.5 +- 0.1", "3 to 7"
+_COMMAND = re.compile(r"(?:^|(?<=: ))fastars [a-z]+ [^`]*$")
 _ARGUMENT = re.compile(r"(?:'[^']*'|\"[^\"]*\"|\S)+")  # of a shell: spaces in quotes do not end it
 _INDENT = 4  # columns
 
@@ -34,8 +34,8 @@ def folded(text: str, width: int) -> list[str]:
     if len(text) <= width:
         return [text]
     if (command := _COMMAND.search(text)) is not None:
-        return [*_lines(text[: command.start()].rstrip(), width), *folded_command(command[0], width)]
-    return _lines(text, width)
+        return [*folded_words(text[: command.start()].rstrip(), width), *folded_command(command[0], width)]
+    return folded_words(text, width)
 
 
 def folded_items(items: Sequence[str], width: int) -> list[str]:
@@ -53,7 +53,8 @@ def folded_command(command: str, width: int) -> list[str]:
     return [*(f"{line} \\" for line in lines[:-1]), lines[-1]]
 
 
-def _lines(text: str, width: int) -> list[str]:
+def folded_words(text: str, width: int) -> list[str]:
+    """Return the lines of a text, whatever it begins or ends with."""
     for pattern in (_QUANTITY, _LABEL, _SPREAD):
         text = pattern.sub(lambda match: _joined(match[0]), text)
     return _wrapped(text, width)

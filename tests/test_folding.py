@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastars._folding import folded, folded_command, folded_items, print_line
+from fastars._folding import folded, folded_command, folded_items, folded_words, print_line
 from fastars._progress import Standing, first_that_fits
 from fastars.logger.table_output import TerminalOutput
 
@@ -103,3 +103,8 @@ def test_lines_of_a_program_are_broken_on_a_terminal_alone(monkeypatch, capsys):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     print_line(text)
     assert capsys.readouterr().out == f"{text}\n1,500 steps: mean return\n228.00 +/- 100.24, the best so far\n"
+
+
+def test_a_text_that_is_a_command_is_broken_as_one():
+    assert folded("fastars eval runs/s40/seed_0 --env a:b", 26) == ["fastars eval \\", "    runs/s40/seed_0 \\", "    --env a:b"]
+    assert folded_words("fastars eval [-h] [EVAL OPTIONS] RUN", 26) == ["fastars eval [-h] [EVAL", "OPTIONS] RUN"]

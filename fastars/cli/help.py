@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from fastars._folding import folded
+from fastars._folding import folded, folded_words
 from fastars._printable import columns
 from fastars.cli.terminal import pass_on, say_styled
 
@@ -127,6 +127,6 @@ def _hanging(text: str, width: int, indent: int) -> list[str]:
     """Return the lines of a text, all but the first one indented. A list of choices, `{a,b}`, may go on after a comma."""
     lead = len(text) - len(text.lstrip())
     whole = _BRACKETS.sub(lambda match: match[0].replace(" ", _HARD_SPACE), text.strip())
-    first, *others = folded(re.sub(r",(?=\S)", f",{_MAY_END} ", whole), width - indent) or [""]
+    first, *others = folded_words(re.sub(r",(?=\S)", f",{_MAY_END} ", whole), width - indent) or [""]
     found = [" " * lead + first, *(" " * indent + line for line in others)]
     return [line.replace(f"{_MAY_END} ", "").replace(_MAY_END, "").replace(_HARD_SPACE, " ") for line in found]
