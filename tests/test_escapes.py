@@ -302,8 +302,16 @@ def test_labels_of_a_picture_are_printable_short_and_no_formula(run_folder, tmp_
     curves = plot.learning_curves([plot.read_run(folder) for folder in folders])
     assert all(curve.label.isprintable() and len(curve.label) < 2_000 for curve in curves)
     figure = plot.plot_runs([plot.read_run(folder) for folder in folders])
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [curve.label for curve in curves]
+    titles = [axes.get_title("left").replace("\n", "") for axes in figure.axes]
+    assert len(titles) == 3
+    assert all(title.isprintable() and 0 < len(title) < 200 for title in titles)
     figure.savefig(io.BytesIO())  # draws the formula, if there is one
+    settings = [{"preset": name} for name in ("$\\frac$", TEXT, "x" * 10_000)]
+    runs = [plot.read_run(run_folder)._replace(settings=each) for each in settings]
+    (axes,) = plot.plot_runs(runs).axes
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert all(text.replace("\n", "").isprintable() and len(text) < 200 for text in legend)
+    axes.figure.savefig(io.BytesIO())
     plot.plot_runs([plot.read_run(folders[0])]).savefig(io.BytesIO())  # its title
 
 

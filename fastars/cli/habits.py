@@ -35,7 +35,7 @@ HINTS = {
     **dict.fromkeys(("-params", "--hyperparams"), "each setting is an option, such as --learning-rate 0.02"),
     **dict.fromkeys(("-tb", "--tb", "--tensorboard-log"), "--tensorboard writes events into the run folder"),
     **dict.fromkeys(("-optimize", "--optimize-hyperparameters"), "fastars tune ENV tries settings"),
-    **dict.fromkeys(("-conf", "--conf-file"), "each setting is an option; fastars train --help lists them"),
+    **dict.fromkeys(("-conf", "--conf-file"), "--config takes a file of fastars, such as config.toml of a run"),
     **dict.fromkeys(("-uuid", "--uuid"), "every run gets a folder with a number of its own"),
     **dict.fromkeys(("--deterministic", "--stochastic"), "a policy of ARS has no noise; leave it out"),
     **dict.fromkeys(("--device", "--cuda", "--gpu", "--num-gpus"), "fastars computes on CPUs; leave it out"),
