@@ -174,7 +174,7 @@ SCREENS = {
     "eval": of_run("eval"),
     "resume": of_run("resume"),
     "verify": of_run("verify", "--seed", "0"),
-    "export": of_run("export", "--to", "npz", "--out", "runs/café.npz"),
+    "export": of_run("export", "--to", "npz", "--overwrite", "--out", "runs/café.npz"),
     "doctor": doctor,
     "bar": bar,
     "no_bar": no_bar,

@@ -11,6 +11,7 @@ import pytest
 import screens
 
 from fastars.cli import commands
+from fastars.cli.options import options_of
 
 pytest.importorskip("pyte", reason="needs pyte, a terminal in memory: fastars[test]")
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are of POSIX")
@@ -57,18 +58,9 @@ def test_help_has_the_same_whole_words_at_every_width(name, shown):
     words = {re.sub(r",\s+", ",", " ".join(text.split())) for text in texts.values()}
     assert len(words) == 1
     command = commands.COMMANDS[name.removeprefix("help_")]
-    assert {f"--{field.replace('_', '-')}" for field in options(command)} <= set(re.split(r"[\s,]+", texts[40]))
+    assert {option.name for option in options_of(command).named} <= set(re.split(r"[\s,]+", texts[40]))
     for width, text in texts.items():
         assert max(map(len, text.split("\n"))) <= width
-
-
-def options(command):
-    """Names of the options of a sub-command, without its positional argument."""
-    for name, field in command.__dataclass_fields__.items():
-        if name == "settings":
-            yield from commands.Settings.__dataclass_fields__
-        elif "Positional" not in str(field.type):
-            yield name
 
 
 def plain(golden, name, width=80):
