@@ -1,6 +1,6 @@
 """Habits of people who type the command: numbers, short options, names of other programs, misspelt names, flags.
 
-Broken on purpose: numbers read as floats or as plain integers; a `--no-` that is not heard, a flag that is written the wrong way round;
+Broken on purpose: numbers read as floats or as plain integers; a `--no-` that is not heard, a flag written the wrong way round;
 no suggestions, hints, names of other programs or short names; no check of missing and of wrong values; the folder not on the path;
 files overwritten; nothing said of a preset; the texts for programs left as they are.
 """
