@@ -144,10 +144,15 @@ class Train:
 
     def _train_seeds(self, folder: Path, seeds: Sequence[int], plan: Plan, of_run: Mapping[str, Any]) -> int:
         """Begin the run of each seed, and then go on with all of them, as `fastars resume` does."""
-        from fastars.cli.seed_runs import begin_seeds  # it imports NumPy, and `--help` imports this module
+        from fastars.cli.seed_runs import begin_seeds  # these import NumPy, and `--help` imports this module
+        from fastars.cli.training import TrainingRun
+
+        def new_run(seed: int, of_seed: Path) -> TrainingRun:
+            model = self._model(seed, is_alone=True)
+            return TrainingRun(model, of_seed, plan, env_options(model, self.env, self.env_kwargs))
 
         with in_use(folder):
-            begin_seeds(folder, seeds, lambda seed: self._model(seed, is_alone=True), plan, of_run)
+            begin_seeds(folder, seeds, new_run, of_run)
         return Resume(
             run_folder=folder,
             trust=True,
