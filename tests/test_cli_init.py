@@ -60,6 +60,19 @@ def test_a_run_is_repeated_from_its_folder(tmp_path, earlier):
     assert_same_run(tmp_path / "again", tmp_path / "run")
 
 
+def test_a_run_is_repeated_by_its_settings(tmp_path, earlier, capsys):
+    assert train(tmp_path / "run", "--init", earlier) == 0
+    again = ["train", "--config", str(tmp_path / "run"), "--n-threads", "1", "--no-progress", "--run-folder"]
+    assert main([*again, str(tmp_path / "again")]) == 0
+    assert_same_run(tmp_path / "again", tmp_path / "run")
+    assert np.array_equal(first_theta(tmp_path / "again"), first_theta(tmp_path / "run"))
+    (tmp_path / "run" / "first_model.zip").unlink()
+    assert main([*again, str(tmp_path / "third")]) == 2
+    assert f"there is no run folder or model file {tmp_path / 'run' / 'first_model.zip'}" in capsys.readouterr().err
+    assert main([*again, str(tmp_path / "third"), "--init", str(earlier)]) == 0
+    assert np.array_equal(first_theta(tmp_path / "third"), first_theta(tmp_path / "again"))
+
+
 def test_a_stopped_run_goes_on_without_the_policy(tmp_path, earlier):
     assert train(tmp_path / "whole", "--init", earlier, "--total-timesteps", "12000") == 0
     os.link(earlier / "best_model.zip", tmp_path / "policy.zip")

@@ -85,6 +85,7 @@ def test_statistics_go_on(tmp_path):
     model = trained(normalize_observations=True)
     started = new(init=model)
     before = started.state.moments
+    assert before.count == model.state.moments.count > 100
     started.learn(100)
     after = started.state.moments
     assert after.count == before.count + started.num_timesteps

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +15,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from fastars._imports import need
+from fastars.cli.arguments import put_right
 from fastars.cli.doctor import Doctor, Warmup
 from fastars.cli.environment import env_options, environment, parse_kwargs
 from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.exchange import Export, Import
+from fastars.cli.help import laid_out
 from fastars.cli.loading import ReplayOptions, replay
 from fastars.cli.origin import described_origin, start_settings, starting_line
 from fastars.cli.original import translate
 from fastars.cli.plan import USUAL_EPISODES, Plan, usual_eval_episodes
 from fastars.cli.plotting import Plot
-from fastars.cli.progress import compiling
+from fastars.cli.progress import Compilation
 from fastars.cli.ray import Ray, connect
 from fastars.cli.report import print_environments, print_presets
 from fastars.cli.resume import Resume
@@ -32,12 +37,13 @@ from fastars.cli.terminal import console, say
 from fastars.cli.tuning.command import Tune
 from fastars.cli.verify import Verify
 from fastars.cli.watch import Enjoy, Video
-from fastars.training.presets import timesteps
+from fastars.training.presets import environments, rows, task_name, timesteps
 
 if TYPE_CHECKING:
     from fastars.ars import ARS
 
 _N_EVALUATIONS = 25  # per run, without --eval-freq
+_BOX = re.compile("[\u2500-\u257f]")  # characters with which tyro draws a box around an error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +56,13 @@ class Train:
     """Arguments of gymnasium.make, such as max_episode_steps=500 'healthy_z_range=(0.5, inf)' xml_file=./my.xml."""
     config: Annotated[Path | None, option("FILE", "none")] = None
     """Environment, settings, seed and plan: best.toml of `fastars tune`, or config.toml of a run. Options given beside it win."""
-    total_timesteps: Annotated[int | None, option("INT", "what ENV needs")] = None
+    total_timesteps: Annotated[int | None, option("INT", "what ENV needs", "-n")] = None
     """Environment steps of training."""
-    seed: Annotated[int | None, option("INT", "drawn, and reported")] = None
+    seed: Annotated[int | None, option("INT", "drawn, and reported", "-s")] = None
     """Seed of everything random in the run."""
     seeds: Annotated[str | None, option("N or LIST", "one seed")] = None
     """Several seeds, each in a folder of its own: 10 is 0 to 9, and with --seed 5 it is 5 to 14; also 0,3,7 or 3-7."""
-    init: Annotated[Path | None, option("POLICY", "the settings' own")] = None
+    init: Annotated[Path | None, option("POLICY", "the settings' own", "-i")] = None
     """Start from a policy: a run folder, a model, lin_policy_plus.npz, or arrays in .npz or .npy (docs/files.md)."""
     n_threads: Annotated[int | None, option("INT", "all CPUs")] = None
     """Threads of the rollouts; the result does not depend on it."""
@@ -84,7 +90,7 @@ class Train:
     """Number of checkpoints that are kept; older ones are removed."""
     progress: bool = True
     """Show steps per second, the best return and the time left: a bar on a terminal, elsewhere a line every 10 s."""
-    log_dir: Path = Path("runs")
+    log_dir: Annotated[Path, tyro.conf.arg(aliases=("-f",))] = Path("runs")
     """Folder in which the run gets a new folder, such as runs/CartPole-v1_1."""
     run_folder: Annotated[Path | None, option("PATH", "the next in --log-dir")] = None
     """The folder of this run; it must be new or empty."""
@@ -104,10 +110,11 @@ class Train:
         if self.tensorboard:
             need("tensorboardX", "tensorboard", "--tensorboard")
         seeds = [] if self.seeds is None else parse_seeds(self.seeds, self.seed)
+        compilation = Compilation(console(stderr=True))
         with wrong_use():
             self._plan(most_steps=1)  # refuses wrong values before anything is compiled
             origin = {} if self.init is None else described_origin(self.init)
-            with compiling(console(stderr=True)):  # lanes are compared with MuJoCo at their first use
+            with compilation.part(is_last=False):  # lanes are compared with MuJoCo at their first use
                 model = self._model(seeds[0] if seeds else None)
             self.settings.refuse_excess(model)
             plan = self._plan(2 * model.config.n_delta * model.config.n_eval_episodes * model.run.env.max_steps)
@@ -122,7 +129,9 @@ class Train:
         from fastars.cli.training import TrainingRun
 
         with in_use(folder):
-            TrainingRun(model, folder, plan, env_options(model, self.env, self.env_kwargs), self.progress).run(origin)
+            run = TrainingRun(model, folder, plan, env_options(model, self.env, self.env_kwargs), self.progress)
+            run.compilation = compilation
+            run.run(origin)
         return 0
 
     def _not_given(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -195,7 +204,22 @@ class Train:
         model = ARS(env=env, backend=self.backend, **settings)
         if isinstance(env, gymnasium.Env):
             env.close()
+        self._warn_of_idle_preset(model)
         return model
+
+    def _warn_of_idle_preset(self, model: ARS) -> None:
+        """Warn of a preset that the user named for its hyperparameters, if it has none for this environment."""
+        from fastars.training.config import suited_settings  # it imports NumPy, and `--help` imports this module
+
+        name, variant = self.settings.preset or "", self.settings.variant
+        known = environments(name)
+        if not known or suited_settings(name, model.env_id, variant):
+            return
+        text = f"the preset {name} has no hyperparameters for {model.env_id}"
+        if task_name(model.env_id) not in known:
+            warnings.warn(f"{text}, and the usual defaults are taken; it has some for {', '.join(known)}", stacklevel=2)
+        elif rows(name, model.env_id):
+            warnings.warn(f"{text} in the variant {variant}, and the usual defaults are taken", stacklevel=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,9 +289,23 @@ COMMANDS: dict[str, Any] = {
 
 
 def parse(arguments: Sequence[str]) -> Any:
-    """Return the sub-command with its options. For --help, and for wrong arguments (exit code 2), tyro ends the process."""
+    """Return the sub-command with its options. For --help, tyro ends the process.
+
+    Raises
+    ------
+    WrongUseError
+        If there is no such sub-command or option, or a value is not allowed.
+    """
     description = (
         "Augmented Random Search in compiled kernels. Begin with `fastars train CartPole-v1`. "
         "--version prints the version. --traceback shows where an error came from."
     )
-    return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fastars", description=description, args=translate(arguments))
+    words = put_right(translate(arguments), COMMANDS)
+    said = io.StringIO()
+    try:
+        with laid_out(words), contextlib.redirect_stderr(said):
+            return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fastars", description=description, args=words)
+    except SystemExit as end:
+        if end.code:  # for words that `put_right` let through
+            raise WrongUseError(" ".join(_BOX.sub(" ", said.getvalue()).split())) from end
+        raise

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
+from fastars._progress import count
 from fastars.cli.environment import env_options, environment, kwargs_text, parse_kwargs
 from fastars.cli.errors import WrongUseError
 from fastars.cli.plan import CONFIG, Plan, read_config, read_plan, refuse_large_plan
 from fastars.cli.ray import Ray, connect
-from fastars.cli.report import count
 from fastars.cli.run_folder import BEST_MODEL, in_use, refuse_links
 from fastars.cli.seeds import read_seeds, run_folders
 from fastars.cli.settings import option
@@ -47,7 +47,7 @@ class Resume:
 
     run_folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The folder of the run, or of several seeds. It gets policies, evaluations and log rows as if it had never been stopped."""
-    total_timesteps: Annotated[int | None, option("INT", "as the run was begun")] = None
+    total_timesteps: Annotated[int | None, option("INT", "as the run was begun", "-n")] = None
     """Environment steps of training, including the steps done before."""
     iterations: Annotated[int | None, option("INT", "as the run was begun; with --total-timesteps, no limit")] = None
     """Iterations of training, including the iterations done before."""

@@ -13,6 +13,7 @@ from fastars._imports import version_of
 from fastars._version import __version__
 from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.plan import CONFIG, SCHEMA, Plan, read_config_file
+from fastars.cli.run_folder import FIRST_MODEL
 from fastars.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def options_of(path: Path, settings: Settings, env_is_given: bool) -> dict[str, 
     del arguments["seed"]
     stored = {**arguments, "preset": content["run"].get("preset")}
     own = {name: value for name, value in asdict(settings).items() if name not in ("path", "stored")}
+    if "init" in content["run"]:  # the policy that the run started from, which is beside the file whatever `init` names
+        of_run["init"] = path.with_name(FIRST_MODEL)
     options = {**of_run, "settings": StoredSettings(**own, path=path, stored=stored)}
     return options if env_is_given else {**options, **_env_options(path, content["env"])}
 

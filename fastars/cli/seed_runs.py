@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastars._progress import count, duration
 from fastars.cli.interrupts import Interrupted, Interrupts
-from fastars.cli.report import count, duration
 from fastars.cli.run_folder import in_use
 from fastars.cli.seed_report import SeedResult, print_seeds, resume_command
 from fastars.cli.seeds import read_seeds, run_folders, seed_folder, write_seeds

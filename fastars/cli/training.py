@@ -16,7 +16,7 @@ from fastars.callbacks import EveryIteration
 from fastars.cli.final_evaluation import FinalEvaluation, episodes_text, evaluate_finally, threshold_of
 from fastars.cli.interrupts import Interrupted, Interrupts
 from fastars.cli.plan import CONFIG, Plan
-from fastars.cli.progress import Progress, compiling, progress
+from fastars.cli.progress import Compilation, Progress, progress
 from fastars.cli.report import print_training
 from fastars.cli.run_config import described_run
 from fastars.cli.run_folder import FIRST_MODEL, MODEL, Checkpoints, Record
@@ -58,6 +58,8 @@ class TrainingRun:
     checkpoints : Checkpoints
     seconds : float
         Time of rollouts and updates, without evaluations, rows of the log and files.
+    compilation : Compilation
+        The kernels that the command compiles. One that has begun before is put here.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class TrainingRun:
         self.record = Record(folder, plan.eval_episodes)
         self.checkpoints = Checkpoints(folder, plan.save_freq, plan.keep_checkpoints)
         self.seconds = 0.0
+        self.compilation = Compilation(console(stderr=True))
         self._seconds_apart = 0.0  # evaluations and files during the training
         self._began_at = 0  # steps that earlier parts of the run did
         self._goes_on = False  # true of a run with an earlier part
@@ -153,7 +156,7 @@ class TrainingRun:
             raise RunLostError(f"{name} can't be written: {text}{resume}") from error
 
     def _train(self, log: RunLog, errors: Console) -> None:
-        with compiling(errors):
+        with self.compilation.part():
             run_in_thread(lambda: warm_up(self.model))
         self.model.set_logger(log.logger)
         total = self.plan.total_timesteps
