@@ -17,6 +17,7 @@ from fastars.cli.errors import wrong_use
 from fastars.cli.exchange import Export, Import
 from fastars.cli.loading import ReplayOptions, replay
 from fastars.cli.original import translate
+from fastars.cli.page.command import Report
 from fastars.cli.plan import Plan
 from fastars.cli.plotting import Plot
 from fastars.cli.progress import compiling
@@ -199,6 +200,7 @@ COMMANDS: dict[str, Any] = {
     "enjoy": Enjoy,
     "video": Video,
     "plot": Plot,
+    "report": Report,
     "envs": Envs,
     "import": Import,
     "export": Export,

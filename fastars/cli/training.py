@@ -21,6 +21,7 @@ from fastars.ars import ARS
 from fastars.callbacks import EveryIteration
 from fastars.cli.environment import changed_kwargs
 from fastars.cli.interrupts import Interrupted, Interrupts
+from fastars.cli.machine import described_machine
 from fastars.cli.plan import CONFIG, SCHEMA, Plan
 from fastars.cli.progress import Progress, compiling, progress
 from fastars.cli.report import print_training
@@ -220,9 +221,11 @@ class TrainingRun:
                     "n_threads": model.n_threads,
                     "n_workers": None if model.run.execution.on_ray else model.n_workers,
                     **dataclasses.asdict(self.plan),
+                    "env_options": list(self.env_options) or None,
                 },
                 "settings": {name: value for name, value in model.config.to_dict().items() if name != "seed"},
                 "versions": {"fastars": __version__, **versions, "python": platform.python_version()},
+                "machine": described_machine(),
             }
         )
 
