@@ -1,7 +1,7 @@
 """Take the screenshots of docs/: `python -m bench.screenshots`, which `make screenshots` runs. It needs Chromium and Pillow.
 
-A screenshot carries a mark of what it shows: the style, the curves and the tables. `tests/test_report_page.py` makes the same page again,
-and sees a screenshot that is older than the code or than what its commands give.
+A screenshot carries a mark of what it shows: the style, the curves and the tables. `tests/test_report_page.py` makes the same page
+again, and sees a screenshot that is older than the code or than what its commands give.
 """
 
 import contextlib
@@ -25,7 +25,17 @@ def make_page(folder: Path) -> str:
     """Train the runs of docs/command.md in a folder, and return the page about them."""
     with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         for n, seed in RUNS:
-            settings = ["--n-delta", str(n), "--seed", str(seed), "--total-timesteps", "30000", "--eval-episodes", "20", "--no-progress"]
+            settings = [
+                "--n-delta",
+                str(n),
+                "--seed",
+                str(seed),
+                "--total-timesteps",
+                "30000",
+                "--eval-episodes",
+                "20",
+                "--no-progress",
+            ]
             assert fastars(["train", "CartPole-v1", *settings]) == 0
         folders = sorted(map(str, Path("runs").iterdir()), key=lambda name: int(name.rpartition("_")[2]))
         assert fastars(["report", *folders, "--out", "report.html"]) == 0

@@ -61,9 +61,18 @@ FRAME = """<!DOCTYPE html><title>frame</title><iframe src="copy.html" width="{wi
 
 def browse(*arguments, timeout=90):
     """Run Chromium without a window. In a container it has no sandbox of its own."""
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage", "--virtual-time-budget=4000"]
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--disable-dev-shm-usage",
+        "--virtual-time-budget=4000",
+    ]
     environment = {**os.environ, "HOME": os.environ.get("HOME", "/tmp")}
-    return subprocess.run([BROWSER, *flags, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, env=environment).stdout
+    return subprocess.run(
+        [BROWSER, *flags, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, env=environment
+    ).stdout
 
 
 def measured(text, folder, width, scheme):

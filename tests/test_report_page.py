@@ -5,6 +5,7 @@ BROKEN
 
 import html
 import html.parser
+import itertools
 import json
 import os
 import re
@@ -45,7 +46,7 @@ def train(folder, *arguments):
 def page_of(*folders, out=None):
     """The text of the page about runs."""
     out = out or folders[0].parent / "page.html"
-    assert main(["report", *map(str, folders), "--out", str(out)]) == 0
+    assert main(["report", *map(str, folders), "--out", str(out), "--overwrite"]) == 0
     return out.read_text(encoding="utf-8")
 
 
@@ -162,7 +163,17 @@ REPEATED = {
     "a preset of the environment": ["Pendulum-v1", "--total-timesteps", "4000"],
     "arguments": [*CARTPOLE, "--env-kwargs", "max_episode_steps=60", "sutton_barto_reward=True"],
     "a network": [*CARTPOLE, "--policy", "MlpPolicy", "--net-arch", "5", "3", "--activation-fn", "tanh", "--iterations", "3"],
-    "several rewards": ["fastars/mo-pendulum-v0", "--weighting", "gradnorm", "--preference", "1", "2", "1", "--total-timesteps", "6000"],
+    "several rewards": [
+        "fastars/mo-pendulum-v0",
+        "--weighting",
+        "gradnorm",
+        "--preference",
+        "1",
+        "2",
+        "1",
+        "--total-timesteps",
+        "6000",
+    ],
     "the original": ["CartPole-v1", "--preset", "modestyachts", "-n", "12", "-nd", "4", "-r", "50"],
     "a variant": [*CARTPOLE, "--variant", "V2-t", "--n-top", "4", "--optimizer", "adam"],
 }
@@ -190,7 +201,7 @@ def settings_in(folder):
 
 def code_of(text):
     """The lines of the commands on a page."""
-    return [html.unescape(line) for block in re.findall(r"<pre><code>(.*?)</code></pre>", text, re.DOTALL) for line in block.split("\n")]
+    return [line for _, block in Outline(text).all("pre") for line in block.split("\n")]
 
 
 def test_the_command_names_the_module_of_an_environment(copied):
@@ -205,7 +216,7 @@ def test_a_run_of_a_module_keeps_the_options_that_name_it(tmp_path):
     pytest.importorskip("broken_envs")
     folder = train(tmp_path / "run", "broken_envs:Walk-v0", "--total-timesteps", "100", "--seed", "1")
     lines = code_of(page_of(folder))
-    assert lines[1].startswith("fastars train broken_envs:Walk-v0 --seed 1 ")
+    assert [line for line in lines if line.startswith("fastars train broken_envs:Walk-v0 --seed 1 ")]
     assert f"fastars verify {folder} --env broken_envs:Walk-v0" in lines
 
 
@@ -218,14 +229,14 @@ def test_runs_that_differ_in_their_seed_are_one_curve_with_a_band(several):
     evaluations = next(figure for figure in re.findall(r"<figure>.*?</figure>", text, re.DOTALL) if "Evaluations" in figure)
     assert evaluations.count("<polygon") == 2
     legend = re.findall(r"<li><svg.*?</svg>(.*?)</li>", evaluations)
-    assert legend == ["n_delta=2 (3 seeds)", "n_delta=6 (3 seeds)", "solved: 475 or more, above this figure"] or legend[:2] == [
+    assert legend[:2] == [
         "n_delta=2 (3 seeds)",
         "n_delta=6 (3 seeds)",
     ]
     curves = learning_curves([read_run(folder) for folder in several])
     rows = [text for _, text in outline.all("tr")]
-    for curve in curves:
-        found = next(row for row in rows if row.startswith(f"{curve.label}3"))
+    for n, curve in zip((2, 6), curves, strict=True):
+        found = next(row for row in rows if row.startswith(f"n_delta={n}3"))
         assert f"{curve.center[-1]:,.1f}" in found
         assert f"{curve.low[-1]:,.1f} to {curve.high[-1]:,.1f}" in found
     assert [text for _, text in outline.all("h1")] == ["CartPole-v1, 6 runs of 2 settings"]
@@ -287,14 +298,24 @@ def test_a_run_that_was_trained_on_says_so(copied):
     assert "--total-timesteps 6000" in next(line for line in code_of(text) if line.startswith("fastars train"))
 
 
-def test_faults_are_counted(copied, tmp_path):
+def test_faults_are_counted(copied, trained):
     from fastars.files import checkpoint
 
     manifest, arrays = checkpoint.load(copied / "model.zip")
     manifest["counters"] |= {"dropped_pairs": 12, "env_failures": 3, "worker_restarts": 4}
     checkpoint.save(copied / "model.zip", manifest, arrays)
-    rows = [text for _, text in Outline(page_of(copied)).all("tr")]
-    assert f"{copied}120340" in rows
+    said = dict(pairs(page_of(copied)))
+    names = (
+        "returns that are no number",
+        "episodes with an unstable simulation",
+        "failures of the environment",
+        "restarts of worker processes",
+    )
+    assert [said[name] for name in names] == ["12", "0", "3", "4"]
+    said = page_of(copied, trained, out=copied / "both.html")
+    assert (
+        f"<li>{copied}: 12 returns that are no number, 3 failures of the environment, 4 restarts of worker processes.</li>" in said
+    )
 
 
 @pytest.mark.parametrize("name", ["config.toml", "model.zip", "best_model.zip", "evaluations.npz", "progress.csv"])
@@ -315,8 +336,12 @@ def test_names_from_anybody_are_only_text(trained, tmp_path):
     folder = shutil.copytree(trained, tmp_path / MARKUP)
     config = (folder / "config.toml").read_text()
     hostile = json.dumps(MARKUP)
-    config = config.replace('"CartPole-v1"', hostile).replace("max_episode_steps = 500", f"max_episode_steps = 500\n{hostile} = {hostile}")
-    config = config.replace("[versions]", f"[versions]\n{hostile} = {hostile}").replace("[settings]", f"[settings]\nkeep_{{ties}} = 1".replace("{", "").replace("}", ""))
+    config = config.replace('"CartPole-v1"', hostile).replace(
+        "max_episode_steps = 500", f"max_episode_steps = 500\n{hostile} = {hostile}"
+    )
+    config = config.replace("[versions]", f"[versions]\n{hostile} = {hostile}").replace(
+        "[settings]", "[settings]\nkeep_{ties} = 1".replace("{", "").replace("}", "")
+    )
     config = re.sub(r"^keep_ties = 1\n", f"extra = {hostile}\n", config, flags=re.MULTILINE)
     (folder / "config.toml").write_text(config)
     (folder / "videos").mkdir()
@@ -364,7 +389,7 @@ def test_a_page_is_whole_and_in_order(pages, which):
     levels = [int(tag[1]) for tag, _ in outline.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     assert len(outline.all("caption")) == len(outline.all("table")) > 0
     assert all("scope" in attributes for attributes, _ in outline.all("th"))
     drawings = [attributes for attributes, _ in outline.all("svg")]
@@ -405,8 +430,9 @@ def test_colours_have_the_contrast_of_level_aa(mode):
 def test_round_numbers_are_inside_few_and_evenly_spread(low, size, n):
     high = low + size
     found = round_numbers(low, high, n)
-    assert all(low - 1e-6 * size <= value <= high + 1e-6 * size for value in found)
-    assert len(found) <= n + 1
+    slack = 1e-6 * size + 1e-9 * abs(low)
+    assert all(low - slack <= value <= high + slack for value in found)
+    assert n / 2.5 - 1 <= len(found) <= n + 1 or slack > 0.01 * size
 
 
 # --- Films
@@ -442,7 +468,7 @@ def test_a_page_goes_into_the_run_folder_and_takes_no_other_page_s_place(copied,
     assert main(["report", str(copied), str(trained)]) == 0
     one, again, both = capsys.readouterr().out.split()
     assert (one, again, both) == (str(copied / "report.html"), str(copied / "report.html"), str(copied / "report_2.html"))
-    assert f"seed {7}" in Path(one).read_text(encoding="utf-8")
+    assert "seed 7" in Path(one).read_text(encoding="utf-8")
 
 
 def test_another_file_stays_unless_the_user_says_so(copied, tmp_path, capsys):

@@ -38,7 +38,7 @@ class Scale(NamedTuple):
         return (self.top - values) / (self.top - self.bottom) * _HEIGHT
 
 
-def chart(title: str, curves: Sequence[Curve], name: str = "mean return", note: str = "") -> Html:
+def chart(title: str, curves: Sequence[Curve], name: str = "mean return", note: str = "", solved: float | None = None) -> Html:
     """Return a figure of curves, with the numbers as tables below it.
 
     Parameters
@@ -51,8 +51,9 @@ def chart(title: str, curves: Sequence[Curve], name: str = "mean return", note: 
         Name of the values.
     note : str
         A sentence below the figure.
+    solved : float, optional
+        Return from which the environment counts as solved: a line of its own.
     """
-    solved = _solved_at(curves)
     scale = _scale(curves, solved)
     words = f"{title}: {name} after environment steps, {len(curves)} curve{'' if len(curves) == 1 else 's'}. Its numbers are below."
     keys = [element("li", _key(f"look{i % N_LOOKS}"), curve.label) for i, curve in enumerate(curves)]
@@ -63,18 +64,17 @@ def chart(title: str, curves: Sequence[Curve], name: str = "mean return", note: 
         element("figcaption", title),
         element("p", name, class_="name-y"),
         element(
-            "div", _ticks_y(scale), element("div", _drawing(curves, scale, solved, words), class_="area"), _ticks_x(scale), class_="plot"
+            "div",
+            _ticks_y(scale),
+            element("div", _drawing(curves, scale, solved, words), class_="area"),
+            _ticks_x(scale),
+            class_="plot",
         ),
         element("p", "environment steps", class_="name-x"),
-        element("ul", *keys, class_="legend"),
+        element("ul", *keys, class_="legend") if len(keys) > 1 else None,
         element("p", note) if note else None,
         folded("The numbers of this figure", *(_numbers(curve) for curve in curves)),
     )
-
-
-def _solved_at(curves: Sequence[Curve]) -> float | None:
-    found = {curve.solved_at for curve in curves}
-    return found.pop() if len(found) == 1 else None
 
 
 def _solved_text(at: float, scale: Scale) -> str:
@@ -108,9 +108,7 @@ def _drawing(curves: Sequence[Curve], scale: Scale, solved: float | None, words:
         parts.append(element("path", d=course, class_=f"line {look}"))
     # Dots come last, so that the pointer reaches them.
     parts += [_dots(curve, scale, f"look{i % N_LOOKS}") for i, curve in enumerate(curves) if _has_dots(curve)]
-    return element(
-        "svg", *parts, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", preserveAspectRatio="none", role="img", aria_label=words
-    )
+    return element("svg", *parts, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", preserveAspectRatio="none", role="img", aria_label=words)
 
 
 def _has_dots(curve: Curve) -> bool:
@@ -161,9 +159,10 @@ def _numbers(curve: Curve) -> Html:
     """Return the numbers of a curve as a table, evenly spread rows if there are many points."""
     chosen = spread(len(curve.x), _MAX_ROWS)
     if len(curve.runs) == 1:
-        rows = [(whole(curve.x[i]), figure(curve.center[i])) for i in chosen]
+        rows = [[whole(curve.x[i]), figure(curve.center[i])] for i in chosen]
         return table(curve.label, ("steps>", "value>"), rows)
-    rows = [(whole(curve.x[i]), *(figure(each[i]) for each in (curve.center, curve.low, curve.high))) for i in chosen]
+    values = curve.center, curve.low, curve.high
+    rows = [[whole(curve.x[i]), *(figure(each[i]) for each in values)] for i in chosen]
     return table(curve.label, ("steps>", f"{curve.average_name}>", "band from>", "to>"), rows)
 
 

@@ -30,8 +30,8 @@ def element(name: str, *content: Any, **attributes: Any) -> Html:
     *content
         Texts and elements inside it. None is left out.
     **attributes
-        Its attributes. `_` at the end of a name is dropped (`class_`), `_` inside of it is a hyphen. None is left out; True gives an
-        attribute without a value.
+        Its attributes. `_` at the end of a name is dropped (`class_`), `_` inside of it is a hyphen. None is left out; True stands
+        for an attribute without a value.
     """
     written = "".join(_attribute(key, value) for key, value in attributes.items() if value is not None)
     if name in _VOID:
@@ -71,15 +71,13 @@ def table(caption: Any, columns: Sequence[str], rows: Iterable[Sequence[Any]], m
         written = [element("th", first[0], scope="row", class_=first[1])]
         written += [element("td", cell, class_=kind) for cell, kind in rest]
         body.append(element("tr", *written, class_="marked" if number in strong else None))
-    whole = element(
-        "table", element("caption", caption), element("thead", element("tr", *heads)), element("tbody", *body)
-    )
+    whole = element("table", element("caption", caption), element("thead", element("tr", *heads)), element("tbody", *body))
     return element("div", whole, class_="table")
 
 
 def facts(pairs: Iterable[tuple[str, Any]]) -> Html:
     """Return a list of names and values. A value of None is left out with its name."""
-    rows = (element("div", element("dt", name), element("dd", value)) for name, value in pairs if value is not None)
+    rows = (joined((element("dt", name), element("dd", value))) for name, value in pairs if value is not None)
     return element("dl", *rows)
 
 
@@ -94,5 +92,6 @@ def folded(title: str, *content: Any) -> Html:
 
 
 def commands(*lines: str) -> Html:
-    """Return lines for a shell, each as it can be copied."""
-    return element("pre", element("code", joined(lines, "\n")))
+    """Return lines for a shell, each as it can be copied. A narrow page breaks them between words, not at the hyphens of options."""
+    words = (joined((element("span", word) for word in line.split(" ")), " ") for line in lines)
+    return element("pre", element("code", joined(words, "\n")))

@@ -103,8 +103,8 @@ def read_facts(folder: Path) -> Facts:
     config = read_config(folder)
     if not isinstance(config.get("versions", {}), dict) or not isinstance(config.get("machine", {}), dict):
         raise DamagedFileError(f"{folder / CONFIG} is damaged: [versions] and [machine] must be tables")
-    plan, policies = read_plan(folder, config), [_policy(folder / name) for name in (MODEL, BEST_MODEL)]
-    return Facts(folder, config, plan, *policies, _evaluations(folder), _seconds(folder / PROGRESS))
+    last, best = (_policy(folder / name) for name in (MODEL, BEST_MODEL))
+    return Facts(folder, config, read_plan(folder, config), last, best, _evaluations(folder), _seconds(folder / PROGRESS))
 
 
 def _policy(path: Path) -> Policy | None:

@@ -25,7 +25,9 @@ def films_content(runs: Sequence[Facts]) -> Iterator[Html]:
         for path in _films(each.folder):
             found, n_bytes = True, path.stat().st_size
             if n_bytes > room:
-                yield element("p", f"{path} is not on this page: {n_bytes / 1e6:.1f} MB, and there is room for {_MOST / 1e6:.0f} MB.")
+                yield element(
+                    "p", f"{path} is not on this page: {n_bytes / 1e6:.1f} MB, and there is room for {_MOST / 1e6:.0f} MB."
+                )
                 continue
             room -= n_bytes
             yield _film(path)
@@ -48,4 +50,6 @@ def _film(path: Path) -> Html:
     caption = element("figcaption", str(path))
     if kind.startswith("image/"):
         return element("figure", caption, element("img", src=source, alt=f"Film of an episode: {path.name}"))
-    return element("figure", caption, element("video", src=source, controls=True, muted=True, aria_label=f"Film of an episode: {path.name}"))
+    return element(
+        "figure", caption, element("video", src=source, controls=True, muted=True, aria_label=f"Film of an episode: {path.name}")
+    )

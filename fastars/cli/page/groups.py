@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,11 @@ class Group(NamedTuple):
         return self.members[0].env_id
 
     @property
+    def full_name(self) -> str:
+        """The label with the environment before it."""
+        return self.full_label if self.label == self.env_id else f"{self.env_id}: {self.full_label}"
+
+    @property
     def full_label(self) -> str:
         """The label, with the number of runs if there are several."""
         n = len(self.members)
@@ -43,7 +48,7 @@ def grouped(runs: Sequence[Facts]) -> list[Group]:
         env_id, seed, settings, of_env = read_settings(facts.folder)
         key = env_id, json.dumps(settings, sort_keys=True, default=str)
         members.setdefault(key, []).append(facts)
-        shell = Run(facts.folder, env_id, seed, settings, _NOTHING, _NOTHING, _NOTHING, of_env=of_env)
+        shell = Run(facts.folder, env_id, seed, _telling(settings), _NOTHING, _NOTHING, _NOTHING, of_env=of_env)
         shells.setdefault(key, []).append(shell)
     named: dict[tuple[str, str], str] = {}
     for env_id in dict.fromkeys(env_id for env_id, _ in members):
@@ -51,6 +56,12 @@ def grouped(runs: Sequence[Facts]) -> list[Group]:
         texts = labels([shells[key] for key in alike]) if len(alike) > 1 else [env_id]
         named.update(zip(alike, texts, strict=True))
     return [Group(named[key], tuple(of_group)) for key, of_group in members.items()]
+
+
+def _telling(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without `n_top` where it is its default, `n_delta`: one of them tells runs apart."""
+    is_default = "n_delta" in settings and settings.get("n_top") == settings["n_delta"]
+    return {name: value for name, value in settings.items() if not (is_default and name == "n_top")}
 
 
 def curve_of(group: Group, metric: str) -> Curve | None:

@@ -6,34 +6,36 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fastars.cli.page.elements import Html, element, table
+from fastars.cli.page.elements import Html, element, facts
 from fastars.cli.page.facts import Facts
 from fastars.cli.page.numbers import counted, figure, whole
 from fastars.training.state import Counters
 
-_COLUMNS = ("returns that are no number>", "unstable episodes>", "environment failures>", "worker restarts>", "iterations without a step>")
+_FAULTS = (
+    "returns that are no number",
+    "episodes with an unstable simulation",
+    "failures of the environment",
+    "restarts of worker processes",
+    "iterations without a step",
+)
 _GAP = 0.1  # of the range of evaluations: a last policy that is further below the best one is worth a note
 
 
 def health_content(runs: Sequence[Facts]) -> Iterator[Html]:
-    """Yield a table of the faults that runs count, and notes."""
-    rows, faults = [], 0
-    for each in runs:
-        if each.last is not None:
-            counts = _counts(each.last.counters)
-            faults += sum(counts)
-            rows.append((str(each.folder), *map(whole, counts)))
-    if rows:
-        yield table("Faults that a run counts, up to its last state", ("run", *_COLUMNS), rows)
-    notes = [(each, note) for each in runs for note in _notes(each)]
+    """Yield how often each fault was counted in all runs, and notes about single ones."""
+    counts = [_counts(each.last.counters) for each in runs if each.last is not None]
+    if counts:
+        yield facts((name, whole(sum(found))) for name, found in zip(_FAULTS, zip(*counts, strict=True), strict=True))
+    notes = [(each, note) for each in runs for note in _notes(each, len(runs) > 1)]
     if notes:
         texts = (note if len(runs) == 1 else f"{each.folder}: {note}" for each, note in notes)
         yield element("ul", *(element("li", text) for text in texts), class_="notes")
-    elif not faults:
+    elif not any(map(any, counts)):
         yield element("p", "No fault, and nothing else to note.", class_="good")
 
 
 def _counts(counters: Counters) -> tuple[int, ...]:
+    """Return the number of each of the faults."""
     return (
         counters.dropped_pairs + counters.penalized_pairs,
         counters.unstable_episodes,
@@ -43,8 +45,10 @@ def _counts(counters: Counters) -> tuple[int, ...]:
     )
 
 
-def _notes(each: Facts) -> Iterator[str]:
-    """Yield sentences about a run."""
+def _notes(each: Facts, has_others: bool) -> Iterator[str]:
+    """Yield sentences about a run. Beside others, it also has its own part of the faults."""
+    if has_others and each.last is not None and any(counts := _counts(each.last.counters)):
+        yield f"{', '.join(f'{whole(n)} {name}' for name, n in zip(_FAULTS, counts, strict=True) if n)}."
     if each.last is None:
         yield "There is no model.zip: the run was stopped before its first state, or the file is gone."
     elif not each.is_finished:

@@ -8,13 +8,13 @@ _LETTERS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def figure(value: float) -> str:
-    """Write a return or another measured number with about four digits: 475.0, 1,234.5, -0.01235, 1.235e+07."""
+    """Write a return or another measured number with three to five digits: 475.0, 1,234.5, 4.75, -0.0124, 1.235e+07."""
     if not math.isfinite(value):
         return "no number" if math.isnan(value) else str(value)
     size = abs(value)
     if size >= 1e6 or 0.0 < size < 1e-3:
         return f"{value:.4g}"
-    return f"{value:,.{1 if size >= 100 else 2 if size >= 1 else 4}f}"
+    return f"{value:,.{1 if size >= 10 or size == 0 else 2 if size >= 1 else 4}f}"
 
 
 def interval(low: float, high: float) -> str:

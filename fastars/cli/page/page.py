@@ -46,7 +46,12 @@ def page_of(runs: Sequence[Facts], mark: str, title: str | None = None) -> str:
     links = (element("li", element("a", name, href=f"#{ident}")) for name, ident, _ in sections)
     body = joined(
         [
-            element("header", element("h1", heading), facts(_summary(groups, runs)), element("nav", element("ul", *links), aria_label="Sections")),
+            element(
+                "header",
+                element("h1", heading),
+                facts(_summary(groups, runs)),
+                element("nav", element("ul", *links), aria_label="Sections"),
+            ),
             element("main", *(section(name, ident, *content) for name, ident, content in sections)),
             element("footer", element("p", f"Written by fastars {__version__} from the files of the run. It needs no other file.")),
         ],
@@ -91,7 +96,7 @@ def _result(run: Facts, group: Group) -> str:
     solved = None if curve is None else curve.solved_at
     if solved is None:
         return text
-    return f"{text}; {'solved' if best >= solved else 'not solved yet'}, which takes {solved:,g}"
+    return f"{text}; {'solved' if best >= solved else 'not solved yet'}: {solved:,g} or more counts"
 
 
 def _time(run: Facts) -> str:

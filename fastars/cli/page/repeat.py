@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from fastars._version import __version__
 from fastars.cli.page.elements import Html, commands, element, facts
 from fastars.cli.page.facts import Facts
 from fastars.cli.plan import Plan
-from fastars.cli.settings import Settings
+from fastars.cli.settings import Preset, Settings
 from fastars.training import presets
 from fastars.training.config import make_config
 
@@ -32,9 +32,7 @@ def repeat_content(runs: Sequence[Facts]) -> Iterator[Html]:
         if len(runs) > 1:
             yield element("h3", str(each.folder))
         folder = _FOLDER if len(runs) == 1 else f"{_FOLDER}_{number}"
-        yield commands(
-            shlex.join([*train_command(each), "--run-folder", folder]), shlex.join(["fastars", "report", folder])
-        )
+        yield commands(shlex.join([*train_command(each), "--run-folder", folder]), shlex.join(["fastars", "report", folder]))
         yield from _notes(each)
         yield facts(_hashes(each))
         if len(runs) == 1:
@@ -57,8 +55,8 @@ def _notes(each: Facts) -> Iterator[Html]:
     if not each.is_finished:
         yield element("p", f"The run was stopped after {each.steps:,} steps, or is not done yet; the command runs to its end.")
     if (first := config["run"].get("first_timesteps")) is not None:
-        text = f"It was planned for {first} steps first, and trained on by `fastars resume`. The weights are the same as by one command; "
-        yield element("p", f"{text}there may be one evaluation more, after the first part.".replace("`", ""))
+        text = f"It was planned for {first} steps first, and trained on by fastars resume. The command gives the same last policy; "
+        yield element("p", f"{text}the run may have one evaluation more, at the end of its first part.")
 
 
 def _hashes(each: Facts) -> Iterator[tuple[str, Any]]:
@@ -91,7 +89,8 @@ def train_command(each: Facts) -> list[str]:
     for name in _OPTIONS:
         is_mlp = name in _OF_POLICY and stored.get("policy") == "MlpPolicy"
         is_chosen_here = name == "physics" and preset == "tuned" and _is_mujoco(each.env_id)
-        if name in stored and (stored[name] != assumed.get(name) or is_mlp or is_chosen_here):
+        is_implied = name == "n_top" and stored.get(name) == stored.get("n_delta") != assumed["n_delta"]
+        if name in stored and (stored[name] != assumed.get(name) or is_mlp or is_chosen_here) and not is_implied:
             command += [_option(name), *_texts(stored[name])]
     return [*command, *_plan_options(each.plan)]
 
@@ -102,10 +101,10 @@ def assumed_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return make_config(env_id=str(config["env"].get("id", "")), **given).to_dict()
 
 
-def _preset(config: Mapping[str, Any]) -> str:
+def _preset(config: Mapping[str, Any]) -> Preset:
     """Return the preset of a run: "fastars" if it has none, or one that this version does not know."""
     preset = config["run"].get("preset")
-    return preset if isinstance(preset, str) and preset in presets.CHOICES else "fastars"
+    return cast(Preset, preset) if isinstance(preset, str) and preset in presets.CHOICES else "fastars"
 
 
 def _without_option(config: Mapping[str, Any]) -> list[str]:
@@ -146,7 +145,9 @@ def _environment(each: Facts) -> list[str]:
         return [options[1], *options[3:]]
     from fastars.envs.keywords import keyword_texts
 
-    kwargs = {name: tuple(value) if isinstance(value, list) else value for name, value in each.config["env"].items() if name != "id"}
+    kwargs = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in each.config["env"].items() if name != "id"
+    }
     return [each.env_id, *(keyword_texts(_changed(each.env_id, kwargs)) or ())]
 
 

@@ -37,7 +37,8 @@ def curves_content(groups: Sequence[Group]) -> Iterator[Html]:
             if curves:
                 shown += 1
                 of = f"{title} in {env_id}" if len(ids) > 1 else title
-                yield chart(of, curves, note=f"{note} {explanation(curves)}".strip())
+                solved = curves[0].solved_at if metric == "eval" else None  # perturbed policies say nothing about it
+                yield chart(of, curves, note=f"{note} {explanation(curves)}".strip(), solved=solved)
         if not shown:
             yield element("p", f"No curve of {env_id}: no run has two evaluations or two rows of a log.")
         yield from _task_figures(alike)
@@ -69,8 +70,7 @@ def evaluations_content(groups: Sequence[Group]) -> Iterator[Html]:
     if len(runs) == 1:
         yield from _single(runs[0])
         return
-    if len(groups) > 1 or len(runs) > 1:
-        yield _comparison(groups)
+    yield _comparison(groups)
     yield _each_run(runs)
     yield element("p", *_with_code(_FLATTERED))
     for facts in runs:
@@ -132,7 +132,7 @@ def _comparison(groups: Sequence[Group]) -> Html:
         ends = "-" if curve is None or len(curve.runs) == 1 else interval(float(curve.low[-1]), float(curve.high[-1]))
         bests = [returns for facts in group.members if (returns := best_return(facts)) is not None]
         best = figure(float(interquartile_mean(np.array(bests)))) if bests else "-"
-        name = group.label if len({each.env_id for each in groups}) == 1 else f"{group.env_id}: {group.label}"
+        name = group.label if len({each.env_id for each in groups}) == 1 else group.full_name
         rows.append((name, str(len(group.members)), last, ends, best))
     caption = "Interquartile means over seeds (means, if there are less than four), and their 95 % bootstrap intervals"
     return table(caption, ("setting", "runs>", "last mean>", "interval", "best mean>"), rows)

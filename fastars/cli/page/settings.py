@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fastars.cli.page.elements import Html, element, facts, table
@@ -12,61 +12,77 @@ from fastars.cli.page.numbers import whole
 from fastars.cli.page.repeat import assumed_settings
 from fastars.training.config import Config
 
-_OF_PLAN = ("total_timesteps", "iterations", "eval_freq", "eval_episodes", "save_freq")
+_OF_PLAN = {
+    "total_timesteps": "steps",
+    "iterations": "iterations",
+    "eval_freq": "steps between evaluations",
+    "eval_episodes": "episodes in each",
+    "save_freq": "steps between checkpoints",
+}
+_COLUMNS = ("setting", "value", "default", "from")
+_Row = tuple[str, str, str, str]
 
 
 def settings_content(groups: Sequence[Group]) -> Iterator[Html]:
-    """Yield what was run, once for each group of runs."""
-    several = len(groups) > 1
-    for group in groups:
-        first = group.members[0]
-        if several:
-            yield element("h3", group.full_label if group.env_id == group.label else f"{group.env_id}: {group.full_label}")
-        yield facts(_described(group, first))
-        yield _settings_table(first)
+    """Yield what was run: first what all groups of runs share, then what differs in each."""
+    described = [dict(_described(group)) for group in groups]
+    settings = [_changed_settings(group.members[0]) for group in groups]
+    shared = {name: value for name, value in described[0].items() if all(each.get(name) == value for each in described)}
+    common = [row for row in settings[0] if all(row in rows for rows in settings)]
+    yield facts(shared.items())
+    if common or len(groups) == 1:
+        yield _settings_table(common, "Settings that are not the defaults")
+    if len(groups) == 1:
+        return
+    for group, pairs, rows in zip(groups, described, settings, strict=True):
+        yield element("h3", group.full_name)
+        yield facts((name, value) for name, value in pairs.items() if shared.get(name) != value)
+        yield _settings_table([row for row in rows if row not in common], "Other settings that are not the defaults")
 
 
-def _described(group: Group, first: Facts) -> Iterator[tuple[str, Any]]:
+def _described(group: Group) -> Iterator[tuple[str, str]]:
+    first = group.members[0]
     run, policy = first.config["run"], first.last
     kwargs = ", ".join(f"{name}={value!r}" for name, value in first.config["env"].items() if name != "id")
     yield "environment", f"{first.env_id} ({kwargs})" if kwargs else first.env_id
     seeds = [str(each.seed) for each in group.members]
     yield ("seed" if len(seeds) == 1 else "seeds"), ", ".join(seeds)
-    yield "preset", run.get("preset")
-    yield "variant", run.get("variant")
+    for name in ("preset", "variant"):
+        if name in run:
+            yield name, str(run[name])
     if policy is not None:
         yield "weights", f"{policy.n_weights:,} ({first.config['settings'].get('policy', 'policy')})"
-    yield "plan", ", ".join(f"{name} {whole(value)}" for name in _OF_PLAN if (value := getattr(first.plan, name)) is not None)
-    yield "threads", run.get("n_threads")
-    yield "worker processes", run.get("n_workers")
-    yield "machine", _listed(each.config.get("machine", {}) for each in group.members)
-    yield "versions", _listed(each.config.get("versions", {}) for each in group.members)
+    planned = ((words, getattr(first.plan, name)) for name, words in _OF_PLAN.items())
+    yield "plan", ", ".join(f"{whole(value)} {words}" for words, value in planned if value is not None)
+    for name, words in (("n_threads", "threads"), ("n_workers", "worker processes")):
+        if name in run:
+            yield words, str(run[name])
+    for name in ("machine", "versions"):
+        if text := _listed(each.config.get(name, {}) for each in group.members):
+            yield name, text
 
 
-def _listed(tables: Any) -> str | None:
-    """Return the entries of tables as one text; texts that differ follow each other."""
-    texts = dict.fromkeys(", ".join(f"{name} {value}" for name, value in each.items()) for each in tables if each)
-    return "; ".join(texts) or None
+def _listed(tables: Iterable[Mapping[str, Any]]) -> str:
+    """Return the entries of tables as one text; tables that differ follow each other."""
+    return "; ".join(dict.fromkeys(", ".join(f"{name} {value}" for name, value in each.items()) for each in tables if each))
 
 
-def _settings_table(facts_of_run: Facts) -> Html:
+def _changed_settings(each: Facts) -> list[_Row]:
     """Return the settings that are not the defaults, and where they come from."""
-    stored, usual = facts_of_run.config["settings"], Config().to_dict()
-    assumed = assumed_settings(facts_of_run.config)
+    stored, usual, assumed = each.config["settings"], Config().to_dict(), assumed_settings(each.config)
     rows = []
     for name, value in stored.items():
-        if name == "n_top" and value == stored.get("n_delta"):
-            continue  # its default
-        if not _equal(value, usual.get(name)):
-            source = "the preset" if _equal(value, assumed.get(name)) else "the command"
-            rows.append((element("code", name), _text(value), _text(usual.get(name)), source))
+        is_default = value == (stored.get("n_delta") if name == "n_top" else usual.get(name))
+        if not is_default:
+            source = "the preset" if value == assumed.get(name) else "the command"
+            rows.append((name, _text(value), "n_delta" if name == "n_top" else _text(usual.get(name)), source))
+    return rows
+
+
+def _settings_table(rows: Sequence[_Row], caption: str) -> Html:
     if not rows:
-        return element("p", "All settings are the defaults.")
-    return table("Settings that are not the defaults", ("setting", "value", "default", "from"), rows)
-
-
-def _equal(value: Any, other: Any) -> bool:
-    return bool(value == other) or (isinstance(value, Mapping) and not value and not other)
+        return element("p", "No other setting differs from the defaults.")
+    return table(caption, _COLUMNS, [(element("code", name), *rest) for name, *rest in rows])
 
 
 def _text(value: Any) -> str:
