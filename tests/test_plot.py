@@ -21,9 +21,10 @@ from fastars.plot import Run, draw_curves, interquartile_mean, learning_curves, 
 
 pytest.importorskip("matplotlib", reason="curves are drawn by matplotlib")
 
-from matplotlib.colors import to_rgb  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.text import Text  # noqa: E402
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 
 def run(values, steps=None, folder="run", env_id="CartPole-v1", seed=0, seconds=None, **settings):
@@ -104,8 +105,8 @@ def test_interquartile_mean_of_hand_worked_numbers():
 
 
 def test_runs_that_differ_in_their_seed_are_one_curve():
-    curves = learning_curves([run([0, 10], seed=1), run([2, 30], seed=2), run([4, 4], n_delta=3)], n_points=3)
-    assert [curve.label for curve in curves] == ["n_delta=None", "n_delta=3"]
+    curves = learning_curves([run([0, 10], seed=1, n_delta=2), run([2, 30], seed=2, n_delta=2), run([4, 4], n_delta=3)], n_points=3)
+    assert [curve.label for curve in curves] == ["n_delta=2", "n_delta=3"]
     assert curves[0].x.tolist() == [0, 50, 100]
     assert curves[0].center.tolist() == [1, 10.5, 20]
     assert curves[1].low.tolist() == curves[1].center.tolist() == [4, 4]
@@ -149,7 +150,8 @@ def test_a_wrong_argument_is_named(arguments, message):
 
 
 @pytest.mark.parametrize(
-    ("average", "statistic"), [("mean", np.mean), ("median", np.median), ("iqm", lambda x, axis: stats.trim_mean(x, 0.25, axis=axis))]
+    ("average", "statistic"),
+    [("mean", np.mean), ("median", np.median), ("iqm", lambda x, axis: stats.trim_mean(x, 0.25, axis=axis))],
 )
 def test_the_band_is_scipys_bootstrap(average, statistic):
     values = np.random.default_rng(0).normal(size=12)
@@ -253,6 +255,8 @@ def test_seconds_begin_at_0():
     ("group", "expected"),
     [
         ([{"n_delta": 4}, {"n_delta": 16}], ["n_delta=4", "n_delta=16"]),
+        ([{"n_delta": 4, "n_top": 4}, {"n_delta": 8, "n_top": 8}], ["n_delta=4", "n_delta=8"]),
+        ([{"n_delta": 8, "n_top": 4}, {"n_delta": 8, "n_top": 8}], ["n_top=4", "n_top=8"]),
         ([{"a": 1, "b": 1, "c": 1}, {"a": 2, "b": 2, "c": 2}], ["a=1, b=1, c=1", "a=2, b=2, c=2"]),
         # more than three: those that tell them apart, the preset before all others
         ([{"a": 1, "b": 1, "c": 1, "preset": "x"}, {"a": 2, "b": 2, "c": 2, "preset": "y"}], ["preset=x, ...", "preset=y, ..."]),
@@ -342,15 +346,19 @@ def test_no_text_is_cut_or_over_another(theme, size, n_curves):
     runs = [run([20, 400 + n], env_id=env_id, n_delta=n, preset="x" * 30)
             for env_id in ("CartPole-v1", "MountainCarContinuous-v0") for n in range(n_curves)]  # fmt: skip
     figure = plot_runs(runs, theme=theme, size=size, title="A title that is longer than the picture is wide, at least on a phone")
-    figure.draw_without_rendering()
-    edge, renderer = figure.bbox, figure.canvas.get_renderer()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    edge, renderer = figure.bbox, canvas.get_renderer()
     assert figure.get_suptitle().startswith("A title")
     (heading,) = [child.get_window_extent(renderer) for child in figure.get_children() if isinstance(child, Text)]
     assert edge.x0 <= heading.x0 < heading.x1 <= edge.x1
     for axes in figure.axes:
         written = [axes.xaxis.label, axes.yaxis.label, *(child for child in axes.get_children() if isinstance(child, Text))]
         written += axes.get_legend().get_texts() if axes.get_legend() else []
-        boxes = [text.get_window_extent(renderer) for text in written if text.get_text()]
+        low, high = axes.get_xlim()
+        written += [label for at, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True) if low <= at <= high]
+        written = [text for text in written if text.get_text()]
+        boxes = [text.get_window_extent(renderer) for text in written]
         for box in boxes:
             assert edge.x0 <= box.x0 < box.x1 <= edge.x1
             assert edge.y0 <= box.y0 < box.y1 <= edge.y1

@@ -9,8 +9,8 @@ from typing import Any
 
 from bench.kernel_reference import kernel_reference, named_tuples
 from bench.tables import agreement, experiments, kernels, physics, ray, rollouts, scripts, training
-from bench.tables.figures import FIGURES
 from bench.tables.engine import Page, render
+from bench.tables.figures import FIGURES
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parents[1] / "results"

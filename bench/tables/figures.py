@@ -1,6 +1,6 @@
 """Figures in sentences of the pages, made from the result files like the tables.
 
-    are <!-- figure:lanes-speed -->14 to 43<!-- /figure --> times as fast
+are <!-- figure:lanes-speed -->14 to 43<!-- /figure --> times as fast
 """
 
 from collections.abc import Callable

@@ -62,7 +62,7 @@ class TrainingRun:
         Evaluations and the best policy.
     checkpoints : Checkpoints
     seconds : float
-        Time of training, without evaluations and files.
+        Time of rollouts and updates, without evaluations, rows of the log and files.
     """
 
     def __init__(self, model: ARS, folder: Path, plan: Plan, env_options: Sequence[str] = (), is_shown: bool = True) -> None:
@@ -146,7 +146,6 @@ class TrainingRun:
         total = self.plan.total_timesteps
         with progress(errors, total, (self._began_at, self._fraction()), self._is_shown) as shown:
             self._next_save = time.perf_counter() + _SAVE_INTERVAL
-            start = time.perf_counter()
             watcher = _IterationCalls(
                 lambda: self._between_iterations(log, shown), lambda rollouts: self._after_update(log, rollouts)
             )
@@ -154,7 +153,7 @@ class TrainingRun:
                 left = total - self._began_at
                 self.model.learn(left, watcher, log_interval=self.plan.log_interval, reset_num_timesteps=False)
             self._between_iterations(log, shown)
-            self.seconds = time.perf_counter() - start - self._seconds_apart
+            self.seconds = watcher.seconds
             if self.record.evaluated_at != self.model.num_timesteps:
                 self.record.evaluate(self.model)
 
@@ -253,16 +252,25 @@ class RunLostError(ValueError):
 
 
 class _IterationCalls(EveryIteration):
-    """Callback with two functions: one before each iteration, and one after its update, which returns False to stop."""
+    """Callback with two functions: one before each iteration, and one after its update, which returns False to stop.
+
+    Attributes
+    ----------
+    seconds : float
+        Time between the two, over all iterations.
+    """
 
     def __init__(self, before: Callable[[], None], after: Callable[[Rollouts], bool]) -> None:
         super().__init__()
         self._before, self._after = before, after
+        self.seconds = self._began = 0.0
 
     def _on_rollout_start(self) -> None:
         self._before()
+        self._began = time.perf_counter()
 
     def _on_event(self) -> bool:
+        self.seconds += time.perf_counter() - self._began
         return self._after(self.locals["rollouts"])
 
 

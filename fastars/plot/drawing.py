@@ -18,6 +18,7 @@ _MAX_DOTS = 100  # points of a single run that are also drawn as dots
 _MOST_INSIDE = 3  # curves whose legend is among them; of more, it is below
 _NARROW = 60  # characters of a legend that have room beside each other
 _FAR = 2.0  # times the height of the curves: a line further away than that would press them flat
+_MARGIN = 0.1  # of the height: a text there must not reach beyond the axes
 _TITLE, _NAMES, _SMALL = 11, 9, 8  # sizes of texts, in points
 
 
@@ -49,7 +50,7 @@ def plot_runs(
     theme : {"light", "dark"}
         Dark lines on white paper, or light lines on dark paper.
     size : {"page", "phone"}
-        7.2 inches wide and panels side by side, or 3.6 inches wide and panels one below the other.
+        6.4 inches wide, and two panels side by side, or 3.6 inches wide and panels one below the other.
 
     Returns
     -------
@@ -135,12 +136,13 @@ def _draw(axes: Any, curve: Curve, colour: str, style: Any) -> None:
 
 def _scale(axes: Any, curves: Sequence[Curve], x: str) -> None:
     """Let the horizontal axis begin at 0, with few and round numbers: 100 k, 1 M."""
+    tickers = need("matplotlib.ticker", "plot")
     first, last = min(0.0, *(curve.x[0] for curve in curves)), max(curve.x[-1] for curve in curves)
     if last > first:
         axes.set_xlim(first, last + 0.01 * (last - first))
-    axes.locator_params(axis="x", nbins=6)
+    axes.xaxis.set_major_locator(tickers.MaxNLocator(4 if _characters(axes, _SMALL) < _NARROW else 7, steps=[1, 2, 5, 10]))
     if x == "steps":
-        axes.xaxis.set_major_formatter(need("matplotlib.ticker", "plot").EngFormatter(sep=" "))
+        axes.xaxis.set_major_formatter(tickers.EngFormatter(sep=" "))
 
 
 def _draw_threshold(axes: Any, curves: Sequence[Curve], look: Look) -> None:
@@ -150,19 +152,20 @@ def _draw_threshold(axes: Any, curves: Sequence[Curve], look: Look) -> None:
         return
     bottom, top = min(curve.low.min() for curve in curves), max(curve.high.max() for curve in curves)
     height = _FAR * max(top - bottom, max(abs(top), abs(bottom), abs(at)) / 4)
-    text, place = f"solved\n{at:,g}", at
+    arrow = ""
     if bottom - height <= at <= top + height:
         axes.axhline(at, color=look.faint, linewidth=1.0, linestyle=(0, (6, 4)), zorder=1)
     else:
-        is_above = at > top
-        text, place = (f"↑ solved\n{at:,g}", axes.get_ylim()[1]) if is_above else (f"↓ solved\n{at:,g}", axes.get_ylim()[0])
+        arrow = "↑ " if at > top else "↓ "
+    low, high = axes.get_ylim()
+    place = min(max((at - low) / (high - low), 0.0), 1.0)  # from the lower to the upper end of the axis
     axes.annotate(
-        text,
+        f"{arrow}solved\n{at:,g}",
         (1.0, place),
         xytext=(4, 0),
-        xycoords=axes.get_yaxis_transform(),
+        xycoords="axes fraction",
         textcoords="offset points",
-        va="center",
+        va="top" if place > 1 - _MARGIN else "bottom" if place < _MARGIN else "center",
         fontsize=_SMALL,
         color=look.faint,
     )
@@ -180,41 +183,56 @@ def _colour(axes: Any, look: Look) -> None:
 
 def _entitle(axes: Any, curves: Sequence[Curve], title: str | None, look: Look) -> None:
     """Write what was run, and below it what line and band are."""
-    env = short(curves[0].env_id)
-    room = _characters(axes, _TITLE)
-    heading = textwrap.fill(title or env, room)
-    axes.set_title(heading, fontsize=_TITLE, color=look.ink, loc="left", pad=18, parse_math=False)
-    caption = f"{env}: {_caption(curves)}" if title else _caption(curves)
+    env, caption = short(curves[0].env_id), _caption(curves)
+    lines = textwrap.wrap(f"{env}: {caption}" if title else caption, _characters(axes, _SMALL))
     axes.annotate(
-        caption, (0.0, 1.0), xytext=(0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=_SMALL, color=look.faint,
-        parse_math=False,
-    )  # fmt: skip
+        "\n".join(lines),
+        (0.0, 1.0),
+        xytext=(0, 5),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        fontsize=_SMALL,
+        color=look.faint,
+        parse_math=False,  # a dollar sign in a file is no formula
+    )
+    heading = textwrap.fill(title or env, _characters(axes, _TITLE))
+    pad = 6 + 1.4 * _SMALL * len(lines)
+    axes.set_title(heading, fontsize=_TITLE, color=look.ink, loc="left", pad=pad, parse_math=False)
 
 
 def _caption(curves: Sequence[Curve]) -> str:
-    """Say what line and band are: the interquartile mean of 10 seeds, 95 % band."""
+    """Say what line and band are: the interquartile mean of 10 seeds, 95 % band. The legend has the numbers if they differ."""
     several = [curve for curve in curves if len(curve.runs) > 1]
     if not several:
         return "one run" if len(curves) == 1 else "one run each"
-    numbers = sorted({len(curve.runs) for curve in several})
-    seeds = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     names = " or ".join(dict.fromkeys(curve.average_name for curve in several))
-    single = "" if len(several) == len(curves) else "; one run without"
-    return f"{names} of {seeds} seeds, {100 * several[0].confidence:g} % band{single}"
+    seeds = "seeds" if _is_uneven(curves) else f"{len(several[0].runs)} seeds"
+    return f"{names} of {seeds}, {100 * several[0].confidence:g} % band"
+
+
+def _is_uneven(curves: Sequence[Curve]) -> bool:
+    return len({len(curve.runs) for curve in curves}) > 1
 
 
 def _explain(axes: Any, curves: Sequence[Curve], look: Look) -> None:
     """Write the legend: among the curves if they are few, else below the axes."""
     room = _characters(axes, _SMALL)
-    differ = len({len(curve.runs) for curve in curves}) > 1
-    texts = [f"{curve.label} ({_counted(curve)})" if differ else curve.label for curve in curves]
+    place: dict[str, Any]
+    texts = [f"{curve.label} ({_counted(curve)})" if _is_uneven(curves) else curve.label for curve in curves]
     handles = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
     if len(curves) <= _MOST_INSIDE and room > _NARROW:
         place = {"loc": "best", "framealpha": 0.8}
     else:
         transforms = need("matplotlib.transforms", "plot")
         below = transforms.ScaledTranslation(0.0, -0.48, axes.figure.dpi_scale_trans)
-        place = {"loc": "upper left", "bbox_to_anchor": (0.0, 0.0), "bbox_transform": axes.transAxes + below, "borderaxespad": 0.0}
+        n_columns = max(1, min(room // (max(map(len, texts)) + 6), len(texts)))
+        place = {
+            "ncols": n_columns,
+            "loc": "upper left",
+            "bbox_to_anchor": (0.0, 0.0),
+            "bbox_transform": axes.transAxes + below,
+            "borderaxespad": 0.0,
+        }
     legend = axes.legend(
         handles,
         [textwrap.fill(text, room, subsequent_indent="  ") for text in texts],

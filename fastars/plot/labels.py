@@ -31,8 +31,7 @@ def labels(groups: Sequence[Sequence[Run]]) -> list[str]:
     dots = [] if len(chosen) == len(names) else ["..."]
     texts = [", ".join([*(f"{name}={each.get(name)}" for name in chosen), *dots]) if each else "" for each in settings]
     return [
-        short(text) if text and texts.count(text) == 1 else short(_folder(group))
-        for text, group in zip(texts, groups, strict=True)
+        short(text) if text and texts.count(text) == 1 else short(_folder(group)) for text, group in zip(texts, groups, strict=True)
     ]
 
 
@@ -45,8 +44,14 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _in_order(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return all names: first the preset, which stands for others, then the rest by the alphabet."""
-    return sorted({name for each in settings for name in each}, key=lambda name: (name != "preset", name))
+    """Return all names: first the preset, which stands for others, then the rest by the alphabet.
+
+    `n_top` is left out if it is `n_delta` everywhere, as it is unless somebody sets it.
+    """
+    names = {name for each in settings for name in each}
+    if all(each.get("n_top") == each.get("n_delta") for each in settings):
+        names.discard("n_top")
+    return sorted(names, key=lambda name: (name != "preset", name))
 
 
 def _telling(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
