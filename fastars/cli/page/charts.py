@@ -19,6 +19,7 @@ _MAX_DOTS = 60  # points of a single run that are also dots, with their numbers
 _MAX_ROWS = 25  # of a table of a curve
 _FAR = 2.0  # times the height of the curves: a line further away than that would press them flat
 _N_TICKS = 5
+_STRETCHED = "non-scaling-stroke"  # lines keep their width where the drawing is stretched
 
 
 class Scale(NamedTuple):
@@ -105,7 +106,7 @@ def _drawing(curves: Sequence[Curve], scale: Scale, solved: float | None, words:
             outline = [*zip(x, scale.y(curve.high), strict=True), *zip(x[::-1], scale.y(curve.low)[::-1], strict=True)]
             parts.append(element("polygon", points=" ".join(f"{a:.1f},{b:.1f}" for a, b in outline), class_=f"band {look}"))
         course = "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, scale.y(curve.center), strict=True))
-        parts.append(element("path", d=course, class_=f"line {look}"))
+        parts.append(element("path", d=course, class_=f"line {look}", vector_effect=_STRETCHED))
     # Dots come last, so that the pointer reaches them.
     parts += [_dots(curve, scale, f"look{i % N_LOOKS}") for i, curve in enumerate(curves) if _has_dots(curve)]
     return element("svg", *parts, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", preserveAspectRatio="none", role="img", aria_label=words)
@@ -120,12 +121,12 @@ def _dots(curve: Curve, scale: Scale, look: str) -> Html:
     dots = []
     for steps, value, a, b in zip(curve.x, curve.center, scale.x(curve.x), scale.y(curve.center), strict=True):
         words = element("title", f"{whole(steps)} steps: {figure(value)}")
-        dots.append(element("g", words, element("path", d=f"M{a:.1f} {b:.1f}h0")))
+        dots.append(element("g", words, element("path", d=f"M{a:.1f} {b:.1f}h0", vector_effect=_STRETCHED)))
     return element("g", *dots, class_=f"dots {look}")
 
 
 def _line(left: float, y: float, right: float, kind: str) -> Html:
-    return element("line", x1=f"{left:g}", x2=f"{right:g}", y1=f"{y:.1f}", y2=f"{y:.1f}", class_=kind)
+    return element("line", x1=f"{left:g}", x2=f"{right:g}", y1=f"{y:.1f}", y2=f"{y:.1f}", class_=kind, vector_effect=_STRETCHED)
 
 
 def _key(kind: str) -> Html:

@@ -76,9 +76,9 @@ def table(caption: Any, columns: Sequence[str], rows: Iterable[Sequence[Any]], m
 
 
 def facts(pairs: Iterable[tuple[str, Any]]) -> Html:
-    """Return a list of names and values. A value of None is left out with its name."""
-    rows = (joined((element("dt", name), element("dd", value))) for name, value in pairs if value is not None)
-    return element("dl", *rows)
+    """Return a list of names and values. A value of None is left out with its name; a list of nothing is nothing."""
+    rows = [joined((element("dt", name), element("dd", value))) for name, value in pairs if value is not None]
+    return element("dl", *rows) if rows else Html()
 
 
 def section(title: str, ident: str, *content: Any) -> Html:
@@ -87,11 +87,11 @@ def section(title: str, ident: str, *content: Any) -> Html:
 
 
 def folded(title: str, *content: Any) -> Html:
-    """Return content that is shown when its title is chosen. Paper shows it always."""
+    """Return content that is shown when its title is chosen. Paper shows it if it was open."""
     return element("details", element("summary", title), *content)
 
 
 def commands(*lines: str) -> Html:
-    """Return lines for a shell, each as it can be copied. A narrow page breaks them between words, not at the hyphens of options."""
+    """Return lines for a shell, as they can be copied. A narrow page breaks them between words, not at the hyphens of options."""
     words = (joined((element("span", word) for word in line.split(" ")), " ") for line in lines)
     return element("pre", element("code", joined(words, "\n")))
