@@ -88,8 +88,8 @@ def test_on_a_terminal_it_fits_the_columns(columns, examined, monkeypatch, capsy
     found = examined | {"lanes": {"InvertedDoublePendulum-v5": long, "Ant-v5": long}, "notes": ["one word " * 30]}
     monkeypatch.setattr(doctor, "examine", lambda: found)
     monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
     main(["doctor"])
     lines = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).splitlines()
     wide = [line for line in lines if len(line) > columns]

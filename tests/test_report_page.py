@@ -179,6 +179,14 @@ REPEATED = {
 }
 
 
+def test_the_command_on_the_page_repeats_a_run_that_starts_from_a_policy(runs, trained):
+    first, again = runs / "started", runs / "started again"
+    train(first, *CARTPOLE, "--init", str(trained), "--with-bias", "True", "--seed", "2")
+    line = next(line for line in code_of(page_of(first)) if line.startswith("fastars train"))
+    assert main([*shlex.split(line)[1:-1], str(again), "--no-progress"]) == 0
+    assert read_facts(first).last.digest == read_facts(again).last.digest
+
+
 @pytest.mark.parametrize("what", REPEATED)
 def test_the_command_on_the_page_repeats_the_run(runs, what):
     first, again = train(runs / what, *REPEATED[what], "--seed", "11"), runs / f"{what} again"
@@ -240,6 +248,14 @@ def test_runs_that_differ_in_their_seed_are_one_curve_with_a_band(several):
         assert f"{curve.center[-1]:,.1f}" in found
         assert f"{curve.low[-1]:,.1f} to {curve.high[-1]:,.1f}" in found
     assert [text for _, text in outline.all("h1")] == ["CartPole-v1, 6 runs of 2 settings"]
+
+
+def test_the_folder_of_several_seeds_stands_for_their_runs(tmp_path):
+    train(tmp_path / "seeds", *CARTPOLE, "--seeds", "3")
+    assert main(["report", str(tmp_path / "seeds")]) == 0
+    text = (tmp_path / "seeds" / "report.html").read_text(encoding="utf-8")
+    assert [text for _, text in Outline(text).all("h1")] == ["CartPole-v1, 3 runs"]
+    assert dict(pairs(text))["seeds"] == "0, 1, 2"
 
 
 def test_each_environment_has_figures_of_its_own(trained, multi_objective):

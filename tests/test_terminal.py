@@ -143,7 +143,7 @@ def test_every_help_is_plain_text_when_it_is_piped(tmp_path):
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.count("exit 0 of") == len(commands.COMMANDS) + 1
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", result.stdout)
-    assert max(len(line) for line in result.stdout.splitlines() if line.startswith("│")) == COLUMNS
+    assert max(map(len, result.stdout.splitlines())) <= COLUMNS
 
 
 @pytest.mark.parametrize("name", commands.COMMANDS)

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from fastars._version import __version__
 from fastars.cli.errors import WrongUseError
 from fastars.cli.interrupts import Interrupted
-from fastars.cli.terminal import STDOUT, complain, complain_traceback, flush, give_up_stdout, others_print, say
+from fastars.cli.terminal import STDOUT, any_text, complain, complain_traceback, flush, give_up_stdout, others_print, say
 
 __all__ = ["WrongUseError", "main"]
 
@@ -39,7 +39,7 @@ def main(args: Sequence[str] | None = None) -> int:
         if arguments == ["--version"]:
             say(f"fastars {__version__}")
             return 0
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), any_text():
             warnings.showwarning = _print_warning
             return _run(arguments)
     except BrokenPipeError:  # the reader of the output has gone, as in `fastars envs | head -1`

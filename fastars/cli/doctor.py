@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import tyro
 
 from fastars._imports import version_of
-from fastars.cli.report import duration
+from fastars._progress import duration
 from fastars.cli.terminal import console, print_fact, print_sentence, say_lines
 
 _PACKAGES = ("numba", "llvmlite", "numpy", "gymnasium", "mujoco")
@@ -27,6 +27,7 @@ _EXTRAS = {
     "video": ("moviepy",),
     "onnx": ("onnx",),
     "ray": ("ray",),
+    "tune": ("optuna", "cmaes"),
 }
 
 
@@ -143,7 +144,7 @@ def _print(found: dict[str, Any]) -> None:
     usual = f"{threads['used']} by default; {threads['allowed']} of {threads['cpus']} CPUs"
     limits = "".join(f", {name.replace('quota', 'a quota of')} {limit:g}" for name, limit in threads["limits"].items())
     facts = {
-        "versions": ", ".join(f"{name} {text}" for name, text in found["versions"].items()),
+        "versions": [f"{name} {text}" for name, text in found["versions"].items()],
         "system": found["system"],
         "threads": f"{usual}{limits}; Numba's layer: {threads['layer']}",
         "kernels": cache.get("problem") or f"{cache['kernels']} kept in {cache['directory']}, {cache['megabytes']:g} MB",
@@ -165,7 +166,8 @@ def _print(found: dict[str, Any]) -> None:
         verdict = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}: {'; '.join(problems)}"
     else:
         verdict = f"No problems, {len(notes)} note{'' if len(notes) == 1 else 's'} above" if notes else "All is well"
-    out.print(f"\n {verdict}, in {duration(found['seconds'])}", style="bold", soft_wrap=not out.is_terminal)
+    out.print("")
+    print_sentence(out, f"{verdict}, in {duration(found['seconds'])}", "bold")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -137,7 +137,7 @@ def _report(
 ) -> int:
     """Print the comparison and return the exit code. `problems` has sentences, by the words that sum them up."""
     out, differing = console(), [check for check in checks if not check.is_equal]
-    table = empty_table("policy", "episodes of", "there>", "replayed>", "equal>")
+    table = empty_table("policy", "episodes of", "recorded>", "replayed>", "equal>")
     for episodes in recorded:
         own = [check for check in checks if check.recorded is episodes]
         n_equal = sum(check.is_equal for check in own)

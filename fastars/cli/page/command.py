@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from fastars.cli.errors import WrongUseError
+from fastars.cli.seeds import run_folders
 from fastars.cli.settings import option
 from fastars.cli.terminal import say
 
@@ -23,7 +24,7 @@ class Report:
     """
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
-    """Run folders."""
+    """Run folders, or folders of several seeds."""
     out: Annotated[Path | None, option("FILE", "report.html in the first RUN, or report_2.html, ...")] = None
     """The page to write: .html or .htm."""
     overwrite: bool = False
@@ -42,14 +43,14 @@ class Report:
         from fastars.files.atomic import write_atomically
         from fastars.plot.files import free_name, has_mark, mark_of
 
-        folders = list({folder.resolve(): folder for folder in self.runs}.values())
+        folders = list({folder.resolve(): folder for path in self.runs for folder in run_folders(path)}.values())
         mark = mark_of({"page of": sorted(str(folder.resolve()) for folder in folders)})
         out = self.out
         if out is not None and out.is_file() and not self.overwrite and not has_mark(out, mark):
             raise WrongUseError(f"{out} is not a page of these runs: --overwrite replaces it, another --out keeps it")
         page = page_of([read_facts(folder) for folder in folders], mark, self.title)
         # A name of ours, in a folder that may come from anybody, follows no link.
-        path = free_name(folders[0], _STEM, mark, ".html") if out is None else out
+        path = free_name(self.runs[0], _STEM, mark, ".html") if out is None else out
         write_atomically(path, [page.encode()], follow=out is not None)
         say(str(path))
         return 0

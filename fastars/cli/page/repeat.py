@@ -52,6 +52,9 @@ def _notes(each: Facts) -> Iterator[Html]:
         yield element("p", f"fastars {wrote} made this run, and fastars {__version__} this page: its presets may differ.")
     if others := _without_option(config):
         yield element("p", f"No option of the command gives these settings: {', '.join(others)}.")
+    if "init" in config["run"]:
+        digest = element("code", f"sha256 {config['run'].get('init_sha256')}")
+        yield element("p", f"It starts from the policy in {config['run']['init']}, of which first_model.zip is a copy: ", digest)
     if not each.is_finished:
         yield element("p", f"The run was stopped after {each.steps:,} steps, or is not done yet; the command runs to its end.")
     if (first := config["run"].get("first_timesteps")) is not None:
@@ -84,13 +87,16 @@ def train_command(each: Facts) -> list[str]:
     command = ["fastars", "train", env, *(["--env-kwargs", *kwargs] if kwargs else [])]
     preset = _preset(each.config)
     command += ["--seed", str(each.seed), "--preset", preset]
+    if "init" in run:
+        command += ["--init", str(run["init"])]
     if run.get("backend", "numba") != "numba":
         command += ["--backend", str(run["backend"])]
     for name in _OPTIONS:
         is_mlp = name in _OF_POLICY and stored.get("policy") == "MlpPolicy"
+        is_of_start = name in ("policy", "normalize_observations") and "init" in run  # else they are those of that policy
         is_chosen_here = name == "physics" and preset == "tuned" and _is_mujoco(each.env_id)
         is_implied = name == "n_top" and stored.get(name) == stored.get("n_delta") != assumed["n_delta"]
-        if name in stored and (stored[name] != assumed.get(name) or is_mlp or is_chosen_here) and not is_implied:
+        if name in stored and (stored[name] != assumed.get(name) or is_mlp or is_of_start or is_chosen_here) and not is_implied:
             command += [_option(name), *_texts(stored[name])]
     return [*command, *_plan_options(each.plan)]
 
