@@ -94,7 +94,7 @@ def browse(*arguments, timeout=90):
 
 
 def measured(pages, folder, scheme):
-    """What Chromium finds on each page in frames of each width, by (page, width)."""
+    """Return what Chromium finds on each page in frames of each width, by (page, width)."""
     frames = ""
     for name, text in pages.items():
         (folder / f"{name}.html").write_text(text.replace("</body>", f"{MEASURE}</body>"), encoding="utf-8")

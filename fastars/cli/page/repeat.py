@@ -1,4 +1,4 @@
-"""How to repeat a run: the command with all that decides it, the versions, and the hash of the weights."""
+"""The repetition of a run: the command with all that decides it, the versions, and the hash of the weights."""
 
 from __future__ import annotations
 

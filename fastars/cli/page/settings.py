@@ -1,4 +1,4 @@
-"""What was run: environment, settings that differ from the defaults, versions, machine."""
+"""The section on what was run: environment, settings that differ from the defaults, versions, machine."""
 
 from __future__ import annotations
 
