@@ -21,6 +21,7 @@ import numpy as np
 from fastars._compiled.ahead import ended_by_errors
 from fastars._compiled.announcing import tell_on_stderr
 from fastars._compiled.structs import FloatArray, Rollouts
+from fastars._folding import print_line
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.memory import refuse_beyond_memory
 from fastars._runtime.signals import HeldSignals
@@ -254,7 +255,7 @@ class ARS(Learning):
         self._episode_file = None if monitor_dir is None else EpisodeWriter(Path(monitor_dir) / "0.monitor.csv", self.env_id)
         _LOG.info("%s runs %s", self.env_id, self.sampler.description)
         if self.verbose and not is_quiet:
-            print(f"{self.env_id} runs {self.sampler.description}")
+            print_line(f"{self.env_id} runs {self.sampler.description}")
 
     # --- The run
 
@@ -482,7 +483,7 @@ class ARS(Learning):
             For another policy than in the file, or a setting that can't be changed.
         """
         if print_system_info:
-            print(f"Python {platform.python_version()}, fastars {__version__}, NumPy {np.__version__}")
+            print_line(f"Python {platform.python_version()}, fastars {__version__}, NumPy {np.__version__}")
         for name, value in (custom_objects or {}).items():
             if name in _CUSTOM_OBJECTS:
                 settings.setdefault(_CUSTOM_OBJECTS[name], value)

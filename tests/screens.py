@@ -2,10 +2,10 @@
 
     FASTARS_WRITE_SCREENS=1 python -m pytest tests/test_screens.py    writes the golden files anew: look at them
 
-A screen is the state of pyte, an emulator of terminals. A golden file has it for each width, and below a line with styles a line that
-begins with `~` and has a letter for each column: b bold, d dim, x any other one. One process, `python tests/screens.py NAME ...`,
-prints all of them on a pseudo-terminal, whose width it sets itself. In it, clocks tick evenly and versions are fixed, so that
-nothing depends on the machine.
+A screen is the state of pyte, an emulator of terminals. A golden file has it for each width, and below a line with styles a line
+that begins with `~` and has a letter for each column: b bold, d dim, x any other one. One process, which is
+`python tests/screens.py NAME ...`, prints all of them on a pseudo-terminal, whose width it sets itself. In it, clocks tick evenly
+and versions are fixed, so that nothing depends on the machine.
 """
 
 import contextlib

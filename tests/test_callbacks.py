@@ -333,7 +333,7 @@ def test_a_missing_package_is_named(monkeypatch):
         raise ImportError(f"{what} needs {name}: {extra}")
 
     monkeypatch.setattr(progress, "need", need)
-    with pytest.raises(ImportError, match=r"a progress bar needs rich\.progress: cli"):
+    with pytest.raises(ImportError, match=r"a progress bar needs rich\.console: cli"):
         small().learn(300, progress_bar=True)
 
 

@@ -15,8 +15,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from fastars._folding import folded, folded_words
 from fastars._printable import columns
-from fastars.cli.folding import folded
 from fastars.cli.terminal import pass_on, say_styled
 
 _HELP = {"-h", "--help"}
@@ -24,6 +24,8 @@ _WIDE = 129  # columns of one column of boxes; from 130 on, tyro puts boxes side
 _WIDEST, _NARROW = 120, 72  # columns: lines get no longer; below the other, texts are below the names of options
 _BESIDE = 30  # column at which texts begin beside names
 _MAY_END = "\N{ZERO WIDTH SPACE}"  # a line may end there, and no space is
+_HARD_SPACE = "\N{NO-BREAK SPACE}"
+_BRACKETS = re.compile(r"\[[^][{}]*\]")  # no line ends in [KEY=VALUE ...]
 _REQUIRED = "(required)"
 _RULE = re.compile(r" *-{4,} *")
 _ENTRY = re.compile(r"(?: +• )?(\S.*?)(?: {2,}(\S.*))?")
@@ -124,6 +126,7 @@ def _entry(name: str, meaning: str, width: int) -> list[tuple[str, str]]:
 def _hanging(text: str, width: int, indent: int) -> list[str]:
     """Return the lines of a text, all but the first one indented. A list of choices, `{a,b}`, may go on after a comma."""
     lead = len(text) - len(text.lstrip())
-    first, *others = folded(re.sub(r",(?=\S)", f",{_MAY_END} ", text.strip()), width - indent) or [""]
+    whole = _BRACKETS.sub(lambda match: match[0].replace(" ", _HARD_SPACE), text.strip())
+    first, *others = folded_words(re.sub(r",(?=\S)", f",{_MAY_END} ", whole), width - indent) or [""]
     found = [" " * lead + first, *(" " * indent + line for line in others)]
-    return [line.replace(f"{_MAY_END} ", "").replace(_MAY_END, "") for line in found]
+    return [line.replace(f"{_MAY_END} ", "").replace(_MAY_END, "").replace(_HARD_SPACE, " ") for line in found]

@@ -69,7 +69,7 @@ def print_training(
     for name, fact in facts.items():
         print_fact(out, f" {name:<11}  ", fact)
     out.print("")
-    print_command(out, "Replay it in plain Gymnasium:", shlex.join(["fastars", "eval", str(folder), *env_options]))
+    print_command(out, shlex.join(["fastars", "eval", str(folder), *env_options]), "Replay it in plain Gymnasium:")
 
 
 def run_facts(model: ARS, best_return: float, threshold: float | None, seeds: str) -> dict[str, str]:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from fastars._folding import folded_items
 from fastars._printable import printable
-from fastars.cli.folding import folded_items
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions

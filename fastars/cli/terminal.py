@@ -1,10 +1,10 @@
 """The one place through which text of the command goes to stdout and stderr.
 
 Texts may come from files of anybody: names of environments, of columns, of folders. They are printed as `printable` writes them, so
-that none of them sets a title, moves the cursor, forges a line or reads the clipboard. No other file of the command calls `print`.
+that none of them sets a title, moves the cursor, forges a line or reads the clipboard. No other file of the command prints.
 
-On a terminal, long lines are broken between words; elsewhere a text stays one line, which programs can read. Styles are bold and dim
-alone, which keep the terminal's own colours, on a light or a dark background.
+On a terminal, long lines are broken between words; elsewhere a text stays one line, which programs can read. Styles are bold and
+dim alone, which keep the terminal's own colours, on a light or a dark background.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import traceback
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from fastars._folding import folded, folded_command, folded_items
 from fastars._printable import columns, is_watched, printable
-from fastars.cli.folding import folded, folded_command, folded_items
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 STDOUT = "<stdout>"  # the name of the file in an OSError
-_LEAST_ROOM, _INDENT = 24, 6  # columns
+_LEAST_ROOM, _INDENT, _MARGIN = 24, 6, 3  # columns
 _HEIGHT = 25  # lines of a terminal on which nothing moves
 
 
@@ -142,7 +142,15 @@ def console(stderr: bool = False) -> Console:
             with contextlib.suppress(OSError) if stderr else _writing_stdout():
                 super().print(*shown, **options)
 
-    out = Printable(stderr=stderr, highlight=False, markup=False, emoji=False)
+        def status(self, status: Any, **options: Any) -> Any:
+            """Show a text that moves: in ASCII, and in the terminal's own colour."""
+            return super().status(status, **({"spinner": "line", "spinner_style": "none"} | options))
+
+    file = sys.stderr if stderr else sys.stdout
+    options: dict[str, Any] = {"stderr": stderr, "highlight": False, "markup": False, "emoji": False}
+    if not is_watched(file):  # rich takes a pipe for a terminal where styles are forced
+        options |= {"force_terminal": False, "color_system": "standard" if _shows_styles(file) else None}
+    out = Printable(**options)
     if out.is_dumb_terminal:
         out.size = columns(out.file), _HEIGHT  # rich takes each of these as 80 columns wide
     return out
@@ -191,16 +199,17 @@ def print_sentence(out: Console, text: str, style: str = "") -> None:
         out.print(f" {line}", style=style, soft_wrap=True)
 
 
-def print_command(out: Console, hint: str, command: str) -> None:
-    """Print a command to copy after a hint; on a terminal that is too narrow for both, in lines below it."""
+def print_command(out: Console, command: str, hint: str = "") -> None:
+    """Print a command to copy, after a hint if there is one. On a terminal that is too narrow for both, it is in lines below."""
     line = f" {hint}  {command}"
-    if not is_watched(out.file) or len(line) <= out.width:
+    if hint and (not is_watched(out.file) or len(line) <= out.width):
         out.print(f" {hint}  ", end="")
         out.print(command, style="bold", soft_wrap=True)
         return
-    print_sentence(out, hint)
-    for part in folded_command(command, out.width - 3):
-        out.print(f"   {part}", style="bold", soft_wrap=True)
+    if hint:
+        print_sentence(out, hint)
+    for part in folded_command(command, out.width - _MARGIN) if is_watched(out.file) else [command]:
+        out.print(f"{'':{_MARGIN}}{part}", style="bold", soft_wrap=True)
 
 
 def _fitting(text: str, file: TextIO | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fastars.cli.report import count
 from fastars.cli.table import empty_table
-from fastars.cli.terminal import console, print_fact, print_sentence
+from fastars.cli.terminal import console, print_command, print_fact, print_sentence
 from fastars.cli.toml import toml
 from fastars.cli.tuning.definition import Definition
 from fastars.cli.tuning.picture import history
@@ -89,7 +89,7 @@ class Results:
         for name, fact in self._facts(trials, best, failed).items():
             print_fact(out, f" {name:<11}  ", fact)
         files = [str(self.folder / name) for name in (BEST, TRIALS, *([PICTURE] if has_picture else []))]
-        print_fact(out, f" {'files':<11}  ", ", ".join(files))
+        print_fact(out, f" {'files':<11}  ", files)
         out.print()
         print_sentence(out, "The best of many trials looks better than it is. Train it with seeds that the search did not use:")
         command = [
@@ -102,7 +102,7 @@ class Results:
             "--seed",
             str(definition.seeds[-1] + 1),
         ]
-        out.print(f"   {shlex.join(command)}", style="bold", soft_wrap=True)
+        print_command(out, shlex.join(command))
 
     def _facts(self, trials: list[Any], best: list[Any], failed: list[Any]) -> dict[str, str]:
         definition = self._study.definition

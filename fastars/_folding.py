@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
 from collections.abc import Sequence
+
+from fastars._printable import columns, is_watched
 
 _HARD_SPACE = "\N{NO-BREAK SPACE}"
 # "12.3 k steps/s" and "16 s" are one word each: a number, the letter of a thousand if there is one, and the unit.
 _QUANTITY = re.compile(r"(?<![\w.-])[-+]?\d[\d.,:]* (?:[kMG] )?(?=[A-Za-z%])")
-_COMMAND = re.compile(r"(?<=: )fastars [a-z]+ [^`]*$")
+_LABEL = re.compile(r"(?<=, )[a-z]+ (?=[-+]?\d[\d.,]*(?:[,;)]|$))")  # ", seed 0" and ", std 1.5"
+_SPREAD = re.compile(r"(?<=\d) (?:\+/?-|to) (?=[-+]?\d)")  # "2.5 +- 0.1", "3 to 7"
+_COMMAND = re.compile(r"(?:^|(?<=: ))fastars [a-z]+ [^`]*$")
 _ARGUMENT = re.compile(r"(?:'[^']*'|\"[^\"]*\"|\S)+")  # of a shell: spaces in quotes do not end it
 _INDENT = 4  # columns
+
+
+def print_line(text: str) -> None:
+    """Print a line of a program that is not the command. On a terminal, a long one is broken between words."""
+    if is_watched(sys.stdout):
+        text = "\n".join(folded(text, columns(sys.stdout)))
+    print(text, flush=True)
 
 
 def folded(text: str, width: int) -> list[str]:
@@ -22,8 +34,8 @@ def folded(text: str, width: int) -> list[str]:
     if len(text) <= width:
         return [text]
     if (command := _COMMAND.search(text)) is not None:
-        return [*_lines(text[: command.start()].rstrip(), width), *folded_command(command[0], width)]
-    return _lines(text, width)
+        return [*folded_words(text[: command.start()].rstrip(), width), *folded_command(command[0], width)]
+    return folded_words(text, width)
 
 
 def folded_items(items: Sequence[str], width: int) -> list[str]:
@@ -41,8 +53,11 @@ def folded_command(command: str, width: int) -> list[str]:
     return [*(f"{line} \\" for line in lines[:-1]), lines[-1]]
 
 
-def _lines(text: str, width: int) -> list[str]:
-    return _wrapped(_QUANTITY.sub(lambda match: _joined(match[0]), text), width)
+def folded_words(text: str, width: int) -> list[str]:
+    """Return the lines of a text, whatever it begins or ends with."""
+    for pattern in (_QUANTITY, _LABEL, _SPREAD):
+        text = pattern.sub(lambda match: _joined(match[0]), text)
+    return _wrapped(text, width)
 
 
 def _joined(text: str) -> str:
