@@ -175,7 +175,7 @@ SCREENS = {
     "eval": of_run("eval"),
     "resume": of_run("resume"),
     "verify": of_run("verify", "--seed", "0"),
-    "export": of_run("export", "--to", "npz", "--out", "runs/café.npz"),
+    "export": of_run("export", "--to", "npz", "--out", "runs/café.npz", "--overwrite"),
     "doctor": doctor,
     "bar": bar,
     "no_bar": no_bar,
