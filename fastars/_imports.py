@@ -18,7 +18,7 @@ _PACKAGES = {
     "video": "moviepy",
     "onnx": "onnx",
     "ray": '"ray[tune]"',
-    "tune": "optuna",
+    "tune": "optuna cmaes",
     "sb3": "sb3-contrib",
 }
 
