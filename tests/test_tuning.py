@@ -177,7 +177,7 @@ def test_a_missing_optuna_is_one_sentence(monkeypatch, capsys):
     ],
 )
 def test_wrong_use_is_one_line_and_leaves_no_folder(args, message, tmp_path, monkeypatch, capsys):
-    pytest.importorskip("optuna", reason='optuna is not installed: pip install optuna')
+    pytest.importorskip("optuna", reason="optuna is not installed: pip install optuna")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "file").touch()
