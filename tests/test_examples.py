@@ -25,7 +25,7 @@ EXPECTED = {
 
 
 def outputs(page):
-    """The output of its programs that the page shows."""
+    """Return the outputs of programs that a page shows."""
     return re.findall(r"```text\n(.*?)```", page.read_text(), re.DOTALL)
 
 
