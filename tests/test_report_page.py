@@ -206,6 +206,18 @@ def test_the_command_on_the_page_repeats_the_run(runs, what):
     assert f"sha256 {read_facts(again).last.digest}" in dict(pairs(page_of(first)))["weights of model.zip"]
 
 
+def test_lanes_are_of_the_preset_that_prefers_them(copied):
+    config = (copied / "config.toml").read_text()
+    assert 'physics = "mujoco"' in config
+    config = config.replace('id = "CartPole-v1"', 'id = "HalfCheetah-v5"')
+    for physics, source in (("lanes", "the preset"), ("mujoco", None)):
+        (copied / "config.toml").write_text(config.replace('physics = "mujoco"', f'physics = "{physics}"'))
+        rows = [text for _, text in Outline(page_of(copied)).all("tr")]
+        assert [row for row in rows if row.startswith("physics")] == ([f"physicslanesmujoco{source}"] if source else [])
+        command = train_command(read_facts(copied))
+        assert command[command.index("--physics") + 1] == physics
+
+
 def settings_in(folder):
     """All that decides a run. A preset without a name is "fastars", and threads decide nothing."""
     config = tomllib.loads((folder / "config.toml").read_text())
