@@ -1,6 +1,10 @@
 """The page of `fastars report` in a real browser, and before a real parser of HTML.
 
-Chromium measures a copy of the page in frames of several widths, light and dark. BROKEN
+Chromium measures a copy of the page in frames of several widths, light and dark.
+
+Broken on purpose, one at a time: a body of at least 400 pixels, long words that stay whole, cells in one line, no dark colours,
+fainter texts on dark paper, 25 labels at an axis -> test_a_page_fits_and_can_be_read red; a `div` in a `p` ->
+test_html5lib_finds_no_fault and test_tidy_finds_no_fault red.
 """
 
 import html

@@ -1,6 +1,12 @@
 """The page of `fastars report`: its words are true, every text of a file is only text, and its HTML is in order.
 
-BROKEN
+Broken on purpose, one at a time: texts that are not escaped, or not made printable -> test_names_from_anybody_are_only_text,
+test_a_text_is_never_markup and test_a_title_is_the_heading red; a command without settings, with another preset, or without
+arguments of the environment -> test_the_command_on_the_page_repeats_the_run red; the first evaluation for the best one, every
+setting "from the command", no machine or no options of the environment in config.toml, no first end of a run that was trained
+on, a fault that is not counted, every run finished, a group for each run -> the tests of these words red; marks passed over, one
+name for all pages -> the tests of the file red; a film through a link, a film of any size -> the tests of films red; a pale
+line, headings that leave out a level, a style sheet from elsewhere, a round number too many -> the tests of the form red.
 """
 
 import html
@@ -29,7 +35,7 @@ from fastars.cli.page.elements import element, table
 from fastars.cli.page.facts import read_facts
 from fastars.cli.page.numbers import round_numbers
 from fastars.cli.page.repeat import train_command
-from fastars.plot import learning_curves, read_run
+from fastars.plot import score_interval
 
 ROOT = Path(fastars.__file__).parents[1]
 SHORT = ("--no-progress", "--n-threads", "1", "--noise-size", "65536", "--eval-episodes", "5")
@@ -200,6 +206,18 @@ def test_the_command_on_the_page_repeats_the_run(runs, what):
     assert f"sha256 {read_facts(again).last.digest}" in dict(pairs(page_of(first)))["weights of model.zip"]
 
 
+def test_lanes_are_of_the_preset_that_prefers_them(copied):
+    config = (copied / "config.toml").read_text()
+    assert 'physics = "mujoco"' in config
+    config = config.replace('id = "CartPole-v1"', 'id = "HalfCheetah-v5"')
+    for physics, source in (("lanes", "the preset"), ("mujoco", None)):
+        (copied / "config.toml").write_text(config.replace('physics = "mujoco"', f'physics = "{physics}"'))
+        rows = [text for _, text in Outline(page_of(copied)).all("tr")]
+        assert [row for row in rows if row.startswith("physics")] == ([f"physicslanesmujoco{source}"] if source else [])
+        command = train_command(read_facts(copied))
+        assert command[command.index("--physics") + 1] == physics
+
+
 def settings_in(folder):
     """All that decides a run. A preset without a name is "fastars", and threads decide nothing."""
     config = tomllib.loads((folder / "config.toml").read_text())
@@ -241,12 +259,13 @@ def test_runs_that_differ_in_their_seed_are_one_curve_with_a_band(several):
         "n_delta=2 (3 seeds)",
         "n_delta=6 (3 seeds)",
     ]
-    curves = learning_curves([read_run(folder) for folder in several])
+    last = {folder: np.load(folder / "evaluations.npz")["results"][-1].mean() for folder in several}
     rows = [text for _, text in outline.all("tr")]
-    for n, curve in zip((2, 6), curves, strict=True):
+    for n in (2, 6):
+        score = score_interval([value for folder, value in last.items() if folder.name.startswith(f"n{n}_")])
         found = next(row for row in rows if row.startswith(f"n_delta={n}3"))
-        assert f"{curve.center[-1]:,.1f}" in found
-        assert f"{curve.low[-1]:,.1f} to {curve.high[-1]:,.1f}" in found
+        assert f"{score.center:,.1f}" in found
+        assert f"{score.low:,.1f} to {score.high:,.1f}" in found
     assert [text for _, text in outline.all("h1")] == ["CartPole-v1, 6 runs of 2 settings"]
 
 

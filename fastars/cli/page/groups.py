@@ -41,7 +41,7 @@ class Group(NamedTuple):
 
 
 def grouped(runs: Sequence[Facts]) -> list[Group]:
-    """Return the groups, in the order of the first run of each."""
+    """Return the groups: environments and their settings in the order of the first run of each."""
     members: dict[tuple[str, str], list[Facts]] = {}
     shells: dict[tuple[str, str], list[Run]] = {}
     for facts in runs:
@@ -55,7 +55,7 @@ def grouped(runs: Sequence[Facts]) -> list[Group]:
         alike = [key for key in members if key[0] == env_id]
         texts = labels([shells[key] for key in alike]) if len(alike) > 1 else [env_id]
         named.update(zip(alike, texts, strict=True))
-    return [Group(named[key], tuple(of_group)) for key, of_group in members.items()]
+    return [Group(text, tuple(members[key])) for key, text in named.items()]
 
 
 def _telling(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -103,8 +103,9 @@ def train_command(each: Facts) -> list[str]:
 
 def assumed_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that `fastars train` takes for the preset and the environment of a run if no other option is given."""
-    given = Settings(preset=_preset(config)).resolved()
-    return make_config(env_id=str(config["env"].get("id", "")), **given).to_dict()
+    preset, env_id = _preset(config), str(config["env"].get("id", ""))
+    assumed = make_config(env_id=env_id, **Settings(preset=preset).resolved()).to_dict()
+    return {**assumed, "physics": presets.physics(preset)} if _is_mujoco(env_id) else assumed
 
 
 def _preset(config: Mapping[str, Any]) -> Preset:

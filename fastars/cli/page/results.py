@@ -12,7 +12,7 @@ from fastars.cli.page.elements import Html, element, folded, table
 from fastars.cli.page.facts import Evaluations, Facts
 from fastars.cli.page.groups import Group, curve_of
 from fastars.cli.page.numbers import counted, figure, interval, whole
-from fastars.plot import interquartile_mean
+from fastars.plot import score_interval
 
 _METRICS = (
     ("eval", "Evaluations", "The policy itself, in episodes of their own."),
@@ -125,27 +125,41 @@ def mean_interval(returns: FloatArray) -> tuple[float, float]:
 
 def _comparison(groups: Sequence[Group]) -> Html:
     """Return a row for each group: averages over its seeds."""
-    rows = []
+    is_one_env, rows = len({group.env_id for group in groups}) == 1, []
     for group in groups:
-        curve = curve_of(group, "eval")
-        last = "-" if curve is None else figure(float(curve.center[-1]))
-        ends = "-" if curve is None or len(curve.runs) == 1 else interval(float(curve.low[-1]), float(curve.high[-1]))
-        bests = [returns for facts in group.members if (returns := best_return(facts)) is not None]
-        best = figure(float(interquartile_mean(np.array(bests)))) if bests else "-"
-        name = group.label if len({each.env_id for each in groups}) == 1 else group.full_name
+        last, ends = _average([last_return(facts) for facts in group.members])
+        best, _ = _average([best_return(facts) for facts in group.members])
+        name = group.label if is_one_env else group.full_name
         rows.append((name, str(len(group.members)), last, ends, best))
     caption = "Interquartile means over seeds (means, if there are less than four), and their 95 % bootstrap intervals"
     return table(caption, ("setting", "runs>", "last mean>", "interval", "best mean>"), rows)
 
 
+def _average(returns: Sequence[float | None]) -> tuple[str, str]:
+    """Return the average of the returns that there are, and its interval, as texts."""
+    found = [value for value in returns if value is not None and np.isfinite(value)]
+    if not found:
+        return "-", "-"
+    score = score_interval(found)
+    return figure(score.center), interval(score.low, score.high) if len(found) > 1 else "-"
+
+
 def _each_run(runs: Sequence[Facts]) -> Html:
     rows = []
     for facts in runs:
-        last = "-" if facts.evaluations is None else figure(float(facts.evaluations.means[-1]))
-        best = best_return(facts)
+        last, best = last_return(facts), best_return(facts)
         state = "" if facts.is_finished else " (stopped)"
-        rows.append((str(facts.folder), facts.seed, f"{whole(facts.steps)}{state}", last, "-" if best is None else figure(best)))
+        rows.append((str(facts.folder), facts.seed, f"{whole(facts.steps)}{state}", *(_figure(value) for value in (last, best))))
     return table("Each run", ("run", "seed>", "steps>", "last mean>", "best mean>"), rows)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else figure(value)
+
+
+def last_return(facts: Facts) -> float | None:
+    """Return the mean return of the last evaluation, NaN if it has no finite one; None if there is no evaluation."""
+    return None if facts.evaluations is None else float(facts.evaluations.means[-1])
 
 
 def best_return(facts: Facts) -> float | None:
