@@ -16,16 +16,13 @@ EXPERIMENTS = {path.stem: path for path in sorted((ROOT / "examples" / "experime
 
 
 def main():
+    from bench.pictures import write_picture
+
     parser = argparse.ArgumentParser(description="Run experiments in full; results and pictures are written.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(EXPERIMENTS)}; default all")
-    parser.add_argument("--plot-only", action="store_true", help="draw the results there are")
-    args = parser.parse_args()
-    for name in args.names or EXPERIMENTS:
-        experiment, path = runpy.run_path(str(EXPERIMENTS[name])), Path(__file__).parent / "results" / f"{name}.json"
-        if not args.plot_only:
-            write(path, experiment["run"]())
-        experiment["plot"](json.loads(path.read_text(encoding="utf-8"))["rows"], ROOT / "docs" / "images" / f"{name}.png")
-        print(f"{name}: done", flush=True)
+    for name in parser.parse_args().names or EXPERIMENTS:
+        write(Path(__file__).parent / "results" / f"{name}.json", runpy.run_path(str(EXPERIMENTS[name]))["run"]())
+        write_picture(name)
 
 
 def write(path, rows, machine=None):

@@ -19,7 +19,6 @@ from bench.machine import THREADS, machine_info, take_two_cpus
 from bench.ray_model import Cluster, Costs, iteration
 
 RESULTS = Path(__file__).parent / "results" / "ray_scaling.json"
-PICTURE = Path(__file__).parent.parent / "docs" / "images" / "ray_scaling.png"
 N_EPISODES, ROUNDS = 64, 5
 MEAN, SPREAD = 0.1, 0.5  # of the episodes of the environment that sleeps, in s, and of their logarithm
 NODE = 32  # cores of a node past this machine
@@ -30,6 +29,8 @@ STEPS = 1_000  # of an episode of a Humanoid that walks
 
 
 def main():
+    from bench.pictures import write_picture
+
     parser = argparse.ArgumentParser(description="Measure, model and draw how a run on Ray scales.")
     parser.add_argument("--model-only", action="store_true", help="model and draw what has been measured before")
     if parser.parse_args().model_only:
@@ -39,7 +40,7 @@ def main():
     measured_rows = [row for row in result["rows"] if row["kind"] != "curve"]
     result["rows"] = measured_rows + curves(measured_rows)
     write(RESULTS, result["rows"], result["machine"])
-    plot(result["rows"], PICTURE)
+    write_picture("ray_scaling")
 
 
 # --- Measured here
@@ -151,12 +152,13 @@ def curve(costs, policy, n_delta, n_threads, steps):
     return {"n_cores": CORES, "alone_s": float(episodes.sum()) + end, "seconds": seconds}
 
 
-def plot(rows, path):
-    """Draw measured clusters beside the model (left) and the model up to 10,000 cores (right)."""
-    import matplotlib.pyplot as plt
+def draw(rows):
+    """Return a figure of Matplotlib: measured clusters beside the model (above) and the model up to 10,000 cores (below)."""
+    from matplotlib.figure import Figure
 
-    figure, (here, beyond) = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
-    plot_checks(here, [row for row in rows if row["kind"] == "check"])
+    figure = Figure(figsize=(6, 8.5), dpi=140, layout="constrained")
+    here, beyond = figure.subplots(2, 1)
+    draw_checks(here, [row for row in rows if row["kind"] == "check"])
     for row in (row for row in rows if row["kind"] == "curve"):
         speedup = np.array(row["alone_s"]) / row["seconds"]
         label = f"{row['policy']}, {row['n_delta']:,} directions, actors of {row['n_threads']}"
@@ -167,10 +169,10 @@ def plot(rows, path):
     beyond.set(xscale="log", yscale="log", xlabel="cores", ylabel="times as fast as one core")
     beyond.set_title("the model: Humanoid-v5, episodes of 1,000 steps", fontsize=10)
     beyond.legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=110)
+    return figure
 
 
-def plot_checks(axes, rows):
+def draw_checks(axes, rows):
     """Draw measured times over the times of the model, each point with its number of actors."""
     for k, what in enumerate(dict.fromkeys(row["what"] for row in rows)):  # 0 sleeps, 1 doesn't
         of = [row for row in rows if row["what"] == what]
@@ -178,7 +180,7 @@ def plot_checks(axes, rows):
         axes.plot(*zip(*points, strict=True), "os^"[k], color=f"C{k}", label=what, zorder=3)
         for row, point in zip(of, points, strict=True):
             nodes = f" on {row['n_nodes']} nodes" if row["n_nodes"] > 1 else ""
-            place = (-62, 4) if nodes else (-12, 6) if k else (6, -10)
+            place = (8, -4) if nodes else (8, 4 if row["n_actors"] == 2 else -9) if k else (-14, 5)
             axes.annotate(f"{row['n_actors']}{nodes}", point, place, textcoords="offset points", fontsize=8)
     seconds = [row[key] for row in rows for key in ("measured_s", "predicted_s")]
     ends = min(seconds) / 1.3, max(seconds) * 1.3

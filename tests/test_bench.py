@@ -17,7 +17,9 @@ sys.path.insert(0, str(ROOT))
 from bench import drop_in  # noqa: E402
 from bench.learning_compared import RUNS, SEEDS  # noqa: E402
 from bench.learning_compared import rows as compared_rows  # noqa: E402
+from bench.tables.__main__ import documents, update  # noqa: E402
 from bench.tables.engine import Column, Pivot, Table, render  # noqa: E402
+from bench.tables.figures import FIGURES  # noqa: E402
 
 RESULTS = sorted((ROOT / "bench" / "results").glob("*.json"))
 
@@ -109,3 +111,22 @@ def test_both_sides_of_the_same_script_did_its_steps():
 def test_the_script_on_coming_from_sb3_is_the_one_that_is_timed():
     page = (ROOT / "docs" / "coming_from_sb3.md").read_text(encoding="utf-8")
     assert f"```python\n{inspect.getsource(drop_in.script).strip()}\n```" in page
+
+
+def test_a_figure_in_a_sentence_is_made_from_the_result_files(tmp_path):
+    page = tmp_path / "page.md"
+    mark = "<!-- figure:lanes-speed -->{}<!-- /figure --> times, {}"
+    page.write_text(mark.format("1 to 2", "<!-- figure:first-run -->0 s<!-- /figure -->\n"))
+    assert update(page, {}, write=True)
+    rates = [row["steps_per_s"] for row in rows_of("physics")["rows"] if row["kind"] == "rollouts"]
+    times = [each["lanes"] / each["mj_step"] for each in rates]
+    assert mark.format(f"{min(times):.0f} to {max(times):.0f}", "<!-- figure:first-run -->") in page.read_text()
+    assert not update(page, {}, write=False)
+    page.write_text("<!-- figure:unknown -->1<!-- /figure -->")
+    with pytest.raises(SystemExit, match=r"page\.md: no figure:unknown; there are lanes-speed, "):
+        update(page, {}, write=True)
+
+
+def test_every_figure_is_on_a_page():
+    pages = "".join(path.read_text(encoding="utf-8") for path in documents())
+    assert {name for name in FIGURES if f"<!-- figure:{name} -->" in pages} == set(FIGURES)

@@ -250,6 +250,7 @@ def test_the_command_on_a_run_folder(run_folder, capfd, tally, tmp_path):
         "plot": ["plot", run_folder, "--out", tmp_path / "a.svg"],
         "plot a column": ["plot", run_folder, "--metric", "rollout/ep_rew_mean", "--out", tmp_path / "a.png"],
         "plot train": ["plot", run_folder, "--metric", "train", "--out", tmp_path / "a.png"],
+        "report": ["report", run_folder, "--out", tmp_path / "a.html"],
         "resume": ["resume", run_folder, "--no-progress"],
     }
     raw, n = [], 0
@@ -285,7 +286,7 @@ def test_the_name_of_a_folder(run_folder, tmp_path, capfd):
             assert is_shown_only(text)
         for read in (fastars.latest_checkpoint, ARS.load, exchange.read, rllib.ARS.from_checkpoint, _replay.replay):
             assert is_shown_only(told(read, folder))
-        for command in ("eval", "verify", "plot", "resume"):
+        for command in ("eval", "verify", "plot", "report", "resume"):
             assert is_shown_only(said(capfd, command, folder))
         shutil.rmtree(folder)
 
@@ -302,8 +303,16 @@ def test_labels_of_a_picture_are_printable_short_and_no_formula(run_folder, tmp_
     curves = plot.learning_curves([plot.read_run(folder) for folder in folders])
     assert all(curve.label.isprintable() and len(curve.label) < 2_000 for curve in curves)
     figure = plot.plot_runs([plot.read_run(folder) for folder in folders])
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [curve.label for curve in curves]
+    titles = [axes.get_title("left").replace("\n", "") for axes in figure.axes]
+    assert len(titles) == 3
+    assert all(title.isprintable() and 0 < len(title) < 200 for title in titles)
     figure.savefig(io.BytesIO())  # draws the formula, if there is one
+    settings = [{"preset": name} for name in ("$\\frac$", TEXT, "x" * 10_000)]
+    runs = [plot.read_run(run_folder)._replace(settings=each) for each in settings]
+    (axes,) = plot.plot_runs(runs).axes
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert all(text.replace("\n", "").isprintable() and len(text) < 200 for text in legend)
+    axes.figure.savefig(io.BytesIO())
     plot.plot_runs([plot.read_run(folders[0])]).savefig(io.BytesIO())  # its title
 
 

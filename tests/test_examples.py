@@ -24,6 +24,11 @@ EXPECTED = {
 }
 
 
+def outputs(page):
+    """Return the outputs of programs that a page shows."""
+    return re.findall(r"```text\n(.*?)```", page.read_text(), re.DOTALL)
+
+
 def run(code, folder):
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -58,6 +63,19 @@ def test_program_of_the_readme_runs(block, tmp_path):
         assert output.startswith("(500.0, 0.0)")
 
 
+def test_readme_shows_what_its_command_prints():
+    """GradNorm drives as near as equal weights, and leaves less than half of their angle."""
+    (command,) = re.findall(r"^python (examples\S+ --quick)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    program, *arguments = command.split()
+    done = subprocess.run([sys.executable, ROOT / program, *arguments], capture_output=True, text=True, check=True)
+    assert outputs(ROOT / "README.md") == [done.stdout]
+    rows = dict(re.findall(r"^(.*?) +distance (\S+ m, angle \S+) rad", done.stdout, re.MULTILINE))
+    left = {name: [float(number) for number in row.split(" m, angle ")] for name, row in rows.items()}
+    assert list(left) == ["untrained", "equal weights", "GradNorm"]
+    assert left["GradNorm"][0] < 1.05 * left["equal weights"][0] < 0.5 * left["untrained"][0]
+    assert left["GradNorm"][1] < 0.5 * left["equal weights"][1]
+
+
 def test_program_of_the_page_on_environments_runs(tmp_path):
     first, second = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "environments.md").read_text(), re.DOTALL)
     assert "in each of 2 worker processes" in run(first, tmp_path)
@@ -69,7 +87,9 @@ def test_program_of_the_page_on_environments_runs(tmp_path):
 def test_programs_of_a_page_run(page, tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL)
     assert blocks
-    run("\n".join(blocks), tmp_path)
+    printed = run("\n".join(blocks), tmp_path)
+    for shown in outputs(ROOT / "docs" / f"{page}.md"):
+        assert shown in printed
 
 
 def test_numbers_in_readme_tables_are_not_typed_by_hand():

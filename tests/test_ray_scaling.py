@@ -4,8 +4,10 @@ Broken on purpose: the driver does not wait for results -> all red but one; it s
 it looks for nothing, hears of a task as of an episode -> test_what_is_out..., test_episodes_of_results...; an actor that is free
 gets nothing -> test_last_ones...; one thread -> test_threads...; theta sent once -> test_theta...; CPUs not shared ->
 test_actors_that_share_cpus....
+BROKEN
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bench import ray_scaling
 from bench.ray_model import Cluster, Costs, iteration, makespan
 
 
@@ -68,3 +71,15 @@ def test_theta_goes_to_every_node_from_one():
     assert iteration(np.ones(3), Cluster(3, n_nodes=3), costs, n_bytes=100).total == pytest.approx(4.5)
     assert iteration(np.ones(3), Cluster(3), costs, n_bytes=100).total == 1.0
     assert iteration(np.ones(1), Cluster(3, n_nodes=3), costs, n_bytes=100).total == pytest.approx(2.5)  # one has a task
+
+
+def test_curves_of_the_page_are_what_the_model_gives_today():
+    """Times are measured once, on one machine; what follows from them can be computed again anywhere."""
+    rows = json.loads(ray_scaling.RESULTS.read_text(encoding="utf-8"))["rows"]
+    kept = [row for row in rows if row["kind"] == "curve"]
+    made = ray_scaling.curves([row for row in rows if row["kind"] != "curve"])
+    assert len(made) == len(kept) == 6
+    for row, of_page in zip(made, kept, strict=True):
+        assert {**row, "seconds": None, "alone_s": None} == {**of_page, "seconds": None, "alone_s": None}
+        assert row["seconds"] == pytest.approx(of_page["seconds"], rel=1e-9)
+        assert row["alone_s"] == pytest.approx(of_page["alone_s"], rel=1e-9)

@@ -10,10 +10,12 @@ from typing import Any
 from bench.kernel_reference import kernel_reference, named_tuples
 from bench.tables import agreement, experiments, kernels, physics, ray, rollouts, scripts, training
 from bench.tables.engine import Page, render
+from bench.tables.figures import FIGURES
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parents[1] / "results"
 _BLOCK = re.compile(r"(?P<open>^[ \t]*<!-- bench:(?P<name>[\w-]+) -->[ \t]*$).*?(?P<close>^[ \t]*<!-- /bench -->)", re.M | re.S)
+_FIGURE = re.compile(r"(?P<open><!-- figure:(?P<name>[\w-]+) -->)[^<\n]*(?P<close><!-- /figure -->)")
 
 # Mark of a table, which is also the name of its result file: its page.
 PAGES: dict[str, Page] = {
@@ -49,15 +51,20 @@ def documents() -> list[Path]:
 
 
 def update(path: Path, made: dict[str, str], write: bool) -> bool:
-    """Put the tables between the marks of a file. Return True if that changes it. A mark without a result file is an error."""
+    """Put tables and figures between the marks of a file. Return True if that changes it. A mark of nothing known is an error."""
 
     def fill(match: re.Match[str]) -> str:
         if match["name"] not in made:
             raise SystemExit(f"{path.name}: no result file for bench:{match['name']}; there are {', '.join(made) or 'none'}")
         return f"{match['open']}\n{made[match['name']]}\n{match['close']}"
 
+    def fill_in(match: re.Match[str]) -> str:
+        if match["name"] not in FIGURES:
+            raise SystemExit(f"{path.name}: no figure:{match['name']}; there are {', '.join(FIGURES)}")
+        return f"{match['open']}{FIGURES[match['name']](_rows)}{match['close']}"
+
     before = path.read_text(encoding="utf-8")
-    after = _BLOCK.sub(fill, before)
+    after = _FIGURE.sub(fill_in, _BLOCK.sub(fill, before))
     if write and after != before:
         path.write_text(after, encoding="utf-8")
     return after != before
@@ -79,6 +86,12 @@ def tables() -> dict[str, str]:
             if name == "physics":
                 made["physics-short"] = f"{render(physics.SHORT, result['rows'])}\n\n{_caption(result['machine'])}"
     return made
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    """Return the rows of a result file."""
+    rows: list[dict[str, Any]] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["rows"]
+    return rows
 
 
 def _drop_in_script() -> str:

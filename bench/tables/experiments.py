@@ -2,8 +2,11 @@
 
 from statistics import mean
 
+import numpy as np
+
 from bench.formatting import code, three_digits
 from bench.tables.engine import Column, Page, Row, Rows, Table
+from fastars.plot import interquartile_mean
 
 
 def _methods(rows: Rows) -> list[dict[int, Row]]:
@@ -65,6 +68,33 @@ ROVER: Page = (
 )
 
 
+def _by_directions(rows: Rows) -> list[Row]:
+    """Return a line for each number of directions: its last evaluations, and the number of seeds that were ever at 90."""
+    lines: dict[int, list[list[float]]] = {}
+    for row in rows:
+        lines.setdefault(row["settings"]["n_delta"], []).append(row["returns"])
+    return [
+        {"n_delta": n_delta, "last": [each[-1] for each in returns], "solved": sum(max(each) >= 90.0 for each in returns)}
+        for n_delta, returns in lines.items()
+    ]
+
+
+def _middle(values: list[float]) -> str:
+    return f"{float(interquartile_mean(np.array(values))):.1f} ({min(values):.1f} to {max(values):.1f})"
+
+
+LEARNING_CURVES: Page = (
+    Table(
+        (
+            Column("directions", "n_delta"),
+            Column("last evaluation, interquartile mean (least to largest of the seeds)", lambda line: _middle(line["last"])),
+            Column("seeds with an evaluation of 90 or more", lambda line: f"{line['solved']} of {len(line['last'])}"),
+        ),
+        lines=_by_directions,
+    ),
+)
+
+
 def _count(row: Row) -> str:
     of = "" if row["of"] is None else f" of {row['of']:,}"
     return f"{row['count']:,}{of} {row['unit']}".rstrip()
@@ -74,6 +104,7 @@ TRUST: Page = (Table((Column("what", "what"), Column("row", "row"), Column("coun
 
 PAGES: dict[str, Page] = {
     "trust": TRUST,
+    "learning-curves": LEARNING_CURVES,
     "multitask-toy": MULTITASK,
     "multitask-mlp": MULTITASK,
     "rover": ROVER,

@@ -100,17 +100,19 @@ def run(quick=False):
     return [measure(n_tasks, name, **size) for n_tasks in SCALES for name in METHODS]
 
 
-def plot(rows, path):
-    import matplotlib.pyplot as plt
+def draw(rows):
+    """Return a figure of Matplotlib: test losses by method, a panel for each number of tasks."""
+    from matplotlib.figure import Figure
 
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(6, 7.5), dpi=140, layout="constrained")
+    axes = figure.subplots(2, 1)
     for axis, n_tasks in zip(axes, SCALES, strict=True):
         for row in rows:
             if row["n_tasks"] == n_tasks:
                 axis.plot(50 * np.arange(len(row["curve"])), row["curve"], label=row["method"])
         axis.set(title=f"{n_tasks} tasks", xlabel="iteration", ylabel="sum of test losses, L(t) / L(0)")
-        axis.legend(frameon=False)
-    figure.savefig(path, dpi=110)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    return figure
 
 
 def main():
@@ -126,7 +128,7 @@ def main():
         with open(args.json, "w") as file:
             json.dump(rows, file)
     if args.plot:
-        plot(rows, args.plot)
+        draw(rows).savefig(args.plot)
 
 
 if __name__ == "__main__":

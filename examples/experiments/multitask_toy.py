@@ -96,16 +96,18 @@ def run(quick=False):
     return [measure(n_tasks, name, **size) for n_tasks in SCALES for name in methods(n_tasks)]
 
 
-def plot(rows, path):
-    import matplotlib.pyplot as plt
+def draw(rows):
+    """Return a figure of Matplotlib: losses by method, and the weights that they found beside static ones."""
+    from matplotlib.figure import Figure
 
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
+    figure = Figure(figsize=(6, 11), dpi=140, layout="constrained")
+    axes = figure.subplots(3, 1)
     for axis, n_tasks in zip(axes[::2], SCALES, strict=True):
         for row in rows:
             if row["n_tasks"] == n_tasks and not row["method"].startswith("static"):
                 axis.semilogy(10 * np.arange(len(row["curve"])), row["curve"], label=row["method"])
         axis.set(title=f"{n_tasks} tasks", xlabel="iteration", ylabel="sum of L(t) / L(0)")
-        axis.legend(frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     two = {row["method"]: row for row in rows if row["n_tasks"] == 2}
     grid = [row for name, row in two.items() if name.startswith("static")]
     axes[1].loglog(GRID, [row["mean"] for row in grid], "k.-", label="static weights")
@@ -113,7 +115,7 @@ def plot(rows, path):
         axes[1].plot(two[name]["weights"][0] / two[name]["weights"][1], two[name]["mean"], "o", label=name)
     axes[1].set(title="2 tasks", xlabel="w_1 / w_2, mean of the second half", ylabel="sum of L / L(0) at the end")
     axes[1].legend(frameon=False)
-    figure.savefig(path, dpi=110)
+    return figure
 
 
 def main():
@@ -129,7 +131,7 @@ def main():
         with open(args.json, "w") as file:
             json.dump(rows, file)
     if args.plot:
-        plot(rows, args.plot)
+        draw(rows).savefig(args.plot)
 
 
 if __name__ == "__main__":

@@ -94,12 +94,14 @@ def report(row):
     return f"{row['method']:14} {len(firsts)} of {len(row['ends'])} starts reach the front{spread}"
 
 
-def plot(rows, path):
-    import matplotlib.pyplot as plt
+def draw(rows):
+    """Return a figure of Matplotlib: the ways from all starts, a panel for each method."""
+    from matplotlib.figure import Figure
 
     x, y = np.linspace(-10, 10, 161), np.linspace(-10, 10, 161)
     landscape = np.array([[objectives(one, other)[0] @ (1 / SCALE, 1) for one in x] for other in y])  # of equal sizes
-    figure, axes = plt.subplots(3, 3, figsize=(10, 10.5), sharex=True, sharey=True, layout="constrained")
+    figure = Figure(figsize=(6.6, 7), dpi=140, layout="constrained")
+    axes = figure.subplots(3, 3, sharex=True, sharey=True)
     for axis, row in zip(axes.flat, rows, strict=True):
         axis.contour(x, y, landscape, levels=25, cmap="Greys", linewidths=0.6, alpha=0.6)
         axis.plot([-7, 7], [-8.3, -8.3], color="0.75", linewidth=8, solid_capstyle="round", zorder=0)
@@ -107,10 +109,9 @@ def plot(rows, path):
             (line,) = axis.plot(*np.transpose(way), linewidth=1.5)
             axis.plot(*way[0], "o", color=line.get_color(), markersize=4)
             axis.plot(*end, "*", color=line.get_color(), markeredgecolor="black", markersize=12, clip_on=False)
-        axis.set_title(f"{row['method']}: {sum(row['on_front'])} of {len(row['ends'])}")
+        axis.set_title(f"{row['method']}: {sum(row['on_front'])} of {len(row['ends'])}", fontsize=9)
     figure.suptitle("From five starts (dots) to the Pareto front (grey band)")
-    figure.savefig(path, dpi=90)
-    plt.close(figure)
+    return figure
 
 
 def main():
@@ -121,7 +122,7 @@ def main():
     rows = run(args.quick)
     print("\n".join(report(row) for row in rows))
     if args.plot:
-        plot(rows, args.plot)
+        draw(rows).savefig(args.plot)
 
 
 if __name__ == "__main__":

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from fastars.cli.errors import WrongUseError, wrong_use
+from fastars.cli.seeds import begun_folders
 from fastars.cli.settings import option
 from fastars.cli.terminal import say
-from fastars.files.opening import refuse_link
 
 _NAMES = {"eval": "mean return of evaluations", "train": "mean return of training episodes"}
+_STEM = "learning_curve"  # of the picture's name in a run folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,42 +23,93 @@ class Plot:
     """Draw learning curves. Runs that differ only in their seed become one curve with a 95 % band."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
-    """Run folders, also of stable-baselines3."""
-    out: Annotated[Path | None, option("FILE", "learning_curve.png in the first RUN")] = None
+    """Run folders, also of stable-baselines3, and folders of several seeds."""
+    out: Annotated[Path | None, option("FILE", "learning_curve.png in the first RUN, or learning_curve_2.png, ...")] = None
     """The picture to write: .png, .svg or .pdf."""
+    overwrite: bool = False
+    """Replace a FILE that is another picture, or no picture."""
     x: Literal["steps", "time"] = "steps"
     """Horizontal axis: environment steps, or seconds of training."""
     metric: Annotated[str, option("NAME", "eval")] = "eval"
     """eval, train, or a column of progress.csv such as train/grad_norm."""
     window: int = 100
     """Episodes that a mean is taken over, if a run has nothing but monitor files."""
-    average: Literal["iqm", "mean"] = "iqm"
-    """Average over seeds: the interquartile mean, or the mean."""
-    title: Annotated[str | None, option("TEXT", "what was run")] = None
+    average: Literal["iqm", "mean", "median"] = "iqm"
+    """Average over seeds: the interquartile mean, the mean, or the median."""
+    title: Annotated[str | None, option("TEXT", "the environment")] = None
     """Title of the picture."""
+    theme: Literal["light", "dark"] = "light"
+    """White or dark paper."""
+    size: Literal["page", "phone"] = "page"
+    """Width: of a page, or of a phone."""
 
     def run(self) -> int:
         """Draw the curves and return the exit code."""
-        from fastars._validate import positive_int
-        from fastars.files.atomic import write_atomically  # it imports NumPy, and `--help` imports this module
-        from fastars.plot import plot_runs, read_run
+        from fastars._validate import positive_int  # it imports NumPy, and `--help` imports this module
 
         if not self.runs:
             raise WrongUseError("fastars plot takes run folders, such as runs/CartPole-v1_1")
         with wrong_use():
             positive_int("window", self.window)
-        out = self.out or self.runs[0] / "learning_curve.png"
-        if out.suffix not in (".png", ".svg", ".pdf"):
-            raise WrongUseError(f"--out must end with .png, .svg or .pdf, got {out}")
-        try:
-            runs = [read_run(folder, self.metric, self.window) for folder in self.runs]
-            figure = plot_runs(runs, self.x, self.average, _NAMES.get(self.metric, self.metric), self.title)
-        except (FileNotFoundError, ValueError, ImportError) as error:
-            raise WrongUseError(str(error)) from error
-        if self.out is None:  # our own name, in a folder that may come from anybody
-            refuse_link(out)
-        content = io.BytesIO()
-        figure.savefig(content, format=out.suffix[1:])
-        write_atomically(out, [content.getvalue()])
-        say(str(out))
+        looks = {"title": self.title, "theme": self.theme, "size": self.size}
+        shown = {"metric": self.metric, "window": self.window, "x": self.x, "average": self.average}
+        say(str(draw_runs(self.runs, self.out, self.overwrite, shown, looks)))
         return 0
+
+
+def draw_runs(
+    folders: Sequence[Path],
+    out: Path | None = None,
+    overwrite: bool = False,
+    shown: dict[str, Any] | None = None,
+    looks: dict[str, Any] | None = None,
+    without: Collection[Path] = (),
+) -> Path:
+    """Draw learning curves of run folders into a file.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Run folders, or folders of several seeds, at least one.
+    out : Path, optional
+        The picture. Default: `learning_curve.png` in the first folder; if that is another picture, `learning_curve_2.png`, ...
+    overwrite : bool
+        True lets the picture take the place of any file. Else it takes the place of a picture of the same curves only.
+    shown : dict, optional
+        Any of metric, window, x and average, as options of `fastars plot`.
+    looks : dict, optional
+        Any of title, theme and size.
+    without : collection of Path
+        Run folders of seeds that are left out.
+
+    Returns
+    -------
+    Path
+        The file that was written.
+
+    Raises
+    ------
+    WrongUseError
+        If a run can't be read or drawn, or `out` is another file.
+    """
+    from fastars.files.atomic import write_atomically  # these import NumPy, and `--help` imports this module
+    from fastars.plot import plot_runs, read_run
+    from fastars.plot.files import SUFFIXES, free_name, has_mark, mark_of, picture
+
+    shown = {"metric": "eval", "window": 100, "x": "steps", "average": "iqm", **(shown or {})}
+    mark = mark_of({"runs": sorted(str(folder.resolve()) for folder in folders), **shown})
+    if out is not None and out.suffix not in SUFFIXES:
+        raise WrongUseError(f"--out must end with .png, .svg or .pdf, got {out}")
+    if out is not None and out.is_file() and not overwrite and not has_mark(out, mark):
+        raise WrongUseError(f"{out} is not a picture of these curves: --overwrite replaces it, another --out keeps it")
+    metric = shown["metric"]
+    try:
+        run_folders = [folder for path in folders for folder in begun_folders(path) if folder not in without]
+        runs = [read_run(folder, metric, shown["window"]) for folder in run_folders]
+        figure = plot_runs(runs, shown["x"], shown["average"], _NAMES.get(metric, metric), **(looks or {}))
+    except (FileNotFoundError, ValueError, ImportError) as error:
+        raise WrongUseError(str(error)) from error
+    # A name of ours, in a folder that may come from anybody, follows no link.
+    path = free_name(folders[0], _STEM, mark) if out is None else out
+    write_atomically(path, [picture(figure, path.suffix, mark)], follow=out is not None)
+    return path

@@ -18,6 +18,7 @@ from fastars.files.tables import parse_number, read_arrays, read_columns, read_t
 from fastars.logger.monitor import start_time
 
 RETURN = "rollout/ep_rew_mean"
+RETURNS = ("eval", "train", RETURN)  # metrics whose values are returns
 _STEPS, _SECONDS = "time/total_timesteps", "time/time_elapsed"
 
 
@@ -31,6 +32,8 @@ class Run(NamedTuple):
     steps: FloatArray  # (n,) environment steps
     seconds: FloatArray  # (n,) seconds of training; NaN if no file has times
     values: FloatArray  # (n,)
+    metric: str = "eval"  # as `read_run` was asked
+    of_env: tuple[str, ...] = ()  # names of the settings that are arguments of the environment
 
 
 class Series(NamedTuple):
@@ -72,7 +75,8 @@ def read_run(folder: str | os.PathLike[str], metric: str = "eval", window: int =
         series = read_episodes(folder, window)
     else:
         series = read_column(progress, RETURN if metric == "train" else metric)
-    return Run(folder, *read_settings(folder), *series)
+    env_id, seed, settings, of_env = read_settings(folder)
+    return Run(folder, env_id, seed, settings, *series, metric, of_env)
 
 
 def read_evaluations(folder: Path) -> Series:
@@ -126,16 +130,20 @@ def _episodes(path: Path) -> Iterator[tuple[float, float, float]]:
         yield start + parse_number(path, seconds), parse_number(path, total), parse_number(path, length)
 
 
-def read_settings(folder: Path) -> tuple[str, int | None, dict[str, Any]]:
-    """Return (id of the environment, seed, other settings) from `config.toml`; without it, the id is the folder's name."""
+def read_settings(folder: Path) -> tuple[str, int | None, dict[str, Any], tuple[str, ...]]:
+    """Return (id of the environment, seed, other settings, names of those of the environment) from `config.toml`.
+
+    Without it, the id is the name of the folder, and nothing else is known.
+    """
     path = folder / "config.toml"
     if not is_there(path):
-        return re.sub(r"_\d+$", "", folder.resolve().name), None, {}
+        return re.sub(r"_\d+$", "", folder.resolve().name), None, {}, ()
     config = read_toml(path)
     tables = [config.get(table, {}) for table in ("env", "run", "settings")]
     if not all(isinstance(table, dict) for table in tables) or not isinstance(tables[1].get("seed", 0), int):
         raise DamagedFileError(f"{path} is damaged: [env], [run] and [settings] must be tables, and seed an integer")
     env, run, settings = tables
     env_id = str(env.get("id", folder.resolve().name))
-    of_run = {name: run.get(name) for name in ("preset", "backend")}
-    return env_id, run.get("seed"), {name: value for name, value in env.items() if name != "id"} | of_run | settings
+    of_run = {name: run.get(name) for name in ("preset", "backend", "init")}
+    of_env = {name: value for name, value in env.items() if name != "id"}
+    return env_id, run.get("seed"), of_env | of_run | settings, tuple(of_env)
