@@ -33,7 +33,7 @@ def test_its_json_is_what_it_found(tmp_path):
     result = run("doctor", "--json", cwd=tmp_path)
     assert result.returncode == 0
     found = json.loads(result.stdout)
-    assert list(found) == ["versions", "system", "threads", "cache", "extras", "checks", "lanes", "notes", "seconds", "problems"]
+    assert list(found) == ["versions", "system", "threads", "cache", "extras", "films", "checks", "lanes", "notes", "seconds", "problems"]
     assert set(found["checks"].values()) == {"ok"}
     assert list(tmp_path.iterdir()) == []
 

@@ -69,7 +69,7 @@ def load_trained(run: Path, last: bool, env_id: str | None, env_kwargs: Iterable
     from fastars.envs.terms import RewardTerms
 
     model = ARS.load(path, env=None if env_id is None else environment(env_id, kwargs), verbose=0)
-    model.run.refuse_absent_env()
+    refuse_absent_env(model)
     model.run.refuse_excess(training=False)
     if env_id is not None and not kwargs:
         _warn_of_other_arguments(path, model)
@@ -108,3 +108,13 @@ def replay(trained: Trained, n_episodes: int, seed: int, how: str) -> None:
     finally:
         env.close()
     print_evaluation(describe_env(model.env_id, model.env_kwargs), seed, returns, lengths, f"{path}, {how}")
+
+
+def refuse_absent_env(model: ARS) -> None:
+    """Raise a CheckpointError with what the command can do about it, if the environment of a model can't be made here."""
+    from fastars.envs.absent import AbsentEnv
+    from fastars.files.errors import CheckpointError
+
+    env = model.run.env
+    if isinstance(env, AbsentEnv):
+        raise CheckpointError(f"{env.cause}; --env ENV takes another one")

@@ -1,0 +1,98 @@
+"""Before a film or a window: a display, the way in which MuJoCo draws, its camera; and the errors of drawing in plain words."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastars.cli.errors import WrongUseError
+
+if TYPE_CHECKING:
+    import gymnasium
+
+_DRAWING = ("glfw", "mujoco", "OpenGL", "pygame")
+
+
+def can_open_windows() -> bool:
+    """Return True if a window can be opened: on Linux, X, Wayland or a driver chosen for SDL (even one that draws nothing)."""
+    names = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+    return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in names)
+
+
+def refuse_without_mode(env: gymnasium.Env, mode: str) -> None:
+    """Raise a WrongUseError if an environment says that it has no such render mode."""
+    modes = list(env.metadata.get("render_modes") or ())
+    if mode not in modes and env.render_mode != mode:
+        has = f"it has {', '.join(map(str, modes))}" if modes else "it has none"
+        raise WrongUseError(f"{type(env.unwrapped).__name__} has no render mode {mode}, which shows its frames: {has}")
+
+
+def choose_backend() -> None:
+    """Let MuJoCo draw in a way that works here, if it is in use, and the user has not chosen one by MUJOCO_GL.
+
+    Without a choice, Gymnasium takes GLFW, which fails where no display is.
+    """
+    if "mujoco" not in sys.modules or os.environ.get("MUJOCO_GL") or not sys.platform.startswith("linux"):
+        return
+    from fastars.envs.mujoco.opengl import advice, working_backend
+
+    backend = working_backend()
+    if backend is None:
+        raise WrongUseError(f"MuJoCo can't draw here: {advice()}")
+    os.environ["MUJOCO_GL"] = backend
+
+
+def follow_body(env: gymnasium.Env) -> None:
+    """Let the camera of one of Gymnasium's MuJoCo environments follow its body, unless the environment was given another camera.
+
+    A `MujocoTask` does so itself.
+    """
+    given = {} if env.spec is None else env.spec.kwargs
+    renderer = getattr(env.unwrapped, "mujoco_renderer", None)
+    if renderer is None or not {"camera_id", "camera_name", "default_camera_config"}.isdisjoint(given):
+        return
+    from fastars.envs.mujoco.camera import follow
+
+    follow(renderer)
+
+
+@contextlib.contextmanager
+def drawn(mode: str, run: Path) -> Iterator[None]:
+    """Context that turns errors of drawing (OpenGL, SDL, an environment that can't draw) into a `WrongUseError`."""
+    import gymnasium
+
+    try:
+        yield
+    except (gymnasium.error.Error, AttributeError, NotImplementedError, ImportError) as error:
+        raise WrongUseError(f"{run} can't be rendered ({mode}): {_message(error)}{_advice(error)}") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _DRAWING:
+            raise
+        raise WrongUseError(f"{run} can't be rendered ({mode}): {_message(error)}{_advice(error)}") from error
+
+
+def _advice(error: BaseException) -> str:
+    """Return how MuJoCo draws without a display, if the error came from it."""
+    if _modules(error).isdisjoint(("mujoco", "glfw", "OpenGL")):
+        return ""
+    from fastars.envs.mujoco.opengl import advice
+
+    chosen = os.environ.get("MUJOCO_GL")
+    return f"; MUJOCO_GL is {chosen or 'not set'}; {advice()}"
+
+
+def _modules(error: BaseException) -> set[str]:
+    """Return the names of the packages in the traceback of an error."""
+    found, trace = set(), error.__traceback__
+    while trace is not None:
+        found.add(str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0])
+        trace = trace.tb_next
+    return found
+
+
+def _message(error: Any) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
