@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastars import weighting
-from fastars.weighting import MGDA, DynamicWeightAverage, Fixed, GradNorm, IMTLG, NashMTL, Uniform, UPGrad, make_method
+from fastars.weighting import IMTLG, MGDA, Fixed, GradNorm, NashMTL, Uniform, UPGrad, make_method
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 
@@ -103,7 +103,7 @@ def test_the_first_input_of_tensors_decides(given, dtype):
     method, plain = GradNorm(2), GradNorm(2)
     method.step(**given)
     weights = method.step(**given)
-    losses = [float(loss) for loss in given["losses"]]
+    losses = [float(torch.as_tensor(loss).detach()) for loss in given["losses"]]
     plain.step(losses, norms=[5.0, 1.0])
     np.testing.assert_allclose(method.weights[0], plain.weights[0], rtol=0.1)
     assert isinstance(weights, np.ndarray) if dtype is None else weights.dtype == dtype
@@ -123,7 +123,9 @@ def test_a_step_of_tensors_computes_as_one_of_arrays():
 def test_a_weight_that_the_dtype_can_not_hold_is_refused():
     """1e6 in float16, whose largest number is 65,504; without it the step would give infinity. bfloat16 can hold it."""
     method, small = NashMTL(2), 1e-6 * torch.eye(2)
-    with pytest.raises(ValueError, match=r"^NashMTL\.step\(\): losses must be of a dtype that can hold a weight of .*: give losses\.f"):
+    with pytest.raises(
+        ValueError, match=r"^NashMTL\.step\(\): losses must have a dtype that can hold a weight of .*: give losses\.f"
+    ):
         method.step(grads=small.half())
     assert method.n_steps == 0
     assert method.step(grads=small.bfloat16()).float()[0] == pytest.approx(1e6, rel=0.1)
@@ -181,11 +183,16 @@ def torchjd_aggregators():
 
     return {
         "sum": (Uniform(), torchjd.Sum, 3, 1e-10),
-        "constant": (Fixed(constants=[0.5, -1.0, 2.0]), lambda: torchjd.Constant(torch.tensor([0.5, -1.0, 2.0]).double()), 3, 1e-10),
+        "constant": (
+            Fixed(constants=[0.5, -1.0, 2.0]),
+            lambda: torchjd.Constant(torch.tensor([0.5, -1.0, 2.0]).double()),
+            3,
+            1e-10,
+        ),
         "upgrad": (UPGrad(), lambda: dual(torchjd.UPGrad), 3, 1e-7),
         "dualproj": (make_method("dualproj"), lambda: dual(torchjd.DualProj), 3, 1e-7),
         "imtl-g": (IMTLG(), torchjd.IMTLG, 3, 1e-8),
-        "aligned-mtl": (make_method("aligned-mtl", normalize="sum"), torchjd.AlignedMTL, 3, 1e-8),
+        "aligned-mtl": (make_method("aligned-mtl"), torchjd.AlignedMTL, 3, 1e-8),
         "config": (make_method("config"), torchjd.ConFIG, 3, 1e-8),
         "mgda": (MGDA(), torchjd.MGDA, 2, 1e-8),  # in two steps from anywhere; three tasks take theirs more than its 100
         "pcgrad": (make_method("pcgrad"), torchjd.PCGrad, 2, 1e-10),  # without an order of its own
@@ -277,21 +284,16 @@ def test_layers_below_the_one_that_the_method_sees_get_the_weighted_sum():
     assert_equal({name: grads[name] for name in trunk}, {name: expected[name] for name in trunk})
 
 
-@pytest.mark.parametrize("retained", [False, True])
-def test_the_method_may_see_the_gradients_of_the_features(retained):
+def test_the_method_may_see_the_gradients_of_the_features():
     """The upper bound of MGDA, section 3.3 of Sener & Koltun: weights from the gradients by the features."""
     ours, other = Model(), Model()
     losses, features = ours.losses()
-    if retained:
-        features.retain_grad()
     rows = [gradient(loss, [features])[0] for loss in losses]
     weights = MGDA().backward(losses, features)
     torch.testing.assert_close(weights, MGDA().step(grads=[row.reshape(-1) for row in rows]))
     (weights * torch.stack(other.losses()[0])).sum().backward()
     for one, another in zip(ours.trunk.parameters(), other.trunk.parameters(), strict=True):
         torch.testing.assert_close(one.grad, another.grad)
-    if retained:
-        torch.testing.assert_close(features.grad, sum(w * row for w, row in zip(weights, rows, strict=True)))
 
 
 def test_losses_of_one_vector_share_their_head():
@@ -308,9 +310,9 @@ def test_losses_of_one_vector_share_their_head():
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_backward_trains_in_every_dtype(dtype):
     model, method = Model(2, dtype), MGDA(2)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01, eps=1e-4)
     before = [loss.item() for loss in model.losses()[0]]
-    for _ in range(50):
+    for _ in range(30):
         optimizer.zero_grad()
         method.backward(model.losses()[0], model.trunk)
         assert all(parameter.grad.dtype == dtype for parameter in model.parameters())
@@ -408,17 +410,33 @@ def test_two_parameters_with_one_gradient_keep_their_own():
 
 ERRORS = [
     (lambda m, losses: (losses[:2], m.trunk), ValueError, "losses must have 3 entries, one per task, got 2"),
-    (lambda m, losses: ([losses[0], losses[1].detach(), losses[2]], m.trunk), ValueError, "losses must be in a graph, and task 'b' is"),
+    (
+        lambda m, losses: ([losses[0], losses[1].detach(), losses[2]], m.trunk),
+        ValueError,
+        "losses must be in a graph, and task 'b' is",
+    ),
     (lambda m, losses: (sum(losses), m.trunk), ValueError, r"losses must have shape \(T,\), got \(\)"),
-    (lambda m, losses: ([losses[0], 1.0, losses[2]], m.trunk), TypeError, "losses must be tensors of PyTorch, got a float for task 1"),
+    (
+        lambda m, losses: ([losses[0], 1.0, losses[2]], m.trunk),
+        TypeError,
+        "losses must be tensors of PyTorch, got a float for task 1",
+    ),
     (lambda m, losses: (np.ones(3), m.trunk), TypeError, "losses must be tensors of PyTorch, got a float64 for task 0"),
     (lambda m, losses: (1.0, m.trunk), TypeError, r"losses must be a tensor \(T,\) or a sequence of T tensors of PyTorch, got 1.0"),
     (lambda m, losses: ([losses[0], m.inputs, losses[2]], m.trunk), ValueError, r"got shape \(7, 1, 8\) for task 1"),
-    (lambda m, losses: (losses, m.trunk.named_parameters()), TypeError, "shared_parameters must be tensors or a module, got a tuple"),
+    (
+        lambda m, losses: (losses, m.trunk.named_parameters()),
+        TypeError,
+        "shared_parameters must be tensors or a module, got a tuple",
+    ),
     (lambda m, losses: (losses, None), TypeError, "shared_parameters must be tensors or a module, got None"),
     (lambda m, losses: (losses, [m.inputs]), ValueError, "shared_parameters must have a tensor that requires a gradient; got 1"),
     (lambda m, losses: (losses, []), ValueError, "shared_parameters must have a tensor that requires a gradient; got 0"),
-    (lambda m, losses: (losses, Model().trunk), ValueError, "shared_parameters must be in the graph of a loss, and none of them is"),
+    (
+        lambda m, losses: (losses, Model().trunk),
+        ValueError,
+        "shared_parameters must be in the graph of a loss, and none of them is",
+    ),
 ]
 
 

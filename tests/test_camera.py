@@ -15,7 +15,9 @@ STAYING = ["InvertedPendulum-v5", "InvertedDoublePendulum-v5", "Reacher-v5", "Pu
 
 FLOOR = '<geom type="plane" size="40 40 1"/>'
 BOX = '<geom type="box" size=".3 .1 .1" mass="2"/>'
-FREE = f'<body name="a" pos="0 0 1"><freejoint/>{BOX}<body pos=".4 0 0"><joint axis="0 1 0"/><geom size=".1" mass="1"/></body></body>'
+FREE = (
+    f'<body name="a" pos="0 0 1"><freejoint/>{BOX}<body pos=".4 0 0"><joint axis="0 1 0"/><geom size=".1" mass="1"/></body></body>'
+)
 PLANAR = f'<body name="a" pos="0 0 1"><joint type="slide" axis="1 0 0"/><joint type="slide" axis="0 0 1"/>{BOX}</body>'
 TRACKED = f"""<body pos="3 0 1"><freejoint/>{BOX}</body>
     <body name="a" pos="0 0 1"><freejoint/>{BOX}<camera name="near" pos="0 -1 0" mode="fixed" xyaxes="1 0 0 0 0 1"/>
@@ -57,10 +59,10 @@ def camera(renderer):
 
 
 def places(model, data, cam, scene, body):
-    """Where the geoms of a body and of all that hangs on it are in the picture: 0 is the middle, 1 the edge; NaN behind the camera."""
+    """Places in the picture of a body's geoms and of all that hangs on it: 0 is the middle, 1 the edge, NaN behind."""
     mujoco.mjv_updateScene(model, data, mujoco.MjvOption(), mujoco.MjvPerturb(), cam, mujoco.mjtCatBit.mjCAT_ALL, scene)
-    view = scene.camera[0]
-    pos, forward, up = (np.array(each, np.float64) for each in (view.pos, view.forward, view.up))
+    view, other = scene.camera  # two eyes, between which a picture is taken
+    pos, forward, up = (np.array(each, np.float64) for each in ((view.pos + other.pos) / 2, view.forward, view.up))
     right = np.cross(forward, up)
     parts = {body}
     for child in range(body + 1, model.nbody):
@@ -145,7 +147,9 @@ def test_a_camera_that_somebody_chose_stays():
 
 def test_distance_and_angle_that_the_environment_gives_go_before():
     model, data = own(FREE)
-    renderer = renderer_of(model, data, default_cam_config={"distance": 7.0, "elevation": -45.0, "lookat": np.ones(3), "trackbodyid": 9})
+    renderer = renderer_of(
+        model, data, default_cam_config={"distance": 7.0, "elevation": -45.0, "lookat": np.ones(3), "trackbodyid": 9}
+    )
     follow(renderer)
     cam = camera(renderer)
     assert (cam.distance, cam.elevation, cam.azimuth, cam.trackbodyid) == (7.0, -45.0, 90.0, 1)

@@ -141,6 +141,7 @@ def test_what_a_step_can_not_use_is_named(given, message):
         [{"w": [[1.0], [2.0]], "inner": {"b": np.array([3.0])}}, {"w": [[0.0], [4.0]], "inner": {"b": np.array([5.0])}}],
         [[np.array([1.0]), np.array([2.0, 3.0]), None], [None, np.array([4.0, 5.0]), None]],
         [[np.array([1.0, 2.0, 3.0], np.float16)], [np.array([0.0, 4.0, 5.0], np.float16)]],
+        np.array([[[1.0], [2.0], [3.0]], [[0.0], [4.0], [5.0]]]),
     ],
 )
 def test_gradients_may_come_parameter_by_parameter(grads):
@@ -170,7 +171,9 @@ def test_parameters_that_do_not_fit_are_named(grads, message):
 def test_backward_needs_tensors(monkeypatch):
     """Without PyTorch, too, which nothing imports here."""
     monkeypatch.delitem(sys.modules, "torch", raising=False)
-    with pytest.raises(TypeError, match=r"^GradNorm\.backward\(\): losses must be tensors of PyTorch, got a list; step\(\) takes arr"):
+    with pytest.raises(
+        TypeError, match=r"^GradNorm\.backward\(\): losses must be tensors of PyTorch, got a list; step\(\) takes arr"
+    ):
         GradNorm(2).backward([1.0, 2.0], [np.ones(3)])
     assert "torch" not in sys.modules
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,24 @@ def can_open_windows() -> bool:
     return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in names)
 
 
-def refuse_without_mode(env: gymnasium.Env, mode: str) -> None:
-    """Raise a WrongUseError if an environment says that it has no such render mode."""
+def make_drawn(env_id: str, kwargs: Mapping[str, Any], mode: str) -> gymnasium.Env:
+    """Make an environment with a render mode; WrongUseError if it says that it has no such mode.
+
+    An environment that names no mode at all may have it nevertheless. Gymnasium makes windows of "rgb_array".
+    """
+    from fastars.envs import make
+
+    try:
+        env = make(env_id, **kwargs, render_mode=mode)
+    except TypeError as error:  # Gymnasium's words after those of the constructor
+        if not re.match(r".*(unexpected keyword argument 'render_mode'|takes no arguments)", str(error)):
+            raise
+        raise WrongUseError(f"{env_id} can't be drawn: it takes no render_mode") from error
     modes = list(env.metadata.get("render_modes") or ())
-    if mode not in modes and env.render_mode != mode:
-        has = f"it has {', '.join(map(str, modes))}" if modes else "it has none"
-        raise WrongUseError(f"{type(env.unwrapped).__name__} has no render mode {mode}, which shows its frames: {has}")
+    if modes and {mode, *(("rgb_array", "rgb_array_list") if mode == "human" else ())}.isdisjoint(modes):
+        env.close()
+        raise WrongUseError(f"{env_id} has no render mode {mode}; it has {', '.join(map(str, modes))}")
+    return env
 
 
 def choose_backend() -> None:
@@ -77,19 +90,18 @@ def drawn(mode: str, run: Path) -> Iterator[None]:
 
 def _advice(error: BaseException) -> str:
     """Return how MuJoCo draws without a display, if the error came from it."""
-    if _modules(error).isdisjoint(("mujoco", "glfw", "OpenGL")):
+    if not any(name in module for module in _modules(error) for name in ("mujoco", "glfw", "OpenGL")):
         return ""
     from fastars.envs.mujoco.opengl import advice
 
-    chosen = os.environ.get("MUJOCO_GL")
-    return f"; MUJOCO_GL is {chosen or 'not set'}; {advice()}"
+    return f"; MUJOCO_GL is {os.environ.get('MUJOCO_GL') or 'not set'}; {advice()}"
 
 
 def _modules(error: BaseException) -> set[str]:
-    """Return the names of the packages in the traceback of an error."""
-    found, trace = set(), error.__traceback__
+    """Return the modules of the class and the traceback of an error."""
+    found, trace = {type(error).__module__}, error.__traceback__
     while trace is not None:
-        found.add(str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0])
+        found.add(str(trace.tb_frame.f_globals.get("__name__", "")))
         trace = trace.tb_next
     return found
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
+from fastars.cli.drawing import make_drawn
 from fastars.cli.environment import describe_env, environment, kwargs_text, parse_kwargs
 from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.report import print_evaluation
@@ -75,7 +76,8 @@ def load_trained(run: Path, last: bool, env_id: str | None, env_kwargs: Iterable
         _warn_of_other_arguments(path, model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the loading of the model has given the same warnings
-        env = make(env_id or model.env_id, **model.env_kwargs, **({} if render_mode is None else {"render_mode": render_mode}))
+        made = env_id or model.env_id
+        env = make(made, **model.env_kwargs) if render_mode is None else make_drawn(made, model.env_kwargs, render_mode)
     weights = None if model.objectives is None else model.objectives.utility
     if weights is not None and not hasattr(env.unwrapped, "reward_space"):
         env = RewardTerms(env)

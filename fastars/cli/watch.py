@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastars._imports import need
-from fastars.cli.drawing import can_open_windows, choose_backend, drawn, follow_body, refuse_without_mode
+from fastars.cli.drawing import can_open_windows, choose_backend, drawn, follow_body
 from fastars.cli.errors import WrongUseError
 from fastars.cli.interrupts import Interrupts
 from fastars.cli.loading import ReplayOptions, Trained, replay
@@ -45,16 +45,14 @@ class Video(ReplayOptions):
 
         with drawn("rgb_array", self.run_path), Interrupts():
             trained = self.load("rgb_array")
-            refuse_without_mode(trained.env, "rgb_array")
             choose_backend()
             follow_body(trained.env)
             folder, names = self._folder(), self._names(trained)
             limit = None if trained.env.spec is None else trained.env.spec.max_episode_steps
             most = None if limit is None else limit + 1  # the first state has a frame too
-            with films_into(folder, names) as paths:
-                with film_progress(console(stderr=True), len(names), most) as heard:
-                    filmed = trained._replace(env=Filmed(trained.env, paths, heard))
-                    replay(filmed, self.n_eval_episodes, self.seed, f"recorded in {folder}")
+            with films_into(folder, names) as paths, film_progress(console(stderr=True), len(names), most) as heard:
+                filmed = trained._replace(env=Filmed(trained.env, paths, heard))
+                replay(filmed, self.n_eval_episodes, self.seed, f"recorded in {folder}")
         for name in names:
             say(f" {folder / name}")
         return 0

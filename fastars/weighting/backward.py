@@ -156,9 +156,9 @@ def _weighted_sum(torch: Any, losses: list[Any], weights: list[float], tensors: 
 
 
 def _accumulate(tensors: list[Any], gradients: Any) -> None:
-    """Add gradients to `.grad`, as `torch.Tensor.backward` does: only leaves, and tensors that retain it, have one."""
+    """Add gradients to `.grad` of leaves, as `torch.Tensor.backward` does."""
     for tensor, gradient in zip(tensors, gradients, strict=True):
-        if gradient is None or not (tensor.is_leaf or tensor.retains_grad):
+        if gradient is None or not tensor.is_leaf:
             continue
         if tensor.grad is None:
             tensor.grad = gradient.clone()  # it may be an expanded tensor, or belong to another parameter too

@@ -13,8 +13,8 @@ from fastars.weighting.arrays import numpy_array
 def gradient_rows(grads: Any) -> np.ndarray:
     """Return gradients as a contiguous matrix of shape (T, d), float32 or float64: the kernels sum either in float64.
 
-    `grads` is a matrix, or a sequence with an entry for each task: an array, or the arrays of several parameters in a sequence or a
-    mapping. None stands for the zeros of a parameter that the task does not use.
+    `grads` is an array (T, ...), or a sequence with an entry for each task: an array, or the arrays of several parameters in a
+    sequence or a mapping. None stands for the zeros of a parameter that the task does not use.
 
     Raises
     ------
@@ -26,9 +26,9 @@ def gradient_rows(grads: Any) -> np.ndarray:
         matrix = matrix if matrix.dtype in (np.float32, np.float64) else matrix.astype(np.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"grads must be numbers, a row per task: {error}") from error
-    if matrix.ndim != 2 or matrix.size == 0:
+    if matrix.ndim < 2 or matrix.size == 0:
         raise ValueError(f"grads must have shape (T, d), got {matrix.shape}")
-    return np.ascontiguousarray(matrix)
+    return np.ascontiguousarray(matrix.reshape(len(matrix), -1))
 
 
 def _parts(entry: Any) -> list[np.ndarray | None]:

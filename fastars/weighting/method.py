@@ -133,7 +133,7 @@ class Method:
             Losses of the tasks.
         norms : array_like of float, shape (T,), optional
             Norms of the tasks' unweighted gradients.
-        grads : array_like of float, shape (T, d), or a sequence of T gradients, optional
+        grads : array_like of float, shape (T, ...), or a sequence of T gradients, optional
             Gradients of the tasks, from any framework: each an array, or a sequence or mapping of the arrays of several parameters,
             with None for one that the task does not use. They replace `gram` and `norms`, with sums in float64. For methods that
             need `gram` their norms may have any size, and be 0 or down to 3e-145 of the largest.

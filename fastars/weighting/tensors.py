@@ -1,4 +1,4 @@
-"""Tensors of PyTorch among the arguments, and weights as such a tensor. PyTorch is never imported here: only a caller has tensors."""
+"""Tensors of PyTorch among the arguments, and weights as such a tensor. PyTorch is not imported: a caller with tensors has it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class TensorKind(NamedTuple):
         """
         largest = float(np.abs(weights).max())
         if largest > self.torch.finfo(self.dtype).max:
-            raise ValueError(f"losses must be of a dtype that can hold a weight of {largest:g}, not {self.dtype}: give losses.float()")
+            raise ValueError(
+                f"losses must have a dtype that can hold a weight of {largest:g}, got {self.dtype}: give losses.float()"
+            )
         return self.torch.tensor(weights, dtype=self.dtype, device=self.device)
 
 

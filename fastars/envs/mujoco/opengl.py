@@ -52,7 +52,9 @@ def working_backend() -> str | None:
 
 def advice() -> str:
     """Return a sentence on how to draw without a display."""
-    ways = " or ".join(f"MUJOCO_GL={backend} (Debian and Ubuntu: apt-get install {PACKAGES[backend]})" for backend in WITHOUT_DISPLAY)
+    ways = " or ".join(
+        f"MUJOCO_GL={backend} (Debian and Ubuntu: apt-get install {PACKAGES[backend]})" for backend in WITHOUT_DISPLAY
+    )
     return f"without a display, MuJoCo draws with {ways}"
 
 
