@@ -34,7 +34,7 @@ HELD = {"ball on a beam": BEAM + BALL, "limited": LIMITED, "hinge": BEAM, "nothi
 
 
 def renderer_of(model, data, **settings):
-    """What `follow` sees of a renderer."""
+    """A renderer, as far as `follow` sees it."""
     return SimpleNamespace(model=model, data=data, **{"default_cam_config": None, "camera_id": -1, **settings})
 
 

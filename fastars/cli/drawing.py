@@ -44,11 +44,14 @@ def make_drawn(env_id: str, kwargs: Mapping[str, Any], mode: str) -> gymnasium.E
     return env
 
 
-def choose_backend() -> None:
-    """Let MuJoCo draw in a way that works here, if it is in use, and the user has not chosen one by MUJOCO_GL.
+def prepare_frames() -> None:
+    """Let frames be drawn here, with a display or without one.
 
-    Without a choice, Gymnasium takes GLFW, which fails where no display is.
+    MuJoCo gets a way to draw that works, if it is in use, and the user has not chosen one by MUJOCO_GL: without a choice, Gymnasium
+    takes GLFW, which fails where no display is. SDL, on which pygame draws, looks for no display.
     """
+    if not can_open_windows():
+        os.environ["SDL_VIDEODRIVER"] = "dummy"
     if "mujoco" not in sys.modules or os.environ.get("MUJOCO_GL") or not sys.platform.startswith("linux"):
         return
     from fastars.envs.mujoco.opengl import advice, working_backend

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastars._imports import need
-from fastars.cli.drawing import can_open_windows, choose_backend, drawn, follow_body
+from fastars.cli.drawing import can_open_windows, drawn, follow_body, prepare_frames
 from fastars.cli.errors import WrongUseError
 from fastars.cli.interrupts import Interrupts
 from fastars.cli.loading import ReplayOptions, Trained, replay
@@ -45,7 +45,7 @@ class Video(ReplayOptions):
 
         with drawn("rgb_array", self.run_path), Interrupts():
             trained = self.load("rgb_array")
-            choose_backend()
+            prepare_frames()
             follow_body(trained.env)
             folder, names = self._folder(), self._names(trained)
             limit = None if trained.env.spec is None else trained.env.spec.max_episode_steps

@@ -67,7 +67,7 @@ def _tasks(torch: Any, losses: Any) -> tuple[list[Any], list[Any]]:
             raise ValueError(f"losses must have one number for each task, got shape {tuple(entry.shape)} for task {i}")
     if not entries:
         raise ValueError("losses must have an entry for each task, got none")
-    joined = losses.grad_fn if is_vector else None
+    joined: Any = losses.grad_fn if is_vector else None
     if type(joined).__name__ in _JOINING and len(joined.next_functions) == len(entries):
         nodes = [node for node, _ in joined.next_functions]
     else:
