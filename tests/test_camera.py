@@ -1,4 +1,10 @@
-"""The camera of films follows the body, by MuJoCo's own scene: no picture is drawn, so this runs without OpenGL."""
+"""The camera of films follows the body, by MuJoCo's own scene: no picture is drawn, so this runs without OpenGL.
+
+Broken on purpose, one at a time: `follow` that does nothing -> all of GOING and of OWN red; the model's own cameras left out, or the
+first of them taken -> test_the_camera_that_a_model_names_track_goes_before_others red; a camera of the type "free" -> five of OWN
+red; a body of any mass followed -> "ball on a beam" red; one distance for all -> "small" and "huge" red; slides with limits taken
+for free ones -> InvertedPendulum and "limited" red.
+"""
 
 from types import SimpleNamespace
 
@@ -58,7 +64,7 @@ def camera(renderer):
     return cam
 
 
-def places(model, data, cam, scene, body):
+def places(model, data, cam, scene, body, with_radius=False):
     """Places in the picture of a body's geoms and of all that hangs on it: 0 is the middle, 1 the edge, NaN behind."""
     mujoco.mjv_updateScene(model, data, mujoco.MjvOption(), mujoco.MjvPerturb(), cam, mujoco.mjtCatBit.mjCAT_ALL, scene)
     view, other = scene.camera  # two eyes, between which a picture is taken
@@ -72,11 +78,12 @@ def places(model, data, cam, scene, body):
     for geom in np.flatnonzero([each in parts for each in model.geom_bodyid]):
         to = data.geom_xpos[geom] - pos
         half = (to @ forward) * (view.frustum_top - view.frustum_bottom) / 2 / view.frustum_near
-        found.append(max(abs(to @ right), abs(to @ up)) / half if half > 0 else np.nan)
+        radius = model.geom_rbound[geom] if with_radius else 0.0
+        found.append((max(abs(to @ right), abs(to @ up)) + radius) / half if half > 0 else np.nan)
     return np.array(found)
 
 
-def journey(model, data, cam, body, root_joint):
+def journey(model, data, cam, body, root_joint, with_radius=False):
     """Places in pictures along a journey of 40 m; for a free body also sideways, and turned round."""
     scene, at = mujoco.MjvScene(model, 1000), model.jnt_qposadr[root_joint]
     is_free = model.jnt_type[root_joint] == mujoco.mjtJoint.mjJNT_FREE
@@ -87,7 +94,7 @@ def journey(model, data, cam, body, root_joint):
             data.qpos[at + 1] = way / 2
             data.qpos[at + 3 : at + 7] = [np.cos(way), 0.0, 0.0, np.sin(way)]
         mujoco.mj_forward(model, data)
-        seen.append(places(model, data, cam, scene, body))
+        seen.append(places(model, data, cam, scene, body, with_radius))
     return np.array(seen)
 
 
@@ -118,8 +125,9 @@ def test_the_body_of_a_model_of_ones_own_is_in_every_picture(name):
     renderer = renderer_of(model, data)
     follow(renderer)
     body = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, "a")
-    seen = journey(model, data, camera(renderer), body, model.body_jntadr[body])
+    seen = journey(model, data, camera(renderer), body, model.body_jntadr[body], with_radius=True)
     assert seen.max() < 1.0
+    assert seen.max(axis=1).min() > 0.1  # and more than a dot
 
 
 @pytest.mark.parametrize("name", HELD)
