@@ -1,8 +1,8 @@
 """Tensors of PyTorch in the weighting methods, and `Method.backward` against TorchJD, where torch and TorchJD are installed.
 
-Broken on purpose, one at a time: weights on the gradients of heads -> test_the_trunk_gets_the_weighted_sum_... red for all methods; a
-stacked tensor of losses taken as one graph -> test_gradients_are_torchjds[constant-True] red; gradients put into `.grad` without a
-copy -> test_an_expanded_gradient_can_be_added_to red; the method's state not restored ->
+Broken on purpose, one at a time: weights on the gradients of heads -> test_the_trunk_gets_the_weighted_sum_... red for all
+methods; a stacked tensor of losses taken as one graph -> test_gradients_are_torchjds[constant-True] red; gradients put into
+`.grad` without a copy -> test_an_expanded_gradient_can_be_added_to red; the method's state not restored ->
 test_a_graph_that_is_gone_changes_nothing[True-dwa] red; the graph freed after the first task, or `.grad` replaced ->
 test_gradients_are_torchjds[constant-...] red; masked tasks not left out -> test_a_masked_task_... red.
 """

@@ -1,9 +1,9 @@
 """The camera of films follows the body, by MuJoCo's own scene: no picture is drawn, so this runs without OpenGL.
 
-Broken on purpose, one at a time: `follow` that does nothing -> all of GOING and of OWN red; the model's own cameras left out, or the
-first of them taken -> test_the_camera_that_a_model_names_track_goes_before_others red; a camera of the type "free" -> five of OWN
-red; a body of any mass followed -> "ball on a beam" red; one distance for all -> "small" and "huge" red; slides with limits taken
-for free ones -> InvertedPendulum and "limited" red.
+Broken on purpose, one at a time: `follow` that does nothing -> all of GOING and of OWN red; the model's own cameras left out, or
+the first of them taken -> test_the_camera_that_a_model_names_track_goes_before_others red; a camera of the type "free" -> five of
+OWN red; a body of any mass followed -> "ball on a beam" red; one distance for all -> "small" and "huge" red; slides with limits
+taken for free ones -> InvertedPendulum and "limited" red.
 """
 
 from types import SimpleNamespace
