@@ -1,4 +1,7 @@
-"""Films of `fastars video`, written by ffmpeg and read back; MuJoCo draws by EGL, without a display."""
+"""Films of `fastars video`, written by ffmpeg and read back; MuJoCo draws by EGL, without a display.
+
+Broken on purpose: a camera that follows nothing -> the two tests of a body in every frame, or picture, red.
+"""
 
 import os
 import signal
