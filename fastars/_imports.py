@@ -15,7 +15,7 @@ _PACKAGES = {
     "mujoco": '"gymnasium[mujoco]" "mujoco<5"',
     "tensorboard": "tensorboardX crc32c",
     "plot": "matplotlib",
-    "video": "moviepy",
+    "video": 'imageio-ffmpeg "gymnasium[classic-control]"',
     "onnx": "onnx",
     "ray": '"ray[tune]"',
     "tune": "optuna cmaes",

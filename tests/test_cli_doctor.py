@@ -13,6 +13,7 @@ import fastars
 from fastars import kernels
 from fastars._runtime.cpus import allowed_cpus
 from fastars.cli import doctor, main, selfcheck
+from fastars.envs.mujoco import opengl
 from fastars.training.config import make_config
 
 
@@ -33,9 +34,63 @@ def test_its_json_is_what_it_found(tmp_path):
     result = run("doctor", "--json", cwd=tmp_path)
     assert result.returncode == 0
     found = json.loads(result.stdout)
-    assert list(found) == ["versions", "system", "threads", "cache", "extras", "checks", "lanes", "notes", "seconds", "problems"]
+    assert list(found) == [
+        "versions",
+        "system",
+        "threads",
+        "cache",
+        "extras",
+        "films",
+        "checks",
+        "lanes",
+        "notes",
+        "seconds",
+        "problems",
+    ]
     assert set(found["checks"].values()) == {"ok"}
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "kind", "text"),
+    [
+        ("imageio_ffmpeg", "none", 'imageio_ffmpeg missing: pip install "fastars[video]"'),
+        ("pygame", "classic control", 'pygame missing: pip install "fastars[video]"'),
+    ],
+)
+def test_films_that_can_not_be_made_are_said(missing, kind, text, monkeypatch):
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == missing else object())
+    monkeypatch.setattr(doctor, "version_of", lambda name: None)
+    assert doctor._films() == {kind: text}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "faults", "expected"),
+    [
+        ("", {"glfw": "no display", "egl": "", "osmesa": ""}, "yes, by egl"),
+        ("", {"glfw": "", "egl": "", "osmesa": ""}, "yes, by egl"),
+        ("", {"egl": "no device", "osmesa": ""}, "yes, by osmesa"),
+        (
+            "",
+            {"egl": "no device", "osmesa": "no library"},
+            "nothing draws here; without a display, MuJoCo draws with MUJOCO_GL=egl (",
+        ),
+        (
+            "osmesa",
+            {"osmesa": "no library"},
+            "MUJOCO_GL=osmesa fails: no library; without a display, MuJoCo draws with MUJOCO_GL=egl (",
+        ),
+        ("egl", {"egl": ""}, "yes, by MUJOCO_GL=egl"),
+    ],
+)
+def test_the_way_in_which_mujoco_draws_is_said(chosen, faults, expected, monkeypatch):
+    monkeypatch.setattr(opengl, "fault_of", lambda backend: faults[backend])
+    monkeypatch.setattr(doctor, "find_spec", lambda name: object())
+    monkeypatch.setattr(doctor, "version_of", lambda name: "1")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MUJOCO_GL", chosen)
+    assert doctor._films()["MuJoCo"].startswith(expected)
 
 
 WRONG = {

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from fastars.cli import main
-from fastars.cli.watch import _refuse_part
+from fastars.cli.film import refuse_part
 from fastars.files.atomic import write_atomically
 from fastars.files.errors import naming
 from fastars.files.lines import LineWriter
@@ -203,7 +203,7 @@ def test_a_film_without_its_end_is_an_error(tmp_path, content, is_whole):
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     if is_whole:
-        _refuse_part(path, Path("b.mp4"))
+        refuse_part(path, Path("b.mp4"))
     else:
         with pytest.raises(OSError, match=r"the end of the film is missing; is there room on the disk\?: 'b\.mp4'"):
-            _refuse_part(path, Path("b.mp4"))
+            refuse_part(path, Path("b.mp4"))

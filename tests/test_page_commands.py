@@ -36,7 +36,7 @@ LEFT_OUT = (
 OF_EXAMPLES = "python examples/"  # `test_examples.py` runs them
 ELSEWHERE = {"ray"}  # two machines: test_ray_nodes_peers.py
 SLOW = {"plots", "presets", "tuning"}  # a minute and more
-NEEDS = {"cc ": "gcc", "fastars plot": "matplotlib", "fastars video": "moviepy", "--to onnx": "onnx", "fastars tune": "optuna"}
+NEEDS = {"cc ": "gcc", "fastars plot": "matplotlib", "fastars video": "imageio_ffmpeg", "--to onnx": "onnx", "fastars tune": "optuna"}
 
 
 def lines_of(page):

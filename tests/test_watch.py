@@ -1,4 +1,4 @@
-"""`fastars enjoy` and `fastars video`. Videos need moviepy, and are written and read back in test_watch_peers.py."""
+"""`fastars enjoy` and `fastars video`. Videos need ffmpeg, and are written and read back in test_watch_peers.py."""
 
 import sys
 
@@ -32,9 +32,9 @@ def test_enjoy_without_a_display_names_the_other_command(model, monkeypatch, cap
 
 
 def test_video_without_its_package(model, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "moviepy", None)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     assert main(["video", str(model)]) == 2
-    assert "a video needs moviepy: pip install moviepy" in capsys.readouterr().err
+    assert 'a video needs imageio_ffmpeg: pip install imageio-ffmpeg "gymnasium[classic-control]"' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ RESULTS_OF_PROGRAMS = [
     r"Uniform leaves \[0\.9\d* +0\.[01]\d* *\] of .*\nGradNorm leaves \[0\.[34]\d* +0\.[34]\d* *\] of ",
     r"\[[\d.]+ [\d.]+\]\n\[1\. 1\.\] \[10\. +0\.1\]\n",
     r"\[1\.\d+ 0\.\d+\]\n",
+    r"\[[\d.]+, [\d.]+\]\n",
     r"^\[1\.6+7? 1\.6+7?\] \[0\. 1\.\]\n",
 ]
 GRADS = np.array([[3.0, 4.0], [0.0, 1.0]])
@@ -125,6 +126,56 @@ def test_what_a_step_can_not_use_is_named(given, message):
     with pytest.raises(ValueError, match=message):
         method.step(**given)
     assert method.n_steps == 0
+
+
+# --- Gradients parameter by parameter
+
+
+@pytest.mark.parametrize(
+    "grads",
+    [
+        [[np.array([[1.0], [2.0]]), np.array(3.0)], [np.array([[0.0], [4.0]]), np.array(5.0)]],
+        ([np.array([[1.0], [2.0]], np.float32), 3.0], (np.array([[0.0], [4.0]]), [5.0])),
+        [{"b": np.array([2.0, 3.0]), "a": 1.0}, {"a": np.array([[0.0]]), "b": np.array([4, 5])}],
+        [[[1.0, 2.0], [3.0]], [[0.0, 4.0], [5.0]]],
+        [{"w": [[1.0], [2.0]], "inner": {"b": np.array([3.0])}}, {"w": [[0.0], [4.0]], "inner": {"b": np.array([5.0])}}],
+        [[np.array([1.0]), np.array([2.0, 3.0]), None], [None, np.array([4.0, 5.0]), None]],
+        [[np.array([1.0, 2.0, 3.0], np.float16)], [np.array([0.0, 4.0, 5.0], np.float16)]],
+        np.array([[[1.0], [2.0], [3.0]], [[0.0], [4.0], [5.0]]]),
+    ],
+)
+def test_gradients_may_come_parameter_by_parameter(grads):
+    method = GradNorm(2, alpha=0.0)
+    method.step(grads=grads)
+    np.testing.assert_allclose(method.info["norms"], [np.sqrt(14.0), np.sqrt(41.0)], rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("grads", "message"),
+    [
+        ([[np.ones(2), np.ones(3)], [np.ones(3), np.ones(2)]], "all tasks need gradients of one length, got 2, 3 for parameter 0"),
+        ([[np.ones(2), np.ones(3)], [np.ones(5)]], "all tasks need gradients of the same parameters, got 2, 1 of them"),
+        ([[None, None], [None, None]], r"grads must have shape \(T, d\), got \(2, 0\)"),
+        ([[np.ones(2), "a"], [np.ones(2), "b"]], "grads must be numbers, a row per task: "),
+        ([[np.ones(2), np.nan], [np.ones(2), 1.0]], "grads must be finite"),
+        ([], r"grads must have shape \(T, d\), got \(0, 0\)"),
+    ],
+)
+def test_parameters_that_do_not_fit_are_named(grads, message):
+    method = GradNorm(2, alpha=0.0)
+    with pytest.raises(ValueError, match=message):
+        method.step(grads=grads)
+    assert method.n_steps == 0
+
+
+def test_backward_needs_tensors(monkeypatch):
+    """Without PyTorch, too, which nothing imports here."""
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    with pytest.raises(
+        TypeError, match=r"^GradNorm\.backward\(\): losses must be tensors of PyTorch, got a list; step\(\) takes arr"
+    ):
+        GradNorm(2).backward([1.0, 2.0], [np.ones(3)])
+    assert "torch" not in sys.modules
 
 
 def test_lengths_must_agree_where_the_number_of_tasks_is_not_known():

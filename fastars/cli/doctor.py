@@ -24,7 +24,7 @@ _EXTRAS = {
     "mujoco": ("mujoco", "imageio", "glfw"),  # of which `mujoco-core` brings the first alone
     "tensorboard": ("tensorboardX",),
     "plot": ("matplotlib",),
-    "video": ("moviepy",),
+    "video": ("imageio_ffmpeg", "pygame"),
     "onnx": ("onnx",),
     "ray": ("ray",),
     "tune": ("optuna", "cmaes"),
@@ -76,6 +76,7 @@ def examine() -> dict[str, Any]:
         "threads": _threads(),
         "cache": cache,
         "extras": {extra: _extra(extra, modules) for extra, modules in _EXTRAS.items()},
+        "films": _films(),
         "checks": checks,
         "lanes": lanes,
         "notes": notes,
@@ -110,6 +111,23 @@ def _extra(extra: str, modules: tuple[str, ...]) -> str:
     """Return "installed", or the command that installs an extra."""
     missing = [name for name in modules if find_spec(name) is None]
     return f"{', '.join(missing)} missing: {pip_install(extra)}" if missing else "installed"
+
+
+def _films() -> dict[str, str]:
+    """Return for each kind of environment "yes", with the way in which it is drawn, or what is in the way of its films."""
+    if find_spec("imageio_ffmpeg") is None:
+        return {"none": f"imageio_ffmpeg missing: {pip_install('video')}"}
+    films = {"classic control": "yes" if find_spec("pygame") else f"pygame missing: {pip_install('video')}"}
+    if version_of("mujoco") is None:
+        return films
+    from fastars.envs.mujoco.opengl import advice, fault_of, working_backend
+
+    chosen = os.environ.get("MUJOCO_GL", "").lower()
+    if chosen:
+        fault = fault_of(chosen)
+        return {**films, "MuJoCo": f"MUJOCO_GL={chosen} fails: {fault}; {advice()}" if fault else f"yes, by MUJOCO_GL={chosen}"}
+    backend = working_backend()
+    return {**films, "MuJoCo": f"yes, by {backend}" if backend else f"nothing draws here; {advice()}"}
 
 
 def _threads() -> dict[str, Any]:
@@ -151,7 +169,7 @@ def _print(found: dict[str, Any]) -> None:
     }
     for name, fact in facts.items():
         print_fact(out, f" {name:<9}  ", fact)
-    sections = {"extras": found["extras"], "checks": found["checks"], "lanes and mj_step, one step": found["lanes"]}
+    sections = {name: found[name] for name in ("extras", "films", "checks")} | {"lanes and mj_step, one step": found["lanes"]}
     for title, rows in sections.items():
         if not rows:
             continue

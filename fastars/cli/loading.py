@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
+from fastars.cli.drawing import make_drawn
 from fastars.cli.environment import describe_env, environment, kwargs_text, parse_kwargs
 from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.report import print_evaluation
@@ -69,13 +70,14 @@ def load_trained(run: Path, last: bool, env_id: str | None, env_kwargs: Iterable
     from fastars.envs.terms import RewardTerms
 
     model = ARS.load(path, env=None if env_id is None else environment(env_id, kwargs), verbose=0)
-    model.run.refuse_absent_env()
+    refuse_absent_env(model)
     model.run.refuse_excess(training=False)
     if env_id is not None and not kwargs:
         _warn_of_other_arguments(path, model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the loading of the model has given the same warnings
-        env = make(env_id or model.env_id, **model.env_kwargs, **({} if render_mode is None else {"render_mode": render_mode}))
+        made = env_id or model.env_id
+        env = make(made, **model.env_kwargs) if render_mode is None else make_drawn(made, model.env_kwargs, render_mode)
     weights = None if model.objectives is None else model.objectives.utility
     if weights is not None and not hasattr(env.unwrapped, "reward_space"):
         env = RewardTerms(env)
@@ -108,3 +110,13 @@ def replay(trained: Trained, n_episodes: int, seed: int, how: str) -> None:
     finally:
         env.close()
     print_evaluation(describe_env(model.env_id, model.env_kwargs), seed, returns, lengths, f"{path}, {how}")
+
+
+def refuse_absent_env(model: ARS) -> None:
+    """Raise a CheckpointError with what the command can do about it, if the environment of a model can't be made here."""
+    from fastars.envs.absent import AbsentEnv
+    from fastars.files.errors import CheckpointError
+
+    env = model.run.env
+    if isinstance(env, AbsentEnv):
+        raise CheckpointError(f"{env.cause}; --env ENV takes another one")

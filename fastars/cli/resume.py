@@ -16,6 +16,7 @@ import tyro
 from fastars._progress import count
 from fastars.cli.environment import env_options, environment, kwargs_text, parse_kwargs
 from fastars.cli.errors import WrongUseError
+from fastars.cli.loading import refuse_absent_env
 from fastars.cli.plan import CONFIG, Plan, read_config, read_plan, refuse_large_plan
 from fastars.cli.ray import Ray, connect
 from fastars.cli.run_folder import BEST_MODEL, in_use, refuse_links
@@ -122,7 +123,7 @@ class Resume:
         settings |= {"n_workers": self._workers(folder, config)} if self.ray is None else connect(self.ray)
         path = latest_checkpoint(folder, "model")
         model = _load(path, env, settings)
-        model.run.refuse_absent_env()
+        refuse_absent_env(model)
         if env is not None and not self.env_kwargs:
             _refuse_without_arguments(config.get("env"), model)
         model.run.refuse_excess(training=True)

@@ -26,6 +26,7 @@ from fastars.files.errors import make_printable
 _MOST_DEPTH = 16  # levels of an argument; a file holds 32
 _MOST_TEXT = 1 << 16  # characters of all arguments together
 _MOST_SHOWN = 200
+_OTHER_ENV = "; ARS.load(path, env=...) takes one that can"
 
 
 def plain(value: Any) -> Any:
@@ -122,11 +123,11 @@ def remade_env(path: Any, manifest: Mapping[str, Any], trust: bool, n_obs: int, 
                 env = _made(env_id, kwargs, trust) if python is None else _in_python(env_id, kwargs, python, manifest["config"])
             except Exception as error:  # of Gymnasium, of MuJoCo, of the file system
                 make_printable(error)
-                reason = f"{checkpoint.name_of(path)}: its environment {checkpoint.brief(repr(env_id))} can't be made: "
-                reason += f"{checkpoint.brief(error)}; ARS.load(path, env=...) takes one that can"
-                absent = _absent_env(manifest, reason, n_obs, n_weights)
+                cause = f"{checkpoint.name_of(path)}: its environment {checkpoint.brief(repr(env_id))} can't be made: "
+                cause += checkpoint.brief(error)
+                absent = _absent_env(manifest, cause, n_obs, n_weights)
                 if absent is None:
-                    raise checkpoint.CheckpointError(reason) from error
+                    raise checkpoint.CheckpointError(f"{cause}{_OTHER_ENV}") from error
                 yield absent
                 return
             made.append(env)
@@ -135,7 +136,7 @@ def remade_env(path: Any, manifest: Mapping[str, Any], trust: bool, n_obs: int, 
         yield made if "several" in manifest else made[0]
 
 
-def _absent_env(manifest: Mapping[str, Any], reason: str, n_obs: int, n_weights: int) -> AbsentEnv | None:
+def _absent_env(manifest: Mapping[str, Any], cause: str, n_obs: int, n_weights: int) -> AbsentEnv | None:
     """Return the environment of a file by the spaces in it; None if the file has none, or something else in their place."""
     try:
         env_id, spaces, kwargs = manifest["env"], manifest["spaces"], dict(manifest["env_kwargs"])
@@ -152,7 +153,8 @@ def _absent_env(manifest: Mapping[str, Any], reason: str, n_obs: int, n_weights:
             kwargs=kwargs,
             observation_space=space_of(spaces["observation"], n_obs),
             action_space=space_of(spaces["action"], n_weights),
-            reason=f"{reason}, and so does model.set_env",
+            reason=f"{cause}{_OTHER_ENV}, and so does model.set_env",
+            cause=cause,
             described={name: manifest[name] for name in ("env", "env_kwargs", "python", "several") if name in manifest},
             reward_space=rewards,
             task_names=names,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
-from fastars.weighting.arrays import float64_array, gradient_rows, is_finite
+from fastars.weighting.arrays import float64_array, is_finite
+from fastars.weighting.gradients import gradient_rows
 from fastars.weighting.scale import ScaledGram, finite_norms, gram_given, gram_of_rows
 from fastars.weighting.step import Inputs, Tasks, task_label
 

@@ -13,10 +13,12 @@ from fastars._compiled.structs import FloatArray
 from fastars._runtime.signals import HeldSignals
 from fastars._validate import boolean, one_of, positive_int, user_facing
 from fastars.weighting.arrays import is_finite
+from fastars.weighting.backward import backward
 from fastars.weighting.inputs import check_at_least, described, read_inputs
 from fastars.weighting.per_task import number_of_tasks
 from fastars.weighting.saved_state import check_owner, read_state
 from fastars.weighting.step import Inputs, State, Step, Tasks
+from fastars.weighting.tensors import tensor_kind
 
 _LEAST_POSITIVE = math.ulp(0.0)
 
@@ -120,7 +122,7 @@ class Method:
         grads: Any = None,
         gram: Any = None,
         stds: Any = None,
-    ) -> FloatArray:
+    ) -> Any:
         """Return the weights to use now, and learn from the inputs.
 
         With four tasks a step of GradNorm takes some 20 microseconds, 35 with Adam. Its kernels take 2 of them.
@@ -131,9 +133,10 @@ class Method:
             Losses of the tasks.
         norms : array_like of float, shape (T,), optional
             Norms of the tasks' unweighted gradients.
-        grads : array_like of float, shape (T, d), or a sequence of T arrays, optional
-            Gradients of the tasks, from any framework. They replace `gram` and `norms`, with sums in float64. For methods that need
-            `gram` their norms may have any size, and be 0 or down to 3e-145 of the largest.
+        grads : array_like of float, shape (T, ...), or a sequence of T gradients, optional
+            Gradients of the tasks, from any framework: each an array, or a sequence or mapping of the arrays of several parameters,
+            with None for one that the task does not use. They replace `gram` and `norms`, with sums in float64. For methods that
+            need `gram` their norms may have any size, and be 0 or down to 3e-145 of the largest.
         gram : array_like of float, shape (T, T), optional
             Inner products of the gradients. They replace `norms`. Squares of norms are 0, or at least 3.6e-307.
         stds : array_like of float, shape (T,), optional
@@ -141,16 +144,18 @@ class Method:
 
         Returns
         -------
-        ndarray of float64, shape (T,)
-            The weights to use now. The attribute `weights` holds the ones with which the next step begins.
+        ndarray of float64, or tensor, shape (T,)
+            The weights to use now; the attribute `weights` holds the ones with which the next step begins. If an input is made of
+            PyTorch's tensors, a tensor of the dtype and device of the first such input, without a gradient.
 
         Raises
         ------
         ValueError
-            If an input that the method needs is missing, has another length, is not finite, or has a sign that is impossible.
-            Nothing has changed then.
+            If an input that the method needs is missing, has another length, is not finite, or has a sign that is impossible; or
+            if the dtype of the inputs can't hold a weight. Nothing has changed then.
         """
         is_due = self.is_due
+        kind = tensor_kind(losses, grads, norms, gram, stds)
         tasks = Tasks(type(self).__name__, self.n_tasks, self.names, self._mask)
         inputs = read_inputs(tasks, self.needs if is_due else (), losses, norms, grads, gram, stds)
         n_tasks = len(inputs.mask)
@@ -159,12 +164,45 @@ class Method:
         if is_due:
             step = self._checked_next(weights, state, inputs)
             used, weights, state, info = step.weights, step.next_weights, step.state, step.info
+        scaled = self._scaled(used)
+        result = scaled if kind is None else kind.tensor(scaled)
         self.n_tasks, self._info_of_step = n_tasks, info
         self._weights, self._state = weights, state
-        scaled = self._scaled(used)
         self._sums = scaled.copy() if self._sums is None else self._sums + scaled
         self.n_steps += 1
-        return scaled
+        return result
+
+    @user_facing
+    def backward(self, losses: Any, shared_parameters: Any, *, retain_graph: bool = False) -> Any:
+        """Take a step with PyTorch, and add to `.grad` what it says: in place of `loss.backward()`.
+
+        Shared parameters get the weighted sum of the gradients of all losses. The method sees each of these gradients, if it needs
+        them. A parameter in the graph of one loss alone, as in the head of a task, gets the gradient of this loss as it is. Any
+        other parameter gets the weighted sum too, unseen by the method: the layers below the one that GradNorm looks at.
+
+        Parameters
+        ----------
+        losses : sequence of T tensors with one number each, or a tensor (T,)
+            Losses of the tasks, in their graphs. Parameters of single tasks are told from the others in a sequence, and in a tensor
+            that comes directly from `torch.stack` or `torch.cat`.
+        shared_parameters : torch.nn.Module, tensor or iterable of tensors
+            Parameters, or the features that the trunk gives. Those that need no gradient are left out.
+        retain_graph : bool
+            Keep the graphs for another pass.
+
+        Returns
+        -------
+        tensor, shape (T,)
+            The weights, as `step` gives them. As in PyTorch, gradients are added to those in `.grad`: clear them before. A masked
+            task adds none.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `step` does; for losses that are no tensors in a graph, or that depend on no shared parameter. Nothing has changed
+            then, but graphs may be gone.
+        """
+        return backward(self, losses, shared_parameters, boolean("retain_graph", retain_graph))
 
     @property
     def is_due(self) -> bool:

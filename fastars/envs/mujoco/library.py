@@ -10,6 +10,7 @@ from typing import Any
 from fastars._imports import pip_install
 from fastars._validate import warn_user
 from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.mujoco.opengl import broken_choice
 
 OLDEST, NEWEST = (3, 2), (4, 0)  # versions whose results were compared with Gymnasium's (CONTRIBUTING.md describes how)
 _WRONG_FACTOR = "4.0.0"  # mended in 4.0.1, whose changelog describes it
@@ -33,6 +34,10 @@ def import_mujoco() -> Any:
         raise UnsupportedEnvError(
             f"the mujoco package can't be imported ({error}; it has {found}): pip uninstall mujoco mujoco-core, then install it"
         ) from error
+    except Exception as error:  # of PyOpenGL, which mujoco imports if MUJOCO_GL asks for it: an AttributeError, for example
+        if not (text := broken_choice(error)):
+            raise
+        raise UnsupportedEnvError(text) from error
     version = mujoco.mj_versionString()  # of the library itself: files of another version may be left over beside it
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     if not OLDEST <= numbers <= (NEWEST[0], 99):

@@ -14,6 +14,8 @@ from fastars.envs.compiled import CompiledEnv
 from fastars.envs.errors import ChangedEnvError
 from fastars.envs.mujoco.task_definition import TaskDefinition
 
+_PIXELS = 480  # of a picture, each way, as in Gymnasium
+
 
 class TaskEnv(gymnasium.Env):
     """A `MujocoTask` in Gymnasium, with a model of its own. `MujocoTask.make` puts a time limit around it.
@@ -119,13 +121,18 @@ class TaskEnv(gymnasium.Env):
         return observation
 
     def render(self) -> Any:
-        """Return or show a picture of the simulation, by Gymnasium's renderer of MuJoCo."""
+        """Return or show a picture of the simulation, by Gymnasium's renderer of MuJoCo. The camera follows what moves."""
         if self.render_mode is None:
             return None
         if self._renderer is None:
             from gymnasium.envs.mujoco.mujoco_rendering import MujocoRenderer
 
-            self._renderer = MujocoRenderer(self.model, self.data, width=480, height=480)
+            from fastars.envs.mujoco.camera import follow
+
+            buffer = self.model.vis.global_  # pictures are cut to it; a file may declare a small one
+            buffer.offwidth, buffer.offheight = max(buffer.offwidth, _PIXELS), max(buffer.offheight, _PIXELS)
+            self._renderer = MujocoRenderer(self.model, self.data, width=_PIXELS, height=_PIXELS)
+            follow(self._renderer)
         return self._renderer.render(self.render_mode)
 
     def close(self) -> None:
