@@ -1,6 +1,8 @@
 """Learning curves: what is read, what is averaged, and a picture in a file.
 
-BROKEN
+Broken on purpose: the axis does not begin at 0, steps without a space -> test_steps_begin_at_0..., test_seconds...; three runs have
+an interquartile mean -> test_a_picture_says...; a line that is far away -> test_a_line_is...; another environment, a preference,
+any metric -> test_values_that_are_no_returns...; the first three names, n_top always, folders always -> test_a_legend_names....
 """
 
 import json
