@@ -1,6 +1,6 @@
 """The rows of the picture on docs/plots.md are what the commands of the page give today.
 
-Broken on purpose: another seed for the noise of the first direction -> test_the_commands_of_the_page....
+Broken on purpose: 12 directions on the page, not 16 -> both tests of the commands.
 """
 
 import sys

@@ -3,7 +3,7 @@
 If the rows are what their command gives today, other tests say, as they run the same things: `test_learning_curves.py`,
 `test_rover_experiment.py`, `test_multitask_experiments.py`, `test_two_objectives.py` and `test_ray_scaling.py`.
 
-Seen red: the pictures of the day before, which had no mark; a picture drawn before its lines and its rows changed.
+Broken on purpose: a row changed -> test_a_picture_was_drawn...; thicker lines -> test_a_picture_is_what....
 """
 
 import io
