@@ -93,17 +93,17 @@ def draw_runs(
     from fastars.plot.files import SUFFIXES, free_name, has_mark, mark_of, picture
 
     shown = {"metric": "eval", "window": 100, "x": "steps", "average": "iqm", **(shown or {})}
+    mark = mark_of({"runs": sorted(str(folder.absolute()) for folder in folders), **shown})
     if out is not None and out.suffix not in SUFFIXES:
         raise WrongUseError(f"--out must end with .png, .svg or .pdf, got {out}")
+    if out is not None and out.is_file() and not overwrite and not has_mark(out, mark):
+        raise WrongUseError(f"{out} is not a picture of these curves: --overwrite replaces it, another --out keeps it")
     metric = shown["metric"]
     try:
         runs = [read_run(folder, metric, shown["window"]) for folder in folders]
-        mark = mark_of({"runs": sorted(str(folder.resolve()) for folder in folders), **shown})
         figure = plot_runs(runs, shown["x"], shown["average"], _NAMES.get(metric, metric), **(looks or {}))
     except (FileNotFoundError, ValueError, ImportError) as error:
         raise WrongUseError(str(error)) from error
-    if out is not None and out.is_file() and not overwrite and not has_mark(out, mark):
-        raise WrongUseError(f"{out} is not a picture of these curves: --overwrite replaces it, another --out keeps it")
     # A name of ours, in a folder that may come from anybody, follows no link.
     path = free_name(folders[0], _STEM, mark) if out is None else out
     write_atomically(path, [picture(figure, path.suffix, mark)], follow=out is not None)
