@@ -3,7 +3,7 @@
 # `make bench` takes about 10 minutes, uses two CPUs and wants a quiet machine.
 PYTHON ?= python3
 MINUTES ?= 30
-.PHONY: help test fast slow trust soak fuzz lint types bench bench-quick tables pictures docs theirs
+.PHONY: help test fast slow trust soak fuzz lint types bench bench-quick tables docs theirs
 
 help:
 	@echo 'make test         the test suite, one test after the other (README.md has the line that runs it in parallel)'
@@ -64,6 +64,7 @@ bench-quick:
 tables:
 	$(PYTHON) -m bench.tables
 
+.PHONY: pictures
 pictures:
 	$(PYTHON) -m bench.pictures $(MEASURE)
 
