@@ -14,13 +14,14 @@ import platform
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastars._compiled.ahead import ended_by_errors
 from fastars._compiled.announcing import tell_on_stderr
 from fastars._compiled.structs import FloatArray, Rollouts
+from fastars._folding import print_line
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.memory import refuse_beyond_memory
 from fastars._runtime.signals import HeldSignals
@@ -44,6 +45,9 @@ from fastars.training.runner import drawn_seed, make_first_state, make_run
 from fastars.training.seeds import evaluation_seeds
 from fastars.training.state import CurrentState, State, refuse_other_state
 from fastars.training.told import refuse_candidates, told_rollouts
+
+if TYPE_CHECKING:
+    from fastars.exchange.start import Start
 
 __all__ = ["ARS", "LinearPolicy", "MlpPolicy", "NonFiniteReturnsError"]
 
@@ -138,6 +142,11 @@ class ARS(Learning):
         own over SIMD lanes, many times as fast, which agree with it to rounding (`docs/physics.md`). A model that lanes can't step
         runs through `mj_step`, with a warning. Evaluations are in MuJoCo, always. Default: "mujoco"; with the preset "tuned",
         "lanes" where they are available.
+    init : path, array_like, ARS or ARSPolicy, optional
+        The policy to start from: weights, layers and statistics of observations are its own, all else is of the new run. A file of
+        `save`, of `policy.save`, of stable-baselines3-contrib or of the original, or arrays (`docs/files.md`); an
+        array is W (outputs, observations), or all weights in one vector. `zero_policy` then has no effect, and
+        `normalize_observations` is as the policy was trained, unless it is given.
     **settings
         Any other field of `fastars.training.config.Config`: `noise_size`, `optimizer`, `momentum`, `weight_decay`,
         `fitness_shaping`, `common_random_numbers`, `max_episode_steps`, `on_nonfinite`, and the choices a preset sets.
@@ -185,6 +194,7 @@ class ARS(Learning):
         preference: Sequence[float] | None = None,
         utopia: Sequence[float] | None = None,
         physics: str | None = None,
+        init: Any = None,
         **settings: Any,
     ) -> None:
         if str(device).partition(":")[0] not in ("cpu", "auto"):
@@ -211,20 +221,24 @@ class ARS(Learning):
             "utopia": utopia,
             "physics": physics,
         }
+        policy = self.policy_aliases.get(policy, policy) if isinstance(policy, str) else policy
         given = unwrap_env(env)
+        start = None if init is None else _read_start(init)
+        arguments |= {} if start is None else start.settings(policy, arguments, given.normalizer is not None)
         n_workers = given.n_processes if n_workers is None and sampler != "ray" else n_workers
         execution = Execution(backend, sampler, compiled, n_threads, n_workers, env_timeout)
         is_stored = not _init_setup_model  # a model from a file acts, whatever its training would need
         of_env = given.normalizer, given.n_processes
         if verbose:
             tell_on_stderr()
-        policy = self.policy_aliases.get(policy, policy) if isinstance(policy, str) else policy
         self.run = make_run(policy, given.env, execution, arguments, *of_env, stats_window_size, is_stored)
         if not is_stored:
             self.run.refuse_training_beyond_memory()
         self.run.warn_of_few_places()
         self._env_input, self._training_env, self._is_seeded = given.recorded(self.run.env), None, False
         self._hold(make_first_state(self.run, weighting))
+        if start is not None:
+            self.restore(start.state(self.run, self.state))
         self._asked: tuple[FloatArray, Asked] | None = None
         self._call, self._progress, self.record = LearnCall(), 1.0, {}
         self._failures = FailureLog(given.env, self.run.env)
@@ -241,7 +255,7 @@ class ARS(Learning):
         self._episode_file = None if monitor_dir is None else EpisodeWriter(Path(monitor_dir) / "0.monitor.csv", self.env_id)
         _LOG.info("%s runs %s", self.env_id, self.sampler.description)
         if self.verbose and not is_quiet:
-            print(f"{self.env_id} runs {self.sampler.description}")
+            print_line(f"{self.env_id} runs {self.sampler.description}")
 
     # --- The run
 
@@ -469,7 +483,7 @@ class ARS(Learning):
             For another policy than in the file, or a setting that can't be changed.
         """
         if print_system_info:
-            print(f"Python {platform.python_version()}, fastars {__version__}, NumPy {np.__version__}")
+            print_line(f"Python {platform.python_version()}, fastars {__version__}, NumPy {np.__version__}")
         for name, value in (custom_objects or {}).items():
             if name in _CUSTOM_OBJECTS:
                 settings.setdefault(_CUSTOM_OBJECTS[name], value)
@@ -492,6 +506,12 @@ class ARS(Learning):
             f"ARS({config.policy!r}, {self.env_id!r}, variant={config.variant!r}, n_delta={config.n_delta}, n_top={config.n_top}, "
             f"seed={config.seed}, num_timesteps={self.num_timesteps}{physics})"
         )
+
+
+def _read_start(init: Any) -> Start:
+    from fastars.exchange.start import read_start  # here: most runs start from nothing, and read no file of another program
+
+    return read_start(init)
 
 
 register_with_theirs(ARS, ARSPolicy, ARSLinearPolicy)

@@ -19,7 +19,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 READ_ON_GITHUB = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 NEEDS_PEERS = "<!-- run: peers -->\n"  # before a snippet: `test_docs_peers.py` runs it
-RUN_HERE = {"coming_from_rllib", "index", "physics", "plots", "quick_start"}
+RUN_HERE = {"coming_from_rllib", "command", "index", "physics", "plots", "quick_start"}
 RUN_ELSEWHERE = {
     "coming_from_sb3": "test_bench.py",  # the script of the benchmark
     "diagnostics": "test_examples.py",
@@ -149,7 +149,7 @@ def test_programs_of_a_page_run_with_the_functions_of_its_example(name, tmp_path
 def test_commands_of_the_quick_start_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     asked = [command for command in commands(DOCS / "quick_start.md") if command.startswith("fastars ")]
-    assert len(asked) == 4
+    assert len(asked) == 6
     for command in asked:
         assert fastars.cli.main(shlex.split(command)[1:]) == 0, command
     assert "500.0" in capsys.readouterr().out

@@ -79,7 +79,7 @@ def test_every_kernel_is_on_its_page(site):
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_programs_that_need_peers_run(name, tmp_path):
     program = "\n".join(PROGRAMS[name])
-    for package in re.findall(r"^(?:from|import) (ray|sb3_contrib|stable_baselines3|torch)", program, re.MULTILINE):
+    for package in re.findall(r"^(?:from|import) (ray|sb3_contrib|stable_baselines3|torch|optuna)", program, re.MULTILINE):
         pytest.importorskip(package, reason=f"{package} is not installed: pip install '.[compat]'")
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=250)
     assert done.returncode == 0, done.stderr

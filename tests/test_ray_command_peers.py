@@ -75,6 +75,12 @@ def test_the_run_folder_is_that_of_a_local_run_wherever_its_parts_ran(two_cpus, 
     assert content(tmp_path / "a")["model"] == whole["model"]
 
 
+def test_several_seeds_run_there(two_cpus, tmp_path, whole):
+    told = run(tmp_path, *train("all", 6, "--seeds", "2", "--ray", two_cpus.address, "--n-workers", "2"))
+    assert "seeds 5, 6" in told
+    assert content(tmp_path / "all" / "seed_5") == whole
+
+
 def without_evaluations(found):
     """The first part ends with an evaluation that a run of six iterations has not."""
     return {name: value for name, value in found.items() if name not in ("evaluations", "progress", "best")}

@@ -76,7 +76,7 @@ def test_on_a_terminal_nothing_is_cut_off(trained, tmp_path):
 
     terminal = Terminal([*COMMAND, "verify", str(trained), *ALL], tmp_path)
     assert terminal.end() == 0
-    assert re.search(r"^ policy +episodes of +there +replayed +equal$", terminal.text, re.MULTILINE)
+    assert re.search(r"^ policy +episodes of +recorded +replayed +equal$", terminal.text, re.MULTILINE)
     assert "\u2026" not in terminal.text
     piped = run("verify", str(trained), *ALL, cwd=tmp_path)
     assert (piped.returncode, piped.stderr) == (0, "")

@@ -1,5 +1,6 @@
 """Tables of whole training runs: time to a goal, an iteration, start-up, logs, learning, presets."""
 
+from collections.abc import Callable
 from statistics import mean, median, pstdev
 
 from bench.formatting import rate, ratio, seconds, whole
@@ -143,10 +144,40 @@ PRESETS: Page = (
 )
 
 
+def _searched(rows: Rows) -> list[Row]:
+    """Return a line for each of the two settings of each search."""
+    return [{**row, "which": which} for row in rows for which in ("default", "best")]
+
+
+def _which(line: Row) -> str:
+    if line["which"] == "default":
+        return "settings of `fastars train`"
+    settings = line["best_settings"].items()
+    return ", ".join(f"`{name}` {value:.3g}" if isinstance(value, float) else f"`{name}` {value}" for name, value in settings)
+
+
+def _of_seeds(when: str) -> Callable[[Row], str]:
+    return lambda line: "{:,.1f} ({:,.1f})".format(mean(found := line[when][line["which"]]), min(found))
+
+
+TUNING: Page = (
+    Table(
+        (
+            Column(lambda rows: f"{rows[0]['env']}, {rows[0]['n_trials']} trials", _which),
+            Column(lambda rows: f"{len(rows[0]['searched']['best'])} seeds of the search", _of_seeds("searched")),
+            Column(lambda rows: f"{len(rows[0]['fresh']['best'])} other seeds", _of_seeds("fresh")),
+        ),
+        each=True,
+        lines=_searched,
+    ),
+)
+
+
 PAGES: dict[str, Page] = {
     "training": TRAINING,
     "startup": STARTUP,
     "logging": LOGGING,
     "learning": LEARNING,
     "presets": PRESETS,
+    "tuning": TUNING,
 }

@@ -6,6 +6,7 @@ import os
 import pickle
 from pathlib import Path
 
+from fastars._folding import print_line
 from fastars._validate import boolean, positive_int, user_facing
 from fastars.callbacks.base import BaseCallback, saving
 from fastars.files.atomic import write_atomically
@@ -75,7 +76,7 @@ class CheckpointCallback(BaseCallback):
         if self.save_vecnormalize and normalizer is not None:
             write_atomically(self._normalizer_file(self.num_timesteps), [pickle.dumps(normalizer)], follow=False)
         if self.verbose:
-            print(f"Saved the model to {path}")
+            print_line(f"Saved the model to {path}")
         if self.keep_checkpoints is not None:
             for steps in keep_newest(self.save_path, self.keep_checkpoints, self.name_prefix):
                 self._normalizer_file(steps).unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
+from fastars._folding import print_line
 from fastars._runtime.signals import HeldSignals
 from fastars._validate import integer, positive_int, user_facing, warn_user
 from fastars.callbacks.base import EventCallback, goes_on, saving
@@ -151,7 +152,7 @@ class EvalCallback(EventCallback):
         is_best = self.last_mean_reward > self.best_mean_reward
         if self.verbose:
             best = ", the best so far" if is_best else ""
-            print(f"{self.num_timesteps:,} steps: mean return {self.last_mean_reward:.2f} +/- {returns.std():.2f}{best}")
+            print_line(f"{self.num_timesteps:,} steps: mean return {self.last_mean_reward:.2f} +/- {returns.std():.2f}{best}")
         return is_best
 
 

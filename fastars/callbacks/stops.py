@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastars._folding import print_line
 from fastars._validate import integer, number, positive_int, user_facing
 from fastars.callbacks.base import BaseCallback
 
@@ -32,7 +33,7 @@ class StopTrainingOnRewardThreshold(BaseCallback):
         if best < self.reward_threshold:
             return True
         if self.verbose:
-            print(f"Training stops: the mean return {best:.2f} has reached {self.reward_threshold:g}")
+            print_line(f"Training stops: the mean return {best:.2f} has reached {self.reward_threshold:g}")
         return False
 
 
@@ -65,7 +66,7 @@ class StopTrainingOnNoModelImprovement(BaseCallback):
         if self.no_improvement_evals <= self.max_no_improvement_evals:
             return True
         if self.verbose:
-            print(f"Training stops: no better policy in the last {self.no_improvement_evals} evaluations")
+            print_line(f"Training stops: no better policy in the last {self.no_improvement_evals} evaluations")
         return False
 
 
@@ -91,7 +92,7 @@ class StopTrainingOnMaxEpisodes(BaseCallback):
         if self.n_episodes < self.max_episodes * self.model.n_envs:
             return True
         if self.verbose:
-            print(f"Training stops after {self.n_episodes} episodes")
+            print_line(f"Training stops after {self.n_episodes} episodes")
         return False
 
 

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from fastars.cli.errors import WrongUseError
+from fastars.cli.near_paths import near_path
+from fastars.cli.seeds import refuse_several
 from fastars.files.opening import is_there
 
 CONFIG = "config.toml"
 SCHEMA = 1  # version of the run folder's format
+_EVAL_EPISODES, _MUJOCO_EVAL_EPISODES = 100, 20  # 25 times 100 episodes of 1,000 steps exceed most trainings
+USUAL_EPISODES = f"{_EVAL_EPISODES}; in MuJoCo, {_MUJOCO_EVAL_EPISODES}"
 # Limits of the plan in a file: a folder may come from anybody.
 _MOST_ON_DISK = 1 << 30  # bytes of checkpoints
 _MOST_EVALUATIONS = 1 << 28  # bytes of `evaluations.npz`, which are also in memory
@@ -75,6 +79,13 @@ class Plan:
         return cls(**{name: value for name, value in config["run"].items() if name in names})
 
 
+def usual_eval_episodes(env_id: str) -> int:
+    """Return a number of episodes of an evaluation that suits an environment."""
+    from fastars.envs import compiled_env_ids
+
+    return _MUJOCO_EVAL_EPISODES if env_id in compiled_env_ids("mujoco") else _EVAL_EPISODES
+
+
 def refuse_large_plan(folder: Path, plan: Plan, model_bytes: int, episodes: int) -> None:
     """Raise a ValueError for a plan in a file that takes more memory or more of the disk than a file may ask for.
 
@@ -120,9 +131,23 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG
     if not folder.exists():
-        raise WrongUseError(f"there is no run folder {folder}")
+        raise WrongUseError(f"there is no run folder {folder}{near_path(folder)}")
+    refuse_several(folder)
     if not is_there(path):
         raise WrongUseError(f"{folder} is no run folder: it has no {CONFIG}")
+    return read_config_file(path)
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Read a `config.toml`, or another file of its form.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, or a newer version of fastars wrote it.
+    """
     from fastars._validate import positive_int  # these two import NumPy, and `--help` imports this module
     from fastars.files.tables import read_toml
 
@@ -132,7 +157,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     if schema > SCHEMA:
-        raise ValueError(f"{folder} was written by a newer fastars (schema {schema}; this one reads {SCHEMA}): upgrade fastars")
+        raise ValueError(f"{path} was written by a newer fastars (schema {schema}; this one reads {SCHEMA}): upgrade fastars")
     if not all(isinstance(config.get(table), dict) for table in ("env", "run", "settings")):
         raise ValueError(f"{path} is damaged: it lacks one of the tables [env], [run] and [settings]")
     return config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from fastars.cli.errors import WrongUseError, wrong_use
+from fastars.cli.seeds import begun_folders
 from fastars.cli.settings import option
 from fastars.cli.terminal import say
 
@@ -22,7 +23,7 @@ class Plot:
     """Draw learning curves. Runs that differ only in their seed become one curve with a 95 % band."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
-    """Run folders, also of stable-baselines3."""
+    """Run folders, also of stable-baselines3, and folders of several seeds."""
     out: Annotated[Path | None, option("FILE", "learning_curve.png in the first RUN, or learning_curve_2.png, ...")] = None
     """The picture to write: .png, .svg or .pdf."""
     overwrite: bool = False
@@ -62,13 +63,14 @@ def draw_runs(
     overwrite: bool = False,
     shown: dict[str, Any] | None = None,
     looks: dict[str, Any] | None = None,
+    without: Collection[Path] = (),
 ) -> Path:
     """Draw learning curves of run folders into a file.
 
     Parameters
     ----------
     folders : sequence of Path
-        Run folders, at least one.
+        Run folders, or folders of several seeds, at least one.
     out : Path, optional
         The picture. Default: `learning_curve.png` in the first folder; if that is another picture, `learning_curve_2.png`, ...
     overwrite : bool
@@ -77,6 +79,8 @@ def draw_runs(
         Any of metric, window, x and average, as options of `fastars plot`.
     looks : dict, optional
         Any of title, theme and size.
+    without : collection of Path
+        Run folders of seeds that are left out.
 
     Returns
     -------
@@ -100,7 +104,8 @@ def draw_runs(
         raise WrongUseError(f"{out} is not a picture of these curves: --overwrite replaces it, another --out keeps it")
     metric = shown["metric"]
     try:
-        runs = [read_run(folder, metric, shown["window"]) for folder in folders]
+        run_folders = [folder for path in folders for folder in begun_folders(path) if folder not in without]
+        runs = [read_run(folder, metric, shown["window"]) for folder in run_folders]
         figure = plot_runs(runs, shown["x"], shown["average"], _NAMES.get(metric, metric), **(looks or {}))
     except (FileNotFoundError, ValueError, ImportError) as error:
         raise WrongUseError(str(error)) from error

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from fastars._compiled.announcing import announced_to
-from fastars.cli.report import count, duration
+from fastars._printable import is_watched
+from fastars._progress import ECHO, Bar, Standing, duration, first_that_fits
 from fastars.cli.terminal import complain
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.live import Live
 
 
 class Progress:
@@ -52,60 +54,107 @@ class Progress:
 
 
 @contextlib.contextmanager
-def progress(console: Console, total: int, done: tuple[int, float] = (0, 0.0), is_shown: bool = True) -> Iterator[Progress]:
-    """Context with the progress of a run of `total` steps. `done`: steps of earlier parts, and their fraction of the run."""
-    if not (is_shown and console.is_terminal):
-        yield Progress(_line(total), 10.0 if is_shown else math.inf, done)
+def progress(
+    console: Console, total: int, done: tuple[int, float] = (0, 0.0), is_shown: bool = True, label: str = ""
+) -> Iterator[Progress]:
+    """Context with the progress of a run.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+        On stderr.
+    total : int
+        Steps of the run.
+    done : (int, float)
+        Steps of earlier parts, and their fraction of the run.
+    is_shown : bool
+        False to show nothing.
+    label : str
+        Text before the progress.
+    """
+    if not (is_shown and _can_move(console)):
+        yield Progress(_line(total, label), 10.0 if is_shown else math.inf, done)
         return
-    from rich.constrain import Constrain
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
-    from rich.progress import Progress as WholeBar
+    bar = Bar(console, Standing(done[0], total, done[1], label=label))
 
-    class Bar(WholeBar):
-        def get_renderable(self) -> Constrain:
-            """Leave room for the ^C that a terminal echoes: after a full line it would begin a new line, and the bar would stay."""
-            return Constrain(super().get_renderable(), console.width - 3)
-
-    columns = BarColumn(bar_width=20), TaskProgressColumn(), TextColumn("{task.fields[state]}")
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=1.0, state=f"{count(done[0])} of {count(total)} steps")
-
-        bar.update(task, completed=done[1])
-
-        def show(steps: int, fraction: float, rate: float, best_return: float, left: float) -> None:
-            bar.update(task, completed=fraction, state=_state(f"{count(steps)} steps", rate, best_return, left))
-
-        yield Progress(show, 0.1, done)
-
-
-def _line(total: int) -> Callable[[int, float, float, float, float], None]:
     def show(steps: int, fraction: float, rate: float, best_return: float, left: float) -> None:
-        complain(_state(f"{count(steps)} of {count(total)} steps", rate, best_return, left))
+        bar.standing = Standing(steps, total, fraction, rate, best_return, left, label)
+
+    bar.start()
+    try:
+        yield Progress(show, 0.1, done)
+    finally:
+        bar.stop()
+
+
+def _can_move(console: Console) -> bool:
+    """Return True if the console is a terminal on which a line can be written again."""
+    return is_watched(console.file) and not console.is_dumb_terminal
+
+
+def _line(total: int, label: str) -> Callable[[int, float, float, float, float], None]:
+    def show(steps: int, fraction: float, rate: float, best_return: float, left: float) -> None:
+        complain(Standing(steps, total, fraction, rate, best_return, left, label).sentence())
 
     return show
 
 
-def _state(done: str, rate: float, best_return: float, left: float) -> str:
-    best = f"best return {best_return:.1f}, " if math.isfinite(best_return) else ""
-    return f"{done}, {count(rate)} steps/s, {best}{duration(math.ceil(left))} left"
+class Compilation:
+    """Kernels that a command compiles, at one place of it or at several: said when it begins, and once when all is done.
+
+    Usually kernels come from the cache, without a message.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+        On stderr.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._text, self._seconds = "", 0.0
+
+    @contextlib.contextmanager
+    def part(self, is_last: bool = True) -> Iterator[None]:
+        """Context in which kernels may be compiled. After the last one, a line says how long that took in all."""
+        start, before = time.perf_counter(), self._seconds
+        with contextlib.ExitStack() as stack:
+            if _can_move(self._console):
+                stack.enter_context(_live(self._console, lambda: self._forms(before + time.perf_counter() - start)))
+            stack.enter_context(announced_to(self._hear))
+            yield
+        if self._text:
+            self._seconds += time.perf_counter() - start
+            if is_last:
+                complain(f"Compiled the kernels in {duration(self._seconds)}; {_kept()}.")
+
+    def _hear(self, text: str) -> None:
+        if not self._text and not _can_move(self._console):
+            complain(text)
+        self._text = text
+
+    def _forms(self, seconds: float) -> list[str]:
+        """Return the line for a terminal, in forms that get shorter."""
+        if not self._text:
+            return ["Loading the kernels ..."]
+        so_far = f"{seconds:.0f} s so far"
+        return [f"{self._text} ({so_far})", f"Compiling the kernels, once ({so_far})", f"Compiling ({so_far})"]
 
 
-@contextlib.contextmanager
-def compiling(console: Console) -> Iterator[None]:
-    """Context that prints a message when a kernel must be compiled in it. Usually they come from the cache, without a message."""
-    start, said = time.perf_counter(), list[str]()
-    with contextlib.ExitStack() as stack:
-        status = stack.enter_context(console.status("Loading the kernels ...")) if console.is_terminal else None
+def compiling(console: Console) -> contextlib.AbstractContextManager[None]:
+    """Return a context that says so if a kernel must be compiled in it, and afterwards how long that took."""
+    return Compilation(console).part()
 
-        def say(text: str) -> None:
-            if not said:
-                said.append(text)
-                complain(text) if status is None else status.update(f"{text} ...")
 
-        stack.enter_context(announced_to(say))
-        yield
-    if said:
-        complain(f"Compiled the kernels in {duration(time.perf_counter() - start)}; {_kept()}.")
+def _live(console: Console, forms: Callable[[], list[str]]) -> Live:
+    """Return a line that is renewed while the context lasts, and then goes away."""
+    from rich.live import Live
+    from rich.text import Text
+
+    def line() -> Text:
+        return Text(first_that_fits(forms(), console.width - ECHO), no_wrap=True)
+
+    return Live(get_renderable=line, console=console, transient=True, refresh_per_second=4)
 
 
 def _kept() -> str:

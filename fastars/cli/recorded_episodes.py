@@ -2,7 +2,7 @@
 
 A model file is the policy of the run at some iteration. Its evaluation is in `evaluations.npz`. The candidates of the next
 iteration follow from the model, the seed of the run and the iteration; their episodes are rows of `0.monitor.csv`. The candidates
-of the first iteration follow from the settings alone, so their episodes can be replayed too.
+of the first iteration follow from the settings alone, or from `first_model.zip`, so their episodes can be replayed too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from fastars.ars import ARS
 from fastars.cli.loading import Trained, load_trained
-from fastars.cli.run_folder import BEST_MODEL, EVALUATIONS, MODEL, checkpoints
+from fastars.cli.run_folder import BEST_MODEL, EVALUATIONS, FIRST_MODEL, MODEL, checkpoints
 from fastars.cli.run_log import MONITOR
 from fastars.envs import compiled_env_ids
 from fastars.evaluation import evaluate_policy
@@ -160,7 +160,9 @@ def _policies(folder: Path, env: str | None, env_kwargs: Sequence[str]) -> Itera
     for path in [path for path in paths if is_there(path)]:
         trained = load_trained(path, True, env, env_kwargs, None)
         yield path.name, trained
-        if path.name == MODEL:
+        if path.name == MODEL and is_there(folder / FIRST_MODEL):
+            yield "the first policy", load_trained(folder / FIRST_MODEL, True, env, env_kwargs, None)
+        elif path.name == MODEL:
             model = trained.model
             settings = {**model.config.arguments(), "_init_setup_model": False}
             first = ARS(env=trained.env, preset=model.preset, backend=model.backend, n_threads=1, **settings)

@@ -8,33 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastars._progress import count, duration
 from fastars.cli.environment import describe_env
 from fastars.cli.table import empty_table
-from fastars.cli.terminal import console, print_fact, print_sentence
+from fastars.cli.terminal import console, print_command, print_fact, print_sentence
 from fastars.training import presets
 
 if TYPE_CHECKING:
     from fastars._compiled.structs import Rollouts
     from fastars.ars import ARS
-
-
-def count(n: float) -> str:
-    """Write a number with three digits: 950, 12.3 k, 4.56 M."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if n >= 0.9995 * size:
-            return f"{f'{n / size:#.3g}'.rstrip('.')} {letter}"
-    return f"{n:.0f}"
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as 0.02 s, 12 s, 3:04 or 2:03:04."""
-    if seconds < 9.95:
-        return f"{seconds:.2g} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    hours, minutes = whole // 3600, whole // 60 % 60
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
 def print_training(
@@ -65,11 +47,10 @@ def print_training(
     env_options : sequence of str
         Arguments that `fastars eval` needs to find the environment.
     """
-    out, config = console(), model.config
+    out = console()
     table = empty_table("policy", "after steps>", "return>", "std>", "min>", "max>", "episode length>")
     for name, (policy, rollouts) in policies.items():
         table.add_row(name, f"{policy.num_timesteps:,}", *_summary(rollouts))
-    top = f"the top {config.n_top} of " if config.n_top != config.n_delta else ""
     iterations = _counted(model.iteration, "iteration")
     before, seconds = time_spent
     new = model.num_timesteps - before
@@ -77,8 +58,7 @@ def print_training(
     speed = f"{duration(seconds)} ({count(new / seconds)} steps/s)" if new else "an earlier part of the run"
     best_return = max(float(rollouts.returns.mean()) for _, rollouts in policies.values())
     facts = {
-        "environment": describe_env(model.env_id, model.env_kwargs) + _verdict(best_return, threshold),
-        "algorithm": f"ARS {config.variant} with {top}{_counted(config.n_delta, 'direction')}, seed {model.seed}",
+        **run_facts(model, best_return, threshold, f"seed {model.seed}"),
         "rollouts": model.sampler.description,
         "training": f"{model.num_timesteps:,} steps{resumed} in {speed}, {iterations}",
         "evaluation": episodes,
@@ -88,10 +68,18 @@ def print_training(
     out.print(table)
     for name, fact in facts.items():
         print_fact(out, f" {name:<11}  ", fact)
-    hint, command = " Replay it in plain Gymnasium:  ", shlex.join(["fastars", "eval", str(folder), *env_options])
-    apart = out.is_terminal and len(hint) + len(command) > out.width  # a command can be copied if it is not broken
-    out.print(f"\n{hint}", end="\n   " if apart else "")
-    out.print(command, style="bold", soft_wrap=True)
+    out.print("")
+    print_command(out, shlex.join(["fastars", "eval", str(folder), *env_options]), "Replay it in plain Gymnasium:")
+
+
+def run_facts(model: ARS, best_return: float, threshold: float | None, seeds: str) -> dict[str, str]:
+    """Describe what a run was: its environment, solved by its best return or not, and its algorithm."""
+    config = model.config
+    top = f"the top {config.n_top} of " if config.n_top != config.n_delta else ""
+    return {
+        "environment": describe_env(model.env_id, model.env_kwargs) + _verdict(best_return, threshold),
+        "algorithm": f"ARS {config.variant} with {top}{_counted(config.n_delta, 'direction')}, {seeds}",
+    }
 
 
 def _counted(n: int, what: str) -> str:
@@ -153,13 +141,18 @@ def print_presets() -> None:
     for name, suited in presets.environments("tuned").items():
         (row,) = suited.get("rows", [{}])
         config, found = Config(**row), by_task.get(name)
-        reached = "-" if found is None else f"{found['best_return_mean']:.4g} +- {found['best_return_std']:.3g}"
+        reached = "-" if found is None else _plus_minus(found["best_return_mean"], found["best_return_std"])
         top = f"{config.n_top}/" if config.n_top != config.n_delta else ""
         numbers = f"{config.learning_rate:g}", f"{config.delta_std:g}"
         table.add_row(name, count(suited["total_timesteps"]), reached, config.variant, f"{top}{config.n_delta}", *numbers)
     out.print(table)
     print_sentence(out, "best return: of the best policy in 100 fresh episodes, over 5 seeds")
     print_sentence(out, "top: directions used for the step, of those tried")
+
+
+def _plus_minus(mean: float, std: float) -> str:
+    """Write a mean and its standard deviation, without powers of ten."""
+    return f"{mean:.4g} +- {std:.3g}" if max(abs(mean), std) < 1000.0 else f"{mean:.0f} +- {std:.0f}"
 
 
 def _verdict(best_return: float, threshold: float | None) -> str:

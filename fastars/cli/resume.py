@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tomllib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
+from fastars._progress import count
 from fastars.cli.environment import env_options, environment, kwargs_text, parse_kwargs
 from fastars.cli.errors import WrongUseError
 from fastars.cli.plan import CONFIG, Plan, read_config, read_plan, refuse_large_plan
 from fastars.cli.ray import Ray, connect
-from fastars.cli.report import count
 from fastars.cli.run_folder import BEST_MODEL, in_use, refuse_links
+from fastars.cli.seeds import read_seeds, run_folders
 from fastars.cli.settings import option
 from fastars.cli.terminal import say
 from fastars.cli.toml import toml
 
 if TYPE_CHECKING:
     from fastars.ars import ARS
+    from fastars.cli.training import TrainingRun
+
+
+class Reopened(NamedTuple):
+    """A run that was stopped, ready to go on."""
+
+    run: TrainingRun
+    path: Path  # the file of its state
+    config: dict[str, Any]
+
+    def keep_plan(self) -> None:
+        """Write the plan into `config.toml`, if it is another one."""
+        _rewrite(self.run.folder, self.config, self.run.plan)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +46,8 @@ class Resume:
     """Continue a run that was stopped in any way, or train a finished one further."""
 
     run_folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The folder of the run. It gets the same policies, evaluations and log rows as a run that was never stopped."""
-    total_timesteps: Annotated[int | None, option("INT", "as the run was begun")] = None
+    """The folder of the run, or of several seeds. It gets policies, evaluations and log rows as if it had never been stopped."""
+    total_timesteps: Annotated[int | None, option("INT", "as the run was begun", "-n")] = None
     """Environment steps of training, including the steps done before."""
     iterations: Annotated[int | None, option("INT", "as the run was begun; with --total-timesteps, no limit")] = None
     """Iterations of training, including the iterations done before."""
@@ -52,26 +67,59 @@ class Resume:
     """Show progress, as `fastars train` does."""
 
     def run(self) -> int:
-        """Resume the run and return the exit code."""
-        folder = self.run_folder
-        config = read_config(folder)
-        plan = read_plan(folder, config)
+        """Resume the run, or the runs of several seeds, and return the exit code."""
         if self.env_kwargs and self.env is None:
             raise WrongUseError("--env-kwargs needs --env")
         kwargs = parse_kwargs(item for items in self.env_kwargs for item in items)
+        folder, seeds = self.run_folder, read_seeds(self.run_folder)
+        if not seeds:
+            read_config(folder)  # an error for what is no run folder, before it is locked
         with in_use(folder):
-            return self._resume(config, plan, None if self.env is None else environment(self.env, kwargs))
+            env = None if self.env is None else environment(self.env, kwargs)
+            if seeds:
+                return self._resume_seeds(env)
+            reopened = self.reopen(folder, env)
+            run, model = reopened.run, reopened.run.model
+            if run.is_finished:
+                say(f"{folder} is finished: {model.num_timesteps:,} steps. A larger --total-timesteps goes on with it.")
+                return 0
+            reopened.keep_plan()
+            say(f"Going on with {folder} after {count(model.num_timesteps)} steps, from {reopened.path.name}")
+            run.train()
+            run.report()
+            return 0
 
-    def _resume(self, config: dict[str, Any], plan: Plan, env: Any) -> int:
+    def _resume_seeds(self, env: Any) -> int:
+        """Go on with the runs of several seeds, one after the other."""
+        from fastars.cli.seed_runs import run_seeds
+
+        if self.total_timesteps is not None or self.iterations is not None:
+            self._move_ends(run_folders(self.run_folder), env)
+        return run_seeds(self.run_folder, lambda folder, label: self.reopen(folder, env, label).run, self.progress)
+
+    def _move_ends(self, folders: Sequence[Path], env: Any) -> None:
+        """Write the end that the options ask for into each `config.toml`, before any run goes on: this one may be stopped."""
+        here, moved = dataclasses.replace(self, n_workers=1, ray=None), list[Reopened]()  # no processes for a look at a file
+        for folder in folders:
+            with contextlib.suppress(ValueError, OSError):  # of a damaged run, which can't go on: `run_seeds` says so
+                moved.append(here.reopen(folder, env))
+        for reopened in moved:
+            with in_use(reopened.run.folder):
+                reopened.keep_plan()
+            reopened.run.model.close()
+
+    def reopen(self, folder: Path, env: Any, label: str = "") -> Reopened:
+        """Return the run in a folder as it was at its last state, with the plan that the options ask for."""
         from fastars.cli.training import TrainingRun
         from fastars.files.atomic import sweep_temporaries
         from fastars.files.folder import latest_checkpoint
 
-        folder = self.run_folder
+        config = read_config(folder)
+        plan = read_plan(folder, config)
         refuse_links(folder)
         sweep_temporaries(folder)
         settings: dict[str, Any] = {"n_threads": self.n_threads, "n_workers": self.n_workers, "trust": self.trust}
-        settings |= {"n_workers": self._workers(config)} if self.ray is None else connect(self.ray)
+        settings |= {"n_workers": self._workers(folder, config)} if self.ray is None else connect(self.ray)
         path = latest_checkpoint(folder, "model")
         model = _load(path, env, settings)
         model.run.refuse_absent_env()
@@ -81,17 +129,12 @@ class Resume:
         if not self.trust:
             refuse_large_plan(folder, plan, path.stat().st_size, 2 * model.config.n_delta * model.config.n_eval_episodes)
         plan = self._changed(plan, model)
-        run = TrainingRun(model, folder, plan, env_options(model, self.env or "", self.env_kwargs), self.progress)
+        options = env_options(model, self.env or "", self.env_kwargs)
+        run = TrainingRun(model, folder, plan, options, self.progress, label)
         run.restore(_load_best(folder, env, model, settings))
-        if run.is_finished:
-            say(f"{folder} is finished: {model.num_timesteps:,} steps. A larger --total-timesteps goes on with it.")
-            return 0
-        _rewrite(folder, config, plan)
-        say(f"Going on with {folder} after {count(model.num_timesteps)} steps, from {path.name}")
-        run.resume()
-        return 0
+        return Reopened(run, path, config)
 
-    def _workers(self, config: dict[str, Any]) -> int:
+    def _workers(self, folder: Path, config: dict[str, Any]) -> int:
         """Return the number of worker processes: the option, or else the number in the file, up to the number of CPUs."""
         from fastars._validate import positive_int
         from fastars.training.file_limits import believed_workers
@@ -101,7 +144,7 @@ class Resume:
         try:
             stored = positive_int("n_workers", config["run"].get("n_workers", 1))
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{self.run_folder / CONFIG} is damaged: {error}") from error
+            raise ValueError(f"{folder / CONFIG} is damaged: {error}") from error
         n_workers = stored if self.trust else believed_workers(stored)
         if n_workers < stored:
             say(f"{n_workers} worker processes, as many as there are CPUs; --n-workers {stored} starts as many as {CONFIG} says")
@@ -170,5 +213,6 @@ def _rewrite(folder: Path, config: dict[str, Any], plan: Plan) -> None:
     planned = {name: value for name, value in dataclasses.asdict(plan).items() if value is not None}
     run = {name: value for name, value in config["run"].items() if name not in dataclasses.asdict(plan)} | planned
     if run != config["run"]:
+        run.setdefault("first_timesteps", config["run"]["total_timesteps"])  # a report says so
         header = "# Written by `fastars train` when the run began, and by `fastars resume` when its end was moved.\n\n"
         write_atomically(folder / CONFIG, [(header + toml({**config, "run": run})).encode()], follow=False)

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastars.cli.errors import WrongUseError
+from fastars.cli.near_paths import near_path
+from fastars.cli.seeds import refuse_several
 from fastars.files.checkpoint_names import BEST_MODEL, MODEL, checkpoints, keep_newest
 from fastars.files.opening import file_in, is_there, refuse_link
 
@@ -24,9 +26,10 @@ if TYPE_CHECKING:
     from fastars.ars import ARS
 
 EVALUATIONS = "evaluations.npz"
+FIRST_MODEL = "first_model.zip"  # of a run that started from a policy (`--init`)
 # The files that a run writes.
 _OURS = re.compile(
-    r"config\.toml|(best_)?model\.zip|model_\d+_steps\.zip|evaluations\.npz|progress\.csv|0\.monitor\.csv"
+    r"config\.toml|(best_|first_)?model\.zip|model_\d+_steps\.zip|evaluations\.npz|progress\.csv|0\.monitor\.csv"
     r"|params\.json|log\.txt|lin_policy_plus\.npz"
 )
 
@@ -50,6 +53,12 @@ def refuse_used_folder(path: Path) -> None:
         raise WrongUseError(f"run folder {path} exists and is not empty: choose another one, or leave --run-folder out")
     if path.exists() and not path.is_dir():
         raise WrongUseError(f"run folder {path} is a file")
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise if a file would be written over another one, or over a link, which may lead to a file that is not there yet."""
+    if os.path.lexists(path) and not overwrite:
+        raise WrongUseError(f"{path} exists: --overwrite replaces it, another --out keeps it")
 
 
 @contextlib.contextmanager
@@ -98,9 +107,10 @@ def next_run_folder(log_dir: Path, env_id: str) -> Path:
 def model_file(run: Path, last: bool) -> Path:
     """Return the model file of a run folder, the best or the last one; a file stands for itself."""
     if not run.exists():
-        raise WrongUseError(f"there is no run folder or model file {run}")
+        raise WrongUseError(f"there is no run folder or model file {run}{near_path(run)}")
     if not run.is_dir():
         return run
+    refuse_several(run)
     for name in (MODEL,) if last else (BEST_MODEL, MODEL):
         if is_there(run / name):
             return run / name
@@ -120,8 +130,11 @@ class Record:
         self._n_episodes = n_episodes
         self._evaluations: list[tuple[int, NDArray[Any], NDArray[Any]]] = []  # steps of training, returns, lengths
 
-    def evaluate(self, model: ARS) -> None:
-        """Evaluate the policy, always on the same episodes. Of equals, the later one is best: it had more steps to settle."""
+    def evaluate(self, model: ARS) -> float:
+        """Evaluate the policy, always on the same episodes, and return the mean return.
+
+        Of equals, the later policy is best: it had more steps to settle.
+        """
         rollouts = model.evaluate(self._n_episodes)
         mean = float(finished(rollouts).returns.mean())
         self._evaluations.append((model.num_timesteps, rollouts.returns, rollouts.lengths))
@@ -131,6 +144,7 @@ class Record:
         model.logger.record("eval/mean_ep_length", float(rollouts.lengths.mean()))
         model.logger.record("time/total_timesteps", model.num_timesteps)
         model.logger.dump(model.num_timesteps)
+        return mean
 
     @property
     def evaluated_at(self) -> int:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from fastars.cli.original import PRESET
 
+if TYPE_CHECKING:
+    from fastars.ars import ARS
 
-def option(metavar: str, default: str) -> Any:
-    """Return an option whose help describes its default in words."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+OF_POLICY = ("net_arch", "activation_fn", "with_bias", "squash_output")  # among the settings; `ARS` takes them in `policy_kwargs`
 
 
-BOOL = "{True,False}"
+def option(metavar: str, default: str, *short: str) -> Any:
+    """Return an option whose help describes its default in words, with short names such as -n."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})", aliases=short or None)
+
+
+BOOL = "[True|False]"  # the option alone means True
 Preset = Literal["fastars", "tuned", "paper", "modestyachts", "rllib", "sb3"]
 PRESETS = "{fastars,tuned,paper,modestyachts,rllib,sb3}"
 Variant = Literal["V1", "V1-t", "V2", "V2-t"]
@@ -84,16 +89,27 @@ class Settings:
     utopia: Annotated[tuple[float, ...] | None, option("FLOAT [FLOAT ...]", "estimated")] = None
     """An upper bound of the return of each task."""
 
+    def given(self) -> dict[str, Any]:
+        """Return the arguments of `ARS` that were given."""
+        given = {name: value for name, value in self._options().items() if value is not None}
+        names = [name for name in OF_POLICY if name in given]
+        if names:
+            given["policy_kwargs"] = {name: given.pop(name) for name in names}
+        return given
+
+    def _options(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(Settings)}
+
     def resolved(self) -> dict[str, Any]:
         """Return the arguments of `ARS`: the settings that were given, and the preset for the rest."""
-        given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        given = self.given()
         if "variant" not in given:
             given.setdefault("preset", "tuned")
             if given["preset"] == PRESET:
                 given.setdefault("normalize_observations", True)
         if given.get("preset") == PRESET:  # the default of the original's command line
             given.setdefault("delta_std", 0.03)
-        names = [name for name in ("net_arch", "activation_fn", "with_bias", "squash_output") if name in given]
-        if names:
-            given["policy_kwargs"] = {name: given.pop(name) for name in names}
         return given
+
+    def refuse_excess(self, model: ARS) -> None:
+        """Raise for a count that is not the user's, and too large. Options are the user's."""

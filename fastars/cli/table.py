@@ -1,11 +1,18 @@
-"""Tables of the command. Where the terminal is too narrow for one, its form changes; no number and no name is cut."""
+"""Tables of the command. Where the terminal is too narrow for one, its form changes; no number and no name is cut.
+
+The interface is three lines, wherever a sub-command prints rows:
+
+    table = empty_table("policy", "return>", "episode length>")
+    table.add_row("best", "500.0", "500.0")
+    console().print(table)
+"""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from fastars._folding import folded_items
 from fastars._printable import printable
 
 if TYPE_CHECKING:
@@ -13,13 +20,19 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _ENDLESS, _INDENT = 10_000, 3  # columns
-_HARD_SPACE = "\N{NO-BREAK SPACE}"
 
 
 def empty_table(*columns: str) -> Table:
-    """Return an empty table whose cells are made printable. A `>` after the name of a column aligns the column to the right.
+    """Return an empty table whose cells are made printable. `add_row` takes a text for each column.
 
-    On a narrow terminal, the names of columns are broken between words. If that is not enough, a row is a list of its cells.
+    The names of its columns are broken between words where the terminal is too narrow for them side by side. If that is not
+    enough, each row is a list: its first cell in a line, and below it the others, each after the name of its column. So the first
+    column should say what the row is about, and a name and its cell should read as a phrase: "policy best", "return 500.0".
+
+    Parameters
+    ----------
+    *columns : str
+        Names of the columns. One with a `>` after its name is aligned to the right: a column of numbers.
     """
     from rich import box
     from rich.measure import Measurement
@@ -43,7 +56,9 @@ def empty_table(*columns: str) -> Table:
                     return
             yield ""
             for cells in zip(*(column.cells for column in self.columns), strict=True):
-                yield from map(Text, _as_list(names, [str(cell) for cell in cells], options.max_width))
+                first, *others = _as_list(names, [str(cell) for cell in cells], options.max_width)
+                yield Text(first, style="bold")
+                yield from map(Text, others)
             yield ""
 
     table = Fitting(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="dim")
@@ -56,6 +71,5 @@ def empty_table(*columns: str) -> Table:
 
 def _as_list(names: list[str], cells: list[str], width: int) -> list[str]:
     """Return the lines of one row: each cell after the name of its column, the first one in a line of its own."""
-    pairs = [f"{name} {cell}".replace(" ", _HARD_SPACE) for name, cell in zip(names[1:], cells[1:], strict=True)]
-    lines = textwrap.wrap(", ".join(pairs), width - _INDENT, break_long_words=False, break_on_hyphens=False)
-    return [f" {names[0]} {cells[0]}", *(" " * _INDENT + line.replace(_HARD_SPACE, " ") for line in lines)]
+    pairs = [f"{name} {cell}" for name, cell in zip(names[1:], cells[1:], strict=True)]
+    return [f" {names[0]} {cells[0]}", *(" " * _INDENT + line for line in folded_items(pairs, width - _INDENT))]

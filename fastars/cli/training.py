@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
-import platform
 import shlex
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-import gymnasium
-
-from fastars._compiled.structs import FAILED
-from fastars._imports import version_of
 from fastars._runtime.threads import run_in_thread
-from fastars._version import __version__
 from fastars.ars import ARS
 from fastars.callbacks import EveryIteration
-from fastars.cli.environment import changed_kwargs
+from fastars.cli.final_evaluation import FinalEvaluation, episodes_text, evaluate_finally, threshold_of
 from fastars.cli.interrupts import Interrupted, Interrupts
-from fastars.cli.plan import CONFIG, SCHEMA, Plan
-from fastars.cli.progress import Progress, compiling, progress
+from fastars.cli.plan import CONFIG, Plan
+from fastars.cli.progress import Compilation, Progress, progress
 from fastars.cli.report import print_training
-from fastars.cli.run_folder import MODEL, Checkpoints, Record, finished
+from fastars.cli.run_config import described_run
+from fastars.cli.run_folder import FIRST_MODEL, MODEL, Checkpoints, Record
 from fastars.cli.run_log import RunLog
 from fastars.cli.terminal import console
 from fastars.cli.toml import toml
-from fastars.envs import compiled_env_ids, make
+from fastars.envs import make
 from fastars.files.atomic import write_atomically
 from fastars.training.iteration import make_candidates, roll_out
 
@@ -37,7 +32,6 @@ if TYPE_CHECKING:
 
     from fastars._compiled.structs import Rollouts
 
-FINAL_SEED = 0  # of the final evaluation; `fastars eval` replays the same episodes in the same order
 _SAVE_INTERVAL = 30.0  # seconds
 
 
@@ -54,6 +48,8 @@ class TrainingRun:
         Arguments that `fastars eval` and `fastars resume` need to find the environment.
     is_shown : bool
         True to show progress.
+    label : str
+        Text before the progress, such as the seed if there are several.
 
     Attributes
     ----------
@@ -62,41 +58,58 @@ class TrainingRun:
     checkpoints : Checkpoints
     seconds : float
         Time of rollouts and updates, without evaluations, rows of the log and files.
+    compilation : Compilation
+        The kernels that the command compiles. One that has begun before is put here.
     """
 
-    def __init__(self, model: ARS, folder: Path, plan: Plan, env_options: Sequence[str] = (), is_shown: bool = True) -> None:
-        self.model, self.folder, self.plan, self.env_options, self._is_shown = model, folder, plan, env_options, is_shown
+    def __init__(
+        self, model: ARS, folder: Path, plan: Plan, env_options: Sequence[str] = (), is_shown: bool = True, label: str = ""
+    ) -> None:
+        self.model, self.folder, self.plan, self.env_options = model, folder, plan, env_options
+        self._is_shown, self._label = is_shown, label
         self.record = Record(folder, plan.eval_episodes)
         self.checkpoints = Checkpoints(folder, plan.save_freq, plan.keep_checkpoints)
         self.seconds = 0.0
+        self.compilation = Compilation(console(stderr=True))
         self._seconds_apart = 0.0  # evaluations and files during the training
         self._began_at = 0  # steps that earlier parts of the run did
+        self._goes_on = False  # true of a run with an earlier part
         self._next_evaluation = 0  # steps; the policy after the first iteration is evaluated, too
         self._next_save = 0.0  # on the clock of time.perf_counter
         atomic = model.learn, self.record.evaluate, self.record.save
         self._interrupts = Interrupts(*atomic, interruptible=(make_candidates, roll_out, model.evaluate))
 
-    def run(self) -> None:
-        """Train and report; raise `Interrupted` if a signal stops the run."""
-        write_atomically(self.folder / CONFIG, [self._config().encode()], follow=False)
+    def run(self, of_run: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Begin, train and report."""
+        self.begin(of_run)
+        self.train()
+        self.report()
+
+    def begin(self, of_run: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Write `config.toml` and the state before the first iteration, from which `fastars resume` can go on.
+
+        Parameters
+        ----------
+        of_run : mapping
+            More entries of the table [run], or other values of its entries.
+        """
+        write_atomically(self.folder / CONFIG, [self._config(of_run).encode()], follow=False)
         try:
+            if "init" in of_run:
+                self.model.save(self.folder / FIRST_MODEL)
             self.record.save(self.model)
         except OSError:
             (self.folder / CONFIG).unlink(missing_ok=True)  # nothing is lost, and the same command can begin the run later
             raise
-        self._train_and_save(RunLog(self.folder, self.plan, self.model))
 
     def restore(self, best: ARS | None) -> None:
         """Restore evaluations, checkpoints and the best policy of the earlier part of the run, up to the state of the model."""
         self.record.restore(self.model, best)
+        self._goes_on = True
         self._began_at = self.model.num_timesteps
         self.checkpoints.restore(self._began_at)
         if self.record.evaluated_at >= 0:
             self._plan_evaluation(self.record.evaluated_at)
-
-    def resume(self) -> None:
-        """Train from the restored state and report, as `run` does. Later rows of the log are cut off: they come again."""
-        self._train_and_save(RunLog(self.folder, self.plan, self.model, evaluated_at=self.record.evaluated_at))
 
     @property
     def is_finished(self) -> bool:
@@ -110,7 +123,12 @@ class TrainingRun:
             iterations is not None and self.model.iteration >= iterations
         )
 
-    def _train_and_save(self, log: RunLog) -> None:
+    def train(self) -> None:
+        """Train to the end of the plan; raise `Interrupted` if a signal stops the run. In any case, it is saved.
+
+        After `restore`, it goes on from there, and later rows of the log are cut off: they come again.
+        """
+        log = RunLog(self.folder, self.plan, self.model, evaluated_at=self.record.evaluated_at if self._goes_on else None)
         with self._interrupts:
             try:
                 self._train(log, console(stderr=True))
@@ -124,7 +142,6 @@ class TrainingRun:
                 f"interrupted after {self.model.num_timesteps:,} steps; the policy is in {self.folder / MODEL}. To go on: {resume}",
                 self._interrupts.exit_code,
             )
-        self._report()
 
     def _save_at_end(self, log: RunLog) -> None:
         """Save the run; an error says what of it is lost, and how it goes on."""
@@ -139,11 +156,11 @@ class TrainingRun:
             raise RunLostError(f"{name} can't be written: {text}{resume}") from error
 
     def _train(self, log: RunLog, errors: Console) -> None:
-        with compiling(errors):
+        with self.compilation.part():
             run_in_thread(lambda: warm_up(self.model))
         self.model.set_logger(log.logger)
         total = self.plan.total_timesteps
-        with progress(errors, total, (self._began_at, self._fraction()), self._is_shown) as shown:
+        with progress(errors, total, (self._began_at, self._fraction()), self._is_shown, self._label) as shown:
             self._next_save = time.perf_counter() + _SAVE_INTERVAL
             watcher = _IterationCalls(
                 lambda: self._between_iterations(log, shown), lambda rollouts: self._after_update(log, rollouts)
@@ -202,46 +219,23 @@ class TrainingRun:
             warnings.warn(f"the run could not be saved, training goes on: {error}", RuntimeWarning, stacklevel=2)
         self._next_save = time.perf_counter() + _SAVE_INTERVAL
 
-    def _config(self) -> str:
-        """Return the text of `config.toml`: everything that decides the run."""
-        model = self.model
-        packages = ["numba", "numpy", "gymnasium", *(["mujoco"] if model.env_id in compiled_env_ids("mujoco") else [])]
-        versions = {name: version_of(name) for name in packages}
-        return "# Written by `fastars train` when the run began; `fastars resume` goes on by it.\n\n" + toml(
-            {
-                "schema": SCHEMA,
-                "env": {"id": model.env_id, **model.env_kwargs},
-                "run": {
-                    "seed": model.seed,
-                    "preset": model.preset,
-                    "variant": model.config.variant,
-                    "backend": model.backend,
-                    "n_threads": model.n_threads,
-                    "n_workers": None if model.run.execution.on_ray else model.n_workers,
-                    **dataclasses.asdict(self.plan),
-                },
-                "settings": {name: value for name, value in model.config.to_dict().items() if name != "seed"},
-                "versions": {"fastars": __version__, **versions, "python": platform.python_version()},
-            }
-        )
+    def _config(self, of_run: Mapping[str, Any]) -> str:
+        """Return the text of `config.toml`."""
+        first = "# Written by `fastars train` when the run began; `fastars resume` goes on by it.\n\n"
+        return first + toml(described_run(self.model, self.plan, of_run))
 
-    def _report(self) -> None:
-        """Evaluate both policies in fresh episodes and print them. The episodes that chose the best policy would flatter it."""
+    def final_evaluation(self) -> FinalEvaluation:
+        """Evaluate the last and the best policy in fresh episodes."""
         policies = {"last": self.model, "best": self.record.best or self.model}  # there is no best one if every return was NaN
-        n_episodes = self.plan.eval_episodes
-        rollouts = {name: policy.evaluate(n_episodes, seed=FINAL_SEED) for name, policy in policies.items()}
-        evaluated = {name: (policy, finished(rollouts[name])) for name, policy in policies.items()}
-        plural = "" if n_episodes == 1 else "s"
-        episodes = f"{n_episodes} episode{plural} of each policy, reset with seeds {FINAL_SEED}, {FINAL_SEED + 1}, ..."
-        if self.model.config.physics == "lanes":
-            episodes += ", in MuJoCo and not over lanes"
-        if n_failed := sum(int((each.status == FAILED).sum()) for each in rollouts.values()):
-            episodes += f"; without {n_failed} in which the environment failed"
-        changed = changed_kwargs(self.model.env_id, self.model.env_kwargs)
-        is_weighted = self.model.objectives is not None and (self.model.objectives.utility != 1.0).any()
-        threshold = None if changed or is_weighted else gymnasium.spec(self.model.env_id).reward_threshold
+        return evaluate_finally(policies, self.plan.eval_episodes)
+
+    def report(self) -> None:
+        """Print the final evaluation."""
+        evaluated = self.final_evaluation()
+        episodes = episodes_text(self.model, self.plan.eval_episodes, evaluated.n_failed)
         time_spent = self._began_at, self.seconds
-        print_training(self.model, evaluated, threshold, time_spent, episodes, self.folder, self.env_options)
+        policies, threshold = evaluated.policies, threshold_of(self.model)
+        print_training(self.model, policies, threshold, time_spent, episodes, self.folder, self.env_options)
 
 
 class RunLostError(ValueError):

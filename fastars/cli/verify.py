@@ -55,7 +55,7 @@ class Verify:
     with --monitor, the episodes of the first iteration and of the iteration after each checkpoint."""
     episodes: int = 20
     """Number of episodes, spread evenly over all policies; fewer if the folder has fewer."""
-    seed: Annotated[int | None, option("INT", "drawn, and reported")] = None
+    seed: Annotated[int | None, option("INT", "drawn, and reported", "-s")] = None
     """Seed of the choice of episodes."""
     env: Annotated[str | None, option("ENV", "the one of RUN")] = None
     """Id of the environment, if it is registered only by MODULE:ID."""
@@ -137,7 +137,7 @@ def _report(
 ) -> int:
     """Print the comparison and return the exit code. `problems` has sentences, by the words that sum them up."""
     out, differing = console(), [check for check in checks if not check.is_equal]
-    table = empty_table("policy", "episodes of", "there>", "replayed>", "equal>")
+    table = empty_table("policy", "episodes of", "recorded>", "replayed>", "equal>")
     for episodes in recorded:
         own = [check for check in checks if check.recorded is episodes]
         n_equal = sum(check.is_equal for check in own)

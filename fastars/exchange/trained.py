@@ -181,7 +181,8 @@ def to_model(trained: TrainedPolicy, env: Any = None, *, model_class: Any, trust
     model.policy.load_from_vector(trained.weights)
     model.num_timesteps = trained.num_timesteps
     if trained.mean is not None:
-        model.restore(model.state._replace(moments=_moments(trained, model.config)))
+        moments = moments_of(trained.mean, trained.std, trained.count, model.config)
+        model.restore(model.state._replace(moments=moments))
     return model
 
 
@@ -241,10 +242,10 @@ def _warn_of_missing(trained: TrainedPolicy, model: Any, settings: Mapping[str, 
             warn_user(f"{name} can't be read from the file: it is {value} unless {name}=... is given")
 
 
-def _moments(trained: TrainedPolicy, config: Any) -> ObsMoments:
-    """Return the moments from which the filter follows that the policy was trained with."""
-    mean, std = np.array(trained.mean), np.array(trained.std)
-    count = max(_COUNT if trained.count is None else trained.count, 1 + config.filter_ddof)
+def moments_of(mean: Any, std: Any, count: int | None, config: Any) -> ObsMoments:
+    """Return the moments from which, in a run with these settings, the filter follows that has this mean and this deviation."""
+    mean, std = np.array(mean), np.array(std)
+    count = max(_COUNT if count is None else count, 1 + config.filter_ddof)
     std = np.where(np.isfinite(std) & (std >= min(config.filter_min_std, _TINY)), std, 0.0)
     with np.errstate(over="ignore"):  # of a deviation of 1e154 and more
         variance = np.maximum(np.maximum(std - config.filter_epsilon, 0.0) ** 2 - config.filter_var_epsilon, 0.0)

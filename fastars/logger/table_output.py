@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
-from fastars._printable import printable
+from fastars._printable import columns, is_watched, printable
 from fastars.files.lines import LineWriter
 from fastars.logger.outputs import text_values
 
@@ -16,9 +17,11 @@ class TerminalOutput:
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Print one row; for its arguments see `Output.write`."""
-        table = _table(text_values(key_values, key_excluded, "stdout"))
+        width = columns(sys.stdout) if is_watched(sys.stdout) else math.inf
+        table = _table(text_values(key_values, key_excluded, "stdout"), width)
         if table and sys.stdout is not None:
-            print(table, end="", flush=True)
+            encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # a name that it lacks must not end a run
+            print(table.encode(encoding, "backslashreplace").decode(encoding), end="", flush=True)
 
     def write_sequence(self, texts: list[str]) -> None:
         """Print a message."""
@@ -53,8 +56,11 @@ class TextFileOutput:
         self._lines.close()
 
 
-def _table(values: dict[str, Any]) -> str:
-    """Return a boxed table, its keys sorted and grouped by the word before their first slash; an empty text for an empty row."""
+def _table(values: dict[str, Any], width: float = math.inf) -> str:
+    """Return a boxed table, its keys sorted and grouped by the word before their first slash; an empty text for an empty row.
+
+    Where it is wider than `width` columns, there is no box, and each value follows its key.
+    """
     rows: list[tuple[str, str]] = []
     group = ""
     for name, value in sorted(values.items()):
@@ -68,5 +74,11 @@ def _table(values: dict[str, Any]) -> str:
     if not rows:
         return ""
     left, right = (max(map(len, column)) for column in zip(*rows, strict=True))
+    if left + right + 7 > width:
+        return "".join(f"{key}{_gap(key, value, width)}{value}".rstrip() + "\n" for key, value in rows)
     rule = "-" * (left + right + 7)
     return "\n".join([rule, *(f"| {key:<{left}} | {value:<{right}} |" for key, value in rows), rule, ""])
+
+
+def _gap(key: str, value: str, width: float) -> str:
+    return " " if len(key) + 1 + len(value) <= width else "\n      "

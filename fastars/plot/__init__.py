@@ -11,15 +11,18 @@ axes of your own figure.
 from fastars.plot.curves import Curve, by_environment, interquartile_mean, learning_curves
 from fastars.plot.drawing import draw_curves, plot_runs
 from fastars.plot.runs import RETURN, Run, read_run
+from fastars.plot.scores import Score, score_interval
 
 __all__ = [
     "RETURN",
     "Curve",
     "Run",
+    "Score",
     "by_environment",
     "draw_curves",
     "interquartile_mean",
     "learning_curves",
     "plot_runs",
     "read_run",
+    "score_interval",
 ]

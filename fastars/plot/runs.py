@@ -144,6 +144,6 @@ def read_settings(folder: Path) -> tuple[str, int | None, dict[str, Any], tuple[
         raise DamagedFileError(f"{path} is damaged: [env], [run] and [settings] must be tables, and seed an integer")
     env, run, settings = tables
     env_id = str(env.get("id", folder.resolve().name))
-    of_run = {name: run.get(name) for name in ("preset", "backend")}
+    of_run = {name: run.get(name) for name in ("preset", "backend", "init")}
     of_env = {name: value for name, value in env.items() if name != "id"}
     return env_id, run.get("seed"), of_env | of_run | settings, tuple(of_env)

@@ -52,6 +52,9 @@ CHANGEABLE = (
     "stats_window_size",
 )
 
+# What `_config` needs of a file that has a function in place of it: a policy does not depend on it.
+_OF_ANOTHER_RUN = {"learning_rate": Config.learning_rate, "delta_std": Config.delta_std, "weighting": None}
+
 
 class LogSettings(NamedTuple):
     """Arguments of a model that decide where its log goes."""
@@ -200,6 +203,16 @@ def config_in(path: Any) -> Config:
         config = _config(manifest, {})
         _checked(manifest, arrays, config)
     return config
+
+
+def policy_in(path: Any) -> tuple[Config, np.ndarray, ObsMoments]:
+    """Return settings, flat weights and moments of observations of the run in a file; errors are as in `config_in`."""
+    manifest, arrays = _read(path)
+    with named(path):
+        check_run(manifest)
+        config = _config(manifest, _OF_ANOTHER_RUN)
+        _checked(manifest, arrays, config)
+    return config, arrays["theta"], ObsMoments(manifest["counters"]["observations"], arrays["filter_mean"], arrays["filter_m2"])
 
 
 def _needed_counters() -> list[str]:

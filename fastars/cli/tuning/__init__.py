@@ -1,0 +1,1 @@
+"""`fastars tune`: search settings of training with optuna. Its options are in `command`."""
