@@ -128,7 +128,7 @@ def test_a_pipe_gets_lines_that_are_not_broken(env, golden, tmp_path):
 def test_no_character_is_an_error_where_the_encoding_lacks_it(tmp_path):
     env = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
     for (name, _), screen in screens.screens(["foreign", "train", "export"], tmp_path, **env).items():
-        assert screens.text_of(screen).count("caf\\xe9") == {"foreign": 3, "train": 0, "export": 1}[name]
+        assert screens.text_of(screen).count("\\xe9") == {"foreign": 3, "train": 0, "export": 1}[name]
 
 
 def test_a_number_that_tyro_broke_is_whole_again():
