@@ -1,4 +1,4 @@
-"""The runs on docs/plots.md, by the commands of the page: `python -m bench.learning_curves`, half a minute.
+"""The runs on docs/plots.md, by the commands of the page: `python -m bench.learning_curves`, some seconds.
 
 Their evaluations go to `results/learning_curves.json`, the picture to `docs/images/learning_curves.png`.
 """
@@ -22,16 +22,16 @@ PAGE = ROOT / "docs" / "plots.md"
 RESULTS = Path(__file__).parent / "results" / "learning_curves.json"
 
 
-def commands(n_seeds=None):
-    """Return the lines of the loop over seeds on the page, with each of its first seeds."""
+def commands():
+    """Return the lines of the loop over seeds on the page, with each of the seeds."""
     ((seeds, lines),) = re.findall(r"^for seed in ([\d ]+); do\n(.*?)^done$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
-    return [line.strip().replace("$seed", seed) for seed in seeds.split()[:n_seeds] for line in lines.splitlines()]
+    return [line.strip().replace("$seed", seed) for seed in seeds.split() for line in lines.splitlines()]
 
 
-def run(n_seeds=None):
+def run():
     """Run the commands in an empty folder. Return a row for each run: settings, steps and mean returns of its evaluations."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        for command in commands(n_seeds):
+        for command in commands():
             program, *arguments = shlex.split(command)
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                 assert program == "fastars", command
@@ -40,7 +40,8 @@ def run(n_seeds=None):
 
 
 def row(run):
-    of = {"env_id": run.env_id, "seed": run.seed, "settings": run.settings, "of_env": list(run.of_env)}
+    settings = {name: value for name, value in run.settings.items() if value is not None}
+    of = {"env_id": run.env_id, "seed": run.seed, "settings": settings, "of_env": list(run.of_env)}
     return of | {"steps": run.steps.tolist(), "returns": run.values.tolist()}
 
 

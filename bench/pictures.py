@@ -1,8 +1,8 @@
 """Draw the pictures of docs/ from their result files: `python -m bench.pictures [NAME ...]`, which is `make pictures`.
 
 Every picture of the pages has a row in `PICTURES`: its page, the function that draws it from the rows of `results/<name>.json`, and
-the command that measures these rows. With `--measure`, that command comes first. A picture carries a mark of its rows, so that
-`tests/test_pictures.py` sees which picture is older than its rows. The tests of the experiments see which rows are older than the code.
+the command that measures these rows and draws. `--measure` runs that command. A picture carries a mark of its rows: so
+`tests/test_pictures.py` sees a picture that is older than its rows. Tests of the experiments see rows that are older than the code.
 """
 
 import argparse
@@ -42,13 +42,16 @@ def by_experiment(name: str) -> Callable[[list[dict[str, Any]]], Any]:
 
 
 PICTURES = {
-    "learning_curves": Picture("plots.md", by_module("bench.learning_curves"), "bench.learning_curves", "half a minute"),
+    "learning_curves": Picture("plots.md", by_module("bench.learning_curves"), "bench.learning_curves", "some seconds"),
     "multitask_toy": Picture("experiments.md", by_experiment("multitask_toy"), "bench.experiments multitask_toy", "some minutes"),
     "multitask_mlp": Picture("experiments.md", by_experiment("multitask_mlp"), "bench.experiments multitask_mlp", "some minutes"),
     "two_objectives": Picture("experiments.md", by_experiment("two_objectives"), "bench.experiments two_objectives", "a minute"),
     "rover": Picture("experiments.md", by_experiment("rover"), "bench.experiments rover", "a minute"),
     "ray_scaling": Picture("ray.md", by_module("bench.ray_scaling"), "bench.ray_scaling", "ten minutes; needs Ray"),
 }
+
+# Pictures of a search and of a page, which their commands take as a whole: module of bench, and page.
+TAKEN = {"tuning": ("bench.tuning", "tuning.md"), "screens/report": ("bench.screenshots", "command.md")}
 
 
 def rows_of(name: str) -> list[dict[str, Any]]:
@@ -78,6 +81,9 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help="measure the results first")
     parser.add_argument("--list", action="store_true", help="say of each picture what it is drawn from, and draw nothing")
     args = parser.parse_args()
+    if args.list:
+        for name, (module, page) in TAKEN.items():
+            print(f"{name}.png on docs/{page}, by python -m {module}")
     for name in args.names or PICTURES:
         made = PICTURES[name]
         if args.list:

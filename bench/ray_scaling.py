@@ -180,7 +180,7 @@ def draw_checks(axes, rows):
         axes.plot(*zip(*points, strict=True), "os^"[k], color=f"C{k}", label=what, zorder=3)
         for row, point in zip(of, points, strict=True):
             nodes = f" on {row['n_nodes']} nodes" if row["n_nodes"] > 1 else ""
-            place = (-62, 4) if nodes else (-12, 6) if k else (6, -10)
+            place = (8, -4) if nodes else (8, 4 if row["n_actors"] == 2 else -9) if k else (-14, 5)
             axes.annotate(f"{row['n_actors']}{nodes}", point, place, textcoords="offset points", fontsize=8)
     seconds = [row[key] for row in rows for key in ("measured_s", "predicted_s")]
     ends = min(seconds) / 1.3, max(seconds) * 1.3

@@ -12,17 +12,23 @@ from typing import NamedTuple
 
 import mujoco
 import numpy as np
-from numba import njit, types
+from numba import njit
 
-import fastars.envs.mujoco.capi  # noqa: F401 - makes MuJoCo's functions known by name
 from fastars._runtime.threads import for_blocks
 
-_signature = types.void(types.intp, types.intp)  # (mjModel*, mjData*)
-_reset = types.ExternalFunction("mj_resetData", _signature)
-_forward = types.ExternalFunction("mj_forward", _signature)
-_step = types.ExternalFunction("mj_step", _signature)
-_clock = ctypes.c_void_p.in_dll(ctypes.CDLL(str(next(Path(mujoco.__file__).parent.glob("libmujoco.*")))), "mjcb_time")
-_contact_forces = types.ExternalFunction("mj_rnePostConstraint", _signature)
+_library = ctypes.CDLL(str(next(Path(mujoco.__file__).parent.glob("libmujoco.*"))))
+_clock = ctypes.c_void_p.in_dll(_library, "mjcb_time")
+
+
+def _of_addresses(name):
+    """Return a function of MuJoCo that takes the addresses of an mjModel and an mjData."""
+    function = getattr(_library, name)
+    function.argtypes, function.restype = [ctypes.c_size_t, ctypes.c_size_t], None
+    return function
+
+
+_reset, _forward, _step = map(_of_addresses, ("mj_resetData", "mj_forward", "mj_step"))
+_contact_forces = _of_addresses("mj_rnePostConstraint")
 
 
 class Episodes(NamedTuple):

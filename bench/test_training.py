@@ -161,7 +161,7 @@ def test_iteration_outside_rollouts(variant, race, record, quick):
         marks.clear()
         model.sampler.seconds.clear()
         marks.append(time.perf_counter())
-        model.learn(10**9, stop, reset_num_timesteps=False)
+        model.learn(10**9, EveryIteration(stop), reset_num_timesteps=False)
         whole.extend(np.diff(marks))
         rollouts.extend(model.sampler.seconds[: len(marks) - 1])
 

@@ -8,30 +8,53 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+# The packages of each optional part, as pip takes them. A hint names packages, not extras of fastars: that works for a checkout, a
+# wheel and a folder on PYTHONPATH alike, from any folder, and it installs nothing but what is missing.
+_PACKAGES = {
+    "cli": "tyro rich",
+    "mujoco": '"gymnasium[mujoco]" "mujoco<5"',
+    "tensorboard": "tensorboardX crc32c",
+    "plot": "matplotlib",
+    "video": "moviepy",
+    "onnx": "onnx",
+    "ray": '"ray[tune]"',
+    "tune": "optuna cmaes",
+    "sb3": "sb3-contrib",
+}
 
-def need(name: str, extra: str, what: str = "this") -> Any:
+
+class MissingPackageError(ImportError):
+    """An optional package is missing; the message says how to install it."""
+
+
+def pip_install(part: str) -> str:
+    """Return the command that installs the packages of an optional part of fastars, such as "plot"."""
+    return f"pip install {_PACKAGES[part]}"
+
+
+def need(name: str, part: str, what: str = "this") -> Any:
     """Import and return a module of an optional package.
 
     Parameters
     ----------
     name : str
         The module.
-    extra : str
-        The extra of fastars that installs the package.
+    part : str
+        The part of fastars that needs it, as `pip_install` takes it.
     what : str
         The purpose, as the subject of the error message.
 
     Raises
     ------
-    ImportError
-        If the package is missing; the message names the extra.
+    MissingPackageError
+        If the package is missing; the message has the command that installs it.
     """
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != name.partition(".")[0]:
             raise
-        raise ImportError(f'{what} needs {name.partition(".")[0]}: pip install "fastars[{extra}]"', name=error.name) from error
+        raise MissingPackageError(f"{what} needs {name.partition('.')[0]}: {pip_install(part)}", name=error.name) from error
 
 
 def version_of(package: str) -> str | None:

@@ -28,6 +28,8 @@ _ABOUT_ARGUMENTS = ("TypeError", "ValueError", "UnsupportedEnvError", "UnknownEn
 _NAMED = re.compile(r"[\w.]+\(\)[: ]")  # a message that names a function already
 _SIGNATURE = re.compile(r"[\w.<>]+\(\) ((?:got|missing|takes) .*)", re.DOTALL)  # Python's own words
 _UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
+# Objects without a text of their own, as Python shows them; three dots where a message cuts the text.
+_ADDRESS = re.compile(r"<((?:[^<>]|<\w+>)*?)( object)? at 0x[0-9a-fA-F]+(?:>|(?=\.\.\.))")
 
 
 def user_facing(function: _Function) -> _Function:
@@ -44,7 +46,7 @@ def user_facing(function: _Function) -> _Function:
             return function(*args, **kwargs)
         except (TypeError, ValueError) as error:
             if not _is_ours(sys._getframe(1)):
-                _prefix(error, function, _called_name(function, args))
+                _prefix(error, function, args)
             raise
 
     return cast(_Function, checked)
@@ -61,6 +63,14 @@ def _called_name(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
     return ".".join(part for part in (owner, name) if part and part != "__init__") + "()"
 
 
+def _parameters(function: Callable[..., Any], args: tuple[Any, ...]) -> set[str]:
+    """Return the names of the parameters; of a constructor also those that it passes on to constructors of its base classes."""
+    functions = [function]
+    if function.__name__ == "__init__":
+        functions += [vars(base)["__init__"] for base in type(args[0]).__mro__ if inspect.isfunction(vars(base).get("__init__"))]
+    return {name for each in functions for name in inspect.signature(each).parameters if name not in ("self", "cls")}
+
+
 def _package(frame: Any) -> str:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
@@ -69,7 +79,7 @@ def _is_ours(frame: Any) -> bool:
     return _package(frame) == _PACKAGE
 
 
-def _prefix(error: Exception, function: Callable[..., Any], name: str) -> None:
+def _prefix(error: Exception, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
     """Put the name of the called function before the message of an error that this package raised."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
@@ -77,15 +87,29 @@ def _prefix(error: Exception, function: Callable[..., Any], name: str) -> None:
     message = error.args[0] if len(error.args) == 1 else None
     if traceback is None or type(error).__name__ not in _ABOUT_ARGUMENTS or not isinstance(message, str):
         return
-    frame = traceback.tb_frame
+    frame, name = traceback.tb_frame, _called_name(function, args)
     is_of_call = frame.f_code.co_name == "checked" and frame.f_globals["__name__"] == __name__
     is_under_decorator = message.startswith(f"{function.__qualname__}() ") and frame.f_code is not inspect.unwrap(function).__code__
     if (is_of_call or is_under_decorator) and (match := _SIGNATURE.match(message)):
         unknown = _UNKNOWN.search(message)
-        hint = did_you_mean(unknown[1], inspect.signature(function).parameters) if unknown else ""
+        hint = did_you_mean(unknown[1], _parameters(function, args)) if unknown else ""
         error.args = (f"{name} {match[1]}{hint}",)
-    elif _is_ours(frame) and not _NAMED.match(message):
-        error.args = (f"{name}: {message}",)
+    elif _is_ours(frame):
+        text = without_addresses(message)
+        error.args = (text if _NAMED.match(text) else f"{name}: {text}",)
+
+
+def without_addresses(text: str) -> str:
+    """Return a text in which no object is named by its address in memory: an object of the class Foo, the function f."""
+    return _ADDRESS.sub(_without_address, text)
+
+
+def _without_address(match: re.Match[str]) -> str:
+    words = match[1]
+    if match[2]:
+        return f"an object of the class {words.rpartition('.')[2]}"
+    kind, _, name = words.partition(" ")
+    return f"the function {name.rpartition('<locals>.')[2]}" if kind == "function" else f"<{words}>"
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
@@ -93,7 +117,7 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _package(frame) in (_PACKAGE, "gymnasium"):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(without_addresses(message), category, stacklevel=level)
 
 
 def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
@@ -199,9 +223,15 @@ def one_of(name: str, value: Any, allowed: Iterable[Any]) -> Any:
     raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{did_you_mean(value, choices)}")
 
 
+def near_names(value: Any, allowed: Iterable[Any], n: int = 1) -> list[str]:
+    """Return up to n of the allowed names that are near to a value, the nearest first. Capitals don't matter."""
+    names = {str(choice).casefold(): str(choice) for choice in allowed}
+    return [names[near] for near in difflib.get_close_matches(str(value).casefold(), names, n=n)]
+
+
 def did_you_mean(value: Any, allowed: Iterable[Any]) -> str:
     """Return "; did you mean 'x'?" for the nearest of the allowed names, or nothing if none is near."""
-    near = difflib.get_close_matches(str(value), [str(choice) for choice in allowed], n=1)
+    near = near_names(value, allowed)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

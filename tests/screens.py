@@ -20,6 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 WIDTHS = (40, 60, 80, 120)
+HELP_WIDTHS = (40, 80)  # of sub-commands that have no golden file
 GOLDEN = Path(__file__).parent / "data" / "screens"
 LINES = 300
 _MARK = re.compile(rb"\x1b_(\w+) (\d+)\x1b\\")  # a string for applications, which terminals don't show
@@ -77,7 +78,7 @@ def doctor(width):
         "system": "Linux x86_64",
         "threads": {"used": 2, "allowed": 2, "cpus": 64, "limits": {"OMP_NUM_THREADS": 7, "quota": 1.5}, "layer": "omp"},
         "cache": {"directory": "/home/zaphod/.cache/fastars/1f0c", "kernels": 212, "megabytes": 48.3},
-        "extras": {"cli": "installed", "ray": 'ray missing: pip install "fastars[ray]"'},
+        "extras": {"cli": "installed", "ray": 'ray missing: pip install "ray[tune]"'},
         "checks": {"noise, kernel and twin": "ok", "episodes of CartPole-v1, kernel and Gymnasium": "ok"},
         "lanes": {"InvertedDoublePendulum-v5": "differ by 5.1e-14 at most (qfrc_constraint[12]), in 384 states"},
         "notes": [
@@ -174,7 +175,7 @@ SCREENS = {
     "eval": of_run("eval"),
     "resume": of_run("resume"),
     "verify": of_run("verify", "--seed", "0"),
-    "export": of_run("export", "--to", "npz", "--out", "runs/café.npz"),
+    "export": of_run("export", "--to", "npz", "--out", "runs/café.npz", "--overwrite"),
     "doctor": doctor,
     "bar": bar,
     "no_bar": no_bar,
@@ -207,7 +208,7 @@ def print_all(names):
 
     gymnasium.__version__ = "1.3.0"
     for name in names:
-        for width in WIDTHS:
+        for width in WIDTHS if name in SCREENS else HELP_WIDTHS:
             resize(width)
             show = SCREENS.get(name) or command(name.removeprefix("help_"), "--help")
             show(width)

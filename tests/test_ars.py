@@ -895,7 +895,7 @@ def test_schedule_that_starts_at_zero_can_be_loaded(tmp_path):
 def test_errors_of_the_caller_are_not_blamed_on_the_file(tmp_path):
     small().save(tmp_path / "model.zip")
     for settings, error, message in (
-        ({"env": "CartPol-v1"}, fastars.UnsupportedEnvError, "Near names"),
+        ({"env": "CartPol-v1"}, fastars.UnsupportedEnvError, "did you mean 'CartPole-v1'"),
         ({"n_threads": 0}, ValueError, "n_threads must be"),
         ({"n_thread": 2}, TypeError, "n_thread can't be changed on loading"),
         ({"policy_kwargs": {"with_bias": True}}, ValueError, r"with_bias=True \(in the file: False\)"),

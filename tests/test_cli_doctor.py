@@ -109,7 +109,7 @@ def test_a_cache_that_is_not_kept_is_a_problem(monkeypatch):
 
 def test_a_missing_extra_is_no_problem_and_says_what_installs_it(monkeypatch):
     monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "matplotlib" else object())
-    assert doctor._extra("plot", ("matplotlib",)) == 'matplotlib missing: pip install "fastars[plot]"'
+    assert doctor._extra("plot", ("matplotlib",)) == "matplotlib missing: pip install matplotlib"
     assert doctor._extra("cli", ("tyro", "rich")) == "installed"
 
 

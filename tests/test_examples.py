@@ -25,7 +25,7 @@ EXPECTED = {
 
 
 def outputs(page):
-    """What the page says that its programs print."""
+    """Return the outputs of programs that a page shows."""
     return re.findall(r"```text\n(.*?)```", page.read_text(), re.DOTALL)
 
 

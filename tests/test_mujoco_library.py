@@ -126,7 +126,7 @@ def test_version_of_mujocos_library_is_checked(monkeypatch, version, allowed):
 
 def test_missing_mujoco_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mujoco", None)
-    with pytest.raises(UnsupportedEnvError, match=r'need the mujoco package: pip install "fastars\[mujoco\]"'):
+    with pytest.raises(UnsupportedEnvError, match=r'need the mujoco package: pip install "gymnasium\[mujoco\]"'):
         library.import_mujoco()
 
 

@@ -894,7 +894,7 @@ def test_without_mujoco_the_name_is_there_and_says_what_to_install(tmp_path):
         "    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert 'need the mujoco package: pip install "fastars[mujoco]"' in done.stdout, done.stderr
+    assert 'need the mujoco package: pip install "gymnasium[mujoco]"' in done.stdout, done.stderr
 
 
 def test_example_of_the_docstring_learns():

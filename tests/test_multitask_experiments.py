@@ -1,6 +1,6 @@
 """The regression tasks of the GradNorm paper: what docs/experiments.md says of them.
 
-BROKEN
+Seen red: rows of an older GradNorm -> test_rows_of_the_page..., test_network_learns.
 """
 
 import json
@@ -146,7 +146,10 @@ def test_method_is_told_gradients_of_the_last_shared_layer(backprop):
 
 
 def test_network_learns():
-    """Its first 50 of 1,500 iterations are those of the rows of the page. In a process whose BLAS has one thread: on a busy machine, several took ten times as long."""
+    """Its first 50 of 1,500 iterations are those of the rows of the page.
+
+    In a process whose BLAS has one thread: on a busy machine, several took ten times as long.
+    """
     program = (
         f"import runpy; print(runpy.run_path({str(MLP)!r})['measure'](2, 'GradNorm, log', n_seeds=2, n_iterations=50)['curve'])"
     )

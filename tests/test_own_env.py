@@ -414,7 +414,7 @@ def test_registered_ids_are_listed_and_found():
     }
     assert compiled_env("OwnBoat-v0")._replace(spec=env.spec) == env
     assert compiled_env(env) is env
-    with pytest.raises(UnsupportedEnvError, match=r"'OwnBot-v0' is not a known environment id\. Near names: OwnBoat-v0"):
+    with pytest.raises(UnsupportedEnvError, match=r"'OwnBot-v0' is not a known environment id; did you mean 'OwnBoat-v0'"):
         compiled_env("OwnBot-v0")
 
 

@@ -565,5 +565,5 @@ def test_ray_that_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setitem(sys.modules, "ray.tune", None)
     monkeypatch.delitem(sys.modules, "fastars.rllib.tune", raising=False)
-    with pytest.raises(ImportError, match=r'fastars.rllib.tune needs ray: pip install "fastars\[ray\]"'):
+    with pytest.raises(ImportError, match=r'fastars.rllib.tune needs ray: pip install "ray\[tune\]"'):
         import fastars.rllib.tune  # noqa: F401

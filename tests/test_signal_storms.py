@@ -1,6 +1,7 @@
 """Signals at random moments, again and again, and handlers of all kinds: none is lost, and what they raise comes out.
 
 Broken on purpose, one at a time: SIGINT and SIGTERM alone are held -> test_handlers_that_raise_in_kernels red (the process dies),
+and so where kernels that return arrays are called without holding signals (SystemError);
 and test_every_signal_reaches (handlers run inside of `threading`); the last of several signals alone kept ->
 test_every_signal_reaches and test_every_signal_that_waits red; exceptions that Python drops are not kept ->
 test_an_exception_that_python_drops and the storm "garbage" red; those of others dropped, or the hook left in place ->
@@ -28,10 +29,12 @@ import weakref
 from pathlib import Path
 
 import faulty_envs
+import numpy as np
 import pytest
 
 import fastars
-from fastars import ARS, AsyncEval
+from fastars import ARS, AsyncEval, kernels
+from fastars._compiled.jit import kernel
 from fastars._runtime.signals import HeldSignals, OpenSignals, let_signals_in
 from fastars.callbacks import EveryIteration
 from fastars.logger import Logger
@@ -237,6 +240,8 @@ def calls():
     method, norms = GradNorm(3), np.ones(3)
     noise, indices, theta = np.ones(100, np.float32), np.arange(4), np.zeros(4)
     moments = 5, np.ones(3), np.ones(3)
+    yield lambda: kernels.norm_sq(theta)  # no Python code runs in these
+    yield lambda: kernels.norm_sq(theta[::2])
     yield lambda: kernels.perturb(theta, 0.1, noise, indices)
     yield lambda: kernels.filter_from_moments(*moments, 1, 1e-8, 1e-8, 1e-8)
     yield lambda: kernels.info(theta, theta, theta)
@@ -272,6 +277,38 @@ def test_handlers_that_raise_in_kernels_raise_around_them(tally):
     done = subprocess.run([sys.executable, "-c", IN_KERNELS, str(n)], env=environ, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{n}\n", "")
     tally("alarms whose handler raised out of a call of kernels", n, of=n)
+
+
+def test_signals_wait_where_python_code_runs_in_a_kernel():
+    theta, moments = np.zeros(4), kernels.Moments(np.ones(1, np.int64), np.zeros((1, 3)), np.zeros((1, 3)))
+    for each, arguments in (
+        (kernels.norm_sq, (theta,)),
+        (kernels.norm_sq, (theta[::2],)),  # another type
+    ):
+        each(*arguments)
+        assert each.runs_no_python
+    for each, arguments in (
+        (kernels.perturb, (theta, 0.1, np.zeros(8, np.float32), np.zeros(2, np.int64))),  # returns an array
+        (kernels.filter_from_moments, (5, np.ones(3), np.ones(3), 1, 1e-8, 1e-8, 1e-8)),  # a tuple of arrays
+        (kernels.info, (theta, theta, theta)),  # a NamedTuple
+        (kernels.merge_moments, (0, np.zeros(3), np.zeros(3), moments)),  # takes a NamedTuple
+    ):
+        each(*arguments)
+        assert not each.runs_no_python
+
+
+def test_a_kernel_with_one_type_that_needs_python_holds_signals_for_all():
+    @kernel
+    def first(values):
+        return values[0]
+
+    assert not first.runs_no_python  # without code
+    first((1.0, 2.0))
+    assert first.runs_no_python
+    first(kernels.Moments(1, np.zeros(3), np.zeros(3)))
+    assert not first.runs_no_python
+    first(np.zeros(2))
+    assert not first.runs_no_python
 
 
 @pytest.fixture

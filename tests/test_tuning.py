@@ -15,7 +15,9 @@ from fastars import ARS
 from fastars.cli import WrongUseError, main
 from fastars.cli.settings import Settings
 from fastars.cli.tuning.asked import asked
+from fastars.cli.tuning.definition import Definition
 from fastars.cli.tuning.space import NAMES, Axis, arguments_of, default_axes, settings_of
+from fastars.cli.tuning.study import storage_path
 from fastars.training.config import Config, make_config
 
 DEFAULTS = default_axes(Config())
@@ -160,7 +162,7 @@ def test_the_values_of_a_trial_are_arguments_of_ars(params, fixed, expected):
 def test_a_missing_optuna_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert main(["tune", "CartPole-v1"]) == 2
-    assert capsys.readouterr().err == 'fastars: error: fastars tune needs optuna: pip install "fastars[tune]"\n'
+    assert capsys.readouterr().err == "fastars: error: fastars tune needs optuna: pip install optuna cmaes\n"
 
 
 @pytest.mark.parametrize(
@@ -175,13 +177,34 @@ def test_a_missing_optuna_is_one_sentence(monkeypatch, capsys):
     ],
 )
 def test_wrong_use_is_one_line_and_leaves_no_folder(args, message, tmp_path, monkeypatch, capsys):
-    pytest.importorskip("optuna", reason='optuna is not installed: pip install "fastars[tune]"')
+    pytest.importorskip("optuna", reason="optuna is not installed: pip install optuna")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "file").touch()
     assert main(["tune", "CartPole-v1", *args]) == 2
     assert message in capsys.readouterr().err
     assert [entry.name for entry in tmp_path.iterdir()] == ["used"]
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"fixed": {"tensorboard_log": "/"}}, "a fixed setting must be one of .*, got 'tensorboard_log'"),
+        ({"axes": ({"name": "monitor_dir", "choices": ["/"]},)}, "a searched setting must be one of .*, got 'monitor_dir'"),
+    ],
+)
+def test_a_study_of_somebody_else_names_settings_alone(part, message):
+    """Other arguments of `ARS` name folders."""
+    with pytest.raises(ValueError, match=message):
+        Definition(**{"env": "", "fixed": {}, "axes": (), "base": {}, "total_timesteps": 10, "eval_episodes": 1, **part})
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [("a/b.log", "a/b.log"), ("b.db", "b.db"), ("sqlite:///b.db", "b.db"), ("sqlite:////a/b.sqlite3", "/a/b.sqlite3")],
+)
+def test_a_storage_is_a_file(text, path):
+    assert storage_path(text) == Path(path)
 
 
 # --- fastars train --config

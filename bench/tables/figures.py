@@ -31,17 +31,26 @@ def _goal_seconds(results: Results) -> str:
 
 def _first_run(results: Results) -> str:
     """Return the time of a first run ever, with an empty cache, to the end of its first iteration."""
-    return _range([row["seconds"] for row in results("startup") if row["what"].startswith("first run ever")], " seconds")
+    rows = [row for row in results("startup") if row["what"].startswith("first run ever") and "after" not in row["what"]]
+    return _range([row["seconds"] for row in rows], " seconds")
 
 
-def _size(place: int) -> Callable[[Results], str]:
-    return lambda results: rate(results("sizes")[place]["steps_per_s"])
+def _short_run(results: Results) -> str:
+    """Return the rate of a first training on CartPole-v1, with the default of 8 directions."""
+    (row,) = [row for row in results("training") if row["kind"] == "short run" and row["n_delta"] == 8]
+    return rate(row["steps"] / row["seconds"])
+
+
+def _many_candidates(results: Results) -> str:
+    """Return the rate of 20,480 policies at once on CartPole-v1, in turn with a training."""
+    (row,) = [row for row in results("training") if row["kind"] == "throughput"]
+    return rate(row["steps_per_s"]["evaluate 20,480 candidates"])
 
 
 FIGURES: dict[str, Callable[[Results], str]] = {
     "lanes-speed": _lanes_speed,
     "goal-seconds": _goal_seconds,
     "first-run": _first_run,
-    "speed-first": _size(0),
-    "speed-most": _size(-1),
+    "short-run": _short_run,
+    "many-candidates": _many_candidates,
 }

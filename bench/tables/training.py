@@ -67,16 +67,6 @@ TRAINING: Page = (
     ),
 )
 
-SIZES: Page = (
-    Table(
-        (
-            Column("CartPole-v1, 2 CPUs", "what"),
-            Column("episodes side by side", "episodes", whole),
-            Column("env steps/s", "steps_per_s", rate),
-        )
-    ),
-)
-
 STARTUP: Page = (Table((Column("process, from its start", "what"), Column("time", "seconds", seconds))),)
 
 
@@ -186,7 +176,6 @@ TUNING: Page = (
 PAGES: dict[str, Page] = {
     "training": TRAINING,
     "startup": STARTUP,
-    "sizes": SIZES,
     "logging": LOGGING,
     "learning": LEARNING,
     "presets": PRESETS,

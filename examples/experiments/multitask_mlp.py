@@ -111,7 +111,7 @@ def draw(rows):
             if row["n_tasks"] == n_tasks:
                 axis.plot(50 * np.arange(len(row["curve"])), row["curve"], label=row["method"])
         axis.set(title=f"{n_tasks} tasks", xlabel="iteration", ylabel="sum of test losses, L(t) / L(0)")
-        axis.legend(frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 

@@ -107,7 +107,7 @@ def draw(rows):
             if row["n_tasks"] == n_tasks and not row["method"].startswith("static"):
                 axis.semilogy(10 * np.arange(len(row["curve"])), row["curve"], label=row["method"])
         axis.set(title=f"{n_tasks} tasks", xlabel="iteration", ylabel="sum of L(t) / L(0)")
-        axis.legend(frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     two = {row["method"]: row for row in rows if row["n_tasks"] == 2}
     grid = [row for name, row in two.items() if name.startswith("static")]
     axes[1].loglog(GRID, [row["mean"] for row in grid], "k.-", label="static weights")

@@ -102,6 +102,9 @@ def draw(rows):
             axis.plot(*means[row["method"]], "o", markersize=10, color=points.get_color(), label=row["method"])
     axis.axhline(means["untrained"][1], color="grey", linestyle=":", label="a camera that does nothing")
     axis.set(xscale="log", yscale="log", xlabel="distance, m (root mean square)", ylabel="angle, rad (root mean square)")
+    axis.set_xticks([0.7, 0.8, 1.0, 1.4, 1.8], labels=["0.7", "0.8", "1", "1.4", "1.8"])
+    axis.set_yticks([0.01, 0.02, 0.04, 0.08], labels=["0.01", "0.02", "0.04", "0.08"])
+    axis.tick_params(which="minor", left=False, bottom=False, labelleft=False, labelbottom=False)
     axis.set_title("Better is to the left and below; small points are seeds")
     axis.legend(frameon=False, fontsize="small")
     return figure

@@ -8,6 +8,7 @@ from typing import Any
 from fastars._imports import need
 from fastars._printable import is_watched
 from fastars._progress import Bar, Standing, count, duration
+from fastars._validate import user_facing
 from fastars.callbacks.base import BaseCallback
 
 
@@ -17,6 +18,7 @@ class ProgressBarCallback(BaseCallback):
     Off a terminal and a notebook, there is one line at the end.
     """
 
+    @user_facing
     def __init__(self) -> None:
         super().__init__()
         self._console: Any = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastars._validate import user_facing
 from fastars.callbacks.base import BaseCallback, CallbackList, ConvertCallback
 from fastars.callbacks.hearing import counted
 from fastars.callbacks.progress import ProgressBarCallback
@@ -11,6 +12,7 @@ from fastars.callbacks.progress import ProgressBarCallback
 _METHODS = "init_callback", "on_training_start", "on_rollout_start", "update_locals", "on_step", "on_rollout_end", "on_training_end"
 
 
+@user_facing
 def make_callback(callback: Any, progress_bar: bool = False) -> Any:
     """Return one callback for the argument `callback` of `ARS.learn`.
 

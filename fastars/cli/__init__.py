@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, TextIO
 
+from fastars._imports import MissingPackageError, pip_install
+from fastars._validate import without_addresses
 from fastars._version import __version__
 from fastars.cli.errors import WrongUseError
 from fastars.cli.interrupts import Interrupted
@@ -21,7 +23,14 @@ from fastars.cli.terminal import STDOUT, any_text, complain, complain_traceback,
 __all__ = ["WrongUseError", "main"]
 
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_WRONG_USE = (WrongUseError, MissingPackageError)  # to ask for something that needs a package is wrong use where it is missing
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Gymnasium colours its warnings, in files and pipes too
+# Advice of the package to programs, which has a counterpart among the options.
+_TO_USERS = {
+    r"ARS\.load\(path, env=\.\.\.\) takes one that can(, and so does model\.set_env)?": "--env takes one: MODULE:ENV",
+    r"give env=\.\.\., such as env='(.*?)'(, or call model\.set_env\([^)]*\))?": r"give --env, such as --env \1",
+    r"fastars\.compiled_env_ids\(\) lists": "`fastars envs` lists",
+}
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -52,7 +61,7 @@ def main(args: Sequence[str] | None = None) -> int:
         if with_traceback:
             complain_traceback()
         _print_error(f"error: {_in_one_line(error)}")
-        return 2 if isinstance(error, WrongUseError) or _names_an_extra(error) else 1
+        return 2 if isinstance(error, _WRONG_USE) else 1
 
 
 def _run(arguments: list[str]) -> int:
@@ -60,7 +69,7 @@ def _run(arguments: list[str]) -> int:
         try:
             import_module(name)
         except ModuleNotFoundError as error:
-            raise WrongUseError(f'the command needs {error.name}: pip install "fastars[cli]"') from error
+            raise WrongUseError(f"the command needs {error.name}: {pip_install('cli')}") from error
     from fastars.cli.commands import parse
 
     try:
@@ -80,8 +89,10 @@ def _in_one_line(error: Exception) -> str:
     """Return the message of an error in one line. An error that fastars did not expect also says how to get a traceback."""
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return _without_room(error)
-    text = " ".join("; ".join([str(error), *getattr(error, "__notes__", ())]).split())
-    if text and (isinstance(error, (WrongUseError, ValueError, OSError)) or _names_an_extra(error)):
+    text = without_addresses(" ".join("; ".join([str(error), *getattr(error, "__notes__", ())]).split()))
+    for to_programs, to_users in _TO_USERS.items():
+        text = re.sub(to_programs, to_users, text)
+    if text and isinstance(error, (*_WRONG_USE, ValueError, OSError)):
         return text
     return f"{type(error).__name__}{': ' if text else ''}{text} (--traceback shows where)"
 
@@ -94,11 +105,6 @@ def _without_room(error: OSError) -> str:
     return f"{what}: {error.strerror}; a file that was there before is whole. Make room, then run the command again"
 
 
-def _names_an_extra(error: Exception) -> bool:
-    """Return True if an optional package is missing. To ask for something that needs it is wrong use."""
-    return isinstance(error, ImportError) and 'pip install "fastars[' in str(error)
-
-
 def _print_error(text: str) -> None:
     complain(f"fastars: {text}")
 
@@ -106,5 +112,5 @@ def _print_error(text: str) -> None:
 def _print_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: Any = None
 ) -> None:
-    text = " ".join(_COLOURS.sub("", str(message)).removeprefix("WARN: ").split())
+    text = without_addresses(" ".join(_COLOURS.sub("", str(message)).removeprefix("WARN: ").split()))
     _print_error(f"warning: {text}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from fastars._imports import need
+from fastars.cli.arguments import put_right
 from fastars.cli.doctor import Doctor, Warmup
 from fastars.cli.environment import env_options, environment, parse_kwargs
 from fastars.cli.errors import WrongUseError, wrong_use
@@ -34,12 +38,13 @@ from fastars.cli.terminal import console, say
 from fastars.cli.tuning.command import Tune
 from fastars.cli.verify import Verify
 from fastars.cli.watch import Enjoy, Video
-from fastars.training.presets import timesteps
+from fastars.training.presets import environments, rows, task_name, timesteps
 
 if TYPE_CHECKING:
     from fastars.ars import ARS
 
 _N_EVALUATIONS = 25  # per run, without --eval-freq
+_BOX = re.compile("[\u2500-\u257f]")  # characters with which tyro draws a box around an error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +57,13 @@ class Train:
     """Arguments of gymnasium.make, such as max_episode_steps=500 'healthy_z_range=(0.5, inf)' xml_file=./my.xml."""
     config: Annotated[Path | None, option("FILE", "none")] = None
     """Environment, settings, seed and plan: best.toml of `fastars tune`, or config.toml of a run. Options given beside it win."""
-    total_timesteps: Annotated[int | None, option("INT", "what ENV needs")] = None
+    total_timesteps: Annotated[int | None, option("INT", "what ENV needs", "-n")] = None
     """Environment steps of training."""
-    seed: Annotated[int | None, option("INT", "drawn, and reported")] = None
+    seed: Annotated[int | None, option("INT", "drawn, and reported", "-s")] = None
     """Seed of everything random in the run."""
     seeds: Annotated[str | None, option("N or LIST", "one seed")] = None
     """Several seeds, each in a folder of its own: 10 is 0 to 9, and with --seed 5 it is 5 to 14; also 0,3,7 or 3-7."""
-    init: Annotated[Path | None, option("POLICY", "the settings' own")] = None
+    init: Annotated[Path | None, option("POLICY", "the settings' own", "-i")] = None
     """Start from a policy: a run folder, a model, lin_policy_plus.npz, or arrays in .npz or .npy (docs/files.md)."""
     n_threads: Annotated[int | None, option("INT", "all CPUs")] = None
     """Threads of the rollouts; the result does not depend on it."""
@@ -86,7 +91,7 @@ class Train:
     """Number of checkpoints that are kept; older ones are removed."""
     progress: bool = True
     """Show steps per second, the best return and the time left: a bar on a terminal, elsewhere a line every 10 s."""
-    log_dir: Path = Path("runs")
+    log_dir: Annotated[Path, tyro.conf.arg(aliases=("-f",))] = Path("runs")
     """Folder in which the run gets a new folder, such as runs/CartPole-v1_1."""
     run_folder: Annotated[Path | None, option("PATH", "the next in --log-dir")] = None
     """The folder of this run; it must be new or empty."""
@@ -142,10 +147,15 @@ class Train:
 
     def _train_seeds(self, folder: Path, seeds: Sequence[int], plan: Plan, of_run: Mapping[str, Any]) -> int:
         """Begin the run of each seed, and then go on with all of them, as `fastars resume` does."""
-        from fastars.cli.seed_runs import begin_seeds  # it imports NumPy, and `--help` imports this module
+        from fastars.cli.seed_runs import begin_seeds  # these import NumPy, and `--help` imports this module
+        from fastars.cli.training import TrainingRun
+
+        def new_run(seed: int, of_seed: Path) -> TrainingRun:
+            model = self._model(seed, is_alone=True)
+            return TrainingRun(model, of_seed, plan, env_options(model, self.env, self.env_kwargs))
 
         with in_use(folder):
-            begin_seeds(folder, seeds, lambda seed: self._model(seed, is_alone=True), plan, of_run)
+            begin_seeds(folder, seeds, new_run, of_run)
         return Resume(
             run_folder=folder,
             trust=True,
@@ -202,7 +212,22 @@ class Train:
         model = ARS(env=env, backend=self.backend, **settings)
         if isinstance(env, gymnasium.Env):
             env.close()
+        self._warn_of_idle_preset(model)
         return model
+
+    def _warn_of_idle_preset(self, model: ARS) -> None:
+        """Warn of a preset that the user named for its hyperparameters, if it has none for this environment."""
+        from fastars.training.config import suited_settings  # it imports NumPy, and `--help` imports this module
+
+        name, variant = self.settings.preset or "", self.settings.variant
+        known = environments(name)
+        if not known or suited_settings(name, model.env_id, variant):
+            return
+        text = f"the preset {name} has no hyperparameters for {model.env_id}"
+        if task_name(model.env_id) not in known:
+            warnings.warn(f"{text}, and the usual defaults are taken; it has some for {', '.join(known)}", stacklevel=2)
+        elif rows(name, model.env_id):
+            warnings.warn(f"{text} in the variant {variant}, and the usual defaults are taken", stacklevel=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,10 +298,23 @@ COMMANDS: dict[str, Any] = {
 
 
 def parse(arguments: Sequence[str]) -> Any:
-    """Return the sub-command with its options. For --help, and for wrong arguments (exit code 2), tyro ends the process."""
+    """Return the sub-command with its options. For --help, tyro ends the process.
+
+    Raises
+    ------
+    WrongUseError
+        If there is no such sub-command or option, or a value is not allowed.
+    """
     description = (
         "Augmented Random Search in compiled kernels. Begin with `fastars train CartPole-v1`. "
         "--version prints the version. --traceback shows where an error came from."
     )
-    with laid_out(arguments):
-        return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fastars", description=description, args=translate(arguments))
+    words = put_right(translate(arguments), COMMANDS)
+    said = io.StringIO()
+    try:
+        with laid_out(words), contextlib.redirect_stderr(said):
+            return tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="fastars", description=description, args=words)
+    except SystemExit as end:
+        if end.code:  # for words that `put_right` let through
+            raise WrongUseError(" ".join(_BOX.sub(" ", said.getvalue()).split())) from end
+        raise

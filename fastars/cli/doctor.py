@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from fastars._imports import version_of
+from fastars._imports import pip_install, version_of
 from fastars._progress import duration
 from fastars.cli.terminal import console, print_fact, print_sentence, say_lines
 
@@ -109,7 +109,7 @@ def _agreements() -> dict[str, str]:
 def _extra(extra: str, modules: tuple[str, ...]) -> str:
     """Return "installed", or the command that installs an extra."""
     missing = [name for name in modules if find_spec(name) is None]
-    return f'{", ".join(missing)} missing: pip install "fastars[{extra}]"' if missing else "installed"
+    return f"{', '.join(missing)} missing: {pip_install(extra)}" if missing else "installed"
 
 
 def _threads() -> dict[str, Any]:
@@ -175,18 +175,23 @@ class Warmup:
     """Compile the kernels of environments for this processor and keep them, so that training need not wait for them."""
 
     envs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[ENV ...]")] = ()
-    """Ids of compiled environments; by default, the environments of classic control. `fastars envs` lists all."""
+    """Ids of compiled environments; by default, the environments of classic control. `fastars envs` lists all; MODULE:ENV is one of
+    your own."""
 
     def run(self) -> int:
         """Compile the kernels and return the exit code."""
         from fastars._compiled.kernel_cache import cache_directory
+        from fastars.cli.env_ids import refuse_unknown
         from fastars.cli.errors import WrongUseError
-        from fastars.envs import compiled_env_ids
+        from fastars.envs import compiled_env_ids, compiled_id
 
-        names = self.envs or tuple(name for name in compiled_env_ids("classic") if name != "CartPole-v0")
+        for env_id in self.envs:
+            refuse_unknown(env_id)
+        usual = (name for name in compiled_env_ids("classic") if name != "CartPole-v0")
+        names = [compiled_id(env_id.rpartition(":")[2].removeprefix("fastars/")) for env_id in self.envs or usual]
         for name in names:
             if name not in compiled_env_ids():
-                raise WrongUseError(f"{name} is no compiled environment; `fastars envs` lists them")
+                raise WrongUseError(f"{name} runs in Python: it has no kernels to compile; `fastars envs` lists those that have")
         directory, start = cache_directory(), time.perf_counter()
         for name in names:
             _warm(name)

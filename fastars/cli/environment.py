@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import inspect
 import os
 import warnings
@@ -11,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fastars._validate import did_you_mean
+from fastars.cli.env_ids import refuse_unknown
 from fastars.cli.errors import WrongUseError, wrong_use
 
 if TYPE_CHECKING:
@@ -71,21 +72,16 @@ def environment(env_id: str, kwargs: Mapping[str, Any]) -> Any:
     Raises
     ------
     WrongUseError
-        If Gymnasium or the kernels refuse the keyword arguments.
+        If no environment has the id, or Gymnasium or the kernels refuse the keyword arguments.
     """
-    import gymnasium
-
     from fastars.envs import UnsupportedEnvError, compiled_env, compiled_env_ids, compiled_id, make
 
+    refuse_unknown(env_id)
     if not kwargs:
         return env_id
     env_id = compiled_id(env_id)
     if env_id not in compiled_env_ids():
-        module, _, name = env_id.rpartition(":")
-        if module:
-            importlib.import_module(module)
-        # An unknown id is returned as it was given: `ARS` refuses it with near names.
-        return partial(make, name, **kwargs) if name in gymnasium.registry else env_id
+        return partial(make, env_id.rpartition(":")[2], **kwargs)
     with contextlib.closing(make(env_id)) as plain:
         _refuse(env_id, inspect.signature(type(plain.unwrapped).__init__).parameters, kwargs)
     try:
@@ -110,7 +106,9 @@ def _refuse(env_id: str, parameters: Mapping[str, inspect.Parameter], kwargs: Ma
     known = [name for name in (*named, "max_episode_steps") if name not in ("self", "render_mode", "default_camera_config")]
     for name, value in kwargs.items():
         if name not in known:
-            raise WrongUseError(f"{env_id} has no argument {name} for training; it has {', '.join(known)}")
+            raise WrongUseError(
+                f"{env_id} has no argument {name} for training; it has {', '.join(known)}{did_you_mean(name, known)}"
+            )
         default = parameters[name].default if name in parameters else None
         if isinstance(value, str) and isinstance(default, (bool, float, tuple)):
             raise WrongUseError(f"--env-kwargs: {name} must be a {type(default).__name__} such as {default!r}, got {value!r}")

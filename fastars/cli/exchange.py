@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,7 +10,8 @@ import tyro
 
 from fastars.cli.environment import environment
 from fastars.cli.errors import WrongUseError
-from fastars.cli.run_folder import model_file
+from fastars.cli.near_paths import near_path
+from fastars.cli.run_folder import model_file, refuse_existing
 from fastars.cli.terminal import say
 from fastars.files.opening import refuse_link
 
@@ -31,7 +31,9 @@ class Import:
     env: Annotated[str | None, tyro.conf.arg(metavar="ENV", help_behavior_hint="(default: the one that FILE names)")] = None
     """Id of the environment. Only files of plain arrays name it."""
     out: Path = Path("model.zip")
-    """The model file to write. An existing file is an error and stays as it is."""
+    """The model file to write."""
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Replace an existing file."""
     trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Also take the statistics of the VecNormalize beside FILE (vecnormalize.pkl)."""
 
@@ -41,9 +43,8 @@ class Import:
         from fastars.ars import ARS
 
         if not self.file.is_file():
-            raise WrongUseError(f"there is no file {self.file}")
-        if os.path.lexists(self.out):  # also a link that leads nowhere yet
-            raise WrongUseError(f"{self.out} exists: choose another --out")
+            raise WrongUseError(f"there is no file {self.file}{near_path(self.file)}")
+        refuse_existing(self.out, self.overwrite)
         trained = exchange.read_quietly(self.file, trust=self.trust)
         if self.env is None and trained.env_id is None:
             raise WrongUseError(f"{self.file} does not say which environment it is for: give --env, such as --env HalfCheetah-v5")
@@ -69,7 +70,9 @@ class Export:
     to: Literal["npz", "onnx", "c", "sb3", "original"]
     """Plain NumPy arrays, ONNX, a C header, a model of stable-baselines3-contrib's ARS, or lin_policy_plus.npz (the original)."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: policy.* beside the model)")] = None
-    """The file to write. An existing file is replaced."""
+    """The file to write."""
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Replace an existing file."""
     env: Annotated[str | None, tyro.conf.arg(metavar="ENV", help_behavior_hint="(default: the one of RUN)")] = None
     """Id of the environment, if it is registered only by MODULE:ID."""
     last: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -84,7 +87,10 @@ class Export:
         if self.out is None:  # our own name, in a folder that may come from anybody
             refuse_link(out)
         from fastars.ars import ARS
+        from fastars.exchange.sb3 import vec_normalize_file
 
+        for written in (out, *([vec_normalize_file(out)] if self.to == "sb3" else [])):
+            refuse_existing(written, self.overwrite)
         model = ARS.load(path, env=None if self.env is None else environment(self.env, {}), verbose=0)
         try:
             beside = _write(self.to, model, out)

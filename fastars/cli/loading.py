@@ -39,7 +39,7 @@ class ReplayOptions:
     """A run folder, or a model file."""
     n_eval_episodes: int = 1
     """Number of episodes."""
-    seed: int = 0
+    seed: Annotated[int, tyro.conf.arg(aliases=("-s",))] = 0
     """Episode i starts from env.reset(seed=seed + i). By default the episodes of training's final evaluation."""
     env: Annotated[str | None, option("ENV", "the one of RUN")] = None
     """Id of the environment, if it is registered only by MODULE:ID."""

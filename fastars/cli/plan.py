@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastars.cli.errors import WrongUseError
+from fastars.cli.near_paths import near_path
 from fastars.cli.seeds import refuse_several
 from fastars.files.opening import is_there
 
@@ -130,7 +131,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG
     if not folder.exists():
-        raise WrongUseError(f"there is no run folder {folder}")
+        raise WrongUseError(f"there is no run folder {folder}{near_path(folder)}")
     refuse_several(folder)
     if not is_there(path):
         raise WrongUseError(f"{folder} is no run folder: it has no {CONFIG}")

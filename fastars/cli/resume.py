@@ -47,7 +47,7 @@ class Resume:
 
     run_folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The folder of the run, or of several seeds. It gets policies, evaluations and log rows as if it had never been stopped."""
-    total_timesteps: Annotated[int | None, option("INT", "as the run was begun")] = None
+    total_timesteps: Annotated[int | None, option("INT", "as the run was begun", "-n")] = None
     """Environment steps of training, including the steps done before."""
     iterations: Annotated[int | None, option("INT", "as the run was begun; with --total-timesteps, no limit")] = None
     """Iterations of training, including the iterations done before."""

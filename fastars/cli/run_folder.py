@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastars.cli.errors import WrongUseError
+from fastars.cli.near_paths import near_path
 from fastars.cli.seeds import refuse_several
 from fastars.files.checkpoint_names import BEST_MODEL, MODEL, checkpoints, keep_newest
 from fastars.files.opening import file_in, is_there, refuse_link
@@ -52,6 +53,12 @@ def refuse_used_folder(path: Path) -> None:
         raise WrongUseError(f"run folder {path} exists and is not empty: choose another one, or leave --run-folder out")
     if path.exists() and not path.is_dir():
         raise WrongUseError(f"run folder {path} is a file")
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise if a file would be written over another one, or over a link, which may lead to a file that is not there yet."""
+    if os.path.lexists(path) and not overwrite:
+        raise WrongUseError(f"{path} exists: --overwrite replaces it, another --out keeps it")
 
 
 @contextlib.contextmanager
@@ -100,7 +107,7 @@ def next_run_folder(log_dir: Path, env_id: str) -> Path:
 def model_file(run: Path, last: bool) -> Path:
     """Return the model file of a run folder, the best or the last one; a file stands for itself."""
     if not run.exists():
-        raise WrongUseError(f"there is no run folder or model file {run}")
+        raise WrongUseError(f"there is no run folder or model file {run}{near_path(run)}")
     if not run.is_dir():
         return run
     refuse_several(run)

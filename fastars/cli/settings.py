@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 OF_POLICY = ("net_arch", "activation_fn", "with_bias", "squash_output")  # among the settings; `ARS` takes them in `policy_kwargs`
 
 
-def option(metavar: str, default: str) -> Any:
-    """Return an option whose help describes its default in words."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+def option(metavar: str, default: str, *short: str) -> Any:
+    """Return an option whose help describes its default in words, with short names such as -n."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})", aliases=short or None)
 
 
-BOOL = "{True,False}"
+BOOL = "[True|False]"  # the option alone means True
 Preset = Literal["fastars", "tuned", "paper", "modestyachts", "rllib", "sb3"]
 PRESETS = "{fastars,tuned,paper,modestyachts,rllib,sb3}"
 Variant = Literal["V1", "V1-t", "V2", "V2-t"]

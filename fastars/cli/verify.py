@@ -55,7 +55,7 @@ class Verify:
     with --monitor, the episodes of the first iteration and of the iteration after each checkpoint."""
     episodes: int = 20
     """Number of episodes, spread evenly over all policies; fewer if the folder has fewer."""
-    seed: Annotated[int | None, option("INT", "drawn, and reported")] = None
+    seed: Annotated[int | None, option("INT", "drawn, and reported", "-s")] = None
     """Seed of the choice of episodes."""
     env: Annotated[str | None, option("ENV", "the one of RUN")] = None
     """Id of the environment, if it is registered only by MODULE:ID."""

@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import tyro
+
 from fastars._imports import need
 from fastars.cli.errors import WrongUseError
 from fastars.cli.loading import ReplayOptions, replay
+from fastars.cli.run_folder import refuse_existing
 from fastars.cli.settings import option
 from fastars.cli.terminal import say
 from fastars.files.opening import folder_in
@@ -40,7 +43,9 @@ class Video(ReplayOptions):
     """Record a trained policy as a video, one file per episode."""
 
     out: Annotated[Path | None, option("PATH", "videos in the run folder")] = None
-    """Folder of the files. Existing files of the same episodes are replaced."""
+    """Folder of the files."""
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Replace existing films of the same environment and episodes."""
 
     def run(self) -> int:
         """Record the episodes and return the exit code."""
@@ -56,6 +61,8 @@ class Video(ReplayOptions):
             with tempfile.TemporaryDirectory(prefix=".fastars-", dir=folder) as unfinished, warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Gymnasium warns of a folder that is there, moviepy of its own modules
                 name = trained.model.env_id.rpartition("/")[2]
+                for episode in range(self.n_eval_episodes):  # before an hour of rendering
+                    refuse_existing(folder / f"{name}-episode-{episode}.mp4", self.overwrite)
                 env = gymnasium.wrappers.RecordVideo(
                     trained.env, unfinished, episode_trigger=lambda _: True, name_prefix=name, disable_logger=True
                 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import importlib
 import inspect
 import os
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 import numpy as np
 
-from fastars._validate import user_facing
+from fastars._validate import near_names, user_facing
 from fastars.envs.changes import refuse_changed_attributes, refuse_other_classes
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.errors import ChangedEnvError, UnsupportedEnvError
@@ -81,10 +80,11 @@ def _made(env_id: str) -> gymnasium.Env:
     if env_id not in COMPILED and env_id not in USER_ENVS:
         if env_id in gymnasium.registry:
             raise UnsupportedEnvError(f"env {env_id!r} is a Gymnasium environment, but not a compiled one")
-        near = difflib.get_close_matches(env_id, {*compiled_env_ids(), *gymnasium.registry}, n=3)
-        hint = f" Near names: {', '.join(near)}." if near else ""
+        near = near_names(env_id, {*compiled_env_ids(), *gymnasium.registry}, 3)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
         raise UnknownEnvError(
-            f"env {env_id!r} is not a known environment id.{hint} fastars.compiled_env_ids() lists the compiled ones."
+            f"env {env_id!r} is not a known environment id{hint} fastars.compiled_env_ids() lists the compiled ones. One of your "
+            "own must be registered: import its module first, or write MODULE:ID"
         )
     return make(env_id)
 

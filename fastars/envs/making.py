@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from fastars._imports import pip_install
 from fastars._runtime.forks import forks_wait
 from fastars._validate import user_facing
 from fastars.envs.errors import UnsupportedEnvError
@@ -61,8 +62,7 @@ def make(env_id: Any, **kwargs: Any) -> gymnasium.Env:
             if not is_mujoco(name):
                 raise
             raise UnsupportedEnvError(
-                'MuJoCo environments need more packages: pip install "fastars[mujoco]", or glfw and imageio beside mujoco-core '
-                f"({error})"
+                f"MuJoCo environments need more packages: {pip_install('mujoco')}, or glfw and imageio beside mujoco-core ({error})"
             ) from error
         except (ValueError, ArithmeticError) as error:  # ArithmeticError: frames per second of a model's strange timestep
             if "xml_file" not in kwargs:

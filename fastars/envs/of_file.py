@@ -17,6 +17,7 @@ from typing import Any
 
 import gymnasium
 
+from fastars._imports import pip_install
 from fastars._validate import refuse_long_integer, stored_integer
 from fastars.envs.errors import UnsupportedEnvError
 from fastars.envs.making import make
@@ -110,7 +111,7 @@ def _arguments(env_id: Any) -> tuple[str, ...]:
             import_module("fastars.envs.mujoco.library")  # it says what to install, where Gymnasium's module is imported without
         kind, twin = getattr(import_module(home.path), home.name), getattr(import_module(module), name)
     except ImportError as error:
-        raise UnsupportedEnvError(f'MuJoCo environments need more packages: pip install "fastars[mujoco]" ({error})') from error
+        raise UnsupportedEnvError(f"MuJoCo environments need more packages: {pip_install('mujoco')} ({error})") from error
     if home.family == "classic":
         return "max_episode_steps", *kind().gymnasium()[1]
     parameters = inspect.signature(twin.__init__).parameters

@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium
 from gymnasium.vector import VectorEnv
 
+from fastars._validate import user_facing
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.compiling import compiled_env
 from fastars.envs.env_tuple import EnvTuple, env_tuple
@@ -25,6 +26,7 @@ _BY_CHOICE, _VECTOR, _MADE = "compiled=False", "it is a vector environment", "a 
 AS_COMPILED = (_BY_CHOICE, _VECTOR, _MADE)
 
 
+@user_facing
 def environment(
     env: Any, compiled: bool | None = None, max_episode_steps: int | None = None, tasks: bool = False
 ) -> CompiledEnv | GymEnv | EnvTuple:

@@ -19,6 +19,12 @@ from fastars.envs.registry import USER_ENVS, compiled_env_ids
 
 BOOLS = (bool, np.bool_)
 NUMBERS = (*BOOLS, int, float, np.integer, np.floating)
+# Numba's words where SciPy is missing, from whose libraries it takes BLAS and LAPACK.
+_NO_SCIPY = re.compile(r"scipy [\d.]+\+? is required", re.IGNORECASE)
+_INSTEAD_OF_SCIPY = (
+    "np.linalg, np.dot and @ are compiled with SciPy only: pip install scipy, or write the numbers out, such as "
+    "math.sqrt(x * x + y * y) for np.linalg.norm"
+)
 
 
 def plain_function(name: str, value: Any, parameters: tuple[str, ...]) -> FunctionType:
@@ -98,5 +104,8 @@ def try_function(name: str, function: Callable[..., Any], *arguments: Any) -> An
 
 
 def numba_text(error: Exception) -> str:
-    """Return the text of an error of Numba's without the codes of colours."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    """Return the text of an error of Numba's without the codes of colours; for linear algebra without SciPy, what to do."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    if _NO_SCIPY.search(text):
+        return _INSTEAD_OF_SCIPY
+    return text

@@ -42,16 +42,23 @@ def kind_of(definition: UserDefinition) -> Any:
     if capture.obstacle:
         _say_uncached(definition.id, capture.obstacle)
         # The module's name lets the cache see that the class is not fastars' own.
-        kind = _new_class(f"{title}_{next(_numbers)}", fields, module="user")
+        kind = _class(f"{title}_{next(_numbers)}", title, fields, module="user")
         register_functions(kind, *_scalar(UserFunctions(**capture.compiled), is_discrete))
         return kind
     # The fields too: the order in which they stand is compiled, and functions only name them.
     content = repr((capture.digest, fields, is_discrete)).encode()
     name = f"{title}_{hashlib.sha256(content).hexdigest()[:32]}"
     if name not in _KINDS:
-        _KINDS[name] = _new_class(name, fields, module=__name__)
+        _KINDS[name] = _class(name, title, fields, module=__name__)
         register_functions(_KINDS[name], *_scalar(UserFunctions(**capture.compiled), is_discrete))
     return _KINDS[name]
+
+
+def _class(name: str, title: str, fields: tuple[str, ...], module: str) -> Any:
+    """Return a class of constants that is shown to the user under `title`, the name of the user's own class."""
+    kind = _new_class(name, fields, module=module)
+    kind.__repr__ = lambda self: f"{title}({', '.join(f'{name}={value!r}' for name, value in self._asdict().items())})"
+    return kind
 
 
 def __getattr__(name: str) -> Any:

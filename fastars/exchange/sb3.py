@@ -237,7 +237,7 @@ def write(model: Any, path: Any) -> Path | None:
     ValueError
         If the action space is neither a Box nor Discrete: ARS of stable-baselines3-contrib has no other policies.
     """
-    sb3_contrib, torch, vec_env = (need(name, "compat", "writing a file of stable-baselines3-contrib") for name in _PACKAGES)
+    sb3_contrib, torch, vec_env = (need(name, "sb3", "writing a file of stable-baselines3-contrib") for name in _PACKAGES)
     if type(model.action_space).__name__ not in ("Box", "Discrete"):
         raise ValueError(
             f"model has the action space {model.action_space}, for which stable-baselines3-contrib's ARS has no policy: it must be "
@@ -257,9 +257,14 @@ def write(model: Any, path: Any) -> Path | None:
     normalizer.obs_rms.mean = trained.mean.reshape(shape)
     normalizer.obs_rms.var = (trained.std**2 - epsilon).reshape(shape)
     normalizer.obs_rms.count = float(trained.count or 0)
-    beside = path.with_name(f"{path.stem}_vecnormalize.pkl")
+    beside = vec_normalize_file(path)
     write_atomically(beside, [pickle.dumps(normalizer)], follow=False)
     return beside
+
+
+def vec_normalize_file(path: Path) -> Path:
+    """Return the second file that `write` may write beside `path`."""
+    return path.with_name(f"{path.stem}_vecnormalize.pkl")
 
 
 def _sb3_model(model_class: Any, nn: Any, envs: Any, trained: TrainedPolicy, config: Any) -> Any:

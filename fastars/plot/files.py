@@ -35,6 +35,7 @@ def picture(figure: Any, suffix: str, mark: str) -> bytes:
     Parameters
     ----------
     figure : matplotlib.figure.Figure
+        What is drawn.
     suffix : str
         One of `SUFFIXES`.
     mark : str

@@ -84,6 +84,7 @@ class ARSConfig(ConfigMethods):
     not_settings: ClassVar[frozenset[str]] = frozenset({"algo_class", "_is_frozen"})
     _is_frozen = False
 
+    @user_facing
     def __init__(self, algo_class: Any = None) -> None:
         vars(self).update(copy.deepcopy(DEFAULTS), algo_class=algo_class or self.default_algo_class, _is_frozen=False)
 

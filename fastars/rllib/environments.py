@@ -9,6 +9,7 @@ from typing import Any
 
 import gymnasium
 
+from fastars._validate import user_facing
 from fastars.envs import UnsupportedEnvError, make
 from fastars.envs.of_file import compiled_as_in_file, is_ours
 
@@ -27,6 +28,7 @@ class EnvContext(dict[str, Any]):
         False.
     """
 
+    @user_facing
     def __init__(self, env_config: Mapping[str, Any], worker_index: int, vector_index: int = 0, **numbers: Any) -> None:
         super().__init__(env_config)
         self.worker_index, self.vector_index = worker_index, vector_index

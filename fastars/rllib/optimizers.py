@@ -45,6 +45,7 @@ class _Optimizer:
 class SGD(_Optimizer):
     """Gradient descent with momentum: v = momentum v + (1 - momentum) g; theta -= stepsize v."""
 
+    @user_facing
     def __init__(self, policy: Any, stepsize: float, momentum: float = 0.0) -> None:
         super().__init__(policy)
         self.stepsize, self.momentum = stepsize, momentum
@@ -63,6 +64,7 @@ class SGD(_Optimizer):
 class Adam(_Optimizer):
     """Adam (Kingma & Ba 2015), in the form at the end of section 2 of the paper."""
 
+    @user_facing
     def __init__(self, policy: Any, stepsize: float, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> None:
         super().__init__(policy)
         self.stepsize, self.beta1, self.beta2, self.epsilon = stepsize, beta1, beta2, epsilon

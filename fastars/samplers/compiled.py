@@ -42,7 +42,8 @@ class CompiledSampler:
         self._step_seconds = 1.0  # upper limit for a step in a block; not measured yet
 
     def __repr__(self) -> str:
-        return f"<CompiledSampler of {type(self.spec.env).__name__}: {self.description}>"
+        name = repr(self.spec.env).partition("(")[0]  # of a user's environment, its class is named by a digest
+        return f"<CompiledSampler of {name}: {self.description}>"
 
     @property
     def description(self) -> str:

@@ -77,11 +77,11 @@ class Tune:
     """Choices of a setting, such as n_delta=8,16,32 or policy=LinearPolicy,MlpPolicy."""
     space: Annotated[Path | None, option("FILE", "none")] = None
     """TOML with the tables [range] and [choices], and the list `search`. Options win."""
-    total_timesteps: Annotated[int | None, option("INT", "what ENV needs")] = None
+    total_timesteps: Annotated[int | None, option("INT", "what ENV needs", "-n")] = None
     """Environment steps of each run."""
     eval_episodes: Annotated[int | None, option("INT", USUAL_EPISODES)] = None
     """Episodes of each evaluation."""
-    seed: Annotated[int | None, option("INT", "0")] = None
+    seed: Annotated[int | None, option("INT", "0", "-s")] = None
     """Seed of the search, and of the first run of each trial. The search is the same each time, if one process does it."""
     n_threads: Annotated[int | None, option("INT", "all CPUs")] = None
     """Threads of the rollouts; the result does not depend on it."""
@@ -91,7 +91,7 @@ class Tune:
     """Study of optuna: a journal FILE.log, or SQLite, FILE.db or sqlite:///FILE.db."""
     study_name: Annotated[str | None, option("NAME", "ENV")] = None
     """Name of the study in --storage."""
-    log_dir: Path = Path("runs")
+    log_dir: Annotated[Path, tyro.conf.arg(aliases=("-f",))] = Path("runs")
     """Folder in which the search gets a new folder, such as runs/tune_CartPole-v1_1."""
     run_folder: Annotated[Path | None, option("PATH", "the next in --log-dir")] = None
     """The folder of the search: new, empty, or with a search that goes on."""

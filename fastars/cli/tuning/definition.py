@@ -10,13 +10,15 @@ from typing import Any
 from fastars._validate import count, integer, one_of, positive_int
 from fastars.cli.errors import WrongUseError
 from fastars.cli.plan import Plan
-from fastars.cli.tuning.space import Axis
+from fastars.cli.settings import Settings
+from fastars.cli.tuning.space import NAMES, Axis
 
 SAMPLERS = ("tpe", "random", "cma", "grid")
 PRUNERS = ("median", "halving", "hyperband", "none")
 OBJECTIVES = ("best", "last", "mean")
 AVERAGES = ("mean", "iqm")
 _MOST_SEED = 2**32 - 1
+_ARGUMENTS = {"policy_kwargs", *(each.name for each in fields(Settings))}  # a study may come from anybody, and says no others
 _FREE = ("n_trials",)  # may change while a study goes on
 
 
@@ -75,6 +77,10 @@ class Definition:
         choices = {"objective": OBJECTIVES, "average": AVERAGES, "sampler": SAMPLERS, "pruner": PRUNERS}
         for name, allowed in choices.items():
             one_of(name, getattr(self, name), allowed)
+        for name in self.fixed:
+            one_of("a fixed setting", name, sorted(_ARGUMENTS))
+        for axis in self.axes:
+            one_of("a searched setting", axis["name"], NAMES)
         if self.n_evaluations > self.total_timesteps:
             raise ValueError(f"n_evaluations must be at most total_timesteps ({self.total_timesteps}), got {self.n_evaluations}")
 

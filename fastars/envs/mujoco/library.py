@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fastars._imports import pip_install
 from fastars._validate import warn_user
 from fastars.envs.errors import UnsupportedEnvError
 
@@ -26,7 +27,7 @@ def import_mujoco() -> Any:
         import mujoco
     except (ImportError, OSError) as error:  # it, or a shared library of it, is not there or can't be loaded
         if not (places := _places()):
-            text = f'MuJoCo environments need the mujoco package: pip install "fastars[mujoco]" ({error})'
+            text = f"MuJoCo environments need the mujoco package: {pip_install('mujoco')} ({error})"
             raise UnsupportedEnvError(text) from error
         found = ", ".join(sorted(str(path) for place in places for path in place.glob("libmujoco.*"))) or "no library"
         raise UnsupportedEnvError(
@@ -37,7 +38,7 @@ def import_mujoco() -> Any:
     if not OLDEST <= numbers <= (NEWEST[0], 99):
         raise UnsupportedEnvError(
             f"mujoco {version} is not supported: install one from {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.x, "
-            f'such as by pip install "fastars[mujoco]"'
+            f"such as by {pip_install('mujoco')}"
         )
     return mujoco
 
