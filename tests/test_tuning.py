@@ -1,4 +1,10 @@
-"""The search space of `fastars tune`, and `fastars train --config`; the searches themselves are in `test_tuning_peers.py`."""
+"""The search space of `fastars tune`, and `fastars train --config`; the searches themselves are in `test_tuning_peers.py`.
+
+Broken on purpose -> red: ranges not widened by the usual settings, n_top left out of a trial (`default_space`); values of a space
+not checked (`no_space`); layers of a network given to a linear policy (`arguments_of_ars`). Of a config: arguments of the
+environment or the preset left out (`repeats_it`); settings of the file before options, a seed of 0 taken for none
+(`options_beside`); layers of the other policy kept (`another_policy`); counts or the environment not checked (`damaged`).
+"""
 
 import dataclasses
 import shutil
@@ -62,6 +68,7 @@ def test_ranges_and_choices_are_values_of_their_settings():
 
 def test_named_and_given_settings_decide_what_is_searched():
     assert list(space(search=["delta_std", "n_delta"])) == ["delta_std", "n_delta"]
+    assert list(space(search=["delta_std"], choices=["n_delta=4,8"])) == ["delta_std", "n_delta"]
     assert list(space(fixed=["learning_rate", "n_top"])) == ["delta_std", "n_delta", "normalize_observations"]
     assert list(space(ranges=["n_top=1:4"])) == ["learning_rate", "delta_std", "n_delta", "normalize_observations", "n_top"]
     assert list(space(choices=["n_delta=4,8"], is_grid=True)) == ["n_delta"]

@@ -15,7 +15,7 @@ from fastars.envs.keywords import parse_keywords
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """The axes that the user named: `axes` with ranges or choices, and `search`, the names of all that are searched (or none)."""
+    """The axes that the user named: `axes` with ranges or choices, `search` those that replace the usual ones."""
 
     axes: Mapping[str, Axis]
     search: tuple[str, ...] = ()
@@ -47,8 +47,8 @@ class Asked:
         missing = [name for name in self.search if name not in known]
         if missing:
             raise WrongUseError(f"--search {missing[0]} needs a range or choices: --range {missing[0]}=LOW:HIGH or --choices ...")
-        named = self.search or (tuple(self.axes) if is_grid else tuple(known))
-        axes = [known[name] for name in named if name not in fixed]
+        named = (*self.search, *self.axes) if self.search or is_grid else tuple(known)
+        axes = [known[name] for name in dict.fromkeys(named) if name not in fixed]
         if is_grid:
             _refuse_grid(axes)
         if not axes:

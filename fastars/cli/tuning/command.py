@@ -65,13 +65,9 @@ class Tune:
     """Return of a run: of its best or last policy in fresh episodes, or the mean of its evaluations, which rewards speed."""
     average: Annotated[Literal["mean", "iqm"] | None, option("{mean,iqm}", "mean")] = None
     """Average over seeds: the mean, or the interquartile mean."""
-    search: Annotated[tuple[str, ...], option("NAME [NAME ...]", "all with a range, but for given settings")] = ()
-    """Settings to search. top_fraction is n_top / n_delta."""
-    ranges: Annotated[
-        _LIST,
-        tyro.conf.UseAppendAction,
-        tyro.conf.arg(name="range", metavar="NAME=LOW:HIGH[:log]", help_behavior_hint="(default: around the usual settings)"),
-    ] = ()
+    search: Annotated[tuple[str, ...], option("NAME [NAME ...]", "the usual ones")] = ()
+    """Settings to search beside those of --range and --choices. top_fraction is n_top / n_delta."""
+    range: Annotated[_LIST, tyro.conf.UseAppendAction, option("NAME=LOW:HIGH[:log]", "around the usual settings")] = ()
     """Range of a setting, such as learning_rate=1e-3:1e-1:log."""
     choices: Annotated[_LIST, tyro.conf.UseAppendAction, option("NAME=A,B,...", "none")] = ()
     """Choices of a setting, such as n_delta=8,16,32 or policy=LinearPolicy,MlpPolicy."""
@@ -154,7 +150,7 @@ class Tune:
         return Definition(**given)
 
     def _names_settings(self) -> bool:
-        return bool(self.settings.given() or self.search or self.ranges or self.choices or self.space)
+        return bool(self.settings.given() or self.search or self.range or self.choices or self.space)
 
     def _space(self, env: Any, is_grid: bool) -> dict[str, Any]:
         """Return the fixed settings, the axes, and the settings of `fastars train`."""
@@ -167,7 +163,7 @@ class Tune:
         options = {name for name, value in vars(self.settings).items() if value is not None}
         if self.settings.variant is not None:  # it says if observations are normalised, and if all directions are used
             options |= {"normalize_observations", *(["n_top"] if not self.settings.variant.endswith("-t") else [])}
-        wanted = asked(_each(self.ranges), _each(self.choices), [name.replace("-", "_") for name in self.search], self.space)
+        wanted = asked(_each(self.range), _each(self.choices), [name.replace("-", "_") for name in self.search], self.space)
         axes = wanted.space(default_axes(model.config), options, is_grid)
         names = [axis.name for axis in axes]
         if FRACTION in names and "n_delta" not in names:
