@@ -40,7 +40,8 @@ def run():
 
 
 def row(run):
-    of = {"env_id": run.env_id, "seed": run.seed, "settings": run.settings, "of_env": list(run.of_env)}
+    settings = {name: value for name, value in run.settings.items() if value is not None}
+    of = {"env_id": run.env_id, "seed": run.seed, "settings": settings, "of_env": list(run.of_env)}
     return of | {"steps": run.steps.tolist(), "returns": run.values.tolist()}
 
 

@@ -50,6 +50,9 @@ PICTURES = {
     "ray_scaling": Picture("ray.md", by_module("bench.ray_scaling"), "bench.ray_scaling", "ten minutes; needs Ray"),
 }
 
+# Pictures of a search and of a page, which their commands take as a whole: module of bench, and page.
+TAKEN = {"tuning": ("bench.tuning", "tuning.md"), "screens/report": ("bench.screenshots", "command.md")}
+
 
 def rows_of(name: str) -> list[dict[str, Any]]:
     """Return the rows that a picture is drawn from."""
@@ -78,6 +81,9 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help="measure the results first")
     parser.add_argument("--list", action="store_true", help="say of each picture what it is drawn from, and draw nothing")
     args = parser.parse_args()
+    if args.list:
+        for name, (module, page) in TAKEN.items():
+            print(f"{name}.png on docs/{page}, by python -m {module}")
     for name in args.names or PICTURES:
         made = PICTURES[name]
         if args.list:

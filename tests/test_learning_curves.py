@@ -1,6 +1,6 @@
 """The rows of the picture on docs/plots.md are what the commands of the page give today.
 
-BROKEN
+Broken on purpose: 12 directions on the page, not 16 -> both tests of the commands.
 """
 
 import sys

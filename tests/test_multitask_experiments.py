@@ -1,6 +1,6 @@
 """The regression tasks of the GradNorm paper: what docs/experiments.md says of them.
 
-BROKEN
+Seen red: rows of an older GradNorm -> test_rows_of_the_page..., test_network_learns.
 """
 
 import json

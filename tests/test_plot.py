@@ -1,6 +1,11 @@
 """Learning curves: what is read, what is averaged, and a picture in a file.
 
-BROKEN
+Broken on purpose: the axis does not begin at 0, steps without a space -> test_steps_begin_at_0..., test_seconds...; three runs have
+an interquartile mean -> test_a_picture_says...; a line that is far away -> test_a_line_is...; another environment, a preference,
+any metric -> test_values_that_are_no_returns...; the first three names, n_top always, folders always -> test_a_legend_names...;
+one panel for all -> test_a_picture_has_a_panel..., test_axes_of_others...; a picture always has the same name, marks have no
+metric, nobody looks at the file -> test_the_picture_of_other_runs..., test_a_file_of...; a long title in one line, dark ink on dark
+paper, "solved" above the axes -> test_no_text_is_cut....
 """
 
 import json
@@ -363,6 +368,8 @@ def test_no_text_is_cut_or_over_another(theme, size, n_curves):
             assert edge.x0 <= box.x0 < box.x1 <= edge.x1
             assert edge.y0 <= box.y0 < box.y1 <= edge.y1
         assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+        (solved,) = [box for box, text in zip(boxes, written, strict=True) if "solved" in text.get_text()]
+        assert axes.bbox.y0 - 1 <= solved.y0 < solved.y1 <= axes.bbox.y1 + 1  # beside the axes, below the caption
         paper = sum(to_rgb(axes.get_facecolor()))
         assert all(abs(sum(to_rgb(text.get_color())) - paper) > 1.0 for text in written)
     columns = {round(axes.get_position().x0, 3) for axes in figure.axes}

@@ -4,7 +4,7 @@ Broken on purpose: the driver does not wait for results -> all red but one; it s
 it looks for nothing, hears of a task as of an episode -> test_what_is_out..., test_episodes_of_results...; an actor that is free
 gets nothing -> test_last_ones...; one thread -> test_threads...; theta sent once -> test_theta...; CPUs not shared ->
 test_actors_that_share_cpus....
-BROKEN
+An actor has one task at a time -> also test_curves_of_the_page....
 """
 
 import json

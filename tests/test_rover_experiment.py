@@ -1,6 +1,6 @@
 """The rover between metres and radians: what docs/experiments.md says of it.
 
-BROKEN
+Seen red: rows of an older GradNorm -> test_rows_of_the_page....
 """
 
 import json

@@ -1,6 +1,6 @@
 """The two objectives in the plane: what docs/experiments.md says of them.
 
-BROKEN
+Seen red: rows of an older GradNorm -> test_rows_of_the_page....
 """
 
 import json

@@ -97,7 +97,7 @@ def draw_runs(
     from fastars.plot.files import SUFFIXES, free_name, has_mark, mark_of, picture
 
     shown = {"metric": "eval", "window": 100, "x": "steps", "average": "iqm", **(shown or {})}
-    mark = mark_of({"runs": sorted(str(folder.resolve()) for folder in folders), **shown})
+    mark = mark_of({"runs": sorted(str(folder.absolute()) for folder in folders), **shown})
     if out is not None and out.suffix not in SUFFIXES:
         raise WrongUseError(f"--out must end with .png, .svg or .pdf, got {out}")
     if out is not None and out.is_file() and not overwrite and not has_mark(out, mark):

@@ -23,7 +23,7 @@ def solved_at(run: Run) -> float | None:
     if run.metric not in RETURNS or spec is None or spec.reward_threshold is None:
         return None
     registered = {**spec.kwargs, "max_episode_steps": spec.max_episode_steps}
-    is_changed = any(name not in registered or _plain(registered[name]) != run.settings[name] for name in run.of_env)
+    is_changed = any(name not in registered or _plain(registered[name]) != run.settings.get(name) for name in run.of_env)
     preference = run.settings.get("preference") or []
     is_weighted = not isinstance(preference, list) or any(value != 1 for value in preference)
     threshold = float(spec.reward_threshold)

@@ -86,7 +86,8 @@ def train_command(each: Facts) -> list[str]:
     env, *kwargs = _environment(each)
     command = ["fastars", "train", env, *(["--env-kwargs", *kwargs] if kwargs else [])]
     preset = _preset(each.config)
-    command += ["--seed", str(each.seed), "--preset", preset]
+    # The command takes "tuned" by itself; named for an environment that it does not know, it warns.
+    command += ["--seed", str(each.seed), *([] if preset == "tuned" else ["--preset", preset])]
     if "init" in run:
         command += ["--init", str(run["init"])]
     if run.get("backend", "numba") != "numba":
