@@ -1,11 +1,12 @@
 """`fastars tune` with optuna: what it tries, what it writes, and how it goes on after any end.
 
-Broken on purpose -> red: stopped trials not tried again, or not put into the queue (`stopped_search`, `without_a_trial`); a sampler
-without a seed (`same_each_time`, `stopped_search`) or with the same one for each trial (`samplers_and_pruners`); a lock that is taken
-though another process has it (`share`, `without_a_trial`), trials begun without the gate (`share`); one seed for all runs of a trial
-(`returns_of_its_trial`); NaN as a value (`not_finite`); an error of a trial that ends the search (`trial_that_fails`); the pruner not
-asked (`stopped_early`); no trial with the usual settings (`first_trial`); the definition of the study not compared (`as_it_was_begun`);
-a study of somebody else taken (`somebody_else`); rows and columns of the picture exchanged (`picture`).
+Broken on purpose -> red: stopped trials not tried again, or not put into the queue (`stopped_search`, `without_a_trial`); a
+sampler without a seed (`same_each_time`, `stopped_search`) or with the same one for each trial (`samplers_and_pruners`); a lock
+that is taken though another process has it (`share`, `without_a_trial`), trials begun without the gate (`share`); one seed for
+all runs of a trial (`returns_of_its_trial`); NaN as a value (`not_finite`); an error of a trial that ends the search
+(`trial_that_fails`); the pruner not asked (`stopped_early`); no trial with the usual settings (`first_trial`); the definition
+of the study not compared (`as_it_was_begun`); a study of somebody else taken (`somebody_else`); rows and columns of the picture
+exchanged (`picture`).
 """
 
 import csv
