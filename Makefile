@@ -3,7 +3,7 @@
 # `make bench` takes about 10 minutes, uses two CPUs and wants a quiet machine.
 PYTHON ?= python3
 MINUTES ?= 30
-.PHONY: help test fast slow trust soak fuzz lint types bench bench-quick tables pictures docs theirs
+.PHONY: help test fast slow trust soak fuzz lint types bench bench-quick tables pictures screenshots docs theirs
 
 help:
 	@echo 'make test         the test suite, one test after the other (README.md has the line that runs it in parallel)'
@@ -19,6 +19,7 @@ help:
 	@echo 'make bench-quick  do the benchmarks run? Small sizes, nothing written'
 	@echo 'make tables       the tables of README.md and docs/ from the result files'
 	@echo 'make pictures    the pictures of docs/ from the result files; MEASURE=--measure runs what is in them first'
+	@echo 'make screenshots the pictures of pages of the command, which a browser takes; needs Chromium'
 	@echo 'make docs         the documentation as pages, in build/docs'
 
 test:
@@ -66,6 +67,9 @@ tables:
 
 pictures:
 	$(PYTHON) -m bench.pictures $(MEASURE)
+
+screenshots:
+	$(PYTHON) -m bench.screenshots
 
 docs:
 	$(PYTHON) -m sphinx -q -W --keep-going -b html docs build/docs

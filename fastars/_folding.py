@@ -12,9 +12,10 @@ from fastars._printable import columns, is_watched
 _HARD_SPACE = "\N{NO-BREAK SPACE}"
 # "12.3 k steps/s" and "16 s" are one word each: a number, the letter of a thousand if there is one, and the unit.
 _QUANTITY = re.compile(r"(?<![\w.-])[-+]?\d[\d.,:]* (?:[kMG] )?(?=[A-Za-z%])")
-_LABEL = re.compile(r"(?<=, )[a-z]+ (?=[-+]?\d[\d.,]*(?:[,;)]|$))")  # ", seed 0" and ", std 1.5"
+_LABEL = re.compile(r"(?<=, )[a-z_]+ (?=[-+]?\d[\d.,]*%?(?:[,;)]|$))")  # ", seed 0" and ", std 1.5"
 _SPREAD = re.compile(r"(?<=\d) (?:\+/?-|to) (?=[-+]?\d)")  # "2.5 +- 0.1", "3 to 7"
-_COMMAND = re.compile(r"(?:^|(?<=: ))fastars [a-z]+ [^`]*$")
+# At the end of a sentence, or the whole text; "error: fastars train takes ..." is a sentence itself.
+_COMMAND = re.compile(r"(?:^|(?<=: )(?<!error: )(?<!warning: ))fastars [a-z]+ [^`;?]*$")
 _ARGUMENT = re.compile(r"(?:'[^']*'|\"[^\"]*\"|\S)+")  # of a shell: spaces in quotes do not end it
 _INDENT = 4  # columns
 

@@ -144,7 +144,7 @@ class ARS(Learning):
         "lanes" where they are available.
     init : path, array_like, ARS or ARSPolicy, optional
         The policy to start from: weights, layers and statistics of observations are its own, all else is of the new run. A file of
-        `save`, of `policy.save`, of stable-baselines3-contrib or of the original, or arrays (`fastars.exchange.bare_arrays`); an
+        `save`, of `policy.save`, of stable-baselines3-contrib or of the original, or arrays (`docs/files.md`); an
         array is W (outputs, observations), or all weights in one vector. `zero_policy` then has no effect, and
         `normalize_observations` is as the policy was trained, unless it is given.
     **settings

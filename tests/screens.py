@@ -20,6 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 WIDTHS = (40, 60, 80, 120)
+HELP_WIDTHS = (40, 80)  # of sub-commands that have no golden file
 GOLDEN = Path(__file__).parent / "data" / "screens"
 LINES = 300
 _MARK = re.compile(rb"\x1b_(\w+) (\d+)\x1b\\")  # a string for applications, which terminals don't show
@@ -174,7 +175,7 @@ SCREENS = {
     "eval": of_run("eval"),
     "resume": of_run("resume"),
     "verify": of_run("verify", "--seed", "0"),
-    "export": of_run("export", "--to", "npz", "--out", "runs/café.npz"),
+    "export": of_run("export", "--to", "npz", "--out", "runs/café.npz", "--overwrite"),
     "doctor": doctor,
     "bar": bar,
     "no_bar": no_bar,
@@ -207,7 +208,7 @@ def print_all(names):
 
     gymnasium.__version__ = "1.3.0"
     for name in names:
-        for width in WIDTHS:
+        for width in WIDTHS if name in SCREENS else HELP_WIDTHS:
             resize(width)
             show = SCREENS.get(name) or command(name.removeprefix("help_"), "--help")
             show(width)

@@ -1,6 +1,8 @@
 """Habits of people who type the command: numbers, short options, names of other programs, misspelt names, flags.
 
-Broken on purpose: none yet.
+Broken on purpose: numbers read as floats or as plain integers; a `--no-` that is not heard, a flag written the wrong way round;
+no suggestions, hints, names of other programs or short names; no check of missing and of wrong values; the folder not on the path;
+files overwritten; nothing said of a preset; the texts for programs left as they are.
 """
 
 import re
@@ -223,7 +225,7 @@ def test_what_is_no_boolean_is_refused(capsys):
         (["train", "CartPole-v1", "--variant", "v2"], "--variant must be one of V1, V1-t, V2, V2-t, got 'v2'; did you mean 'V2'?"),
         (["export", "run", "--to", "onx"], "--to must be one of npz, onnx, c, sb3, original, got 'onx'; did you mean 'onnx'?"),
         (["export", "run"], "fastars export needs --to, one of npz, onnx, c, sb3, original"),
-        (["train"], "fastars train needs ENV, "),
+        (["train"], " ENV, such as CartPole-v1, or --config FILE"),
         (["eval"], "fastars eval needs RUN, the folder of a run, such as: fastars eval runs/CartPole-v1_1"),
         (["eval", "run", "other"], "fastars eval takes one RUN, got 'other' too"),
         (["doctor", "now"], "fastars doctor takes options only, got 'now' too"),

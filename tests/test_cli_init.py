@@ -1,6 +1,7 @@
 """`fastars train --init`: a run of the command that starts from a policy, and the files that tell it.
 
-Broken on purpose, and seen red: SEE BELOW.
+Broken on purpose -> red: no `first_model.zip` (`repeated_from_its_folder`); normalisation left to the preset
+(`preset_is_of_the_new_run`); `init` left out of what makes curves differ (`another_curve`).
 """
 
 import hashlib

@@ -1,6 +1,8 @@
 """`fastars train --seeds`: each seed is the run that `train --seed` makes, and stopping or failing loses none of the others.
 
-Broken on purpose, and seen red: SEE BELOW.
+Broken on purpose -> red: one seed for all (`number_of_seeds_begins_at_seed`); an error that ends all, and exit code 0 in spite
+of one (`failing_seed`); links followed (`no_link_leads_out`); ends moved only when a seed's turn comes (`train_further`); folders
+left on a full disk (`full_disk`); the number of worker processes lost (`worker_processes`).
 """
 
 import csv

@@ -166,6 +166,7 @@ COMMANDS = {
     "resume": lambda folder: ["resume", str(folder), "--total-timesteps", "1500", "--no-progress"],
     "eval": lambda folder: ["eval", str(folder)],
     "plot": lambda folder: ["plot", str(folder), "--out", str(folder / "curve.png")],
+    "report": lambda folder: ["report", str(folder), "--out", str(folder / "page.html")],
     "import": lambda folder: [
         "import",
         str(folder / "lin_policy_plus.npz"),
@@ -176,11 +177,11 @@ COMMANDS = {
     ],
 }
 FILES = {
-    "model.zip": ("resume", "eval"),
-    "best_model.zip": ("resume", "eval"),
-    "evaluations.npz": ("resume", "plot"),
-    "config.toml": ("resume", "plot"),
-    "progress.csv": ("resume", "plot"),
+    "model.zip": ("resume", "eval", "report"),
+    "best_model.zip": ("resume", "eval", "report"),
+    "evaluations.npz": ("resume", "plot", "report"),
+    "config.toml": ("resume", "plot", "report"),
+    "progress.csv": ("resume", "plot", "report"),
     "0.monitor.csv": ("resume",),
     "log.txt": ("resume",),
     "params.json": ("resume",),

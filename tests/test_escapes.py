@@ -250,6 +250,7 @@ def test_the_command_on_a_run_folder(run_folder, capfd, tally, tmp_path):
         "plot": ["plot", run_folder, "--out", tmp_path / "a.svg"],
         "plot a column": ["plot", run_folder, "--metric", "rollout/ep_rew_mean", "--out", tmp_path / "a.png"],
         "plot train": ["plot", run_folder, "--metric", "train", "--out", tmp_path / "a.png"],
+        "report": ["report", run_folder, "--out", tmp_path / "a.html"],
         "resume": ["resume", run_folder, "--no-progress"],
     }
     raw, n = [], 0
@@ -285,7 +286,7 @@ def test_the_name_of_a_folder(run_folder, tmp_path, capfd):
             assert is_shown_only(text)
         for read in (fastars.latest_checkpoint, ARS.load, exchange.read, rllib.ARS.from_checkpoint, _replay.replay):
             assert is_shown_only(told(read, folder))
-        for command in ("eval", "verify", "plot", "resume"):
+        for command in ("eval", "verify", "plot", "report", "resume"):
             assert is_shown_only(said(capfd, command, folder))
         shutil.rmtree(folder)
 

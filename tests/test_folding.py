@@ -93,7 +93,7 @@ def test_a_name_that_stdout_cannot_encode_does_not_end_a_run(monkeypatch, tmp_pa
     with open(tmp_path / "out", "w", encoding="ascii") as file:
         monkeypatch.setattr("sys.stdout", file)
         TerminalOutput().write({"café": 1.0}, {"café": ()})
-    assert re.search(r"caf\\xe9 +\| 1", (tmp_path / "out").read_text())
+    assert re.search(r"\\xe9 +\| 1", (tmp_path / "out").read_text())
 
 
 def test_lines_of_a_program_are_broken_on_a_terminal_alone(monkeypatch, capsys):
@@ -108,3 +108,9 @@ def test_lines_of_a_program_are_broken_on_a_terminal_alone(monkeypatch, capsys):
 def test_a_text_that_is_a_command_is_broken_as_one():
     assert folded("fastars eval runs/s40/seed_0 --env a:b", 26) == ["fastars eval \\", "    runs/s40/seed_0 \\", "    --env a:b"]
     assert folded_words("fastars eval [-h] [EVAL OPTIONS] RUN", 26) == ["fastars eval [-h] [EVAL", "OPTIONS] RUN"]
+
+
+def test_a_sentence_that_begins_as_a_command_is_a_sentence():
+    text = "fastars: error: fastars train takes ENV, such as CartPole-v1, or --config FILE"
+    assert folded(text, 40) == ["fastars: error: fastars train takes ENV,", "such as CartPole-v1, or --config FILE"]
+    assert "\\" not in "".join(folded("the command: fastars train has no option --x; did you mean --y?", 40))

@@ -72,6 +72,7 @@ def test_commands_on_a_full_disk_name_the_file_and_what_to_do(run_folder, tmp_pa
         f"{run}/lin_policy_plus.npz": [100, "export", run, "--to", "original"],
         f"{run}/learning_curve.png": [100, "plot", run],
         "own.svg": [100, "plot", run, "--out", "own.svg"],
+        f"{run}/report.html": [100, "report", run],
         f"{run}/config.toml": [10, "resume", run, "--total-timesteps", "5000", "--no-progress"],
     }
     before = {path.name: path.read_bytes() for path in run_folder.iterdir()}

@@ -1,6 +1,7 @@
 """Messages name what the user called and gave: no private function, no address in memory, no class that fastars made up.
 
-Broken on purpose: none yet.
+Broken on purpose: addresses left in, near names by capitals, hints with extras of fastars or with torch, parameters of one
+constructor only, Numba's own words about SciPy. Seen red before there was a name: classes of constants, five constructors.
 """
 
 import builtins

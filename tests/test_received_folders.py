@@ -129,6 +129,7 @@ COMMANDS = {
     "verify": lambda folder: ["verify", str(folder), "--seed", "1", "--episodes", "2"],
     "plot": lambda folder: ["plot", str(folder)],
     "plot train": lambda folder: ["plot", str(folder), "--metric", "train"],
+    "report": lambda folder: ["report", str(folder)],
     "export": lambda folder: ["export", str(folder), "--to", "npz"],
 }
 READ = {  # files that a command reads; resume refuses all of them
@@ -138,9 +139,10 @@ READ = {  # files that a command reads; resume refuses all of them
     "verify": ["config.toml", "model.zip", "best_model.zip", "evaluations.npz", "0.monitor.csv"],
     "plot": ["config.toml", "evaluations.npz", "progress.csv"],
     "plot train": ["config.toml", "progress.csv"],
+    "report": ["config.toml", "model.zip", "best_model.zip", "evaluations.npz", "progress.csv"],
     "export": ["best_model.zip"],
 }
-WRITTEN = {"plot": "learning_curve.png", "export": "policy.npz"}  # under names of ours, beside the run
+WRITTEN = {"plot": "learning_curve.png", "report": "report.html", "export": "policy.npz"}  # under names of ours, beside the run
 
 
 def checked_names(folder):

@@ -1,6 +1,7 @@
 """The average over seeds and its interval: against SciPy, by hand, and against a bootstrap written another way.
 
-Broken on purpose, and seen red: SEE BELOW.
+Broken on purpose -> red: samples that draw the seeds of all tasks together (`draws_the_seeds_of_a_task_by_itself`); samples that
+mix tasks (`each_task_is_a_stratum`); nothing trimmed (`trimmed_mean`); an interval of 90 % (`bootstrap_of_scipy`).
 """
 
 import numpy as np

@@ -1,6 +1,8 @@
 """`ARS(..., init=policy)`: a new run that acts like the policy at first, whatever file it comes from.
 
-Broken on purpose, and seen red: SEE BELOW.
+Broken on purpose -> red: the weights left out (`starts_from_a_policy`); the statistics left out (`run_of_the_original`); the number
+of observations lost (`need_trust`); normalisation left to the preset (`decides_if_observations_are_normalised`); shapes and
+`policy_kwargs` not compared (`said_with_both_shapes`).
 """
 
 import io

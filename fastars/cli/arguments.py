@@ -170,6 +170,7 @@ class _Words:
         names += [f"no-{option.name[2:]}" for option in self._options.named if option.kind is bool]
         wanted = name.lstrip("-")
         near = [each for each in names if f"-{wanted}" in f"-{each}"] if len(wanted) > 1 else []
+        near = [wanted] if wanted in near else near
         owners = [command for command, kind in self._commands.items() if name in options_of(kind).by_name]
         near = sorted(near, key=lambda each: not each.startswith(wanted))[:3] or ([] if owners else near_names(wanted, names))
         if near:
@@ -185,20 +186,20 @@ class _Words:
             return [value]
         values = [] if value is None else [value]
         while left and not _AN_OPTION.match(left[0]) and (option.is_list or not values):
-            if values and self._lacks_positional and not self._suits(option, left[0]):
+            if values and self._lacks_positional and not self._suits(option, left[0], values[-1]):
                 break
             values.append(left.pop(0))
         if not values and not option.is_list:
             raise WrongUseError(f"{word} needs a value: {_allowed(option)}")
         return values
 
-    def _suits(self, option: Option, word: str) -> bool:
-        """Return True if a word can be a value of a list; KEY=VALUE is the form of texts in lists."""
+    def _suits(self, option: Option, word: str, before: str) -> bool:
+        """Return True if a word can be the next value of a list; after KEY=VALUE, the next one has that form too."""
         try:
             self._value(option, word)
         except WrongUseError:
             return False
-        return option.kind is not str or "=" in word
+        return option.kind is not str or "=" in word or "=" not in before
 
     def _value(self, option: Option, text: str) -> str:
         """Return a value as tyro takes it; raise if it is not allowed."""

@@ -24,6 +24,7 @@ from fastars.cli.help import laid_out
 from fastars.cli.loading import ReplayOptions, replay
 from fastars.cli.origin import described_origin, start_settings, starting_line
 from fastars.cli.original import translate
+from fastars.cli.page.command import Report
 from fastars.cli.plan import USUAL_EPISODES, Plan, usual_eval_episodes
 from fastars.cli.plotting import Plot
 from fastars.cli.progress import Compilation
@@ -120,18 +121,20 @@ class Train:
             plan = self._plan(2 * model.config.n_delta * model.config.n_eval_episodes * model.run.env.max_steps)
         folder = self.run_folder or next_run_folder(self.log_dir, model.env_id.rpartition("/")[2])
         folder.mkdir(parents=True, exist_ok=True)
+        named = env_options(model, self.env, self.env_kwargs)
+        of_run = {**origin, "env_options": named or None}  # a report names the environment by them
         if self.init is not None:
             say(starting_line(self.init))
         if seeds:
             model.close()
-            kept = {**origin, "n_workers": None if self.ray is not None else model.n_workers}
+            kept = {**of_run, "n_workers": None if self.ray is not None else model.n_workers}
             return self._train_seeds(folder, seeds, plan, kept)
         from fastars.cli.training import TrainingRun
 
         with in_use(folder):
-            run = TrainingRun(model, folder, plan, env_options(model, self.env, self.env_kwargs), self.progress)
+            run = TrainingRun(model, folder, plan, named, self.progress)
             run.compilation = compilation
-            run.run(origin)
+            run.run(of_run)
         return 0
 
     def _not_given(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -144,10 +147,15 @@ class Train:
 
     def _train_seeds(self, folder: Path, seeds: Sequence[int], plan: Plan, of_run: Mapping[str, Any]) -> int:
         """Begin the run of each seed, and then go on with all of them, as `fastars resume` does."""
-        from fastars.cli.seed_runs import begin_seeds  # it imports NumPy, and `--help` imports this module
+        from fastars.cli.seed_runs import begin_seeds  # these import NumPy, and `--help` imports this module
+        from fastars.cli.training import TrainingRun
+
+        def new_run(seed: int, of_seed: Path) -> TrainingRun:
+            model = self._model(seed, is_alone=True)
+            return TrainingRun(model, of_seed, plan, env_options(model, self.env, self.env_kwargs))
 
         with in_use(folder):
-            begin_seeds(folder, seeds, lambda seed: self._model(seed, is_alone=True), plan, of_run)
+            begin_seeds(folder, seeds, new_run, of_run)
         return Resume(
             run_folder=folder,
             trust=True,
@@ -280,6 +288,7 @@ COMMANDS: dict[str, Any] = {
     "enjoy": Enjoy,
     "video": Video,
     "plot": Plot,
+    "report": Report,
     "envs": Envs,
     "import": Import,
     "export": Export,

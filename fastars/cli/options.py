@@ -70,7 +70,8 @@ def _option(field: dataclasses.Field[Any], kind: Any, marks: tuple[Any, ...]) ->
     is_positional = any(mark is tyro.conf.Positional for mark in marks)
     metavar = next((mark.metavar for mark in marks if getattr(mark, "metavar", None)), field.name.upper())
     short = next((tuple(mark.aliases) for mark in marks if getattr(mark, "aliases", None)), ())
-    name = metavar.strip("[").split()[0] if is_positional else f"--{field.name.replace('_', '-')}"
+    own_name = next((mark.name for mark in marks if isinstance(getattr(mark, "name", None), str)), field.name)
+    name = metavar.strip("[").split()[0] if is_positional else f"--{own_name.replace('_', '-')}"
     is_list = get_origin(kind) is tuple
     while get_origin(kind) is tuple:
         kind = get_args(kind)[0]

@@ -213,5 +213,6 @@ def _rewrite(folder: Path, config: dict[str, Any], plan: Plan) -> None:
     planned = {name: value for name, value in dataclasses.asdict(plan).items() if value is not None}
     run = {name: value for name, value in config["run"].items() if name not in dataclasses.asdict(plan)} | planned
     if run != config["run"]:
+        run.setdefault("first_timesteps", config["run"]["total_timesteps"])  # a report says so
         header = "# Written by `fastars train` when the run began, and by `fastars resume` when its end was moved.\n\n"
         write_atomically(folder / CONFIG, [(header + toml({**config, "run": run})).encode()], follow=False)

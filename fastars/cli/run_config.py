@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fastars._imports import version_of
 from fastars._version import __version__
 from fastars.cli.errors import WrongUseError, wrong_use
+from fastars.cli.machine import described_machine
 from fastars.cli.plan import CONFIG, SCHEMA, Plan, read_config_file
 from fastars.cli.run_folder import FIRST_MODEL
 from fastars.cli.settings import Settings
@@ -47,6 +48,7 @@ def described_run(model: ARS, plan: Plan, of_run: Mapping[str, Any] = MappingPro
             **{name: version_of(name) for name in packages},
             "python": platform.python_version(),
         },
+        "machine": described_machine(),
     }
 
 

@@ -14,16 +14,12 @@ from fastars.cli.run_folder import in_use
 from fastars.cli.seed_report import SeedResult, print_seeds, resume_command
 from fastars.cli.seeds import read_seeds, run_folders, seed_folder, write_seeds
 from fastars.cli.terminal import complain
-from fastars.cli.training import TrainingRun
 
 if TYPE_CHECKING:
-    from fastars.ars import ARS
-    from fastars.cli.plan import Plan
+    from fastars.cli.training import TrainingRun
 
 
-def begin_seeds(
-    parent: Path, seeds: Sequence[int], make_model: Callable[[int], ARS], plan: Plan, of_run: Mapping[str, Any]
-) -> None:
+def begin_seeds(parent: Path, seeds: Sequence[int], new_run: Callable[[int, Path], TrainingRun], of_run: Mapping[str, Any]) -> None:
     """Make the run folder of each seed, with the state before its first iteration: all that `run_seeds` goes on from.
 
     If that fails, as on a full disk, nothing of it stays.
@@ -32,9 +28,9 @@ def begin_seeds(
         for seed in seeds:
             folder = seed_folder(parent, seed)
             folder.mkdir()
-            model = make_model(seed)
-            TrainingRun(model, folder, plan).begin(of_run)
-            model.close()
+            run = new_run(seed, folder)
+            run.begin(of_run)
+            run.model.close()
         write_seeds(parent, seeds)
     except BaseException:
         for seed in seeds:

@@ -49,7 +49,7 @@ def picture(figure: Any, suffix: str, mark: str) -> bytes:
     return content.getvalue()
 
 
-def free_name(folder: Path, stem: str, mark: str) -> Path:
+def free_name(folder: Path, stem: str, mark: str, suffix: str = ".png") -> Path:
     """Return the first of `stem.png`, `stem_2.png`, ... in a folder that is free, or has this mark.
 
     Raises
@@ -57,8 +57,8 @@ def free_name(folder: Path, stem: str, mark: str) -> Path:
     DamagedFileError
         If a name belongs to a link or to another thing than a file: the folder may come from anybody.
     """
-    number, path = 1, folder / f"{stem}.png"
+    number, path = 1, folder / f"{stem}{suffix}"
     while is_there(path) and not has_mark(path, mark):
         number += 1
-        path = folder / f"{stem}_{number}.png"
+        path = folder / f"{stem}_{number}{suffix}"
     return path
