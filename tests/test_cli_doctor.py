@@ -54,8 +54,8 @@ def test_its_json_is_what_it_found(tmp_path):
 @pytest.mark.parametrize(
     ("missing", "kind", "text"),
     [
-        ("imageio_ffmpeg", "none", 'imageio_ffmpeg missing: pip install "fastars[video]"'),
-        ("pygame", "classic control", 'pygame missing: pip install "fastars[video]"'),
+        ("imageio_ffmpeg", "none", 'imageio_ffmpeg missing: pip install imageio-ffmpeg "gymnasium[classic-control]"'),
+        ("pygame", "classic control", 'pygame missing: pip install imageio-ffmpeg "gymnasium[classic-control]"'),
     ],
 )
 def test_films_that_can_not_be_made_are_said(missing, kind, text, monkeypatch):

@@ -1,7 +1,7 @@
 """The search space of `fastars tune`, and `fastars train --config`; the searches themselves are in `test_tuning_peers.py`.
 
-Broken on purpose -> red: ranges not widened by the usual settings, n_top left out of a trial (`default_space`); values of a space
-not checked (`no_space`); layers of a network given to a linear policy (`arguments_of_ars`). Of a config: arguments of the
+Broken on purpose -> red: ranges not widened by the usual settings, n_top left out of a trial (`default_space`); values of a
+space not checked (`no_space`); layers of a network given to a linear policy (`arguments_of_ars`). Of a config: arguments of the
 environment or the preset left out (`repeats_it`); settings of the file before options, a seed of 0 taken for none
 (`options_beside`); layers of the other policy kept (`another_policy`); counts or the environment not checked (`damaged`).
 """

@@ -3,10 +3,11 @@
 Broken on purpose -> red: stopped trials not tried again, or not put into the queue (`stopped_search`, `without_a_trial`); a
 sampler without a seed (`same_each_time`, `stopped_search`) or with the same one for each trial (`samplers_and_pruners`); a lock
 that is taken though another process has it (`share`, `without_a_trial`), trials begun without the gate (`share`); one seed for
-all runs of a trial (`returns_of_its_trial`); NaN as a value (`not_finite`); an error of a trial that ends the search
-(`trial_that_fails`); the pruner not asked (`stopped_early`); no trial with the usual settings (`first_trial`); the definition of
-the study not compared (`as_it_was_begun`); a study of somebody else taken (`somebody_else`); rows and columns of the picture
-exchanged (`picture`).
+all runs of a trial, the last evaluation in other episodes (`returns_of_its_trial`); no evaluation after the first iteration
+(`other_objectives`); NaN as a value (`not_finite`); an error of a trial that ends the search (`trial_that_fails`); the pruner
+not asked (`stopped_early`); no trial with the usual settings (`first_trial`); the definition of the study not compared
+(`as_it_was_begun`); a study of somebody else taken (`somebody_else`); a timeout passed over (`timeout`); rows and columns of
+the picture exchanged (`picture`).
 """
 
 import csv
@@ -97,7 +98,7 @@ def test_the_best_setting_trains_to_the_returns_of_its_trial(capsys):
 
 @pytest.mark.parametrize("objective", ["last", "mean"])
 def test_other_objectives_are_of_the_last_policy_and_of_all_evaluations(objective):
-    assert main([*PENDULUM, "--n-trials", "2", "--n-seeds", "1", "--objective", objective]) == 0
+    assert main([*PENDULUM, "--n-delta", "8", "--n-trials", "2", "--n-seeds", "1", "--objective", objective]) == 0
     assert main(["train", "--config", "search/best.toml", "--run-folder", "run"]) == 0
     expected = {
         "last": lambda: ARS.load("run/model.zip").evaluate(5, seed=0).returns.mean(),
