@@ -25,7 +25,7 @@ EXPECTED = {
 
 
 def outputs(page):
-    """What the page says that its programs print."""
+    """The output that the page gives for its programs."""
     return re.findall(r"```text\n(.*?)```", page.read_text(), re.DOTALL)
 
 
