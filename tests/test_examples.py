@@ -25,7 +25,7 @@ EXPECTED = {
 
 
 def outputs(page):
-    """The output that the page gives for its programs."""
+    """Return the outputs of programs that a page shows."""
     return re.findall(r"```text\n(.*?)```", page.read_text(), re.DOTALL)
 
 
