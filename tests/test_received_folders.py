@@ -428,7 +428,7 @@ def test_a_film_goes_into_no_folder_and_no_file_that_is_a_link(run_folder, tmp_p
     (run_folder / "videos").unlink()
     (run_folder / "videos").mkdir()
     put("link", run_folder / "videos" / "best_model-seed-0.mp4", tmp_path / "victim")
-    assert main(["video", str(run_folder)]) == 0
+    assert main(["video", str(run_folder), "--overwrite"]) == 0
     assert (tmp_path / "victim").read_bytes() == PRECIOUS
     assert names_in(run_folder / "videos") == ["best_model-seed-0.mp4"]
     assert not (run_folder / "videos" / "best_model-seed-0.mp4").is_symlink()
