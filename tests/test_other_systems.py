@@ -2,9 +2,9 @@
 
 `other_systems.py` takes these things away from a process on Linux. That is no test on Windows or macOS (docs/platforms.md).
 
-Broken on purpose -> red: owners of files asked for where there are none (all of Windows); affinity asked for where there is none (all
-of macOS); a monitor file cut while it is open (`resumes_and_verifies`); worker processes and MuJoCo not refused (`refused_by_name`,
-`stepped_in_python`).
+Broken on purpose -> red: owners of files asked for where there are none (all of Windows); affinity asked for where there is none
+(all of macOS); a monitor file cut while it is open (`resumes_and_verifies`); worker processes and MuJoCo not refused
+(`refused_by_name`, `stepped_in_python`).
 """
 
 import hashlib

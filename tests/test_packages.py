@@ -1,8 +1,8 @@
 """Versions and bounds are the same in all files of a release. `packages.py` builds the distributions and looks into them.
 
-Broken on purpose -> red: another version in CITATION.cff (`version_is_one`); another `python_version` of mypy, 3.12 left out of the
-classifiers, another version in README (`oldest_python`); a lower bound of tyro raised (`lowest_versions`); a test of peers, and a file
-that is not there, among the fast ones (`fast_tests`).
+Broken on purpose -> red: another version in CITATION.cff (`version_is_one`); another `python_version` of mypy, 3.12 left out of
+the classifiers, another version in README (`oldest_python`); a lower bound of tyro raised (`lowest_versions`); a test of peers, and
+a file that is not there, among the fast ones (`fast_tests`). `packages.py`: `graft docs` left out of MANIFEST.in; no package data.
 """
 
 import re
