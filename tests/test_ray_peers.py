@@ -2,8 +2,8 @@
 
 Broken on purpose -> red: results put where they arrive (`is_that_of_a_local_run`); a table for each actor (`one_table_each`);
 tasks of a lost actor forgotten (`killed`); late tasks left to whoever has them (`done_by_another`); the place of an episode in
-its task (`failing_episode`); versions not compared (`other_versions`); no look at Ray's token, or no word of it
-(`anybody_may_use`).
+its task (`failing_episode`); versions not compared (`other_versions`); no look at Ray's token or at its
+default, or no word of it (`anybody_may_use`).
 
 Likewise: a task whose table is lost taken for one that failed (`fills_the_table`); a kill from outside blames nobody
 (`kills_its_worker`).
