@@ -3,11 +3,14 @@
 # `make bench` takes about 10 minutes, uses two CPUs and wants a quiet machine.
 PYTHON ?= python3
 MINUTES ?= 30
-.PHONY: help test fast slow trust soak fuzz lint types bench bench-quick tables pictures screenshots docs theirs
+.PHONY: help test fast again packages lowest slow trust soak fuzz lint types bench bench-quick tables pictures screenshots docs theirs
 
 help:
 	@echo 'make test         the test suite, one test after the other (README.md has the line that runs it in parallel)'
-	@echo 'make fast         the same up to the first failure, the failures of last time first'
+	@echo 'make again        the same up to the first failure, the failures of last time first'
+	@echo 'make fast         the fast tests (tests/fast.txt), on two processes'
+	@echo 'make packages     sdist and wheel: built, checked, and the fast tests with the wheel in the newest Python here'
+	@echo 'make lowest       the same with the lowest versions that pyproject.toml allows'
 	@echo 'make slow         the tests that take minutes'
 	@echo 'make trust        the tests that break things, with their full counts (an hour), and the table made from them'
 	@echo 'make theirs       the tests of stable-baselines3 and -contrib with ARS of fastars; THEIRS=FOLDER takes checkouts of them'
@@ -25,8 +28,17 @@ help:
 test:
 	$(PYTHON) -m pytest
 
-fast:
+again:
 	$(PYTHON) -m pytest -x --failed-first
+
+fast:
+	$(PYTHON) -m pytest -q -n 2 --dist loadfile @tests/fast.txt
+
+packages:
+	$(PYTHON) tests/packages.py
+
+lowest:
+	$(PYTHON) tests/packages.py --lowest
 
 slow:
 	$(PYTHON) -m pytest -m slow --timeout=3600

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import secrets
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from fastars import ARS
 LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for the address of the machine's network
 HERE = str(Path(__file__).parent)
 PATH = HERE, str(Path(HERE).parent), os.environ.get("PYTHONPATH", "")
+# Where Ray asks for a token, all processes of these tests have this one, and none is looked for in the home folder.
+TOKEN = {"RAY_AUTH_TOKEN": os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))}
 _made = []  # clusters that there are
 # Ray's own: sockets and processes that it leaves to the end of the interpreter.
 IGNORED = "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::FutureWarning:ray"

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+import fastars
 from fastars._runtime import interpreter
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(fastars.__file__).parent.parent
 INTERPRETERS = [
     *("/usr/bin/python", "/usr/bin/python3", "/opt/venv/bin/python3.11", "/usr/bin/python3.13t", "/usr/bin/python3-dbg"),
     *("/usr/bin/python3.12d", "/Library/Python.app/Contents/MacOS/Python", "/bin/python3.11-intel64"),

@@ -2,8 +2,8 @@
 
 Broken on purpose -> red: results put where they arrive (`is_that_of_a_local_run`); a table for each actor (`one_table_each`);
 tasks of a lost actor forgotten (`killed`); late tasks left to whoever has them (`done_by_another`); the place of an episode in
-its task (`failing_episode`); versions not compared (`other_versions`); no look at Ray's token, or no word of it
-(`anybody_may_use`).
+its task (`failing_episode`); versions not compared (`other_versions`); no look at Ray's token or at its
+default, or no word of it (`anybody_may_use`).
 
 Likewise: a task whose table is lost taken for one that failed (`fills_the_table`); a kill from outside blames nobody
 (`kills_its_worker`).
@@ -287,11 +287,24 @@ def test_an_address_in_the_environment_is_looked_at_as_one_that_is_given(monkeyp
         connect(ray)
 
 
-@pytest.mark.parametrize(("host", "mode", "warned"), [("10.1.2.3", "", True), ("10.1.2.3", "token", False), (LOOPBACK, "", False)])
-def test_a_cluster_that_anybody_may_use_is_warned_of(two_nodes, monkeypatch, recwarn, tmp_path, host, mode, warned):
+@pytest.mark.parametrize(
+    ("host", "mode", "default", "warned"),
+    [
+        ("10.1.2.3", "disabled", True, True),
+        ("10.1.2.3", "token", False, False),
+        ("10.1.2.3", None, False, True),  # Ray before it asks every cluster for a token
+        ("10.1.2.3", None, True, False),  # and after that
+        (LOOPBACK, "disabled", False, False),
+    ],
+)
+def test_a_cluster_that_anybody_may_use_is_warned_of(two_nodes, monkeypatch, recwarn, tmp_path, host, mode, default, warned):
     from fastars.samplers.ray.cluster import connect
 
-    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    if mode is None:
+        monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    else:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    monkeypatch.setattr("ray._private.authentication.authentication_utils.is_token_auth_enabled", lambda: default)
     monkeypatch.setenv("HOME", str(tmp_path))  # Ray keeps a token there
     context = SimpleNamespace(gcs_address=f"{host}:6379", get_job_id=lambda: "01")
     monkeypatch.setattr(ray, "get_runtime_context", lambda: context)

@@ -46,6 +46,7 @@ _READ_BY_KERNELS = (
 )
 
 _KEPT_DAYS, _DAY = 30, 86_400.0  # how long a kernel that nobody uses is kept; seconds
+_HAS_OWNERS = hasattr(os, "getuid")  # of files: Windows has other rights
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 _listeners: list[Callable[[Path | None], None]] = [announce]
@@ -234,7 +235,7 @@ def cache_directory() -> str | None:
         status = directory.stat()
     except (OSError, RuntimeError):  # not writable, or no home directory at all
         return None
-    if os.name == "posix" and (not _is_own(status) or not _is_reached_safely(directory)):
+    if _HAS_OWNERS and (not _is_own(status) or not _is_reached_safely(directory)):
         return None
     return str(directory) if os.access(directory, os.W_OK) else None
 
@@ -271,6 +272,6 @@ def own_bytes(path: Path) -> bytes:
     )
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or (os.name == "posix" and not _is_own(status)):
+        if not stat.S_ISREG(status.st_mode) or (_HAS_OWNERS and not _is_own(status)):
             raise PermissionError(f"{path} is no file that only this user can write")
         return file.read()

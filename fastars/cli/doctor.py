@@ -65,9 +65,11 @@ def examine() -> dict[str, Any]:
 
     with compiling(console(stderr=True)):
         run_in_thread(check)
+    from fastars.cli.selfcheck import FINE
+
     versions = {"fastars": __version__, "python": platform.python_version()}
     cache = _cache()
-    problems = [f"{name}: {outcome}" for name, outcome in checks.items() if outcome not in ("ok", "not installed")]
+    problems = [f"{name}: {outcome}" for name, outcome in checks.items() if outcome not in FINE]
     if "problem" in cache:
         problems.append(cache["problem"])
     return {

@@ -137,10 +137,14 @@ def purge_events(folder: Path, steps: int) -> None:
 
 def cut_monitor(path: Path, n_episodes: int) -> None:
     """Cut off all episodes but the first `n_episodes`."""
-    if is_there(path):
+
+    def kept() -> Iterator[bytes]:  # at its end the file is closed: Windows replaces no open file
         with open_regular(path) as file:
             lines = itertools.islice(file, 2 + n_episodes)  # two of them are the header
-            write_atomically(path, (line for line in lines if line.endswith(b"\n")), follow=False)
+            yield from (line for line in lines if line.endswith(b"\n"))
+
+    if is_there(path):
+        write_atomically(path, kept(), follow=False)
 
 
 def _whole_rows(path: Path) -> Iterator[list[str]]:

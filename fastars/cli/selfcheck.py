@@ -14,14 +14,16 @@ from fastars import kernels, reference
 from fastars._compiled.structs import Moments
 from fastars._imports import version_of
 from fastars.ars import ARS
+from fastars.envs.errors import OtherSystemError
 from fastars.evaluation import evaluate_policy
 
 _SEED = np.uint64(7)
 _MUJOCO_ENV = "HalfCheetah-v5"
+_OK, _NOT_INSTALLED, _NOT_COMPILED = FINE = "ok", "not installed", "not compiled on this system"  # outcomes of checks
 
 
 def self_checks() -> dict[str, str]:
-    """Run the checks and return for each "ok", "not installed", or a description of the fault."""
+    """Run the checks and return for each one of `FINE`, or a description of the fault."""
     return {name: _outcome(check) for name, check in _CHECKS.items()}
 
 
@@ -29,7 +31,9 @@ def _outcome(check: Callable[[], bool | None]) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return {True: "ok", False: "the results differ", None: "not installed"}[check()]
+            return {True: _OK, False: "the results differ", None: _NOT_INSTALLED}[check()]
+    except OtherSystemError:
+        return _NOT_COMPILED
     except Exception as error:  # a broken installation can lead to any error
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
@@ -82,7 +86,7 @@ def _mujoco() -> bool | None:
     """Step HalfCheetah in kernels and in plain Gymnasium. None without MuJoCo."""
     if version_of("mujoco") is None:
         return None
-    model = ARS("LinearPolicy", _MUJOCO_ENV, seed=7, n_threads=1, max_episode_steps=50)
+    model = ARS("LinearPolicy", _MUJOCO_ENV, seed=7, n_threads=1, max_episode_steps=50, compiled=True)
     model.policy.load_from_vector(reference.noise_table(_SEED, model.n_weights))
     returns, _ = evaluate_policy(model, _MUJOCO_ENV, 3, return_episode_rewards=True, seed=0, max_episode_steps=50)
     return np.array_equal(model.evaluate(3, seed=0).returns, returns)

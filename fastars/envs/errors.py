@@ -5,6 +5,10 @@ class UnsupportedEnvError(ValueError):
     """The environment can't run in compiled kernels; the message gives the reason and the name of the environment."""
 
 
+class OtherSystemError(UnsupportedEnvError):
+    """The environment is not compiled on this operating system. It can be stepped in Python."""
+
+
 class LanesDisagreeError(UnsupportedEnvError):
     """The lanes could step the model, but a step of them is not MuJoCo's; the message names the field that differs."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fastars._imports import pip_install
 from fastars._runtime.forks import forks_wait
 from fastars._validate import user_facing
-from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.errors import OtherSystemError, UnsupportedEnvError
 from fastars.envs.registry import is_mujoco
 
 if TYPE_CHECKING:
@@ -91,10 +91,11 @@ def _bad_timestep(env_id: Any, xml_file: Any) -> str:
         return ""
     from gymnasium.envs.mujoco.mujoco_env import expand_model_path
 
-    from fastars.envs.mujoco.library import mujoco
     from fastars.envs.mujoco.sizes import timestep_fault
 
     with contextlib.suppress(Exception), made_quietly(env_id):
+        import mujoco
+
         return timestep_fault(mujoco.MjModel.from_xml_path(expand_model_path(str(xml_file))))
     return ""
 
@@ -110,8 +111,11 @@ def quiet(env_id: Any) -> Iterator[list[str]]:
         with warnings_logged(env_id):
             yield []
         return
-    from fastars.envs.mujoco.messages import collected_warnings
-
+    try:
+        from fastars.envs.mujoco.messages import collected_warnings
+    except OtherSystemError:  # they go where MuJoCo lets them go
+        yield []
+        return
     with collected_warnings() as texts:
         yield texts
 

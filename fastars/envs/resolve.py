@@ -13,7 +13,7 @@ from fastars._validate import user_facing
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.compiling import compiled_env
 from fastars.envs.env_tuple import EnvTuple, env_tuple
-from fastars.envs.errors import ChangedEnvError, UnsupportedEnvError
+from fastars.envs.errors import ChangedEnvError, OtherSystemError, UnsupportedEnvError
 from fastars.envs.gym import GymEnv, gym_env
 from fastars.envs.making import make
 from fastars.envs.mujoco.task import MujocoTask
@@ -77,7 +77,7 @@ def _single(env: Any, compiled: bool | None, max_episode_steps: int | None, task
             found = _compiled_form(env)
         except UnsupportedEnvError as error:
             is_known = env in compiled_env_ids() if isinstance(env, str) else False
-            must_be = is_known and not isinstance(error, ChangedEnvError)
+            must_be = is_known and not isinstance(error, (ChangedEnvError, OtherSystemError))
             if compiled or must_be or (isinstance(env, str) and env not in gymnasium.registry):
                 raise
             reason = str(error)

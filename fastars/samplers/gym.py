@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import sys
 import weakref
 from typing import Any, Protocol
 
@@ -89,9 +89,8 @@ class GymSampler:
     def _new_runner(self) -> Runner:
         env = self.env
         if self.n_workers > 1 or self.own_process:
+            self._refuse_windows()
             compiled_kernels(self.spec, new_lanes(self.spec, env.n_obs, env.action_space, 1))  # the workers find them in the cache
-            if os.name != "posix":
-                raise NotImplementedError(f"n_workers must be 1 on this system: worker processes need POSIX, got {self.n_workers}")
             from fastars.samplers.pool import Pool
 
             return Pool(self._order(), self.n_workers, self.env_timeout, self.envs_per_worker)
@@ -100,6 +99,12 @@ class GymSampler:
         episodes = Episodes(self.spec, env, self.envs_per_worker)
         weakref.finalize(self, episodes.close)
         return episodes
+
+    def _refuse_windows(self) -> None:
+        """Raise a ValueError where there are no worker processes: they inherit pipes and files, and answer to signals."""
+        if sys.platform == "win32":
+            given = "sampler must be 'local'" if self.own_process else f"n_workers must be 1, got {self.n_workers}"
+            raise ValueError(f"{given}: env {self.env.id!r} is stepped in Python, and worker processes need Linux or macOS")
 
     def _order(self) -> bytes:
         """Pickle the arguments of `Episodes` for worker processes."""

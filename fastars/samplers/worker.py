@@ -97,9 +97,10 @@ def _end_with_parent() -> None:
 
     threading.Thread(target=wait, daemon=True).start()
     if hasattr(fcntl, "F_SETOWN"):  # also by a signal, if an environment never lets another thread run
-        signal.signal(signal.SIGIO, signal.SIG_DFL)
-        fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+        with contextlib.suppress(OSError):  # not every system sends signals for a pipe
+            signal.signal(signal.SIGIO, signal.SIG_DFL)
+            fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+            fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     for stream in (sys.stdout, sys.stderr):  # a line at a time, at once; with PYTHONUNBUFFERED lines of workers would mix
         if stream is not None:

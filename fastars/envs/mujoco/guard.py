@@ -32,8 +32,8 @@ declare void @longjmp(ptr, i32) noreturn
 
 define internal i32 @guarded(ptr %function, ptr %model, ptr %data, i64 %count, ptr %frame) noinline {
 entry:
-  %key = load i32, ptr @frame_key
-  call i32 @pthread_setspecific(i32 %key, ptr %frame)
+  %key = load i64, ptr @frame_key
+  call i32 @pthread_setspecific(i64 %key, ptr %frame)
   ENTER_GUARD
   %jumped = call i32 @_setjmp(ptr %frame) returns_twice
   %failed = icmp ne i32 %jumped, 0

@@ -11,18 +11,19 @@ TEXT_BYTES = 1024  # of a message
 _MAX_BYTES = 2048  # of the name of a C function and a message
 
 # A node is the address of the next one, and a text. The list ends with the address of `end_of_list`; no list is null.
+# A key of a thread has 4 bytes on Linux and 8 on macOS. Both are kept in 8, and handed on as 8: the others are 0.
 _LISTS = """
 declare i32 @pthread_key_create(ptr, ptr)
-declare i32 @pthread_setspecific(i32, ptr)
-declare ptr @pthread_getspecific(i32)
+declare i32 @pthread_setspecific(i64, ptr)
+declare ptr @pthread_getspecific(i64)
 declare i32 @snprintf(ptr, i64, ptr, ...)
 declare i64 @strlen(ptr)
 declare ptr @malloc(i64)
 declare void @free(ptr)
 declare ptr @strcpy(ptr, ptr)
 
-@frame_key = internal global i32 0    ; of the frame that this thread's guarded call belongs to
-@list_key = internal global i32 0     ; of the newest warning that this thread collects
+@frame_key = internal global i64 0    ; of the frame that this thread's guarded call belongs to
+@list_key = internal global i64 0     ; of the newest warning that this thread collects
 @fastars_end_of_list = global ptr null
 @with_function = internal constant [7 x i8] c"%s: %s\\00"
 @without_function = internal constant [3 x i8] c"%s\\00"
@@ -46,8 +47,8 @@ text_only:
 
 define internal void @keep_warning(ptr %function, ptr %text) {
   %buffer = alloca [MAX_BYTES x i8]
-  %key = load i32, ptr @list_key
-  %newest = call ptr @pthread_getspecific(i32 %key)
+  %key = load i64, ptr @list_key
+  %newest = call ptr @pthread_getspecific(i64 %key)
   %collects = icmp ne ptr %newest, null
   br i1 %collects, label %collect, label %done
 collect:
@@ -61,15 +62,15 @@ link:
   store ptr %newest, ptr %node
   %room = getelementptr i8, ptr %node, i64 8
   call ptr @strcpy(ptr %room, ptr %buffer)
-  call i32 @pthread_setspecific(i32 %key, ptr %node)
+  call i32 @pthread_setspecific(i64 %key, ptr %node)
   br label %done
 done:
   ret void
 }
 
 define internal void @jump(ptr %function, ptr %text) noreturn {
-  %key = load i32, ptr @frame_key
-  %frame = call ptr @pthread_getspecific(i32 %key)
+  %key = load i64, ptr @frame_key
+  %frame = call ptr @pthread_getspecific(i64 %key)
   %room = getelementptr i8, ptr %frame, i64 JUMP_BYTES
   call void @write_text(ptr %room, i64 TEXT_BYTES, ptr %function, ptr %text)
   call void @longjmp(ptr %frame, i32 1)
@@ -82,20 +83,20 @@ define void @fastars_free(ptr %node) {
 }
 
 define void @fastars_begin(ptr %saved) {    ; collect the warnings of this thread; %saved has room for what was there
-  %key = load i32, ptr @list_key
-  %list = call ptr @pthread_getspecific(i32 %key)
+  %key = load i64, ptr @list_key
+  %list = call ptr @pthread_getspecific(i64 %key)
   store ptr %list, ptr %saved
-  call i32 @pthread_setspecific(i32 %key, ptr @fastars_end_of_list)
+  call i32 @pthread_setspecific(i64 %key, ptr @fastars_end_of_list)
   %room = getelementptr i8, ptr %saved, i64 8
   START_COLLECTING
   ret void
 }
 
 define ptr @fastars_end(ptr %saved) {    ; go on as before `begin`; return the list
-  %key = load i32, ptr @list_key
-  %list = call ptr @pthread_getspecific(i32 %key)
+  %key = load i64, ptr @list_key
+  %list = call ptr @pthread_getspecific(i64 %key)
   %outer = load ptr, ptr %saved
-  call i32 @pthread_setspecific(i32 %key, ptr %outer)
+  call i32 @pthread_setspecific(i64 %key, ptr %outer)
   %room = getelementptr i8, ptr %saved, i64 8
   %handler = load ptr, ptr %room
   STOP_COLLECTING

@@ -9,8 +9,11 @@ from typing import Any
 
 from fastars._imports import pip_install
 from fastars._validate import warn_user
-from fastars.envs.errors import UnsupportedEnvError
+from fastars.envs.errors import OtherSystemError, UnsupportedEnvError
 from fastars.envs.mujoco.opengl import broken_choice
+
+if sys.platform == "win32":  # the guard takes the keys of POSIX threads, and a `_setjmp` of one argument
+    raise OtherSystemError("MuJoCo's environments are compiled on Linux and macOS; on Windows, Gymnasium's run in Python")
 
 OLDEST, NEWEST = (3, 2), (4, 0)  # versions whose results were compared with Gymnasium's (CONTRIBUTING.md describes how)
 _WRONG_FACTOR = "4.0.0"  # mended in 4.0.1, whose changelog describes it

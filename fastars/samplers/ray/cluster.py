@@ -67,5 +67,11 @@ def _must_answer(address: str) -> None:
 
 
 def _asks_for_a_token() -> bool:
-    """Return True if this process sends a token. Ray sets the variable itself where tokens are its default."""
-    return os.environ.get("RAY_AUTH_MODE", "").lower() == "token"
+    """Return True if this process sends a token: as the variable says, or as this version of Ray does without it."""
+    if (mode := os.environ.get("RAY_AUTH_MODE")) is not None:
+        return mode.lower() == "token"
+    try:
+        from ray._private.authentication.authentication_utils import is_token_auth_enabled
+    except ImportError:  # before Ray 2.52
+        return False
+    return bool(is_token_auth_enabled())
