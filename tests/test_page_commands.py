@@ -29,14 +29,13 @@ LEFT_OUT = (
     "docker ",
     "sudo ",
     "apt",
-    "uv ",
     "fastars enjoy",
     "fastars watch",
 )
 OF_EXAMPLES = "python examples/"  # `test_examples.py` runs them
 ELSEWHERE = {"ray"}  # two machines: test_ray_nodes_peers.py
 SLOW = {"plots", "presets", "tuning"}  # a minute and more
-NEEDS = {"cc ": "gcc", "fastars plot": "matplotlib", "fastars video": "imageio_ffmpeg", "--to onnx": "onnx", "fastars tune": "optuna"}
+NEEDS = {"cc ": "gcc", "fastars plot": "matplotlib", "video": "imageio_ffmpeg", "--to onnx": "onnx", "fastars tune": "optuna"}
 
 
 def lines_of(page):
