@@ -1,7 +1,15 @@
-"""The documentation as pages, built by Sphinx with warnings as errors; and the snippets that need other people's packages."""
+"""The documentation as pages, built by Sphinx with warnings as errors; and the snippets that need other people's packages.
 
+Chromium measures the pages in frames of three widths. Broken on purpose -> test_no_page_scrolls_sideways red: the line of
+wide.css with `min-width: 0` left out; code that does not wrap (`white-space: pre`).
+"""
+
+import html
 import inspect
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +31,20 @@ PROGRAMS = {
     for page in PAGES
     if (found := re.findall(r"<!-- run: peers -->\n```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
 }
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+WIDTHS = (400, 1100, 1280)  # pixels: a phone, a small laptop, a window; tables on a phone may scroll in themselves
+MEASURE = """<script>addEventListener("load", () => {
+  const cut = [...document.querySelectorAll("pre, p, li")]
+    .filter(n => n.scrollWidth > n.clientWidth + 1 && n.clientWidth && !n.closest(".table-wrapper"));
+  const wider = document.documentElement.scrollWidth > innerWidth;
+  parent.postMessage([document.title, innerWidth, wider, cut.map(n => n.innerText.slice(0, 60))], "*");
+});</script>"""
+FRAMES = """<!DOCTYPE html><pre id="found"></pre><script>
+const found = [];
+addEventListener("message", event => {
+  found.push(event.data);
+  document.getElementById("found").textContent = JSON.stringify(found);
+});</script>"""
 SPHINX_WITHOUT_RAY = """
 import runpy
 from importlib.machinery import PathFinder
@@ -59,6 +81,26 @@ def test_pages_are_built_without_ray(tmp_path):
 def test_pages_load_nothing_from_the_network(site):
     loaded = r"<(?:script|img|iframe|link)\b[^>]+(?:src|href)=\"(?:https?:)?//"
     assert [page.name for page in site[0].rglob("*.html") if re.search(loaded, page.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium: apt-get install chromium")
+def test_no_page_scrolls_sideways(site, tmp_path):
+    folder = shutil.copytree(site[0], tmp_path / "site")
+    pages = [page for page in folder.rglob("*.html") if "_static" not in page.parts]
+    frames = ""
+    for page in pages:
+        page.write_text(page.read_text(encoding="utf-8").replace("</head>", MEASURE + "</head>"), encoding="utf-8")
+        source = page.relative_to(folder).as_posix()
+        frames += "".join(f'<iframe src="{source}" width="{width}" height="800" style="border:0"></iframe>' for width in WIDTHS)
+    (folder / "frames.html").write_text(FRAMES + frames, encoding="utf-8")
+    flags = "--headless --no-sandbox --disable-gpu --hide-scrollbars --disable-dev-shm-usage --allow-file-access-from-files"
+    waits = ["--virtual-time-budget=30000", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+    command = [BROWSER, *flags.split(), *waits, (folder / "frames.html").as_uri()]
+    environment = {**os.environ, "HOME": os.environ.get("HOME", "/tmp")}
+    dom = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200, env=environment).stdout
+    found = json.loads(html.unescape(re.search(r'<pre id="found">(.*?)</pre>', dom, re.DOTALL)[1]))
+    assert len(found) == len(pages) * len(WIDTHS) > 60
+    assert [seen for seen in found if seen[2] or seen[3]] == []
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
