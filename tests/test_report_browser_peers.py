@@ -3,8 +3,8 @@
 Chromium measures a copy of the page in frames of several widths, light and dark.
 
 Broken on purpose, one at a time: a body of at least 400 pixels, long words that stay whole, cells in one line, no dark colours,
-fainter texts on dark paper, 25 labels at an axis -> test_a_page_fits_and_can_be_read red; a `div` in a `p` ->
-test_html5lib_finds_no_fault and test_tidy_finds_no_fault red.
+fainter texts on dark paper, 25 labels at an axis, intervals that break anywhere -> test_a_page_fits_and_can_be_read red; a `div` in
+a `p` -> test_html5lib_finds_no_fault and test_tidy_finds_no_fault red.
 """
 
 import html
@@ -52,6 +52,19 @@ function textFaults() {
   }
   return {least, beyond};
 }
+function brokenNumbers() {
+  const cells = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), broken = [];
+  while (cells.nextNode()) {
+    const text = cells.currentNode, range = document.createRange();
+    if (!text.parentElement.closest("td, tbody th")) continue;
+    for (const found of text.data.matchAll(/(?<![^\\s])[-\\d][\\d,.]+(?![^\\s])/g)) {
+      range.setStart(text, found.index);
+      range.setEnd(text, found.index + found[0].length);
+      if (range.getClientRects().length > 1) broken.push(found[0]);
+    }
+  }
+  return broken;
+}
 function overlap(axis) {
   const r = [...axis.children].map(n => n.getBoundingClientRect());
   const meet = (p, q) => p.left < q.right && q.left < p.right && p.top < q.bottom && q.top < p.bottom;
@@ -67,6 +80,7 @@ addEventListener("load", () => {
     overlaps: all(".ticks-x, .ticks-y").filter(overlap).map(n => n.innerText),
     lines: Math.min(99, ...all("figure .line, figure .dots").map(n => contrast(getComputedStyle(n).stroke, paper))),
     boxes: all("figure .area svg").map(n => n.getBoundingClientRect().width),
+    broken: brokenNumbers(),
     requests: names.filter(name => !name.startsWith("data:")),
   }, "*");
 });
@@ -120,10 +134,17 @@ def pages(tmp_path_factory):
     several = [train(runs / f"n{n}_{seed}", *CARTPOLE, "--n-delta", str(n), "--seed", str(seed)) for n in (2, 6) for seed in (1, 2)]
     multi = train(runs / "multi", "fastars/mo-pendulum-v0", "--weighting", "std", "--total-timesteps", "6000", "--seed", "3")
     long = shutil.copytree(several[0], runs / ("a_long_name_" * 15 + MARKUP.replace("/", "")))
-    return {"one": page_of(several[0]), "several": page_of(*several), "rewards": page_of(multi), "names": page_of(long, several[1])}
+    numbers = train(runs / "numbers", "Pendulum-v1", "--total-timesteps", "1200000", "--seed", "1", "--eval-episodes", "20")
+    return {
+        "one": page_of(several[0]),
+        "numbers": page_of(numbers),
+        "several": page_of(*several),
+        "rewards": page_of(multi),
+        "names": page_of(long, several[1]),
+    }
 
 
-WHICH = pytest.mark.parametrize("which", ["one", "several", "rewards", "names"])
+WHICH = pytest.mark.parametrize("which", ["one", "several", "rewards", "names", "numbers"])
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +161,7 @@ def test_a_page_fits_and_can_be_read(found, which, width, scheme):
     assert seen["page"] <= width, "the page scrolls sideways"
     assert not seen["beyond"], "texts are cut at the edge"
     assert not seen["scrolls"], "tables scroll sideways"
+    assert not seen["broken"], "numbers go on in the next line"
     assert not seen["overlaps"]
     assert seen["least"] >= 4.5, "contrast of texts"
     assert seen["lines"] >= 3.0, "contrast of lines"

@@ -57,7 +57,7 @@ def table(caption: Any, columns: Sequence[str], rows: Iterable[Sequence[Any]], m
     caption : str or Html
         Title of the table.
     columns : sequence of str
-        Names of the columns. A `>` at the end aligns a column of numbers to the right, and keeps each number in one line.
+        Names of the columns. A `>` at the end aligns a column of numbers to the right, and breaks no number.
     rows : iterable of sequences
         Cells of the rows.
     marked : iterable of int

@@ -102,7 +102,7 @@ def _result(run: Facts, group: Group) -> str:
 def _time(run: Facts) -> str:
     if run.seconds is None or not 0 < run.seconds < 1e12:
         return ""
-    return f" in {duration(run.seconds)}, {count(run.steps / run.seconds)} steps/s"
+    return f" in {duration(run.seconds)} with evaluations, {count(run.steps / run.seconds)} steps/s"
 
 
 __all__ = ["Html", "page_of"]

@@ -113,7 +113,7 @@ def _evaluations_table(facts: Facts, evaluations: Evaluations) -> Html:
     caption = f"{counted(n_episodes, 'episode')} for each row; 95 % bootstrap intervals of the mean{left_out}"
     if failed := int((~np.isfinite(evaluations.returns)).sum()):
         caption += f"; {counted(failed, 'return')} that {'is' if failed == 1 else 'are'} no number left out"
-    return table(caption, ("after steps>", "mean>", "interval", "std>", "length>"), rows, marked)
+    return table(caption, ("after steps>", "mean>", "interval>", "std>", "length>"), rows, marked)
 
 
 def mean_interval(returns: FloatArray) -> tuple[float, float]:
@@ -132,7 +132,7 @@ def _comparison(groups: Sequence[Group]) -> Html:
         name = group.label if is_one_env else group.full_name
         rows.append((name, str(len(group.members)), last, ends, best))
     caption = "Interquartile means over seeds (means, if there are less than four), and their 95 % bootstrap intervals"
-    return table(caption, ("setting", "runs>", "last mean>", "interval", "best mean>"), rows)
+    return table(caption, ("setting", "runs>", "last mean>", "interval>", "best mean>"), rows)
 
 
 def _average(returns: Sequence[float | None]) -> tuple[str, str]:
