@@ -41,7 +41,7 @@ HINTS = {
     **dict.fromkeys(("--device", "--cuda", "--gpu", "--num-gpus"), "fastars computes on CPUs; leave it out"),
     **dict.fromkeys(("--vec-env", "--n-envs", "--n-eval-envs"), "--n-threads and --n-workers say what runs side by side"),
     "--gym-packages": "write MODULE:ENV for the environment, which imports MODULE first",
-    "--load-best": "the best policy is taken, unless --last is there",
+    "--load-best": "eval, enjoy, video and export take the best policy, and with --last the last one",
     "--load-last-checkpoint": "--last takes the last policy of a run",
     "--load-checkpoint": "name the file for RUN, such as runs/CartPole-v1_1/model_10000_steps.zip",
     "--exp-id": "name the folder for RUN, such as runs/CartPole-v1_1",

@@ -179,7 +179,7 @@ def explanation(curves: Sequence[Curve]) -> str:
         return ""
     percent = math.floor(100 * curves[0].confidence + 0.5)
     return (
-        f"A line is the {' or the '.join(sorted(names))} over seeds, a band its {percent} % bootstrap interval. "
+        f"A line is the {' or the '.join(sorted(names))} over seeds, a band its {percent}\u00a0% bootstrap interval. "
         "With less than about five seeds, the band is too narrow."
     )
 
