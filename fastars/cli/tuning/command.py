@@ -91,6 +91,8 @@ class Tune:
     """Folder in which the search gets a new folder, such as runs/tune_CartPole-v1_1."""
     run_folder: Annotated[Path | None, option("PATH", "the next in --log-dir")] = None
     """The folder of the search: new, empty, or with a search that goes on."""
+    trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Go on with a study of the sampler cma, which has pickles (SECURITY.md): you know who made it."""
     progress: bool = True
     """Show a line for each trial."""
     settings: tyro.conf.OmitArgPrefixes[Settings]
@@ -111,6 +113,11 @@ class Tune:
         if path is None and self.run_folder is not None:
             path = self.run_folder / STORAGE
         stored = None if path is None else Study.stored(path, name)
+        if stored is not None and stored.get("sampler") == "cma" and not self.trust:
+            raise WrongUseError(
+                f"{path}: optuna keeps the state of the sampler cma as a pickle, which can run code; if you know who made the "
+                "study, --trust goes on with it"
+            )
         kwargs = parse_kwargs(item for items in self.env_kwargs for item in items)
         with wrong_use():
             if self.timeout is not None:
@@ -125,7 +132,7 @@ class Tune:
         folder.mkdir(parents=True, exist_ok=True)
         study = Study(path or folder / STORAGE, name)
         study.begin_study(definition)
-        again = self._command(folder)
+        again = self._command(folder, has_pickles=definition.sampler == "cma")
         Search(study, self._maker(env, definition), folder, again, self.timeout, self.progress).run()
         return 0
 
@@ -190,8 +197,8 @@ class Tune:
 
         return ARS(env=env, seed=seed, n_threads=self.n_threads, n_workers=self.n_workers, **arguments)
 
-    def _command(self, folder: Path) -> str:
-        """Return the command that goes on with the search: all else is in the study."""
+    def _command(self, folder: Path, has_pickles: bool) -> str:
+        """Return the command that goes on with the search: all else is in the study, which the user has begun or trusts."""
         items = [item for items in self.env_kwargs for item in items]
         own = {
             "--storage": self.storage,
@@ -200,6 +207,7 @@ class Tune:
             "--n-workers": self.n_workers,
         }
         given = [part for name, value in own.items() if value is not None for part in (name, str(value))]
+        given += ["--trust"] if has_pickles else []
         return shlex.join(
             ["fastars", "tune", self.env, *(["--env-kwargs", *items] if items else []), "--run-folder", str(folder), *given]
         )
