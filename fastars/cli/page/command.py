@@ -38,6 +38,8 @@ class Report:
             raise WrongUseError("fastars report takes run folders, such as runs/CartPole-v1_1")
         if self.out is not None and self.out.suffix not in _SUFFIXES:
             raise WrongUseError(f"--out must end with .html or .htm, got {self.out}")
+        import numpy as np
+
         from fastars.cli.page.facts import read_facts  # these import NumPy, and `--help` imports this module
         from fastars.cli.page.page import page_of
         from fastars.files.atomic import write_atomically
@@ -48,7 +50,8 @@ class Report:
         out = self.out
         if out is not None and out.is_file() and not self.overwrite and not has_mark(out, mark):
             raise WrongUseError(f"{out} is not a page of these runs: --overwrite replaces it, another --out keeps it")
-        page = page_of([read_facts(folder) for folder in folders], mark, self.title)
+        with np.errstate(over="ignore", invalid="ignore"):  # means of returns near the largest numbers are infinite, and shown so
+            page = page_of([read_facts(folder) for folder in folders], mark, self.title)
         # A name of ours, in a folder that may come from anybody, follows no link.
         path = free_name(self.runs[0], _STEM, mark, ".html") if out is None else out
         write_atomically(path, [page.encode()], follow=out is not None)
