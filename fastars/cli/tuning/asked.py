@@ -9,6 +9,7 @@ from typing import Any
 
 from fastars._validate import boolean, did_you_mean, integer, number, one_of
 from fastars.cli.errors import WrongUseError
+from fastars.cli.settings import option_name
 from fastars.cli.tuning.space import BOOLS, FLOATS, FRACTION, INTEGERS, MOST_POINTS, NAMES, NETS, Axis, points, shown
 from fastars.envs.keywords import parse_keywords
 
@@ -40,7 +41,8 @@ class Asked:
         fixed = set(fixed)
         for name in (*self.axes, *self.search):
             if name in fixed or (name == FRACTION and "n_top" in fixed):
-                raise WrongUseError(f"{name} can't be both searched and given as {_option('n_top' if name == FRACTION else name)}")
+                given = option_name("n_top" if name == FRACTION else name)
+                raise WrongUseError(f"{name} can't be both searched and given as {given}")
         known = {**defaults, **self.axes}
         if "n_top" in self.axes or "n_top" in fixed:
             known.pop(FRACTION, None)
@@ -175,7 +177,3 @@ def _method(value: Any) -> str:
     from fastars.weighting import METHODS
 
     return str(one_of("weighting", value, METHODS))
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
