@@ -8,7 +8,8 @@ on, a fault that is not counted, every run finished, a group for each run -> the
 name for all pages -> the tests of the file red; a film through a link, a film of any size -> the tests of films red; a pale
 line, headings that leave out a level, a style sheet from elsewhere, a round number too many -> the tests of the form red.
 Seen red before they were mended: texts of config.toml that were options of the commands on the page (is_an_option), returns whose
-distance is infinite (any_size), and "n_top=None" in the name of a setting (n_top_is_named).
+distance is infinite (any_size), "n_top=None" in the name of a setting (n_top_is_named), and a file behind a link
+(made_behind_a_link).
 """
 
 import html
@@ -555,6 +556,20 @@ def test_another_file_stays_unless_the_user_says_so(copied, tmp_path, capsys):
     assert (tmp_path / "mine.html").read_text() == "mine"
     assert main([*command, "--overwrite"]) == 0
     assert main(command) == 0
+
+
+@pytest.mark.parametrize(("command", "suffix"), [("report", ".html"), ("plot", ".svg")])
+def test_no_file_is_made_behind_a_link_unless_the_user_says_so(trained, tmp_path, command, suffix):
+    """As for `export` and `import`: the link may lead to a file that is not there yet."""
+    if command == "plot":
+        pytest.importorskip("matplotlib", reason="the picture is drawn by matplotlib")
+    link, behind = tmp_path / f"link{suffix}", tmp_path / f"behind{suffix}"
+    link.symlink_to(behind)
+    asked = [command, str(trained), "--out", str(link)]
+    assert main(asked) == 2
+    assert not behind.exists()
+    assert main([*asked, "--overwrite"]) == 0
+    assert behind.exists()
 
 
 @pytest.mark.parametrize(
