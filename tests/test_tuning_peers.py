@@ -8,7 +8,7 @@ all runs of a trial, the last evaluation in other episodes (`returns_of_its_tria
 not asked (`stopped_early`); no trial with the usual settings (`first_trial`); the definition of the study not compared
 (`as_it_was_begun`); a study of somebody else taken (`somebody_else`); a timeout passed over (`timeout`); rows and columns of
 the picture exchanged (`picture`); a study of the sampler cma that goes on without trust (`pickle`), and a command that goes on
-with it but has no --trust (`command_that_goes_on`).
+with it but has no --trust (`command_that_goes_on`). Seen red before there were limits and checks: all of `asks_for_no_more`.
 """
 
 import csv
@@ -272,6 +272,31 @@ def test_the_pickle_of_the_sampler_cma_is_read_with_trust_alone(capsys):
     assert not Path("ran").exists()
     assert main([*again, "--trust"]) == 0
     assert Path("ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"axes": [{"name": "learning_rate"}]}, "theirs.db: the study is damaged: KeyError('choices')"),
+        ({"axes": [{"name": "learning_rate", "choices": [], "low": "x", "high": 0.1, "log": True}]}, "theirs.db: the study: learn"),
+        ({"axes": "abc"}, "theirs.db: the study is damaged"),
+        ({"fixed": 3}, "theirs.db: the study is damaged"),
+        ({"n_seeds": 10**9}, "theirs.db: its study asks for n_seeds=1000000000, more than the 1,000 of a file"),
+        ({"eval_episodes": 10**9}, "theirs.db: its study asks for eval_episodes=1000000000, more than the 100,000 of a file"),
+        ({"fixed": {"policy": "LinearPolicy", "noise_size": 2**30}}, "theirs.db: it asks for noise_size=1073741824, more than"),
+    ],
+)
+def test_a_study_from_anybody_is_one_error_and_asks_for_no_more_than_a_file_may(part, message, capsys):
+    axis = {"name": "learning_rate", "choices": [], "low": 0.01, "high": 0.1, "log": True}
+    definition = Definition(
+        env="CartPole-v1", fixed={"policy": "LinearPolicy"}, axes=(axis,), base={}, total_timesteps=300, n_evaluations=3,
+        eval_episodes=5, n_seeds=1, n_trials=1,
+    )  # fmt: skip
+    study = optuna.create_study(storage="sqlite:///theirs.db", study_name="CartPole-v1", direction="maximize")
+    study.set_user_attr("fastars", {**definition.plain(), **part})
+    assert main(["tune", "CartPole-v1", "--storage", "theirs.db", "--run-folder", "search", "--no-progress"]) in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
 
 
 def test_the_command_that_goes_on_with_cma_has_trust():

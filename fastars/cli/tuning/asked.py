@@ -89,6 +89,14 @@ def asked(ranges: Iterable[str], choices: Iterable[str], search: Sequence[str], 
     return Asked(axes=axes, search=tuple(search) or of_file)
 
 
+def checked_axis(where: str, stored: Mapping[str, Any]) -> Axis:
+    """Return the axis in a study, after the checks of the options; `where` begins the message of an error."""
+    name, choices = stored["name"], stored["choices"]
+    if choices:
+        return _choices_axis(where, name, choices)
+    return _range_axis(where, name, [stored["low"], stored["high"], *(["log"] if stored["log"] else [])])
+
+
 def _of_file(path: Path) -> tuple[dict[str, Axis], tuple[str, ...]]:
     from fastars.files.tables import read_toml
 
