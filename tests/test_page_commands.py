@@ -34,7 +34,7 @@ LEFT_OUT = (
 )
 OF_EXAMPLES = "python examples/"  # `test_examples.py` runs them
 ELSEWHERE = {"ray"}  # two machines: test_ray_nodes_peers.py
-SLOW = {"plots", "presets", "tuning"}  # a minute and more
+SLOW = {"command", "plots", "presets", "tuning"}  # a minute and more
 NEEDS = {"cc ": "gcc", "fastars plot": "matplotlib", "video": "imageio_ffmpeg", "--to onnx": "onnx", "fastars tune": "optuna"}
 
 

@@ -7,6 +7,9 @@ setting "from the command", no machine or no options of the environment in confi
 on, a fault that is not counted, every run finished, a group for each run -> the tests of these words red; marks passed over, one
 name for all pages -> the tests of the file red; a film through a link, a film of any size -> the tests of films red; a pale
 line, headings that leave out a level, a style sheet from elsewhere, a round number too many -> the tests of the form red.
+Seen red before they were mended: texts of config.toml that were options of the commands on the page (is_an_option), returns whose
+distance is infinite (any_size), "n_top=None" in the name of a setting (n_top_is_named), and a file behind a link
+(made_behind_a_link).
 """
 
 import html
@@ -238,6 +241,27 @@ def test_the_command_names_the_module_of_an_environment(copied):
     assert command[:6] == ["fastars", "train", "arm_env:Arm-v0", "--env-kwargs", "k=1", "--seed"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("[run]", '[run]\nenv_options = ["--env", "a:A-v0", "--env-kwargs", "k=1", "--ray=10.0.0.1:6379"]'),
+        ("[run]", '[run]\nenv_options = ["--trust", "a:A-v0"]'),
+        ("[run]", '[run]\nenv_options = ["--env", "--trust"]'),
+        ("[run]", '[run]\ninit = "--ray=10.0.0.1:6379"'),
+        ('id = "CartPole-v1"', 'id = "--config=a.toml"'),
+        ("net_arch = []", 'net_arch = ["5", "--ray=10.0.0.1:6379"]'),
+    ],
+)
+def test_no_text_of_a_file_is_an_option_of_a_command(copied, old, new, capsys):
+    """A reader copies the commands of a page. With --ray, another machine would send code; --trust reads what is not trusted."""
+    config = (copied / "config.toml").read_text()
+    assert old in config
+    (copied / "config.toml").write_text(config.replace(old, new))
+    assert main(["report", str(copied)]) == 1
+    assert f"{copied / 'config.toml'} is damaged" in capsys.readouterr().err
+    assert not (copied / "report.html").exists()
+
+
 def test_a_run_of_a_module_keeps_the_options_that_name_it(tmp_path):
     pytest.importorskip("broken_envs")
     folder = train(tmp_path / "run", "broken_envs:Walk-v0", "--total-timesteps", "100", "--seed", "1")
@@ -267,6 +291,14 @@ def test_runs_that_differ_in_their_seed_are_one_curve_with_a_band(several):
         assert f"{score.center:,.1f}" in found
         assert f"{score.low:,.1f} to {score.high:,.1f}" in found
     assert [text for _, text in outline.all("h1")] == ["CartPole-v1, 6 runs of 2 settings"]
+
+
+def test_n_top_is_named_as_a_number(several, runs):
+    other = train(runs / "top", *CARTPOLE, "--n-delta", "6", "--n-top", "2", "--seed", "1")
+    text = page_of(several[3], other)
+    assert "n_top=6" in text
+    assert "n_top=2" in text
+    assert "None" not in text
 
 
 def test_the_folder_of_several_seeds_stands_for_their_runs(tmp_path):
@@ -308,6 +340,16 @@ def test_a_stopped_run_says_so_and_how_it_goes_on(tmp_path):
     text = page_of(tmp_path / "run")
     assert "stopped, or not done yet, of 2,000,000,000" in dict(pairs(text))["training"]
     assert f"fastars resume {tmp_path / 'run'}" in code_of(text)
+
+
+@pytest.mark.parametrize("n_episodes", [1, 5])
+@pytest.mark.parametrize("largest", [1.7e308, 1e300, 5e-324, 1e16])
+def test_returns_of_any_size_have_a_page(copied, largest, n_episodes):
+    with np.load(copied / "evaluations.npz") as arrays:
+        changed = {**arrays, "results": np.full((len(arrays["results"]), n_episodes), largest)}
+    changed["results"][0] = changed["results"][:, 1:2] = -largest
+    np.savez(copied / "evaluations.npz", **{**changed, "ep_lengths": changed["ep_lengths"][:, :n_episodes]})
+    assert Outline(page_of(copied)).all("figure")
 
 
 def test_a_run_without_evaluations_has_a_page(copied):
@@ -514,6 +556,20 @@ def test_another_file_stays_unless_the_user_says_so(copied, tmp_path, capsys):
     assert (tmp_path / "mine.html").read_text() == "mine"
     assert main([*command, "--overwrite"]) == 0
     assert main(command) == 0
+
+
+@pytest.mark.parametrize(("command", "suffix"), [("report", ".html"), ("plot", ".svg")])
+def test_no_file_is_made_behind_a_link_unless_the_user_says_so(trained, tmp_path, command, suffix):
+    """As for `export` and `import`: the link may lead to a file that is not there yet."""
+    if command == "plot":
+        pytest.importorskip("matplotlib", reason="the picture is drawn by matplotlib")
+    link, behind = tmp_path / f"link{suffix}", tmp_path / f"behind{suffix}"
+    link.symlink_to(behind)
+    asked = [command, str(trained), "--out", str(link)]
+    assert main(asked) == 2
+    assert not behind.exists()
+    assert main([*asked, "--overwrite"]) == 0
+    assert behind.exists()
 
 
 @pytest.mark.parametrize(

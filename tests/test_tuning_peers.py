@@ -7,11 +7,14 @@ all runs of a trial, the last evaluation in other episodes (`returns_of_its_tria
 (`other_objectives`); NaN as a value (`not_finite`); an error of a trial that ends the search (`trial_that_fails`); the pruner
 not asked (`stopped_early`); no trial with the usual settings (`first_trial`); the definition of the study not compared
 (`as_it_was_begun`); a study of somebody else taken (`somebody_else`); a timeout passed over (`timeout`); rows and columns of
-the picture exchanged (`picture`).
+the picture exchanged (`picture`); a study of the sampler cma that goes on without trust (`pickle`), and a command that goes on
+with it but has no --trust (`command_that_goes_on`). Seen red before there were limits and checks: all of `asks_for_no_more`.
 """
 
 import csv
 import json
+import os
+import pickle
 import re
 import shlex
 import signal
@@ -238,6 +241,72 @@ def test_a_study_of_somebody_else_is_left_alone(capsys):
     optuna.create_study(storage="sqlite:///theirs.db", study_name="CartPole-v1").ask()
     assert main([*COMMAND, "--storage", "theirs.db"]) == 2
     assert "did not begin the study 'CartPole-v1'" in capsys.readouterr().err
+
+
+class Pickled:
+    """Code in a pickle, as a stranger may write it: it makes the folder `ran`."""
+
+    def __reduce__(self):
+        return os.mkdir, ("ran",)
+
+
+def test_the_pickle_of_the_sampler_cma_is_read_with_trust_alone(capsys):
+    pytest.importorskip("cmaes", reason="the sampler cma needs cmaes")
+    assert main([*COMMAND, "--sampler", "cma", "--n-startup-trials", "1", "--n-trials", "1"]) == 0
+    journal = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend("search/study.log"))
+    study = optuna.load_study(study_name="CartPole-v1", storage=journal)
+    known = study.best_trial
+    attributes = {"cma:optimizer:0": pickle.dumps(Pickled()).hex()}
+    study.add_trial(
+        optuna.trial.create_trial(
+            params=known.params,
+            distributions=known.distributions,
+            value=1.0,
+            user_attrs=known.user_attrs,
+            system_attrs=attributes,
+        )
+    )
+    again = ["tune", "CartPole-v1", "--run-folder", "search", "--n-trials", "3"]
+    assert main(again) == 2
+    assert "--trust" in capsys.readouterr().err
+    assert not Path("ran").exists()
+    assert main([*again, "--trust"]) == 0
+    assert Path("ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"axes": [{"name": "learning_rate"}]}, "theirs.db: the study is damaged: KeyError('choices')"),
+        ({"axes": [{"name": "learning_rate", "choices": [], "low": "x", "high": 0.1, "log": True}]}, "theirs.db: the study: learn"),
+        ({"axes": "abc"}, "theirs.db: the study is damaged"),
+        ({"fixed": 3}, "theirs.db: the study is damaged"),
+        ({"n_seeds": 10**9}, "theirs.db: its study asks for n_seeds=1000000000, more than the 1,000 of a file"),
+        ({"eval_episodes": 10**9}, "theirs.db: its study asks for eval_episodes=1000000000, more than the 100,000 of a file"),
+        ({"fixed": {"policy": "LinearPolicy", "noise_size": 2**30}}, "theirs.db: it asks for noise_size=1073741824, more than"),
+    ],
+)
+def test_a_study_from_anybody_is_one_error_and_asks_for_no_more_than_a_file_may(part, message, capsys):
+    axis = {"name": "learning_rate", "choices": [], "low": 0.01, "high": 0.1, "log": True}
+    definition = Definition(
+        env="CartPole-v1", fixed={"policy": "LinearPolicy"}, axes=(axis,), base={}, total_timesteps=300, n_evaluations=3,
+        eval_episodes=5, n_seeds=1, n_trials=1,
+    )  # fmt: skip
+    study = optuna.create_study(storage="sqlite:///theirs.db", study_name="CartPole-v1", direction="maximize")
+    study.set_user_attr("fastars", {**definition.plain(), **part})
+    assert main(["tune", "CartPole-v1", "--storage", "theirs.db", "--run-folder", "search", "--no-progress"]) in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_the_command_that_goes_on_with_cma_has_trust():
+    """The study is the user's own."""
+    pytest.importorskip("cmaes", reason="the sampler cma needs cmaes")
+    stopped = interrupted("SIGINT", *COMMAND, "--sampler", "cma", "--n-trials", "4", "--n-startup-trials", "10")
+    assert stopped.returncode == 130
+    command = shlex.split(stopped.stderr.partition("To go on: ")[2])
+    assert main(command[1:]) == 0
+    assert len(results()) == 4
 
 
 def test_a_timeout_begins_no_more_trials():

@@ -18,6 +18,7 @@ from fastars._imports import need
 from fastars.cli.arguments import put_right
 from fastars.cli.doctor import Doctor, Warmup
 from fastars.cli.environment import env_options, environment, parse_kwargs
+from fastars.cli.envs import Envs
 from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.exchange import Export, Import
 from fastars.cli.help import laid_out
@@ -29,7 +30,6 @@ from fastars.cli.plan import USUAL_EPISODES, Plan, usual_eval_episodes
 from fastars.cli.plotting import Plot
 from fastars.cli.progress import Compilation
 from fastars.cli.ray import Ray, connect
-from fastars.cli.report import print_environments, print_presets
 from fastars.cli.resume import Resume
 from fastars.cli.run_folder import in_use, next_run_folder, refuse_used_folder
 from fastars.cli.seeds import parse_seeds
@@ -100,9 +100,9 @@ class Train:
     def run(self) -> int:
         """Train and return the exit code."""
         if self.config is not None:
-            from fastars.cli.run_config import options_of
+            from fastars.cli.run_config import stored_options
 
-            options = options_of(self.config, self.settings, env_is_given=bool(self.env))
+            options = stored_options(self.config, self.settings, env_is_given=bool(self.env))
             return dataclasses.replace(self, config=None, **self._not_given(options)).run()
         if not self.env:
             raise WrongUseError("fastars train takes ENV, such as CartPole-v1, or --config FILE")
@@ -243,39 +243,6 @@ class Eval(ReplayOptions):
 
         trained = self.load()
         replay(trained, self.n_eval_episodes, self.seed, f"in Gymnasium {gymnasium.__version__} itself, without compiled rollouts")
-        return 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Envs:
-    """List the compiled environments."""
-
-    presets: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """List the tuned settings of each environment instead, with the returns that they reached."""
-
-    def run(self) -> int:
-        """Print the list and return the exit code."""
-        if self.presets:
-            print_presets()
-            return 0
-        import gymnasium
-
-        from fastars.envs import UnsupportedEnvError, compiled_env_ids, make
-
-        specs, missing = {}, None
-        for env_id in compiled_env_ids():
-            spaces: tuple[Any, Any] = None, None
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # CartPole-v0 is out of date, which does not matter in a list
-                try:
-                    env = make(env_id)
-                except UnsupportedEnvError as error:  # MuJoCo is not installed, or not one that fits
-                    missing = str(error)
-                else:
-                    spaces = env.observation_space, env.action_space
-                    env.close()
-            specs[env_id.removeprefix("fastars/")] = gymnasium.spec(env_id), *spaces
-        print_environments(specs, missing)
         return 0
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import tyro
 
+from fastars.cli.settings import option_name
+
 
 class Option(NamedTuple):
     """An option or a positional argument."""
@@ -71,7 +73,7 @@ def _option(field: dataclasses.Field[Any], kind: Any, marks: tuple[Any, ...]) ->
     metavar = next((mark.metavar for mark in marks if getattr(mark, "metavar", None)), field.name.upper())
     short = next((tuple(mark.aliases) for mark in marks if getattr(mark, "aliases", None)), ())
     own_name = next((mark.name for mark in marks if isinstance(getattr(mark, "name", None), str)), field.name)
-    name = metavar.strip("[").split()[0] if is_positional else f"--{own_name.replace('_', '-')}"
+    name = metavar.strip("[").split()[0] if is_positional else option_name(own_name)
     is_list = get_origin(kind) is tuple
     while get_origin(kind) is tuple:
         kind = get_args(kind)[0]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from fastars.cli.errors import WrongUseError, wrong_use
+from fastars.cli.run_folder import refuse_other
 from fastars.cli.seeds import begun_folders
 from fastars.cli.settings import option
 from fastars.cli.terminal import say
@@ -26,7 +27,7 @@ class Plot:
     """Run folders, also of stable-baselines3, and folders of several seeds."""
     out: Annotated[Path | None, option("FILE", "learning_curve.png in the first RUN, or learning_curve_2.png, ...")] = None
     """The picture to write: .png, .svg or .pdf."""
-    overwrite: bool = False
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Replace a FILE that is another picture, or no picture."""
     x: Literal["steps", "time"] = "steps"
     """Horizontal axis: environment steps, or seconds of training."""
@@ -94,14 +95,14 @@ def draw_runs(
     """
     from fastars.files.atomic import write_atomically  # these import NumPy, and `--help` imports this module
     from fastars.plot import plot_runs, read_run
-    from fastars.plot.files import SUFFIXES, free_name, has_mark, mark_of, picture
+    from fastars.plot.files import SUFFIXES, free_name, mark_of, picture
 
     shown = {"metric": "eval", "window": 100, "x": "steps", "average": "iqm", **(shown or {})}
     mark = mark_of({"runs": sorted(str(folder.absolute()) for folder in folders), **shown})
     if out is not None and out.suffix not in SUFFIXES:
         raise WrongUseError(f"--out must end with .png, .svg or .pdf, got {out}")
-    if out is not None and out.is_file() and not overwrite and not has_mark(out, mark):
-        raise WrongUseError(f"{out} is not a picture of these curves: --overwrite replaces it, another --out keeps it")
+    if out is not None:
+        refuse_other(out, overwrite, mark, "a picture of these curves")
     metric = shown["metric"]
     try:
         run_folders = [folder for path in folders for folder in begun_folders(path) if folder not in without]

@@ -78,7 +78,7 @@ class StoredSettings(Settings):
         limited_run(model.run, str(self.path), self.given(), remedy=_LARGE).refuse_excess(training=True)
 
 
-def options_of(path: Path, settings: Settings, env_is_given: bool) -> dict[str, Any]:
+def stored_options(path: Path, settings: Settings, env_is_given: bool) -> dict[str, Any]:
     """Return the options of `fastars train` that a file stands for.
 
     Parameters

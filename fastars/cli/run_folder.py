@@ -61,6 +61,14 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
         raise WrongUseError(f"{path} exists: --overwrite replaces it, another --out keeps it")
 
 
+def refuse_other(path: Path, overwrite: bool, mark: str, kind: str) -> None:
+    """Raise if a picture or a page would be written over anything but an earlier one of the same runs, which has the same mark."""
+    from fastars.plot.files import has_mark  # it imports NumPy, and `--help` imports this module
+
+    if os.path.lexists(path) and not overwrite and not (path.is_file() and has_mark(path, mark)):
+        raise WrongUseError(f"{path} is not {kind}: --overwrite replaces it, another --out keeps it")
+
+
 @contextlib.contextmanager
 def in_use(folder: Path) -> Iterator[None]:
     """Context that locks a run folder. The lock ends with the process at the latest.

@@ -15,7 +15,7 @@ from fastars.files.opening import is_there
 
 SEEDS = "seeds.toml"
 _SCHEMA = 1
-_MOST = 1000  # seeds: each gets a folder
+MOST_SEEDS = 1000  # each gets a folder
 _COUNT, _RANGE = re.compile(r"\d{1,20}"), re.compile(r"(\d{1,20})(?:-(\d{1,20}))?")
 
 
@@ -47,8 +47,8 @@ def parse_seeds(text: str, first: int | None) -> list[int]:
             raise WrongUseError(f"--seeds takes a number of seeds, such as 10, or seeds, such as 0,3,7 or 3-7; got {text!r}")
         ranges = [(int(match[1]), int(match[2] or match[1])) for match in matches if match]
     n_seeds = sum(max(last - start + 1, 0) for start, last in ranges)
-    if not 1 <= n_seeds <= _MOST or any(last < start or last >= 2**64 for start, last in ranges):
-        raise WrongUseError(f"--seeds takes 1 to {_MOST:,} seeds below 2**64, and ranges from low to high; got {text}")
+    if not 1 <= n_seeds <= MOST_SEEDS or any(last < start or last >= 2**64 for start, last in ranges):
+        raise WrongUseError(f"--seeds takes 1 to {MOST_SEEDS:,} seeds below 2**64, and ranges from low to high; got {text}")
     seeds = [seed for start, last in ranges for seed in range(start, last + 1)]
     if len(set(seeds)) < n_seeds:
         twice = next(seed for seed in seeds if seeds.count(seed) > 1)
@@ -86,8 +86,8 @@ def read_seeds(parent: Path) -> list[int]:
     try:
         schema = stored_integer("schema", stored.get("schema"), 1)
         listed = stored.get("seeds")
-        if not isinstance(listed, list) or not 1 <= len(listed) <= _MOST:
-            raise ValueError(f"seeds must be a list of 1 to {_MOST:,} integers")
+        if not isinstance(listed, list) or not 1 <= len(listed) <= MOST_SEEDS:
+            raise ValueError(f"seeds must be a list of 1 to {MOST_SEEDS:,} integers")
         seeds = [stored_integer("seeds", seed, 0, 2**64 - 1) for seed in listed]
         if len(set(seeds)) < len(seeds):
             raise ValueError("seeds must name each seed once")

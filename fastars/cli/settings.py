@@ -21,6 +21,11 @@ def option(metavar: str, default: str, *short: str) -> Any:
     return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})", aliases=short or None)
 
 
+def option_name(name: str) -> str:
+    """Return the name of the option for a field: --n-delta for n_delta."""
+    return f"--{name.replace('_', '-')}"
+
+
 BOOL = "[True|False]"  # the option alone means True
 Preset = Literal["fastars", "tuned", "paper", "modestyachts", "rllib", "sb3"]
 PRESETS = "{fastars,tuned,paper,modestyachts,rllib,sb3}"

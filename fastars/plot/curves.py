@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -11,7 +10,7 @@ import numpy as np
 from fastars._compiled.structs import FloatArray
 from fastars._validate import number, one_of, positive_int, user_facing
 from fastars.files.errors import name_of
-from fastars.plot.labels import labels
+from fastars.plot.labels import by_settings
 from fastars.plot.runs import Run
 from fastars.plot.solved import solved_at
 
@@ -124,15 +123,7 @@ def learning_curves(
         number("confidence", confidence, below=1.0, above=0.0),
         positive_int("n_resamples", n_resamples),
     )
-    groups: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
-        settings = json.dumps(run.settings, sort_keys=True, default=str)
-        groups.setdefault((run.env_id, settings), []).append(run)
-    named: dict[tuple[str, str], str] = {}
-    for env_id in dict.fromkeys(env_id for env_id, _ in groups):
-        alike = [key for key in groups if key[0] == env_id]
-        named.update(zip(alike, labels([groups[key] for key in alike]), strict=True))
-    return [_curve(named[key], group, x, bootstrap) for key, group in groups.items()]
+    return [_curve(label, group, x, bootstrap) for label, group in by_settings(runs)]
 
 
 def by_environment(curves: Sequence[Curve]) -> dict[str, list[Curve]]:

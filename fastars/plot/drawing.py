@@ -12,12 +12,12 @@ from fastars.plot.curves import Average, Curve, by_environment, learning_curves
 from fastars.plot.labels import short
 from fastars.plot.looks import FORMS, LOOKS, Look, Size, Theme
 from fastars.plot.runs import Run
+from fastars.plot.solved import is_near
 
 _STYLES = ("-", (0, (5, 2)), (0, (1.2, 1.5)))  # of a line whose colour is used for the first, second and third time
 _MAX_DOTS = 100  # points of a single run that are also drawn as dots
 _MOST_INSIDE = 3  # curves whose legend is among them; of more, it is below
 _NARROW = 60  # characters of a legend that have room beside each other
-_FAR = 2.0  # times the height of the curves: a line further away than that would press them flat
 _MARGIN = 0.1  # of the height: a text there must not reach beyond the axes
 _TITLE, _NAMES, _SMALL = 11, 9, 8  # sizes of texts, in points
 
@@ -151,9 +151,8 @@ def _draw_threshold(axes: Any, curves: Sequence[Curve], look: Look) -> None:
     if at is None or any(curve.solved_at != at for curve in curves):
         return
     bottom, top = min(curve.low.min() for curve in curves), max(curve.high.max() for curve in curves)
-    height = _FAR * max(top - bottom, max(abs(top), abs(bottom), abs(at)) / 4)
     arrow = ""
-    if bottom - height <= at <= top + height:
+    if is_near(at, bottom, top):
         axes.axhline(at, color=look.faint, linewidth=1.0, linestyle=(0, (6, 4)), zorder=1)
     else:
         arrow = "↑ " if at > top else "↓ "

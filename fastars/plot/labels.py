@@ -1,7 +1,8 @@
-"""Name curves by what tells them apart."""
+"""Put runs that differ only in their seed together, and name these groups by what tells them apart."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,19 @@ _MOST_NAMES = 3  # settings that a label names, if fewer tell the curves apart
 def short(text: str) -> str:
     """Return a text of a file as one printable line that a picture has room for."""
     return printable(text if len(text) <= _MOST else f"{text[:_MOST]} ...")
+
+
+def by_settings(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
+    """Return the groups of runs that differ only in their seed, each after its label, in the order of their first runs."""
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        settings = json.dumps(run.settings, sort_keys=True, default=str)
+        groups.setdefault((run.env_id, settings), []).append(run)
+    named: dict[tuple[str, str], str] = {}
+    for env_id in dict.fromkeys(env_id for env_id, _ in groups):
+        alike = [key for key in groups if key[0] == env_id]
+        named.update(zip(alike, labels([groups[key] for key in alike]), strict=True))
+    return [(named[key], group) for key, group in groups.items()]
 
 
 def labels(groups: Sequence[Sequence[Run]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The return from which an environment counts as solved."""
+"""The return from which an environment counts as solved, and the place of a line there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 from fastars.plot.runs import RETURNS, Run
+
+_FAR = 2.0  # times the height of the curves: a line further away than that would press them flat
 
 
 def solved_at(run: Run) -> float | None:
@@ -28,6 +30,12 @@ def solved_at(run: Run) -> float | None:
     is_weighted = not isinstance(preference, list) or any(value != 1 for value in preference)
     threshold = float(spec.reward_threshold)
     return None if is_changed or is_weighted or not math.isfinite(threshold) else threshold
+
+
+def is_near(at: float, low: float, high: float) -> bool:
+    """Return True if a line at the return `at` has a place beside curves between `low` and `high`."""
+    reach = _FAR * max(high - low, max(abs(low), abs(high), abs(at)) / 4)
+    return low - reach <= at <= high + reach
 
 
 def _plain(value: Any) -> Any:

@@ -12,12 +12,12 @@ from fastars._compiled.structs import FloatArray
 from fastars.cli.page.elements import Html, element, folded, joined, table
 from fastars.cli.page.numbers import figure, round_numbers, tick, whole
 from fastars.plot import Curve
+from fastars.plot.solved import is_near
 
 N_LOOKS = 6  # colours and dashes in page.css
 _WIDTH, _HEIGHT = 1000, 500  # units of the drawing
 _MAX_DOTS = 60  # points of a single run that are also dots, with their numbers
 _MAX_ROWS = 25  # of a table of a curve
-_FAR = 2.0  # times the height of the curves: a line further away than that would press them flat
 _N_TICKS = 5
 _STRETCHED = "non-scaling-stroke"  # lines keep their width where the drawing is stretched
 
@@ -88,10 +88,8 @@ def _scale(curves: Sequence[Curve], solved: float | None) -> Scale:
     right = max(float(curve.x[-1]) for curve in curves)
     left = min(0.0, *(float(curve.x[0]) for curve in curves))
     low, high = min(float(curve.low.min()) for curve in curves), max(float(curve.high.max()) for curve in curves)
-    if solved is not None:
-        reach = _FAR * max(high - low, max(abs(low), abs(high), abs(solved)) / 4)
-        if low - reach <= solved <= high + reach:
-            low, high = min(low, solved), max(high, solved)
+    if solved is not None and is_near(solved, low, high):
+        low, high = min(low, solved), max(high, solved)
     space = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     return Scale(left, right if right > left else left + 1.0, low - space, high + space)
 

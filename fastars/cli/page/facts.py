@@ -103,8 +103,22 @@ def read_facts(folder: Path) -> Facts:
     config = read_config(folder)
     if not isinstance(config.get("versions", {}), dict) or not isinstance(config.get("machine", {}), dict):
         raise DamagedFileError(f"{folder / CONFIG} is damaged: [versions] and [machine] must be tables")
+    _refuse_options(folder / CONFIG, config)
     last, best = (_policy(folder / name) for name in (MODEL, BEST_MODEL))
     return Facts(folder, config, read_plan(folder, config), last, best, _evaluations(folder), _seconds(folder / PROGRESS))
+
+
+def _refuse_options(path: Path, config: Mapping[str, Any]) -> None:
+    """Raise for a text that would be an option of its own in a command of the page: a reader copies these commands."""
+    env, run = config["env"], config["run"]
+    named = run.get("env_options", ["--env", ""])
+    if not isinstance(named, list) or len(named) < 2 or named[:1] != ["--env"] or named[2:3] not in ([], ["--env-kwargs"]):
+        raise DamagedFileError(f"{path} is damaged: env_options must be --env ENV --env-kwargs KEY=VALUE ..., got {brief(named)}")
+    values = [env.get("id"), named[1:2] + named[3:], run.get("init"), run.get("backend"), *config["settings"].values()]
+    for value in values:
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and text.startswith("-"):
+                raise DamagedFileError(f"{path} is damaged: no value begins with a hyphen, got {brief(text)}")
 
 
 def _policy(path: Path) -> Policy | None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from fastars.cli.page.facts import Facts
 from fastars.files.errors import DamagedFileError
 from fastars.plot import Curve, Run, learning_curves, read_run
-from fastars.plot.labels import labels
+from fastars.plot.labels import by_settings
 from fastars.plot.runs import read_settings
 
 _NOTHING = np.zeros(0)
+_MOST = 1e300  # of a value in a figure: distances between larger ones may be infinite
 
 
 class Group(NamedTuple):
@@ -42,30 +43,23 @@ class Group(NamedTuple):
 
 def grouped(runs: Sequence[Facts]) -> list[Group]:
     """Return the groups: environments and their settings in the order of the first run of each."""
-    members: dict[tuple[str, str], list[Facts]] = {}
-    shells: dict[tuple[str, str], list[Run]] = {}
-    for facts in runs:
-        env_id, seed, settings, of_env = read_settings(facts.folder)
-        key = env_id, json.dumps(settings, sort_keys=True, default=str)
-        members.setdefault(key, []).append(facts)
-        shell = Run(facts.folder, env_id, seed, _telling(settings), _NOTHING, _NOTHING, _NOTHING, of_env=of_env)
-        shells.setdefault(key, []).append(shell)
-    named: dict[tuple[str, str], str] = {}
-    for env_id in dict.fromkeys(env_id for env_id, _ in members):
-        alike = [key for key in members if key[0] == env_id]
-        texts = labels([shells[key] for key in alike]) if len(alike) > 1 else [env_id]
-        named.update(zip(alike, texts, strict=True))
-    return [Group(text, tuple(members[key])) for key, text in named.items()]
+    by_folder = {facts.folder: facts for facts in runs}
+    groups = by_settings([_without_course(facts.folder) for facts in runs])
+    ids = [members[0].env_id for _, members in groups]
+    return [
+        Group(env_id if ids.count(env_id) == 1 else label, tuple(by_folder[run.folder] for run in members))
+        for env_id, (label, members) in sorted(zip(ids, groups, strict=True), key=lambda pair: ids.index(pair[0]))
+    ]
 
 
-def _telling(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings without `n_top` where it is its default, `n_delta`: one of them tells runs apart."""
-    is_default = "n_delta" in settings and settings.get("n_top") == settings["n_delta"]
-    return {name: value for name, value in settings.items() if not (is_default and name == "n_top")}
+def _without_course(folder: Path) -> Run:
+    """Return the settings of a run, without its values."""
+    env_id, seed, settings, of_env = read_settings(folder)
+    return Run(folder, env_id, seed, settings, _NOTHING, _NOTHING, _NOTHING, of_env=of_env)
 
 
 def curve_of(group: Group, metric: str) -> Curve | None:
-    """Return the curve of a group; None if none of its runs has two points of the metric.
+    """Return the curve of a group; None if none of its runs has two points of the metric that can be drawn.
 
     Raises
     ------
@@ -80,7 +74,8 @@ def curve_of(group: Group, metric: str) -> Curve | None:
             raise
         except (FileNotFoundError, ValueError):  # the run has no such file, or no such column
             continue
-        if (np.isfinite(run.steps) & np.isfinite(run.values)).sum() >= 2:
+        kept = np.isfinite(run.steps) & np.isfinite(run.values)
+        if kept.sum() >= 2 and np.abs(run.values[kept]).max() <= _MOST:
             runs.append(run)
     if not runs:
         return None

@@ -7,8 +7,9 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
+from fastars._progress import count, duration
 from fastars._version import __version__
-from fastars.cli.page.elements import Html, element, escaped, facts, joined, section
+from fastars.cli.page.elements import element, escaped, facts, joined, section
 from fastars.cli.page.facts import Facts
 from fastars.cli.page.films import films_content
 from fastars.cli.page.groups import Group, curve_of, grouped
@@ -17,7 +18,6 @@ from fastars.cli.page.numbers import counted, figure, whole
 from fastars.cli.page.repeat import repeat_content
 from fastars.cli.page.results import best_return, curves_content, evaluations_content
 from fastars.cli.page.settings import settings_content
-from fastars.cli.report import count, duration
 
 
 def page_of(runs: Sequence[Facts], mark: str, title: str | None = None) -> str:
@@ -103,6 +103,3 @@ def _time(run: Facts) -> str:
     if run.seconds is None or not 0 < run.seconds < 1e12:
         return ""
     return f" in {duration(run.seconds)} with evaluations, {count(run.steps / run.seconds)} steps/s"
-
-
-__all__ = ["Html", "page_of"]

@@ -11,7 +11,7 @@ from fastars._version import __version__
 from fastars.cli.page.elements import Html, commands, element, facts
 from fastars.cli.page.facts import Facts
 from fastars.cli.plan import Plan
-from fastars.cli.settings import Preset, Settings
+from fastars.cli.settings import Preset, Settings, option_name
 from fastars.training import presets
 from fastars.training.config import make_config
 
@@ -98,7 +98,7 @@ def train_command(each: Facts) -> list[str]:
         is_chosen_here = name == "physics" and preset == "tuned" and _is_mujoco(each.env_id)
         is_implied = name == "n_top" and stored.get(name) == stored.get("n_delta") != assumed["n_delta"]
         if name in stored and (stored[name] != assumed.get(name) or is_mlp or is_of_start or is_chosen_here) and not is_implied:
-            command += [_option(name), *_texts(stored[name])]
+            command += [option_name(name), *_texts(stored[name])]
     return [*command, *_plan_options(each.plan)]
 
 
@@ -127,10 +127,6 @@ def _is_mujoco(env_id: str) -> bool:
     return env_id in compiled_env_ids("mujoco")
 
 
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
 def _texts(value: Any) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list) else [str(value)]
 
@@ -143,7 +139,7 @@ def _plan_options(plan: Plan) -> list[str]:
         is_idle = field.name == "keep_checkpoints" and plan.save_freq is None
         if value == field.default or is_idle:
             continue
-        texts += [_option(field.name)] if value is True else [_option(field.name), str(value)]
+        texts += [option_name(field.name)] if value is True else [option_name(field.name), str(value)]
     return texts
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fastars._compiled.structs import FloatArray
 from fastars.cli.page.charts import chart, charts, explanation, spread
 from fastars.cli.page.elements import Html, element, folded, table
 from fastars.cli.page.facts import Evaluations, Facts
@@ -20,7 +19,7 @@ _METRICS = (
 )
 _MAX_EVALUATIONS = 40  # rows of a table
 _MAX_TASKS = 6  # with a figure
-_N_RESAMPLES = 2000
+_N_RESAMPLES = 2000  # of one evaluation: a table has many
 _FLATTERED = (
     "The best policy was chosen by these numbers, which flatters it: `fastars eval` runs fresh episodes. "
     "All evaluations of a run begin in the same states."
@@ -107,20 +106,13 @@ def _evaluations_table(facts: Facts, evaluations: Evaluations) -> Html:
         if len(returns) == 0:
             rows.append((steps, "no number", "-", "-", length))
             continue
-        low, high = mean_interval(returns)
-        rows.append((steps, figure(float(returns.mean())), interval(low, high), figure(float(returns.std())), length))
+        score = score_interval(returns, average="mean", n_resamples=_N_RESAMPLES)
+        rows.append((steps, figure(score.center), interval(score.low, score.high), figure(float(returns.std())), length))
     left_out = "" if len(chosen) == n else f", {len(chosen)} of {n:,} rows"
     caption = f"{counted(n_episodes, 'episode')} for each row; 95 % bootstrap intervals of the mean{left_out}"
     if failed := int((~np.isfinite(evaluations.returns)).sum()):
         caption += f"; {counted(failed, 'return')} that {'is' if failed == 1 else 'are'} no number left out"
     return table(caption, ("after steps>", "mean>", "interval>", "std>", "length>"), rows, marked)
-
-
-def mean_interval(returns: FloatArray) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the mean of returns; the same at every call."""
-    chosen = np.random.default_rng(0).integers(0, len(returns), (_N_RESAMPLES, len(returns)))
-    low, high = np.quantile(returns[chosen].mean(axis=1), (0.025, 0.975))
-    return float(low), float(high)
 
 
 def _comparison(groups: Sequence[Group]) -> Html:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastars._validate import boolean, did_you_mean, integer, number, one_of
 from fastars.cli.errors import WrongUseError
+from fastars.cli.settings import option_name
 from fastars.cli.tuning.space import BOOLS, FLOATS, FRACTION, INTEGERS, MOST_POINTS, NAMES, NETS, Axis, points, shown
 from fastars.envs.keywords import parse_keywords
 
@@ -40,7 +41,8 @@ class Asked:
         fixed = set(fixed)
         for name in (*self.axes, *self.search):
             if name in fixed or (name == FRACTION and "n_top" in fixed):
-                raise WrongUseError(f"{name} can't be both searched and given as {_option('n_top' if name == FRACTION else name)}")
+                given = option_name("n_top" if name == FRACTION else name)
+                raise WrongUseError(f"{name} can't be both searched and given as {given}")
         known = {**defaults, **self.axes}
         if "n_top" in self.axes or "n_top" in fixed:
             known.pop(FRACTION, None)
@@ -85,6 +87,14 @@ def asked(ranges: Iterable[str], choices: Iterable[str], search: Sequence[str], 
     for name in search:
         _refuse_unknown("--search", name)
     return Asked(axes=axes, search=tuple(search) or of_file)
+
+
+def checked_axis(where: str, stored: Mapping[str, Any]) -> Axis:
+    """Return the axis in a study, after the checks of the options; `where` begins the message of an error."""
+    name, choices = stored["name"], stored["choices"]
+    if choices:
+        return _choices_axis(where, name, choices)
+    return _range_axis(where, name, [stored["low"], stored["high"], *(["log"] if stored["log"] else [])])
 
 
 def _of_file(path: Path) -> tuple[dict[str, Axis], tuple[str, ...]]:
@@ -175,7 +185,3 @@ def _method(value: Any) -> str:
     from fastars.weighting import METHODS
 
     return str(one_of("weighting", value, METHODS))
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

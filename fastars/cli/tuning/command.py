@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fastars.ars import ARS
     from fastars.cli.tuning.definition import Definition
 
+_TRUST = "if you know who made it, --trust allows that"
 _LIST = tuple[tuple[str, ...], ...]
 # Fields of a definition that are options of their own, under the same names.
 _OPTIONS = (
@@ -91,6 +92,8 @@ class Tune:
     """Folder in which the search gets a new folder, such as runs/tune_CartPole-v1_1."""
     run_folder: Annotated[Path | None, option("PATH", "the next in --log-dir")] = None
     """The folder of the search: new, empty, or with a search that goes on."""
+    trust: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Go on with a study of the sampler cma, or with larger counts than a file may ask for (SECURITY.md): you know who made it."""
     progress: bool = True
     """Show a line for each trial."""
     settings: tyro.conf.OmitArgPrefixes[Settings]
@@ -111,6 +114,11 @@ class Tune:
         if path is None and self.run_folder is not None:
             path = self.run_folder / STORAGE
         stored = None if path is None else Study.stored(path, name)
+        if stored is not None and stored.get("sampler") == "cma" and not self.trust:
+            raise WrongUseError(
+                f"{path}: optuna keeps the state of the sampler cma as a pickle, which can run code; if you know who made the "
+                "study, --trust goes on with it"
+            )
         kwargs = parse_kwargs(item for items in self.env_kwargs for item in items)
         with wrong_use():
             if self.timeout is not None:
@@ -119,26 +127,27 @@ class Tune:
                 positive_seconds("timeout", self.timeout)
             env = environment(self.env, kwargs)
             with compiling(console(stderr=True)):
-                definition = self._definition(env, kwargs, stored)
+                definition = self._definition(env, kwargs, stored, path)
                 self._warm_up(env, definition)
         folder = self.run_folder or next_run_folder(self.log_dir, f"tune_{name.rpartition('/')[2]}")
         folder.mkdir(parents=True, exist_ok=True)
         study = Study(path or folder / STORAGE, name)
         study.begin_study(definition)
-        again = self._command(folder)
-        Search(study, self._maker(env, definition), folder, again, self.timeout, self.progress).run()
+        again = self._command(folder, has_pickles=definition.sampler == "cma")
+        doubted = None if stored is None or self.trust else path
+        Search(study, self._maker(env, definition, doubted), folder, again, self.timeout, self.progress).run()
         return 0
 
-    def _definition(self, env: Any, kwargs: Mapping[str, Any], stored: Mapping[str, Any] | None) -> Definition:
+    def _definition(self, env: Any, kwargs: Mapping[str, Any], stored: Mapping[str, Any] | None, path: Path | None) -> Definition:
         """Return what the study searches, after its kernels are there: the given options, and those of a study that goes on."""
-        from fastars.cli.tuning.definition import Definition, completed
+        from fastars.cli.tuning.definition import Definition
 
         values = {name: value for name in _OPTIONS if (value := getattr(self, name)) is not None}
         given: dict[str, Any] = {"env": self.env, "env_kwargs": kwargs, **values}
-        if stored is not None:
+        if stored is not None and path is not None:
             if self._names_settings():
                 given |= self._space(env, stored.get("sampler") == "grid")
-            return Definition(**completed(given, stored))
+            return self._of_study(given, stored, path)
         given |= self._space(env, self.sampler == "grid")
         given.setdefault("total_timesteps", timesteps(self.env))
         given.setdefault("eval_episodes", usual_eval_episodes(self.env))
@@ -148,6 +157,21 @@ class Tune:
             given.setdefault("n_trials", len(points([Axis.from_dict(axis) for axis in given["axes"]])))
             given.setdefault("pruner", "none")
         return Definition(**given)
+
+    def _of_study(self, given: Mapping[str, Any], stored: Mapping[str, Any], path: Path) -> Definition:
+        """Return the definition in a study; ValueError if it is damaged, or asks for too much: it may come from anybody."""
+        from fastars.cli.tuning.asked import checked_axis
+        from fastars.cli.tuning.definition import Definition, completed
+
+        try:
+            definition = Definition(**completed(given, stored))
+            for axis in definition.axes:
+                checked_axis(f"{path}: the study", axis)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path}: the study is damaged: {error!r:.300}") from error
+        if not self.trust:
+            definition.refuse_excess(path)
+        return definition
 
     def _names_settings(self) -> bool:
         return bool(self.settings.given() or self.search or self.range or self.choices or self.space)
@@ -179,19 +203,30 @@ class Tune:
         run_in_thread(lambda: warm_up(model))
         model.close()
 
-    def _maker(self, env: Any, definition: Definition) -> Any:
-        """Return the function that makes the model of a trial for a seed."""
+    def _maker(self, env: Any, definition: Definition, doubted: Path | None) -> Any:
+        """Return the function that makes the model of a trial for a seed. Counts of a doubted study have limits (SECURITY.md)."""
         from fastars.cli.tuning.space import arguments_of
+        from fastars.training.file_limits import limited_run
 
-        return lambda params, seed: self._model(env, arguments_of(params, definition.fixed), seed)
+        def make_model(params: Mapping[str, Any], seed: int) -> ARS:
+            model = self._model(env, arguments_of(params, definition.fixed), seed)
+            try:
+                if doubted is not None:
+                    limited_run(model.run, str(doubted), remedy=_TRUST).refuse_excess(training=True)
+            except ValueError:
+                model.close()
+                raise
+            return model
+
+        return make_model
 
     def _model(self, env: Any, arguments: Mapping[str, Any], seed: int) -> ARS:
         from fastars.ars import ARS
 
         return ARS(env=env, seed=seed, n_threads=self.n_threads, n_workers=self.n_workers, **arguments)
 
-    def _command(self, folder: Path) -> str:
-        """Return the command that goes on with the search: all else is in the study."""
+    def _command(self, folder: Path, has_pickles: bool) -> str:
+        """Return the command that goes on with the search: all else is in the study, which the user has begun or trusts."""
         items = [item for items in self.env_kwargs for item in items]
         own = {
             "--storage": self.storage,
@@ -200,6 +235,7 @@ class Tune:
             "--n-workers": self.n_workers,
         }
         given = [part for name, value in own.items() if value is not None for part in (name, str(value))]
+        given += ["--trust"] if has_pickles else []
         return shlex.join(
             ["fastars", "tune", self.env, *(["--env-kwargs", *items] if items else []), "--run-folder", str(folder), *given]
         )

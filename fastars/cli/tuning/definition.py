@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from fastars._validate import count, integer, one_of, positive_int
 from fastars.cli.errors import WrongUseError
 from fastars.cli.plan import Plan
+from fastars.cli.seeds import MOST_SEEDS
 from fastars.cli.settings import Settings
 from fastars.cli.tuning.space import NAMES, Axis
 
@@ -99,6 +101,15 @@ class Definition:
         """The plan of a run; `fastars train` follows it to the same policies."""
         eval_freq = self.total_timesteps // self.n_evaluations
         return Plan(total_timesteps=self.total_timesteps, eval_freq=eval_freq, eval_episodes=self.eval_episodes)
+
+    def refuse_excess(self, path: Path) -> None:
+        """Raise a ValueError for a count that is larger than the study in a file may ask for (SECURITY.md)."""
+        from fastars.training.file_limits import MOST_EVALUATED
+
+        for name, most in (("n_seeds", MOST_SEEDS), ("eval_episodes", MOST_EVALUATED)):
+            if getattr(self, name) > most:
+                reason = f"more than the {most:,} of a file; if you know who made it, --trust allows that"
+                raise ValueError(f"{path}: its study asks for {name}={getattr(self, name)}, {reason}")
 
     def plain(self) -> dict[str, Any]:
         """Return the definition as JSON holds it."""

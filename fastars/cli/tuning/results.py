@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastars.cli.report import count
+from fastars._progress import count
 from fastars.cli.table import empty_table
 from fastars.cli.terminal import console, print_command, print_fact, print_sentence
 from fastars.cli.toml import toml

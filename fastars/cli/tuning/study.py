@@ -20,7 +20,7 @@ _URL = "sqlite:///"
 
 
 def optuna() -> Any:
-    """Import and return optuna, which then logs nothing but warnings."""
+    """Import and return optuna, which then logs nothing but errors."""
     module = need("optuna", "tune", "fastars tune")
     module.logging.set_verbosity(module.logging.ERROR)
     return module
