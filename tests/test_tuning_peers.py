@@ -7,7 +7,8 @@ all runs of a trial, the last evaluation in other episodes (`returns_of_its_tria
 (`other_objectives`); NaN as a value (`not_finite`); an error of a trial that ends the search (`trial_that_fails`); the pruner
 not asked (`stopped_early`); no trial with the usual settings (`first_trial`); the definition of the study not compared
 (`as_it_was_begun`); a study of somebody else taken (`somebody_else`), or one to be minimised (`another_direction`), or with any
-definition (`text_for_a_definition`), or a journal read without a name (`is_named`); a timeout passed over (`timeout`); rows and columns of
+definition (`text_for_a_definition`), or a journal read without a name (`is_named`); a timeout passed over (`timeout`);
+rows and columns of
 the picture exchanged (`picture`).
 """
 
