@@ -119,4 +119,4 @@ def refuse_absent_env(model: ARS) -> None:
 
     env = model.run.env
     if isinstance(env, AbsentEnv):
-        raise CheckpointError(f"{env.cause}; --env takes one: MODULE:ENV, or the id of another one")
+        raise CheckpointError(env.reason)  # whose advice `main` puts into words of the command
