@@ -5,6 +5,8 @@ methods; a stacked tensor of losses taken as one graph -> test_gradients_are_tor
 `.grad` without a copy -> test_an_expanded_gradient_can_be_added_to red; the method's state not restored ->
 test_a_graph_that_is_gone_changes_nothing[True-dwa] red; the graph freed after the first task, or `.grad` replaced ->
 test_gradients_are_torchjds[constant-...] red; masked tasks not left out -> test_a_masked_task_... red.
+Gradients not turned on inside, sparse ones neither read nor added, the negative bit kept, and parameters without a gradient
+accepted by methods that need losses alone -> the last six tests red, each for its own.
 """
 
 import copy
@@ -453,4 +455,71 @@ def test_wrong_arguments_are_named(given, kind, message):
     check = unchanged(method, model)
     with pytest.raises(kind, match=rf"^UPGrad\.backward\(\): .*{message}"):
         method.backward(*given(model, model.losses()[0]))
+    check()
+
+
+# --- Where `loss.backward()` works, and gradients of other layouts
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("is_stacked", [False, True])
+def test_backward_works_where_gradients_are_off(context, is_stacked):
+    inside, outside = Model(), Model()
+    losses = inside.losses()[0]
+    losses = torch.stack(losses) if is_stacked else losses
+    with context():
+        UPGrad(3).backward(losses, inside.trunk)
+    UPGrad(3).backward(outside.losses()[0], outside.trunk)
+    assert_equal(inside.grads(), outside.grads())
+    assert not any(p.grad.is_inference() for p in inside.parameters())  # which nothing could change in place later
+
+
+@pytest.mark.parametrize("name", ["famo", "upgrad"])
+def test_sparse_gradients_of_an_embedding_are_those_of_a_dense_one(name):
+    found = []
+    for is_sparse in (False, True):
+        torch.manual_seed(0)
+        table, method = torch.nn.Embedding(9, 3, sparse=is_sparse), make_method(name, 2)
+        for _ in range(2):  # the second time `.grad` is there
+            rows = table(torch.tensor([1, 2, 2]))
+            weights = method.backward([rows.square().sum(), (rows.sum() - 5.0) ** 2 + 1.0], table)
+        assert table.weight.grad.is_sparse == is_sparse
+        found.append((weights, table.weight.grad.to_dense()))
+    torch.testing.assert_close(found[1], found[0])
+
+
+@pytest.mark.parametrize("first", ["dense", "sparse"])
+def test_a_parameter_may_have_a_sparse_gradient_of_one_task_and_a_dense_one_of_the_other(first):
+    def gradients(is_sparse):
+        torch.manual_seed(0)
+        table = torch.nn.Parameter(torch.randn(9, 3))
+        rows = torch.nn.functional.embedding(torch.tensor([1, 2]), table, sparse=is_sparse)
+        losses = [table.square().sum(), rows.sum()]
+        UPGrad(2).backward(losses if first == "dense" else losses[::-1], table)
+        UPGrad(1).backward([torch.nn.functional.embedding(torch.tensor([0]), table, sparse=is_sparse).sum()], table)
+        return table.grad.to_dense()
+
+    torch.testing.assert_close(gradients(is_sparse=True), gradients(is_sparse=False))
+
+
+def test_a_dense_gradient_is_added_to_a_sparse_one():
+    table = torch.nn.Parameter(torch.ones(4, 2))
+    for is_sparse in (True, False):
+        rows = torch.nn.functional.embedding(torch.tensor([1]), table, sparse=is_sparse)
+        UPGrad(1).backward([rows.sum()], table)
+    assert table.grad.to_dense().tolist() == [[0, 0], [2, 2], [0, 0], [0, 0]]
+
+
+def test_a_view_with_the_negative_bit_has_its_own_numbers():
+    view = torch.tensor([1 - 3j, 2 - 1j]).conj().imag
+    assert view.is_neg()
+    assert UPGrad(2).step(grads=[view, view]).tolist() == UPGrad(2).step(grads=[[3.0, 1.0]] * 2).tolist()
+
+
+@pytest.mark.parametrize("name", ["famo", "uniform", "upgrad"])
+def test_parameters_that_no_loss_uses_are_refused_by_all_methods(name):
+    model, other, method = Model(), Model(), make_method(name, 3)
+    check = unchanged(method, model)
+    with pytest.raises(ValueError, match=r"backward\(\): shared_parameters must be in the graph of a loss"):
+        method.backward(model.losses()[0], other.trunk)
     check()

@@ -157,3 +157,20 @@ def test_what_is_no_start_is_said_in_one_line(tmp_path, monkeypatch, capsys, ini
     *_, line = capsys.readouterr().err.splitlines()
     assert told in line
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("n_bytes", [1 << 34, 1 << 40])
+def test_a_huge_file_is_refused_by_its_size(tmp_path, monkeypatch, capsys, n_bytes):
+    read = []
+    monkeypatch.setattr(hashlib, "file_digest", lambda *arguments: read.append(arguments))
+    with open(tmp_path / "huge.npy", "wb") as file:
+        file.write(b"\x93NUMPY")
+        file.truncate(n_bytes)
+    assert train(tmp_path / "run", "--init", tmp_path / "huge.npy") == 2
+    assert f"huge.npy: no file of a policy that this version can read: {n_bytes} bytes, more than" in capsys.readouterr().err
+    assert not read
+
+
+def test_what_is_no_file_is_named(tmp_path, capsys):
+    assert train(tmp_path / "run", "--init", os.devnull) == 2
+    assert f"{os.devnull}: " in capsys.readouterr().err

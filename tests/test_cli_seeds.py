@@ -2,7 +2,8 @@
 
 Broken on purpose -> red: one seed for all (`number_of_seeds_begins_at_seed`); an error that ends all, and exit code 0 in spite
 of one (`failing_seed`); links followed (`no_link_leads_out`); ends moved only when a seed's turn comes (`train_further`); folders
-left on a full disk (`full_disk`); the number of worker processes lost (`worker_processes`).
+left on a full disk (`full_disk`); the number of worker processes lost (`worker_processes`);
+a seed without a curve that ends the picture (`without_a_curve`).
 """
 
 import csv
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from test_cli import COMMAND, ENVIRONMENT, run
 from test_cli_python_envs import MODULES
@@ -169,6 +171,24 @@ def test_the_curves_of_all_seeds_are_drawn(tmp_path, capsys):
     (tmp_path / "all" / "learning_curve.png").unlink()
     assert main(["plot", str(tmp_path / "all")]) == 0  # the folder stands for its seeds
     assert (tmp_path / "all" / "learning_curve.png").exists()
+
+
+def test_seeds_without_a_curve_are_left_out_of_the_picture(tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="curves are drawn by matplotlib")
+    parent = tmp_path / "all"
+    assert train("--seeds", "4", "--run-folder", parent) == 0
+    (parent / "seed_1" / "evaluations.npz").unlink()  # killed before the first evaluation
+    for name, keep in (("seed_2", lambda value: value[:1]), ("seed_3", lambda value: value * np.nan)):
+        with np.load(parent / name / "evaluations.npz") as stored:
+            arrays = dict(stored)
+        kept = keep(arrays["results"])
+        np.savez(parent / name / "evaluations.npz", **{**arrays, "results": kept, "timesteps": arrays["timesteps"][: len(kept)]})
+    capsys.readouterr()
+    assert main(["plot", str(parent), "--out", str(tmp_path / "some.svg")]) == 0
+    assert "without seed_1, seed_2, seed_3: a curve needs at least 2 points" in capsys.readouterr().err
+    shutil.rmtree(parent / "seed_0")
+    assert main(["plot", str(parent)]) == 2
+    assert "all has no seed with two points of a curve" in capsys.readouterr().err
 
 
 def test_without_matplotlib_there_is_a_table(tmp_path, capsys, monkeypatch):

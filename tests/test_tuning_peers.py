@@ -6,9 +6,10 @@ that is taken though another process has it (`share`, `without_a_trial`), trials
 all runs of a trial, the last evaluation in other episodes (`returns_of_its_trial`); no evaluation after the first iteration
 (`other_objectives`); NaN as a value (`not_finite`); an error of a trial that ends the search (`trial_that_fails`); the pruner
 not asked (`stopped_early`); no trial with the usual settings (`first_trial`); the definition of the study not compared
-(`as_it_was_begun`); a study of somebody else taken (`somebody_else`); a timeout passed over (`timeout`); rows and columns of
-the picture exchanged (`picture`); a study of the sampler cma that goes on without trust (`pickle`), and a command that goes on
-with it but has no --trust (`command_that_goes_on`). Seen red before there were limits and checks: all of `asks_for_no_more`.
+(`as_it_was_begun`); a study of somebody else taken (`somebody_else`), or one to be minimised (`another_direction`), or with any
+definition (`text_for_a_definition`), or a journal read without a name (`is_named`); a timeout passed over (`timeout`); rows and
+columns of the picture exchanged (`picture`); a study of the sampler cma that goes on without trust (`pickle`). Seen red before
+there were limits and checks: all of `asks_for_no_more`.
 """
 
 import csv
@@ -307,6 +308,24 @@ def test_the_command_that_goes_on_with_cma_has_trust():
     command = shlex.split(stopped.stderr.partition("To go on: ")[2])
     assert main(command[1:]) == 0
     assert len(results()) == 4
+@pytest.mark.parametrize("directions", [["minimize"], ["minimize", "maximize"]])
+def test_an_empty_study_with_another_direction_is_left_alone(directions, capsys):
+    optuna.create_study(storage="sqlite:///theirs.db", study_name="CartPole-v1", directions=directions)
+    assert main([*COMMAND, "--storage", "theirs.db", "--n-trials", "1"]) == 2
+    assert "did not begin the study 'CartPole-v1'" in capsys.readouterr().err
+
+
+def test_a_study_with_a_text_for_a_definition_is_left_alone(capsys):
+    study = optuna.create_study(storage="sqlite:///theirs.db", study_name="CartPole-v1", direction="maximize")
+    study.set_user_attr("fastars", "hello")
+    assert main([*COMMAND, "--storage", "theirs.db", "--n-trials", "1"]) == 2
+    assert "did not begin the study 'CartPole-v1'" in capsys.readouterr().err
+
+
+def test_a_journal_that_is_none_is_named(capsys):
+    Path("notes.log").write_text("notes\n")
+    assert main([*COMMAND, "--storage", "notes.log"]) == 1
+    assert "notes.log has no studies of optuna: " in capsys.readouterr().err
 
 
 def test_a_timeout_begins_no_more_trials():

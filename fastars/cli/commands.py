@@ -114,9 +114,9 @@ class Train:
         compilation = Compilation(console(stderr=True))
         with wrong_use():
             self._plan(most_steps=1)  # refuses wrong values before anything is compiled
-            origin = {} if self.init is None else described_origin(self.init)
             with compilation.part(is_last=False):  # lanes are compared with MuJoCo at their first use
                 model = self._model(seeds[0] if seeds else None)
+            origin = {} if self.init is None else described_origin(self.init)  # now it is known to be a policy, and of its size
             self.settings.refuse_excess(model)
             plan = self._plan(2 * model.config.n_delta * model.config.n_eval_episodes * model.run.env.max_steps)
         folder = self.run_folder or next_run_folder(self.log_dir, model.env_id.rpartition("/")[2])

@@ -119,4 +119,4 @@ def refuse_absent_env(model: ARS) -> None:
 
     env = model.run.env
     if isinstance(env, AbsentEnv):
-        raise CheckpointError(f"{env.cause}; --env takes one: MODULE:ENV" if env.cause else env.reason)
+        raise CheckpointError(env.reason)  # whose advice `main` puts into words of the command

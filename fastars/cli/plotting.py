@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -13,7 +15,10 @@ from fastars.cli.errors import WrongUseError, wrong_use
 from fastars.cli.run_folder import refuse_other
 from fastars.cli.seeds import begun_folders
 from fastars.cli.settings import option
-from fastars.cli.terminal import say
+from fastars.cli.terminal import complain, say
+
+if TYPE_CHECKING:
+    from fastars.plot import Run
 
 _NAMES = {"eval": "mean return of evaluations", "train": "mean return of training episodes"}
 _STEM = "learning_curve"  # of the picture's name in a run folder
@@ -94,7 +99,7 @@ def draw_runs(
         If a run can't be read or drawn, or `out` is another file.
     """
     from fastars.files.atomic import write_atomically  # these import NumPy, and `--help` imports this module
-    from fastars.plot import plot_runs, read_run
+    from fastars.plot import plot_runs
     from fastars.plot.files import SUFFIXES, free_name, mark_of, picture
 
     shown = {"metric": "eval", "window": 100, "x": "steps", "average": "iqm", **(shown or {})}
@@ -105,8 +110,7 @@ def draw_runs(
         refuse_other(out, overwrite, mark, "a picture of these curves")
     metric = shown["metric"]
     try:
-        run_folders = [folder for path in folders for folder in begun_folders(path) if folder not in without]
-        runs = [read_run(folder, metric, shown["window"]) for folder in run_folders]
+        runs = [run for path in folders for run in _read_runs(path, without, metric, shown["window"])]
         figure = plot_runs(runs, shown["x"], shown["average"], _NAMES.get(metric, metric), **(looks or {}))
     except (FileNotFoundError, ValueError, ImportError) as error:
         raise WrongUseError(str(error)) from error
@@ -114,3 +118,23 @@ def draw_runs(
     path = free_name(folders[0], _STEM, mark) if out is None else out
     write_atomically(path, [picture(figure, path.suffix, mark)], follow=out is not None)
     return path
+
+
+def _read_runs(path: Path, without: Collection[Path], metric: str, window: int) -> list[Run]:
+    """Read the runs that a path stands for. Of several seeds, those are left out that have no curve, or none yet."""
+    from fastars.plot import read_run
+
+    folders = [folder for folder in begun_folders(path) if folder not in without]
+    if folders == [path]:
+        return [read_run(path, metric, window)]
+    runs = []
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError):  # stopped before the first evaluation
+            runs.append(read_run(folder, metric, window))
+    drawn = [run for run in runs if sum(map(math.isfinite, run.values.tolist())) > 1]
+    missing = [folder.name for folder in folders if folder not in {run.folder for run in drawn}]
+    if not drawn:
+        raise WrongUseError(f"{path} has no seed with two points of a curve")
+    if missing:
+        complain(f"fastars: without {', '.join(missing)}: a curve needs at least 2 points")
+    return drawn

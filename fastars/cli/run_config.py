@@ -130,7 +130,7 @@ def _env_options(path: Path, described: Mapping[str, Any]) -> dict[str, Any]:
 
     kwargs = dict(described)
     env_id, max_steps = kwargs.pop("id", None), kwargs.pop("max_episode_steps", None)
-    hint = f"; give ENV beside --config {path}"
+    hint = f"; give ENV beside --config {path}, or MODULE:ENV if `import MODULE` registers it"
     with wrong_use():
         try:
             env_of_episode(env_id, kwargs, max_steps)

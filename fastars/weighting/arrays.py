@@ -16,6 +16,8 @@ class _Tensor(Protocol):
     def detach(self) -> _Tensor: ...
     def element_size(self) -> int: ...
     def float(self) -> _Tensor: ...
+    def to_dense(self) -> _Tensor: ...
+    def resolve_neg(self) -> _Tensor: ...
     def cpu(self) -> Any: ...
 
 
@@ -28,7 +30,7 @@ def float64_array(name: str, value: Any) -> FloatArray:
         If the value does not hold numbers only. The error begins with `name`.
     """
     try:
-        return numpy_array(value).astype(np.float64)
+        return real_array(value).astype(np.float64)
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: from PyTorch
         raise ValueError(f"{name} must be numbers: {error}") from error
 
@@ -40,15 +42,28 @@ def is_finite(array: FloatArray) -> bool:
     return bool(np.isfinite(array).all())
 
 
-def numpy_array(value: Any) -> np.ndarray:
-    """Return the value as an array; PyTorch tensors, alone or in a sequence, leave their graph and their device first."""
+def real_array(value: Any) -> np.ndarray:
+    """Return the value as an array; PyTorch tensors, alone or in a sequence, leave their graph and their device first.
+
+    Raises
+    ------
+    TypeError
+        For complex numbers, texts and times, of which NumPy would make float64.
+    """
+    array = _numpy_array(value)
+    if array.dtype.kind in "cmMSU":
+        raise TypeError(f"real numbers are needed, got {array.dtype}")
+    return array
+
+
+def _numpy_array(value: Any) -> np.ndarray:
     if isinstance(value, np.ndarray):
         return value
     if _is_tensor(value):
-        tensor = value.detach()
+        tensor = value.detach().to_dense().resolve_neg()  # a gradient of an Embedding(sparse=True); a view of `x.conj().imag`
         return np.asarray((tensor.float() if tensor.element_size() < 4 else tensor).cpu())  # NumPy has no bfloat16
     if isinstance(value, (list, tuple)) and any(map(_is_tensor, value)):
-        return np.array([numpy_array(entry) for entry in value])
+        return np.array([_numpy_array(entry) for entry in value])
     return np.asarray(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,25 +29,33 @@ def backward(method: Method, losses: Any, shared_parameters: Any, retain_graph: 
     torch = imported_torch()
     if torch is None:
         raise TypeError(f"losses must be tensors of PyTorch, got a {type(losses).__name__}; step() takes arrays of any framework")
+    with torch.inference_mode(False), torch.enable_grad():  # the caller may be under no_grad, as for loss.backward()
+        return _backward(torch, method, losses, shared_parameters, retain_graph)
+
+
+def _backward(torch: Any, method: Method, losses: Any, shared_parameters: Any, retain_graph: bool) -> Any:
     scalars, nodes = _tasks(torch, losses)
     active = _taking_part(method, nodes)
     needs_rows = method.is_due and not {"norms", "gram"}.isdisjoint(method.needs)
-    plan = _plan(nodes, _tensors(torch, shared_parameters), needs_rows)
+    shared = _tensors(torch, shared_parameters)
+    plan = _plan(nodes, shared, needs_rows)
     rows, own = _gradients(torch, scalars, active, plan, retain_graph)
-    if needs_rows and all(gradient is None for row in rows for gradient in row):
-        raise ValueError("shared_parameters must be in the graph of a loss, and none of them is")
+    if needs_rows:
+        _refuse_unused(gradient for row in rows for gradient in row)
     before = dict(vars(method))  # a step puts other values in their places, and changes none of these
     weights = method.step(scalars, grads=rows if needs_rows else None)
     numbers = weights.tolist()
     try:
         summed = _weighted_sum(torch, [scalars[i] for i in active], [numbers[i] for i in active], plan.summed, retain_graph)
+        if not needs_rows:
+            _refuse_unused(summed[-len(shared) :])
     except BaseException:  # the graph is gone, perhaps
         vars(method).update(before)
         raise
     with torch.no_grad():
         for tensor, *gradients in zip(plan.rows, *rows, strict=True):
             weighted = [weight * gradient for weight, gradient in zip(numbers, gradients, strict=True) if gradient is not None]
-            _accumulate([tensor], [sum(weighted) if weighted else None])
+            _accumulate([tensor], [functools.reduce(_sum, weighted) if weighted else None])
         for tensors, found in zip([*plan.own, plan.summed], [*own, summed], strict=True):
             _accumulate(tensors, found)
     return weights
@@ -162,5 +171,17 @@ def _accumulate(tensors: list[Any], gradients: Any) -> None:
             continue
         if tensor.grad is None:
             tensor.grad = gradient.clone()  # it may be an expanded tensor, or belong to another parameter too
+        elif tensor.grad.is_sparse and not gradient.is_sparse:
+            tensor.grad = _sum(tensor.grad, gradient)
         else:
             tensor.grad.add_(gradient)
+
+
+def _sum(one: Any, other: Any) -> Any:
+    """Return the sum of two gradients. PyTorch adds a sparse one to a dense one, and not the other way round."""
+    return other + one if one.is_sparse else one + other
+
+
+def _refuse_unused(gradients: Iterable[Any]) -> None:
+    if all(gradient is None for gradient in gradients):
+        raise ValueError("shared_parameters must be in the graph of a loss, and none of them is")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastars.weighting.arrays import numpy_array
+from fastars.weighting.arrays import real_array
 
 
 def gradient_rows(grads: Any) -> np.ndarray:
@@ -22,7 +22,7 @@ def gradient_rows(grads: Any) -> np.ndarray:
         If the tasks differ in the number or the sizes of their parameters, or anything but numbers is there.
     """
     try:
-        matrix = _joined([_parts(entry) for entry in grads]) if isinstance(grads, (list, tuple)) else numpy_array(grads)
+        matrix = _joined([_parts(entry) for entry in grads]) if isinstance(grads, (list, tuple)) else real_array(grads)
         matrix = matrix if matrix.dtype in (np.float32, np.float64) else matrix.astype(np.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"grads must be numbers, a row per task: {error}") from error
@@ -37,7 +37,7 @@ def _parts(entry: Any) -> list[np.ndarray | None]:
         entry = [entry[name] for name in sorted(entry)]
     if isinstance(entry, (list, tuple)) and any(map(_is_part, entry)):
         return [part for inner in entry for part in _parts(inner)]
-    return [None if entry is None else numpy_array(entry).ravel()]
+    return [None if entry is None else real_array(entry).ravel()]
 
 
 def _is_part(entry: Any) -> bool:

@@ -130,7 +130,8 @@ def _literal(text: str) -> Any:
 
 def _refuse_unknown(where: str, name: Any) -> None:
     if name not in NAMES:
-        raise WrongUseError(f"{where}: {name!r} is no setting that can be searched{did_you_mean(name, NAMES)}; {', '.join(NAMES)}")
+        near = did_you_mean(name, NAMES) if isinstance(name, str) else ""
+        raise WrongUseError(f"{where}: {name!r} is no setting that can be searched{near or '; those are ' + ', '.join(NAMES)}")
 
 
 def _range_axis(where: str, name: str, value: Any) -> Axis:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -61,7 +62,7 @@ class Study:
         self._path, self.name = path, name
         self._locks = TrialLocks(path)
         self.definition: Definition
-        with _quiet():
+        with _quiet(), _naming(path):
             self._study = self._optuna.create_study(
                 storage=_storage(self._optuna, path), study_name=name, direction="maximize", load_if_exists=True
             )
@@ -80,11 +81,15 @@ class Study:
         module = optuna()
         with _quiet():
             storage = _storage(module, path)
-            if name not in module.get_all_study_names(storage):
+            with _naming(path):
+                names = module.get_all_study_names(storage)
+            if name not in names:
                 return None
             found = module.load_study(storage=storage, study_name=name)
         definition = found.user_attrs.get(_DEFINITION)
-        if isinstance(definition, dict) or not found.get_trials(deepcopy=False):
+        is_empty = definition is None and not found.get_trials(deepcopy=False)
+        is_maximized = found.directions == [module.study.StudyDirection.MAXIMIZE]
+        if is_maximized and (is_empty or isinstance(definition, dict)):
             return definition
         raise WrongUseError(f"{path}: `fastars tune` did not begin the study {name!r}: choose another --study-name")
 
@@ -230,6 +235,15 @@ def _storage(module: Any, path: Path) -> Any:
     except OSError:
         raise
     except Exception as error:  # of SQLAlchemy, of JSON
+        raise ValueError(f"{path} has no studies of optuna: {error}") from error
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the name of a journal into an error about its JSON, which comes when optuna reads on."""
+    try:
+        yield
+    except json.JSONDecodeError as error:
         raise ValueError(f"{path} has no studies of optuna: {error}") from error
 
 
