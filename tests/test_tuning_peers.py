@@ -308,6 +308,8 @@ def test_the_command_that_goes_on_with_cma_has_trust():
     command = shlex.split(stopped.stderr.partition("To go on: ")[2])
     assert main(command[1:]) == 0
     assert len(results()) == 4
+
+
 @pytest.mark.parametrize("directions", [["minimize"], ["minimize", "maximize"]])
 def test_an_empty_study_with_another_direction_is_left_alone(directions, capsys):
     optuna.create_study(storage="sqlite:///theirs.db", study_name="CartPole-v1", directions=directions)
