@@ -79,6 +79,7 @@ def doctor(width):
         "threads": {"used": 2, "allowed": 2, "cpus": 64, "limits": {"OMP_NUM_THREADS": 7, "quota": 1.5}, "layer": "omp"},
         "cache": {"directory": "/home/zaphod/.cache/fastars/1f0c", "kernels": 212, "megabytes": 48.3},
         "extras": {"cli": "installed", "ray": 'ray missing: pip install "ray[tune]"'},
+        "films": {"classic control": "yes", "MuJoCo": "yes, by MUJOCO_GL=egl"},
         "checks": {"noise, kernel and twin": "ok", "episodes of CartPole-v1, kernel and Gymnasium": "ok"},
         "lanes": {"InvertedDoublePendulum-v5": "differ by 5.1e-14 at most (qfrc_constraint[12]), in 384 states"},
         "notes": [
