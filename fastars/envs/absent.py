@@ -20,7 +20,6 @@ class AbsentEnv(NamedTuple):
     reward_space: Any = None  # a Box (n_tasks,), if a step gives several rewards
     task_names: tuple[str, ...] = ()
     physics: str = "mujoco"  # of training, as soon as there is an environment
-    cause: str = ""  # the reason without what helps
 
     @property
     def n_tasks(self) -> int:

@@ -154,7 +154,6 @@ def _absent_env(manifest: Mapping[str, Any], cause: str, n_obs: int, n_weights: 
             observation_space=space_of(spaces["observation"], n_obs),
             action_space=space_of(spaces["action"], n_weights),
             reason=f"{cause}{_OTHER_ENV}, and so does model.set_env",
-            cause=cause,
             described={name: manifest[name] for name in ("env", "env_kwargs", "python", "several") if name in manifest},
             reward_space=rewards,
             task_names=names,
