@@ -9,7 +9,7 @@ name for all pages -> the tests of the file red; a film through a link, a film o
 line, headings that leave out a level, a style sheet from elsewhere, a round number too many -> the tests of the form red.
 Seen red before they were mended: texts of config.toml that were options of the commands on the page (is_an_option), returns whose
 distance is infinite (any_size), "n_top=None" in the name of a setting (n_top_is_named), and a file behind a link
-(made_behind_a_link).
+(made_behind_a_link), and a space that does not break as its escape (is_an_escape).
 """
 
 import html
@@ -126,6 +126,12 @@ def pairs(text):
 
 
 # --- What it says
+
+
+def test_no_word_of_the_page_is_an_escape(several, multi_objective):
+    """A number and its unit have a space between them that does not break, which is not among the printable characters."""
+    for text in (page_of(*several), page_of(multi_objective)):
+        assert re.findall(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}", text) == []
 
 
 def test_a_page_has_the_facts_of_its_run(trained):

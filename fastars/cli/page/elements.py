@@ -8,6 +8,7 @@ from typing import Any
 
 from fastars._printable import printable
 
+_NO_BREAK = "\u00a0"  # the space between a number and its unit
 _VOID = {"meta", "br", "path", "line", "polygon"}  # without content
 
 
@@ -17,7 +18,7 @@ class Html(str):
 
 def escaped(value: Any) -> Html:
     """Return a value as HTML. Text is made printable, and no character of it is markup; `Html` stays as it is."""
-    return value if isinstance(value, Html) else Html(html.escape(printable(str(value))))
+    return value if isinstance(value, Html) else Html(html.escape(printable(str(value), keep=_NO_BREAK)))
 
 
 def element(name: str, *content: Any, **attributes: Any) -> Html:
