@@ -258,6 +258,11 @@ def test_images_go_into_files_and_out_of_them(tmp_path, shape, policy, kwargs, a
     ours = ARS.load(tmp_path / "theirs.zip", env=env)
     assert np.allclose([ours.predict(image)[0] for image in images], expected, atol=1e-5)
     assert np.unique(expected, axis=0).shape[0] > 1  # not all alike, or at a bound
+    alone = ARS.load(tmp_path / "theirs.zip")  # with the channels first
+    assert np.allclose([alone.predict(image)[0] for image in images], expected, atol=1e-5)
+    assert np.allclose(alone.predict(np.array(images))[0], expected, atol=1e-5)
+    assert alone.policy.is_vectorized_observation(np.array(images))
+    assert not alone.policy.is_vectorized_observation(images[0])
     sb3.write(ours, tmp_path / "back.zip")
     back = sb3_contrib.ARS.load(tmp_path / "back.zip", env=env)
     assert np.allclose([back.predict(image)[0] for image in images], expected, atol=1e-5)

@@ -180,6 +180,13 @@ def is_batch(space: spaces.Space, observation: Any) -> bool:
     raise ValueError(f"observation must have shape {single} or {many}, got {shape}")
 
 
+def is_image(space: Any) -> bool:
+    """Return True for what stable-baselines3 takes for an image: a Box of three axes with all numbers from 0 to 255, in bytes."""
+    if not isinstance(space, spaces.Box) or len(space.shape) != 3 or space.dtype != np.uint8:
+        return False
+    return not space.low.any() and bool((space.high == 255).all())
+
+
 def _first_part(space: Any, observation: Any) -> tuple[spaces.Space, Any]:
     """Return the first part of a Dict or Tuple that is neither of these, and the same part of an observation."""
     while isinstance(space, (spaces.Dict, spaces.Tuple)):

@@ -19,8 +19,9 @@ import numpy as np
 
 from fastars._imports import need
 from fastars._validate import stored_integer, user_facing
+from fastars.envs.spaces import is_image
 from fastars.exchange.pickles import Made, Name, Stored, numpy_array, read_pickle
-from fastars.exchange.sb3_images import WHITE, is_image, scaled, with_channels_first
+from fastars.exchange.sb3_images import WHITE, scaled, with_channels_first
 from fastars.exchange.sb3_spaces import space_of_text
 from fastars.exchange.trained import TrainedPolicy, normalisation, policy_of_layers, trained_of
 from fastars.files.archives import MAX_NUMBERS, Archive, json_object

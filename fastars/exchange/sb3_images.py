@@ -9,22 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
 
 from fastars._compiled.structs import FloatArray
+from fastars.envs.spaces import is_image
 
 WHITE = 255.0  # the largest value of a channel
-
-
-def is_image(space: Any) -> bool:
-    """Return True for what stable-baselines3 takes for an image: a Box of three axes with all numbers from 0 to 255, in bytes."""
-    return (
-        isinstance(space, spaces.Box)
-        and len(space.shape) == 3
-        and space.dtype == np.uint8
-        and not space.low.any()
-        and bool((space.high == WHITE).all())
-    )
 
 
 def channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:

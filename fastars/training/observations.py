@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from fastars.envs.returned import real_array
+from fastars.envs.spaces import is_image
 
 _RESULTS = {  # by the number of entries: what it is, and how to take the observation out of it
     2: (
@@ -21,7 +22,9 @@ _RESULTS = {  # by the number of entries: what it is, and how to take the observ
 
 
 def checked_observation(space: spaces.Space, observation: Any) -> Any:
-    """Return an observation, or a batch, with the dtype of its space. Its shape is not looked at.
+    """Return an observation, or a batch, with the dtype of its space. Its shape is not looked at, but for images.
+
+    A policy of stable-baselines3 for images has the channels first, and takes images with the channels last, too.
 
     Raises
     ------
@@ -43,7 +46,11 @@ def checked_observation(space: spaces.Space, observation: Any) -> Any:
             raise
         shown = str(observation)[:80]  # lists of different lengths
         raise ValueError(f"observation must be of the space {space}, got {shown}: {error}") from None
-    return np.asarray(array, dtype=space.dtype)  # a number such as 0.1 is rounded as the environment rounds it
+    array = np.asarray(array, dtype=space.dtype)  # a number such as 0.1 is rounded as the environment rounds it
+    if array.ndim in (3, 4) and array.shape[-3:] != space.shape and is_image(space):
+        moved = np.moveaxis(array, -1, -3)
+        return moved if moved.shape[-3:] == space.shape else array
+    return array
 
 
 def _refuse_results(space: spaces.Space, observation: Any) -> None:
