@@ -306,3 +306,19 @@ def test_tell_of_candidates_says_how_to_call_it(how):
         robot.tell(*arguments)
     robot.tell(returns)  # nothing has changed
     assert robot.iteration == 1
+
+
+@pytest.mark.parametrize("key", [None, "camera"])
+def test_images_may_have_their_channels_last_where_the_space_has_them_first(key):
+    """As in stable-baselines3. Red without it: the image is of another shape."""
+    policy = ARS("LinearPolicy", "CartPole-v1", seed=0, n_delta=2).policy
+    image = gymnasium.spaces.Box(0, 255, (3, 32, 34), np.uint8)
+    policy.observation_space = image if key is None else gymnasium.spaces.Dict({key: image, "speed": gymnasium.spaces.Discrete(2)})
+    for shape, several in (((3, 32, 34), False), ((32, 34, 3), False), ((5, 3, 32, 34), True), ((5, 32, 34, 3), True)):
+        pixels = np.zeros(shape, np.uint8)
+        observation = pixels if key is None else {key: pixels, "speed": np.zeros(5 if several else (), np.int64)}
+        assert policy.is_vectorized_observation(observation) == several
+    with pytest.raises(ValueError, match="must have shape"):
+        policy.is_vectorized_observation(
+            np.zeros((32, 3, 34), np.uint8) if key is None else {key: np.zeros((32, 3, 34)), "speed": 0}
+        )

@@ -35,6 +35,8 @@ def checked_observation(space: spaces.Space, observation: Any) -> Any:
     """
     if not isinstance(observation, np.ndarray):
         _refuse_results(space, observation)
+    if isinstance(space, spaces.Dict) and isinstance(observation, Mapping) and any(map(is_image, space.values())):
+        return {key: _channels_first(space.get(key), value) for key, value in observation.items()}
     if space.dtype is None:  # a Dict or a Tuple
         return observation
     try:
@@ -46,11 +48,16 @@ def checked_observation(space: spaces.Space, observation: Any) -> Any:
             raise
         shown = str(observation)[:80]  # lists of different lengths
         raise ValueError(f"observation must be of the space {space}, got {shown}: {error}") from None
-    array = np.asarray(array, dtype=space.dtype)  # a number such as 0.1 is rounded as the environment rounds it
-    if array.ndim in (3, 4) and array.shape[-3:] != space.shape and is_image(space):
-        moved = np.moveaxis(array, -1, -3)
-        return moved if moved.shape[-3:] == space.shape else array
-    return array
+    return _channels_first(space, np.asarray(array, dtype=space.dtype))  # a number such as 0.1 is rounded as in the environment
+
+
+def _channels_first(space: spaces.Space | None, observation: Any) -> Any:
+    """Return images that have the channels last with the channels first, if the space has them there; all else as it is."""
+    shape = np.shape(observation)
+    if len(shape) not in (3, 4) or space is None or shape[-3:] == space.shape or not is_image(space):
+        return observation
+    moved = np.moveaxis(np.asarray(observation), -1, -3)
+    return moved if moved.shape[-3:] == space.shape else observation
 
 
 def _refuse_results(space: spaces.Space, observation: Any) -> None:
