@@ -7,6 +7,7 @@ from numpy.random import PCG64, Generator, SeedSequence
 from fastars import ARS, kernels, reference
 from fastars.kernels import NOISE_BLOCK
 from fastars.samplers.noise_table import NoiseTable
+from fastars.training.run import default_noise_size
 
 SEED, SIZE = 42, 4 * NOISE_BLOCK + 100
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
@@ -95,3 +96,12 @@ def test_a_short_run_fills_no_more_than_it_needs():
     indices = kernels.sample_indices(np.uint64(0), 0, 4, model.run.noise.size, model.n_weights)
     blocks = {int(place) // NOISE_BLOCK for index in indices for place in (index, index + model.n_weights - 1)}
     assert filled(model.run.noise) == sorted(blocks)
+
+
+@pytest.mark.parametrize(
+    ("n_weights", "size"),
+    [(10, 2**22), (2**16, 2**22), (2**17, 2**23), (2**22, 2**28), (2**23, 2**28), (134_000_000, 2**28), (2**28, 2**29)],
+)
+def test_default_size_grows_with_the_policy_up_to_a_gibibyte(n_weights, size):
+    """Red before: a network of 134 million weights, which has 0.5 GiB, asked for 32 GiB of noise."""
+    assert default_noise_size(n_weights) == size

@@ -29,6 +29,7 @@ from fastars.training.policy_structure import policy_structure
 _MOST_WORKERS = 2**16  # threads or processes
 _SAMPLERS = ("local", "ray")
 _NOISE_SIZE = 1 << 22
+_LARGE_NOISE_SIZE = 1 << 28  # 1 GiB; a policy of more than 4 million weights has fewer places where a direction may start
 _BYTES_OF_EPISODE = 64
 _COPIES_OF_WEIGHTS = 6  # theta before and after, gradient, step, two slots of an optimizer
 
@@ -272,8 +273,13 @@ def new_run(
     )
 
 
+def default_noise_size(n_weights: int) -> int:
+    """Return the number of entries of the noise table of a policy, if nobody asks for another one."""
+    return max(_NOISE_SIZE, min(64 * n_weights, _LARGE_NOISE_SIZE), 2 * n_weights)
+
+
 def _noise_table(config: Config, n_weights: int, execution: Execution) -> NoiseTable:
-    size = config.noise_size or max(_NOISE_SIZE, 64 * n_weights)
+    size = config.noise_size or default_noise_size(n_weights)
     if size < n_weights:
         raise ValueError(f"noise_size must be at least the {n_weights} weights of the policy, got {size}")
     return NoiseTable(backend_module(execution.backend), config.seed, size, execution.threads)
