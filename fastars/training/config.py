@@ -94,8 +94,8 @@ class Config:
         pair of two such returns is dropped, and so is one whose environment failed. Of a scalar reward only. "raise": an error.
     noise_size : int or None
         Entries of the noise table, at least the number of weights; None: 4,194,304, or 64 times the number of weights if that is
-        more. From 2^28 entries (1 GiB) on it is no larger than twice the number of weights needs. A warning says if a direction
-        has fewer places to start than there are weights, or than 10 times `n_delta`.
+        more, but not above 2^28 (1 GiB), or twice the number of weights if that is more. A warning says if a direction has fewer
+        places to start than there are weights, or than 10 times `n_delta`.
     weighting : str or None
         How the tasks of a vector reward are weighted: a name of `fastars.weighting.METHODS`, "custom" for a function, or None for a
         scalar reward.
