@@ -198,7 +198,7 @@ def test_warmup_makes_the_kernels_that_training_takes(tmp_path, monkeypatch):
 def test_warmup_of_what_is_not_compiled_is_wrong_use(tmp_path):
     result = run("warmup", "FrozenLake-v1", cwd=tmp_path)
     assert result.returncode == 2
-    assert "FrozenLake-v1 is no compiled environment" in only_error(result)
+    assert "FrozenLake-v1 runs in Python: it has no kernels to compile" in only_error(result)
 
 
 def test_no_name_of_the_user_is_in_a_report(tmp_path):

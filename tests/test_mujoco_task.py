@@ -403,14 +403,15 @@ try:
     from gymnasium.envs.mujoco.mujoco_rendering import MujocoRenderer
 except Exception as error:
     sys.exit(f"no rendering: {error}")
-from test_mujoco_task import plain
-env = plain().make(render_mode="rgb_array")
+from test_mujoco_task import arm, plain
+env = arm().make(render_mode="rgb_array")  # the camera would follow the body of `plain`, which is alone in its world
 env.reset(seed=0)
 first = env.render()
 for _ in range(15):
-    env.step([1.0])
+    env.step([1.0, 1.0])
 assert first.shape == (480, 480, 3) and (first != env.render()).any(), first.shape
 env.close()
+env = plain().make(render_mode="rgb_array")
 print(env.metadata["render_fps"])
 """
 
