@@ -217,7 +217,7 @@ def test_an_interrupted_film_leaves_nothing(cartpole, tmp_path):
     before = tmp_path / "videos" / "run-seed-0.mp4"
     before.parent.mkdir()
     before.write_bytes(b"the film of yesterday")
-    command = [sys.executable, "-m", "fastars", "video", str(ran), "--n-eval-episodes", "5000"]
+    command = [sys.executable, "-m", "fastars", "video", str(ran), "--n-eval-episodes", "5000", "--overwrite"]
     for number in (signal.SIGINT, signal.SIGTERM):
         process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT)
         while process.poll() is None and not list(before.parent.glob(".fastars-*/*.mp4")):
