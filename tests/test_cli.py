@@ -47,7 +47,8 @@ from fastars.training.presets import CHOICES as PRESETS
 ROOT = Path(fastars.__file__).parents[1]
 COMMAND = [sys.executable, "-m", "fastars"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FASTARS_TRACEBACK", "FORCE_COLOR")}
-ENVIRONMENT |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+# An empty entry would be the current folder.
+ENVIRONMENT |= {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
 LONG = ("train", "CartPole-v1", "--total-timesteps", "1000000000", "--n-threads", "1", "--run-folder", "long")
 needs_mujoco = pytest.mark.skipif(importlib.util.find_spec("mujoco") is None, reason="needs fastars[mujoco]")
 
