@@ -5,13 +5,10 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from fastars.weighting.step import task_label
 from fastars.weighting.tensors import imported_torch
-
-if TYPE_CHECKING:
-    from fastars.weighting.method import Method
 
 _JOINING = ("StackBackward0", "CatBackward0")  # nodes of torch.stack and torch.cat, which keep the graphs of their inputs apart
 
@@ -24,8 +21,8 @@ class _Plan(NamedTuple):
     summed: list[Any]  # the gradient of the weighted sum
 
 
-def backward(method: Method, losses: Any, shared_parameters: Any, retain_graph: bool) -> Any:
-    """Add gradients to `.grad` and return the weights. `Method.backward` describes the arguments."""
+def backward(method: Any, losses: Any, shared_parameters: Any, retain_graph: bool) -> Any:
+    """Add gradients to `.grad` and return the weights. `Method.backward`, which calls it, describes the arguments."""
     torch = imported_torch()
     if torch is None:
         raise TypeError(f"losses must be tensors of PyTorch, got a {type(losses).__name__}; step() takes arrays of any framework")
@@ -33,7 +30,7 @@ def backward(method: Method, losses: Any, shared_parameters: Any, retain_graph: 
         return _backward(torch, method, losses, shared_parameters, retain_graph)
 
 
-def _backward(torch: Any, method: Method, losses: Any, shared_parameters: Any, retain_graph: bool) -> Any:
+def _backward(torch: Any, method: Any, losses: Any, shared_parameters: Any, retain_graph: bool) -> Any:
     scalars, nodes = _tasks(torch, losses)
     active = _taking_part(method, nodes)
     needs_rows = method.is_due and not {"norms", "gram"}.isdisjoint(method.needs)
@@ -84,7 +81,7 @@ def _tasks(torch: Any, losses: Any) -> tuple[list[Any], list[Any]]:
     return [entry.reshape(()) for entry in entries], nodes
 
 
-def _taking_part(method: Method, nodes: list[Any]) -> list[int]:
+def _taking_part(method: Any, nodes: list[Any]) -> list[int]:
     """Return the tasks that take part, each of which must have a graph."""
     n_tasks = len(nodes)
     if method.n_tasks not in (None, n_tasks):
