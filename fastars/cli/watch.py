@@ -13,7 +13,7 @@ from fastars.cli.drawing import can_open_windows, drawn, follow_body, prepare_fr
 from fastars.cli.errors import WrongUseError
 from fastars.cli.interrupts import Interrupts
 from fastars.cli.loading import ReplayOptions, Trained, replay
-from fastars.cli.run_folder import refuse_existing
+from fastars.cli.run_folder import model_file, refuse_existing
 from fastars.cli.settings import option
 from fastars.cli.terminal import console, say
 from fastars.files.opening import folder_in
@@ -45,6 +45,7 @@ class Video(ReplayOptions):
 
     def run(self) -> int:
         """Record the episodes and return the exit code."""
+        model_file(self.run_path, self.last)  # a wrong RUN is an error with and without ffmpeg
         _need_ffmpeg()
         from fastars.cli.film import Filmed, film_progress, films_into
 
