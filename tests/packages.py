@@ -111,8 +111,7 @@ def interpreter(version):
 
 def test(folder, sdist, wheel, python, is_lowest):
     """Install the wheel in an environment of its own, and run the fast tests of the source distribution with it."""
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder / "unpacked", filter="data")
+    shutil.unpack_archive(sdist, folder / "unpacked")
     (tree,) = (folder / "unpacked").iterdir()
     shutil.rmtree(tree / "fastars")
     bare = environment(folder / "bare", python, [wheel])
