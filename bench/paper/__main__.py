@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.paper.rows import PLAN, TASKS, VARIANTS, Row, all_rows
+from bench.paper.rows import NEWEST, OWN, PLAN, TASKS, VARIANTS, Row, all_rows
 from bench.paper.seeds import PAPER_SEEDS, RANDOM_SEEDS, first_seeds
 from bench.paper.store import RESULTS, Store
 
@@ -39,8 +39,8 @@ def main() -> int:
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.paper", description=__doc__)
     parser.add_argument("task", nargs="?", choices=TASKS)
-    parser.add_argument("variant", nargs="?", choices=VARIANTS, default="V2-t")
-    parser.add_argument("--version", type=int, choices=(4, 5), default=5, help="of Gymnasium's environment; default 5")
+    parser.add_argument("variant", nargs="?", choices=(*VARIANTS, OWN), default="V2-t")
+    parser.add_argument("--version", type=int, choices=(4, NEWEST), default=NEWEST, help="of Gymnasium's environment; default 5")
     some = parser.add_mutually_exclusive_group()
     some.add_argument("--seeds", type=int, default=100, metavar="N", help="random seeds, beside the paper's three; default 100")
     some.add_argument("--paper-seeds", action="store_const", const=0, dest="seeds", help=f"only {PAPER_SEEDS}")
@@ -85,7 +85,7 @@ def run(row: Row, seeds: tuple[int, ...], store: Store) -> None:
 def run_side_by_side(n_workers: int) -> int:
     """Run this command in several processes, which share the seeds, and end them with this one."""
     command = [sys.executable, "-m", "bench.paper", *sys.argv[1:], "--workers", "1"]
-    one_thread = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
     workers = [subprocess.Popen(command, env=os.environ | one_thread) for _ in range(n_workers)]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

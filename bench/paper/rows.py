@@ -1,7 +1,8 @@
 """The rows of the study: a task, a variant of ARS, and a version of Gymnasium's environment.
 
-Settings are those of the preset "paper": `fastars/training/presets/paper.toml` has the paper's rows for V2 and V2-t. V1 and V1-t take
-the same rows without the filter of observations, because the paper's own values for them could not be found.
+Settings are those of the preset "paper": `fastars/training/presets/paper.toml` has the paper's rows for V2 and V2-t. V1 and V1-t
+take the same rows without the filter of observations, because the paper's own values for them could not be found. Rows "tuned" have
+the settings of that preset: they were chosen with seeds 1 to 10 and the paper's three, so its random seeds are new to them.
 """
 
 from typing import Any, NamedTuple
@@ -9,7 +10,9 @@ from typing import Any, NamedTuple
 from fastars.training import presets
 
 VARIANTS = ("V1", "V1-t", "V2", "V2-t")
+OWN = "tuned"
 MOST_STEPS = 1_000  # of an episode, in all of these tasks
+NEWEST = 5  # version of Gymnasium's environments
 EVERY = 10  # iterations between evaluations, as in the paper
 EVEN_UNTIL = 80  # iterations; from there on there are 8 evaluations while the iterations double
 
@@ -17,8 +20,8 @@ EVEN_UNTIL = 80  # iterations; from there on there are 8 evaluations while the i
 class Task(NamedTuple):
     """A task: the paper's threshold, and the training episodes after which a seed counts as failed, for each variant.
 
-    A budget is at least twice the mean of the paper's three seeds. A variant that is not there has the settings of another one (b = N),
-    or was not in the paper.
+    A budget is at least twice the mean of the paper's three seeds. A variant that is not there has the settings of another one
+    (b = N), or was not in the paper.
     """
 
     threshold: float
@@ -27,8 +30,8 @@ class Task(NamedTuple):
 
 
 TASKS = {
-    "Swimmer": Task(325.0, {"V1": 4_000, "V2": 4_000}),
-    "Hopper": Task(3120.0, {"V1": 180_000, "V1-t": 110_000, "V2": 20_000, "V2-t": 20_000}),
+    "Swimmer": Task(325.0, {"V1": 4_000, "V2": 4_000, OWN: 4_000}),
+    "Hopper": Task(3120.0, {"V1": 180_000, "V1-t": 110_000, "V2": 20_000, "V2-t": 20_000, OWN: 20_000}),
     "HalfCheetah": Task(3430.0, {"V1": 40_000, "V1-t": 40_000, "V2": 20_000, "V2-t": 20_000}),
     "Walker2d": Task(4390.0, {"V1": 800_000, "V1-t": 350_000, "V2": 200_000, "V2-t": 80_000}),
     "Ant": Task(3580.0, {"V1": 210_000, "V1-t": 120_000, "V2": 125_000, "V2-t": 80_000}),
@@ -51,8 +54,8 @@ class Row(NamedTuple):
     """A row of the study."""
 
     task: str
-    variant: str  # of `VARIANTS`
-    version: int = 5
+    variant: str  # of `VARIANTS`, or `OWN`
+    version: int = NEWEST
 
     @property
     def name(self) -> str:
@@ -70,6 +73,11 @@ class Row(NamedTuple):
         return TASKS[self.task].threshold
 
     @property
+    def paper_episodes(self) -> int | None:
+        """The paper's mean of three seeds, None if it has none."""
+        return PAPER_EPISODES[self.task].get(self.variant) if self.version == NEWEST else None
+
+    @property
     def budget(self) -> int:
         """Training episodes of a seed."""
         return TASKS[self.task].budgets[self.variant]
@@ -77,9 +85,13 @@ class Row(NamedTuple):
     @property
     def settings(self) -> dict[str, Any]:
         """Arguments of `ARS`."""
+        physics = TASKS[self.task].physics
+        if self.variant == OWN:
+            (found,) = presets.rows(OWN, self.task)
+            return {"preset": OWN, "physics": physics, **found}
         is_top, normalized = self.variant.endswith("-t"), self.variant.startswith("V2")
         (found,) = (row for row in presets.rows("paper", self.task) if (row["n_top"] < row["n_delta"]) == is_top)
-        return {"preset": "paper", "physics": TASKS[self.task].physics, **found, "normalize_observations": normalized}
+        return {"preset": "paper", "physics": physics, **found, "normalize_observations": normalized}
 
     @property
     def episodes_per_iteration(self) -> int:
@@ -102,9 +114,10 @@ def evaluated_iterations(last: int) -> list[int]:
 
 
 def all_rows() -> list[Row]:
-    """Return the rows of the paper's table 1, and the v4 rows that are nearer to its environments."""
-    v5 = [Row(task, variant) for task, each in TASKS.items() for variant in each.budgets]
-    return [*v5, Row("Hopper", "V2-t", 4), Row("Walker2d", "V2-t", 4)]
+    """Return the rows of the paper's table 1, v4 rows that are nearer to its environments, and rows with settings of our own."""
+    v5 = [Row(task, variant) for task, each in TASKS.items() for variant in each.budgets if variant != OWN]
+    own = [Row(task, OWN) for task, each in TASKS.items() if OWN in each.budgets]
+    return [*v5, Row("Hopper", "V2-t", 4), Row("Walker2d", "V2-t", 4), *own]
 
 
 # What `python -m bench.paper` runs without a task, cheap rows first: rows, and random seeds beside the paper's three.
@@ -115,6 +128,7 @@ PLAN: list[tuple[Row, int]] = [
     *((Row("Hopper", variant), 0) for variant in _WALKS),
     *((Row("Swimmer", variant), 100) for variant in ("V1", "V2")),
     *((Row(task, variant), 100) for variant in _WALKS for task in ("HalfCheetah", "Hopper")),
+    *((Row(task, OWN), 100) for task in ("Swimmer", "Hopper")),
     *((Row(task, "V2-t"), 0) for task in ("Walker2d", "Ant")),
     *((Row("Hopper", variant), 0) for variant in ("V1-t", "V1")),
     *((Row("HalfCheetah", variant), 100) for variant in ("V1-t", "V1")),

@@ -22,14 +22,14 @@ CHECKPOINT_S = 60.0  # CPU seconds of training that a kill may cost
 
 
 def run_seed(row: Row, seed: int, folder: Path, checkpoint_s: float = CHECKPOINT_S) -> dict[str, Any]:
-    """Return the result of a seed. What an earlier process left of it in `folder` is gone on with; at the end, nothing is left there.
+    """Return the result of a seed. It goes on with what an earlier process left in `folder`; at the end, nothing is left there.
 
     Returns
     -------
     dict
-        `seed`; `crossed`: iteration, steps, episodes and the mean of 100 fresh episodes at the first evaluation at the threshold, or
-        None; `best`: the highest mean of an evaluation; `means` and `ksteps` (thousands of environment steps) at each iteration of
-        the grid; CPU seconds of training and of evaluations; `error`, if returns stopped being finite.
+        `seed`; `crossed`: iteration, steps, episodes and the mean of 100 fresh episodes at the first evaluation at the threshold,
+        or None; `best`: the highest mean of an evaluation; `means` and `ksteps` (thousands of environment steps) at each iteration
+        of the grid; CPU seconds of training and of evaluations; `error`, if returns stopped being finite.
     """
     model, found = _resume(row, seed, folder) or (_new_model(row, seed), _nothing_yet())
     grid, saved_s = set(row.grid), found["train_s"]

@@ -1,7 +1,7 @@
 """The seeds of the study, fixed before anything was run.
 
-The paper's tables have three seeds, its figure of 100 seeds others. Ours are the first 100 words of NumPy's `SeedSequence` of a name:
-NumPy promises that these words never change.
+The paper's tables have three seeds, its figure of 100 seeds others. Ours are the first 100 words of NumPy's `SeedSequence` of a
+name: NumPy promises that these words never change.
 """
 
 import numpy as np
