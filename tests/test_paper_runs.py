@@ -1,6 +1,12 @@
 """The study of the paper: its seeds, its grid of evaluations, when a threshold is reached, and runs that are killed and go on.
 
-Broken on purpose, one at a time: see the end of this text.
+Broken on purpose, one at a time, each seen by the test of its name: the same episodes at every evaluation, the confirming episodes
+those of the evaluation, seeds of evaluations below 2**32 -> never_saw; confirmed means by text after a resume, a new model with
+the old curve, one name for all checkpoints -> killed; a checkpoint of any settings taken -> other_settings; one of the two means
+not looked at -> both_means; a grid that is twice as wide -> double; Walker2d's V2-t with half its budget -> budget; V1 with the
+filter -> without_the_filter; the words of another number -> rule; a failed seed counted as 0 -> infinite; a step limit twice as far
+-> first_steps; seeds that are done run again, claims without an answer -> run_once; any file added to -> not_added_to; nine
+directions for Hopper's V2-t -> means_of_the_paper; rows that are none run -> by_the_command.
 """
 
 import json
@@ -47,12 +53,30 @@ runs.run_seed(rows.Row("Swimmer", "V2"), 237, pathlib.Path(sys.argv[1]), checkpo
 """
 
 
-@pytest.fixture
-def tiny(monkeypatch):
+@pytest.fixture(scope="module")
+def tiny():
     """Swimmer with 40 iterations, and a threshold that the first evaluation reaches."""
-    monkeypatch.setitem(rows.TASKS, "Swimmer", Task(-1e3, {"V2": 80}))
-    monkeypatch.setattr(runs, "N_EPISODES", 2)
-    monkeypatch.setattr(runs, "N_CONFIRMING", 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(rows.TASKS, "Swimmer", Task(-1e3, {"V2": 80}))
+        patch.setattr(runs, "N_EPISODES", 2)
+        patch.setattr(runs, "N_CONFIRMING", 3)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(tiny, tmp_path_factory):
+    """The result of a run that nothing stopped, and the seeds of its evaluations."""
+    seen, evaluate, folder = [], runs.ARS.evaluate, tmp_path_factory.mktemp("whole")
+
+    def watched(model, n_episodes, seed):
+        seen.extend(range(seed, seed + n_episodes))
+        return evaluate(model, n_episodes, seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs.ARS, "evaluate", watched)
+        result = runs.run_seed(ROW, 237, folder)
+    assert list(folder.iterdir()) == []
+    return result, seen
 
 
 def without_times(result):
@@ -143,44 +167,6 @@ def test_the_best_return_of_the_first_steps():
     assert best_until(kept, result, 1_000_000) == 9.0
 
 
-# --- Runs
-
-
-def test_a_seed_is_evaluated_on_its_grid_in_episodes_that_training_never_saw(tiny, tmp_path, monkeypatch):
-    seen, evaluate = [], runs.ARS.evaluate
-    monkeypatch.setattr(
-        runs.ARS, "evaluate", lambda model, n, seed: [seen.extend(range(seed, seed + n)), evaluate(model, n, seed)][1]
-    )
-    result = runs.run_seed(ROW, 237, tmp_path)
-    assert ROW.grid == [10, 20, 30, 40]
-    assert result["ksteps"] == [20, 40, 60, 80]  # two episodes of 1,000 steps in each iteration
-    assert len(result["means"]) == 4
-    assert result["crossed"] == {"iteration": 10, "steps": 20_000, "episodes": 20, "mean": result["crossed"]["mean"]}
-    assert len(seen) == len(set(seen)) == 4 * 2 + 3  # the first evaluation was confirmed
-    assert min(seen) >= 2**32
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_run_that_was_killed_goes_on_to_the_same_result(tiny, tmp_path, when):
-    """Killed while the third checkpoint is written, and after it."""
-    whole = runs.run_seed(ROW, 237, tmp_path / "whole")
-    killed = subprocess.run([sys.executable, "-c", PROGRAM, tmp_path / "killed", when], cwd=ROOT, check=False, timeout=120)
-    assert killed.returncode == -signal.SIGKILL
-    kept = json.loads((tmp_path / "killed" / "Swimmer-v5_V2_237.json").read_text())
-    assert kept["model"] == f"Swimmer-v5_V2_237.{20 if when == 'before' else 30}.zip"
-    gone_on = runs.run_seed(ROW, 237, tmp_path / "killed")
-    assert without_times(gone_on) == without_times(whole)
-    assert list((tmp_path / "killed").iterdir()) == []
-
-
-def test_a_checkpoint_of_other_settings_is_not_gone_on_with(tiny, tmp_path):
-    whole = runs.run_seed(ROW, 237, tmp_path)
-    kept = {"model": "none.zip", "settings": ROW.settings | {"delta_std": 0.5}, "found": {}}
-    (tmp_path / "Swimmer-v5_V2_237.json").write_text(json.dumps(kept))
-    assert without_times(runs.run_seed(ROW, 237, tmp_path)) == without_times(whole)
-
-
 # --- The result files
 
 
@@ -227,3 +213,33 @@ def test_a_row_is_run_by_the_command(tmp_path):
     Store(tmp_path).add(Row("Ant", "V2-t"), result_of(237))
     assert command("Ant", "V2-t", "--paper-seeds", "--state").stdout.startswith("Ant-v5 V2-t: 1 of 3 seeds, 0 reach 3580; ")
     assert "Swimmer-v5_V2-t is no row of the study: Swimmer-v5_V1, " in command("Swimmer", "V2-t").stderr
+
+
+# --- Runs: the fixture `tiny` holds from here on
+
+
+def test_a_seed_is_evaluated_on_its_grid_in_episodes_that_training_never_saw(whole):
+    result, seen = whole
+    assert ROW.grid == [10, 20, 30, 40]
+    assert result["ksteps"] == [20, 40, 60, 80]  # two episodes of 1,000 steps in each iteration
+    assert len(result["means"]) == 4
+    assert result["crossed"] == {"iteration": 10, "steps": 20_000, "episodes": 20, "mean": result["crossed"]["mean"]}
+    assert len(seen) == len(set(seen)) == 4 * 2 + 3  # the first evaluation was confirmed
+    assert min(seen) >= 2**32
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_that_was_killed_goes_on_to_the_same_result(whole, tmp_path, when):
+    """Killed while the third checkpoint is written, and after it."""
+    killed = subprocess.run([sys.executable, "-c", PROGRAM, tmp_path, when], cwd=ROOT, check=False, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    kept = json.loads((tmp_path / "Swimmer-v5_V2_237.json").read_text())
+    assert kept["model"] == f"Swimmer-v5_V2_237.{20 if when == 'before' else 30}.zip"
+    assert without_times(runs.run_seed(ROW, 237, tmp_path)) == without_times(whole[0])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_of_other_settings_is_not_gone_on_with(whole, tmp_path):
+    kept = {"model": "none.zip", "settings": ROW.settings | {"delta_std": 0.5}, "found": {}}
+    (tmp_path / "Swimmer-v5_V2_237.json").write_text(json.dumps(kept))
+    assert without_times(runs.run_seed(ROW, 237, tmp_path)) == without_times(whole[0])
