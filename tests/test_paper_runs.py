@@ -6,7 +6,8 @@ the old curve, one name for all checkpoints -> killed; a checkpoint of any setti
 not looked at -> both_means; a grid that is twice as wide -> double; Walker2d's V2-t with half its budget -> budget; V1 with the
 filter -> without_the_filter; the words of another number -> rule; a failed seed counted as 0 -> infinite; a step limit twice as far
 -> first_steps; seeds that are done run again, claims without an answer -> run_once; any file added to -> not_added_to; nine
-directions for Hopper's V2-t -> means_of_the_paper; rows that are none run -> by_the_command.
+directions for Hopper's V2-t -> means_of_the_paper; rows that are none run -> by_the_command; every warning an error, as it was at first
+-> of_its_age; no warning one -> without_its_physics.
 """
 
 import json
@@ -15,6 +16,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -165,6 +167,21 @@ def test_a_failed_seed_counts_as_infinite():
 def test_the_best_return_of_the_first_steps():
     kept, result = {}, {"means": [5.0, 9.0, 7.0, 11.0], "ksteps": [200, 600, 1_000, 1_100]}
     assert best_until(kept, result, 1_000_000) == 9.0
+
+
+def test_a_row_of_v4_runs_though_gymnasium_warns_of_its_age(monkeypatch, tmp_path):
+    monkeypatch.setitem(rows.TASKS, "Hopper", Task(3120.0, {"V2-t": 16}))
+    monkeypatch.setattr(runs, "N_EPISODES", 1)
+    with pytest.warns(DeprecationWarning, match="Hopper-v4 is out of date"):
+        result = runs.run_seed(Row("Hopper", "V2-t", 4), 237, tmp_path)
+    assert len(result["means"]) == 1
+    assert result["crossed"] is None
+
+
+def test_a_row_without_its_physics_is_not_run(monkeypatch, tmp_path):
+    monkeypatch.setattr(runs, "ARS", lambda *_, **__: warnings.warn("lanes can't be had", UserWarning, stacklevel=1))
+    with pytest.raises(UserWarning, match="lanes can't be had"):
+        runs.run_seed(Row("Hopper", "V2-t"), 237, tmp_path)
 
 
 # --- The result files

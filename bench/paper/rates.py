@@ -12,7 +12,7 @@ from bench.paper.rows import Row, all_rows
 from fastars import ARS
 
 RATES = Path(__file__).parents[1] / "results" / "paper_rates.json"
-TRAIN_S, N_EPISODES = 1.0, 5
+TRAIN_S, N_EPISODES = 0.5, 3
 
 
 def measure() -> None:

@@ -52,7 +52,7 @@ def _nothing_yet() -> dict[str, Any]:
 
 def _new_model(row: Row, seed: int) -> ARS:
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # that lanes can't be had: the row would be another one
+        warnings.simplefilter("error", UserWarning)  # that lanes can't be had: the row would be another one
         return ARS("LinearPolicy", row.env_id, seed=seed, n_threads=1, diagnostics=False, **row.settings)
 
 
