@@ -4,10 +4,10 @@ Broken on purpose, one at a time, each seen by the test of its name: the same ep
 those of the evaluation, seeds of evaluations below 2**32 -> never_saw; confirmed means by text after a resume, a new model with
 the old curve, one name for all checkpoints -> killed; a checkpoint of any settings taken -> other_settings; one of the two means
 not looked at -> both_means; a grid that is twice as wide -> double; Walker2d's V2-t with half its budget -> budget; V1 with the
-filter -> without_the_filter; the words of another number -> rule; a failed seed counted as 0 -> infinite; a step limit twice as far
--> first_steps; seeds that are done run again, claims without an answer -> run_once; any file added to -> not_added_to; nine
-directions for Hopper's V2-t -> means_of_the_paper; rows that are none run -> by_the_command; every warning an error, as it was at first
--> of_its_age; no warning one -> without_its_physics.
+filter -> without_the_filter; the words of another number -> rule; a failed seed counted as 0 -> infinite; a step limit twice as
+far -> first_steps; seeds that are done run again, claims without an answer -> run_once; any file added to -> not_added_to; nine
+directions for Hopper's V2-t -> means_of_the_paper; rows that are none run -> by_the_command; every warning an error, as it was at
+first -> of_its_age; no warning one -> without_its_physics.
 """
 
 import json

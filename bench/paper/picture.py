@@ -72,4 +72,5 @@ def draw_task(axes: Any, task: str, kept: dict[str, dict[str, Any]], look: Any) 
         axes.set(xlim=(10, MOST_STEPS * 100), ylim=(0, 1.1 * TASKS[task].threshold))
         axes.text(0.5, 0.5, "not run yet", transform=axes.transAxes, ha="center", fontsize=9, color=look.faint)
     else:
-        axes.legend(fontsize=7, labelcolor=look.ink, facecolor=look.paper, edgecolor="none", framealpha=0.8, loc="best")
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.22), "ncols": 2}
+        axes.legend(fontsize=7, labelcolor=look.ink, frameon=False, **place)

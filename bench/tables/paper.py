@@ -80,7 +80,9 @@ def _best(line: Line, results: str) -> list[float]:
 
 
 def _is_in_table_2(row: Row) -> bool:
-    return row.task in PAPER_BEST and row.version == NEWEST and (row.variant == "V2-t" or row.task == "Swimmer")
+    return (
+        row.task in PAPER_BEST and row.version == NEWEST and row.variant in (("V1", "V2") if row.task == "Swimmer" else ("V2-t",))
+    )
 
 
 TABLE_2: Page = (
@@ -156,13 +158,14 @@ def _with_results(rows: list[dict[str, Any]]) -> list[Line]:
     return [{**each, "of": by_name[each["row"]], "done": store.read(by_name[each["row"]])["seeds"]} for each in rows]
 
 
-def _hours(value: float) -> str:
-    return f"{value:.2f} h" if value < 0.995 else f"{value:.1f} h" if value < 9.95 else f"{value:,.0f} h"
+def _time(hours: float) -> str:
+    value, unit = (3_600 * hours, "s") if hours < 0.025 else (60 * hours, "min") if hours < 1.5 else (hours, "h")
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
 
 
 def _measured_hours(line: Line) -> str:
     done = line["done"]
-    return _hours(cpu_hours(done) / len(done)) if done else NOT_RUN
+    return _time(cpu_hours(done) / len(done)) if done else NOT_RUN
 
 
 RATES: Page = (
@@ -171,8 +174,8 @@ RATES: Page = (
             Column("row, on one thread", lambda line: line["row"].replace("_", ", ")),
             Column("training, env steps/s", "train", rate),
             Column("evaluation in `mj_step`", "evaluate", rate),
-            Column("a seed, at most", _most_hours, _hours),
-            Column("103 seeds, at most", lambda line: _hours(_MANY * _most_hours(line))),
+            Column("a seed, at most", _most_hours, _time),
+            Column("103 seeds, at most", lambda line: _time(_MANY * _most_hours(line))),
             Column("a seed, as measured", _measured_hours),
         ),
         lines=_with_results,
