@@ -7,7 +7,8 @@ not looked at -> both_means; a grid that is twice as wide -> double; Walker2d's 
 filter -> without_the_filter; the words of another number -> rule; a failed seed counted as 0 -> infinite; a step limit twice as
 far -> first_steps; seeds that are done run again, claims without an answer -> run_once; any file added to -> not_added_to; nine
 directions for Hopper's V2-t -> means_of_the_paper; rows that are none run -> by_the_command; every warning an error, as it was at
-first -> of_its_age; no warning one -> without_its_physics.
+first -> of_its_age; no warning one -> without_its_physics; a mean of no number rounded, among the best, or of the first steps ->
+unstable; an error that ends the process, or is not in its exit code -> seed_alone.
 """
 
 import json
@@ -18,7 +19,9 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -178,6 +181,18 @@ def test_a_row_of_v4_runs_though_gymnasium_warns_of_its_age(monkeypatch, tmp_pat
     assert result["crossed"] is None
 
 
+def test_an_evaluation_of_unstable_episodes_has_no_mean(monkeypatch, tmp_path):
+    means = iter([7.0, math.nan, 9.4, 8.0])
+    monkeypatch.setitem(rows.TASKS, "Swimmer", Task(1e4, {"V2": 80}))
+    monkeypatch.setattr(runs.ARS, "learn", lambda model, *_, **__: setattr(model, "iteration", model.iteration + 10))
+    monkeypatch.setattr(runs.ARS, "iteration", 0)
+    monkeypatch.setattr(runs.ARS, "evaluate", lambda *_, **__: SimpleNamespace(returns=np.array([next(means)])))
+    result = runs.run_seed(ROW, 237, tmp_path)
+    assert result["means"] == [7, None, 9, 8]
+    assert result["best"] == 9
+    assert best_until({}, result, 1_000_000) == 9
+
+
 def test_a_row_without_its_physics_is_not_run(monkeypatch, tmp_path):
     monkeypatch.setattr(runs, "ARS", lambda *_, **__: warnings.warn("lanes can't be had", UserWarning, stacklevel=1))
     with pytest.raises(UserWarning, match="lanes can't be had"):
@@ -210,6 +225,20 @@ def test_seeds_are_run_once_and_written_one_by_one(monkeypatch, tmp_path):
     assert state(store.read(ROW), first_seeds(5)) == "Swimmer-v5 V2: 3 of 8 seeds, 3 reach 325; 3.00 CPU hours, 5.0 to go"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["Swimmer-v5_V2.json"]
     assert json.loads(store.path(ROW).read_text())["seeds"][0] == result_of(237, 100) | {"machine": 0}
+
+
+def test_an_error_ends_its_seed_alone(monkeypatch, tmp_path, capsys):
+    def run_seed(row, seed, folder):
+        return result_of(seed) if seed != 759 else 1 / 0
+
+    monkeypatch.setattr(runs, "run_seed", run_seed)
+    store = Store(tmp_path)
+    assert run(ROW, first_seeds(0), store) == 1
+    assert store.done(ROW) == {237, 959}
+    assert "Swimmer-v5_V2 759: Traceback" in capsys.readouterr().err
+    monkeypatch.setattr(runs, "run_seed", lambda row, seed, folder: result_of(seed, 100))
+    assert run(ROW, first_seeds(0), store) == 0  # the seed is free
+    assert store.done(ROW) == {*PAPER_SEEDS}
 
 
 def test_results_of_other_settings_are_not_added_to(monkeypatch, tmp_path):

@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from pathlib import Path
+from typing import Any
 
 from bench.paper.rows import NEWEST, OWN, PLAN, TASKS, VARIANTS, Row, all_rows
 from bench.paper.seeds import PAPER_SEEDS, RANDOM_SEEDS, first_seeds
@@ -31,9 +33,7 @@ def main() -> int:
         return 0
     if args.workers > 1:
         return run_side_by_side(args.workers)
-    for row, n_random in work:
-        run(row, first_seeds(n_random), store)
-    return 0
+    return max([run(row, first_seeds(n_random), store) for row, n_random in work])
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -68,18 +68,30 @@ def latest(work: list[tuple[Row, int]]) -> list[tuple[Row, int]]:
     return list({row: (row, n_random) for row, n_random in work}.values())
 
 
-def run(row: Row, seeds: tuple[int, ...], store: Store) -> None:
-    """Run the seeds of a row that are not done, and that no other process has."""
+def run(row: Row, seeds: tuple[int, ...], store: Store) -> int:
+    """Run the seeds of a row that are not done, and that no other process has. An error ends its seed alone. Return 1 after one."""
     from bench.paper.runs import run_seed
 
+    code = 0
     for seed in seeds:
         with store.claim(row, seed) as is_mine:
-            if is_mine:
+            if not is_mine:
+                continue
+            try:
                 result = run_seed(row, seed, store.unfinished)
-                store.add(row, result)
-                crossed = result["crossed"]
-                reached = f"at {crossed['episodes']:,} episodes" if crossed else "never"
-                print(f"{row.name} {seed}: {row.threshold:g} {reached}, best {result['best']}, {result['train_s']} s", flush=True)
+            except Exception:
+                code = 1
+                print(f"{row.name} {seed}: {traceback.format_exc()}", file=sys.stderr, flush=True)
+                continue
+            store.add(row, result)
+            print(said(row, result), flush=True)
+    return code
+
+
+def said(row: Row, result: dict[str, Any]) -> str:
+    """Return the line of a seed that is done."""
+    reached = f"at {result['crossed']['episodes']:,} episodes" if result["crossed"] else "never"
+    return f"{row.name} {result['seed']}: {row.threshold:g} {reached}, best {result['best']}, {result['train_s']} s"
 
 
 def run_side_by_side(n_workers: int) -> int:

@@ -18,14 +18,14 @@ def curves(kept: dict[str, Any]) -> tuple[int, np.ndarray, np.ndarray]:
     """Return the number of seeds, the training episodes at the evaluations, and the percentiles over seeds there, shape (3, n).
 
     The seeds are the random ones, or the paper's three while there are less than 10 of them. A run that ended by an error keeps its
-    last value.
+    last value; an evaluation without a mean is left out.
     """
     results = found if len(found := of_random(kept)) >= LEAST_FOR_A_BAND else of_paper(kept)
     grid = np.array(kept["grid"])
     rows = [each["means"] + each["means"][-1:] * (len(grid) - len(each["means"])) for each in results if each["means"]]
     if not rows:
         return 0, grid, np.empty((3, 0))
-    return len(rows), 2 * kept["settings"]["n_delta"] * grid, np.percentile(np.array(rows), PERCENTILES, axis=0)
+    return len(rows), 2 * kept["settings"]["n_delta"] * grid, np.nanpercentile(np.array(rows, dtype=float), PERCENTILES, axis=0)
 
 
 def draw(rows: list[dict[str, Any]]) -> Any:

@@ -5,6 +5,7 @@ Times are CPU times of the process, of one thread: they also mean something if t
 
 import contextlib
 import json
+import math
 import time
 import warnings
 from pathlib import Path
@@ -29,7 +30,8 @@ def run_seed(row: Row, seed: int, folder: Path, checkpoint_s: float = CHECKPOINT
     dict
         `seed`; `crossed`: iteration, steps, episodes and the mean of 100 fresh episodes at the first evaluation at the threshold,
         or None; `best`: the highest mean of an evaluation; `means` and `ksteps` (thousands of environment steps) at each iteration
-        of the grid; CPU seconds of training and of evaluations; `error`, if returns stopped being finite.
+        of the grid, None for a mean of unstable episodes; CPU seconds of training and of evaluations; `error`, if the returns of
+        training stopped being finite.
     """
     model, found = _resume(row, seed, folder) or (_new_model(row, seed), _nothing_yet())
     grid, saved_s = set(row.grid), found["train_s"]
@@ -79,20 +81,25 @@ def _evaluate(row: Row, model: ARS, found: dict[str, Any]) -> None:
 
 
 def _result(row: Row, seed: int, found: dict[str, Any]) -> dict[str, Any]:
-    digits = 1 if row.threshold < 1_000 else None
+    means = [_rounded(mean, 1 if row.threshold < 1_000 else None) for _, _, mean in found["curve"]]
     crossed = crossing(found["curve"], found["confirmed"], row.threshold)
     if crossed is not None:
         crossed = crossed | {"episodes": crossed["iteration"] * row.episodes_per_iteration, "mean": round(crossed["mean"], 1)}
     result = {
         "seed": seed,
         "crossed": crossed,
-        "best": round(max((mean for _, _, mean in found["curve"]), default=float("-inf")), 1),
+        "best": max((mean for mean in means if mean is not None), default=None),
         "train_s": round(found["train_s"], 1),
         "evaluate_s": round(found["evaluate_s"], 1),
-        "means": [round(mean, digits) for _, _, mean in found["curve"]],
+        "means": means,
         "ksteps": [round(steps / 1_000) for _, steps, _ in found["curve"]],
     }
     return result | ({"error": found["error"]} if "error" in found else {})
+
+
+def _rounded(mean: float, digits: int | None) -> float | None:
+    """Return a mean for the file. None: an episode had no return, because its simulation became unstable."""
+    return round(mean, digits) if math.isfinite(mean) else None
 
 
 # --- Checkpoints: the model in one file, and a second one, written after it, that names it

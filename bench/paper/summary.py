@@ -33,8 +33,8 @@ def median_to_threshold(results: list[dict[str, Any]], what: str) -> float:
 
 def best_until(kept: Kept, result: dict[str, Any], steps: int) -> float:
     """Return the highest mean of an evaluation in the first steps of a run."""
-    means = [mean for mean, ksteps in zip(result["means"], result["ksteps"], strict=True) if 1_000 * ksteps <= steps]
-    return max(means, default=math.nan)
+    pairs = zip(result["means"], result["ksteps"], strict=True)
+    return max((mean for mean, ksteps in pairs if 1_000 * ksteps <= steps and mean is not None), default=math.nan)
 
 
 def cpu_hours(results: list[dict[str, Any]]) -> float:

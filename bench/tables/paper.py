@@ -80,9 +80,8 @@ def _best(line: Line, results: str) -> list[float]:
 
 
 def _is_in_table_2(row: Row) -> bool:
-    return (
-        row.task in PAPER_BEST and row.version == NEWEST and row.variant in (("V1", "V2") if row.task == "Swimmer" else ("V2-t",))
-    )
+    variants = ("V1", "V2") if row.task == "Swimmer" else ("V2-t",)
+    return row.task in PAPER_BEST and row.version == NEWEST and row.variant in variants
 
 
 TABLE_2: Page = (
@@ -103,7 +102,7 @@ def _failed(line: Line) -> list[dict[str, Any]]:
 
 
 def _bests_of_failed(line: Line) -> str:
-    bests = [result["best"] for result in _failed(line)]
+    bests = [result["best"] for result in _failed(line) if result["best"] is not None]
     return f"{min(bests):,.0f}, {median(bests):,.0f}, {max(bests):,.0f}" if bests else ""
 
 
