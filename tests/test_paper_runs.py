@@ -8,7 +8,7 @@ filter -> without_the_filter; the words of another number -> rule; a failed seed
 far -> first_steps; seeds that are done run again, claims without an answer -> run_once; any file added to -> not_added_to; nine
 directions for Hopper's V2-t -> means_of_the_paper; rows that are none run -> by_the_command; every warning an error, as it was at
 first -> of_its_age; no warning one -> without_its_physics; a mean of no number rounded, among the best, or of the first steps ->
-unstable; an error that ends the process, or is not in its exit code -> seed_alone.
+unstable; seeds in the order of their ends -> run_once; an error that ends the process, or is not in its exit code -> seed_alone.
 """
 
 import json
@@ -216,12 +216,13 @@ def test_seeds_are_run_once_and_written_one_by_one(monkeypatch, tmp_path):
 
     monkeypatch.setattr(runs, "run_seed", run_seed)
     store = Store(tmp_path)
-    run(ROW, first_seeds(0), store)
+    run(ROW, (759, 237, 959), store)
     with store.claim(ROW, 5) as is_mine, store.claim(ROW, 5) as is_mine_too:
         assert is_mine
         assert not is_mine_too
         run(ROW, (759, 5, 6), store)
-    assert ran == [(237, 0), (759, 1), (959, 2), (6, 3)]
+    assert ran == [(759, 0), (237, 1), (959, 2), (6, 3)]
+    assert [result["seed"] for result in store.read(ROW)["seeds"]] == [237, 759, 959, 6]  # in the order of the rule
     assert state(store.read(ROW), first_seeds(5)) == "Swimmer-v5 V2: 3 of 8 seeds, 3 reach 325; 3.00 CPU hours, 5.0 to go"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["Swimmer-v5_V2.json"]
     assert json.loads(store.path(ROW).read_text())["seeds"][0] == result_of(237, 100) | {"machine": 0}

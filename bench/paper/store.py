@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 from bench.machine import machine_info
 from bench.paper.rows import Row
+from bench.paper.seeds import RANDOM_SEEDS, first_seeds
 from fastars.files.atomic import write_atomically
 
+_ORDER = {seed: place for place, seed in enumerate(first_seeds(len(RANDOM_SEEDS)))}
 RESULTS = Path(__file__).parents[1] / "results" / "paper"
 
 
@@ -60,7 +62,8 @@ class Store(NamedTuple):
             if machine not in kept["machines"]:
                 kept["machines"].append(machine)
             others = [other for other in kept["seeds"] if other["seed"] != result["seed"]]
-            kept["seeds"] = [*others, result | {"machine": kept["machines"].index(machine)}]
+            added = result | {"machine": kept["machines"].index(machine)}
+            kept["seeds"] = sorted([*others, added], key=lambda each: _ORDER.get(each["seed"], len(_ORDER)))
             write_atomically(self.path(row), [written(kept).encode()])
 
     @contextlib.contextmanager
