@@ -52,7 +52,7 @@ def draw_task(axes: Any, task: str, kept: dict[str, dict[str, Any]], look: Any) 
         if not n_seeds:
             continue
         is_empty, is_wide, colour = False, variant == wide, colours[variant]
-        label = f"{NAMES.get(task, {}).get(variant, variant)}, {n_seeds} seeds"
+        label = f"{NAMES.get(task, {}).get(variant, variant)}, {n_seeds} {'seed' if n_seeds == 1 else 'seeds'}"
         axes.plot(episodes, middle, color=colour, linewidth=1.8 if is_wide else 1.1, label=label)
         if is_wide and n_seeds >= LEAST_FOR_A_BAND:
             axes.fill_between(episodes, low, high, color=colour, alpha=0.2, linewidth=0)
