@@ -47,6 +47,7 @@ PICTURES = {
     "multitask_mlp": Picture("experiments.md", by_experiment("multitask_mlp"), "bench.experiments multitask_mlp", "some minutes"),
     "two_objectives": Picture("experiments.md", by_experiment("two_objectives"), "bench.experiments two_objectives", "a minute"),
     "rover": Picture("experiments.md", by_experiment("rover"), "bench.experiments rover", "a minute"),
+    "paper": Picture("paper.md", by_module("bench.paper.picture"), "bench.paper --workers 2", "days; each row by itself less"),
     "ray_scaling": Picture("ray.md", by_module("bench.ray_scaling"), "bench.ray_scaling", "ten minutes; needs Ray"),
 }
 
@@ -55,8 +56,15 @@ TAKEN = {"tuning": ("bench.tuning", "tuning.md"), "screens/report": ("bench.scre
 
 
 def rows_of(name: str) -> list[dict[str, Any]]:
-    """Return the rows that a picture is drawn from."""
+    """Return the rows that a picture is drawn from: of a result file, or all files of a folder."""
+    if (folder := RESULTS / name).is_dir():
+        return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["rows"]
+
+
+def origin(name: str) -> str:
+    """Return the name of the result file of a picture, or of the folder of its files."""
+    return f"{name}/*.json" if (RESULTS / name).is_dir() else f"{name}.json"
 
 
 def mark(name: str) -> str:
@@ -87,7 +95,7 @@ def main() -> None:
     for name in args.names or PICTURES:
         made = PICTURES[name]
         if args.list:
-            print(f"{name}.png on docs/{made.page}, from bench/results/{name}.json, by python -m {made.measure} ({made.takes})")
+            print(f"{name}.png on docs/{made.page}, from bench/results/{origin(name)}, by python -m {made.measure} ({made.takes})")
         elif args.measure:
             subprocess.run([sys.executable, "-m", *made.measure.split()], cwd=ROOT, check=True)
         else:

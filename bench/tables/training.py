@@ -1,4 +1,4 @@
-"""Tables of whole training runs: time to a goal, an iteration, start-up, logs, learning, presets."""
+"""Tables of whole training runs: time to a goal, an iteration, start-up, logs, presets."""
 
 from collections.abc import Callable
 from statistics import mean, median, pstdev
@@ -87,37 +87,6 @@ LOGGING: Page = (
 )
 
 
-def _steps_to_goal(steps: int | None) -> str:
-    return f"{steps:,}" if steps else "never"
-
-
-def _runs_that_reach(rows: Rows) -> str:
-    (row,) = rows
-    reached = sum(curve["best"] >= row["goal"] for curve in row["seeds"])
-    return f"{row['run']}: {reached} of {len(row['seeds'])} seeds reach {row['goal']:,}"
-
-
-LEARNING: Page = (
-    Table(
-        (
-            Column(_runs_that_reach, lambda curve: f"seed {curve['seed']}"),
-            Column("best evaluation", "best", whole),
-            Column(
-                "that policy, 100 fresh episodes",
-                lambda curve: f"{curve['best_over_100_episodes']:,.0f} +- {curve['std_over_100_episodes']:,.0f}",
-            ),
-            Column(
-                lambda rows: f"steps to {rows[0]['goal']:,}", "solved_at_steps", lambda steps: f"{steps:,}" if steps else "never"
-            ),
-            Column("steps", "steps", whole),
-            Column("training", lambda curve: f"{curve['train_s']:.0f} s"),
-        ),
-        each=True,
-        lines=lambda rows: rows[0]["seeds"],
-    ),
-)
-
-
 def _over_seeds(row: Row, name: str) -> str:
     values = [run[name] for run in row["runs"]]
     return f"{mean(values):,.1f} +- {pstdev(values):,.1f}"
@@ -177,7 +146,6 @@ PAGES: dict[str, Page] = {
     "training": TRAINING,
     "startup": STARTUP,
     "logging": LOGGING,
-    "learning": LEARNING,
     "presets": PRESETS,
     "tuning": TUNING,
 }
