@@ -24,8 +24,8 @@ from fastars.kernels.vector import new_batch as new_lane_batch
 
 _CALL_ENVS = 128  # simulations stepped by one kernel call, which Ctrl-C waits for: 40 ms of Humanoids
 _CALL_CHUNKS = 128  # of as many environments as there are lanes, stepped by one kernel call
-# Least work for a thread, which costs 0.1 to 0.2 ms to start and to wait for, and least work between two looks at the counter.
-_THREAD_SECONDS = 3e-4
+# Least work for a thread, which must be woken and waited for, and least work between two looks at the counter.
+_THREAD_SECONDS = 1.5e-4
 _BLOCK_SECONDS = 1e-4
 
 

@@ -35,16 +35,16 @@ class BatchSizes:
 
     def _start(self) -> None:
         self._is_first, self._size, self._first_size, self._left_in_round = True, 0, 0, 0
-        self._lengths: list[IntArray] = []
+        self._sums = 0, 0, 0  # of episodes, of their lengths, and of the squares of these
         self._step_seconds: list[float] = []  # of the first batches
 
     def start(self) -> None:
         """Begin with other episodes, and look at those that ran since the last call."""
-        if self._lengths:
-            lengths = np.concatenate(self._lengths)
-            self._spread = float(lengths.std() / max(lengths.mean(), 1.0))
+        n, total, squares = self._sums
+        if total > 0:
+            self._spread = math.sqrt(max(n * squares / total**2 - 1.0, 0.0))
         if len(self._step_seconds) == self.n_workers:
-            self._slowest = max(self._step_seconds) * float(np.mean([1.0 / each for each in self._step_seconds]))
+            self._slowest = max(self._step_seconds) * sum(1.0 / each for each in self._step_seconds) / self.n_workers
         self._start()
 
     def next(self, n_waiting: int) -> int:
@@ -78,6 +78,8 @@ class BatchSizes:
         """Note the lengths of the episodes of a batch, which took a worker so many seconds."""
         each = seconds / len(lengths)
         self._episode_seconds = each if self._episode_seconds is None else (self._episode_seconds + each) / 2
-        self._lengths.append(lengths)
+        n, total, squares = self._sums
+        steps = int(lengths.sum())
+        self._sums = n + len(lengths), total + steps, squares + int(np.dot(lengths, lengths))
         if len(lengths) == self._first_size and len(self._step_seconds) < self.n_workers:
-            self._step_seconds.append(seconds / max(int(lengths.sum()), 1))
+            self._step_seconds.append(seconds / max(steps, 1))

@@ -62,7 +62,10 @@ class EpisodeQueue:
         return self._batch_of([self._suspects.popleft()])
 
     def _batch_of(self, episodes: list[int]) -> tuple[list[int], Batch]:
-        rows, which = np.unique(self._batch.rows[episodes], return_inverse=True)
+        rows = self._batch.rows[episodes]
+        which = np.arange(len(rows))
+        if not (rows[1:] > rows[:-1]).all():  # several episodes of a candidate
+            rows, which = np.unique(rows, return_inverse=True)
         return episodes, self._batch._replace(
             weights=self._batch.weights[rows], rows=which, seeds=self._batch.seeds[episodes], attempts=self._attempts[episodes]
         )
