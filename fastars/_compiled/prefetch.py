@@ -1,4 +1,4 @@
-"""Ask for memory some time before it is read: a processor foresees rows one after the other, but none that are chosen by numbers."""
+"""Ask for memory some time before it is read. A processor foresees rows one after the other, and no others."""
 
 from llvmlite import ir
 from numba.core import types

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastars._compiled.jit import entry
-from fastars._compiled.lane_rows import LANES
 from fastars._compiled.structs import SeedArray, Simulation, SimulationLanes
 from fastars._runtime.signals import HeldSignals
 from fastars._runtime.threads import for_blocks

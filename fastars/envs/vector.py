@@ -47,7 +47,7 @@ class CompiledVectorEnv(VectorEnv):
     copy : bool
         Return new arrays in each step. If False, the next `step` or `reset` overwrites the observations.
     n_threads : int, optional
-        Most threads for a step that takes longer than 0.6 ms; they change no number. Default: all CPUs.
+        Most threads for a step that takes longer than 0.3 ms; they change no number. Default: all CPUs.
 
     Raises
     ------

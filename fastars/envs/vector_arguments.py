@@ -72,7 +72,7 @@ class ActionArrays:
         actions : array_like
             Shape (n,) or (n, n_act).
         ended : callable
-            Returns a mask (n,) of the environments that begin an episode, and use no action. It is called if an action is not valid.
+            Returns a mask (n,) of the environments that begin an episode, and use no action. Called if an action is not valid.
         """
         array = np.asarray(actions)
         if array.shape != self._shape:
