@@ -7,6 +7,7 @@ a look at the first actions only.
 import copy
 import threading
 
+import numba
 import numpy as np
 import pytest
 from gymnasium import make_vec
@@ -50,6 +51,7 @@ def test_threads_change_no_bit(env_id, mode):
         assert_same_steps(copy.deepcopy(envs), other, 40)  # episodes end and begin in between
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="Python's code runs on one thread")
 @pytest.mark.usefixtures("any_work_is_worth_a_thread")
 def test_two_threads_step_where_it_is_worth_it(monkeypatch):
     envs, used, share = made("Acrobot-v1", n_threads=2), [], batches.for_blocks

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from fastars._compiled.jit import entry
+from fastars._compiled.jit import compiles, entry
 from fastars._compiled.structs import SeedArray, Simulation, SimulationLanes
 from fastars._runtime.signals import HeldSignals
 from fastars._runtime.threads import for_blocks
@@ -67,7 +67,7 @@ class LaneBatch(KernelBatch):
         self._like = 0 if hasattr(compiled.action_space, "n") else (np.float32(0.0),) * compiled.n_act
         with HeldSignals():
             self._batch = new_lane_batch(self._env, n)
-        self._blocks = _Blocks(len(self._batch.states), _CALL_CHUNKS, n_threads)
+        self._blocks = _Blocks(len(self._batch.states), _CALL_CHUNKS, n_threads if compiles() else 1)
         self._prepare()
 
     def _prepare(self) -> None:
