@@ -8,6 +8,17 @@ from fastars.envs import compiled_env
 N_ACTIONS = 8  # sets of actions, made before the clock runs and taken in turn
 
 
+def many_steps(envs, actions):
+    """Return a function that takes `N_ACTIONS` steps of all environments, as the caches are cold in the first of them."""
+    envs.reset()
+
+    def run():
+        for chosen in actions:
+            envs.step(chosen)
+
+    return run
+
+
 def stepper(envs, actions):
     """Return a function that takes one step of all environments."""
     envs.reset()

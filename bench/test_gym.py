@@ -1,12 +1,15 @@
 """Environments in Python: beside a bare loop, in two workers, and beside ARS of stable-baselines3-contrib."""
 
 import functools
+import multiprocessing
+import statistics
 import time
 
 import gymnasium
 import numpy as np
 import pytest
 
+from bench.drop_in import BUSY, bare_steps
 from bench.machine import THREADS
 from bench.peers import optional
 from fastars import ARS
@@ -16,6 +19,7 @@ from fastars.samplers.gym import GymSampler
 
 ENVS = ["CartPole-v1", "Pendulum-v1", "FrozenLake-v1", "HalfCheetah-v5"]
 OURS, WORKERS, BARE = "fastars, this process", f"fastars, {THREADS} workers", "bare loop"
+PROCESSES = f"{THREADS} processes that do nothing but step"
 
 
 class Busy(gymnasium.Wrapper):
@@ -112,6 +116,28 @@ def test_two_workers(microseconds, race, record, quick):
         steps_per_s={name: n_steps / value for name, value in seconds.items()},
         target=1.7 if microseconds >= 50 else None,
     )
+
+
+@pytest.mark.filterwarnings("ignore:.*share an object")  # Gymnasium's, of an environment that returns one array in each step
+def test_bare_processes(race, record, quick):
+    """Compare worker processes with as many that only step: no policy, no seeds, no results, nobody to talk to."""
+    env = environment(BUSY)
+    weights, seeds = candidates(BUSY, env, 4 if quick else 16)
+    filter, n_steps, rates = identity_filter(env.n_obs), 200 * len(seeds), []
+    one, two = (GymSampler(env, env.rollout_spec(LinearPolicy()), n) for n in (1, THREADS))
+    expected, rollouts = (sampler.evaluate(weights, filter, seeds, True) for sampler in (one, two))
+    np.testing.assert_array_equal(rollouts.returns, expected.returns)
+    assert rollouts.lengths.sum() == n_steps
+    with multiprocessing.get_context("spawn").Pool(THREADS) as pool:
+
+        def bare():
+            rates.append(sum(1.0 / each for each in pool.starmap(bare_steps, [(BUSY, n_steps // THREADS)] * THREADS, chunksize=1)))
+
+        seconds = race({WORKERS: lambda: two.evaluate(weights, filter, seeds, True), PROCESSES: bare}, budget=6.0)
+    one.close()
+    two.close()
+    steps_per_s = {WORKERS: n_steps / seconds[WORKERS], PROCESSES: statistics.median(rates)}
+    record(kind="processes", episodes=len(seeds), steps_per_s=steps_per_s, target=0.9)
 
 
 @pytest.mark.filterwarnings("ignore")  # theirs, from any line of theirs

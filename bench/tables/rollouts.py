@@ -20,9 +20,11 @@ def _in_turn(rows: Rows) -> str:
 
 
 def _competitors(row: Row) -> dict[str, str]:
-    """Return the rates of a row by name; all but the first with the ratio of the first one to it."""
+    """Return the rates of a row by name; all but the first with the ratio of the first one to it, and the aim if there is one."""
     (ours, value), *others = row["steps_per_s"].items()
-    return {ours: rate(value)} | {name: f"{rate(other)} ({ratio(value / other)})" for name, other in others}
+    aims = row.get("targets", {})
+    words = {name: f"; aim {aim:g}" for name, aim in aims.items()}
+    return {ours: rate(value)} | {name: f"{rate(other)} ({ratio(value / other)}{words.get(name, '')})" for name, other in others}
 
 
 def _cell(name: str) -> Column:
@@ -122,6 +124,15 @@ GYM: Page = (
             Column("ratio", lambda row: aimed(_rate(row, 1) / _rate(row, 0), row["target"])),
         ),
         kind="workers",
+    ),
+    Table(
+        (
+            Column("env steps/s, a step of 20 us (aim)", lambda row: f"{row['episodes']} episodes of 200 steps"),
+            Column("2 workers", lambda row: _rate(row, 0), rate),
+            Column("2 processes that only step", lambda row: _rate(row, 1), rate),
+            Column("ratio", lambda row: aimed(_rate(row, 0) / _rate(row, 1), row["target"])),
+        ),
+        kind="processes",
     ),
     Table(
         (

@@ -78,9 +78,12 @@ def _torch() -> Any:
 
 def same_state(a: Any, b: Any) -> bool:
     """Return True for equal states of NumPy's generators: dicts with numbers, and with arrays where it is a Mersenne Twister."""
-    if isinstance(a, dict):
+    if isinstance(a, np.ndarray):
+        return np.array_equal(a, b)
+    try:
+        return bool(a == b)  # 0.1 us for dicts of numbers, which are the usual ones
+    except ValueError:  # there are arrays in these dicts
         return a.keys() == b.keys() and all(same_state(a[key], b[key]) for key in a)
-    return bool(np.array_equal(a, b))
 
 
 def _same_tensors(a: Any, b: Any) -> bool:

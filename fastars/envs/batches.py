@@ -11,20 +11,20 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from fastars._compiled.lane_rows import LANES
+from fastars._compiled.jit import compiles, entry
 from fastars._compiled.structs import SeedArray, Simulation, SimulationLanes
 from fastars._runtime.signals import HeldSignals
 from fastars._runtime.threads import for_blocks
 from fastars.envs.compiled import CompiledEnv
 from fastars.envs.errors import SimulationError
 from fastars.envs.vector_arguments import BoolArray
-from fastars.kernels.vector import ENDED, Steps, observe_envs, reset_envs, seed_envs, step_envs
+from fastars.kernels.vector import Steps, observe_envs, reset_envs, seed_envs, step_envs
 from fastars.kernels.vector import new_batch as new_lane_batch
 
 _CALL_ENVS = 128  # simulations stepped by one kernel call, which Ctrl-C waits for: 40 ms of Humanoids
 _CALL_CHUNKS = 128  # of as many environments as there are lanes, stepped by one kernel call
-# Least work for a thread, which costs 0.1 to 0.2 ms to start and to wait for, and least work between two looks at the counter.
-_THREAD_SECONDS = 3e-4
+# Least work for a thread, which must be woken and waited for, and least work between two looks at the counter.
+_THREAD_SECONDS = 1.5e-4
 _BLOCK_SECONDS = 1e-4
 
 
@@ -62,10 +62,22 @@ class KernelBatch(ABC):
 class LaneBatch(KernelBatch):
     """Environments in SIMD lanes."""
 
-    def __init__(self, compiled: CompiledEnv, n: int) -> None:
-        self._env, self._n = compiled.constants, n
+    def __init__(self, compiled: CompiledEnv, n: int, n_threads: int) -> None:
+        self._env, self._n, self._n_obs, self._n_tasks = compiled.constants, n, compiled.n_obs, compiled.n_tasks
         self._like = 0 if hasattr(compiled.action_space, "n") else (np.float32(0.0),) * compiled.n_act
-        self._batch = new_lane_batch(self._env, n)
+        with HeldSignals():
+            self._batch = new_lane_batch(self._env, n)
+        self._blocks = _Blocks(len(self._batch.states), _CALL_CHUNKS, n_threads if compiles() else 1)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Compile the kernels of `step`: later calls run no Python code in which the exception of a signal could get lost."""
+        actions = np.zeros(0, np.int64 if self._like == 0 else np.float32)
+        flags, rewards = np.zeros(1, np.bool_), np.zeros((1, self._n_tasks) if self._n_tasks else 1)
+        out = Steps(np.zeros((1, self._n_obs), np.float32), rewards, flags, flags)
+        with HeldSignals():
+            self._step_envs = entry(step_envs, self._env, self._batch, 1, actions, self._like, out, 0, 0)
+            self._reset_envs = entry(reset_envs, self._env, self._batch, np.zeros(0, np.bool_), out.observations)
 
     def reset(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
         """Begin an episode in the environments in `mask`, and write the observations of all environments."""
@@ -75,17 +87,28 @@ class LaneBatch(KernelBatch):
 
     def reset_ended(self, mask: BoolArray, observations: npt.NDArray[Any]) -> None:
         """Begin an episode in the environments in `mask`; the observations of the others are already written."""
-        with HeldSignals():
-            reset_envs(self._env, self._batch, mask, observations)
+        self._reset_envs(self._env, self._batch, mask, observations)
 
     def step(self, max_steps: int, actions: npt.NDArray[Any], out: Steps) -> None:
         """Step every environment; those whose episode has ended begin a new one."""
-        with HeldSignals():
-            step_envs(self._env, self._batch, max_steps, actions.reshape(-1), self._like, out)
+        flat = actions.reshape(-1)
+
+        def run(first: int, end: int) -> None:
+            self._step_envs(self._env, self._batch, max_steps, flat, self._like, out, first, end)
+
+        self._blocks.run(run)
 
     def ended(self) -> BoolArray:
         """Return a mask of the environments whose last step ended an episode."""
-        return self._batch.counters[:, ENDED * LANES : (ENDED + 1) * LANES].ravel()[: self._n] != 0
+        return self._batch.lengths.ravel()[: self._n] < 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the compiled kernels: a copy takes its own."""
+        return {name: value for name, value in vars(self).items() if name not in ("_step_envs", "_reset_envs")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._prepare()
 
 
 class SimulatedBatch(KernelBatch):
@@ -128,7 +151,7 @@ class SimulatedBatch(KernelBatch):
             if (i := kernel(self._compiled.constants, self._batch, *arguments, first, end)) >= 0:
                 failed.append(i)
 
-        with clock.stopped():
+        with clock.stopped(), HeldSignals():
             self._blocks.run(run)
             if failed:
                 self._replace(sorted(failed))
@@ -192,7 +215,8 @@ class PhysicsBatch(KernelBatch):
             kernel(self._env, lanes, batch, *arguments, first, end)
             free.append(workspace)
 
-        self._blocks.run(run)
+        with HeldSignals():
+            self._blocks.run(run)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the lanes, which are addresses: a copy makes its own."""
@@ -232,7 +256,10 @@ class _Blocks:
         n_threads = max(min(self.most_threads, int(self._n * self._part_seconds / _THREAD_SECONDS)), 1)
         size = self._size(n_threads)
         start = perf_counter()
-        for_blocks(lambda block: run(block * size, min((block + 1) * size, self._n)), -(-self._n // size), n_threads)
+        if size >= self._n:
+            run(0, self._n)
+        else:
+            for_blocks(lambda block: run(block * size, min((block + 1) * size, self._n)), -(-self._n // size), n_threads)
         self._part_seconds = (perf_counter() - start) * n_threads / self._n
 
     def _size(self, n_threads: int) -> int:
@@ -243,9 +270,9 @@ class _Blocks:
 
 
 def new_batch(compiled: CompiledEnv, n: int, n_threads: int) -> KernelBatch:
-    """Return the batch of `n` environments for what steps them, on up to `n_threads` threads where there is a simulator."""
+    """Return the batch of `n` environments for what steps them, on up to `n_threads` threads."""
     if compiled.model is None:
-        return LaneBatch(compiled, n)
+        return LaneBatch(compiled, n, n_threads)
     return (PhysicsBatch if compiled.physics == "lanes" else SimulatedBatch)(compiled, n, n_threads)
 
 

@@ -82,7 +82,8 @@ def flattener(space: spaces.Space) -> Callable[[Any], np.ndarray]:
         start = int(space.start)
 
         def one_hot(observation: Any) -> np.ndarray:
-            flat, index = np.zeros(size), _choice(observation) - start
+            choice = observation if type(observation) is int else _choice(observation)  # saves 0.5 us
+            flat, index = np.zeros(size), choice - start
             if not 0 <= index < size:
                 raise ValueError(f"the observation is {observation!r}, its space says {space}")
             flat[index] = 1.0

@@ -27,7 +27,7 @@ from fastars.envs.generators import generator_of
 from fastars.envs.making import make
 from fastars.envs.physics_choice import with_physics
 from fastars.envs.registry import compiled_env_ids
-from fastars.envs.vector_arguments import BoolArray, action_array, checked_autoreset_mode, most_steps, reset_mask, seeds_of
+from fastars.envs.vector_arguments import ActionArrays, BoolArray, checked_autoreset_mode, most_steps, reset_mask, seeds_of
 from fastars.kernels.vector import Steps
 
 
@@ -47,7 +47,7 @@ class CompiledVectorEnv(VectorEnv):
     copy : bool
         Return new arrays in each step. If False, the next `step` or `reset` overwrites the observations.
     n_threads : int, optional
-        Most threads for steps in MuJoCo or over lanes; they change no number. Default: all CPUs. Other environments step on one.
+        Most threads for a step that takes longer than 0.3 ms; they change no number. Default: all CPUs.
 
     Raises
     ------
@@ -87,6 +87,9 @@ class CompiledVectorEnv(VectorEnv):
         if compiled.reward_space is not None:  # as mo-gymnasium's vector environments have it
             self.reward_space = compiled.reward_space
         self._max_steps = most_steps(compiled.max_steps if max_episode_steps is None else max_episode_steps)
+        self._action_arrays = ActionArrays(self.single_action_space, self.num_envs)
+        self._rewards_shape = (self.num_envs, compiled.n_tasks) if compiled.n_tasks else (self.num_envs,)
+        self._observations_form = (self.num_envs, compiled.n_obs), self.single_observation_space.dtype
         self._batch = new_batch(compiled, self.num_envs, n_threads or available_cpus())
         self._seeds: SeedArray | None = None
         self._is_reset = False
@@ -161,11 +164,10 @@ class CompiledVectorEnv(VectorEnv):
         if self.autoreset_mode == AutoresetMode.DISABLED and (ended := self._batch.ended()).any():
             first, n_ended = np.flatnonzero(ended)[0], np.count_nonzero(ended)
             raise ResetNeeded(f"{n_ended} environments, {first} the first of them, need a reset: their episodes have ended")
-        array = action_array(actions, self.single_action_space, self.num_envs, self._batch.ended)
+        array = self._action_arrays.of(actions, self._batch.ended)
         n = self.num_envs
         observations = self._new_observations() if self.copy else self._observations
-        rewards = np.empty((n, self.compiled.n_tasks) if self.compiled.n_tasks else n)
-        out = Steps(observations, rewards, np.empty(n, np.bool_), np.empty(n, np.bool_))
+        out = Steps(observations, np.empty(self._rewards_shape), np.empty(n, np.bool_), np.empty(n, np.bool_))
         self._is_reset = False
         self._batch.step(self._max_steps, array, out)
         infos = self._reset_ended(out) if self.autoreset_mode == AutoresetMode.SAME_STEP else {}
@@ -197,7 +199,7 @@ class CompiledVectorEnv(VectorEnv):
             raise ClosedEnvironmentError("the vector environment is closed")
 
     def _new_observations(self) -> npt.NDArray[Any]:
-        return np.empty((self.num_envs, self.compiled.n_obs), self.single_observation_space.dtype)
+        return np.empty(*self._observations_form)
 
     def _reset_ended(self, out: Steps) -> dict[str, Any]:
         """Begin new episodes where one has ended (same-step autoreset); return the infos, with the last observations."""

@@ -10,8 +10,11 @@ import numpy.typing as npt
 from gymnasium.spaces import Discrete
 from gymnasium.vector import AutoresetMode
 
+from fastars._compiled.jit import entry
 from fastars._compiled.structs import SeedArray
+from fastars._runtime.signals import HeldSignals
 from fastars._validate import integer, positive_int
+from fastars.kernels.vector import are_within
 
 BoolArray = npt.NDArray[np.bool_]
 _NO_LIMIT = 2**62  # steps
@@ -38,35 +41,61 @@ def reset_mask(options: dict[str, Any] | None, num_envs: int) -> BoolArray:
     return mask
 
 
-def action_array(actions: npt.ArrayLike, space: Any, n: int, ended: Callable[[], BoolArray]) -> npt.NDArray[Any]:
-    """Return the actions of n environments as the kernels take them.
+class ActionArrays:
+    """Brings the actions of `n` environments into the form that the kernels take.
 
     Parameters
     ----------
-    actions : array_like
-        Shape (n,) or (n, n_act).
     space : gymnasium.spaces.Space
         Action space of a single environment.
     n : int
         Number of environments.
-    ended : callable
-        Returns a mask (n,) of the environments that begin an episode, and use no action. It is called if an action is not valid.
     """
-    array = np.asarray(actions)
-    if array.ndim == 0:
-        raise TypeError(f"actions must be an array of {n} actions, got {actions!r}")
-    if array.shape != (n, *space.shape):
-        raise ValueError(f"actions must have shape {(n, *space.shape)}, got {array.shape}")
-    if not isinstance(space, Discrete):
-        if array.dtype.kind not in "fiu":
-            raise TypeError(f"actions must be numbers, got dtype {array.dtype}")
-        return np.ascontiguousarray(array, np.float32)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"actions must be integers, got dtype {array.dtype}")
-    first, last = int(space.start), int(space.start + space.n) - 1
-    if array.min() < first or array.max() > last:
-        array = _within(array, first, last, ended())
-    return np.ascontiguousarray(array, np.int64)
+
+    def __init__(self, space: Any, n: int) -> None:
+        self._space, self._n, self._shape = space, n, (n, *space.shape)
+        self._is_discrete = isinstance(space, Discrete)
+        if self._is_discrete:
+            self._first, self._last = int(space.start), int(space.start + space.n) - 1
+            with HeldSignals():
+                self._are_within = entry(are_within, np.zeros(0, np.int64), self._first, self._last)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what makes another one: a compiled kernel can't be copied or pickled."""
+        return ActionArrays, (self._space, self._n)
+
+    def of(self, actions: npt.ArrayLike, ended: Callable[[], BoolArray]) -> npt.NDArray[Any]:
+        """Return actions (n,) or (n, n_act) as contiguous int64 or float32.
+
+        Parameters
+        ----------
+        actions : array_like
+            Shape (n,) or (n, n_act).
+        ended : callable
+            Returns a mask (n,) of the environments that begin an episode, and use no action. Called if an action is not valid.
+        """
+        array = np.asarray(actions)
+        if array.shape != self._shape:
+            if array.ndim == 0:
+                raise TypeError(f"actions must be an array of {self._n} actions, got {actions!r}")
+            raise ValueError(f"actions must have shape {self._shape}, got {array.shape}")
+        kind = array.dtype.kind
+        if not self._is_discrete:
+            if kind not in "fiu":
+                raise TypeError(f"actions must be numbers, got dtype {array.dtype}")
+            return _plain(array, np.float32)
+        if kind not in "iu":
+            raise TypeError(f"actions must be integers, got dtype {array.dtype}")
+        plain = _plain(array, np.int64)
+        if not self._are_within(plain, self._first, self._last):  # 0.3 us; `min` and `max` of NumPy take 2
+            plain = _plain(_within(array, self._first, self._last, ended()), np.int64)
+        return plain
+
+
+def _plain(array: npt.NDArray[Any], dtype: Any) -> npt.NDArray[Any]:
+    """Return an array contiguous and aligned, as compiled kernels take it without a look at its type."""
+    plain = np.ascontiguousarray(array, dtype)
+    return plain if plain.flags.aligned else plain.copy()
 
 
 def _within(actions: npt.NDArray[Any], first: int, last: int, ended: BoolArray) -> npt.NDArray[Any]:

@@ -16,7 +16,7 @@ from fastars.kernels.policy_layout import arranged_size, n_weights, scratch_size
 
 MAX_LANES = 16
 _CALL_SECONDS = 1.8e-6  # of a tick, for any number of environments. They share it until it costs ...
-_CALL_SHARE = 0.02  # ... no more than this part of the time that their steps take
+_CALL_SHARE = 0.01  # ... no more than this part of the time that their steps take
 
 
 def new_lanes(spec: RolloutSpec, n_obs: int, action_space: Any, n: int) -> Lanes:

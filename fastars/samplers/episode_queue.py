@@ -10,10 +10,9 @@ import numpy as np
 
 from fastars._compiled.structs import Rollouts, empty_rollouts, identity_filter
 from fastars.samplers.batch import MARK_BITS, Batch, Report, give_up
+from fastars.samplers.batch_sizes import BatchSizes
 from fastars.samplers.failure import ATTEMPTS
 
-_BATCH_SECONDS = 0.05  # of a worker's batch of episodes, about: a message costs about 200 us
-_LEAST_SECONDS = 0.002  # of the smallest batches
 _MAX_BATCH = 1 << (MARK_BITS - 1)
 
 
@@ -25,21 +24,19 @@ class EpisodeQueue:
     batch : Batch
     report : callable
         Called for each attempt that failed.
-    n_workers : int
-    episode_seconds : float, optional
-        Seconds of a worker for an episode, as far as they are known.
+    sizes : BatchSizes
+        Says how many episodes a worker is given, and hears of what they took.
 
     Attributes
     ----------
     out : Rollouts
         Results of the episodes so far.
-    episode_seconds : float or None
     """
 
-    def __init__(self, batch: Batch, report: Report, n_workers: int, episode_seconds: float | None) -> None:
+    def __init__(self, batch: Batch, report: Report, sizes: BatchSizes) -> None:
         self.out = empty_rollouts(len(batch.seeds), len(batch.filter.mean), batch.track, len(batch.reward_weights))
-        self.episode_seconds = episode_seconds
-        self._batch, self._report, self._n_workers = batch, report, n_workers
+        self._batch, self._report, self._sizes = batch, report, sizes
+        sizes.start()
         self._attempts = batch.attempts.copy()
         self._waiting: deque[int] = deque(range(len(batch.seeds)))
         self._suspects: deque[int] = deque()
@@ -56,14 +53,19 @@ class EpisodeQueue:
 
     def take(self) -> tuple[list[int], Batch]:
         """Return (episodes for a worker, their batch), which wait no longer."""
-        return self._batch_of([self._waiting.popleft() for _ in range(self._batch_size())])
+        taken = [self._waiting.popleft() for _ in range(self._batch_size())]
+        self._sizes.dealt()
+        return self._batch_of(taken)
 
     def take_suspect(self) -> tuple[list[int], Batch]:
         """Return (an episode for a process of its own, its batch)."""
         return self._batch_of([self._suspects.popleft()])
 
     def _batch_of(self, episodes: list[int]) -> tuple[list[int], Batch]:
-        rows, which = np.unique(self._batch.rows[episodes], return_inverse=True)
+        rows = self._batch.rows[episodes]
+        which = np.arange(len(rows))
+        if not (rows[1:] > rows[:-1]).all():  # several episodes of a candidate
+            rows, which = np.unique(rows, return_inverse=True)
         return episodes, self._batch._replace(
             weights=self._batch.weights[rows], rows=which, seeds=self._batch.seeds[episodes], attempts=self._attempts[episodes]
         )
@@ -74,17 +76,11 @@ class EpisodeQueue:
         return 8 * (2 * len(batch.filter.mean) + self._batch_size() * (batch.weights.shape[1] + 3))
 
     def _batch_size(self) -> int:
-        """Return the episodes for a worker: enough for `_BATCH_SECONDS`, but fewer towards the end, so that all finish together."""
-        left, share = len(self._waiting), len(self._waiting) / (2 * self._n_workers)
-        if self.episode_seconds is None:
-            return max(int(share / 4), 1)
-        least, enough = (seconds / self.episode_seconds for seconds in (_LEAST_SECONDS, _BATCH_SECONDS))
-        return min(max(int(max(min(share, enough), least)), 1), left, _MAX_BATCH)
+        return min(self._sizes.next(len(self._waiting)), _MAX_BATCH)
 
     def write(self, episodes: list[int], part: Rollouts, seconds: float) -> None:
         """Keep the results of some episodes, which took a worker so many seconds."""
-        each = seconds / len(episodes)
-        self.episode_seconds = each if self.episode_seconds is None else (self.episode_seconds + each) / 2
+        self._sizes.learn(part.lengths, seconds)
         for ours, theirs in zip(_arrays(self.out), _arrays(part), strict=True):
             if len(theirs):
                 ours[episodes] = theirs
@@ -125,7 +121,7 @@ def no_episodes() -> EpisodeQueue:
     """Return a queue for the time between two batches."""
     none = np.zeros(0, np.int64)
     batch = Batch(identity_filter(0), False, np.zeros((0, 0)), none, none.astype(np.uint64), none, np.zeros(0))
-    return EpisodeQueue(batch, _unheard, 1, None)
+    return EpisodeQueue(batch, _unheard, BatchSizes(1))
 
 
 def _unheard(episode: int, attempt: int, text: str, error: BaseException | None = None) -> None:

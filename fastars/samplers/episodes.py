@@ -35,13 +35,14 @@ _FIVE_VALUES = "TypeError: step must return (observation, reward, terminated, tr
 class _Place:
     """A place for an environment and for the episode that it runs."""
 
-    __slots__ = ("attempt", "env", "episode", "index", "last", "mark", "row", "step", "total", "totals")
+    __slots__ = ("attempt", "env", "episode", "index", "is_checked", "last", "mark", "row", "step", "total", "totals")
 
     def __init__(self, index: int, row: Any) -> None:
         self.index = index
         self.row = row  # its row of observations, in their own shape
         self.env: Any = None
         self.step: Any = None  # of the environment
+        self.is_checked = False  # True once the layers of `gymnasium.make` have seen an episode of it
         self.episode = self.attempt = self.mark = self.last = 0
         self.total = 0.0
         self.totals: list[float] = []  # of each reward, where there are several
@@ -273,8 +274,8 @@ class Episodes:
         out.lengths[episode] = self._lanes.length[place.index]
         out.status[episode] = status
         self._kernels.end(self._lanes, place.index, out.moments, episode)
-        if self._make is not None and not self.n_tasks:
-            place.step = step_within(place.env, self.spec.max_steps)  # the layers have checked an episode
+        if not place.is_checked and self._make is not None and not self.n_tasks:
+            place.step, place.is_checked = step_within(place.env, self.spec.max_steps), True
 
     def _fail(self, place: _Place, error: BaseException) -> None:
         """Discard the environment, and let its episode wait for another attempt or give it up."""
@@ -293,6 +294,7 @@ class Episodes:
         if place.env is None:
             place.env = self._given if self._make is None else self._make()
             place.step = partial(self._weighted_step, place) if self.n_tasks else place.env.step
+            place.is_checked = False
             if self._untouched is not None:
                 self._untouched.watch(place.env)
 

@@ -62,7 +62,7 @@ class GymSampler:
         Seconds that a call of the environment may take in a worker process. None: no limit.
     envs_per_worker : int, optional
         Environments side by side in a process, whose actions are computed by one kernel call. Default: as many as are worth it, 1
-        to 16; an environment whose step takes 47 us or more runs alone.
+        to 16; an environment whose step takes 90 us or more runs alone.
     own_process : bool
         True if a single worker is a separate process too: it can hang and crash.
     """

@@ -16,6 +16,7 @@ from fastars._runtime.signals import HeldSignals, let_signals_in, signals_wait
 from fastars.envs import WorkerError
 from fastars.samplers import process
 from fastars.samplers.batch import Batch, Report
+from fastars.samplers.batch_sizes import BatchSizes
 from fastars.samplers.episode_queue import EpisodeQueue, no_episodes
 from fastars.samplers.process import WorkerProcess
 
@@ -54,7 +55,7 @@ class Pool:
         self._queue = no_episodes()
         self._losses = 0  # of workers that were killed, since one finished something
         self._n_unready = 0  # workers that were lost before they were ready, since one was
-        self._episode_seconds: float | None = None  # of a worker's time
+        self._sizes = BatchSizes(n_workers)
         self._pid = os.getpid()
         weakref.finalize(self, _close, self._workers, self._pid)
 
@@ -92,7 +93,7 @@ class Pool:
         """
         self._refuse_forks()
         self._reset_counts()
-        self._queue = EpisodeQueue(batch, report, self.n_workers, self._episode_seconds)
+        self._queue = EpisodeQueue(batch, report, self._sizes)
         try:
             with HeldSignals(), self._idle_after_errors():
                 while self._queue or self._queue.n_suspects or any(worker.episodes for worker in self._workers):
@@ -101,7 +102,6 @@ class Pool:
                     let_signals_in()
             return self._queue.out._replace(n_restarts=self.n_restarts)
         finally:
-            self._episode_seconds = self._queue.episode_seconds
             self._queue = no_episodes()
 
     def close(self) -> None:
