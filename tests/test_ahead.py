@@ -7,7 +7,8 @@ nothing read in the other process -> test_nothing_is_left; a fork that forgets n
 test_nothing_is_left; nobody who takes the exit code, or closes the pipe -> test_a_first_run; no look at one of CPUs, memory,
 worker, interpreter, number -> test_none_is_started; at the cache, another helper, a dead one -> the tests after it; at the
 backend, a file, `NUMBA_DISABLE_JIT`, an earlier iteration -> test_none_is_asked_for; no end by the iteration, or by errors of
-the constructor or of `learn` -> the tests of these names; another type or number of arguments in an order -> test_a_run_needs.
+the constructor or of `learn` -> the tests of these names; another type or number of arguments in an order -> test_a_run_needs;
+no share, or errors of it raised -> test_its_share.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Functions inside kernels, which get no machine code, and the collector, which rests while Numba compiles.
 
 Broken on purpose: a library that makes machine code -> test_a_function_inside; a kernel inside a kernel that is compiled whole
--> test_a_kernel_inside; the functions of users compiled as ours are -> test_a_function_of_the_user_may_print; a collector that is
+-> test_a_kernel_inside; the functions of users compiled as ours are -> test_a_function_of_the_user_may_print, which does not end; a collector that is
 not paused, is left off, or is switched on against the user's will -> the tests of it; a child that keeps the pause -> test_a_fork.
 """
 
@@ -16,6 +16,12 @@ from fastars._runtime.collector import collector_paused
 
 pytestmark = pytest.mark.skipif(jit.numba.config.DISABLE_JIT, reason="nothing is compiled")
 ARRAY = np.arange(3.0)
+
+
+@pytest.fixture(autouse=True)
+def no_cache(monkeypatch):
+    """The name of a file in the cache knows nothing of the sources of this test."""
+    monkeypatch.setattr("fastars._compiled.kernel_cache.cache_directory", lambda: None)
 
 
 @jit.inline
