@@ -1,8 +1,9 @@
 """Functions inside kernels, which get no machine code, and the collector, which rests while Numba compiles.
 
 Broken on purpose: a library that makes machine code -> test_a_function_inside; a kernel inside a kernel that is compiled whole
--> test_a_kernel_inside; the functions of users compiled as ours are -> test_a_function_of_the_user_may_print, which does not end; a collector that is
-not paused, is left off, or is switched on against the user's will -> the tests of it; a child that keeps the pause -> test_a_fork.
+-> test_a_kernel_inside; the functions of users compiled as ours are -> test_a_function_of_the_user_may_print, which does not end;
+a collector that is not paused, is left off, or is switched on against the user's will -> the tests of it; a child that keeps the
+pause -> test_a_fork.
 """
 
 import gc
