@@ -1,7 +1,8 @@
 """Compilation in two processes: one compiles kernels that the other will need. On threads it takes turns, as Numba has one lock.
 
-The other process is a fresh interpreter. It compiles kernels one after the other into the cache, and ends with this process. A
-kernel that it is at work on is waited for; any other is compiled here as ever. So nothing is lost but time if it ends early.
+The other process is a fresh interpreter. It compiles kernels one after the other into the cache, and ends with this process. Where
+this process needs a kernel that the other one is at work on, it compiles those of its own share, and then waits; any other is
+compiled here as ever. So nothing is lost but time if the other process ends early.
 """
 
 import atexit
@@ -40,10 +41,13 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class _Helper:
-    """The other process, and the files of kernels that it will write, in its order."""
+    """The other process, and the files of kernels that it will write, in its order.
 
-    def __init__(self, orders: list[_Order]) -> None:
-        self._paths = [path for *_, path in orders]
+    `share` has the kernels that this process compiles before it waits, with their types.
+    """
+
+    def __init__(self, orders: list[_Order], share: Iterable[tuple[Any, tuple[Any, ...]]] = ()) -> None:
+        self._paths, self._share = [path for *_, path in orders], list(share)
         self._process = subprocess.Popen(  # a session of its own: a Ctrl-C on the terminal is for this process
             [*python_command(_MAIN), base64.b85encode(zlib.compress(dumps(orders))).decode()],
             env={**os.environ, "FASTARS_CACHE_DIR": str(self._paths[0].parent)},
@@ -70,7 +74,11 @@ class _Helper:
         return self._process.poll() is None
 
     def wait_for(self, path: Path) -> None:
-        """Wait for a file as long as the process is at work on it."""
+        """Wait for a file as long as the process is at work on it, and meanwhile do the share of this process."""
+        while self._share and self.is_alive() and self._is_at(path):
+            kernel, signature = self._share.pop(0)
+            with contextlib.suppress(Exception):  # an error of a user's function is raised where the kernel is needed
+                kernel.compile(signature)
         end = time.monotonic() + _PATIENCE_SECONDS
         while self.is_alive() and self._is_at(path):
             if time.monotonic() > end:
@@ -141,23 +149,24 @@ def compile_elsewhere(calls: Iterable[_Call], here: Iterable[_Call] = ()) -> Non
     calls : iterable of tuple
         Kernels with arguments of the types to compile for, `(kernel, *arguments)`.
     here : iterable of tuple
-        The same of kernels that this process is about to compile.
+        The same of kernels that this process compiles, at the latest when it would wait for the other one.
     """
     if not _has_room() or any(helper.is_alive() for helper in _helpers):
         return
-    orders = list(_missing(calls))
-    if orders and len(orders) + len(list(_missing(here))) >= _LEAST:
+    orders = [(kernel.py_func.__module__, kernel.py_func.__qualname__, types, path) for kernel, types, path in _missing(calls)]
+    share = [(kernel, types) for kernel, types, _ in _missing(here)]
+    if orders and len(orders) + len(share) >= _LEAST:
         with contextlib.suppress(OSError, RuntimeError):  # no more processes or threads, or no Python at `sys.executable`
-            _helpers[:] = [_Helper(orders)]
+            _helpers[:] = [_Helper(orders, share)]
 
 
-def _missing(calls: Iterable[_Call]) -> Iterator[_Order]:
-    """Yield the orders of kernels that the cache will keep, and does not have."""
+def _missing(calls: Iterable[_Call]) -> Iterator[tuple[Any, tuple[Any, ...], Path]]:
+    """Yield kernels that the cache will keep, and does not have: each with its types and its file."""
     for kernel, *arguments in calls:
         signature = tuple(map(kernel.typeof_pyval, arguments))
         path = kernel.path_in_cache(signature)
         if path is not None and not path.exists():
-            yield kernel.py_func.__module__, kernel.py_func.__qualname__, signature, path
+            yield kernel, signature, path
 
 
 def _has_room() -> bool:

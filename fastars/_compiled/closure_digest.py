@@ -20,7 +20,7 @@ from numba.core import types
 from numba.core.dispatcher import Dispatcher
 from numba.core.registry import cpu_target
 
-from fastars._compiled.jit import inline
+from fastars._compiled.jit import users
 
 # Packages in which a name and a version determine the content. The sources of fastars are in the name of every cached kernel.
 _KNOWN = {"builtins", "math", "numpy", "numba", "fastars"}
@@ -66,7 +66,7 @@ class ClosureDigest:
         copy = FunctionType(code, scope, function.__name__, defaults or None, cells)
         copy.__module__, copy.__qualname__, copy.__doc__ = function.__module__, function.__qualname__, function.__doc__
         copy.__kwdefaults__ = self._keywords(function.__kwdefaults__ or {}, attributes) or None
-        self._copies[function] = compiled = inline(copy)  # before its globals: a function may call itself
+        self._copies[function] = compiled = users(copy)  # before its globals: a function may call itself
         self._open.append(function)
         for name in sorted(_globals_of(code)):
             if name in function.__globals__:

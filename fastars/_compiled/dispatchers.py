@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,27 @@ from numba.core import types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
+from fastars._runtime.collector import collector_paused
 from fastars._runtime.forks import hold_in_forks, is_importing
 from fastars._runtime.signals import HeldSignals, OpenSignals, signals_are_held
 from fastars._runtime.threads import run_in_thread
 
 _call = CPUDispatcher.__call__
+
+
+class _Compilation(threading.local):
+    """Context in which this thread compiles a kernel, and perhaps others around it; `depth` is their number."""
+
+    depth = 0
+
+    def __enter__(self) -> None:
+        self.depth += 1
+
+    def __exit__(self, *error: object) -> None:
+        self.depth -= 1
+
+
+_compilation = _Compilation()
 
 
 class KernelDispatcher(CPUDispatcher):
@@ -29,6 +46,8 @@ class KernelDispatcher(CPUDispatcher):
     """
 
     runs_no_python = False  # True: it has code, for plain types alone
+    make_part: Callable[..., Any]  # compiles the function as a routine
+    _part: Any = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.runs_no_python or signals_are_held():  # a look takes 0.3 us less than a context
@@ -47,6 +66,33 @@ class KernelDispatcher(CPUDispatcher):
         """Return Numba's type of an argument of a kind that C code does not know."""
         with HeldSignals():
             return super().typeof_pyval(value)
+
+    def compile(self, sig: Any) -> Any:
+        """Compile for these types, or load the code."""
+        with _compilation, collector_paused():
+            return super().compile(sig)
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """Find the types of a call from compiled code, and see that there is code for them. Numba calls it.
+
+        While another kernel is compiled around it, the function is a routine: that has no form for Python and no file.
+        """
+        if _compilation.depth == 0 or self._is_there(args, kws):
+            return super().get_call_template(args, kws)
+        if self._part is None:
+            self._part = self.make_part(self.py_func)
+        return self._part.get_call_template(args, kws)
+
+    def get_overload(self, sig: Any) -> Any:
+        """Return the code for these types. Numba calls it."""
+        owner: Any = self if self._part is None or tuple(sig) in self.overloads else self._part
+        return owner.overloads[tuple(sig)].entry_point
+
+    def _is_there(self, args: Any, kws: Any) -> bool:
+        """Return True if there is code for these types in this process, or in the cache."""
+        _, signature = self._compiler.fold_argument_types(args, kws)  # type: ignore[attr-defined]
+        path = None if tuple(signature) in self.overloads else self.path_in_cache(tuple(signature))
+        return tuple(signature) in self.overloads or (path is not None and path.exists())
 
     def path_in_cache(self, signature: tuple[Any, ...]) -> Path | None:
         """Return the path of the file with the code for these types, there or not; None if it is not cached."""
@@ -76,6 +122,9 @@ class LaunchingDispatcher(KernelDispatcher):
     Numba's layer `workqueue` ends the process when two threads of Python start work at once, and GNU's OpenMP ends it in a forked
     child.
     """
+
+    def _is_there(self, args: Any, kws: Any) -> bool:
+        return True  # it is never a routine: what starts the threads belongs to its code
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if _launches.are_lost:

@@ -33,7 +33,7 @@ from fastars._compiled.announcing import announce
 
 _PACKAGE = Path(__file__).parents[1]
 _ROOMS = ("_compiled", "kernels", "envs", "physics")  # folders that may hold compiled code
-_DECORATORS = rb"INLINE|inline|routine|part|kernel|addressed|parallel|launching"
+_DECORATORS = rb"INLINE|inline|users|routine|part|kernel|addressed|parallel|launching"
 _IMPORTS_DECORATOR = re.compile(
     rb"^from fastars\._compiled\.jit import (?:\([^)]*|[^\n]*)\b(?:" + _DECORATORS + rb")\b", re.MULTILINE
 )

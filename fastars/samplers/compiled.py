@@ -5,11 +5,23 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from fastars._compiled.structs import Filter, FloatArray, LinearPolicy, Rollouts, RolloutSpec, SeedArray, empty_rollouts
+import numpy as np
+
+from fastars._compiled.structs import (
+    Filter,
+    FloatArray,
+    LinearPolicy,
+    Rollouts,
+    RolloutSpec,
+    SeedArray,
+    empty_rollouts,
+    identity_filter,
+)
 from fastars._runtime.cpus import available_cpus
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals
 from fastars._runtime.threads import LONG_SECONDS, for_blocks
+from fastars.envs import CompiledEnv
 from fastars.kernels.rollout import LANES, roll_out
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.kernel_inputs import padded_weights, with_reward_weights
@@ -97,3 +109,9 @@ class CompiledSampler:
 
     def close(self) -> None:
         """Do nothing: an evaluation leaves nothing open."""
+
+
+def call_of_kernel(env: CompiledEnv, spec: RolloutSpec, track: bool) -> tuple[Any, ...]:
+    """Return a call `(kernel, *arguments)` with the types of a sampler's arguments."""
+    out = empty_rollouts(1, env.n_obs, track, len(spec.reward_weights))
+    return roll_out, spec, identity_filter(env.n_obs), np.zeros((1, 1)), np.zeros(1, np.uint64), 0, 1, out

@@ -7,7 +7,19 @@ import threading
 import time
 from typing import Any
 
-from fastars._compiled.structs import FAILED, Filter, FloatArray, Rollouts, RolloutSpec, SeedArray, Simulation, empty_rollouts
+import numpy as np
+
+from fastars._compiled.structs import (
+    FAILED,
+    Filter,
+    FloatArray,
+    Rollouts,
+    RolloutSpec,
+    SeedArray,
+    Simulation,
+    empty_rollouts,
+    identity_filter,
+)
 from fastars._runtime.cpus import available_cpus
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals
@@ -137,3 +149,10 @@ class SimulatedSampler:
             if _INSTABILITY not in kind and kind not in self._warned:
                 self._warned.add(kind)
                 _LOG.warning("MuJoCo warned in %s: %s", self._env_id, alike[0])
+
+
+def call_of_kernel(env: CompiledEnv, spec: RolloutSpec, track: bool) -> tuple[Any, ...]:
+    """Return a call `(kernel, *arguments)` with the types of a sampler's arguments."""
+    out = empty_rollouts(1, env.n_obs, track, len(spec.reward_weights))
+    arguments = identity_filter(env.n_obs), np.zeros((1, 1)), np.zeros(1, np.uint64), 0, 1, out
+    return roll_out_simulated, spec, new_simulation(env.model), *arguments

@@ -17,14 +17,15 @@ from fastars.training.run import Execution
 
 
 def compile_ahead(env: Any, config: Config, physics: str, execution: Execution) -> None:
-    """Let another process compile kernels that the first iteration needs last, and rollouts over lanes before those.
+    """Let another process compile kernels of the first iteration, while this one compiles the largest.
 
-    This process meanwhile compiles what it needs first: the steps of the lanes, and rollouts without lanes. Once it has been
-    through an iteration, most kernels are there, and nothing is looked for: that takes 2 to 11 ms.
+    That is the one of the rollouts; over lanes, the one of their steps, and the rollouts are the first that the other process
+    compiles. Once this process has been through an iteration, most kernels are there, and nothing is looked for: that takes 2 to
+    11 ms.
     """
     if execution.backend == "numba" and isinstance(env, CompiledEnv) and compiles() and not _has_iterated():
-        rollouts, steps = _over_lanes(env, config, physics, execution)
-        compile_elsewhere([*rollouts, *_update(config)], steps)
+        there, here = _of_rollouts(env, config, physics, execution)
+        compile_elsewhere([*there, *_directions(config), *_update(config)], here)
 
 
 def _has_iterated() -> bool:
@@ -32,20 +33,38 @@ def _has_iterated() -> bool:
     return bool(kernels.info.overloads)
 
 
-def _over_lanes(env: CompiledEnv, config: Config, physics: str, execution: Execution) -> tuple[list[tuple[Any, ...]], ...]:
-    """Return calls of the kernels of rollouts over lanes and of their steps, each in a list; empty lists for another physics."""
-    if physics != "lanes" or execution.on_ray or env.model is None:
-        return [], []
-    from fastars.envs.mujoco.lanes import lane_model_of  # here, as they are for MuJoCo alone
-    from fastars.samplers.physics import calls_of_kernels
-
-    try:
-        lanes = lane_model_of(env)
-    except UnsupportedEnvError:
+def _of_rollouts(env: CompiledEnv, config: Config, physics: str, execution: Execution) -> tuple[list[tuple[Any, ...]], ...]:
+    """Return calls of the kernels of rollouts: those for the other process, and those for this one."""
+    if execution.on_ray:
         return [], []
     spec = env.rollout_spec(policy_structure(config), config.clip_actions, config.squash_output)
-    of_rollouts, of_steps = calls_of_kernels(env, spec, lanes)
-    return [of_rollouts], [of_steps]
+    track = config.normalize_observations
+    if env.model is None:
+        from fastars.samplers import compiled  # here, as each of these is for some environments alone
+
+        return [], [compiled.call_of_kernel(env, spec, track)]
+    if physics == "lanes":
+        from fastars.envs.mujoco.lanes import lane_model_of
+        from fastars.samplers.physics import calls_of_kernels
+
+        try:
+            of_rollouts, of_steps = calls_of_kernels(env, spec, lane_model_of(env))
+            return [of_rollouts], [of_steps]
+        except UnsupportedEnvError:
+            pass
+    from fastars.samplers import simulated
+
+    return [], [simulated.call_of_kernel(env, spec, track)]
+
+
+def _directions(config: Config) -> Iterator[tuple[Any, ...]]:
+    """Yield calls of the kernels before the rollouts."""
+    seed, indices, values, noise = np.uint64(0), np.zeros(1, np.int64), np.zeros(1), np.zeros(1, np.float32)
+    yield kernels.sample_indices, seed, 1, 1, 1, 1
+    yield kernels.episode_seeds, seed, 1, 1, 1, config.common_random_numbers
+    yield kernels.missing_blocks, indices, 1, np.zeros(1, np.bool_)
+    yield kernels.fill_blocks, seed, indices, noise
+    yield kernels.perturb, values, 1.0, noise, indices
 
 
 def _update(config: Config) -> Iterator[tuple[Any, ...]]:
