@@ -239,6 +239,12 @@ def _task_gradients(size: str) -> tuple[Any, ...]:
     return _draw(size).standard_normal((len(indices), n_tasks)), noise, indices, np.empty((n_tasks, n_weights))
 
 
+def _direction_sums(size: str) -> tuple[Any, ...]:
+    _, noise, indices, n_weights = _weighted_sums(size)
+    n_sums = {"small": 3, "medium": 7, "large": 5}[size]
+    return _draw(size).standard_normal((len(indices), n_sums)), noise, indices, np.empty((n_sums, n_weights))
+
+
 def _direction_squares(size: str) -> tuple[Any, ...]:
     _, noise, indices, n_weights = _weighted_sums(size)
     return noise, reference.square_sums(noise), indices, n_weights
@@ -340,6 +346,7 @@ CASES = [
     Case("top_directions", lambda size: (_returns(size), _N_DELTA[size] // 3, size == "medium")),
     Case("return_std", lambda size: (_returns(size), _selected(size), 1)),
     Case("direction_weights", _direction_weights),
+    Case("direction_sums", _direction_sums),
     Case("weighted_sum", _weighted_sum),
     Case("weighted_sums", _weighted_sums),
     Case("centered_ranks", lambda size: (_returns(size),)),

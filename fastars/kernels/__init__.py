@@ -28,7 +28,7 @@ from fastars.kernels.bargaining import fairgrad, nash_mtl
 from fastars.kernels.conflict_averse import cagrad
 from fastars.kernels.db_mtl import db_mtl
 from fastars.kernels.diagnostics import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
-from fastars.kernels.direction_sums import weighted_sum, weighted_sums
+from fastars.kernels.direction_sums import direction_sums, weighted_sum, weighted_sums
 from fastars.kernels.directions import direction_squares, square_sums, task_differences, task_gradients
 from fastars.kernels.filter import filter_from_moments, merge_moments
 from fastars.kernels.gradients import debiased_gram, gradient_norms, gram
@@ -91,6 +91,7 @@ __all__ = [
     "debiased_gram",
     "diagnostics",
     "direction_squares",
+    "direction_sums",
     "direction_weights",
     "dual_proj",
     "episode_seeds",

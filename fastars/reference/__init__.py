@@ -8,7 +8,7 @@ from .bargaining import fairgrad, nash_mtl
 from .conflict_averse import cagrad
 from .db_mtl import db_mtl
 from .diagnostics import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
-from .direction_sums import weighted_sum, weighted_sums
+from .direction_sums import direction_sums, weighted_sum, weighted_sums
 from .directions import direction_squares, square_sums, task_differences, task_gradients
 from .filter import filter_from_moments, merge_moments
 from .gradients import debiased_gram, gradient_norms, gram
@@ -57,6 +57,7 @@ __all__ = [
     "debiased_gram",
     "diagnostics",
     "direction_squares",
+    "direction_sums",
     "direction_weights",
     "dual_proj",
     "episode_seeds",

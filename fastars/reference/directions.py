@@ -6,6 +6,7 @@ g_i = (1/N) sum over k of D_ki delta_k and q_k = |delta_k|^2.
 
 import numpy as np
 
+from .direction_sums import direction_sums
 from .norms import norm_sq
 
 BLOCK = 512
@@ -19,9 +20,7 @@ def task_differences(task_returns, sigma):
 
 def task_gradients(differences, noise, indices, gradients):
     """Write g_i, (T, d), for differences (N, T); delta_k begins at noise[indices[k]]. Zeros if there are no directions."""
-    gradients[:] = 0.0
-    for difference, i in zip(differences, indices, strict=True):
-        gradients += np.outer(difference, noise[i : i + gradients.shape[1]].astype(np.float64))
+    direction_sums(differences, noise, indices, gradients)
     gradients /= max(len(differences), 1)
 
 
