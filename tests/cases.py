@@ -242,7 +242,9 @@ def _task_gradients(size: str) -> tuple[Any, ...]:
 def _direction_sums(size: str) -> tuple[Any, ...]:
     _, noise, indices, n_weights = _weighted_sums(size)
     n_sums = {"small": 3, "medium": 7, "large": 5}[size]
-    return _draw(size).standard_normal((len(indices), n_sums)), noise, indices, np.empty((n_sums, n_weights))
+    first, last = {"small": (0, n_weights), "medium": (1, n_weights - 3), "large": (0, n_weights)}[size]
+    sums = np.zeros((n_sums, n_weights))
+    return _draw(size).standard_normal((len(indices), n_sums)), noise, indices, first, last, sums
 
 
 def _direction_squares(size: str) -> tuple[Any, ...]:
@@ -346,6 +348,7 @@ CASES = [
     Case("top_directions", lambda size: (_returns(size), _N_DELTA[size] // 3, size == "medium")),
     Case("return_std", lambda size: (_returns(size), _selected(size), 1)),
     Case("direction_weights", _direction_weights),
+    Case("step_weights", lambda size: (_returns(size), _returns(size), _N_DELTA[size] // 3, size == "medium", 0, 1, 1e-6)),
     Case("direction_sums", _direction_sums),
     Case("weighted_sum", _weighted_sum),
     Case("weighted_sums", _weighted_sums),

@@ -51,7 +51,7 @@ from fastars.kernels.policy import action_scores, batch_action_scores, fill_acti
 from fastars.kernels.quadratic import dual_proj, mgda, upgrad
 from fastars.kernels.returns import candidate_returns, centered_ranks, finite_pairs, penalized_returns, sign_returns
 from fastars.kernels.rollout import antithetic_rollouts, rollouts
-from fastars.kernels.selection import direction_weights, return_std, top_directions
+from fastars.kernels.selection import direction_weights, return_std, step_weights, top_directions
 from fastars.kernels.spectral import aligned_mtl, config, imtl_g
 from fastars.kernels.surgery import pcgrad
 from fastars.kernels.symmetric import positive_gram
@@ -131,6 +131,7 @@ __all__ = [
     "slope_test",
     "spread_test",
     "square_sums",
+    "step_weights",
     "task_diagnostics",
     "task_differences",
     "task_gradients",

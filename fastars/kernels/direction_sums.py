@@ -11,7 +11,7 @@ from fastars._compiled.jit import INLINE, kernel, parallel
 SUM_BLOCK = 4096  # entries of sums at a time: 32 kB of float64, which stay in the first cache
 _LEAST_COLUMNS = 512  # of a block: 2 kB of each direction in a row
 _LANES = 8
-_INT, _DOUBLE, _FLOAT = ir.IntType(64), ir.DoubleType(), ir.FloatType()
+_INT, _DOUBLE = ir.IntType(64), ir.DoubleType()
 
 
 def _adder(n_directions, n_sums):
@@ -46,9 +46,7 @@ def _adder(n_directions, n_sums):
 
 def _emit_sums(context, builder, kinds, args, n_directions, n_sums):
     """Emit the sums of `_adder`: whole vectors first, then the numbers that are left."""
-    weights, noise, indices, sums = (
-        cgutils.create_struct_proxy(kinds[i])(context, builder, value=args[i]) for i in (0, 3, 4, 6)
-    )
+    weights, noise, indices, sums = (cgutils.create_struct_proxy(kinds[i])(context, builder, value=args[i]) for i in (0, 3, 4, 6))
     k, c, begin, size = args[1], args[2], args[5], args[7]
 
     def at(array, *places):
@@ -67,14 +65,14 @@ def _emit_sums(context, builder, kinds, args, n_directions, n_sums):
     factors = [[builder.load(at(weights, after(k, i), after(c, j))) for j in range(n_sums)] for i in range(n_directions)]
     whole = builder.and_(size, _INT(-_LANES))
     for first, last, n_lanes in ((_INT(0), whole, _LANES), (whole, size, 1)):
-        double, single = (kind if n_lanes == 1 else ir.VectorType(kind, n_lanes) for kind in (_DOUBLE, _FLOAT))
+        double, of_noise = (kind if n_lanes == 1 else ir.VectorType(kind, n_lanes) for kind in (_DOUBLE, noise.data.type.pointee))
         spread = [[_spread(builder, factor, double, n_lanes) for factor in row] for row in factors]
         with cgutils.for_range_slice(builder, first, last, _INT(n_lanes)) as (place, _):
             pointers = [builder.bitcast(builder.gep(total, [place]), double.as_pointer()) for total in totals]
             values = [builder.load(pointer, align=8) for pointer in pointers]
             for delta, row in zip(deltas, spread, strict=True):
-                read = builder.load(builder.bitcast(builder.gep(delta, [place]), single.as_pointer()), align=4)
-                number = builder.fpext(read, double)
+                number = builder.load(builder.bitcast(builder.gep(delta, [place]), of_noise.as_pointer()), align=4)
+                number = builder.fpext(number, double)  # nothing to do for a table in float64
                 values = [builder.fadd(value, builder.fmul(factor, number)) for value, factor in zip(values, row, strict=True)]
             for value, pointer in zip(values, pointers, strict=True):
                 builder.store(value, pointer, align=8)
@@ -95,11 +93,11 @@ _add_eight_to_four, _add_eight_to_two, _add_eight_to_one, _add_one_to_one = (
 
 
 @kernel
-def direction_sums(weights, noise, indices, sums):
+def direction_sums(weights, noise, indices, first, last, sums):
     """Compute several weighted sums of the same directions in one pass over the noise.
 
-    The directions are added in their order in float64. So threads can compute different columns, and the bits stay the same:
-    `direction_sums(weights, noise, indices + a, sums[:, a:b])`. A direction with the weight 0 changes no bit.
+    The directions are added in their order in float64. So threads can compute different columns, and the bits stay the same. A
+    direction with the weight 0 changes no bit.
 
     Parameters
     ----------
@@ -109,14 +107,16 @@ def direction_sums(weights, noise, indices, sums):
         The noise table.
     indices : ndarray of int64, shape (n,)
         Direction i starts at noise[indices[i]].
+    first, last : int
+        The columns from `first` to `last - 1` are computed.
     sums : ndarray of float64, shape (n_sums, n_weights)
-        Written. Row j is the sum over i of weights[i, j] * delta_i.
+        Written in these columns. Row j is the sum over i of weights[i, j] * delta_i.
     """
     n, n_sums = weights.shape
     n_eights, n_fours, n_twos = n - n % 8, n_sums - n_sums % 4, n_sums - n_sums % 2
     n_columns = max(SUM_BLOCK // max(n_sums, 1), _LEAST_COLUMNS)
-    for begin in range(0, sums.shape[1], n_columns):
-        size = min(n_columns, sums.shape[1] - begin)
+    for begin in range(first, last, n_columns):
+        size = min(n_columns, last - begin)
         for j in range(n_sums):
             row = sums[j, begin : begin + size]
             for k in range(size):
@@ -151,7 +151,7 @@ def weighted_sum(weights, noise, indices, out):
     out : ndarray of float64, shape (n_weights,)
         Written.
     """
-    direction_sums(np.expand_dims(weights, 1), noise, indices, np.expand_dims(out, 0))
+    direction_sums(np.expand_dims(weights, 1), noise, indices, 0, out.shape[0], np.expand_dims(out, 0))
 
 
 @parallel

@@ -66,7 +66,7 @@ def task_gradients(differences, noise, indices, gradients):
     gradients : ndarray of float64, shape (T, n_weights)
         Written: a row per task; zeros if there are no directions.
     """
-    direction_sums(differences, noise, indices, gradients)
+    direction_sums(differences, noise, indices, 0, gradients.shape[1], gradients)
     n = max(differences.shape[0], 1)
     for i in range(gradients.shape[0]):
         row = gradients[i]

@@ -31,7 +31,7 @@ from .policy import action_scores, batch_action_scores, fill_actions
 from .quadratic import dual_proj, mgda, upgrad
 from .returns import candidate_returns, centered_ranks, finite_pairs, penalized_returns, sign_returns
 from .rollout import Moments, Rollouts, antithetic_rollouts, rollouts
-from .selection import direction_weights, return_std, top_directions
+from .selection import direction_weights, return_std, step_weights, top_directions
 from .spectral import aligned_mtl, config, imtl_g
 from .surgery import pcgrad
 from .symmetric import positive_gram
@@ -96,6 +96,7 @@ __all__ = [
     "slope_test",
     "spread_test",
     "square_sums",
+    "step_weights",
     "task_diagnostics",
     "task_differences",
     "task_gradients",

@@ -20,7 +20,7 @@ def task_differences(task_returns, sigma):
 
 def task_gradients(differences, noise, indices, gradients):
     """Write g_i, (T, d), for differences (N, T); delta_k begins at noise[indices[k]]. Zeros if there are no directions."""
-    direction_sums(differences, noise, indices, gradients)
+    direction_sums(differences, noise, indices, 0, gradients.shape[1], gradients)
     gradients /= max(len(differences), 1)
 
 

@@ -43,7 +43,9 @@ class NoiseTable:
 
     def at(self, indices: IntArray, n_weights: int) -> NoiseArray:
         """Return the table, shape (size,), filled where directions of `n_weights` numbers start at `indices`."""
-        self._fill(self._backend.missing_blocks(indices, n_weights, self._is_filled))
+        missing = self._backend.missing_blocks(indices, n_weights, self._is_filled)
+        if len(missing):
+            self._fill(missing)
         return self._values
 
     def whole(self) -> NoiseArray:
