@@ -19,17 +19,16 @@ from fastars._compiled.structs import FAILED, UNSTABLE, Filter, FloatArray, IntA
 from fastars._runtime.signals import OpenSignals
 from fastars._runtime.threads import run_in_thread
 from fastars._validate import MOST_INT64, number
+from fastars.kernels.norms import Info
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.perturbed import Perturbed
 from fastars.training.diagnostics import Pairs, diagnose_tasks, gradient_rows, measure_pairs, spread_rows, task_rows
-from fastars.kernels.norms import Info
 from fastars.training.evidence import Evidence
+from fastars.training.iteration_rows import Row, health_rows, training_rows
 from fastars.training.run import Run
 from fastars.training.seeds import episode_seeds
 from fastars.training.state import Counters, ObsMoments, RecentEpisodes, State, obs_filter
 from fastars.training.update import Chosen, choose_directions, optimizer_step, sum_directions
-
-Row = dict[str, float | None]
 
 _MAX_EMPTY_ITERATIONS = 10
 _LONG_CALL = 1 << 24  # entries of candidates; new memory takes 5 to 10 ns each, and Ctrl-C would wait
@@ -138,7 +137,7 @@ def iterate(
     moments = state.moments
     if run.updates_obs_stats and int(moments.count) <= MOST_INT64 - int(np.add.reduce(rollouts.moments.count)):
         moments = ObsMoments(*backend.merge_moments(*moments, rollouts.moments))  # line 8: of all observations so far
-    diagnosed, gradient, evidence = diagnose(run, state, asked, rollouts, returns, chosen.selected, measured, task_gradients)
+    diagnosed, estimate, evidence = diagnose(run, state, asked, rollouts, returns, chosen.selected, measured, task_gradients)
     if tasks is not None and evidence is not None:
         tasks = tasks.after(evidence)
     counters = _next_counters(
@@ -150,12 +149,12 @@ def iterate(
         n_penalized=n_bad - n_dropped,
         is_empty=n_dropped == n_delta,
     )
-    following = State(theta, moments, slots, gradient, tasks, _recent_episodes(run, state, rollouts), counters)
+    following = State(theta, moments, slots, estimate, tasks, _recent_episodes(run, state, rollouts), counters)
     return following, {
-        **_training_rows(run, following, asked, chosen, sizes),
+        **training_rows(run.config, following, asked.sigma, asked.learning_rate, chosen, sizes),
         **diagnosed,
         **({} if tasks is None else tasks.rows()),
-        **_health_rows(following),
+        **health_rows(following),
     }
 
 
@@ -299,38 +298,6 @@ def _next_counters(
     return counters if max(counters) <= MOST_INT64 else Counters(*(min(value, MOST_INT64) for value in counters))
 
 
-def _training_rows(run: Run, following: State, asked: Asked, chosen: Chosen, sizes: Info) -> Row:
-    """Return the rows of every log: episodes, time, and norms of the step from one state to the following."""
-    scale = chosen.divisor * chosen.std
-    learning_rate = asked.learning_rate if len(chosen.selected) else 0.0
-    return {
-        "rollout/ep_rew_mean": _finite_mean(following.recent.returns),
-        "rollout/ep_len_mean": int(np.add.reduce(following.recent.lengths)) / len(following.recent.lengths),
-        "rollout/return_std": chosen.std,
-        "time/total_timesteps": following.counters.num_timesteps,
-        "train/iterations": following.counters.iteration,
-        "train/delta_std": asked.sigma,
-        "train/learning_rate": learning_rate,
-        "train/step_size": learning_rate / (scale + run.config.std_epsilon) if scale > 0 else 0.0,
-        "train/grad_norm": sizes.grad_norm,
-        "train/grad_norm_sq": sizes.grad_norm_sq,
-        "train/weights_norm": sizes.weights_norm,
-        "train/weights_std": sizes.weights_std,
-        "train/step_norm": sizes.step_norm,
-        "train/update_ratio": None if math.isnan(sizes.update_ratio) else sizes.update_ratio,
-    }
-
-
-def _health_rows(state: State) -> Row:
-    counters = state.counters
-    return {
-        "health/nonfinite_returns": counters.dropped_pairs + counters.penalized_pairs,
-        "health/unstable_episodes": counters.unstable_episodes,
-        "health/env_failures": counters.env_failures,
-        "health/worker_restarts": counters.worker_restarts,
-    }
-
-
 def _scheduled(name: str, setting: Any, progress: float) -> float:
     """Return the value of a setting that may be a function of the progress remaining."""
     if not callable(setting):
@@ -338,12 +305,3 @@ def _scheduled(name: str, setting: Any, progress: float) -> float:
     with OpenSignals():
         value = setting(progress)
     return number(f"{name}({progress})", value, 0.0)
-
-
-def _finite_mean(returns: FloatArray) -> float:
-    """Return the mean of the finite returns, NaN if there are none."""
-    mean = float(np.add.reduce(returns)) / len(returns)  # `mean` takes 2 us more
-    if math.isfinite(mean):
-        return mean
-    finite = returns[np.isfinite(returns)]
-    return float(finite.mean()) if len(finite) else math.nan
