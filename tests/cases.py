@@ -239,6 +239,12 @@ def _task_gradients(size: str) -> tuple[Any, ...]:
     return _draw(size).standard_normal((len(indices), n_tasks)), noise, indices, np.empty((n_tasks, n_weights))
 
 
+def _sum_weights(size: str) -> tuple[Any, ...]:
+    kept, differences = reference.task_differences(_task_returns(size), 0.05)
+    selected = _selected(size)
+    return selected, _draw(size).standard_normal(len(selected)), kept, differences, _N_DELTA[size]
+
+
 def _direction_sums(size: str) -> tuple[Any, ...]:
     _, noise, indices, n_weights = _weighted_sums(size)
     n_sums = {"small": 3, "medium": 7, "large": 5}[size]
@@ -360,6 +366,7 @@ CASES = [
     Case("norm", lambda size: (_vectors(size, 1)[0],)),
     Case("task_differences", lambda size: (_task_returns(size), 0.05)),
     Case("task_gradients", _task_gradients),
+    Case("sum_weights", _sum_weights),
     Case("square_sums", lambda size: (_table(size),)),
     Case("direction_squares", _direction_squares),
     Case("diagnostics", _diagnostics),

@@ -29,7 +29,7 @@ from fastars.kernels.conflict_averse import cagrad
 from fastars.kernels.db_mtl import db_mtl
 from fastars.kernels.diagnostics import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from fastars.kernels.direction_sums import direction_sums, weighted_sum, weighted_sums
-from fastars.kernels.directions import direction_squares, square_sums, task_differences, task_gradients
+from fastars.kernels.directions import direction_squares, square_sums, sum_weights, task_differences, task_gradients
 from fastars.kernels.filter import filter_from_moments, merge_moments
 from fastars.kernels.gradients import debiased_gram, gradient_norms, gram
 from fastars.kernels.gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
@@ -132,6 +132,7 @@ __all__ = [
     "spread_test",
     "square_sums",
     "step_weights",
+    "sum_weights",
     "task_diagnostics",
     "task_differences",
     "task_gradients",

@@ -75,6 +75,38 @@ def task_gradients(differences, noise, indices, gradients):
 
 
 @kernel
+def sum_weights(selected, weights, kept, differences, n_delta):
+    """Put the weights of the step and the differences of the tasks side by side, for `direction_sums`.
+
+    Parameters
+    ----------
+    selected : ndarray of int64, shape (b,)
+        Directions of the step.
+    weights : ndarray of float64, shape (b,)
+        Their weights in the step.
+    kept : ndarray of int64, shape (N,)
+        Directions with finite returns for all tasks.
+    differences : ndarray of float64, shape (N, T)
+        D of the module's docstring.
+    n_delta : int
+        Number of directions.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_delta, 1 + T)
+        Zeros for directions that are not used.
+    """
+    n_tasks = differences.shape[1]
+    columns = np.zeros((n_delta, 1 + n_tasks))
+    for k in range(selected.shape[0]):
+        columns[selected[k], 0] = weights[k]
+    for k in range(kept.shape[0]):
+        for i in range(n_tasks):
+            columns[kept[k], 1 + i] = differences[k, i]
+    return columns
+
+
+@kernel
 def square_sums(noise):
     """Compute sums of squares from the beginning of the noise table, for `direction_squares`.
 

@@ -9,7 +9,7 @@ from .conflict_averse import cagrad
 from .db_mtl import db_mtl
 from .diagnostics import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
 from .direction_sums import direction_sums, weighted_sum, weighted_sums
-from .directions import direction_squares, square_sums, task_differences, task_gradients
+from .directions import direction_squares, square_sums, sum_weights, task_differences, task_gradients
 from .filter import filter_from_moments, merge_moments
 from .gradients import debiased_gram, gradient_norms, gram
 from .gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
@@ -97,6 +97,7 @@ __all__ = [
     "spread_test",
     "square_sums",
     "step_weights",
+    "sum_weights",
     "task_diagnostics",
     "task_differences",
     "task_gradients",

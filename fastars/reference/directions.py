@@ -24,6 +24,14 @@ def task_gradients(differences, noise, indices, gradients):
     gradients /= max(len(differences), 1)
 
 
+def sum_weights(selected, weights, kept, differences, n_delta):
+    """Return the weights of the step and the D of the tasks in the rows of their directions, (n_delta, 1 + T); zeros elsewhere."""
+    columns = np.zeros((n_delta, 1 + differences.shape[1]))
+    columns[selected, 0] = weights
+    columns[kept, 1:] = differences
+    return columns
+
+
 def square_sums(noise):
     """Return the sums of squares of the first 0, 512, 1024 ... entries of the noise table."""
     sums = [0.0]

@@ -56,6 +56,7 @@ def _update(config: Config) -> Iterator[tuple[Any, ...]]:
     if config.diagnostics:
         yield kernels.slope_test, returns
         yield kernels.diagnostics, pairs, indices, values, values, values, 1.0, indices
+        yield kernels.sum_weights, indices, values, indices, pairs, 1
         yield kernels.direction_squares, noise, values, indices, 1
         yield kernels.task_differences, returns, 1.0
     yield kernels.direction_sums, pairs, noise, indices, 0, 1, pairs

@@ -206,12 +206,12 @@ def _gradients(
     run: Run, asked: Asked, noise: NoiseArray, chosen: Chosen, measured: tuple[FloatArray, Pairs] | None
 ) -> tuple[FloatArray, FloatArray]:
     """Return the gradient of the step, and those of the tasks from all finite pairs, (T, n_weights), in one pass over the noise."""
-    indices, weights = asked.indices[chosen.selected], chosen.weights[:, np.newaxis]
-    if measured is not None:
+    if measured is None:
+        indices, weights = asked.indices[chosen.selected], chosen.weights[:, np.newaxis]
+    else:
         kept, differences, _ = measured[1]
-        indices, weights = asked.indices, np.zeros((len(asked.indices), 1 + differences.shape[1]))
-        weights[chosen.selected, 0] = chosen.weights
-        weights[kept, 1:] = differences
+        indices = asked.indices
+        weights = run.backend.sum_weights(chosen.selected, chosen.weights, kept, differences, len(indices))
     sums = sum_directions(run.backend, weights, noise, indices, run.n_weights, run.n_threads)
     if measured is not None:
         sums[1:] /= max(len(kept), 1)
