@@ -147,16 +147,25 @@ def step_weights(returns, shaped, n_top, keep_ties, n_divisor, ddof, std_epsilon
         Returns of the pairs, NaN or infinite where one failed. `top_directions` selects by them.
     shaped : ndarray of float64, shape (n_delta, 2)
         The same after a shaping of fitness. `return_std` and `direction_weights` are of these.
-    n_top, keep_ties, ddof, std_epsilon
-        As for these functions.
+    n_top : int
+        Number of directions to select.
+    keep_ties : bool
+        As for `top_directions`.
     n_divisor : int
         Number of directions that the sum is divided by; 0 stands for the number of selected ones.
+    ddof : int
+        As for `return_std`.
+    std_epsilon : float
+        As for `direction_weights`.
 
     Returns
     -------
     selected : ndarray of int64, shape (b,)
+        The directions, ascending.
     weights : ndarray of float64, shape (b,)
+        Their weights.
     std : float
+        sigma_R.
     """
     selected = top_directions(returns, n_top, keep_ties)
     std = return_std(shaped, selected, ddof)
