@@ -17,55 +17,61 @@ _LINE = 64  # bytes of a cache line
 _INT = ir.IntType(64)
 
 
-def add_products(rows, i, j, sums, tile):
-    """Add to `sums[tile]` (TILE, TILE, LANES) the products of two groups of rows (TILE, BLOCK): column k to lane k mod LANES."""
-    left, right = (rows[TILE * group : TILE * (group + 1)] for group in (i, j))
-    products = left[:, np.newaxis] * right[np.newaxis]
-    sums[tile] += products.reshape(TILE, TILE, BLOCK // LANES, LANES).sum(axis=2)
-
-
-@overload(add_products, jit_options=INLINE)
-def _add_products(rows, i, j, sums, tile):
-    return lambda rows, i, j, sums, tile: _add_fused_products(rows, i, j, sums, tile)
-
-
-@intrinsic
-def _add_fused_products(typingctx, rows, i, j, sums, tile):
-    """`add_products` with its sums in 16 vector registers: 8 loads for 16 vectors of multiply-adds.
+def _tile_adder(is_own):
+    """Return a function that adds the products of the rows of two groups, or of one group of rows with themselves.
 
     It is written in LLVM's language, because Numba would keep an array of sums in memory, and count views of rows: 64 x 128
-    products took 1.6 times as long. Products are not rounded before they are added.
+    products took 1.6 times as long. The sums stay in up to 16 vector registers, 8 loads for 16 vectors of multiply-adds. Products
+    are not rounded before they are added.
     """
+
+    def add(rows, i, j, sums, tile):
+        left, right = (rows[TILE * group : TILE * (group + 1)] for group in (i, j))
+        products = (left[:, np.newaxis] * right[np.newaxis]).reshape(TILE, TILE, BLOCK // LANES, LANES).sum(axis=2)
+        sums[tile] += np.tril(np.ones((TILE, TILE)))[:, :, np.newaxis] * products if is_own else products
+
+    @intrinsic
+    def emit(typingctx, rows, i, j, sums, tile):
+        def codegen(context, builder, signature, args):
+            def start(array, index, size):
+                data = cgutils.create_struct_proxy(signature.args[array])(context, builder, value=args[array]).data
+                return builder.gep(data, [builder.mul(args[index], _INT(size))])
+
+            groups = [start(0, index, TILE * BLOCK) for index in ((1,) if is_own else (1, 2))]
+            _emit_tile(builder, groups, start(3, 4, TILE * TILE * LANES))
+            return context.get_dummy_value()
+
+        return types.void(rows, types.intp, types.intp, sums, types.intp), codegen
+
+    @overload(add, jit_options=INLINE)
+    def _add(rows, i, j, sums, tile):
+        return lambda rows, i, j, sums, tile: emit(rows, i, j, sums, tile)
+
+    return add
+
+
+def _emit_tile(builder, groups, sums):
+    """Emit the products of one or two groups of rows (TILE, BLOCK): column k is added to lane k mod LANES of a sum."""
     vector = ir.VectorType(ir.DoubleType(), LANES)
+    fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fma.v{LANES}f64")
+    pairs = [(p, q) for p in range(TILE) for q in range(p + 1 if len(groups) == 1 else TILE)]
+    cells = [cgutils.alloca_once(builder, vector) for _ in pairs]
 
-    def codegen(context, builder, signature, args):
-        def at(data, k):
-            return builder.bitcast(builder.gep(data, [k]), vector.as_pointer())
+    def at(data, k):
+        return builder.bitcast(builder.gep(data, [k]), vector.as_pointer())
 
-        def start(array, index, size):
-            data = cgutils.create_struct_proxy(signature.args[array])(context, builder, value=args[array]).data
-            return builder.gep(data, [builder.mul(args[index], _INT(size))])
+    for cell in cells:
+        builder.store(vector([0.0] * LANES), cell)
+    with cgutils.for_range_slice(builder, _INT(0), _INT(BLOCK), _INT(LANES)) as (k, _):
+        read = [[builder.load(at(rows, builder.add(k, _INT(task * BLOCK))), align=8) for task in range(TILE)] for rows in groups]
+        for (p, q), cell in zip(pairs, cells, strict=True):
+            builder.store(builder.call(fma, [read[0][p], read[-1][q], builder.load(cell)]), cell)
+    for (p, q), cell in zip(pairs, cells, strict=True):
+        place = at(sums, _INT((p * TILE + q) * LANES))
+        builder.store(builder.fadd(builder.load(place, align=8), builder.load(cell)), place, align=8)
 
-        left, right, products = start(0, 1, TILE * BLOCK), start(0, 2, TILE * BLOCK), start(3, 4, TILE * TILE * LANES)
-        name = f"llvm.fma.v{LANES}f64"
-        fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
-        zeros = vector([0.0] * LANES)
-        cells = [cgutils.alloca_once(builder, vector) for _ in range(TILE * TILE)]
-        for cell in cells:
-            builder.store(zeros, cell)
-        with cgutils.for_range_slice(builder, _INT(0), _INT(BLOCK), _INT(LANES)) as (k, _):
-            x, y = (
-                [builder.load(at(rows, builder.add(k, _INT(task * BLOCK))), align=8) for task in range(TILE)]
-                for rows in (left, right)
-            )
-            for c, cell in enumerate(cells):
-                builder.store(builder.call(fma, [x[c // TILE], y[c % TILE], builder.load(cell)]), cell)
-        for c, cell in enumerate(cells):
-            place = at(products, _INT(c * LANES))
-            builder.store(builder.fadd(builder.load(place, align=8), builder.load(cell)), place, align=8)
-        return context.get_dummy_value()
 
-    return types.void(rows, types.intp, types.intp, sums, types.intp), codegen
+_add_own_products, _add_products = _tile_adder(True), _tile_adder(False)
 
 
 def prefetch(array, i, k):
@@ -128,7 +134,10 @@ def gram(gradients):
                 for task in range(tile, n_tasks, n_tiles):  # memory works while the tiles are multiplied: -25 % at T = 16, d = 1e6
                     for k in range(begin + BLOCK, begin + 2 * BLOCK, _LINE // gradients.itemsize):
                         prefetch(gradients, task, k)
-                add_products(rows, i, j, sums, tile)
+                if i == j:
+                    _add_own_products(rows, i, j, sums, tile)
+                else:
+                    _add_products(rows, i, j, sums, tile)
                 tile += 1
     products = np.empty((n_tasks, n_tasks))
     for i in range(n_tasks):
