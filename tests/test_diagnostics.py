@@ -3,6 +3,8 @@
 Seen failing: means on a debiased square that is cut at 0, and on Var(R+ + R-) / Var(R+ - R-); uniform p-values on Brown and
 Forsythe's and Koenker's tests, and on candidates as rows where both of a direction have the same noise; products
 on the raw Gram matrix; p-values of ties on ranks of rounding errors, and on ranks of any number of equal values.
+
+Broken on purpose: the last column of a thread's piece left out -> test_sums_of_directions_have_the_same_bits_... red.
 """
 
 import itertools
