@@ -20,8 +20,8 @@ _INT = ir.IntType(64)
 def _tile_adder(is_own):
     """Return a function that adds the products of the rows of two groups, or of one group of rows with themselves.
 
-    It is written in LLVM's language, because Numba would keep an array of sums in memory. The sums stay in up to 16 vector registers,
-    8 loads for 16 vectors of multiply-adds. Products are not rounded before they are added.
+    It is written in LLVM's language, because Numba would keep an array of sums in memory. The sums stay in up to 16 vector
+    registers, 8 loads for 16 vectors of multiply-adds. Products are not rounded before they are added.
     """
 
     def add(rows, i, j, sums, tile):
