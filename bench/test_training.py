@@ -143,10 +143,11 @@ class TimedSampler:
         return rollouts
 
 
+@pytest.mark.parametrize("diagnostics", [True, False])
 @pytest.mark.parametrize("variant", ["V1", "V2-t"])
-def test_iteration_outside_rollouts(variant, race, record, quick):
-    n_top = 4 if variant.endswith("-t") else None
-    model = ARS("LinearPolicy", ENV, n_delta=8, n_top=n_top, variant=variant, seed=0, n_threads=THREADS).learn(100_000)
+def test_iteration_outside_rollouts(variant, diagnostics, race, record, quick):
+    settings = {"n_top": 4 if variant.endswith("-t") else None, "variant": variant, "diagnostics": diagnostics}
+    model = ARS("LinearPolicy", ENV, n_delta=8, seed=0, n_threads=THREADS, **settings).learn(100_000)
     model.sampler = TimedSampler(model.sampler)
     n_iterations = 20 if quick else 200
     marks = []
@@ -171,6 +172,7 @@ def test_iteration_outside_rollouts(variant, race, record, quick):
         kind="iteration",
         variant=variant,
         n_delta=8,
+        diagnostics=diagnostics,
         iterations=len(outside),
         whole_s=float(np.median(whole)),
         outside_s=float(np.median(outside)),

@@ -14,8 +14,7 @@ from bench.conftest import RESULTS
 from bench.machine import THREADS
 from bench.test_embedding import N_CALLS, in_compiled_code
 from fastars import ARS, kernels
-from fastars.training.diagnostics import diagnose_tasks, estimate_gradients, gradient_rows, spread_rows, task_rows
-from fastars.training.evidence import Evidence
+from fastars.training.iteration import ask, iterate, make_candidates, roll_out
 from fastars.training.objectives import new_objectives
 from fastars.weighting import GradNorm
 
@@ -130,32 +129,45 @@ def test_update(name, race, record):
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "MountainCar-v0", "Acrobot-v1"])
 def test_balancing(env_id, race, record):
-    """Measure the cost of four tasks in an iteration of ARS: gradients, Gram matrix, GradNorm; then all rows of the log too."""
-    model = ARS("MlpPolicy", env_id, n_delta=64, policy_kwargs={"net_arch": [96, 96]}, seed=0).learn(1)
-    names, n_weights = ("a", "b", "c", "d"), model.n_weights
-    sums = kernels.square_sums(model.noise)
-    returns = np.random.default_rng(0).standard_normal((64, 2, 4))
-    objectives = new_objectives(GradNorm(4, alpha=0.0), names)
+    """Measure the cost of four tasks in an iteration of ARS: what `iterate` takes more than for one reward with its diagnostics.
 
-    def balance(rows=False):
-        nonlocal objectives
+    "With all rows" is what it takes more than without diagnostics. Tasks bring gradients, their Gram matrix, GradNorm and rows.
+    """
+    made = {"n_delta": 64, "policy_kwargs": {"net_arch": [96, 96]}, "seed": 0}
+    model, alone = (ARS("MlpPolicy", env_id, diagnostics=with_rows, **made).learn(1) for with_rows in (True, False))
+    returns = np.random.default_rng(0).standard_normal((128, 4))
+    tasks = new_objectives(GradNorm(4, alpha=0.0), ("a", "b", "c", "d"))
+    states = {"balancing": model.state._replace(tasks=tasks), "alone": model.state}
+
+    def update(name, run):
         # The directions of the iteration before it, as a run has them: what has just been read need not come from memory again.
-        indices = kernels.sample_indices(np.uint64(0), model.iteration - 1, 64, len(model.noise), n_weights)
-        estimate = estimate_gradients(kernels, returns, model.noise, sums, indices, 0.05, n_weights)
-        found, gram, debiased = diagnose_tasks(kernels, estimate, returns, objectives.weights)
-        objectives = objectives.after(Evidence(found.returns, found.stds, gram, debiased, 64, n_weights))
-        if rows:
-            gradient = objectives.weights @ estimate.gradients
-            gradient_rows(kernels, estimate, gradient, None, returns[:, :, 0], 0.05, np.arange(64))
-            spread_rows(kernels, returns[:, :, :1], common=False)
-            task_rows(names, found, objectives.weights)
+        asked = ask(run, before, 0.5)
+        given = rollouts._replace(task_returns=returns if name == "balancing" else rollouts.task_returns)
+        states[name] = iterate(run, states[name]._replace(theta=before.theta, moments=before.moments), asked, given)[0]
 
+    def iteration():
+        nonlocal before, rollouts
+        before = alone.state
+        asked = ask(alone.run, before, 0.5)
+        rollouts = roll_out(alone.run, before, asked, make_candidates(alone.run, before, asked))
+        alone.restore(iterate(alone.run, before, asked, rollouts)[0])
+
+    before = rollouts = None
+    iteration()
+    for _ in range(6):  # iterations after which GradNorm has its say
+        update("balancing", model.run)
     seconds = race(
         {
-            "iteration": lambda: model.learn(1, log_interval=0, reset_num_timesteps=False),
-            "balancing": balance,
-            "with all rows": lambda: balance(rows=True),
+            "iteration": iteration,
+            "alone": lambda: update("alone", alone.run),
+            "diagnosed": lambda: update("alone", model.run),
+            "with tasks": lambda: update("balancing", model.run),
         },
         budget=2.0,
     )
-    record(kind="balancing", env=env_id, n_weights=n_weights, steps=model.record["rollout/ep_len_mean"], seconds=seconds)
+    costs = {
+        "iteration": seconds["iteration"],
+        "balancing": seconds["with tasks"] - seconds["diagnosed"],
+        "with all rows": seconds["with tasks"] - seconds["alone"],
+    }
+    record(kind="balancing", env=env_id, n_weights=model.n_weights, steps=float(rollouts.lengths.mean()), seconds=costs)

@@ -239,6 +239,20 @@ def _task_gradients(size: str) -> tuple[Any, ...]:
     return _draw(size).standard_normal((len(indices), n_tasks)), noise, indices, np.empty((n_tasks, n_weights))
 
 
+def _sum_weights(size: str) -> tuple[Any, ...]:
+    kept, differences = reference.task_differences(_task_returns(size), 0.05)
+    selected = _selected(size)
+    return selected, _draw(size).standard_normal(len(selected)), kept, differences, _N_DELTA[size]
+
+
+def _direction_sums(size: str) -> tuple[Any, ...]:
+    _, noise, indices, n_weights = _weighted_sums(size)
+    n_sums = {"small": 3, "medium": 7, "large": 5}[size]
+    first, last = {"small": (0, n_weights), "medium": (1, n_weights - 3), "large": (0, n_weights)}[size]
+    sums = np.zeros((n_sums, n_weights))
+    return _draw(size).standard_normal((len(indices), n_sums)), noise, indices, first, last, sums
+
+
 def _direction_squares(size: str) -> tuple[Any, ...]:
     _, noise, indices, n_weights = _weighted_sums(size)
     return noise, reference.square_sums(noise), indices, n_weights
@@ -340,6 +354,8 @@ CASES = [
     Case("top_directions", lambda size: (_returns(size), _N_DELTA[size] // 3, size == "medium")),
     Case("return_std", lambda size: (_returns(size), _selected(size), 1)),
     Case("direction_weights", _direction_weights),
+    Case("step_weights", lambda size: (_returns(size), _returns(size), _N_DELTA[size] // 3, size == "medium", 0, 1, 1e-6)),
+    Case("direction_sums", _direction_sums),
     Case("weighted_sum", _weighted_sum),
     Case("weighted_sums", _weighted_sums),
     Case("centered_ranks", lambda size: (_returns(size),)),
@@ -350,6 +366,7 @@ CASES = [
     Case("norm", lambda size: (_vectors(size, 1)[0],)),
     Case("task_differences", lambda size: (_task_returns(size), 0.05)),
     Case("task_gradients", _task_gradients),
+    Case("sum_weights", _sum_weights),
     Case("square_sums", lambda size: (_table(size),)),
     Case("direction_squares", _direction_squares),
     Case("diagnostics", _diagnostics),

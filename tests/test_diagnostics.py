@@ -3,12 +3,15 @@
 Seen failing: means on a debiased square that is cut at 0, and on Var(R+ + R-) / Var(R+ - R-); uniform p-values on Brown and
 Forsythe's and Koenker's tests, and on candidates as rows where both of a direction have the same noise; products
 on the raw Gram matrix; p-values of ties on ranks of rounding errors, and on ranks of any number of equal values.
+
+Broken on purpose: the last column of a thread's piece left out -> test_sums_of_directions_have_the_same_bits_... red.
 """
 
 import itertools
 import math
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -18,8 +21,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fastars import ARS, kernels, reference
-from fastars.training.diagnostics import diagnose_tasks, estimate_gradients, gradient_rows, spread_rows
+from fastars.training.diagnostics import Pairs, diagnose_tasks, gradient_rows, measure_pairs, spread_rows
 from fastars.training.diagnostics import task_rows as rows_of_tasks
+from fastars.training.update import sum_directions
 
 BACKENDS = pytest.mark.parametrize("backend", [kernels, reference], ids=["kernels", "reference"])
 compiled = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="minutes without compilation")
@@ -28,23 +32,31 @@ PAGE = (Path(__file__).parent.parent / "docs" / "diagnostics.md").read_text(enco
 TASKS = ("speed", "energy", "comfort")
 
 
+class Estimate(NamedTuple):
+    """The finite pairs of an iteration, and the gradients of its tasks."""
+
+    pairs: Pairs
+    gradients: np.ndarray
+
+
 def estimated(backend, returns, deltas, sigma):
-    """`estimate_gradients` from returns (N, 2) or (N, 2, T) and directions (N, d)."""
+    """`Estimate` from returns (N, 2) or (N, 2, T) and directions (N, d)."""
     n, d = deltas.shape
     returns = returns if returns.ndim == 3 else returns[:, :, np.newaxis]
-    noise = deltas.astype(np.float32).ravel()
-    return estimate_gradients(backend, returns, noise, backend.square_sums(noise), np.arange(n) * d, sigma, d)
+    noise, indices, gradients = deltas.astype(np.float32).ravel(), np.arange(n) * d, np.empty((returns.shape[2], d))
+    pairs = measure_pairs(backend, returns, noise, backend.square_sums(noise), indices, sigma, d)
+    backend.task_gradients(pairs.differences, noise, indices[pairs.kept], gradients)
+    return Estimate(pairs, gradients)
 
 
 def diagnosed(backend, returns, deltas, sigma, selected=NONE, previous=None):
-    estimate = estimated(backend, returns, deltas, sigma)
-    (gradient,) = estimate.gradients
+    pairs, (gradient,) = estimated(backend, returns, deltas, sigma)
     previous = np.zeros_like(gradient) if previous is None else previous
-    return backend.diagnostics(returns, estimate.kept, estimate.squares, gradient, previous, sigma, selected)
+    return backend.diagnostics(returns, pairs.kept, pairs.squares, gradient, previous, sigma, selected)
 
 
 def task_rows(names, backend, estimate, returns, weights):
-    return rows_of_tasks(names, diagnose_tasks(backend, estimate, returns, weights).found, weights)
+    return rows_of_tasks(names, diagnose_tasks(backend, *estimate, returns, weights).found, weights)
 
 
 def linear_returns(deltas, slopes, sigma, level=3.0):
@@ -108,16 +120,17 @@ def test_task_gradients_are_weighted_sums_to_the_bit(n, n_tasks):
         np.testing.assert_array_equal(gradients[i], alone / n)
 
 
-def test_estimate_has_the_same_bits_on_any_number_of_threads():
+@BACKENDS
+def test_sums_of_directions_have_the_same_bits_on_any_number_of_threads_and_alone(backend):
     draw = np.random.default_rng(4)
-    noise, indices = draw.standard_normal(200_000).astype(np.float32), draw.integers(0, 150_000, 23)
-    returns = draw.standard_normal((23, 2, 3))
-    returns[5] = np.nan
-    sums = kernels.square_sums(noise)
-    one, three = (estimate_gradients(kernels, returns, noise, sums, indices, 0.05, 50_000, n) for n in (1, 3))
-    assert len(one.kept) == 22
-    for a, b in zip(one, three, strict=True):
-        np.testing.assert_array_equal(a, b)
+    noise, indices, weights = draw.standard_normal(200_000).astype(np.float32), draw.integers(0, 150_000, 23), draw.random((23, 3))
+    weights[5], weights[6, 1] = 0.0, -0.0
+    one, three = (sum_directions(backend, weights, noise, indices, 50_000, n) for n in (1, 3))
+    np.testing.assert_array_equal(one, three)
+    for j, used in enumerate(weights.T != 0.0):  # those with the weight 0 change no bit, not even the sign of a zero
+        alone = np.empty(50_000)
+        kernels.weighted_sum(weights[used, j], noise, indices[used], alone)
+        assert alone.tobytes() == one[j].tobytes()
 
 
 # --- The gradient of the reward
@@ -280,7 +293,7 @@ def gram_matrices(tau, seed):
         estimate = estimated(kernels, returns[k], noise[k], SIGMA)
         gram = kernels.gram(estimate.gradients)
         raw += gram / REPEATS
-        debiased += kernels.debiased_gram(gram, estimate.differences, estimate.squares) / REPEATS
+        debiased += kernels.debiased_gram(gram, estimate.pairs.differences, estimate.pairs.squares) / REPEATS
         std += returns[k, :, :, 0].std() / REPEATS
     return raw, debiased, std
 
@@ -349,7 +362,7 @@ def test_products_of_tasks_have_the_true_means():
         deltas = draw.standard_normal((N, D)).astype(np.float32)
         returns = linear_returns(deltas, slopes, SIGMA)
         estimate = estimated(kernels, returns, deltas, SIGMA)
-        found_of_tasks = diagnose_tasks(kernels, estimate, returns, np.ones(2)).found
+        found_of_tasks = diagnose_tasks(kernels, *estimate, returns, np.ones(2)).found
         products += found_of_tasks.products / 1_000
         traces += found_of_tasks.noise_traces / 1_000
         np.testing.assert_array_equal(found_of_tasks.norms_sq, np.diag(found_of_tasks.products))
@@ -429,7 +442,7 @@ def test_figures_are_finite_or_nan_and_keep_their_scale(seed, n, n_tasks, power,
         names = TASKS[:n_tasks] if n_tasks < 4 else (*TASKS, "safety")
         estimate = estimated(kernels, returns * scale, deltas, 0.5)
         weighted, weights = returns.sum(axis=2) * scale, np.ones(n_tasks)
-        row = gradient_rows(kernels, estimate, estimate.gradients.sum(axis=0), None, weighted, 0.5, estimate.kept)
+        row = gradient_rows(kernels, estimate.pairs, estimate.gradients.sum(axis=0), None, weighted, 0.5, estimate.pairs.kept)
         rows.append(row | task_rows(names, kernels, estimate, returns * scale, weights))
     for key, value in rows[0].items():
         assert not math.isinf(value), key
@@ -664,13 +677,13 @@ def test_rows_have_the_figures_by_their_names(backend):
     weights = np.array([1.0, 0.5, 2.0])
     estimate = estimated(backend, returns, deltas, 0.1)
     gradient, weighted = weights @ estimate.gradients, np.einsum("t,nst->ns", weights, returns)
-    rows = gradient_rows(backend, estimate, gradient, None, weighted, 0.1, np.arange(4))
+    rows = gradient_rows(backend, estimate.pairs, gradient, None, weighted, 0.1, np.arange(4))
     assert rows["gradient/norm"] == pytest.approx(np.linalg.norm(gradient))
     assert rows["gradient/norm"] ** 2 == pytest.approx(rows["gradient/norm_sq"])
     assert rows["gradient/norm_sq_debiased"] / rows["gradient/noise_trace"] == pytest.approx(rows["gradient/snr"] ** 2)
     assert rows["gradient/efficiency"] == pytest.approx(rows["gradient/snr"] ** 2 * 6 / 12)
     assert math.isnan(rows["gradient/cos_prev"])
-    again = gradient_rows(backend, estimate, 2.0 * gradient, gradient, weighted, 0.1, np.arange(4))
+    again = gradient_rows(backend, estimate.pairs, 2.0 * gradient, gradient, weighted, 0.1, np.arange(4))
     assert again["gradient/cos_prev"] == pytest.approx(1.0)
     tasks = task_rows(TASKS, backend, estimate, returns, weights)
     assert tasks["tasks/energy/return"] == pytest.approx(3.0)
@@ -754,7 +767,7 @@ def test_the_program_on_the_page_prints_what_is_below_it(capsys):
 def test_every_row_is_on_the_page():
     deltas, returns = draw_deltas(0, 6, 4), np.random.default_rng(0).standard_normal((6, 2, 3))
     estimate = estimated(kernels, returns, deltas, 0.1)
-    rows = gradient_rows(kernels, estimate, estimate.gradients[0], None, returns[:, :, 0], 0.1, estimate.kept)
+    rows = gradient_rows(kernels, estimate.pairs, estimate.gradients[0], None, returns[:, :, 0], 0.1, estimate.pairs.kept)
     rows |= task_rows(TASKS, kernels, estimate, returns, np.ones(3))
     assert len(rows) > 30
     for key in rows:

@@ -24,6 +24,16 @@ def _throughput(rows: Rows) -> list[Row]:
     return [{"name": name, "rate": value, "part": learn / value} for name, value in rates.items()]
 
 
+def _settings_of_iteration(row):
+    """Return the settings of a measured iteration."""
+    return f"{row['variant']}, n_delta={row['n_delta']}{'' if row.get('diagnostics', True) else ', no diagnostics'}"
+
+
+def _outside_rollouts(row):
+    """Return the time of an iteration outside rollouts, beside its aim."""
+    return f"{seconds(row['outside_s'])} ({60 if row.get('diagnostics', True) else 40} us)"
+
+
 TRAINING: Page = (
     Table(
         (
@@ -49,9 +59,9 @@ TRAINING: Page = (
     ),
     Table(
         (
-            Column("one iteration on CartPole-v1, median", lambda row: f"{row['variant']}, n_delta={row['n_delta']}"),
+            Column("one iteration on CartPole-v1, median (aim)", _settings_of_iteration),
             Column("whole", "whole_s", seconds),
-            Column("outside rollouts", "outside_s", seconds),
+            Column("outside rollouts", _outside_rollouts),
             Column("90 % of them below", "outside_p90_s", seconds),
         ),
         kind="iteration",

@@ -45,6 +45,7 @@ class Hearing:
         self.goes_on = True  # False: a callback stopped training
         self._callback: Any = None
         self._distances: list[Distance] = []
+        self._counting: list[Any] = []
 
     def calls(self, callback: Any, before: int, episodes: Episodes) -> Iterator[int]:
         """Yield the steps of the model for each call of `callback.on_step` that is to be made now.
@@ -62,11 +63,12 @@ class Hearing:
             self._callback, self._distances = callback, [distance_to_action(each) for each in _leaves(callback)]
             readers = [each for each, distance in zip(_leaves(callback), self._distances, strict=True) if distance is _every_step]
             self._again.readers = ", ".join(map(_name, readers))
+            self._counting = list(counted(callback))
         if not self._distances:
             return
         played = partial(self._again.played, episodes)
         steps = IterationSteps(self._first_step, before - self._first_step, episodes.rollouts, self._n_envs, played)
-        counting, hears_all, call = list(counted(callback)), _every_step in self._distances, 0
+        counting, hears_all, call = self._counting, _every_step in self._distances, 0
         if not steps.n_calls:  # next to no step: callbacks hear of the iteration all the same
             for each in counting:
                 each.n_calls -= 1

@@ -42,7 +42,7 @@ class IterationSteps:
 
     def __init__(self, first_step: int, before: int, rollouts: Rollouts, n_envs: int, played: Callable[[int], list[Step]]) -> None:
         self.n_envs, self._rollouts, self._played = n_envs, rollouts, played
-        self._ends: list[int] = np.cumsum(rollouts.lengths).tolist()  # steps up to the end of each episode
+        self._ends: list[int] = rollouts.lengths.cumsum().tolist()  # steps up to the end of each episode
         self._offset = before % n_envs
         self._first_step = first_step + before - self._offset
         self.n_calls = (self._offset + self._ends[-1]) // n_envs

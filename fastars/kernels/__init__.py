@@ -28,8 +28,8 @@ from fastars.kernels.bargaining import fairgrad, nash_mtl
 from fastars.kernels.conflict_averse import cagrad
 from fastars.kernels.db_mtl import db_mtl
 from fastars.kernels.diagnostics import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
-from fastars.kernels.direction_sums import weighted_sum, weighted_sums
-from fastars.kernels.directions import direction_squares, square_sums, task_differences, task_gradients
+from fastars.kernels.direction_sums import direction_sums, weighted_sum, weighted_sums
+from fastars.kernels.directions import direction_squares, square_sums, sum_weights, task_differences, task_gradients
 from fastars.kernels.filter import filter_from_moments, merge_moments
 from fastars.kernels.gradients import debiased_gram, gradient_norms, gram
 from fastars.kernels.gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
@@ -51,7 +51,7 @@ from fastars.kernels.policy import action_scores, batch_action_scores, fill_acti
 from fastars.kernels.quadratic import dual_proj, mgda, upgrad
 from fastars.kernels.returns import candidate_returns, centered_ranks, finite_pairs, penalized_returns, sign_returns
 from fastars.kernels.rollout import antithetic_rollouts, rollouts
-from fastars.kernels.selection import direction_weights, return_std, top_directions
+from fastars.kernels.selection import direction_weights, return_std, step_weights, top_directions
 from fastars.kernels.spectral import aligned_mtl, config, imtl_g
 from fastars.kernels.surgery import pcgrad
 from fastars.kernels.symmetric import positive_gram
@@ -91,6 +91,7 @@ __all__ = [
     "debiased_gram",
     "diagnostics",
     "direction_squares",
+    "direction_sums",
     "direction_weights",
     "dual_proj",
     "episode_seeds",
@@ -130,6 +131,8 @@ __all__ = [
     "slope_test",
     "spread_test",
     "square_sums",
+    "step_weights",
+    "sum_weights",
     "task_diagnostics",
     "task_differences",
     "task_gradients",

@@ -8,10 +8,11 @@ import math
 
 import numpy as np
 
-from fastars._compiled.jit import inline, kernel
+from fastars._compiled.jit import kernel
+from fastars.kernels.direction_sums import direction_sums
 from fastars.kernels.norms import norm_sq
 
-BLOCK = 512  # columns at a time: eight directions are 16 kB, which stay in the first cache while all tasks are served
+BLOCK = 512  # numbers of the noise table between two entries of `square_sums`
 
 
 @kernel
@@ -65,55 +66,44 @@ def task_gradients(differences, noise, indices, gradients):
     gradients : ndarray of float64, shape (T, n_weights)
         Written: a row per task; zeros if there are no directions.
     """
-    n, n_tasks = differences.shape
-    sums = np.empty(n_tasks * BLOCK)  # the sums of task i begin at i * BLOCK
-    for begin in range(0, gradients.shape[1], BLOCK):
-        size = min(BLOCK, gradients.shape[1] - begin)
-        sums[:] = 0.0
-        for first in range(0, n - n % 8, 8):
-            for i in range(0, n_tasks - 1, 2):
-                _add_eight_to_two(differences[first:, i:], noise[begin:], indices[first:], sums[i * BLOCK :], size)
-            if n_tasks % 2 == 1:
-                last = n_tasks - 1
-                _add_eight_to_one(differences[first:, last:], noise[begin:], indices[first:], sums[last * BLOCK :], size)
-        for j in range(n - n % 8, n):
-            delta = noise[indices[j] + begin :]
-            for i in range(n_tasks):
-                total, difference = sums[i * BLOCK :], differences[j, i]
-                for k in range(size):
-                    total[k] += difference * delta[k]
+    direction_sums(differences, noise, indices, 0, gradients.shape[1], gradients)
+    n = max(differences.shape[0], 1)
+    for i in range(gradients.shape[0]):
+        row = gradients[i]
+        for k in range(row.shape[0]):
+            row[k] /= n
+
+
+@kernel
+def sum_weights(selected, weights, kept, differences, n_delta):
+    """Put the weights of the step and the differences of the tasks side by side, for `direction_sums`.
+
+    Parameters
+    ----------
+    selected : ndarray of int64, shape (b,)
+        Directions of the step.
+    weights : ndarray of float64, shape (b,)
+        Their weights in the step.
+    kept : ndarray of int64, shape (N,)
+        Directions with finite returns for all tasks.
+    differences : ndarray of float64, shape (N, T)
+        D of the module's docstring.
+    n_delta : int
+        Number of directions.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_delta, 1 + T)
+        Zeros for directions that are not used.
+    """
+    n_tasks = differences.shape[1]
+    columns = np.zeros((n_delta, 1 + n_tasks))
+    for k in range(selected.shape[0]):
+        columns[selected[k], 0] = weights[k]
+    for k in range(kept.shape[0]):
         for i in range(n_tasks):
-            total, row = sums[i * BLOCK :], gradients[i, begin:]
-            for k in range(size):
-                row[k] = total[k] / max(n, 1)
-
-
-@inline
-def _add_eight_to_one(differences, noise, indices, total, size):
-    """Add the next eight directions to the gradient of one task, in their order."""
-    a, b, c, d = noise[indices[0] :], noise[indices[1] :], noise[indices[2] :], noise[indices[3] :]
-    e, f, g, h = noise[indices[4] :], noise[indices[5] :], noise[indices[6] :], noise[indices[7] :]
-    v0, v1, v2, v3 = differences[0, 0], differences[1, 0], differences[2, 0], differences[3, 0]
-    v4, v5, v6, v7 = differences[4, 0], differences[5, 0], differences[6, 0], differences[7, 0]
-    for k in range(size):
-        first = (((total[k] + v0 * a[k]) + v1 * b[k]) + v2 * c[k]) + v3 * d[k]
-        total[k] = (((first + v4 * e[k]) + v5 * f[k]) + v6 * g[k]) + v7 * h[k]
-
-
-@inline
-def _add_eight_to_two(differences, noise, indices, total, size):
-    """Add the next eight directions to the gradients of two tasks: half as many loads and conversions as one after the other."""
-    a, b, c, d = noise[indices[0] :], noise[indices[1] :], noise[indices[2] :], noise[indices[3] :]
-    e, f, g, h = noise[indices[4] :], noise[indices[5] :], noise[indices[6] :], noise[indices[7] :]
-    v0, v1, v2, v3 = differences[0, 0], differences[1, 0], differences[2, 0], differences[3, 0]
-    v4, v5, v6, v7 = differences[4, 0], differences[5, 0], differences[6, 0], differences[7, 0]
-    w0, w1, w2, w3 = differences[0, 1], differences[1, 1], differences[2, 1], differences[3, 1]
-    w4, w5, w6, w7 = differences[4, 1], differences[5, 1], differences[6, 1], differences[7, 1]
-    for k in range(size):
-        first = (((total[k] + v0 * a[k]) + v1 * b[k]) + v2 * c[k]) + v3 * d[k]
-        total[k] = (((first + v4 * e[k]) + v5 * f[k]) + v6 * g[k]) + v7 * h[k]
-        second = (((total[k + BLOCK] + w0 * a[k]) + w1 * b[k]) + w2 * c[k]) + w3 * d[k]
-        total[k + BLOCK] = (((second + w4 * e[k]) + w5 * f[k]) + w6 * g[k]) + w7 * h[k]
+            columns[kept[k], 1 + i] = differences[k, i]
+    return columns
 
 
 @kernel

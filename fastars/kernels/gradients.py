@@ -17,47 +17,60 @@ _LINE = 64  # bytes of a cache line
 _INT = ir.IntType(64)
 
 
-def add_products(left, right, sums):
-    """Add to `sums` (TILE, TILE, LANES) the products of the rows of two blocks (TILE, BLOCK): column k to lane k mod LANES."""
-    products = left[:, np.newaxis] * right[np.newaxis]
-    sums += products.reshape(TILE, TILE, BLOCK // LANES, LANES).sum(axis=2)
+def _tile_adder(is_own):
+    """Return a function that adds the products of the rows of two groups, or of one group of rows with themselves.
 
-
-@overload(add_products, jit_options=INLINE)
-def _add_products(left, right, sums):
-    return lambda left, right, sums: _add_fused_products(left, right, sums)
-
-
-@intrinsic
-def _add_fused_products(typingctx, left, right, sums):
-    """`add_products` with its sums in 16 vector registers: 8 loads for 16 vectors of multiply-adds.
-
-    It is written in LLVM's language, because Numba would keep an array of sums in memory. Products are not rounded before they are
-    added.
+    It is written in LLVM's language, because Numba would keep an array of sums in memory. The sums stay in up to 16 vector
+    registers, 8 loads for 16 vectors of multiply-adds. Products are not rounded before they are added.
     """
+
+    def add(rows, i, j, sums, tile):
+        left, right = (rows[TILE * group : TILE * (group + 1)] for group in (i, j))
+        products = (left[:, np.newaxis] * right[np.newaxis]).reshape(TILE, TILE, BLOCK // LANES, LANES).sum(axis=2)
+        sums[tile] += np.tril(np.ones((TILE, TILE)))[:, :, np.newaxis] * products if is_own else products
+
+    @intrinsic
+    def emit(typingctx, rows, i, j, sums, tile):
+        def codegen(context, builder, signature, args):
+            def start(array, index, size):
+                data = cgutils.create_struct_proxy(signature.args[array])(context, builder, value=args[array]).data
+                return builder.gep(data, [builder.mul(args[index], _INT(size))])
+
+            groups = [start(0, index, TILE * BLOCK) for index in ((1,) if is_own else (1, 2))]
+            _emit_tile(builder, groups, start(3, 4, TILE * TILE * LANES))
+            return context.get_dummy_value()
+
+        return types.void(rows, types.intp, types.intp, sums, types.intp), codegen
+
+    @overload(add, jit_options=INLINE)
+    def _add(rows, i, j, sums, tile):
+        return lambda rows, i, j, sums, tile: emit(rows, i, j, sums, tile)
+
+    return add
+
+
+def _emit_tile(builder, groups, sums):
+    """Emit the products of one or two groups of rows (TILE, BLOCK): column k is added to lane k mod LANES of a sum."""
     vector = ir.VectorType(ir.DoubleType(), LANES)
+    fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fma.v{LANES}f64")
+    pairs = [(p, q) for p in range(TILE) for q in range(p + 1 if len(groups) == 1 else TILE)]
+    cells = [cgutils.alloca_once(builder, vector) for _ in pairs]
 
-    def codegen(context, builder, signature, args):
-        def at(data, k):
-            return builder.bitcast(builder.gep(data, [k]), vector.as_pointer())
+    def at(data, k):
+        return builder.bitcast(builder.gep(data, [k]), vector.as_pointer())
 
-        arrays = zip(signature.args, args, strict=True)
-        left, right, sums = [cgutils.create_struct_proxy(kind)(context, builder, value=value).data for kind, value in arrays]
-        name = f"llvm.fma.v{LANES}f64"
-        fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
-        cells = [cgutils.alloca_once_value(builder, vector([0.0] * LANES)) for _ in range(TILE * TILE)]
-        with cgutils.for_range_slice(builder, _INT(0), _INT(BLOCK), _INT(LANES)) as (k, _):
-            x, y = (
-                [builder.load(at(rows, builder.add(k, _INT(i * BLOCK))), align=8) for i in range(TILE)] for rows in (left, right)
-            )
-            for c, cell in enumerate(cells):
-                builder.store(builder.call(fma, [x[c // TILE], y[c % TILE], builder.load(cell)]), cell)
-        for c, cell in enumerate(cells):
-            place = at(sums, _INT(c * LANES))
-            builder.store(builder.fadd(builder.load(place, align=8), builder.load(cell)), place, align=8)
-        return context.get_dummy_value()
+    for cell in cells:
+        builder.store(vector([0.0] * LANES), cell)
+    with cgutils.for_range_slice(builder, _INT(0), _INT(BLOCK), _INT(LANES)) as (k, _):
+        read = [[builder.load(at(rows, builder.add(k, _INT(task * BLOCK))), align=8) for task in range(TILE)] for rows in groups]
+        for (p, q), cell in zip(pairs, cells, strict=True):
+            builder.store(builder.call(fma, [read[0][p], read[-1][q], builder.load(cell)]), cell)
+    for (p, q), cell in zip(pairs, cells, strict=True):
+        place = at(sums, _INT((p * TILE + q) * LANES))
+        builder.store(builder.fadd(builder.load(place, align=8), builder.load(cell)), place, align=8)
 
-    return types.void(left, right, sums), codegen
+
+_add_own_products, _add_products = _tile_adder(True), _tile_adder(False)
 
 
 def prefetch(array, i, k):
@@ -102,30 +115,35 @@ def gram(gradients):
         G of the module's docstring.
     """
     n_tasks, n_weights = gradients.shape
-    n_rows = (n_tasks + TILE - 1) // TILE
-    n_tiles = n_rows * (n_rows + 1) // 2
-    rows = np.zeros((n_rows, TILE, BLOCK))
+    n_groups = (n_tasks + TILE - 1) // TILE
+    n_tiles = n_groups * (n_groups + 1) // 2
+    rows = np.zeros((n_groups * TILE, BLOCK))
     sums = np.zeros((n_tiles, TILE, TILE, LANES))
     for begin in range(0, n_weights, BLOCK):
+        size = min(BLOCK, n_weights - begin)
         for task in range(n_tasks):
-            row, columns = rows[task // TILE, task % TILE], gradients[task, begin : begin + BLOCK]
-            for k in range(columns.shape[0]):
+            row, columns = rows[task], gradients[task, begin : begin + size]
+            for k in range(size):
                 row[k] = columns[k]
-            row[columns.shape[0] :] = 0.0
+            for k in range(size, BLOCK):
+                row[k] = 0.0
         tile = 0
-        for i in range(n_rows):
+        for i in range(n_groups):
             for j in range(i + 1):
                 for task in range(tile, n_tasks, n_tiles):  # memory works while the tiles are multiplied: -25 % at T = 16, d = 1e6
                     for k in range(begin + BLOCK, begin + 2 * BLOCK, _LINE // gradients.itemsize):
                         prefetch(gradients, task, k)
-                add_products(rows[i], rows[j], sums[tile])
+                if i == j:
+                    _add_own_products(rows, i, j, sums, tile)
+                else:
+                    _add_products(rows, i, j, sums, tile)
                 tile += 1
     products = np.empty((n_tasks, n_tasks))
     for i in range(n_tasks):
         for j in range(i + 1):
-            total = 0.0
-            for value in sums[i // TILE * (i // TILE + 1) // 2 + j // TILE, i % TILE, j % TILE]:
-                total += value
+            total, tile = 0.0, i // TILE * (i // TILE + 1) // 2 + j // TILE
+            for lane in range(LANES):
+                total += sums[tile, i % TILE, j % TILE, lane]
             products[i, j] = products[j, i] = total
     return products
 

@@ -135,3 +135,39 @@ def direction_weights(returns, selected, n_divisor, std, std_epsilon):
         for k in range(selected.shape[0]):
             weights[k] = (0.5 * returns[selected[k], 0] - 0.5 * returns[selected[k], 1]) / (0.5 * divisor)
     return weights
+
+
+@kernel
+def step_weights(returns, shaped, n_top, keep_ties, n_divisor, ddof, std_epsilon):
+    """Select the top directions, and compute their weights in the step: lines 6 and 7 but for the sum over the directions.
+
+    Parameters
+    ----------
+    returns : ndarray of float64, shape (n_delta, 2)
+        Returns of the pairs, NaN or infinite where one failed. `top_directions` selects by them.
+    shaped : ndarray of float64, shape (n_delta, 2)
+        The same after a shaping of fitness. `return_std` and `direction_weights` are of these.
+    n_top : int
+        Number of directions to select.
+    keep_ties : bool
+        As for `top_directions`.
+    n_divisor : int
+        Number of directions that the sum is divided by; 0 stands for the number of selected ones.
+    ddof : int
+        As for `return_std`.
+    std_epsilon : float
+        As for `direction_weights`.
+
+    Returns
+    -------
+    selected : ndarray of int64, shape (b,)
+        The directions, ascending.
+    weights : ndarray of float64, shape (b,)
+        Their weights.
+    std : float
+        sigma_R.
+    """
+    selected = top_directions(returns, n_top, keep_ties)
+    std = return_std(shaped, selected, ddof)
+    divisor = n_divisor if n_divisor > 0 else selected.shape[0]
+    return selected, direction_weights(shaped, selected, divisor, std, std_epsilon), std

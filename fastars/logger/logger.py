@@ -115,6 +115,8 @@ class Logger:
         """
         row, excluded = Row(self.name_to_value), self.name_to_excluded
         self.name_to_value, self.name_to_excluded, self._counts = {}, {}, {}
+        if self.is_silent:
+            return
         with HeldSignals():
             for index in sorted(range(len(self.outputs)), key=lambda index: not isinstance(self.outputs[index], _FILE_OUTPUTS)):
                 output = self.outputs[index]
@@ -125,6 +127,11 @@ class Logger:
                     if index not in self._failed:
                         self._failed.add(index)
                         warnings.warn(f"rows of the log are lost, training goes on: {error}", RuntimeWarning, stacklevel=2)
+
+    @property
+    def is_silent(self) -> bool:
+        """True if nothing reads the rows."""
+        return not self.outputs
 
     def flush(self) -> None:
         """Write the rows that outputs hold back: TensorBoard's output does, for up to a second."""

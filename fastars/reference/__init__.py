@@ -8,8 +8,8 @@ from .bargaining import fairgrad, nash_mtl
 from .conflict_averse import cagrad
 from .db_mtl import db_mtl
 from .diagnostics import Diagnostics, TaskDiagnostics, diagnostics, task_diagnostics
-from .direction_sums import weighted_sum, weighted_sums
-from .directions import direction_squares, square_sums, task_differences, task_gradients
+from .direction_sums import direction_sums, weighted_sum, weighted_sums
+from .directions import direction_squares, square_sums, sum_weights, task_differences, task_gradients
 from .filter import filter_from_moments, merge_moments
 from .gradients import debiased_gram, gradient_norms, gram
 from .gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradnorm_log, gradnorm_softmax
@@ -31,7 +31,7 @@ from .policy import action_scores, batch_action_scores, fill_actions
 from .quadratic import dual_proj, mgda, upgrad
 from .returns import candidate_returns, centered_ranks, finite_pairs, penalized_returns, sign_returns
 from .rollout import Moments, Rollouts, antithetic_rollouts, rollouts
-from .selection import direction_weights, return_std, top_directions
+from .selection import direction_weights, return_std, step_weights, top_directions
 from .spectral import aligned_mtl, config, imtl_g
 from .surgery import pcgrad
 from .symmetric import positive_gram
@@ -57,6 +57,7 @@ __all__ = [
     "debiased_gram",
     "diagnostics",
     "direction_squares",
+    "direction_sums",
     "direction_weights",
     "dual_proj",
     "episode_seeds",
@@ -95,6 +96,8 @@ __all__ = [
     "slope_test",
     "spread_test",
     "square_sums",
+    "step_weights",
+    "sum_weights",
     "task_diagnostics",
     "task_differences",
     "task_gradients",

@@ -6,6 +6,7 @@ g_i = (1/N) sum over k of D_ki delta_k and q_k = |delta_k|^2.
 
 import numpy as np
 
+from .direction_sums import direction_sums
 from .norms import norm_sq
 
 BLOCK = 512
@@ -19,10 +20,16 @@ def task_differences(task_returns, sigma):
 
 def task_gradients(differences, noise, indices, gradients):
     """Write g_i, (T, d), for differences (N, T); delta_k begins at noise[indices[k]]. Zeros if there are no directions."""
-    gradients[:] = 0.0
-    for difference, i in zip(differences, indices, strict=True):
-        gradients += np.outer(difference, noise[i : i + gradients.shape[1]].astype(np.float64))
+    direction_sums(differences, noise, indices, 0, gradients.shape[1], gradients)
     gradients /= max(len(differences), 1)
+
+
+def sum_weights(selected, weights, kept, differences, n_delta):
+    """Return the weights of the step and the D of the tasks in the rows of their directions, (n_delta, 1 + T); zeros elsewhere."""
+    columns = np.zeros((n_delta, 1 + differences.shape[1]))
+    columns[selected, 0] = weights
+    columns[kept, 1:] = differences
+    return columns
 
 
 def square_sums(noise):

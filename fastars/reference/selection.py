@@ -63,3 +63,13 @@ def direction_weights(returns, selected, n_divisor, std, std_epsilon):
     return (0.5 * returns[selected, 0] - 0.5 * returns[selected, 1]) / (
         0.5 * divisor
     )  # halved first, as the difference may be 1e308
+
+
+def step_weights(returns, shaped, n_top, keep_ties, n_divisor, ddof, std_epsilon):
+    """Return (selected, weights, std): the top directions, and their weights with sigma_R of the `shaped` returns (lines 6, 7).
+
+    An `n_divisor` of 0 stands for the number of selected directions.
+    """
+    selected = top_directions(returns, n_top, keep_ties)
+    std = return_std(shaped, selected, ddof)
+    return selected, direction_weights(shaped, selected, n_divisor or len(selected), std, std_epsilon), std

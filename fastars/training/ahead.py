@@ -75,10 +75,9 @@ def _update(config: Config) -> Iterator[tuple[Any, ...]]:
     if config.diagnostics:
         yield kernels.slope_test, returns
         yield kernels.diagnostics, pairs, indices, values, values, values, 1.0, indices
-        yield kernels.task_gradients, pairs, noise, indices, pairs
+        yield kernels.sum_weights, indices, values, indices, pairs, 1
         yield kernels.direction_squares, noise, values, indices, 1
         yield kernels.task_differences, returns, 1.0
-    yield kernels.weighted_sum, values, noise, indices, values
-    yield kernels.direction_weights, pairs, indices, 1, 1.0, 1.0
-    yield kernels.top_directions, pairs, 1, True
+    yield kernels.direction_sums, pairs, noise, indices, 0, 1, pairs
+    yield kernels.step_weights, pairs, pairs, 1, True, 0, 1, 1.0
     yield kernels.candidate_returns, returns, lengths, lengths, 1.0

@@ -10,35 +10,29 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.structs import FloatArray, IntArray, NoiseArray
-from fastars._runtime.threads import for_blocks
 
 _MAX_PAIRED_TASKS = 4  # of more tasks, the cosine of each pair is too much for a log
-_PARALLEL = 1 << 20  # entries of noise from which a second thread pays
-_COLUMNS = 4_096  # of a thread's piece
 
 
-class Estimate(NamedTuple):
-    """The gradients of T tasks, from all directions with finite returns.
+class Pairs(NamedTuple):
+    """The pairs with finite returns for all T tasks, measured before their directions are summed.
 
     Attributes
     ----------
     kept : ndarray of int64, shape (N,)
-        Indices of these directions, ascending.
+        Indices of their directions, ascending.
     differences : ndarray of float64, shape (N, T)
         D_ki = (R[k, 0, i] - R[k, 1, i]) / (2 sigma).
     squares : ndarray of float64, shape (N,)
         Squared lengths of the directions.
-    gradients : ndarray of float64, shape (T, n_weights)
-        (1/N) sum over k of D_ki delta_k; zeros if no direction is left.
     """
 
     kept: IntArray
     differences: FloatArray
     squares: FloatArray
-    gradients: FloatArray
 
 
-def estimate_gradients(
+def measure_pairs(
     backend: ModuleType,
     task_returns: FloatArray,
     noise: NoiseArray,
@@ -46,9 +40,8 @@ def estimate_gradients(
     indices: IntArray,
     sigma: float,
     n_weights: int,
-    n_threads: int = 1,
-) -> Estimate:
-    """Estimate the gradients of all tasks from the returns of one iteration.
+) -> Pairs:
+    """Measure the pairs of one iteration with finite returns.
 
     A scalar reward is one task, `returns[:, :, np.newaxis]`.
 
@@ -68,29 +61,10 @@ def estimate_gradients(
         Deviation of the noise.
     n_weights : int
         Entries of a direction.
-    n_threads : int
-        Threads for large sums; the bits are the same for any number.
-
-    Returns
-    -------
-    Estimate
     """
-    n_delta, _, n_tasks = task_returns.shape
     kept, differences = backend.task_differences(task_returns, sigma)
-    starts = indices if len(kept) == n_delta else indices[kept]
-    squares, gradients = backend.direction_squares(noise, sums, starts, n_weights), np.empty((n_tasks, n_weights))
-    if len(kept) * n_weights < _PARALLEL or n_threads == 1:
-        backend.task_gradients(differences, noise, starts, gradients)
-        return Estimate(kept, differences, squares, gradients)
-
-    def work(piece: int) -> None:
-        low, high = piece * _COLUMNS, min((piece + 1) * _COLUMNS, n_weights)
-        columns = np.empty((n_tasks, high - low))
-        backend.task_gradients(differences, noise, starts + low, columns)
-        gradients[:, low:high] = columns
-
-    for_blocks(work, -(-n_weights // _COLUMNS), n_threads)
-    return Estimate(kept, differences, squares, gradients)
+    starts = indices if len(kept) == len(indices) else indices[kept]
+    return Pairs(kept, differences, backend.direction_squares(noise, sums, starts, n_weights))
 
 
 class TaskDiagnosis(NamedTuple):
@@ -103,7 +77,7 @@ class TaskDiagnosis(NamedTuple):
 
 def gradient_rows(
     backend: ModuleType,
-    estimate: Estimate,
+    pairs: Pairs,
     gradient: FloatArray,
     previous: FloatArray | None,
     returns: FloatArray,
@@ -116,10 +90,10 @@ def gradient_rows(
     ----------
     backend : module
         `fastars.kernels` or `fastars.reference`.
-    estimate : Estimate
-        Gradients of the tasks.
+    pairs : Pairs
+        The pairs that the gradient follows from.
     gradient : ndarray of float64, shape (n_weights,)
-        Gradient of the weighted reward, w @ estimate.gradients; for a scalar reward estimate.gradients[0].
+        Gradient of the weighted reward.
     previous : ndarray of float64, shape (n_weights,), or None
         Gradient of the last iteration that had one.
     returns : ndarray of float64, shape (n_delta, 2)
@@ -134,7 +108,7 @@ def gradient_rows(
     dict of str to float
     """
     before = np.zeros_like(gradient) if previous is None else previous
-    found = backend.diagnostics(returns, estimate.kept, estimate.squares, gradient, before, sigma, selected)
+    found = backend.diagnostics(returns, pairs.kept, pairs.squares, gradient, before, sigma, selected)
     return dict(zip(_GRADIENT_ROWS, found, strict=True))
 
 
@@ -161,23 +135,27 @@ def spread_rows(backend: ModuleType, returns: FloatArray, common: bool) -> dict[
     return {"returns/het_slope_p": backend.slope_test(returns)[1]}
 
 
-def diagnose_tasks(backend: ModuleType, estimate: Estimate, task_returns: FloatArray, weights: FloatArray) -> TaskDiagnosis:
+def diagnose_tasks(
+    backend: ModuleType, pairs: Pairs, gradients: FloatArray, task_returns: FloatArray, weights: FloatArray
+) -> TaskDiagnosis:
     """Measure the tasks by their gradients.
 
     Parameters
     ----------
     backend : module
         `fastars.kernels` or `fastars.reference`.
-    estimate : Estimate
-        Gradients of the tasks.
+    pairs : Pairs
+        The pairs that the gradients follow from.
+    gradients : ndarray of float64, shape (T, n_weights)
+        (1/N) sum over k of D_ki delta_k; zeros if no direction is left.
     task_returns : ndarray of float64, shape (n_delta, 2, T)
-        As given to `estimate_gradients`.
+        As given to `measure_pairs`.
     weights : ndarray of float64, shape (T,)
         Weights of the tasks in this iteration.
     """
-    gram = backend.gram(estimate.gradients)
-    debiased = backend.debiased_gram(gram, estimate.differences, estimate.squares) if len(estimate.kept) > 1 else gram
-    return TaskDiagnosis(backend.task_diagnostics(task_returns[estimate.kept], weights, gram, debiased), gram, debiased)
+    gram = backend.gram(gradients)
+    debiased = backend.debiased_gram(gram, pairs.differences, pairs.squares) if len(pairs.kept) > 1 else gram
+    return TaskDiagnosis(backend.task_diagnostics(task_returns[pairs.kept], weights, gram, debiased), gram, debiased)
 
 
 def task_rows(names: Sequence[str], found: Any, weights: FloatArray) -> dict[str, float]:

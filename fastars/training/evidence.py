@@ -7,6 +7,7 @@ Gram matrix of these gradients without the bias that N random directions in d di
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ class Evidence(NamedTuple):
     @property
     def is_finite(self) -> bool:
         """True if no number overflowed, which the squares of very large returns do."""
-        return all(np.isfinite(part).all() for part in self[:4])
+        return _are_finite(self[:4])
 
 
 class Averages(NamedTuple):
@@ -78,7 +79,7 @@ class Averages(NamedTuple):
     @property
     def is_finite(self) -> bool:
         """True if no sum overflowed."""
-        return all(np.isfinite(part).all() for part in self[2:])
+        return _are_finite(self[2:])
 
     @property
     def total(self) -> float:
@@ -120,6 +121,11 @@ def floored_gram(averages: Averages, evidence: Evidence) -> FloatArray:
     least = _deviation(averages.n_updates, DECAY, evidence) * raw
     np.fill_diagonal(floored, np.maximum(np.diag(floored), np.maximum(least, 1e-8 * raw.max(initial=0.0))))
     return floored
+
+
+def _are_finite(arrays: Iterable[FloatArray]) -> bool:
+    """Return True if all numbers of some small arrays are finite: one look at all of them takes 4 us, one at each 20."""
+    return bool(np.isfinite(np.concatenate([array.ravel() for array in arrays])).all())
 
 
 def _deviation(n: int, decay: float, evidence: Evidence) -> float:

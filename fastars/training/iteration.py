@@ -19,16 +19,16 @@ from fastars._compiled.structs import FAILED, UNSTABLE, Filter, FloatArray, IntA
 from fastars._runtime.signals import OpenSignals
 from fastars._runtime.threads import run_in_thread
 from fastars._validate import MOST_INT64, number
+from fastars.kernels.norms import Info
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.perturbed import Perturbed
-from fastars.training.diagnostics import diagnose_tasks, estimate_gradients, gradient_rows, spread_rows, task_rows
+from fastars.training.diagnostics import Pairs, diagnose_tasks, gradient_rows, measure_pairs, spread_rows, task_rows
 from fastars.training.evidence import Evidence
+from fastars.training.iteration_rows import Row, health_rows, training_rows
 from fastars.training.run import Run
 from fastars.training.seeds import episode_seeds
 from fastars.training.state import Counters, ObsMoments, RecentEpisodes, State, obs_filter
-from fastars.training.update import StepEstimate, estimate_step, optimizer_step
-
-Row = dict[str, float | None]
+from fastars.training.update import Chosen, choose_directions, optimizer_step, sum_directions
 
 _MAX_EMPTY_ITERATIONS = 10
 _LONG_CALL = 1 << 24  # entries of candidates; new memory takes 5 to 10 ns each, and Ctrl-C would wait
@@ -127,43 +127,34 @@ def iterate(
     ValueError
         If the iteration would be 2**63.
     """
-    config, backend = run.config, run.backend
+    n_delta, backend, tasks = run.config.n_delta, run.backend, state.tasks
     returns, n_bad, n_dropped = candidate_returns(run, state, rollouts, returns)
     noise = run.noise.at(asked.indices, run.n_weights)
-    # Lines 6 and 7: select the top directions, and step along them
-    estimate = estimate_step(backend, config, returns, noise, asked.indices, run.n_weights, run.n_threads)
-    slots, step = state.slots, 0.0 * estimate.gradient
-    if len(estimate.selected):
-        n_updates = min(state.counters.num_updates, MOST_INT64 - 1)  # the optimizer counts one more
-        slots, step = optimizer_step(backend, config, slots, n_updates, estimate.gradient, asked.learning_rate, state.theta)
-    theta = state.theta + step
-    if not np.isfinite(theta).all():
-        largest = float(np.max(np.abs(estimate.gradient)))
-        raise NonFiniteReturnsError(
-            f"the step is not finite (learning_rate {asked.learning_rate:g}, largest gradient {largest:g}); theta is unchanged"
-        )
+    chosen = choose_directions(backend, run.config, returns)  # line 6: the top directions
+    measured = _measured(run, state, asked, noise, rollouts, returns)
+    gradient, task_gradients = _gradients(run, asked, noise, chosen, measured)
+    theta, slots, sizes = _stepped(run, state, asked, chosen, gradient)  # line 7
     moments = state.moments
-    if run.updates_obs_stats and int(moments.count) <= MOST_INT64 - int(rollouts.moments.count.sum()):
+    if run.updates_obs_stats and int(moments.count) <= MOST_INT64 - int(np.add.reduce(rollouts.moments.count)):
         moments = ObsMoments(*backend.merge_moments(*moments, rollouts.moments))  # line 8: of all observations so far
-    diagnosed, gradient, evidence = diagnose(run, state, asked, noise, rollouts, returns, estimate.selected)
-    tasks = state.tasks
+    diagnosed, estimate, evidence = diagnose(run, state, asked, rollouts, returns, chosen.selected, measured, task_gradients)
     if tasks is not None and evidence is not None:
         tasks = tasks.after(evidence)
     counters = _next_counters(
         state.counters,
         rollouts,
-        n_steps=int(rollouts.lengths.sum()) if n_steps is None else n_steps,
-        has_step=len(estimate.selected) > 0,
+        n_steps=int(np.add.reduce(rollouts.lengths)) if n_steps is None else n_steps,
+        has_step=len(chosen.selected) > 0,
         n_dropped=n_dropped,
         n_penalized=n_bad - n_dropped,
-        is_empty=n_dropped == config.n_delta,
+        is_empty=n_dropped == n_delta,
     )
-    following = State(theta, moments, slots, gradient, tasks, _recent_episodes(run, state, rollouts), counters)
+    following = State(theta, moments, slots, estimate, tasks, _recent_episodes(run, state, rollouts), counters)
     return following, {
-        **_training_rows(run, state, following, asked, estimate, step),
+        **training_rows(run.config, following, asked.sigma, asked.learning_rate, chosen, sizes),
         **diagnosed,
         **({} if tasks is None else tasks.rows()),
-        **_health_rows(following),
+        **health_rows(following),
     }
 
 
@@ -196,30 +187,82 @@ def candidate_returns(run: Run, state: State, rollouts: Rollouts, given: FloatAr
     return returns, n_bad, n_dropped
 
 
-def diagnose(
-    run: Run, state: State, asked: Asked, noise: NoiseArray, rollouts: Rollouts, returns: FloatArray, selected: IntArray
-) -> tuple[dict[str, float], FloatArray | None, Evidence | None]:
-    """Estimate the gradient from all finite pairs. Returns (log rows, gradient, evidence for task weighting)."""
-    tasks, n_delta, backend = state.tasks, run.config.n_delta, run.backend
+def _measured(
+    run: Run, state: State, asked: Asked, noise: NoiseArray, rollouts: Rollouts, returns: FloatArray
+) -> tuple[FloatArray, Pairs] | None:
+    """Return (returns of the tasks, the finite pairs), from which gradients are estimated; None where none are wanted."""
+    tasks, n_delta = state.tasks, run.config.n_delta
     if asked.sigma == 0.0 or (tasks is None and not run.config.diagnostics):
-        return {}, state.gradient, None
+        return None
     task_returns = returns[:, :, np.newaxis]
     if tasks is not None:
         task_returns = rollouts.task_returns.reshape(n_delta, 2, -1, tasks.n_tasks).mean(axis=2)
     sums = run.noise.square_sums(run.n_weights)
-    estimate = estimate_gradients(backend, task_returns, noise, sums, asked.indices, asked.sigma, run.n_weights, run.n_threads)
-    gradient = estimate.gradients[0] if tasks is None else tasks.weights @ estimate.gradients
-    rows = gradient_rows(backend, estimate, gradient, state.gradient, returns, asked.sigma, selected)
-    rows |= spread_rows(backend, rollouts.returns.reshape(n_delta, 2, -1), run.config.common_random_numbers)
-    if len(estimate.kept) == 0:
+    pairs = measure_pairs(run.backend, task_returns, noise, sums, asked.indices, asked.sigma, run.n_weights)
+    return task_returns, pairs
+
+
+def _gradients(
+    run: Run, asked: Asked, noise: NoiseArray, chosen: Chosen, measured: tuple[FloatArray, Pairs] | None
+) -> tuple[FloatArray, FloatArray]:
+    """Return the gradient of the step, and those of the tasks from all finite pairs, (T, n_weights), in one pass over the noise."""
+    if measured is None:
+        indices, weights = asked.indices[chosen.selected], chosen.weights[:, np.newaxis]
+    else:
+        kept, differences, _ = measured[1]
+        indices = asked.indices
+        weights = run.backend.sum_weights(chosen.selected, chosen.weights, kept, differences, len(indices))
+    sums = sum_directions(run.backend, weights, noise, indices, run.n_weights, run.n_threads)
+    if measured is not None:
+        sums[1:] /= max(len(kept), 1)
+    return sums[0], sums[1:]
+
+
+def _stepped(
+    run: Run, state: State, asked: Asked, chosen: Chosen, gradient: FloatArray
+) -> tuple[FloatArray, tuple[FloatArray, ...], Info]:
+    """Return theta and the slots of the optimizer after the step, and the sizes of weights, gradient and step."""
+    theta, slots, step = state.theta, state.slots, np.zeros(run.n_weights)
+    if len(chosen.selected):
+        n_updates = min(state.counters.num_updates, MOST_INT64 - 1)  # the optimizer counts one more
+        slots, step = optimizer_step(run.backend, run.config, slots, n_updates, gradient, asked.learning_rate, theta)
+    sizes = run.backend.info(theta, gradient, step)
+    theta = theta + step
+    if not (math.isfinite(sizes.weights_norm) or np.isfinite(theta).all()):
+        largest = float(np.max(np.abs(gradient)))
+        raise NonFiniteReturnsError(
+            f"the step is not finite (learning_rate {asked.learning_rate:g}, largest gradient {largest:g}); theta is unchanged"
+        )
+    return theta, slots, sizes
+
+
+def diagnose(
+    run: Run,
+    state: State,
+    asked: Asked,
+    rollouts: Rollouts,
+    returns: FloatArray,
+    selected: IntArray,
+    measured: tuple[FloatArray, Pairs] | None,
+    gradients: FloatArray,
+) -> tuple[dict[str, float], FloatArray | None, Evidence | None]:
+    """Diagnose the gradients of the tasks. Returns (log rows, gradient of the reward, evidence for task weighting)."""
+    tasks, backend = state.tasks, run.backend
+    if measured is None:
+        return {}, state.gradient, None
+    task_returns, pairs = measured
+    gradient = gradients[0].copy() if tasks is None else tasks.weights @ gradients
+    rows = gradient_rows(backend, pairs, gradient, state.gradient, returns, asked.sigma, selected)
+    rows |= spread_rows(backend, rollouts.returns.reshape(run.config.n_delta, 2, -1), run.config.common_random_numbers)
+    if len(pairs.kept) == 0:
         return rows, state.gradient, None
     if not np.isfinite(gradient).all():  # it overflowed, in a division by a tiny sigma: the step is another sum, and finite
         gradient = state.gradient
     if tasks is None:
         return rows, gradient, None
-    found, gram, debiased = diagnose_tasks(backend, estimate, task_returns, tasks.weights)
+    found, gram, debiased = diagnose_tasks(backend, pairs, gradients, task_returns, tasks.weights)
     rows |= task_rows(tasks.names, found, tasks.weights)
-    return rows, gradient, Evidence(found.returns, found.stds, gram, debiased, len(estimate.kept), run.n_weights)
+    return rows, gradient, Evidence(found.returns, found.stds, gram, debiased, len(pairs.kept), run.n_weights)
 
 
 def _recent_episodes(run: Run, state: State, rollouts: Rollouts) -> RecentEpisodes:
@@ -241,51 +284,18 @@ def _next_counters(
     if before.iteration == MOST_INT64:
         raise ValueError(f"iteration must stay below 2**63, got {before.iteration + 1}")
     counters = Counters(
-        iteration=before.iteration + 1,
-        num_timesteps=before.num_timesteps + n_steps,
-        num_episodes=before.num_episodes + len(rollouts.returns),
-        num_updates=before.num_updates + has_step,
-        dropped_pairs=before.dropped_pairs + n_dropped,
-        penalized_pairs=before.penalized_pairs + n_penalized,
-        unstable_episodes=before.unstable_episodes + int(np.count_nonzero(rollouts.status == UNSTABLE)),
-        env_failures=before.env_failures + rollouts.n_failures,
-        worker_restarts=before.worker_restarts + rollouts.n_restarts,
-        empty_iterations=before.empty_iterations + 1 if is_empty else 0,
+        before.iteration + 1,
+        before.num_timesteps + n_steps,
+        before.num_episodes + len(rollouts.returns),
+        before.num_updates + has_step,
+        before.dropped_pairs + n_dropped,
+        before.penalized_pairs + n_penalized,
+        before.unstable_episodes + int(np.count_nonzero(rollouts.status == UNSTABLE)),
+        before.env_failures + rollouts.n_failures,
+        before.worker_restarts + rollouts.n_restarts,
+        before.empty_iterations + 1 if is_empty else 0,
     )
-    return Counters(*(min(value, MOST_INT64) for value in counters))
-
-
-def _training_rows(run: Run, state: State, following: State, asked: Asked, estimate: StepEstimate, step: FloatArray) -> Row:
-    """Return the rows of every log: episodes, time, and norms of the step from one state to the following."""
-    scale = estimate.divisor * estimate.std
-    learning_rate = asked.learning_rate if len(estimate.selected) else 0.0
-    info = run.backend.info(state.theta, estimate.gradient, step)
-    return {
-        "rollout/ep_rew_mean": _finite_mean(following.recent.returns),
-        "rollout/ep_len_mean": int(np.add.reduce(following.recent.lengths)) / len(following.recent.lengths),
-        "rollout/return_std": estimate.std,
-        "time/total_timesteps": following.counters.num_timesteps,
-        "train/iterations": following.counters.iteration,
-        "train/delta_std": asked.sigma,
-        "train/learning_rate": learning_rate,
-        "train/step_size": learning_rate / (scale + run.config.std_epsilon) if scale > 0 else 0.0,
-        "train/grad_norm": info.grad_norm,
-        "train/grad_norm_sq": info.grad_norm_sq,
-        "train/weights_norm": info.weights_norm,
-        "train/weights_std": info.weights_std,
-        "train/step_norm": info.step_norm,
-        "train/update_ratio": None if math.isnan(info.update_ratio) else info.update_ratio,
-    }
-
-
-def _health_rows(state: State) -> Row:
-    counters = state.counters
-    return {
-        "health/nonfinite_returns": counters.dropped_pairs + counters.penalized_pairs,
-        "health/unstable_episodes": counters.unstable_episodes,
-        "health/env_failures": counters.env_failures,
-        "health/worker_restarts": counters.worker_restarts,
-    }
+    return counters if max(counters) <= MOST_INT64 else Counters(*(min(value, MOST_INT64) for value in counters))
 
 
 def _scheduled(name: str, setting: Any, progress: float) -> float:
@@ -295,12 +305,3 @@ def _scheduled(name: str, setting: Any, progress: float) -> float:
     with OpenSignals():
         value = setting(progress)
     return number(f"{name}({progress})", value, 0.0)
-
-
-def _finite_mean(returns: FloatArray) -> float:
-    """Return the mean of the finite returns, NaN if there are none."""
-    mean = float(np.add.reduce(returns)) / len(returns)  # `mean` takes 2 us more
-    if math.isfinite(mean):
-        return mean
-    finite = returns[np.isfinite(returns)]
-    return float(finite.mean()) if len(finite) else math.nan

@@ -25,47 +25,44 @@ _SHAPING: dict[str, Callable[[ModuleType, FloatArray], FloatArray]] = {
 }
 
 
-class StepEstimate(NamedTuple):
-    """The gradient from the selected directions, g = sum (r+ - r-) delta / (divisor sigma_R)."""
+class Chosen(NamedTuple):
+    """The selected directions, whose sum is the gradient g = sum (r+ - r-) delta / (divisor sigma_R)."""
 
-    gradient: FloatArray  # (n_weights,)
-    selected: IntArray  # indices of the directions, best first
+    selected: IntArray  # indices of the directions, ascending
+    weights: FloatArray  # of these directions
     std: float  # sigma_R
     divisor: int
 
 
-def estimate_step(
-    backend: ModuleType, config: Config, returns: FloatArray, noise: NoiseArray, indices: IntArray, n_weights: int, n_threads: int
-) -> StepEstimate:
-    """Estimate the gradient from the returns (n_delta, 2) of the directions at `indices` of the noise table.
-
-    It is 0 where no pair of returns is finite.
-    """
-    # Algorithm 2, line 6: the directions with the largest max(r+, r-)
-    selected = backend.top_directions(returns, config.n_top, config.keep_ties)
-    # Line 7: sum (r+ - r-) delta / (b sigma_R), without the step size
+def choose_directions(backend: ModuleType, config: Config, returns: FloatArray) -> Chosen:
+    """Choose the directions of the step, and their weights, by the returns (n_delta, 2). None, if no pair is finite."""
+    n_divisor = config.n_top if config.divide_by_n_top else 0
     shaped = _SHAPING[config.fitness_shaping](backend, returns)
-    std = backend.return_std(shaped, selected, config.return_ddof)
-    divisor = config.n_top if config.divide_by_n_top else len(selected)
-    weights = backend.direction_weights(shaped, selected, divisor, std, config.std_epsilon)
-    gradient = weighted_sum(backend, weights, noise, indices[selected], n_weights, n_threads)
-    return StepEstimate(gradient, selected, std, int(divisor or 0))
+    selected, weights, std = backend.step_weights(
+        returns, shaped, config.n_top, config.keep_ties, n_divisor, config.return_ddof, config.std_epsilon
+    )
+    return Chosen(selected, weights, std, n_divisor or len(selected))
 
 
-def weighted_sum(
+def sum_directions(
     backend: ModuleType, weights: FloatArray, noise: NoiseArray, indices: IntArray, n_weights: int, n_threads: int
 ) -> FloatArray:
-    """Return the sum over i of weights[i] * delta_i, (n_weights,), on several threads where it is large."""
-    out = np.zeros(n_weights)
-    n_pieces = -(-n_weights // SUM_COLUMNS) if len(weights) * n_weights >= _PARALLEL_SUM else 1
-    edges = [piece * n_weights // n_pieces for piece in range(n_pieces + 1)]
+    """Return the sums over i of weights[i, j] * delta_i, (n_sums, n_weights), on several threads where they are large.
+
+    All sums are made in one pass over the noise, whose directions begin at `indices`.
+    """
+    n, n_sums = weights.shape
+    sums = np.empty((n_sums, n_weights))
+    if n * n_weights < _PARALLEL_SUM:
+        backend.direction_sums(weights, noise, indices, 0, n_weights, sums)
+        return sums
 
     def add(piece: int) -> None:
-        low, high = edges[piece], edges[piece + 1]
-        backend.weighted_sum(weights, noise, indices + low, out[low:high])
+        first = piece * SUM_COLUMNS
+        backend.direction_sums(weights, noise, indices, first, min(first + SUM_COLUMNS, n_weights), sums)
 
-    for_blocks(add, n_pieces, n_threads)
-    return out
+    for_blocks(add, -(-n_weights // SUM_COLUMNS), n_threads)
+    return sums
 
 
 def optimizer_step(
