@@ -47,6 +47,7 @@ PICTURES = {
     "multitask_mlp": Picture("experiments.md", by_experiment("multitask_mlp"), "bench.experiments multitask_mlp", "some minutes"),
     "two_objectives": Picture("experiments.md", by_experiment("two_objectives"), "bench.experiments two_objectives", "a minute"),
     "rover": Picture("experiments.md", by_experiment("rover"), "bench.experiments rover", "a minute"),
+    "growth": Picture("speed.md", by_module("bench.growth"), "bench.growth", "a minute"),
     "ray_scaling": Picture("ray.md", by_module("bench.ray_scaling"), "bench.ray_scaling", "ten minutes; needs Ray"),
 }
 
