@@ -24,7 +24,7 @@ DIRECTIONS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000)
 WIDTHS = (1, 3, 9, 30, 99, 315, 997)  # of two hidden layers: 8 to 1,000,000 weights
 HORIZONS = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 N_THREADS = (1, 2, 3, 4, 8, 16, 32, 64)
-SHORT, LONG = 50, 200  # steps of an episode
+SHORT, MEDIUM, LONG = 50, 200, 2_000  # steps of an episode
 FEW, HALF, MANY = 8, 512, 2_048  # directions: of 16 episodes, 1,024, and enough for all threads
 BUDGET, LEAST = 0.4, 5  # seconds for a point, and repetitions at least
 LAST = 100.0  # an exponent is fitted over the last two decades
@@ -37,7 +37,7 @@ class Curve(NamedTuple):
     label: str
     cost: str
     expected: float  # exponent
-    n_delta: int | None = None  # only rows with this number of directions
+    only: tuple[str, int] | None = None  # only rows with this value
 
 
 CURVES = (
@@ -45,15 +45,16 @@ CURVES = (
     Curve("directions", "update, a direction", "update_s", 0.0),
     Curve("weights", "rollouts, a step", "rollouts_s", 1.0),
     Curve("weights", "update, a direction", "update_s", 1.0),
-    Curve("horizon", "rollouts, a step, 16 episodes", "rollouts_s", 0.0, FEW),
-    Curve("horizon", "rollouts, a step, 1,024 episodes", "rollouts_s", 0.0, HALF),
-    Curve("threads", "rollouts, a step", "rollouts_s", 0.0),
+    Curve("horizon", "rollouts, a step, 16 episodes", "rollouts_s", 0.0, ("n_delta", FEW)),
+    Curve("horizon", "rollouts, a step, 1,024 episodes", "rollouts_s", 0.0, ("n_delta", HALF)),
+    Curve("threads", f"rollouts, a step, episodes of {MEDIUM} steps", "rollouts_s", 0.0, ("horizon", MEDIUM)),
+    Curve("threads", f"rollouts, a step, episodes of {LONG:,} steps", "rollouts_s", 0.0, ("horizon", LONG)),
 )
 TITLES = {
     "directions": f"directions (3 weights, episodes of {SHORT} steps, one thread)",
     "weights": f"weights of a network ({FEW} directions, episodes of {SHORT} steps, one thread)",
     "horizon": "steps of an episode (one thread)",
-    "threads": f"threads, on two cores ({2 * MANY:,} episodes of {LONG} steps)",
+    "threads": f"threads, on two cores ({2 * MANY:,} episodes)",
     "memory": "directions, or weights: most memory of an iteration",
 }
 
@@ -65,29 +66,37 @@ def model(n_delta, horizon=SHORT, n_threads=1, width=None):
     return ARS(policy[0], env, policy_kwargs=policy[1], n_delta=n_delta, n_threads=n_threads, seed=0)
 
 
-def parts(model):
-    """Run an iteration. Return the seconds of rollouts, the seconds of the rest, and the number of steps."""
-    start = time.perf_counter()
-    asked = ask(model.run, model.state, 1.0)
-    candidates = make_candidates(model.run, model.state, asked)
-    before = time.perf_counter()
-    rollouts = roll_out(model.run, model.state, asked, candidates)
-    after = time.perf_counter()
-    iterate(model.run, model.state, asked, rollouts)
-    return after - before, time.perf_counter() - after + before - start, int(rollouts.lengths.sum())
+class Iterations:
+    """A run that goes on with every call, so that directions come from other places of the noise table than those before."""
+
+    def __init__(self, made):
+        self.run, self.state = made.run, made.state
+        self.run.noise.whole()  # a run fills it by and by
+
+    def __call__(self):
+        """Run an iteration. Return the seconds of rollouts, the seconds of the rest, and the number of steps."""
+        start = time.perf_counter()
+        asked = ask(self.run, self.state, 1.0)
+        candidates = make_candidates(self.run, self.state, asked)
+        before = time.perf_counter()
+        rollouts = roll_out(self.run, self.state, asked, candidates)
+        after = time.perf_counter()
+        self.state, _ = iterate(self.run, self.state, asked, rollouts)
+        return after - before, time.perf_counter() - after + before - start, int(rollouts.lengths.sum())
 
 
 def point(kind, x, settings, budget=BUDGET):
     """Return a row: medians of repetitions, and the most memory that an iteration held."""
     made = model(**settings)
-    parts(made)  # kernels, and the blocks of the noise table
-    peak = most_memory(lambda: parts(made))
+    run = Iterations(made)
+    run()  # kernels
+    peak = most_memory(run)
     measured, end = [], time.perf_counter() + budget
     while len(measured) < LEAST or time.perf_counter() < end:
-        measured.append(parts(made))
+        measured.append(run())
     rollouts, update, steps = (statistics.median(each) for each in zip(*measured, strict=True))
-    row = {"kind": kind, "x": x, "n_delta": made.config.n_delta, "n_weights": len(made.theta), "steps": int(steps)}
-    return row | {"rollouts_s": rollouts, "update_s": update, "peak_bytes": peak}
+    sizes = {"n_delta": made.config.n_delta, "n_weights": len(made.theta), "horizon": settings.get("horizon", SHORT)}
+    return {"kind": kind, "x": x, **sizes, "steps": int(steps), "rollouts_s": rollouts, "update_s": update, "peak_bytes": peak}
 
 
 def most_memory(function):
@@ -113,7 +122,7 @@ def plan():
         *[("directions", n, {"n_delta": n}) for n in DIRECTIONS],
         *[("weights", w * w + 6 * w + 1, {"n_delta": FEW, "width": w}) for w in WIDTHS],
         *[("horizon", n, {"n_delta": n_delta, "horizon": n}) for n_delta in (FEW, HALF) for n in HORIZONS],
-        *[("threads", n, {"n_delta": MANY, "horizon": LONG, "n_threads": n}) for n in N_THREADS],
+        *[("threads", n, {"n_delta": MANY, "horizon": steps, "n_threads": n}) for steps in (MEDIUM, LONG) for n in N_THREADS],
     ]
 
 
@@ -122,7 +131,7 @@ def plan():
 
 def points(rows, curve):
     """Return x, and the cost of a step or a direction in s."""
-    rows = [row for row in rows if row["kind"] == curve.kind and curve.n_delta in (None, row["n_delta"])]
+    rows = [row for row in rows if row["kind"] == curve.kind and (curve.only is None or row[curve.only[0]] == curve.only[1])]
     per = "steps" if curve.cost == "rollouts_s" else "n_delta"
     return np.array([row["x"] for row in rows], float), np.array([row[curve.cost] / row[per] for row in rows])
 
@@ -146,15 +155,18 @@ def draw(rows):
     for curve in CURVES:
         x, cost = points(rows, curve)
         panels[curve.kind].plot(x, 1e9 * cost, marker=".", label=curve.label)
-        if curve.kind != "threads":
+        if curve.kind == "threads":
+            axes = panels[curve.kind]
+            axes.plot(x, 1e9 * cost[0] / np.minimum(x, THREADS), color="0.7", linewidth=1, zorder=0)
+        else:
             draw_slope(panels[curve.kind], x, 1e9 * cost, curve.expected)
-    x, cost = points(rows, CURVES[-1])
-    panels["threads"].plot(x, 1e9 * cost[0] / np.minimum(x, THREADS), color="0.7", linewidth=1, zorder=0)
     for kind in ("directions", "weights"):
         known = [row for row in rows if row["kind"] == kind and row["peak_bytes"]]
         x, held = np.array([[row["x"], row["peak_bytes"]] for row in known], float).T
         panels["memory"].plot(x, held, marker=".", label=kind)
         draw_slope(panels["memory"], x, held, 1.0)
+    panels["threads"].set(yticks=[2, 3, 4, 6], yticklabels=["2", "3", "4", "6"])
+    panels["threads"].minorticks_off()
     for axes in panels.values():
         axes.legend(frameon=False, fontsize=8)
     return figure

@@ -22,6 +22,14 @@ def _range(line: Row) -> str:
     return f"{line['x'][0]:,.0f} to {line['x'][-1]:,.0f} {_GROWS[line['curve'].kind]}"
 
 
+def _by_threads(rows: Rows) -> list[Row]:
+    """Return a line for each number of threads: the cost of a step, by the length of episodes."""
+    lines: dict[int, Row] = {}
+    for row in rows:
+        lines.setdefault(row["x"], {"x": row["x"]})[str(row["horizon"])] = row["rollouts_s"] / row["steps"]
+    return list(lines.values())
+
+
 GROWTH: Page = (
     Table(
         (
@@ -37,11 +45,11 @@ GROWTH: Page = (
     ),
     Table(
         (
-            Column("threads, on two cores", "x", whole),
-            Column("rollouts", "rollouts_s", seconds),
-            Column("a step", lambda row: row["rollouts_s"] / row["steps"], seconds),
+            Column("a step of rollouts, two cores", lambda row: f"{row['x']} threads" if row["x"] > 1 else "1 thread"),
+            *(Column(f"episodes of {steps:,} steps", str(steps), seconds) for steps in (growth.MEDIUM, growth.LONG)),
         ),
         kind="threads",
+        lines=_by_threads,
     ),
 )
 
