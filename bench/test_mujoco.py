@@ -10,8 +10,10 @@ import gymnasium
 import numpy as np
 import pytest
 
+from bench import peers
 from bench.machine import THREADS
-from bench.peers import linear_policy, optional
+from bench.peer_side.policies import linear_policy
+from bench.peers import optional
 from fastars import ARS, compiled_env_ids, evaluate_candidates
 from fastars._compiled.structs import LinearPolicy
 from fastars.envs import compiled_env, make
@@ -129,7 +131,7 @@ class Vectorised:
 
         with collected_warnings():
             self.envs = gymnasium.make_vec(env_id, num_envs=THREADS, vectorization_mode=mode, max_episode_steps=limit(env_id))
-        self.act = linear_policy(compiled_env(env_id).rollout_spec(LinearPolicy(False)), weights[:THREADS])
+        self.act = linear_policy(*peers.policy(compiled_env(env_id).rollout_spec(LinearPolicy(False)), weights[:THREADS]))
         self.observations, _ = self.envs.reset(seed=0)
         self.n_steps, self.taken, self.calls = n_steps, 0, 0
 
@@ -178,60 +180,56 @@ def test_against_mujoco(env_id, module, race, record, quick):
     record(env=env_id, kind="peer", steps_per_s={key: counts[key] / value for key, value in seconds.items()})
 
 
-class Pool:
-    """`n_envs` environments in EnvPool. Actions are computed for `n_waited` of them at a time; a reset does not count as a step.
+def pool(python, env_id, weights, n_envs, n_waited, n_steps):
+    """Return `n_envs` environments in EnvPool.
 
     It has as many environments as we have episodes, or a fraction of that, so that its calls go through whole episodes: the first
     steps of one may take half as long as the others.
     """
+    policy = peers.policy(compiled_env(env_id).rollout_spec(LinearPolicy(False)), weights[:n_envs])
+    settings = {"env_id": env_id, "max_steps": limit(env_id), "policy": policy, "n_threads": THREADS}
+    settings |= {"n_envs": n_envs, "n_waited": n_waited, "n_steps": n_steps}
+    return peers.Peer(python, "EnvPool, some at a time", settings)
 
-    def __init__(self, envpool, env_id, weights, n_envs, n_waited, n_steps):
-        kwargs = {"num_envs": n_envs, "batch_size": n_waited, "num_threads": THREADS, "seed": 0}
-        self.envs = envpool.make_gymnasium(env_id, max_episode_steps=limit(env_id), **kwargs)
-        self.task, self.weights = compiled_env(env_id).rollout_spec(LinearPolicy(False)), weights[:n_envs]
-        self.act = linear_policy(self.task, self.weights)
-        self.n_calls, self.taken, self.calls = -(-n_steps // n_waited), 0, 0
-        self.is_whole = n_waited == n_envs
-        self.envs.async_reset()
 
-    def __call__(self):
-        self.calls += 1
-        for _ in range(self.n_calls):
-            observations, *_, info = self.envs.recv()
-            chosen = info["env_id"]
-            act = self.act if self.is_whole else linear_policy(self.task, self.weights[chosen])
-            self.envs.send(act(observations), chosen)
-            self.taken += np.count_nonzero(info["elapsed_step"])
+def best_pool(python, env_id, weights, n_steps):
+    """Return the fastest of some numbers of environments and sizes of batches: it, its number and its size."""
+    n = len(weights)
+    sizes = {(n // part, n // part // waits) for part in (1, 2, 8) for waits in (1, 2) if n // part >= 2 * THREADS} or {(n, n)}
+    rates = {}
+    for size in sizes:
+        trial = pool(python, env_id, weights, *size, n_steps)
+        start = time.perf_counter()
+        trial()
+        rates[size] = trial.steps / (time.perf_counter() - start)
+        trial.close()
+    best = max(rates, key=rates.__getitem__)
+    return pool(python, env_id, weights, *best, n_steps), *best
 
 
 @pytest.mark.parametrize("env_id", POOLED)
-@pytest.mark.filterwarnings("ignore")
 def test_against_envpool(env_id, race, record, quick):
-    envpool = optional("envpool")
-    if env_id not in envpool.list_all_envs():
-        pytest.skip(f"EnvPool has no {env_id}")
+    if not peers.versions("EnvPool"):
+        record(kind="missing", peer="EnvPool", reason=peers.why_missing("EnvPool"))
+        return
     weights, seeds = candidates(env_id, quick)
-    env, n = made(env_id), len(seeds)
+    env = made(env_id)
     n_steps = int(evaluate_candidates(env, weights, seeds, n_threads=THREADS).lengths.sum())
-    sizes = {(n // part, n // part // waits) for part in (1, 2, 8) for waits in (1, 2) if n // part >= 2 * THREADS} or {(n, n)}
-    trials = {}
-    for size in sizes:
-        pool = Pool(envpool, env_id, weights, *size, n_steps)
-        start = time.perf_counter()
-        pool()
-        trials[size] = pool.taken / (time.perf_counter() - start)
-    best = max(trials, key=trials.__getitem__)
-    theirs = Pool(envpool, env_id, weights, *best, n_steps)
-    seconds = race({KERNEL: lambda: evaluate_candidates(env, weights, seeds, n_threads=THREADS), "EnvPool": theirs}, budget=2.0)
-    record(
-        env=env_id,
-        kind="envpool",
-        mean_length=n_steps / n,
-        environments=best[0],
-        batch=best[1],
-        target=OF_ENVPOOL.get(env_id),
-        steps_per_s={KERNEL: n_steps / seconds[KERNEL], "EnvPool": theirs.taken / theirs.calls / seconds["EnvPool"]},
-    )
+    pools = {name: best_pool(python, env_id, weights, n_steps) for name, python in peers.versions("EnvPool").items()}
+    runs = {name: each for name, (each, _, _) in pools.items()}
+    seconds = race({KERNEL: lambda: evaluate_candidates(env, weights, seeds, n_threads=THREADS), **runs}, budget=3.0)
+    for name, (theirs, n_envs, n_waited) in pools.items():
+        theirs.close()
+        record(
+            env=env_id,
+            kind="envpool",
+            peer=name,
+            mean_length=n_steps / len(seeds),
+            environments=n_envs,
+            batch=n_waited,
+            target=OF_ENVPOOL.get(env_id),
+            steps_per_s={KERNEL: n_steps / seconds[KERNEL], "EnvPool": theirs.steps_per_call / seconds[name]},
+        )
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from bench import peers
 from bench.machine import THREADS
 from bench.stepping import random_actions, stepper
 from fastars import ARS
@@ -122,16 +123,10 @@ def test_threads(env_id, n, race, record, quick):
     )
 
 
-def vector_envs(n):
-    """Return vector environments on all threads by name, and the reason why one is missing."""
-    settings = {"num_envs": n, "n_threads": THREADS}
-    made = {name: gymnasium.make_vec(f"fastars/{POOLED}", physics=physics, **settings) for name, physics in PHYSICS.items()}
-    try:
-        import envpool
-    except ImportError:
-        return made, "not installed"
-    made["EnvPool"] = envpool.make_gymnasium(POOLED, num_envs=n, num_threads=THREADS, seed=0)
-    return made, ""
+def pools(n, actions):
+    """Return EnvPool's environments by name, a process for each version of it."""
+    settings = {"env_id": POOLED, "n_envs": n, "n_threads": THREADS, "n_steps": max(1, 1_024 // n), "actions": actions}
+    return {name: peers.Peer(python, "EnvPool", settings) for name, python in peers.versions("EnvPool").items()}
 
 
 @pytest.mark.parametrize("n", SIZES)
@@ -139,12 +134,17 @@ def test_vector_environments(n, race, record, quick):
     """Step vector environments with ready-made random actions, all on two threads."""
     if quick and n > SIZES[0]:
         pytest.skip("takes too long to be quick")
-    envs, missing = vector_envs(n)
+    settings = {"num_envs": n, "n_threads": THREADS}
+    envs = {name: gymnasium.make_vec(f"fastars/{POOLED}", physics=physics, **settings) for name, physics in PHYSICS.items()}
     actions = random_actions(POOLED, n)
     for ours, theirs in zip(*([envs[name].reset(seed=5)[0], envs[name].step(actions[0])[0]] for name in PHYSICS), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
-    seconds = race({name: stepper(each, actions) for name, each in envs.items()}, budget=6.0)
-    for each in envs.values():
+    others = pools(n, actions)
+    seconds = race({**{name: stepper(each, actions) for name, each in envs.items()}, **others}, budget=6.0)
+    for each in (*envs.values(), *others.values()):
         each.close()
-    rates = {name: n / value for name, value in seconds.items()}
-    record(env=POOLED, kind="vector", environments=n, aim=OF_ENVPOOL, missing=missing, steps_per_s=rates)
+    steps = dict.fromkeys(PHYSICS, n) | {name: each.steps_per_call for name, each in others.items()}
+    rates = {name: steps[name] / value for name, value in seconds.items()}
+    record(env=POOLED, kind="vector", environments=n, aim=OF_ENVPOOL, steps_per_s=rates)
+    if not others:
+        record(kind="missing", peer="EnvPool", reason=peers.why_missing("EnvPool"))

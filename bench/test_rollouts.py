@@ -1,11 +1,14 @@
 """Env steps per second, environment by environment: the kernel, the limit of its arithmetic, its twin, Gymnasium, and prior art."""
 
+import os
+
 import gymnasium
 import numpy as np
 import pytest
 
 from bench import lanes, peers
 from bench.machine import THREADS
+from bench.peer_physics import assert_same_steps
 from fastars import compiled_env_ids, evaluate_candidates, reference
 from fastars._compiled.lane_rows import LANES
 from fastars._compiled.structs import LinearPolicy, identity_filter
@@ -96,24 +99,50 @@ def test_rollouts(env_id, race, record, quick):
     record(env=env_id, kind="rates", mean_length=n_steps / n, episodes=n, steps_per_s=rates)
 
 
-PEERS = {
-    "EnvPool, 1,024 environments": lambda *args: peers.envpool_steps(*args, THREADS),
-    "gymnax (JAX), 1,024 environments": peers.gymnax_steps,
-    "Gymnasium, vectorised, 1,024 environments": peers.gymnasium_vector_steps,
-}
+def peers_of(env_id, peer, policies, n_steps):
+    """Return the competitors of a peer: a process for each version of it."""
+    settings = {"n_envs": peers.BATCH, "n_steps": n_steps, "policy": policies}
+    settings |= {
+        "EnvPool": {"env_id": env_id, "n_threads": THREADS},
+        "gymnax": {"env_id": env_id},
+        "PufferLib": {"source": os.environ.get(peers.PUFFERLIB)},
+    }[peer]
+    return {name: peers.Peer(python, peer, settings) for name, python in peers.versions(peer).items()}
 
 
 @pytest.mark.parametrize("env_id", ENVS)
-@pytest.mark.parametrize("peer", PEERS)
-@pytest.mark.filterwarnings("ignore")  # theirs, from any line of theirs
-def test_prior_art(env_id, peer, race, record, quick):
+@pytest.mark.parametrize("peer", ["EnvPool", "gymnax", "PufferLib"])
+def test_peers(env_id, peer, race, record, quick):
+    """Race linear policies in the vector environments of others, which begin an episode where one ends."""
+    if peer == "PufferLib" and env_id != "CartPole-v1":
+        pytest.skip(f"PufferLib has no {env_id}")
     weights, seeds = candidates(env_id, 2048 if quick else N_CANDIDATES)
-    n_steps = 20 if quick else 200
-    run = PEERS[peer](env_id, compiled_env(env_id).rollout_spec(LinearPolicy(True)), weights, n_steps)
+    policies = peers.policy(compiled_env(env_id).rollout_spec(LinearPolicy(True)), weights[: peers.BATCH])
+    theirs = peers_of(env_id, peer, policies, 20 if quick else 200)
+    if not theirs:
+        record(kind="missing", peer=peer, reason=peers.why_missing(peer))
+        return
+    for each in theirs.values():
+        assert_same_steps(env_id, each.ask("trace", 60))
     ours = int(evaluate_candidates(env_id, weights, seeds, n_threads=THREADS).lengths.sum())
-    seconds = race({KERNEL: lambda: evaluate_candidates(env_id, weights, seeds, n_threads=THREADS), peer: run}, budget=2.0)
-    rates = {KERNEL: ours / seconds[KERNEL], peer: peers.BATCH * n_steps / seconds[peer]}
-    record(env=env_id, kind="peer", peer=peer, steps_per_s=rates)
+    seconds = race({KERNEL: lambda: evaluate_candidates(env_id, weights, seeds, n_threads=THREADS), **theirs}, budget=2.0)
+    for name, each in theirs.items():
+        each.close()
+        rates = {KERNEL: ours / seconds[KERNEL], name: each.steps_per_call / seconds[name]}
+        record(env=env_id, kind="peer", peer=peer, steps_per_s=rates)
+
+
+def test_gymnasium_vectorised(race, record, quick):
+    """Race Gymnasium's own vectorised environment, which only CartPole has."""
+    env_id, n_steps = "CartPole-v1", 20 if quick else 200
+    weights, seeds = candidates(env_id, 2048 if quick else N_CANDIDATES)
+    policies = peers.policy(compiled_env(env_id).rollout_spec(LinearPolicy(True)), weights[: peers.BATCH])
+    run = peers.gymnasium_vector_steps(env_id, policies, n_steps)
+    ours = int(evaluate_candidates(env_id, weights, seeds, n_threads=THREADS).lengths.sum())
+    name = "Gymnasium, vectorised"
+    seconds = race({KERNEL: lambda: evaluate_candidates(env_id, weights, seeds, n_threads=THREADS), name: run}, budget=2.0)
+    rates = {KERNEL: ours / seconds[KERNEL], name: peers.BATCH * n_steps / seconds[name]}
+    record(env=env_id, kind="peer", peer=name, steps_per_s=rates)
 
 
 def test_cartpole_against_hand_written_lanes(race, record, quick):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.kernel_reference import kernel_reference, named_tuples
-from bench.tables import agreement, experiments, kernels, paper, physics, ray, rollouts, scripts, training
+from bench.tables import agreement, experiments, growth, kernels, paper, physics, ray, rollouts, scripts, training
 from bench.tables.engine import Page, render
 from bench.tables.figures import FIGURES
 
@@ -28,6 +28,7 @@ PAGES: dict[str, Page] = {
     **agreement.PAGES,
     **physics.PAGES,
     **paper.PAGES,
+    **growth.PAGES,
 }
 
 

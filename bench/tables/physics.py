@@ -1,9 +1,11 @@
 """Tables of the physics over lanes: rollouts, threads, vector environments, scripts, and the time to a goal."""
 
+from collections.abc import Callable
 from statistics import median
 
 from bench.formatting import aimed, rate, ratio, seconds, whole
 from bench.tables.engine import Column, Page, Row, Rows, Table
+from bench.tables.rollouts import MISSING
 
 
 def _rate(row: Row, name: str) -> float:
@@ -11,13 +13,28 @@ def _rate(row: Row, name: str) -> float:
     return value
 
 
-def _peer(row: Row) -> str:
-    """Return the rate of EnvPool, or the reason why there is none."""
-    return row["missing"] or rate(_rate(row, "EnvPool"))
+def _pools(rows: Rows) -> list[Column]:
+    """Return the columns of vector environments: one for each version of EnvPool."""
+    names = list(dict.fromkeys(name for row in rows for name in row["steps_per_s"] if name.startswith("EnvPool")))
+    return [*_VECTOR, *[Column(f"{name} (lanes: times as fast)", _beside(name)) for name in names]]
 
 
-def _times_a_peer(row: Row) -> str:
-    return "-" if row["missing"] else aimed(_rate(row, "lanes") / _rate(row, "EnvPool"), row["aim"])
+def _beside(name: str) -> Callable[[Row], str]:
+    def cell(row: Row) -> str:
+        if name not in row["steps_per_s"]:
+            return "-"
+        times = aimed(_rate(row, "lanes") / _rate(row, name), row["aim"])
+        return f"{rate(_rate(row, name))}, {times}"
+
+    return cell
+
+
+_VECTOR = (
+    Column("vector environments, env steps/s, 2 threads (aim)", "env"),
+    Column("environments", "environments", whole),
+    Column("fastars, `mj_step`", lambda row: _rate(row, "mj_step"), rate),
+    Column("fastars, lanes", lambda row: _rate(row, "lanes"), rate),
+)
 
 
 SPEED: Page = (
@@ -43,17 +60,8 @@ SPEED: Page = (
         ),
         kind="threads",
     ),
-    Table(
-        (
-            Column("vector environments, env steps/s, 2 threads (aim)", "env"),
-            Column("environments", "environments", whole),
-            Column("fastars, `mj_step`", lambda row: _rate(row, "mj_step"), rate),
-            Column("fastars, lanes", lambda row: _rate(row, "lanes"), rate),
-            Column("EnvPool", _peer),
-            Column("lanes to EnvPool", _times_a_peer),
-        ),
-        kind="vector",
-    ),
+    Table(_pools, kind="vector"),
+    MISSING,
 )
 
 SHORT: Page = (

@@ -55,6 +55,14 @@ def _by_hand(rows: Rows) -> list[Row]:
     return [{"threads": key, "kernel": rates[f"fastars, {key}"], "loop": rates[f"by hand, {key}"]} for key in threads]
 
 
+def _once_each(rows: Rows) -> Rows:
+    """Return a line for each peer that was not there."""
+    return list({row["peer"]: row for row in rows}.values())
+
+
+MISSING = Table((Column("not measured here", "peer"), Column("because", "reason")), kind="missing", lines=_once_each)
+
+
 ROLLOUTS: Page = (
     Table(_env_columns, lines=_transposed),
     Table(
@@ -68,6 +76,7 @@ ROLLOUTS: Page = (
         each=True,
         lines=_by_hand,
     ),
+    MISSING,
 )
 
 OWN_ENV: Page = (
@@ -87,7 +96,11 @@ def _vector_columns(rows: Rows) -> list[Column]:
     return [Column(_in_turn, "env"), Column("environments", "environments", whole), *map(_cell, names)]
 
 
-VECTOR: Page = (Table(_vector_columns, lines=lambda rows: [row | _competitors(row) for row in rows]),)
+def _vector_table(kind: str) -> Table:
+    return Table(_vector_columns, kind=kind, lines=lambda rows: [row | _competitors(row) for row in rows])
+
+
+VECTOR: Page = (_vector_table("classic"), _vector_table("simulated"), MISSING)
 
 
 def _training_lines(rows: Rows) -> list[Row]:
@@ -220,7 +233,8 @@ MUJOCO: Page = (
             Column("env steps/s, 2 threads (aim)", "env"),
             _LENGTH,
             Column("fastars", lambda row: _rate(row, 0), rate),
-            Column("EnvPool", lambda row: _rate(row, 1), rate),
+            Column("beside it", "peer"),
+            Column("its rate", lambda row: _rate(row, 1), rate),
             Column("its best batch", lambda row: f"{row['batch']:,} of {row['environments']:,}"),
             Column("ratio", lambda row: aimed(_rate(row, 0) / _rate(row, 1), row["target"])),
         ),
@@ -235,6 +249,7 @@ MUJOCO: Page = (
         kind="training",
         lines=_training_lines,
     ),
+    MISSING,
 )
 
 
