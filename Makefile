@@ -1,6 +1,7 @@
 # PYTHON=... picks the interpreter, MINUTES=... how long to soak or fuzz.
 # THEIRS=... folders with the tests of stable-baselines3 and stable-baselines3-contrib, in place of their source distributions.
-# `make bench` takes about 10 minutes, uses two CPUs and wants a quiet machine.
+# `make bench` takes half an hour or more, uses two CPUs and wants a quiet machine. FASTARS_BENCH_PEERS=PYTHON:PYTHON has the interpreters with
+# packages to compare with, FASTARS_BENCH_PUFFERLIB=FOLDER the sources of PufferLib (CONTRIBUTING.md, "A peer in the benchmarks").
 PYTHON ?= python3
 MINUTES ?= 30
 .PHONY: help test fast again packages lowest slow trust soak fuzz lint types bench bench-quick tables pictures screenshots docs theirs
@@ -69,6 +70,7 @@ types:
 
 bench:
 	$(PYTHON) -m pytest bench --timeout=900 --benchmark-columns=median,iqr,rounds
+	$(PYTHON) -m bench.growth
 	$(PYTHON) -m bench.tables
 
 bench-quick:

@@ -208,6 +208,7 @@ def best_pool(python, env_id, weights, n_steps):
 
 
 @pytest.mark.parametrize("env_id", POOLED)
+@pytest.mark.filterwarnings("ignore")  # of Gymnasium: v4 is out of date
 def test_against_envpool(env_id, race, record, quick):
     if not peers.versions("EnvPool"):
         record(kind="missing", peer="EnvPool", reason=peers.why_missing("EnvPool"))
