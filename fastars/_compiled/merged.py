@@ -34,7 +34,7 @@ class _LinkedLibrary(JITCodeLibrary):
 
     @property
     def codegen(self) -> Any:
-        """The object that Numba tells the environment of machine code."""
+        """What Numba asks for to tell the machine code its environment."""
         return _NoEnvironments
 
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from numba.extending import overload
 
-from fastars._compiled.borrowed import BorrowedType
 from fastars._compiled.jit import INLINE
 
 
@@ -36,11 +35,6 @@ def register_simulator(
     _SIMULATORS[sim_type] = SimulatorFunctions(reset_data, forward, simulate)
 
 
-def _functions_of(sim: Any) -> SimulatorFunctions:
-    kind: Any = sim.kind if isinstance(sim, BorrowedType) else sim
-    return _SIMULATORS[kind.instance_class]
-
-
 def reset_data(sim):
     """Put the simulation into the state that it was made in."""
     _SIMULATORS[type(sim)].reset_data(sim)
@@ -48,7 +42,7 @@ def reset_data(sim):
 
 @overload(reset_data, jit_options=INLINE)
 def _reset_data(sim):
-    kernel = _functions_of(sim).reset_data
+    kernel = _SIMULATORS[sim.instance_class].reset_data
     return lambda sim: kernel(sim)
 
 
@@ -59,7 +53,7 @@ def forward(sim):
 
 @overload(forward, jit_options=INLINE)
 def _forward(sim):
-    kernel = _functions_of(sim).forward
+    kernel = _SIMULATORS[sim.instance_class].forward
     return lambda sim: kernel(sim)
 
 
@@ -70,5 +64,5 @@ def simulate(sim, action, n_steps, with_contact_forces):
 
 @overload(simulate, jit_options=INLINE)
 def _simulate(sim, action, n_steps, with_contact_forces):
-    kernel = _functions_of(sim).simulate
+    kernel = _SIMULATORS[sim.instance_class].simulate
     return lambda sim, action, n_steps, with_contact_forces: kernel(sim, action, n_steps, with_contact_forces)
