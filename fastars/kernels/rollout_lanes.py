@@ -18,16 +18,14 @@ import numpy as np
 from fastars._compiled.actions import choose
 from fastars._compiled.borrowed import borrowed
 from fastars._compiled.jit import inline, kernel
-from fastars._compiled.lane_rows import LANES, accumulate, at, highest, load, store
+from fastars._compiled.lane_rows import LANES, accumulate, at, load, store, wide_vectors, zero_rows
 from fastars._compiled.protocol import observe, reset, step
 from fastars._compiled.rng import seeded
 from fastars._compiled.structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED
-from fastars._compiled.tuples import defect, entries, normalize, plus, weigh
+from fastars._compiled.tuples import are_finite, entries, normalize, plus, weigh
 from fastars.kernels.policy import scores
 
 _VECTOR = 8  # lanes are stepped in multiples of this: one AVX-512 vector of float64
-_GROUP = max(LANES // 64, 1)  # lanes that share a bit in the set of lanes whose episodes have ended
-_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 class Lanes(NamedTuple):
@@ -35,7 +33,7 @@ class Lanes(NamedTuple):
 
     # State, return, returns of tasks, weights; then of the observations: the first, sums of (observation - first), of its squares.
     floats: Any
-    counters: Any  # episode, the clock at its beginning, marks of its last step
+    counters: Any  # episode, the clock at its beginning, mark of its last step
     generators: Any  # uint64, 4 rows: of the next episodes, seeded `LANES` at a time
     rng: Any  # (4,), uint64: the one that an environment draws from
 
@@ -49,8 +47,8 @@ class Episodes(NamedTuple):
     stop: int
 
 
-EPISODE, BEGAN, MARKS = 0, 1, 2  # rows of the counters
-_TERMINATED, _BAD_REWARD, _BAD_OBSERVATION = 1, 2, 4  # marks
+EPISODE, BEGAN, MARK = 0, 1, 2  # rows of the counters
+_TERMINATED, _BAD_REWARD, _BAD_OBSERVATION = 2, 4, 8  # marks; not 1, for which LLVM takes two operations
 
 
 @inline
@@ -71,7 +69,7 @@ def roll_out_lanes(spec, filter, weights, seeds, start, stop, out):
     like_state = reset(spec.env, rng)  # only the lengths of these tuples are used
     like = (like_state, observe(spec.env, like_state), spec.reward_weights)
     n_rows = _first_row(spec, like) + 3 * len(like[1])
-    lanes = Lanes(np.zeros(n_rows * LANES), np.zeros(3 * LANES, np.int64), np.zeros(4 * LANES, np.uint64), rng)
+    lanes = Lanes(zero_rows(n_rows), np.zeros(3 * LANES, np.int64), np.zeros(4 * LANES, np.uint64), rng)
     run_episodes(spec, filter, lanes, Episodes(weights, seeds, start, stop), out, like)
 
 
@@ -81,13 +79,13 @@ def run_episodes(spec, filter, lanes, episodes, out, like):
     lanes, episodes, out = borrowed(lanes), borrowed(episodes), borrowed(out)
     start, stop = episodes.start, episodes.stop
     track = out.moments.count.shape[0] > 0
-    active, waiting, clock, ended = min(LANES, stop - start), start, 0, _ALL  # before the first step, all lanes are free
+    active, waiting, clock, is_late = min(LANES, stop - start), start, 0, True
     while active > 0:
-        while ended != 0:  # downwards: the lane that moves up has been checked already
-            group = highest(ended)
-            ended ^= np.uint64(1) << np.uint64(group)
-            for lane in range(min((group + 1) * _GROUP, active) - 1, group * _GROUP - 1, -1):
-                if clock > 0:
+        for group in range((active - 1) // _VECTOR, -1, -1):  # downwards: the lane that moves up has been checked already
+            if not (is_late or any_marked(lanes, group * _VECTOR, _VECTOR)):
+                continue
+            for lane in range(min((group + 1) * _VECTOR, active) - 1, group * _VECTOR - 1, -1):
+                if clock > 0:  # before the first step, all lanes are free
                     status = status_of(spec, lanes, lane, clock)
                     if status == RUNNING:
                         continue
@@ -100,23 +98,21 @@ def run_episodes(spec, filter, lanes, episodes, out, like):
                     move_lane(lanes, active, lane)
         if active > 0:
             left = spec.max_steps - (clock - earliest(lanes, active))
-            n_steps, ended = advance(spec, filter, lanes, active, left, track, like)
+            n_steps = advance(spec, filter, lanes, active, left, track, like)
             clock += n_steps
-            ended = _ALL if n_steps == left else ended
+            is_late = n_steps == left
 
 
 @kernel
 def advance(spec, filter, lanes, active, most, track, like):
-    """Step the first `active` lanes, until an episode ends, but at most `most` times.
-
-    Returns the number of steps, and a bit for each group of lanes with an episode that has ended.
-    """
+    """Step the first `active` lanes until an episode ends, but at most `most` times. Return the number of steps."""
+    wide_vectors()
     like_state, like_observation, like_rewards = like
     mean, scale = entries(filter.mean, 0, like_observation), entries(filter.scale, 0, like_observation)
     floats, counters = lanes.floats, lanes.counters
     width = -(-active // _VECTOR) * _VECTOR
-    n_steps, ended = 0, np.uint64(0)
-    while ended == 0 and n_steps < most:
+    for step_number in range(1, most + 1):
+        marked = 0
         if track:
             track_lanes(spec, lanes, width, like)
         for lane in range(width):
@@ -131,13 +127,23 @@ def advance(spec, filter, lanes, active, most, track, like):
             store(floats, lane, row, plus(load(floats, lane, row, like_rewards), reward))
             weighted = weigh(reward, like_rewards, spec.is_fused)
             floats[at(len(like_state), lane)] += weighted
-            marks = _TERMINATED if terminated else 0
-            marks |= 0 if weighted - weighted == 0.0 else _BAD_REWARD
-            marks |= 0 if defect(0.0, observation) == 0.0 else _BAD_OBSERVATION
-            counters[at(MARKS, lane)] = marks
-            ended |= np.uint64(1) << np.uint64(lane // _GROUP) if (marks != 0) & (lane < active) else np.uint64(0)
-        n_steps += 1
-    return n_steps, ended
+            mark = _TERMINATED if terminated else 0
+            mark = mark if weighted - weighted == 0.0 else _BAD_REWARD
+            mark = mark if are_finite(observation) else _BAD_OBSERVATION
+            counters[at(MARK, lane)] = mark
+            marked |= mark
+        if marked != 0 and any_marked(lanes, 0, active):  # the lanes up to `width` may be marked for ever
+            return step_number
+    return most
+
+
+@inline
+def any_marked(lanes, first, n):
+    """Return True if one of `n` lanes is marked."""
+    counters, marked = lanes.counters, 0
+    for lane in range(first, first + n):
+        marked |= counters[at(MARK, lane)]
+    return marked != 0
 
 
 @kernel
@@ -147,10 +153,11 @@ def track_lanes(spec, lanes, width, like):
     The sums are of differences from the episode's first observation: a constant feature then adds exactly zero, and nothing is lost
     to cancellation. An observation that is not finite is not added.
     """
+    wide_vectors()
     floats, n_obs, first = lanes.floats, len(like[1]), _first_row(spec, like)
     for lane in range(width):
         observation = observe(spec.env, load(floats, lane, 0, like[0]))
-        counts = defect(0.0, observation) == 0.0
+        counts = are_finite(observation)
         accumulate(floats, lane, first, first + n_obs, first + 2 * n_obs, observation, counts)
 
 
@@ -167,10 +174,10 @@ def earliest(lanes, active):
 @inline
 def status_of(spec, lanes, lane, clock):
     """Return the status of a lane's episode after the last step."""
-    marks = lanes.counters[at(MARKS, lane)]
-    if marks > _TERMINATED:
+    mark = lanes.counters[at(MARK, lane)]
+    if mark > _TERMINATED:
         return NONFINITE
-    if marks == _TERMINATED:
+    if mark == _TERMINATED:
         return TERMINATED
     return TRUNCATED if clock - lanes.counters[at(BEGAN, lane)] >= spec.max_steps else RUNNING
 
@@ -215,7 +222,7 @@ def end_episode(spec, lanes, lane, clock, status, like, out):
     """Write the result of a lane whose episode has ended. A step that began with a bad observation does not count."""
     floats, counters, n_obs = lanes.floats, lanes.counters, len(like[1])
     episode = counters[at(EPISODE, lane)]
-    length = clock - counters[at(BEGAN, lane)] - (1 if counters[at(MARKS, lane)] >= _BAD_OBSERVATION else 0)
+    length = clock - counters[at(BEGAN, lane)] - (1 if counters[at(MARK, lane)] == _BAD_OBSERVATION else 0)
     out.returns[episode] = np.nan if status == NONFINITE else floats[at(len(like[0]), lane)]
     for k in range(out.task_returns.shape[1]):
         out.task_returns[episode, k] = np.nan if status == NONFINITE else floats[at(len(like[0]) + 1 + k, lane)]
