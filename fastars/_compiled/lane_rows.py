@@ -37,9 +37,9 @@ def at(row, lane):
 def wide_vectors():
     """Let the loops of the function that calls this one have vectors of 512 bits, where the CPU has them.
 
-    LLVM prefers 256 bits on most of Intel's CPUs. There, lanes of Acrobot ran at 21 M steps/s with 512 and at 14 M with 256, CartPole
-    alike; on a Zen 5, which LLVM gives 512, all environments take 1.6 to 1.9 times as long with 256. Numba optimises a kernel before
-    its callers get it: loops that are vectorised stay so.
+    LLVM prefers 256 bits on most of Intel's CPUs. There, lanes of Acrobot ran at 21 M steps/s with 512 and at 14 M with 256, and
+    CartPole's alike. On a Zen 5, which LLVM gives 512, all environments take 1.6 to 1.9 times as long with 256. Numba optimises a
+    kernel before its callers get it: loops that are vectorised stay so.
     """
 
 

@@ -54,7 +54,7 @@ def _defect(total, values):
 
 
 def are_finite(observation):
-    """Return True if no float32 of an observation is NaN or infinite: their sum in float64 then is neither, as it can't overflow."""
+    """Return True if no float32 of an observation is NaN or infinite: their sum in float64 is neither, then."""
     total = sum(float(value) for value in observation)
     return total - total == 0.0
 

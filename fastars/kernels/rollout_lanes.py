@@ -75,7 +75,7 @@ def roll_out_lanes(spec, filter, weights, seeds, start, stop, out):
 
 @kernel
 def run_episodes(spec, filter, lanes, episodes, out, like):
-    """Run episodes in lanes whose memory the caller holds: references to shared arrays, counted for each episode, slow threads down."""
+    """Run episodes in lanes whose memory the caller holds: to count references to shared arrays would slow threads down."""
     lanes, episodes, out = borrowed(lanes), borrowed(episodes), borrowed(out)
     start, stop = episodes.start, episodes.stop
     track = out.moments.count.shape[0] > 0
