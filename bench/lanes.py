@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from fastars._compiled.actions import choose
-from fastars._compiled.lane_rows import LANES, at, load, store
+from fastars._compiled.lane_rows import LANES, at, load, store, zero_rows
 from fastars._compiled.protocol import observe, reset, step
 from fastars._compiled.rng import seed_generator
 from fastars.kernels.policy import scores
@@ -98,7 +98,7 @@ def bare_steps(task, weights, seeds, n_steps):
     rng = np.zeros(4, np.uint64)
     like_state = reset(task.env, rng)  # this and the observation are there for their lengths
     n_state = len(like_state)
-    rows = np.zeros((n_state + 1 + weights.shape[1]) * LANES)
+    rows = zero_rows(n_state + 1 + weights.shape[1])
     for lane in range(LANES):
         seed_generator(rng, seeds[lane])
         store(rows, lane, 0, reset(task.env, rng))

@@ -19,7 +19,7 @@ from fastars.samplers.kernel_inputs import padded_weights
 ENVS = [env_id for env_id in compiled_env_ids("classic") if env_id != "CartPole-v0"]  # which is CartPole-v1 with a shorter limit
 N_CANDIDATES = 20_480
 N_PLAIN = 10  # episodes of the competitors written in Python
-BARE = f"bare loop of the same physics, {THREADS} threads"
+BARE, BARE_ONE = f"bare loop of the same physics, {THREADS} threads", "bare loop, 1 thread"
 KERNEL, ONE_THREAD = f"fastars, {THREADS} threads", "fastars, 1 thread"
 
 
@@ -83,18 +83,27 @@ def test_rollouts(env_id, race, record, quick):
     np.testing.assert_array_equal(twin.lengths, plain_lengths)
 
     bare, bare_steps = bare_loop(env_id, weights[: 8 * LANES], seeds[: 8 * LANES], 100 if quick else 2_000, THREADS)
+    bare_one, _ = bare_loop(env_id, weights[: 8 * LANES], seeds[: 8 * LANES], 100 if quick else 2_000, 1)
     n_steps, n_plain = int(full.lengths.sum()), int(plain_lengths.sum())
     seconds = race(
         {
             KERNEL: lambda: evaluate_candidates(env_id, weights, seeds, n_threads=THREADS),
             ONE_THREAD: lambda: evaluate_candidates(env_id, weights, seeds, n_threads=1),
             BARE: bare,
+            BARE_ONE: bare_one,
             "NumPy twin": lambda: reference.rollouts(task, unfiltered, policies, few_seeds, False),
             "Gymnasium loop": lambda: gymnasium_loop(env_id, few, few_seeds),
         },
         budget=8.0,
     )
-    steps = {KERNEL: n_steps, ONE_THREAD: n_steps, BARE: bare_steps, "NumPy twin": n_plain, "Gymnasium loop": n_plain}
+    steps = {
+        KERNEL: n_steps,
+        ONE_THREAD: n_steps,
+        BARE: bare_steps,
+        BARE_ONE: bare_steps,
+        "NumPy twin": n_plain,
+        "Gymnasium loop": n_plain,
+    }
     rates = {name: steps[name] / seconds[name] for name in steps}
     record(env=env_id, kind="rates", mean_length=n_steps / n, episodes=n, steps_per_s=rates)
 

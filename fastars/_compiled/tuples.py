@@ -53,6 +53,32 @@ def _defect(total, values):
     return lambda total, values: defect(total + (values[0] - values[0]), values[1:])
 
 
+def are_finite(observation):
+    """Return True if no float32 of an observation is NaN or infinite: their sum in float64 is neither, then."""
+    total = sum(float(value) for value in observation)
+    return total - total == 0.0
+
+
+@overload(are_finite, jit_options=INLINE)
+def _are_finite(observation):
+    def check(observation):
+        total = _sum(0.0, observation)
+        return total - total == 0.0
+
+    return check
+
+
+def _sum(total, values):
+    """Return the total plus all values, in float64."""
+
+
+@overload(_sum, jit_options=INLINE)
+def _sum_unrolled(total, values):
+    if len(values) == 0:
+        return lambda total, values: total
+    return lambda total, values: _sum(total + np.float64(values[0]), values[1:])
+
+
 def weigh(reward, weights, is_fused):
     """Return a reward that is a number; for a tuple of rewards, their product with the weights, with the bits of `np.dot`.
 

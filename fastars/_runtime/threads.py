@@ -2,9 +2,11 @@
 
 import itertools
 import threading
+from _thread import allocate_lock
 from collections.abc import Callable
 from typing import Any
 
+from fastars._runtime.parked import begin_on_thread
 from fastars._runtime.signals import HeldSignals, let_signals_in
 
 LONG_SECONDS = 0.25  # a block that may take longer should not run on the calling thread: use `aside`
@@ -37,35 +39,33 @@ def for_blocks(run: Callable[[int], None], n_blocks: int, n_threads: int, aside:
             while not failures and (block := next(counter)) < n_blocks:
                 run(block)
                 let_signals_in()
-        except BaseException as failure:  # KeyboardInterrupt too: the helpers must stop
+        except BaseException as failure:  # KeyboardInterrupt too: the other threads must stop
             failures.append(failure)
 
     aside = aside and threading.current_thread() is threading.main_thread()
-    helpers = [threading.Thread(target=work, daemon=True) for _ in range(min(n_threads, n_blocks) - (not aside))]
     with HeldSignals():
-        for helper in helpers:
-            helper.start()
+        others = [begin_on_thread(work) for _ in range(min(n_threads, n_blocks) - (not aside))]
         if aside:
             try:
-                wait_for(*helpers)
+                wait_for(*others)
             except BaseException as failure:
                 failures.append(failure)
                 raise
         else:
             work()
-            for helper in helpers:
-                helper.join()
+            for is_done in others:
+                is_done.acquire()
     if failures:
         raise failures[0]
 
 
-def wait_for(*threads: threading.Thread) -> None:
-    """Wait for the end of threads. An exception from the handler of a signal ends the wait."""
+def wait_for(*locks: Any) -> None:
+    """Wait until locks are free. An exception from the handler of a signal ends the wait."""
     with HeldSignals():
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(_LOOK_SECONDS)
+        for lock in locks:
+            while not lock.acquire(timeout=_LOOK_SECONDS):
                 let_signals_in()
+            let_signals_in()
 
 
 def run_in_thread(work: Callable[[], Any]) -> Any:
@@ -78,16 +78,20 @@ def run_in_thread(work: Callable[[], Any]) -> Any:
     results: list[Any] = []
     failures: list[BaseException] = []
 
+    is_done = allocate_lock()
+    is_done.acquire()
+
     def run() -> None:
         try:
             results.append(work())
         except BaseException as failure:
             failures.append(failure)
+        finally:
+            is_done.release()
 
-    with HeldSignals():
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        wait_for(thread)
+    with HeldSignals():  # a new thread: work may be the user's, and leave a thread in another state
+        threading.Thread(target=run, daemon=True).start()
+        wait_for(is_done)
     if failures:
         raise failures[0]
     return results[0]
