@@ -25,7 +25,7 @@ from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, infer_global, signature
 from numba.extending import NativeValue, intrinsic, lower_builtin, lower_getattr_generic, models, register_model, typeof_impl, unbox
 
-from fastars._compiled.simd import Vec, number, spread
+from fastars._compiled.simd import LANES, Vec, number, spread
 
 _WORD, _DOUBLE = ir.IntType(64), ir.DoubleType()
 ALIGNMENT = 64  # bytes: no vector of 8 lanes crosses a cache line
@@ -148,6 +148,23 @@ def constant(typing_context, tables, value):
         return tables.number(tables, value), lambda context, builder, sig, args: spread(
             context, builder, args[1], sig.args[1], sig.return_type
         )
+
+
+def lane_numbers(array):
+    """Return a flat array of float64 as a table of numbers in `LANES` lanes, for the time of the function whose argument it is."""
+    return array.reshape(-1, LANES)
+
+
+@infer_global(lane_numbers)
+class _LaneNumbersTemplate(AbstractTemplate):
+    def generic(self, args, kws):
+        if len(args) == 1 and isinstance(args[0], types.Array) and args[0].dtype == types.float64 and args[0].ndim == 1:
+            return signature(Table(number(LANES), 0, is_constant=False), *args)
+
+
+@lower_builtin(lane_numbers, types.Array)
+def _lane_numbers(context, builder, sig, args):
+    return context.make_array(sig.args[0])(context, builder, args[0]).data
 
 
 class _Addresses:

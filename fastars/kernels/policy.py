@@ -11,7 +11,7 @@ from numba.extending import overload
 
 from fastars._compiled.actions import act
 from fastars._compiled.jit import INLINE, inline, kernel
-from fastars._compiled.lane_rows import at, dot
+from fastars._compiled.lane_rows import at, dot, load
 from fastars._compiled.structs import Identity, LinearPolicy, MlpPolicy, Relu, Swish, Tanh
 from fastars._compiled.trig import swish, tanh
 from fastars._compiled.tuples import normalize
@@ -53,7 +53,13 @@ def _affine_unrolled(rows, lane, row, bias_row, x, like):
     return unrolled
 
 
-_SCORES = {LinearPolicy: _linear_scores}
+@inline
+def _network_scores(policy, rows, lane, row, x, like):
+    """Return the scores of a network, which stand in its lane already (`network_lanes`)."""
+    return load(rows, lane, row, like)
+
+
+_SCORES = {LinearPolicy: _linear_scores, MlpPolicy: _network_scores}
 
 
 def activated(policy, value):

@@ -18,6 +18,7 @@ from fastars._compiled.protocol import observe, reset, step
 from fastars._compiled.rng import seed_generator
 from fastars._compiled.structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED
 from fastars._compiled.tuples import defect, entries, normalize, plus, weigh
+from fastars.kernels.network_lanes import begin_policy, load_networks, most_lanes, networks_of, policy_rows, think
 from fastars.kernels.policy import scores
 
 _VECTOR = 8  # lanes are stepped in multiples of this: one AVX-512 vector of float64
@@ -28,37 +29,36 @@ class Lanes(NamedTuple):
 
     # State, return, returns of tasks, weights; then of the observations: the first, sums of (observation - first), of its squares.
     floats: Any
-    counters: Any  # episode, length, status
+    counters: Any  # episode, length, status, candidate
 
 
-EPISODE, LENGTH, STATUS = 0, 1, 2  # rows of the counters
+EPISODE, LENGTH, STATUS, CANDIDATE = 0, 1, 2, 3  # rows of the counters
 
 
 @inline
-def _weights_row(like):
-    """Return the first row of the weights: state and returns stand above them."""
+def _policy_row(like):
+    """Return the first row of what the policy needs: state and returns stand above it."""
     return len(like[0]) + 1 + len(like[2])
 
 
+@inline
 def roll_out_lanes(spec, filter, weights, seeds, start, stop, out):
     """Run episodes `start` to `stop - 1` in SIMD lanes."""
     rng = np.zeros(4, np.uint64)
     like_state = reset(spec.env, rng)  # only the lengths of these tuples are used
     like = (like_state, observe(spec.env, like_state), spec.reward_weights)
-    n_rows = _weights_row(like) + weights.shape[1] + 3 * len(like[1])
-    lanes = Lanes(np.zeros(n_rows * LANES), np.zeros(3 * LANES, np.int64))
+    n_obs, n_act, row = len(like[1]), len(spec.low), _policy_row(like)
+    n_rows = row + policy_rows(spec.policy, n_obs, n_act) + 3 * n_obs
+    lanes = Lanes(np.zeros(n_rows * LANES), np.zeros(4 * LANES, np.int64))
+    networks = networks_of(spec.policy, n_obs, n_act)
     track = out.moments.count.shape[0] > 0
-    active = min(LANES, stop - start)
+    active = min(most_lanes(spec.policy, n_obs, n_act), stop - start)
     for lane in range(active):
         begin_episode(spec, weights, seeds, start + lane, rng, lanes, lane, like)
     waiting = start + active
     while active > 0:
-        width = -(-active // _VECTOR) * _VECTOR
-        if track:
-            track_lanes(spec, lanes, width, like)
-        step_lanes(spec, filter, lanes, width, like)
-        if not any_ended(lanes.counters, active):
-            continue
+        load_networks(spec.policy, weights, lanes.counters[CANDIDATE * LANES :], networks, active)
+        step_until_end(spec, filter, lanes, networks, active, track, like)
         for lane in range(active - 1, -1, -1):  # downwards: the lane that moves up has been checked already
             if lanes.counters[at(STATUS, lane)] == RUNNING:
                 continue
@@ -72,6 +72,19 @@ def roll_out_lanes(spec, filter, weights, seeds, start, stop, out):
 
 
 @kernel
+def step_until_end(spec, filter, lanes, networks, active, track, like):
+    """Step the first `active` lanes until an episode ends."""
+    width = -(-active // _VECTOR) * _VECTOR
+    while True:
+        if track:
+            track_lanes(spec, lanes, width, like)
+        think(spec, filter, lanes.floats, _policy_row(like), networks, active, like)
+        step_lanes(spec, filter, lanes, width, like)
+        if any_ended(lanes.counters, active):
+            return
+
+
+@kernel
 def step_lanes(spec, filter, lanes, width, like):
     """Advance the first `width` lanes by one step."""
     like_state, like_observation, like_rewards = like
@@ -81,7 +94,7 @@ def step_lanes(spec, filter, lanes, width, like):
         state = load(floats, lane, 0, like_state)
         observation = observe(spec.env, state)
         x = normalize(observation, mean, scale, filter.clip)
-        action_scores = scores(spec.policy, floats, lane, _weights_row(like), x, spec.low)
+        action_scores = scores(spec.policy, floats, lane, _policy_row(like), x, spec.low)
         action = choose(spec.actions, action_scores, spec.low, spec.high)
         state, reward, terminated = step(spec.env, state, action)
         store(floats, lane, 0, state)
@@ -105,7 +118,7 @@ def track_lanes(spec, lanes, width, like):
     """
     like_state, like_observation, _ = like
     n_obs = len(like_observation)
-    first = _weights_row(like) + (n_obs + 1) * len(spec.low)
+    first = _policy_row(like) + policy_rows(spec.policy, n_obs, len(spec.low))
     for lane in range(width):
         observation = observe(spec.env, load(lanes.floats, lane, 0, like_state))
         counts = defect(0.0, observation) == 0.0
@@ -131,11 +144,11 @@ def begin_episode(spec, weights, seeds, episode, rng, lanes, lane, like):
     state = reset(spec.env, rng)
     store(floats, lane, 0, state)
     candidate = episode // (seeds.shape[0] // weights.shape[0])
-    row = _weights_row(like)
-    for k in range(weights.shape[1]):
-        floats[at(row + k, lane)] = weights[candidate, k]
-    store(floats, lane, row + weights.shape[1], observe(spec.env, state))
+    observation, row = observe(spec.env, state), _policy_row(like)
+    begin_policy(spec.policy, weights, candidate, floats, row, lane)
+    store(floats, lane, row + policy_rows(spec.policy, len(observation), len(spec.low)), observation)
     counters[at(EPISODE, lane)] = episode
+    counters[at(CANDIDATE, lane)] = candidate
     counters[at(LENGTH, lane)] = 0
     counters[at(STATUS, lane)] = RUNNING
 
