@@ -18,9 +18,9 @@ from fastars._compiled.jit import INLINE, inline, kernel
 from fastars._compiled.lane_rows import at, load, store
 from fastars._compiled.protocol import observe
 from fastars._compiled.simd import LANES
-from fastars._compiled.structs import MlpPolicy, RolloutSpec
+from fastars._compiled.structs import MlpPolicy
 from fastars._compiled.tables import lane_numbers
-from fastars._compiled.tuples import entries, normalize
+from fastars._compiled.tuples import normalize, put
 from fastars.kernels.policy import activate, arrange, fill_scores
 from fastars.kernels.policy_layout import arranged_size, layer_sizes, scratch_size
 
@@ -41,6 +41,10 @@ class Networks(NamedTuple):
     x: Any  # (n_obs,), the same of one lane
     scratch: Any
     scores: Any  # (n_act,)
+
+
+class NoNetworks(NamedTuple):
+    """Beside the lanes of linear policies."""
 
 
 def policy_rows(policy, n_obs, n_act):
@@ -90,14 +94,14 @@ def _most_lanes(policy, n_obs, n_act):
 
 def networks_of(policy, n_obs, n_act):
     """Make room for the networks of a block; () for a policy without."""
-    return _empty_networks(policy, n_obs, n_act) if isinstance(policy, MlpPolicy) else ()
+    return _empty_networks(policy, n_obs, n_act) if isinstance(policy, MlpPolicy) else NoNetworks()
 
 
 @overload(networks_of, jit_options=INLINE)
 def _networks_of(policy, n_obs, n_act):
     if policy.instance_class is MlpPolicy:
         return lambda policy, n_obs, n_act: _empty_networks(policy, n_obs, n_act)
-    return lambda policy, n_obs, n_act: ()
+    return lambda policy, n_obs, n_act: NoNetworks()
 
 
 @inline
@@ -114,7 +118,7 @@ def _empty_networks(policy, n_obs, n_act):
         np.full(LANES, -1),
         _lines(n_units),
         np.empty(n_obs),
-        np.empty(n_units),
+        np.zeros(n_units),
         np.empty(n_act),
     )
 
@@ -191,28 +195,27 @@ def think(spec, filter, floats, row, networks, active, like):
 
 @overload(think, jit_options=INLINE)
 def _think_of(spec, filter, floats, row, networks, active, like):
-    if spec.types[RolloutSpec._fields.index("policy")].instance_class is MlpPolicy:
+    if networks.kind.instance_class is Networks:
         return lambda spec, filter, floats, row, networks, active, like: _think(spec, filter, floats, row, networks, active, like)
     return lambda spec, filter, floats, row, networks, active, like: None
 
 
 @kernel
 def _think(spec, filter, floats, row, networks, active, like):
-    like_state, like_observation, _ = like
-    mean, scale = entries(filter.mean, 0, like_observation), entries(filter.scale, 0, like_observation)
     n_act = len(spec.low)
-    for lane in range(-(-active // LANES) * LANES):
-        observation = observe(spec.env, load(floats, lane, 0, like_state))
-        store(floats, lane, row + n_act, normalize(observation, mean, scale, filter.clip))
     if _are_together(networks, active):
-        fill_scores_together(spec.policy, networks.together, networks.units, floats, row, len(like_observation), n_act)
+        for lane in range(LANES):  # not the first `active` ones: one vector without a test
+            observation = observe(spec.env, load(floats, lane, 0, like[0]))
+            store(floats, lane, row + n_act, normalize(observation, filter.mean, filter.scale, filter.clip))
+        fill_scores_together(spec.policy, networks.together, networks.units, floats, row, len(like[1]), n_act)
         return
+    x, scratch, scores = networks.x, networks.scratch, networks.scores
     for lane in range(active):
-        for j in range(len(like_observation)):
-            networks.x[j] = floats[at(row + n_act + j, lane)]
-        fill_scores(spec.policy, networks.alone[lane], networks.x, networks.scratch, networks.scores)
+        observation = observe(spec.env, load(floats, lane, 0, like[0]))
+        put(x, 0, normalize(observation, filter.mean, filter.scale, filter.clip))
+        fill_scores(spec.policy, networks.alone[lane], x, scratch, scores)
         for k in range(n_act):
-            floats[at(row + k, lane)] = networks.scores[k]
+            floats[at(row + k, lane)] = scores[k]
 
 
 @kernel

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastars._compiled.actions import choose
+from fastars._compiled.borrowed import borrowed
 from fastars._compiled.jit import inline, kernel
 from fastars._compiled.lane_rows import LANES, accumulate, at, load, store
 from fastars._compiled.protocol import observe, reset, step
 from fastars._compiled.rng import seed_generator
-from fastars._compiled.structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED
+from fastars._compiled.structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, Filter
 from fastars._compiled.tuples import defect, entries, normalize, plus, weigh
 from fastars.kernels.network_lanes import begin_policy, load_networks, most_lanes, networks_of, policy_rows, think
 from fastars.kernels.policy import scores
@@ -75,6 +76,8 @@ def roll_out_lanes(spec, filter, weights, seeds, start, stop, out):
 def step_until_end(spec, filter, lanes, networks, active, track, like):
     """Step the first `active` lanes until an episode ends."""
     width = -(-active // _VECTOR) * _VECTOR
+    spec, lanes, networks = borrowed(spec), borrowed(lanes), borrowed(networks)  # each count would cost 5 ns a step
+    filter = Filter(entries(filter.mean, 0, like[1]), entries(filter.scale, 0, like[1]), filter.clip)
     while True:
         if track:
             track_lanes(spec, lanes, width, like)
@@ -87,13 +90,12 @@ def step_until_end(spec, filter, lanes, networks, active, track, like):
 @kernel
 def step_lanes(spec, filter, lanes, width, like):
     """Advance the first `width` lanes by one step."""
-    like_state, like_observation, like_rewards = like
-    mean, scale = entries(filter.mean, 0, like_observation), entries(filter.scale, 0, like_observation)
+    like_state, _, like_rewards = like
     floats, counters = lanes.floats, lanes.counters
     for lane in range(width):
         state = load(floats, lane, 0, like_state)
         observation = observe(spec.env, state)
-        x = normalize(observation, mean, scale, filter.clip)
+        x = normalize(observation, filter.mean, filter.scale, filter.clip)
         action_scores = scores(spec.policy, floats, lane, _policy_row(like), x, spec.low)
         action = choose(spec.actions, action_scores, spec.low, spec.high)
         state, reward, terminated = step(spec.env, state, action)

@@ -65,7 +65,7 @@ def roll_out_simulated(spec, sim, filter, weights, seeds, start, stop, out):
         np.asarray(spec.high),
         np.empty(n_obs),
         np.empty(n_obs),
-        np.empty(scratch_size(spec.policy, n_obs, n_act)),
+        np.zeros(scratch_size(spec.policy, n_obs, n_act)),
         np.empty(n_act),
         empty_action(spec.actions, n_act),
         np.empty(n_obs),
