@@ -7,7 +7,8 @@ Each function on tuples stands twice, as in `tuples`: as plain Python, and as th
 """
 
 import numpy as np
-from numba.extending import overload
+from numba.core import types
+from numba.extending import intrinsic, overload
 
 from fastars._compiled.jit import INLINE, inline
 
@@ -84,3 +85,21 @@ def _accumulate(rows, lane, first, sums, squares, observation, counts):
         accumulate(rows, lane, first + 1, sums + 1, squares + 1, observation[1:], counts)
 
     return unrolled
+
+
+def highest(bits):
+    """Return the place of the highest bit that is set in a uint64, which is not 0."""
+    return int(bits).bit_length() - 1
+
+
+@overload(highest, jit_options=INLINE)
+def _highest(bits):
+    return lambda bits: 63 - _leading_zeros(bits)
+
+
+@intrinsic
+def _leading_zeros(typing_context, bits):
+    def codegen(context, builder, signature, arguments):
+        return builder.ctlz(arguments[0], context.get_constant(types.boolean, True))
+
+    return types.int64(types.uint64), codegen

@@ -55,36 +55,73 @@ def _mix(x, y):
     return result ^ (result >> _16)
 
 
-@kernel
-def _seed_from_words(rng, words, n_words):
-    """Set `rng` to the state of PCG64(SeedSequence) for 32-bit entropy words."""
-    pool = np.zeros(4, np.uint64)
-    constant = _INIT_A
-    for i in range(4):
-        pool[i], constant = _hashmix(words[i] if i < n_words else _0, constant)
-    for source in range(4):
-        for target in range(4):
-            if source != target:
-                value, constant = _hashmix(pool[source], constant)
-                pool[target] = _mix(pool[target], value)
-    for source in range(4, n_words):
-        for target in range(4):
-            value, constant = _hashmix(words[source], constant)
-            pool[target] = _mix(pool[target], value)
-    drawn = np.zeros(8, np.uint64)
-    constant = _INIT_B
-    for i in range(8):
-        value = pool[i & 3] ^ constant
-        constant = (constant * _MULT_B) & _WORD
-        value = (value * constant) & _WORD
-        drawn[i] = value ^ (value >> _16)
-    rng[2] = (drawn[4] | (drawn[5] << _32)) << _1 | (drawn[6] | (drawn[7] << _32)) >> _U(63)
-    rng[3] = (drawn[6] | (drawn[7] << _32)) << _1 | _1
+@inline
+def _mixed(target, source, constant):
+    """Mix the hash of one word into another: (the other word, next constant)."""
+    value, constant = _hashmix(source, constant)
+    return _mix(target, value), constant
+
+
+@inline
+def _pool_of(low, high):
+    """Compute SeedSequence's pool of 4 words for an entropy of the words (low, high, 0, 0): (pool, next constant)."""
+    a, constant = _hashmix(low, _INIT_A)
+    b, constant = _hashmix(high, constant)
+    c, constant = _hashmix(_0, constant)
+    d, constant = _hashmix(_0, constant)
+    b, constant = _mixed(b, a, constant)
+    c, constant = _mixed(c, a, constant)
+    d, constant = _mixed(d, a, constant)
+    a, constant = _mixed(a, b, constant)
+    c, constant = _mixed(c, b, constant)
+    d, constant = _mixed(d, b, constant)
+    a, constant = _mixed(a, c, constant)
+    b, constant = _mixed(b, c, constant)
+    d, constant = _mixed(d, c, constant)
+    a, constant = _mixed(a, d, constant)
+    b, constant = _mixed(b, d, constant)
+    c, constant = _mixed(c, d, constant)
+    return (a, b, c, d), constant
+
+
+@inline
+def _with_word(pool, word, constant):
+    """Mix a further word of the entropy into a pool: (pool, next constant)."""
+    a, b, c, d = pool
+    a, constant = _mixed(a, word, constant)
+    b, constant = _mixed(b, word, constant)
+    c, constant = _mixed(c, word, constant)
+    d, constant = _mixed(d, word, constant)
+    return (a, b, c, d), constant
+
+
+@inline
+def _drawn(word, constant):
+    """Draw a word from a word of the pool: (drawn word, next constant)."""
+    following = (constant * _MULT_B) & _WORD
+    value = ((word ^ constant) * following) & _WORD
+    return value ^ (value >> _16), following
+
+
+@inline
+def _generator_from(pool):
+    """Compute the state of PCG64 that a pool seeds."""
+    a, b, c, d = pool
+    s0, constant = _drawn(a, _INIT_B)
+    s1, constant = _drawn(b, constant)
+    s2, constant = _drawn(c, constant)
+    s3, constant = _drawn(d, constant)
+    i0, constant = _drawn(a, constant)
+    i1, constant = _drawn(b, constant)
+    i2, constant = _drawn(c, constant)
+    i3, constant = _drawn(d, constant)
+    increment_high = (i0 | (i1 << _32)) << _1 | (i2 | (i3 << _32)) >> _U(63)
+    increment_low = (i2 | (i3 << _32)) << _1 | _1
     # PCG's seeding: from state 0, take one step (the state is then the increment), add the seed, take another step.
-    low = rng[3] + (drawn[2] | (drawn[3] << _32))
-    rng[0] = rng[2] + (drawn[0] | (drawn[1] << _32)) + (_1 if low < rng[3] else _0)
-    rng[1] = low
-    _advance(rng)
+    low = increment_low + (s2 | (s3 << _32))
+    high = increment_high + (s0 | (s1 << _32)) + (_1 if low < increment_low else _0)
+    high, low = _next_state(high, low, increment_high, increment_low)
+    return high, low, increment_high, increment_low
 
 
 @inline
@@ -102,21 +139,26 @@ def _advance(rng):
     rng[0], rng[1] = _next_state(rng[0], rng[1], rng[2], rng[3])
 
 
+@inline
+def seeded(seed):
+    """Compute the state of `PCG64(SeedSequence(seed))`, a tuple of 4, for a uint64. No memory is used: a loop over seeds vectorises."""
+    pool, _ = _pool_of(seed & _WORD, seed >> _32)
+    return _generator_from(pool)
+
+
 @kernel
 def seed_generator(rng, seed):
     """Set `rng` to the state of `PCG64(SeedSequence(seed))`; `seed` is a uint64."""
-    words = np.zeros(2, np.uint64)
-    words[0], words[1] = seed & _WORD, seed >> _32
-    _seed_from_words(rng, words, 2 if words[1] else 1)
+    rng[0], rng[1], rng[2], rng[3] = seeded(seed)
 
 
 @kernel
 def seed_stream(rng, seed, stream, index):
     """Set `rng` to `PCG64(SeedSequence(seed, spawn_key=(stream, index)))`; seed is a uint64, the key below 2**32."""
-    words = np.zeros(6, np.uint64)
-    words[0], words[1] = seed & _WORD, seed >> _32
-    words[4], words[5] = _U(stream), _U(index)
-    _seed_from_words(rng, words, 6)
+    pool, constant = _pool_of(seed & _WORD, seed >> _32)
+    pool, constant = _with_word(pool, _U(stream), constant)
+    pool, _ = _with_word(pool, _U(index), constant)
+    rng[0], rng[1], rng[2], rng[3] = _generator_from(pool)
 
 
 @inline

@@ -59,23 +59,16 @@ def _policy_rows(policy, n_obs, n_act):
     return lambda policy, n_obs, n_act: (n_obs + 1) * n_act
 
 
-def begin_policy(policy, weights, candidate, floats, row, lane):
-    """Write a linear policy's weights and biases to the rows of a lane, from `row` on. A network is not there."""
-    if not isinstance(policy, MlpPolicy):
-        _copy_weights(policy, weights, candidate, floats, row, lane)
+def n_weights_in_rows(policy, weights):
+    """Return the number of columns of the weights that are rows of a lane: all of a linear policy, none of a network."""
+    return 0 if isinstance(policy, MlpPolicy) else weights.shape[1]
 
 
-@overload(begin_policy, jit_options=INLINE)
-def _begin_policy(policy, weights, candidate, floats, row, lane):
+@overload(n_weights_in_rows, jit_options=INLINE)
+def _n_weights_in_rows(policy, weights):
     if policy.instance_class is MlpPolicy:
-        return lambda policy, weights, candidate, floats, row, lane: None
-    return lambda policy, weights, candidate, floats, row, lane: _copy_weights(policy, weights, candidate, floats, row, lane)
-
-
-@inline
-def _copy_weights(policy, weights, candidate, floats, row, lane):
-    for k in range(weights.shape[1]):
-        floats[at(row + k, lane)] = weights[candidate, k]
+        return lambda policy, weights: 0
+    return lambda policy, weights: weights.shape[1]
 
 
 def most_lanes(policy, n_obs, n_act):
@@ -131,32 +124,33 @@ def _lines(n):
     return memory[start : start + n * LANES]
 
 
-def load_networks(policy, weights, candidates, networks, active):
-    """Put the networks of the first `active` lanes in their places, after episodes have begun, moved or ended."""
+def load_networks(policy, episodes, counters, networks, active):
+    """Put the networks of the first `active` lanes in their places. `counters` has the numbers of their episodes first."""
     if isinstance(policy, MlpPolicy):
-        _load_networks(policy, weights, candidates, networks, active)
+        _load_networks(policy, episodes, counters, networks, active)
 
 
 @overload(load_networks, jit_options=INLINE)
-def _load_networks_of(policy, weights, candidates, networks, active):
+def _load_networks_of(policy, episodes, counters, networks, active):
     if policy.instance_class is MlpPolicy:
-        return lambda policy, weights, candidates, networks, active: _load_networks(policy, weights, candidates, networks, active)
-    return lambda policy, weights, candidates, networks, active: None
+        return lambda policy, episodes, counters, networks, active: _load_networks(policy, episodes, counters, networks, active)
+    return lambda policy, episodes, counters, networks, active: None
 
 
-@kernel
-def _load_networks(policy, weights, candidates, networks, active):
-    n_obs, n_act = networks.x.shape[0], networks.scores.shape[0]
-    if _are_together(networks, active):
-        for lane in range(active):
-            if networks.held_together[lane] != candidates[lane]:
-                networks.held_together[lane] = candidates[lane]
-                arrange_lane(policy, weights[candidates[lane]], n_obs, n_act, networks.together, lane)
-        return
+@inline
+def _load_networks(policy, episodes, counters, networks, active):
+    weights, n_obs, n_act = episodes.weights, networks.x.shape[0], networks.scores.shape[0]
+    per_candidate, are_together = episodes.seeds.shape[0] // weights.shape[0], _are_together(networks, active)
+    held = networks.held_together if are_together else networks.held_alone
     for lane in range(active):
-        if networks.held_alone[lane] != candidates[lane]:
-            networks.held_alone[lane] = candidates[lane]
-            arrange(policy, weights[candidates[lane]], n_obs, n_act, networks.alone[lane])
+        candidate = counters[lane] // per_candidate
+        if held[lane] == candidate:
+            continue
+        held[lane] = candidate
+        if are_together:
+            arrange_lane(policy, weights[candidate], n_obs, n_act, networks.together, lane)
+        else:
+            arrange(policy, weights[candidate], n_obs, n_act, networks.alone[lane])
 
 
 @inline

@@ -1,8 +1,13 @@
-"""Many episodes side by side in SIMD lanes, for policies without hidden layers. For others there is `rollout_single`.
+"""Many episodes side by side in SIMD lanes.
 
-A block holds up to `LANES` episodes, each in a lane: a column of its state, return and weights. One time step is one loop over the
+A block holds up to `LANES` episodes, each in a lane: a column of its state, return and weights. With networks there are fewer, and
+their weights have a place of their own (`network_lanes`). One time step is one loop over the
 lanes, which LLVM vectorises because every function in it is pure and inlined. A lane whose episode has ended takes up the next
 episode. When none is left, the last active lane moves into its place, so the active lanes are always the first ones.
+
+A step does as little as it can for an episode that goes on. It marks what ends one: a terminated step, or numbers that are not
+finite. The length follows from a clock that all lanes share, and the time limit from the lane that began first. Marks and lengths
+become a status where an episode has ended.
 
 An episode is a function of its candidate and its seed alone: neither its lane, nor its block, nor the thread changes a bit of it.
 """
@@ -14,32 +19,54 @@ import numpy as np
 from fastars._compiled.actions import choose
 from fastars._compiled.borrowed import borrowed
 from fastars._compiled.jit import inline, kernel
-from fastars._compiled.lane_rows import LANES, accumulate, at, load, store
+from fastars._compiled.lane_rows import LANES, accumulate, at, highest, load, store
 from fastars._compiled.protocol import observe, reset, step
-from fastars._compiled.rng import seed_generator
+from fastars._compiled.rng import seeded
 from fastars._compiled.structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, Filter
 from fastars._compiled.tuples import defect, entries, normalize, plus, weigh
-from fastars.kernels.network_lanes import begin_policy, load_networks, most_lanes, networks_of, policy_rows, think
+from fastars.kernels.network_lanes import load_networks, most_lanes, n_weights_in_rows, networks_of, policy_rows, think
 from fastars.kernels.policy import scores
 
 _VECTOR = 8  # lanes are stepped in multiples of this: one AVX-512 vector of float64
+_GROUP = max(LANES // 64, 1)  # lanes that share a bit in the set of lanes whose episodes have ended
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 class Lanes(NamedTuple):
     """A block of episodes, one lane each: entry r of lane l stands at `at(r, l)`."""
 
-    # State, return, returns of tasks, weights; then of the observations: the first, sums of (observation - first), of its squares.
+    # State, return, returns of tasks, rows of the policy; then of the observations: the first, sums of (observation - first), of its
+    # squares.
     floats: Any
-    counters: Any  # episode, length, status, candidate
+    counters: Any  # episode, the clock at its beginning, marks of its last step
+    generators: Any  # uint64, 4 rows: of the next episodes, seeded `LANES` at a time
+    rng: Any  # (4,), uint64: the one that an environment draws from
+    networks: Any  # `Networks`, or `NoNetworks`
 
 
-EPISODE, LENGTH, STATUS, CANDIDATE = 0, 1, 2, 3  # rows of the counters
+class Episodes(NamedTuple):
+    """The episodes of a call: episode j runs candidate j // (m // n), m seeds for n candidates."""
+
+    weights: Any  # (n, n_weights)
+    seeds: Any  # (m,), uint64
+    start: int
+    stop: int
+
+
+EPISODE, BEGAN, MARKS = 0, 1, 2  # rows of the counters
+_TERMINATED, _BAD_REWARD, _BAD_OBSERVATION = 1, 2, 4  # marks
 
 
 @inline
 def _policy_row(like):
-    """Return the first row of what the policy needs: state and returns stand above it."""
+    """Return the first row of the policy: state and returns stand above it."""
     return len(like[0]) + 1 + len(like[2])
+
+
+@inline
+def _first_row(spec, like):
+    """Return the row of the first observation, below the policy."""
+    return _policy_row(like) + policy_rows(spec.policy, len(like[1]), len(spec.low))
 
 
 @inline
@@ -48,67 +75,78 @@ def roll_out_lanes(spec, filter, weights, seeds, start, stop, out):
     rng = np.zeros(4, np.uint64)
     like_state = reset(spec.env, rng)  # only the lengths of these tuples are used
     like = (like_state, observe(spec.env, like_state), spec.reward_weights)
-    n_obs, n_act, row = len(like[1]), len(spec.low), _policy_row(like)
-    n_rows = row + policy_rows(spec.policy, n_obs, n_act) + 3 * n_obs
-    lanes = Lanes(np.zeros(n_rows * LANES), np.zeros(4 * LANES, np.int64))
-    networks = networks_of(spec.policy, n_obs, n_act)
-    track = out.moments.count.shape[0] > 0
-    active = min(most_lanes(spec.policy, n_obs, n_act), stop - start)
-    for lane in range(active):
-        begin_episode(spec, weights, seeds, start + lane, rng, lanes, lane, like)
-    waiting = start + active
-    while active > 0:
-        load_networks(spec.policy, weights, lanes.counters[CANDIDATE * LANES :], networks, active)
-        step_until_end(spec, filter, lanes, networks, active, track, like)
-        for lane in range(active - 1, -1, -1):  # downwards: the lane that moves up has been checked already
-            if lanes.counters[at(STATUS, lane)] == RUNNING:
-                continue
-            end_episode(lanes, lane, like, out)
-            if waiting < stop:
-                begin_episode(spec, weights, seeds, waiting, rng, lanes, lane, like)
-                waiting += 1
-            else:
-                active -= 1
-                move_lane(lanes, active, lane)
+    n_rows = _first_row(spec, like) + 3 * len(like[1])
+    networks = networks_of(spec.policy, len(like[1]), len(spec.low))
+    lanes = Lanes(np.zeros(n_rows * LANES), np.zeros(3 * LANES, np.int64), np.zeros(4 * LANES, np.uint64), rng, networks)
+    run_episodes(spec, filter, lanes, Episodes(weights, seeds, start, stop), out, like)
 
 
 @kernel
-def step_until_end(spec, filter, lanes, networks, active, track, like):
-    """Step the first `active` lanes until an episode ends."""
+def run_episodes(spec, filter, lanes, episodes, out, like):
+    """Run episodes in lanes whose memory the caller holds: references to shared arrays, counted for each episode, slow threads down."""
+    lanes, episodes, out = borrowed(lanes), borrowed(episodes), borrowed(out)
+    start, stop = episodes.start, episodes.stop
+    track = out.moments.count.shape[0] > 0
+    active = min(most_lanes(spec.policy, len(like[1]), len(spec.low)), stop - start)
+    waiting, clock, ended = start, 0, _ALL  # before the first step, all lanes are free
+    while active > 0:
+        while ended != 0:  # downwards: the lane that moves up has been checked already
+            group = highest(ended)
+            ended ^= np.uint64(1) << np.uint64(group)
+            for lane in range(min((group + 1) * _GROUP, active) - 1, group * _GROUP - 1, -1):
+                if clock > 0:
+                    status = status_of(spec, lanes, lane, clock)
+                    if status == RUNNING:
+                        continue
+                    end_episode(spec, lanes, lane, clock, status, like, out)
+                if waiting < stop:
+                    begin_episode(spec, episodes, waiting, lanes, lane, clock, like)
+                    waiting += 1
+                else:
+                    active -= 1
+                    move_lane(lanes, active, lane)
+        if active > 0:
+            load_networks(spec.policy, episodes, lanes.counters, lanes.networks, active)
+            left = spec.max_steps - (clock - earliest(lanes, active))
+            n_steps, ended = advance(spec, filter, lanes, active, left, track, like)
+            clock += n_steps
+            ended = _ALL if n_steps == left else ended
+
+
+@kernel
+def advance(spec, filter, lanes, active, most, track, like):
+    """Step the first `active` lanes, until an episode ends, but at most `most` times.
+
+    Returns the number of steps, and a bit for each group of lanes with an episode that has ended.
+    """
+    like_state, like_observation, like_rewards = like
+    filter = Filter(entries(filter.mean, 0, like_observation), entries(filter.scale, 0, like_observation), filter.clip)
+    floats, counters, networks = lanes.floats, lanes.counters, borrowed(lanes.networks)
     width = -(-active // _VECTOR) * _VECTOR
-    spec, lanes, networks = borrowed(spec), borrowed(lanes), borrowed(networks)  # each count would cost 5 ns a step
-    filter = Filter(entries(filter.mean, 0, like[1]), entries(filter.scale, 0, like[1]), filter.clip)
-    while True:
+    n_steps, ended = 0, np.uint64(0)
+    while ended == 0 and n_steps < most:
         if track:
             track_lanes(spec, lanes, width, like)
-        think(spec, filter, lanes.floats, _policy_row(like), networks, active, like)
-        step_lanes(spec, filter, lanes, width, like)
-        if any_ended(lanes.counters, active):
-            return
-
-
-@kernel
-def step_lanes(spec, filter, lanes, width, like):
-    """Advance the first `width` lanes by one step."""
-    like_state, _, like_rewards = like
-    floats, counters = lanes.floats, lanes.counters
-    for lane in range(width):
-        state = load(floats, lane, 0, like_state)
-        observation = observe(spec.env, state)
-        x = normalize(observation, filter.mean, filter.scale, filter.clip)
-        action_scores = scores(spec.policy, floats, lane, _policy_row(like), x, spec.low)
-        action = choose(spec.actions, action_scores, spec.low, spec.high)
-        state, reward, terminated = step(spec.env, state, action)
-        store(floats, lane, 0, state)
-        row = len(like_state) + 1
-        store(floats, lane, row, plus(load(floats, lane, row, like_rewards), reward))
-        weighted = weigh(reward, like_rewards, spec.is_fused)
-        acted = defect(0.0, observation) == 0.0
-        length = counters[at(LENGTH, lane)] + (1 if acted else 0)
-        ended = TERMINATED if terminated else (TRUNCATED if length >= spec.max_steps else RUNNING)
-        floats[at(len(like_state), lane)] += weighted
-        counters[at(LENGTH, lane)] = length
-        counters[at(STATUS, lane)] = ended if acted & (weighted - weighted == 0.0) else NONFINITE
+        think(spec, filter, floats, _policy_row(like), networks, active, like)
+        for lane in range(width):
+            state = load(floats, lane, 0, like_state)
+            observation = observe(spec.env, state)
+            x = normalize(observation, filter.mean, filter.scale, filter.clip)
+            action_scores = scores(spec.policy, floats, lane, _policy_row(like), x, spec.low)
+            action = choose(spec.actions, action_scores, spec.low, spec.high)
+            state, reward, terminated = step(spec.env, state, action)
+            store(floats, lane, 0, state)
+            row = len(like_state) + 1
+            store(floats, lane, row, plus(load(floats, lane, row, like_rewards), reward))
+            weighted = weigh(reward, like_rewards, spec.is_fused)
+            floats[at(len(like_state), lane)] += weighted
+            marks = _TERMINATED if terminated else 0
+            marks |= 0 if weighted - weighted == 0.0 else _BAD_REWARD
+            marks |= 0 if defect(0.0, observation) == 0.0 else _BAD_OBSERVATION
+            counters[at(MARKS, lane)] = marks
+            ended |= np.uint64(1) << np.uint64(lane // _GROUP) if (marks != 0) & (lane < active) else np.uint64(0)
+        n_steps += 1
+    return n_steps, ended
 
 
 @kernel
@@ -118,48 +156,75 @@ def track_lanes(spec, lanes, width, like):
     The sums are of differences from the episode's first observation: a constant feature then adds exactly zero, and nothing is lost
     to cancellation. An observation that is not finite is not added.
     """
-    like_state, like_observation, _ = like
-    n_obs = len(like_observation)
-    first = _policy_row(like) + policy_rows(spec.policy, n_obs, len(spec.low))
+    floats, n_obs, first = lanes.floats, len(like[1]), _first_row(spec, like)
     for lane in range(width):
-        observation = observe(spec.env, load(lanes.floats, lane, 0, like_state))
+        observation = observe(spec.env, load(floats, lane, 0, like[0]))
         counts = defect(0.0, observation) == 0.0
-        accumulate(lanes.floats, lane, first, first + n_obs, first + 2 * n_obs, observation, counts)
+        accumulate(floats, lane, first, first + n_obs, first + 2 * n_obs, observation, counts)
 
 
-@kernel
-def any_ended(counters, width):
-    """Return True if an episode has ended in one of the first `width` lanes."""
-    ended = 0
-    for lane in range(width):
-        ended |= counters[at(STATUS, lane)]
-    return ended != RUNNING
+@inline
+def earliest(lanes, active):
+    """Return the clock at the beginning of the oldest episode in the first `active` lanes."""
+    counters = lanes.counters
+    began = counters[at(BEGAN, 0)]
+    for lane in range(active):
+        began = min(began, counters[at(BEGAN, lane)])
+    return began
 
 
-@kernel
-def begin_episode(spec, weights, seeds, episode, rng, lanes, lane, like):
+@inline
+def status_of(spec, lanes, lane, clock):
+    """Return the status of a lane's episode after the last step."""
+    marks = lanes.counters[at(MARKS, lane)]
+    if marks > _TERMINATED:
+        return NONFINITE
+    if marks == _TERMINATED:
+        return TERMINATED
+    return TRUNCATED if clock - lanes.counters[at(BEGAN, lane)] >= spec.max_steps else RUNNING
+
+
+@inline
+def begin_episode(spec, episodes, episode, lanes, lane, clock, like):
     """Start an episode in a lane."""
-    floats, counters = lanes.floats, lanes.counters
-    for row in range(floats.shape[0] // LANES):
-        floats[at(row, lane)] = 0.0
-    seed_generator(rng, seeds[episode])
+    floats, counters, weights, rng = lanes.floats, lanes.counters, episodes.weights, lanes.rng
+    place = (episode - episodes.start) % LANES
+    if place == 0:
+        seed_lanes(lanes.generators, episodes.seeds, episode, min(episodes.stop - episode, LANES))
+    for k in range(4):
+        rng[k] = lanes.generators[at(k, place)]
     state = reset(spec.env, rng)
     store(floats, lane, 0, state)
-    candidate = episode // (seeds.shape[0] // weights.shape[0])
-    observation, row = observe(spec.env, state), _policy_row(like)
-    begin_policy(spec.policy, weights, candidate, floats, row, lane)
-    store(floats, lane, row + policy_rows(spec.policy, len(observation), len(spec.low)), observation)
+    row, first = _policy_row(like), _first_row(spec, like)
+    for k in range(len(like[0]), row):
+        floats[at(k, lane)] = 0.0
+    candidate, n_weights = episode // (episodes.seeds.shape[0] // weights.shape[0]), n_weights_in_rows(spec.policy, weights)
+    for k in range(n_weights):
+        floats[at(row + k, lane)] = weights[candidate, k]
+    for k in range(row + n_weights, first):  # a bias that the policy does not have, or all that a network has there
+        floats[at(k, lane)] = 0.0
+    store(floats, lane, first, observe(spec.env, state))
+    for k in range(first + len(like[1]), first + 3 * len(like[1])):
+        floats[at(k, lane)] = 0.0
     counters[at(EPISODE, lane)] = episode
-    counters[at(CANDIDATE, lane)] = candidate
-    counters[at(LENGTH, lane)] = 0
-    counters[at(STATUS, lane)] = RUNNING
+    counters[at(BEGAN, lane)] = clock
 
 
 @kernel
-def end_episode(lanes, lane, like, out):
-    """Write the result of a lane whose episode has ended."""
-    floats, n_obs = lanes.floats, len(like[1])
-    episode, length, status = lanes.counters[at(EPISODE, lane)], lanes.counters[at(LENGTH, lane)], lanes.counters[at(STATUS, lane)]
+def seed_lanes(generators, seeds, first, n):
+    """Seed the generators of `n` episodes, from episode `first` on."""
+    for k in range(n):
+        high, low, increment_high, increment_low = seeded(seeds[np.uintp(first + k)])
+        generators[at(0, k)], generators[at(1, k)] = high, low
+        generators[at(2, k)], generators[at(3, k)] = increment_high, increment_low
+
+
+@inline
+def end_episode(spec, lanes, lane, clock, status, like, out):
+    """Write the result of a lane whose episode has ended. A step that began with a bad observation does not count."""
+    floats, counters, n_obs = lanes.floats, lanes.counters, len(like[1])
+    episode = counters[at(EPISODE, lane)]
+    length = clock - counters[at(BEGAN, lane)] - (1 if counters[at(MARKS, lane)] >= _BAD_OBSERVATION else 0)
     out.returns[episode] = np.nan if status == NONFINITE else floats[at(len(like[0]), lane)]
     for k in range(out.task_returns.shape[1]):
         out.task_returns[episode, k] = np.nan if status == NONFINITE else floats[at(len(like[0]) + 1 + k, lane)]
@@ -167,7 +232,7 @@ def end_episode(lanes, lane, like, out):
     out.status[episode] = status
     if out.moments.count.shape[0] > 0:
         out.moments.count[episode] = length
-        first = floats.shape[0] // LANES - 3 * n_obs
+        first = _first_row(spec, like)
         for k in range(n_obs):
             total = floats[at(first + n_obs + k, lane)]
             squares = floats[at(first + 2 * n_obs + k, lane)]
@@ -175,10 +240,11 @@ def end_episode(lanes, lane, like, out):
             out.moments.m2[episode, k] = max(squares - total * total / max(length, 1), 0.0)
 
 
-@kernel
+@inline
 def move_lane(lanes, source, target):
     """Move an episode to another lane."""
-    for row in range(lanes.floats.shape[0] // LANES):
-        lanes.floats[at(row, target)] = lanes.floats[at(row, source)]
-    for row in range(lanes.counters.shape[0] // LANES):
-        lanes.counters[at(row, target)] = lanes.counters[at(row, source)]
+    floats, counters = lanes.floats, lanes.counters
+    for row in range(floats.shape[0] // LANES):
+        floats[at(row, target)] = floats[at(row, source)]
+    for row in range(counters.shape[0] // LANES):
+        counters[at(row, target)] = counters[at(row, source)]
