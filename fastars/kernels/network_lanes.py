@@ -93,11 +93,10 @@ def networks_of(policy, n_obs, n_act):
 @overload(networks_of, jit_options=INLINE)
 def _networks_of(policy, n_obs, n_act):
     if policy.instance_class is MlpPolicy:
-        return lambda policy, n_obs, n_act: _empty_networks(policy, n_obs, n_act)
+        return _empty_networks
     return lambda policy, n_obs, n_act: NoNetworks()
 
 
-@inline
 def _empty_networks(policy, n_obs, n_act):
     n_lanes, size, n_units = (
         most_lanes(policy, n_obs, n_act),
@@ -133,11 +132,10 @@ def load_networks(policy, episodes, counters, networks, active):
 @overload(load_networks, jit_options=INLINE)
 def _load_networks_of(policy, episodes, counters, networks, active):
     if policy.instance_class is MlpPolicy:
-        return lambda policy, episodes, counters, networks, active: _load_networks(policy, episodes, counters, networks, active)
+        return _load_networks
     return lambda policy, episodes, counters, networks, active: None
 
 
-@inline
 def _load_networks(policy, episodes, counters, networks, active):
     weights, n_obs, n_act = episodes.weights, networks.x.shape[0], networks.scores.shape[0]
     per_candidate, are_together = episodes.seeds.shape[0] // weights.shape[0], _are_together(networks, active)
@@ -190,11 +188,10 @@ def think(spec, filter, floats, row, networks, active, like):
 @overload(think, jit_options=INLINE)
 def _think_of(spec, filter, floats, row, networks, active, like):
     if networks.kind.instance_class is Networks:
-        return lambda spec, filter, floats, row, networks, active, like: _think(spec, filter, floats, row, networks, active, like)
+        return _think
     return lambda spec, filter, floats, row, networks, active, like: None
 
 
-@kernel
 def _think(spec, filter, floats, row, networks, active, like):
     n_act = len(spec.low)
     if _are_together(networks, active):

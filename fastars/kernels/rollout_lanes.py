@@ -18,7 +18,7 @@ import numpy as np
 
 from fastars._compiled.actions import choose
 from fastars._compiled.borrowed import borrowed
-from fastars._compiled.jit import inline, kernel
+from fastars._compiled.jit import inline, kernel, part
 from fastars._compiled.lane_rows import LANES, accumulate, at, highest, load, store
 from fastars._compiled.protocol import observe, reset, step
 from fastars._compiled.rng import seeded
@@ -69,7 +69,7 @@ def _first_row(spec, like):
     return _policy_row(like) + policy_rows(spec.policy, len(like[1]), len(spec.low))
 
 
-@inline
+@part
 def roll_out_lanes(spec, filter, weights, seeds, start, stop, out):
     """Run episodes `start` to `stop - 1` in SIMD lanes."""
     rng = np.zeros(4, np.uint64)
