@@ -94,7 +94,9 @@ def _by_quadrant(k, r, tail):
 
 @inline
 def tanh(x):
-    """Compute the hyperbolic tangent of a float64 or a `Vec`, an odd function, 1 from about 19 on. Without branches, so it runs in lanes.
+    """Compute the hyperbolic tangent of a float64 or a `Vec`, an odd function, 1 from about 19 on.
+
+    Without branches, so it runs in lanes.
 
     At 8 million arguments, it was within 2.5 ulp of the exact value, and 0.4 on average (NumPy's: 1.2 and 0.3).
 

@@ -48,7 +48,7 @@ class NoNetworks(NamedTuple):
 
 
 def policy_rows(policy, n_obs, n_act):
-    """Return the number of rows of a lane that its policy needs: its weights and biases, or the scores and the input of a network."""
+    """Return the number of rows that a policy needs in a lane: its weights and biases, or scores and input of a network."""
     return n_act + n_obs if isinstance(policy, MlpPolicy) else (n_obs + 1) * n_act
 
 

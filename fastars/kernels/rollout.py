@@ -1,6 +1,4 @@
-"""Rollouts: many episodes of many candidates, in parallel over blocks of episodes.
-
-Policies without hidden layers run in SIMD lanes (`rollout_lanes`), others one episode after the other (`rollout_single`).
+"""Rollouts: many episodes of many candidates, in SIMD lanes (`rollout_lanes`), in parallel over blocks of episodes.
 
 An episode is a function of its candidate and its seed alone: neither its lane, nor its block, nor the thread changes a bit of it.
 """

@@ -35,8 +35,7 @@ _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 class Lanes(NamedTuple):
     """A block of episodes, one lane each: entry r of lane l stands at `at(r, l)`."""
 
-    # State, return, returns of tasks, rows of the policy; then of the observations: the first, sums of (observation - first), of its
-    # squares.
+    # State, return, returns of tasks, rows of the policy; of the observations: the first, sums of (observation - first), of its squares
     floats: Any
     counters: Any  # episode, the clock at its beginning, marks of its last step
     generators: Any  # uint64, 4 rows: of the next episodes, seeded `LANES` at a time
@@ -83,7 +82,7 @@ def roll_out_lanes(spec, filter, weights, seeds, start, stop, out):
 
 @kernel
 def run_episodes(spec, filter, lanes, episodes, out, like):
-    """Run episodes in lanes whose memory the caller holds: references to shared arrays, counted for each episode, slow threads down."""
+    """Run episodes in lanes whose memory the caller holds: references to shared arrays, counted for each episode, slow threads."""
     lanes, episodes, out = borrowed(lanes), borrowed(episodes), borrowed(out)
     start, stop = episodes.start, episodes.stop
     track = out.moments.count.shape[0] > 0
