@@ -141,7 +141,7 @@ def _advance(rng):
 
 @inline
 def seeded(seed):
-    """Compute the state of `PCG64(SeedSequence(seed))`, a tuple of 4, for a uint64. It uses no memory: a loop over seeds vectorises."""
+    """Compute the state of `PCG64(SeedSequence(seed))`, a tuple of 4, for a uint64. It uses no memory, so it vectorises."""
     pool, _ = _pool_of(seed & _WORD, seed >> _32)
     return _generator_from(pool)
 

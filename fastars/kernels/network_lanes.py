@@ -86,7 +86,7 @@ def _most_lanes(policy, n_obs, n_act):
 
 
 def networks_of(policy, n_obs, n_act):
-    """Make room for the networks of a block; () for a policy without."""
+    """Make room for the networks of a block, or `NoNetworks` for a policy without hidden layers."""
     return _empty_networks(policy, n_obs, n_act) if isinstance(policy, MlpPolicy) else NoNetworks()
 
 
@@ -98,11 +98,8 @@ def _networks_of(policy, n_obs, n_act):
 
 
 def _empty_networks(policy, n_obs, n_act):
-    n_lanes, size, n_units = (
-        most_lanes(policy, n_obs, n_act),
-        arranged_size(policy, n_obs, n_act),
-        scratch_size(policy, n_obs, n_act),
-    )
+    n_lanes = most_lanes(policy, n_obs, n_act)
+    size, n_units = arranged_size(policy, n_obs, n_act), scratch_size(policy, n_obs, n_act)
     return Networks(
         _lines(size if n_lanes == LANES else 0),
         np.full(LANES, -1),

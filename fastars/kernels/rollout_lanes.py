@@ -35,7 +35,7 @@ _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 class Lanes(NamedTuple):
     """A block of episodes, one lane each: entry r of lane l stands at `at(r, l)`."""
 
-    # State, return, returns of tasks, rows of the policy; of the observations: the first, sums of (observation - first), of its squares
+    # State, return, returns of tasks, the policy; of the observations: the first, sums of (observation - first), of its squares.
     floats: Any
     counters: Any  # episode, the clock at its beginning, marks of its last step
     generators: Any  # uint64, 4 rows: of the next episodes, seeded `LANES` at a time
