@@ -1,6 +1,6 @@
 """Networks side by side in lanes: an episode has the bits of the same episode alone, whatever its neighbours and their number are.
 
-Broken on purpose, one at a time: BROKEN
+Broken on purpose: lanes that keep the network of the episode before -> the tests of bits red.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from fastars.kernels.rollout import roll_out
 
 N_EPISODES = 21  # the lanes are full, take further episodes, and run empty
 CARTPOLE, CAR = compiled_env("CartPole-v1"), compiled_env("MountainCarContinuous-v0")
-TWO_LAYERS = [(16, 16), (5, 9), (4, 3), (1, 34), (64, 64), (90, 90)]
+TWO_LAYERS = [(16, 16), (5, 9), (4, 3), (1, 34), (64, 64), (87, 87)]
 
 
 def case(env, policy, n_candidates=N_EPISODES):
@@ -62,4 +62,4 @@ def test_lanes_have_the_bits_of_the_twin(n_units, with_bias):
 
 
 def test_the_largest_networks_have_no_neighbours():
-    assert [most_lanes(MlpPolicy(net_arch), 4, 2) for net_arch in [(64, 64), (87, 87), (90, 90)]] == [8, 8, 1]
+    assert [most_lanes(MlpPolicy(net_arch), 4, 2) for net_arch in [(64, 64), (86, 86), (87, 87)]] == [8, 8, 1]

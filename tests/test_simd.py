@@ -2,8 +2,7 @@
 
 Broken on purpose, one at a time: `other_lanes` that negates nothing, `!=` that is False for NaN, a scalar in lane 0 alone ->
 the test of NumPy's operations red; `any_lane` of lane 0 alone -> its test red; contraction allowed -> `rounded_apart` red; the
-rest of the wide reduction left out -> `exact` red; `with_sign` that returns |x|, `power_of_two` with 1022 -> the tests of
-operations and of activations red.
+rest of the wide reduction left out -> `exact` red.
 """
 
 import operator
