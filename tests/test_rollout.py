@@ -94,8 +94,8 @@ LANES_SCRIPT = """
     import fastars._compiled.lane_rows as lanes
     lanes.LANES = int(sys.argv[1])
     from fastars import ARS
-    from fastars.samplers import compiled
-    assert compiled.LANES == lanes.LANES
+    from fastars.kernels import rollout_lanes
+    assert rollout_lanes.LANES == lanes.LANES
     model = ARS("LinearPolicy", "Pendulum-v1", n_delta=20, seed=3, normalize_observations=True).learn(40_000)
     print(hashlib.sha256(model.theta.tobytes()).hexdigest())
 """
