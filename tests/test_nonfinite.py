@@ -267,7 +267,7 @@ class Watched:
 
 LAYERS = {"policy": "MlpPolicy", "policy_kwargs": {"net_arch": [3]}, "zero_policy": False}
 OBSERVERS = {way: (None, {"policy": "LinearPolicy", **settings}) for way, settings in WAYS.items()}
-OBSERVERS["compiled, one after the other"] = (None, LAYERS)
+OBSERVERS["compiled, network"] = (None, LAYERS)
 OBSERVERS |= {f"vector environment, {mode.name}": (in_vector_env(mode), {"policy": "LinearPolicy"}) for mode in AutoresetMode}
 
 

@@ -94,8 +94,8 @@ LANES_SCRIPT = """
     import fastars._compiled.lane_rows as lanes
     lanes.LANES = int(sys.argv[1])
     from fastars import ARS
-    from fastars.samplers import compiled
-    assert compiled.LANES == lanes.LANES
+    from fastars.kernels import rollout_lanes
+    assert rollout_lanes.LANES == lanes.LANES
     model = ARS("LinearPolicy", "Pendulum-v1", n_delta=20, seed=3, normalize_observations=True).learn(40_000)
     print(hashlib.sha256(model.theta.tobytes()).hexdigest())
 """
@@ -171,7 +171,7 @@ def odd_step(env, state, action):
 register_functions(Odd, odd_reset, odd_observe, odd_step)
 
 
-LANES_AND_ALONE = pytest.mark.parametrize("policy", [LinearPolicy(True), MlpPolicy(())], ids=["lanes", "alone"])
+POLICIES = pytest.mark.parametrize("policy", [LinearPolicy(True), MlpPolicy(())], ids=["linear", "network"])
 
 
 def run_odd(env, max_steps=40, policy=LinearPolicy()):  # noqa: B008
@@ -182,7 +182,7 @@ def run_odd(env, max_steps=40, policy=LinearPolicy()):  # noqa: B008
 
 
 @pytest.mark.promise(8)
-@LANES_AND_ALONE
+@POLICIES
 @pytest.mark.parametrize("kind", [1.0, 2.0, 3.0])
 def test_non_finite_observation_ends_the_episode_before_it_is_acted_on(kind, policy):
     out = run_odd(Odd(7.0, kind), policy=policy)
@@ -195,7 +195,7 @@ def test_non_finite_observation_ends_the_episode_before_it_is_acted_on(kind, pol
 
 
 @pytest.mark.promise(7)
-@LANES_AND_ALONE
+@POLICIES
 @pytest.mark.parametrize("kind", [4.0, 5.0])
 def test_non_finite_reward_ends_the_episode(kind, policy):
     out = run_odd(Odd(7.0, kind), policy=policy)
@@ -204,7 +204,7 @@ def test_non_finite_reward_ends_the_episode(kind, policy):
     assert np.isnan(out.returns).all()
 
 
-@LANES_AND_ALONE
+@POLICIES
 def test_status_says_how_an_episode_ended(policy):
     assert (run_odd(Odd(-1.0, 0.0), max_steps=40, policy=policy).status == TRUNCATED).all()
     assert (run_odd(Odd(-1.0, 0.0), max_steps=60, policy=policy).status == TERMINATED).all()
@@ -315,8 +315,8 @@ def networks(env, policy, n, seed=0):
 
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
-def test_an_episode_alone_has_the_bits_of_a_lane(env_id):
-    """A network without hidden layers is a linear policy, but runs alone."""
+def test_a_network_without_hidden_layers_has_the_bits_of_a_linear_policy(env_id):
+    """A network without hidden layers is a linear policy, but its weights lie beside the lanes."""
     env = compiled_env(env_id)
     filter, weights, seeds = networks(env, MlpPolicy(()), 50)
     lanes = serially(env.rollout_spec(LinearPolicy(True)), filter, weights, seeds)

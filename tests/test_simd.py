@@ -13,8 +13,19 @@ import pytest
 
 from fastars._compiled import simd, trig
 from fastars._compiled.jit import kernel
-from fastars._compiled.simd import absolute, any_lane, nearest, other_lanes, round_down, square_root, where
-from fastars._compiled.tables import Tables
+from fastars._compiled.simd import (
+    WIDE,
+    absolute,
+    any_lane,
+    nearest,
+    other_lanes,
+    power_of_two,
+    round_down,
+    square_root,
+    where,
+    with_sign,
+)
+from fastars._compiled.tables import Tables, load_wide, store_wide
 
 NUMBERS = np.array([0.0, -0.0, 1.5, -2.5, 0.5, -0.5, np.inf, -np.inf, np.nan, 3e300, -1e-320, 7.0, 2.0**52 + 1, 1e5, -3.25, 0.1])
 
@@ -41,8 +52,9 @@ def arithmetic(w):
 
 @kernel
 def functions(w):
-    a = w.a[0]
+    a, b = w.a[0], w.b[0]
     w.out[0], w.out[1], w.out[2], w.out[3] = absolute(a), square_root(a), nearest(a), round_down(a)
+    w.out[4] = with_sign(a, b)
 
 
 @kernel
@@ -66,6 +78,16 @@ def any_of(w):
 
 
 @kernel
+def activations(w):
+    w.out[0], w.out[1], w.out[2] = trig.tanh(w.a[0]), trig.swish(w.a[0]), power_of_two(w.b[0] + 1.5 * 2.0**52)
+
+
+@kernel
+def fill_wide(x, start):
+    store_wide(x, start, 2.0 * load_wide(x, start))
+
+
+@kernel
 def angles(w):
     w.out[0], w.out[1] = trig.sincos(w.a[0])
     w.out[2], w.out[3] = trig.sincos_wide(w.a[0])
@@ -73,7 +95,7 @@ def angles(w):
 
 EXPECTED = {
     arithmetic: lambda a, b: [a + b, a - b, a * b, a / b, -a, a + 2, 3 - a, 2 * a, 1 / a],
-    functions: lambda a, b: [np.abs(a), np.sqrt(a), np.rint(a), np.floor(a)],
+    functions: lambda a, b: [np.abs(a), np.sqrt(a), np.rint(a), np.floor(a), np.copysign(a, b)],
     comparisons: lambda a, b: [a < b, a <= b, a > b, a >= b, a == b, a != b, np.where(a < 1, a, b), np.where(a > 1, 5, b)],
     masks: lambda a, b: [(a > 0) & (b > 0), (a > 0) | (b > 0), (a > 0) ^ (b > 0), ~(a > 0)],
 }
@@ -126,6 +148,23 @@ def test_sine_and_cosine_have_the_bits_of_one_lane_and_are_exact(size):
             assert abs(mpmath.mpf(found) - wanted) <= mpmath.mpf(np.spacing(abs(float(wanted))))
         if abs(number) <= 1e5:
             np.testing.assert_allclose(column[:2], column[2:4], rtol=4e-16, atol=1e-17)
+
+
+def test_activations_have_the_bits_of_one_lane():
+    draw = np.random.default_rng(1)
+    x = np.concatenate([draw.normal(0, 3, 400), draw.normal(0, 300, 384), NUMBERS])
+    k = draw.integers(-1022, 1024, len(x)).astype(float)
+    alone = run(activations, x, k, 1)
+    np.testing.assert_array_equal(alone[2], np.exp2(k))
+    for n_lanes in (4, 8):
+        np.testing.assert_array_equal(run(activations, x, k, n_lanes), alone)
+
+
+def test_wide_vectors_lie_anywhere_in_an_array():
+    for start in (0, 3, 5):
+        x = np.arange(WIDE + 5.0)
+        fill_wide(x, start)
+        np.testing.assert_array_equal(x, [k * (2 if start <= k < start + WIDE else 1) for k in range(WIDE + 5)])
 
 
 def test_products_and_sums_are_rounded_apart():

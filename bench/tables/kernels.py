@@ -36,7 +36,7 @@ def _shares(row: Row, k: int) -> str:
 
 
 def _mlp(row: Row, k: int) -> Any:
-    """Return the k-th rate of a row: two threads, one thread, the NumPy twin, the limit."""
+    """Return the k-th rate of a row: two threads, one thread, the NumPy twin, the limit, and with activations."""
     return list(row["steps_per_s"].values())[k]
 
 
@@ -153,6 +153,7 @@ MLP: Page = (
             Column("1 thread", lambda row: _mlp(row, 1), rate),
             Column("limit of the layers", lambda row: _mlp(row, 3), rate),
             Column("of it (aim)", lambda row: aimed(_mlp(row, 1) / _mlp(row, 3), row["target"])),
+            Column("with activations", lambda row: ratio(_mlp(row, 1) / _mlp(row, 4))),
             Column("2 threads", lambda row: _mlp(row, 0), rate),
             Column("NumPy twin", lambda row: f"{rate(_mlp(row, 2))} ({ratio(_mlp(row, 1) / _mlp(row, 2))})"),
         )

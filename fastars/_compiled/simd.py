@@ -21,7 +21,11 @@ from numba.extending import lower_builtin, models, register_model
 # faster (HalfCheetah).
 LANES = 8
 
-_DOUBLE, _BIT, _INDEX = ir.DoubleType(), ir.IntType(1), ir.IntType(32)
+# Numbers of a wide vector: 4 registers of AVX-512, whose chains of operations wait less than one after the other (tanh: 0.6 ns a
+# number instead of 0.8). With 64, it takes 0.45 ns there, but on AVX2, which has 16 registers, 1.9 instead of 1.0.
+WIDE = 32
+
+_DOUBLE, _BIT, _INDEX, _WORD = ir.DoubleType(), ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
 
 class Vec(types.Type):
@@ -70,17 +74,17 @@ def spread(context, builder, value, from_type, to_type):
 # Plain Python, for one lane. The rest of the file says how each of these compiles.
 def where(mask, a, b):
     """Return `a` in the lanes of the mask, and `b` in the others."""
-    return a if mask else b
+    return np.where(mask, a, b)[()]
 
 
 def any_lane(mask):
     """Return True if the mask holds a lane."""
-    return bool(mask)
+    return bool(np.any(mask))
 
 
 def other_lanes(mask):
     """Return the mask of the lanes that this mask leaves out."""
-    return not mask
+    return np.logical_not(mask)
 
 
 def absolute(x):
@@ -101,6 +105,16 @@ def nearest(x):
 def round_down(x):
     """Return the largest integer that is not above x."""
     return np.floor(x)
+
+
+def with_sign(x, sign):
+    """Return |x| with the sign of `sign`."""
+    return np.copysign(x, sign)
+
+
+def power_of_two(shifted):
+    """Return 2**k of an integer -1023 < k < 1024 that stands in the last bits of a number: `shifted` is k + 1.5 * 2**52."""
+    return (np.asarray(shifted).view(np.int64) + 1023 << 52).view(np.float64)[()]
 
 
 def _vec(arguments):
@@ -213,3 +227,26 @@ _by_llvm(absolute, "fabs")
 _by_llvm(square_root, "sqrt")
 _by_llvm(nearest, "rint")
 _by_llvm(round_down, "floor")
+
+
+def _with_sign(context, builder, sig, args):
+    vector = sig.return_type
+    x, sign = (spread(context, builder, value, kind, vector) for value, kind in zip(args, sig.args, strict=True))
+    llvm_type = ir.FunctionType(x.type, [x.type, x.type])
+    suffix = f"v{vector.n}f64" if isinstance(vector, Vec) else "f64"
+    return builder.call(cgutils.get_or_insert_function(builder.module, llvm_type, f"llvm.copysign.{suffix}"), (x, sign))
+
+
+_typed(with_sign, lambda args: args[0] if args[0] == args[1] and (isinstance(args[0], Vec) or args[0] == types.float64) else None)
+lower_builtin(with_sign, types.Any, types.Any)(_with_sign)
+
+
+def _power_of_two(context, builder, sig, args):
+    word = ir.VectorType(_WORD, sig.args[0].n) if isinstance(sig.args[0], Vec) else _WORD
+    constants = [ir.Constant(word, [value] * sig.args[0].n if isinstance(sig.args[0], Vec) else value) for value in (1023, 52)]
+    exponent = builder.shl(builder.add(builder.bitcast(args[0], word), constants[0]), constants[1])
+    return builder.bitcast(exponent, args[0].type)
+
+
+_typed(power_of_two, lambda args: args[0] if isinstance(args[0], Vec) or args[0] == types.float64 else None)
+lower_builtin(power_of_two, types.Any)(_power_of_two)

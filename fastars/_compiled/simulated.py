@@ -14,23 +14,16 @@ Such an environment is a NamedTuple of constants, `physics` among them, plus fun
 
 With the functions of a simulator (`simulator`), they make an episode in an MjData: `reset_sim(env, sim, rng)` and
 `step_sim(env, sim, action) -> (reward, terminated)`. Over lanes, kernels call them one by one (`kernels.rollout_physics`).
-
-An environment of scalar functions (`protocol`) can be stepped like that, too: `sim` is then an `Alone`, and `action` an array as
-`act` fills it.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
 from numba.extending import overload
 
 from fastars._compiled.jit import INLINE, inline
-from fastars._compiled.protocol import observe, reset, scalar_functions, step
 from fastars._compiled.simulator import forward, reset_data, simulate
-from fastars._compiled.structs import FloatArray, IntArray
-from fastars._compiled.tuples import entries, put
 
 
 class SimulatedFunctions(NamedTuple):
@@ -43,15 +36,6 @@ class SimulatedFunctions(NamedTuple):
     needs_contact_forces: Callable[..., Any]
     reads_outputs: bool
     reward_terms: Callable[..., Any] | None = None
-
-
-class Alone(NamedTuple):
-    """Memory of one environment of scalar functions that is stepped as if it were in a simulator (`Simulation`)."""
-
-    state: FloatArray
-    like_state: Any  # tuples as long as a state and as an action
-    like_action: Any
-    fault: IntArray  # (1,), 0
 
 
 _FUNCTIONS: dict[type, SimulatedFunctions] = {}
@@ -119,69 +103,20 @@ def type_reads_outputs(env_type: Any) -> bool:
 
 
 @inline
-def _reset_in_simulator(env, sim, rng):
+def reset_sim(env, sim, rng):
+    """Put the simulation into an initial state, drawn from `rng`."""
     reset_data(sim)
     draw_state(env, sim, rng)
     forward(sim)
 
 
 @inline
-def _step_in_simulator(env, sim, action):
+def step_sim(env, sim, action):
+    """Take one step: (reward, True if the episode terminated)."""
     before = np.empty(sim.qpos.shape[0])
     remember(env, sim, before)
     simulate(sim, action, env.physics.frame_skip, needs_contact_forces(env))
     return reward_sim(env, sim, action, before)
-
-
-@inline
-def _reset_alone(env, sim, rng):
-    put(sim.state, 0, reset(env, rng))
-
-
-@inline
-def _observe_alone(env, sim, observation):
-    put(observation, 0, observe(env, entries(sim.state, 0, sim.like_state)))
-
-
-@inline
-def _step_alone(env, sim, action):
-    state, reward, terminated = step(env, entries(sim.state, 0, sim.like_state), _scalars(action, sim.like_action))
-    put(sim.state, 0, state)
-    return reward, terminated
-
-
-def _scalars(action, like):
-    """Return the action in an array as scalar functions take it: an int, or a tuple as long as `like`."""
-    return int(action[0]) if action.dtype == np.int64 else entries(action, 0, like)
-
-
-@overload(_scalars, jit_options=INLINE)
-def _scalars_of(action, like):
-    if action.dtype == types.int64:
-        return lambda action, like: action[0]
-    return lambda action, like: entries(action, 0, like)
-
-
-def reset_sim(env, sim, rng):
-    """Put the simulation into an initial state, drawn from `rng`."""
-    (_reset_in_simulator if scalar_functions(type(env)) is None else _reset_alone)(env, sim, rng)
-
-
-@overload(reset_sim, jit_options=INLINE)
-def _reset_sim(env, sim, rng):
-    kernel = _reset_in_simulator if scalar_functions(env.instance_class) is None else _reset_alone
-    return lambda env, sim, rng: kernel(env, sim, rng)
-
-
-def step_sim(env, sim, action):
-    """Take one step: (reward, True if the episode terminated)."""
-    return (_step_in_simulator if scalar_functions(type(env)) is None else _step_alone)(env, sim, action)
-
-
-@overload(step_sim, jit_options=INLINE)
-def _step_sim(env, sim, action):
-    kernel = _step_in_simulator if scalar_functions(env.instance_class) is None else _step_alone
-    return lambda env, sim, action: kernel(env, sim, action)
 
 
 # --- Functions of an environment
@@ -200,13 +135,12 @@ def _draw_state(env, sim, rng):
 
 def observe_sim(env, sim, observation):
     """Write the observation of the simulation's state."""
-    (_FUNCTIONS[type(env)].observe_sim if scalar_functions(type(env)) is None else _observe_alone)(env, sim, observation)
+    _FUNCTIONS[type(env)].observe_sim(env, sim, observation)
 
 
 @overload(observe_sim, jit_options=INLINE)
 def _observe_sim(env, sim, observation):
-    kind = env.instance_class
-    kernel = _FUNCTIONS[kind].observe_sim if scalar_functions(kind) is None else _observe_alone
+    kernel = _FUNCTIONS[env.instance_class].observe_sim
     return lambda env, sim, observation: kernel(env, sim, observation)
 
 

@@ -1,11 +1,7 @@
 """Sine, cosine, hyperbolic tangent and swish that vectorise. A loop that calls the C library does not vectorise."""
 
-import math
-
-import numpy as np
-
 from fastars._compiled.jit import inline
-from fastars._compiled.simd import absolute, any_lane, nearest, round_down, where
+from fastars._compiled.simd import absolute, any_lane, nearest, power_of_two, round_down, where, with_sign
 
 # pi/2 in three parts of 33 bits: k times a part is exact for |k| < 2**20, so the reduction is exact for |x| < 1.6e6.
 _HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)
@@ -98,29 +94,30 @@ def _by_quadrant(k, r, tail):
 
 @inline
 def tanh(x):
-    """Compute the hyperbolic tangent of a float64, an odd function, 1 from about 19 on. Without branches, so it runs in lanes.
+    """Compute the hyperbolic tangent of a float64 or a `Vec`, an odd function, 1 from about 19 on.
+
+    Without branches, so it runs in lanes.
 
     At 8 million arguments, it was within 2.5 ulp of the exact value, and 0.4 on average (NumPy's: 1.2 and 0.3).
 
     With y = 2 |x|, it is expm1(y) / (expm1(y) + 2), which keeps full precision for small x.
     """
-    size = abs(x)
-    size = 20.0 if size > 20.0 else size  # NaN stays NaN
-    expm1 = _expm1(2.0 * size)
-    return math.copysign(expm1 / (expm1 + 2.0), x)
+    size = absolute(x)
+    expm1 = _expm1(2.0 * where(size > 20.0, 20.0, size))  # NaN stays NaN
+    return with_sign(expm1 / (expm1 + 2.0), x)
 
 
 @inline
 def swish(x):
-    """Compute x / (1 + exp(-x)) of a float64. Without branches, so it runs in lanes.
+    """Compute x / (1 + exp(-x)) of a float64 or a `Vec`. Without branches, so it runs in lanes.
 
     With e = exp(|x|), it is x e / (e + 1) for x > 0 and x / (e + 1) for x < 0: no sum cancels. Below -708, where exp(-x) leaves
     float64, it is the value at -708, about -1e-305.
     """
-    x = -708.0 if x < -708.0 else x  # NaN stays NaN
-    size = abs(x)
-    e = _expm1(708.0 if size > 708.0 else size) + 1.0
-    return x * ((e if x > 0.0 else 1.0) / (e + 1.0))
+    x = where(x < -708.0, -708.0, x)  # NaN stays NaN
+    size = absolute(x)
+    e = _expm1(where(size > 708.0, 708.0, size)) + 1.0
+    return x * (where(x > 0.0, e, 1.0) / (e + 1.0))
 
 
 @inline
@@ -128,8 +125,7 @@ def _expm1(y):
     """Compute exp(y) - 1 for 0 <= y <= 708. With y = k ln(2) + r, it is 2**k expm1(r) + 2**k - 1."""
     shifted = y * _LOG2_E + _TO_INTEGER
     k = shifted - _TO_INTEGER
-    exponent = np.int64((np.float64(shifted).view(np.int64) + 1023) << 52)  # the shift leaves the bits of k alone
-    power = exponent.view(np.float64)  # 2**k
+    power = power_of_two(shifted)
     r = (y - k * _LN_2[0]) - k * _LN_2[1]
     p = _EXPM1[6] + r * (_EXPM1[7] + r * (_EXPM1[8] + r * _EXPM1[9]))
     p = _EXPM1[2] + r * (_EXPM1[3] + r * (_EXPM1[4] + r * (_EXPM1[5] + r * p)))

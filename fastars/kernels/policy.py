@@ -11,8 +11,10 @@ from numba.extending import overload
 
 from fastars._compiled.actions import act
 from fastars._compiled.jit import INLINE, inline, kernel
-from fastars._compiled.lane_rows import at, dot
+from fastars._compiled.lane_rows import at, dot, load
+from fastars._compiled.simd import WIDE, where
 from fastars._compiled.structs import Identity, LinearPolicy, MlpPolicy, Relu, Swish, Tanh
+from fastars._compiled.tables import load_wide, store_wide
 from fastars._compiled.trig import swish, tanh
 from fastars._compiled.tuples import normalize
 from fastars.kernels.policy_layout import arranged_size, layer_sizes, n_scores, scratch_size
@@ -53,7 +55,13 @@ def _affine_unrolled(rows, lane, row, bias_row, x, like):
     return unrolled
 
 
-_SCORES = {LinearPolicy: _linear_scores}
+@inline
+def _network_scores(policy, rows, lane, row, x, like):
+    """Return the scores of a network, which stand in its lane already (`network_lanes`)."""
+    return load(rows, lane, row, like)
+
+
+_SCORES = {LinearPolicy: _linear_scores, MlpPolicy: _network_scores}
 
 
 def activated(policy, value):
@@ -71,7 +79,7 @@ def _activated(policy, value):
 
 @inline
 def _relu(value):
-    return 0.0 if value < 0.0 else value  # NaN stays NaN
+    return where(value < 0.0, 0.0, value)  # NaN stays NaN
 
 
 @inline
@@ -149,9 +157,9 @@ def fill_layer(arranged, row, units, source, n_source, target, n_target):
 
 @kernel
 def activate(policy, units, first, n):
-    """Replace the sums of a hidden layer by its outputs."""
-    for i in range(np.uintp(first), np.uintp(first + n)):
-        units[i] = activated(policy, units[i])
+    """Replace the sums of a hidden layer by its outputs. Up to `WIDE` - 1 numbers after them are spoilt: they come later."""
+    for i in range(first, first + n, WIDE):
+        store_wide(units, i, activated(policy, load_wide(units, i)))
 
 
 @kernel
@@ -201,7 +209,7 @@ def batch_action_scores(policy, weights, observations, filter):
     scores = np.empty((m, n_scores(policy, weights.shape[0], n_obs)))
     arranged = np.empty(arranged_size(policy, n_obs, scores.shape[1]))
     arrange(policy, weights, n_obs, scores.shape[1], arranged)
-    x, scratch = np.empty(n_obs), np.empty(scratch_size(policy, n_obs, scores.shape[1]))
+    x, scratch = np.empty(n_obs), np.zeros(scratch_size(policy, n_obs, scores.shape[1]))
     for row in range(m):
         fill_filtered(observations[row], filter, x)
         fill_scores(policy, arranged, x, scratch, scores[row])

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from numba.extending import overload, register_jitable
 
 from fastars._compiled.jit import INLINE
+from fastars._compiled.simd import WIDE
 from fastars._compiled.structs import LinearPolicy, MlpPolicy
 
 
@@ -47,8 +48,8 @@ def arranged_size(policy, n_obs, n_act):
 
 @register_jitable(**INLINE)
 def scratch_size(policy, n_obs, n_act):
-    """Return the number of entries of all layers together."""
-    n = 0
+    """Return the number of entries of all layers together, and of room behind the scores: `activate` works on `WIDE` at a time."""
+    n = WIDE
     for size in layer_sizes(policy, n_obs, n_act):
         n += size
     return n

@@ -1,21 +1,17 @@
-"""Rollouts: many episodes of many candidates, in parallel over blocks of episodes.
-
-Policies without hidden layers run in SIMD lanes (`rollout_lanes`), others one episode after the other (`rollout_single`).
+"""Rollouts: many episodes of many candidates, in SIMD lanes (`rollout_lanes`), in parallel over blocks of episodes.
 
 An episode is a function of its candidate and its seed alone: neither its lane, nor its block, nor the thread changes a bit of it.
 """
 
 import numpy as np
 from numba import prange
-from numba.extending import overload
 
-from fastars._compiled.jit import INLINE, kernel, launching, parallel
+from fastars._compiled.jit import kernel, launching, parallel
 from fastars._compiled.lane_rows import LANES
-from fastars._compiled.structs import LinearPolicy, Moments, Rollouts, RolloutSpec
+from fastars._compiled.structs import Moments, Rollouts, RolloutSpec
 from fastars.kernels.noise import perturb
 from fastars.kernels.policy_layout import n_padding, parts, policy_of
 from fastars.kernels.rollout_lanes import roll_out_lanes
-from fastars.kernels.rollout_single import roll_out_single
 
 BLOCK_EPISODES = 4 * LANES  # the last episodes of a block leave lanes empty: with smaller blocks, speed is lost
 
@@ -23,19 +19,7 @@ BLOCK_EPISODES = 4 * LANES  # the last episodes of a block leave lanes empty: wi
 @kernel
 def roll_out(spec, filter, weights, seeds, begin, end, out):
     """Run episodes `begin` to `end - 1` of `rollouts`, serially, and write their results to `out`."""
-    roll_out_by_policy(spec, filter, weights, seeds, begin, end, out)
-
-
-def roll_out_by_policy(spec, filter, weights, seeds, start, stop, out):
-    """Run episodes in lanes for a linear policy, one after the other for any other."""
-    run = roll_out_lanes if isinstance(spec.policy, LinearPolicy) else roll_out_single
-    run(spec, filter, weights, seeds, start, stop, out)
-
-
-@overload(roll_out_by_policy, jit_options=INLINE)
-def _roll_out_by_policy(spec, filter, weights, seeds, start, stop, out):
-    policy = spec.types[RolloutSpec._fields.index("policy")]
-    return roll_out_lanes if policy.instance_class is LinearPolicy else roll_out_single
+    roll_out_lanes(spec, filter, weights, seeds, begin, end, out)
 
 
 @launching

@@ -1,6 +1,7 @@
-"""Many episodes side by side in SIMD lanes, for policies without hidden layers. For others there is `rollout_single`.
+"""Many episodes side by side in SIMD lanes.
 
-A block holds up to `LANES` episodes, each in a lane: a column of its state, return and weights. One time step is one loop over the
+A block holds up to `LANES` episodes, each in a lane: a column of its state, return and weights. With networks there are fewer, and
+their weights have a place of their own (`network_lanes`). One time step is one loop over the
 lanes, which LLVM vectorises because every function in it is pure and inlined. A lane whose episode has ended takes up the next
 episode. When none is left, the last active lane moves into its place, so the active lanes are always the first ones.
 
@@ -17,12 +18,13 @@ import numpy as np
 
 from fastars._compiled.actions import choose
 from fastars._compiled.borrowed import borrowed
-from fastars._compiled.jit import inline, kernel
+from fastars._compiled.jit import inline, kernel, part
 from fastars._compiled.lane_rows import LANES, accumulate, at, load, store, wide_vectors, zero_rows
 from fastars._compiled.protocol import observe, reset, step
 from fastars._compiled.rng import seeded
-from fastars._compiled.structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED
+from fastars._compiled.structs import NONFINITE, RUNNING, TERMINATED, TRUNCATED, Filter
 from fastars._compiled.tuples import are_finite, entries, normalize, plus, weigh
+from fastars.kernels.network_lanes import load_networks, most_lanes, n_weights_in_rows, networks_of, policy_rows, think
 from fastars.kernels.policy import scores
 
 _VECTOR = 8  # lanes are stepped in multiples of this: one AVX-512 vector of float64
@@ -31,11 +33,12 @@ _VECTOR = 8  # lanes are stepped in multiples of this: one AVX-512 vector of flo
 class Lanes(NamedTuple):
     """A block of episodes, one lane each: entry r of lane l stands at `at(r, l)`."""
 
-    # State, return, returns of tasks, weights; then of the observations: the first, sums of (observation - first), of its squares.
+    # State, return, returns of tasks, the policy; of the observations: the first, sums of (observation - first), of its squares.
     floats: Any
     counters: Any  # episode, the clock at its beginning, mark of its last step
     generators: Any  # uint64, 4 rows: of the next episodes, seeded `LANES` at a time
     rng: Any  # (4,), uint64: the one that an environment draws from
+    networks: Any  # `Networks`, or `NoNetworks`
 
 
 class Episodes(NamedTuple):
@@ -52,24 +55,26 @@ _TERMINATED, _BAD_REWARD, _BAD_OBSERVATION = 2, 4, 8  # marks; not 1, for which 
 
 
 @inline
-def _weights_row(like):
-    """Return the first row of the weights: state and returns stand above them."""
+def _policy_row(like):
+    """Return the first row of the policy: state and returns stand above it."""
     return len(like[0]) + 1 + len(like[2])
 
 
 @inline
 def _first_row(spec, like):
-    """Return the row of the first observation, below the weights and the bias."""
-    return _weights_row(like) + (len(like[1]) + 1) * len(spec.low)
+    """Return the row of the first observation, below the policy."""
+    return _policy_row(like) + policy_rows(spec.policy, len(like[1]), len(spec.low))
 
 
+@part
 def roll_out_lanes(spec, filter, weights, seeds, start, stop, out):
     """Run episodes `start` to `stop - 1` in SIMD lanes."""
     rng = np.zeros(4, np.uint64)
     like_state = reset(spec.env, rng)  # only the lengths of these tuples are used
     like = (like_state, observe(spec.env, like_state), spec.reward_weights)
     n_rows = _first_row(spec, like) + 3 * len(like[1])
-    lanes = Lanes(zero_rows(n_rows), np.zeros(3 * LANES, np.int64), np.zeros(4 * LANES, np.uint64), rng)
+    networks = networks_of(spec.policy, len(like[1]), len(spec.low))
+    lanes = Lanes(zero_rows(n_rows), np.zeros(3 * LANES, np.int64), np.zeros(4 * LANES, np.uint64), rng, networks)
     run_episodes(spec, filter, lanes, Episodes(weights, seeds, start, stop), out, like)
 
 
@@ -79,7 +84,8 @@ def run_episodes(spec, filter, lanes, episodes, out, like):
     lanes, episodes, out = borrowed(lanes), borrowed(episodes), borrowed(out)
     start, stop = episodes.start, episodes.stop
     track = out.moments.count.shape[0] > 0
-    active, waiting, clock, is_late = min(LANES, stop - start), start, 0, True
+    active = min(most_lanes(spec.policy, len(like[1]), len(spec.low)), stop - start)
+    waiting, clock, is_late = start, 0, True
     while active > 0:
         for group in range((active - 1) // _VECTOR, -1, -1):  # downwards: the lane that moves up has been checked already
             if not (is_late or any_marked(lanes, group * _VECTOR, _VECTOR)):
@@ -97,6 +103,7 @@ def run_episodes(spec, filter, lanes, episodes, out, like):
                     active -= 1
                     move_lane(lanes, active, lane)
         if active > 0:
+            load_networks(spec.policy, episodes, lanes.counters, lanes.networks, active)
             left = spec.max_steps - (clock - earliest(lanes, active))
             n_steps = advance(spec, filter, lanes, active, left, track, like)
             clock += n_steps
@@ -108,18 +115,19 @@ def advance(spec, filter, lanes, active, most, track, like):
     """Step the first `active` lanes until an episode ends, but at most `most` times. Return the number of steps."""
     wide_vectors()
     like_state, like_observation, like_rewards = like
-    mean, scale = entries(filter.mean, 0, like_observation), entries(filter.scale, 0, like_observation)
-    floats, counters = lanes.floats, lanes.counters
+    filter = Filter(entries(filter.mean, 0, like_observation), entries(filter.scale, 0, like_observation), filter.clip)
+    floats, counters, networks = lanes.floats, lanes.counters, borrowed(lanes.networks)
     width = -(-active // _VECTOR) * _VECTOR
     for step_number in range(1, most + 1):
         marked = 0
         if track:
             track_lanes(spec, lanes, width, like)
+        think(spec, filter, floats, _policy_row(like), networks, active, like)
         for lane in range(width):
             state = load(floats, lane, 0, like_state)
             observation = observe(spec.env, state)
-            x = normalize(observation, mean, scale, filter.clip)
-            action_scores = scores(spec.policy, floats, lane, _weights_row(like), x, spec.low)
+            x = normalize(observation, filter.mean, filter.scale, filter.clip)
+            action_scores = scores(spec.policy, floats, lane, _policy_row(like), x, spec.low)
             action = choose(spec.actions, action_scores, spec.low, spec.high)
             state, reward, terminated = step(spec.env, state, action)
             store(floats, lane, 0, state)
@@ -193,13 +201,13 @@ def begin_episode(spec, episodes, episode, lanes, lane, clock, like):
         rng[k] = lanes.generators[at(k, place)]
     state = reset(spec.env, rng)
     store(floats, lane, 0, state)
-    row, first = _weights_row(like), _first_row(spec, like)
+    row, first = _policy_row(like), _first_row(spec, like)
     for k in range(len(like[0]), row):
         floats[at(k, lane)] = 0.0
-    candidate, n_weights = episode // (episodes.seeds.shape[0] // weights.shape[0]), weights.shape[1]
+    candidate, n_weights = episode // (episodes.seeds.shape[0] // weights.shape[0]), n_weights_in_rows(spec.policy, weights)
     for k in range(n_weights):
         floats[at(row + k, lane)] = weights[candidate, k]
-    for k in range(row + n_weights, first):  # a bias that the policy does not have
+    for k in range(row + n_weights, first):  # a bias that the policy does not have, or all that a network has there
         floats[at(k, lane)] = 0.0
     store(floats, lane, first, observe(spec.env, state))
     for k in range(first + len(like[1]), first + 3 * len(like[1])):

@@ -1,7 +1,4 @@
-"""Episodes one after the other: for environments in a simulator (MuJoCo), and for policies with hidden layers.
-
-Each thread has its own simulator. A policy with hidden layers would be slower in lanes: these would load a network for every lane
-at every step, while the weights of a single network stay in the fastest cache.
+"""Episodes one after the other, for environments in a simulator (MuJoCo). Each thread has its own simulator.
 
 An episode is a function of its candidate and its seed alone: the simulator is reset at its start, whatever it did before.
 """
@@ -12,9 +9,8 @@ import numpy as np
 
 from fastars._compiled.actions import empty_action
 from fastars._compiled.jit import inline, kernel
-from fastars._compiled.protocol import reset
 from fastars._compiled.rng import seed_generator
-from fastars._compiled.simulated import Alone, observe_sim, reset_sim, step_sim
+from fastars._compiled.simulated import observe_sim, reset_sim, step_sim
 from fastars._compiled.structs import FAILED, NONFINITE, RUNNING
 from fastars._compiled.tuples import plus, weigh, zeros
 from fastars.kernels.episode import (
@@ -47,13 +43,6 @@ class Room(NamedTuple):
     squares: Any  # (n_obs,), of their squares
 
 
-def roll_out_single(spec, filter, weights, seeds, start, stop, out):
-    """Run episodes as `roll_out_simulated` does, in an environment of scalar functions."""
-    like_state = reset(spec.env, np.zeros(4, np.uint64))  # only its length is used
-    sim = Alone(np.empty(len(like_state)), like_state, spec.low, np.zeros(1, np.int64))
-    roll_out_simulated(spec, sim, filter, weights, seeds, start, stop, out)
-
-
 @kernel
 def roll_out_simulated(spec, sim, filter, weights, seeds, start, stop, out):
     """Run episodes `start` to `stop - 1` of `rollouts` in the simulator `sim`, and write their results to `out`."""
@@ -65,7 +54,7 @@ def roll_out_simulated(spec, sim, filter, weights, seeds, start, stop, out):
         np.asarray(spec.high),
         np.empty(n_obs),
         np.empty(n_obs),
-        np.empty(scratch_size(spec.policy, n_obs, n_act)),
+        np.zeros(scratch_size(spec.policy, n_obs, n_act)),
         np.empty(n_act),
         empty_action(spec.actions, n_act),
         np.empty(n_obs),

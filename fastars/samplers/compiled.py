@@ -7,22 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from fastars._compiled.structs import (
-    Filter,
-    FloatArray,
-    LinearPolicy,
-    Rollouts,
-    RolloutSpec,
-    SeedArray,
-    empty_rollouts,
-    identity_filter,
-)
+from fastars._compiled.structs import Filter, FloatArray, Rollouts, RolloutSpec, SeedArray, empty_rollouts, identity_filter
 from fastars._runtime.cpus import available_cpus
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.signals import HeldSignals
 from fastars._runtime.threads import LONG_SECONDS, for_blocks
 from fastars.envs import CompiledEnv
-from fastars.kernels.rollout import LANES, roll_out
+from fastars.kernels.network_lanes import most_lanes
+from fastars.kernels.rollout import roll_out
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.kernel_inputs import padded_weights, with_reward_weights
 
@@ -76,7 +68,7 @@ class CompiledSampler:
         weights = padded_weights(weights, spec)
         n_episodes = len(seeds)
         out = empty_rollouts(n_episodes, len(filter.mean), track, len(spec.reward_weights))
-        n_blocks = self._n_blocks(n_episodes, weights.shape[1])
+        n_blocks = self._n_blocks(n_episodes, weights.shape[1], len(filter.mean))
         edges = [block * n_episodes // n_blocks for block in range(n_blocks + 1)]
 
         slowest = [0.0]
@@ -94,14 +86,13 @@ class CompiledSampler:
         self._step_seconds = max(slowest)
         return out
 
-    def _n_blocks(self, n_episodes: int, n_weights: int) -> int:
+    def _n_blocks(self, n_episodes: int, n_weights: int, n_obs: int) -> int:
         """Return a number of blocks that keeps all threads busy and makes each block short enough for a signal to wait for."""
         n_steps = n_episodes * self.spec.max_steps
-        if isinstance(self.spec.policy, LinearPolicy):
-            n_blocks = min(max(n_episodes // LANES, 1), self.n_threads if n_episodes < 32 * LANES else 4 * self.n_threads)
-            n_blocks = max(n_blocks, -(-n_steps // _CALL_STEPS))
-        else:  # one episode after the other
-            n_blocks = max(8 * self.n_threads, -(-n_steps * n_weights // _CALL_PRODUCTS))
+        lanes = most_lanes(self.spec.policy, n_obs, len(self.spec.low))
+        is_small = lanes > 1 and n_episodes < 32 * lanes  # the last episodes of a block leave lanes empty
+        n_blocks = min(max(n_episodes // lanes, 1), self.n_threads if is_small else 4 * self.n_threads)
+        n_blocks = max(n_blocks, -(-n_steps // _CALL_STEPS), -(-n_steps * n_weights // _CALL_PRODUCTS))
         return max(min(n_blocks, n_episodes), 1)
 
     def start(self, wait: bool = False) -> None:
