@@ -14,6 +14,7 @@ from fastars.samplers.failure import ATTEMPTS
 
 _BATCH_SECONDS = 0.05  # of a worker's batch of episodes, about: a message costs about 200 us
 _LEAST_SECONDS = 0.002  # of the smallest batches
+_BATCH_BYTES = 1 << 26  # of the weights of a batch, if that is a candidate or more
 _MAX_BATCH = 1 << (MARK_BITS - 1)
 
 
@@ -76,10 +77,11 @@ class EpisodeQueue:
     def _batch_size(self) -> int:
         """Return the episodes for a worker: enough for `_BATCH_SECONDS`, but fewer towards the end, so that all finish together."""
         left, share = len(self._waiting), len(self._waiting) / (2 * self._n_workers)
+        most = max(_BATCH_BYTES // (8 * self._batch.weights.shape[1] or 1), 1)
         if self.episode_seconds is None:
-            return max(int(share / 4), 1)
+            return min(max(int(share / 4), 1), most)
         least, enough = (seconds / self.episode_seconds for seconds in (_LEAST_SECONDS, _BATCH_SECONDS))
-        return min(max(int(max(min(share, enough), least)), 1), left, _MAX_BATCH)
+        return min(max(int(max(min(share, enough), least)), 1), left, most, _MAX_BATCH)
 
     def write(self, episodes: list[int], part: Rollouts, seconds: float) -> None:
         """Keep the results of some episodes, which took a worker so many seconds."""

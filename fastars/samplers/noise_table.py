@@ -35,15 +35,15 @@ class NoiseTable:
 
     def __init__(self, backend: Any, seed: int, size: int, n_threads: int = 1) -> None:
         self.seed, self.size = seed, size
-        self._backend, self._n_threads = backend, n_threads
+        self.backend, self.n_threads = backend, n_threads
         self._square_sums: FloatArray | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _new_table, (self._backend is kernels, self.seed, self.size, self._n_threads)
+        return _new_table, (self.backend is kernels, self.seed, self.size, self.n_threads)
 
     def at(self, indices: IntArray, n_weights: int) -> NoiseArray:
         """Return the table, shape (size,), filled where directions of `n_weights` numbers start at `indices`."""
-        self._fill(self._backend.missing_blocks(indices, n_weights, self._is_filled))
+        self._fill(self.backend.missing_blocks(indices, n_weights, self._is_filled))
         return self._values
 
     def whole(self) -> NoiseArray:
@@ -57,7 +57,7 @@ class NoiseTable:
             return np.zeros(1)
         if self._square_sums is None:
             values = self.whole()
-            self._square_sums = run_in_thread(lambda: self._backend.square_sums(values))
+            self._square_sums = run_in_thread(lambda: self.backend.square_sums(values))
         return self._square_sums
 
     @CachedProperty
@@ -78,10 +78,10 @@ class NoiseTable:
 
         def fill(piece: int) -> None:
             some = blocks[piece * _PIECE : (piece + 1) * _PIECE]
-            self._backend.fill_blocks(np.uint64(self.seed), some, values)
+            self.backend.fill_blocks(np.uint64(self.seed), some, values)
             is_filled[some] = True  # only now: the handler of a signal may raise before
 
-        for_blocks(fill, -(-len(blocks) // _PIECE), self._n_threads)
+        for_blocks(fill, -(-len(blocks) // _PIECE), self.n_threads)
 
 
 def _new_table(is_compiled: bool, *args: Any) -> NoiseTable:
