@@ -30,6 +30,7 @@ RUN_ELSEWHERE = {
     "files": "test_exchange.py",
     "kernels": "test_kernel_page.py",
     "multi_objective": "test_examples.py",
+    "noise": "test_noise_page.py",
     "own_environment": "test_docs.py",  # its snippets are lines of its example, which runs
     "own_mujoco_task": "test_docs.py",
     "vector_environments": "test_vector_env.py",
