@@ -38,7 +38,7 @@ def page():
         return __import__(name, *args, **kwargs)
 
     names = {"__builtins__": {**vars(builtins), "__import__": without_fastars}}
-    exec(ALONE, names)  # noqa: S102 - a program of our own page
+    exec(ALONE, names)
     return names
 
 
@@ -74,7 +74,7 @@ def test_the_default_size_is_the_pages(n_weights, page):
 
 def test_a_run_tries_the_candidates_of_the_page(page):
     names = dict(page) | {"__builtins__": builtins}
-    exec(BESIDE_FASTARS, names)  # noqa: S102 - a program of our own page
+    exec(BESIDE_FASTARS, names)
     model = names["model"]
     network = ARS("MlpPolicy", "Pendulum-v1", n_delta=3, seed=2**40, policy_kwargs={"net_arch": [8]}, noise_size=5_000)
     for one, size in ((model, page["table_size"](model.n_weights)), (network, 5_000)):
@@ -94,7 +94,7 @@ def test_the_numbers_to_check_against_are_right(page):
 
     assert page["key_words"](0, 0, 0) == listed("key_words(0, 0, 0)")
     for call in ("noise(0, 0, 4)`, as float32", "noise(7, 1_000_000, 3)`, in block 1953 from number 64 on"):
-        made = eval(call.partition("`")[0], dict(page))  # noqa: S307 - a call on our own page
+        made = eval(call.partition("`")[0], dict(page))
         np.testing.assert_array_equal(made, np.array(listed(call), np.float32))
     bits = re.search(r"\| their bits \| (.*) \|", TEXT)[1].split(", ")
     assert page["noise"](0, 0, 4).view(np.uint32).tolist() == [int(number, 16) for number in bits]

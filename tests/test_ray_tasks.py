@@ -12,8 +12,8 @@ from fastars import kernels
 from fastars._compiled.simd import LANES
 from fastars._compiled.structs import empty_rollouts, identity_filter
 from fastars.envs import compiled_env, environment
-from fastars.samplers.noise_table import NoiseTable
 from fastars.samplers.candidates import Candidates
+from fastars.samplers.noise_table import NoiseTable
 from fastars.samplers.ray.evaluation import Evaluation, episode_seconds, episodes_at_once, task_size
 
 

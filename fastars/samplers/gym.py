@@ -17,9 +17,9 @@ from fastars._validate import positive_int, positive_seconds, task_weights
 from fastars.envs import UnsupportedEnvError
 from fastars.envs.gym import GymEnv
 from fastars.samplers.batch import Batch, Report
+from fastars.samplers.candidates import Candidates
 from fastars.samplers.episode_kernels import compiled_kernels, new_lanes
 from fastars.samplers.episodes import Episodes
-from fastars.samplers.candidates import Candidates
 from fastars.samplers.failure import ATTEMPTS, Failure, OnFailure, log_failure
 from fastars.samplers.vector import VectorEpisodes
 

@@ -11,8 +11,8 @@ import numpy as np
 from fastars._compiled.simd import LANES
 from fastars._compiled.structs import Filter, FloatArray, Rollouts, SeedArray, empty_rollouts
 from fastars.envs.physics_choice import physics_of
-from fastars.samplers.failure import Failure, OnFailure, log_failure
 from fastars.samplers.candidates import Candidates
+from fastars.samplers.failure import Failure, OnFailure, log_failure
 from fastars.samplers.ray.actor import Part
 
 Span = tuple[int, int]  # first and last episode of a part, the last one excluded

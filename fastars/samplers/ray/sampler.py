@@ -21,8 +21,8 @@ from fastars._runtime.signals import HeldSignals, OpenSignals, let_signals_in
 from fastars.envs import CompiledEnv
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
-from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.candidates import Candidates
+from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.ray.actor import Common, Here, Result
 from fastars.samplers.ray.actors import Actors, Worker
 from fastars.samplers.ray.cluster import connect
