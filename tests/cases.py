@@ -128,14 +128,8 @@ def _perturb(size: str) -> tuple[Any, ...]:
 def _write_candidates(size: str) -> tuple[Any, ...]:
     """Candidates 3 to 11, or to 6: a second one of a pair, whole pairs, and a first one."""
     theta, sigma, noise, indices = _perturb(size)
-    return (
-        theta,
-        sigma,
-        noise,
-        indices,
-        3,
-        np.empty((4 if size == "large" else 8, len(theta)), np.float32 if size == "medium" else float),
-    )
+    out = np.empty((4 if size == "large" else 8, len(theta)), np.float32 if size == "medium" else np.float64)
+    return theta, sigma, noise, indices, 3, out
 
 
 def _noise_slices(size: str) -> tuple[Any, ...]:

@@ -54,6 +54,17 @@ def test_lazy_candidates_are_the_rows_of_the_array():
         np.testing.assert_array_equal(out, rows[k].astype(np.float32))
 
 
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_a_candidate_is_written_by_several_threads(n_threads, monkeypatch):
+    monkeypatch.setattr(module, "_COLUMNS", 70)
+    for dtype in (np.float64, np.float32):
+        one = model(n_threads=n_threads)
+        rows, out = one.ask(), np.empty(212, dtype)
+        for k in range(8):
+            one.ask(lazy=True).write(k, out)
+            np.testing.assert_array_equal(out, rows[k].astype(dtype))
+
+
 def test_directions_are_those_of_the_candidates():
     one = model(delta_std=0.5)
     lazy = one.ask(lazy=True)
@@ -130,8 +141,9 @@ def trained(policy="MlpPolicy", env="CartPole-v1", **settings):
 @pytest.mark.parametrize("run", RUNS)
 def test_candidates_made_in_pieces_give_the_bits_of_an_array(run, in_small_pieces, monkeypatch):
     made = []
-    write = module.Candidates._write
-    monkeypatch.setattr(module.Candidates, "_write", lambda self, *args: (made.append(len(args[2])), write(self, *args))[1])
+    for backend in (kernels, reference):
+        write = backend.write_candidates
+        monkeypatch.setattr(backend, "write_candidates", lambda *args, write=write: (made.append(len(args[-1])), write(*args)))
     in_pieces = trained(**RUNS[run])
     assert made
     assert max(made) <= 2

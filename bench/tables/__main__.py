@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.kernel_reference import kernel_reference, named_tuples
-from bench.tables import agreement, experiments, kernels, physics, ray, rollouts, scripts, training
+from bench.tables import agreement, experiments, kernels, large, physics, ray, rollouts, scripts, training
 from bench.tables.engine import Page, render
 from bench.tables.figures import FIGURES
 
@@ -27,6 +27,7 @@ PAGES: dict[str, Page] = {
     **experiments.PAGES,
     **agreement.PAGES,
     **physics.PAGES,
+    **large.PAGES,
 }
 
 

@@ -1,7 +1,7 @@
 """New memory of large arrays on huge pages.
 
-The system zeroes a page of new memory when it is first written to, and that is an interruption of the program. An array of 100 MB is
-24,000 pages of 4 KiB, which took 40 ms of a CPU, or 50 pages of 2 MiB, which took 5 ms. Linux gives huge pages to whoever asks.
+The system zeroes a page of new memory when it is first written to, and that is an interruption of the program. An array of 100 MB
+is 24,000 pages of 4 KiB, which took 40 ms of a CPU, or 50 pages of 2 MiB, which took 5 ms. Linux gives huge pages to whoever asks.
 `numpy.empty` asks for arrays from 4 MiB on, Numba does not.
 """
 
