@@ -22,7 +22,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 READ_ON_GITHUB = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 NEEDS_PEERS = "<!-- run: peers -->\n"  # before a snippet: `test_docs_peers.py` runs it
-RUN_HERE = {"coming_from_rllib", "command", "index", "physics", "plots", "questions", "quick_start"}
+RUN_HERE = {"coming_from_rllib", "command", "index", "large_policies", "physics", "plots", "questions", "quick_start"}
 RUN_ELSEWHERE = {
     "coming_from_sb3": "test_bench.py",  # the script of the benchmark
     "diagnostics": "test_examples.py",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import sys
-from typing import Any
+from typing import Any, cast
 
 from llvmlite import ir
 from numba.core import types
@@ -44,12 +44,12 @@ def _advise(typing_context: Any, address: Any, n_bytes: Any) -> Any:
 def _on_huge_pages(array: Any) -> Any:
     if sys.platform != "linux":
         return lambda array: array
-    page = mmap.PAGESIZE
+    page, advise = mmap.PAGESIZE, cast(Any, _advise)
 
     def asks(array: Any) -> Any:
         if array.nbytes >= _LEAST_BYTES:
             start = -(-array.ctypes.data // page) * page
-            _advise(start, array.ctypes.data + array.nbytes - start)
+            advise(start, array.ctypes.data + array.nbytes - start)
         return array
 
     return asks

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastars._compiled.structs import Filter, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray, empty_rollouts
+from fastars._compiled.structs import Filter, FloatArray, IntArray, Moments, NoiseArray, Rollouts, SeedArray, empty_rollouts
 from fastars._runtime.threads import for_blocks
 from fastars._validate import user_facing
 from fastars.samplers.noise_table import NoiseTable
@@ -183,12 +183,12 @@ def in_pieces(
 
 def _part_of(out: Rollouts, episodes: slice) -> Rollouts:
     """Return views of the results of some episodes."""
-    moments = out.moments._make(rows[episodes] for rows in out.moments)
+    count, mean, m2 = out.moments
     return out._replace(
         returns=out.returns[episodes],
         lengths=out.lengths[episodes],
         status=out.status[episodes],
-        moments=moments,
+        moments=Moments(count[episodes], mean[episodes], m2[episodes]),
         task_returns=out.task_returns[episodes],
     )
 
