@@ -1,6 +1,8 @@
 """Candidates that are made when they are read: the rows of `ask()`, and the results of every sampler that gets them.
 
-Broken on purpose -> red: XX
+Broken on purpose -> red: pieces of rows that begin one too early, a negative number not counted from the end
+(`rows_of_the_array`); threads that all begin at the first number of a direction (`several_threads`); an iteration over an array of
+all candidates (`memory_of_a_few`).
 """
 
 import tracemalloc
@@ -40,7 +42,9 @@ def test_candidates_in_float32_are_rounded_once(backend):
     assert out[0, 0] == np.float32(1.0 + 2.0**-23)  # 1 + 2**-24 is a tie, and goes to 1
 
 
-def test_lazy_candidates_are_the_rows_of_the_array():
+@pytest.mark.parametrize("piece", [20, 1 << 21])
+def test_lazy_candidates_are_the_rows_of_the_array(piece, monkeypatch):
+    monkeypatch.setattr(module, "PIECE", piece)  # 20: the array is made two rows at a time
     lazy, rows = model().ask(lazy=True), model().ask()
     assert (len(lazy), lazy.shape) == (8, rows.shape)
     np.testing.assert_array_equal(np.asarray(lazy), rows)

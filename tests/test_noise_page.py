@@ -1,6 +1,7 @@
 """docs/noise.md: its program makes the noise of fastars without fastars, and the numbers that it gives to check against are right.
 
-Broken on purpose -> red: XX
+Broken on purpose, on the page -> red: blocks of 256 numbers, a range of indices one too short, a number to check against with
+another last digit (`check_against`, `by_hand`), a candidate without its sign (`run_tries`).
 """
 
 import builtins
