@@ -30,6 +30,7 @@ from fastars._version import __version__
 from fastars.learning import Learning
 from fastars.logger import Logger
 from fastars.logger.monitor import EpisodeWriter
+from fastars.samplers.candidates import Candidates
 from fastars.samplers.failure import log_missing_returns
 from fastars.sb3.attributes import LearnCall
 from fastars.sb3.classes import register_with_theirs
@@ -38,7 +39,7 @@ from fastars.sb3.vec_env import unwrap_env
 from fastars.training import model_file
 from fastars.training.config import SETTINGS, Schedule
 from fastars.training.failures import FailureLog
-from fastars.training.iteration import Asked, NonFiniteReturnsError, ask, perturbed_thetas
+from fastars.training.iteration import Asked, NonFiniteReturnsError, ask, candidates_of, perturbed_thetas
 from fastars.training.policy import ARSLinearPolicy, ARSPolicy, policy_of_run
 from fastars.training.run import Execution
 from fastars.training.runner import drawn_seed, make_first_state, make_run
@@ -314,13 +315,19 @@ class ARS(Learning):
     # --- Training
 
     @user_facing
-    def ask(self) -> FloatArray:
+    def ask(self, lazy: bool = False) -> FloatArray | Candidates:
         """Return the candidates of the next iteration, for a loop of your own.
+
+        Parameters
+        ----------
+        lazy : bool
+            True: each candidate is made when it is read, and there is no array of all of them: for large policies.
 
         Returns
         -------
-        ndarray of float64, shape (2 * n_delta, n_weights)
-            Rows 2i and 2i + 1 are theta + sigma delta_i and theta - sigma delta_i.
+        ndarray of float64, shape (2 * n_delta, n_weights), or Candidates
+            Rows 2i and 2i + 1 are theta + sigma delta_i and theta - sigma delta_i. `Candidates` are read like this array, row by
+            row.
 
         Raises
         ------
@@ -330,11 +337,12 @@ class ARS(Learning):
         if self.config.normalize_observations:
             raise ValueError("ask() and tell() need normalize_observations=False: the filter gets no observations")
         self.run.refuse_excess(training=True)
-        self.run.refuse_candidates_beyond_memory()
+        if not lazy:
+            self.run.refuse_candidates_beyond_memory()
         self.run.refuse_training_beyond_memory()
         with HeldSignals(), IeeeFloats():
             asked = ask(self.run, self.state, self._progress)
-            candidates = perturbed_thetas(self.run, self.state, asked)
+            candidates = (candidates_of if lazy else perturbed_thetas)(self.run, self.state, asked)
         self._asked = self.theta, asked
         return candidates
 

@@ -24,6 +24,7 @@ from fastars.envs.returned import checked_end, first_observation, real, real_arr
 from fastars.envs.seeding import seed_episode
 from fastars.kernels.policy_layout import n_weights
 from fastars.samplers import make_sampler
+from fastars.samplers.candidates import Candidates
 from fastars.sb3.training_env import TrainingEnv
 from fastars.sb3.vec_env import is_monitored, is_vec_env
 from fastars.training.config import Config
@@ -270,7 +271,7 @@ def evaluate_candidates(
     ----------
     env : str, gymnasium.Env, gymnasium.vector.VectorEnv, MujocoTask, callable, or a list or tuple of these
         As for `ARS`. With several environments, an episode is one episode of each.
-    weights : array_like of float, shape (n, n_weights)
+    weights : array_like of float, shape (n, n_weights), or Candidates of `ARS.ask`
         One policy per row: layer after layer `W.ravel()` of W (outputs, inputs), then the bias if there is one.
     seeds : array_like of int, shape (n,)
         From 0 to 2**64 - 1. The episode of candidate i starts as `env.reset(seed=seeds[i])` does.
@@ -302,11 +303,11 @@ def evaluate_candidates(
     structure = policy_structure(config)
     found = environment(env, max_episode_steps=config.max_episode_steps, tasks=reward_weights is not None)
     found = with_physics(found, physics)
-    matrix = np.asarray(weights, dtype=np.float64)
+    matrix = weights if isinstance(weights, Candidates) else np.asarray(weights, dtype=np.float64)
     wanted = n_weights(structure, found.n_obs, found.n_act)
-    if matrix.ndim != 2 or matrix.shape[1] != wanted:
+    if len(matrix.shape) != 2 or matrix.shape[1] != wanted:
         raise ValueError(f"weights must have shape (n, {wanted}) for {policy} in {found.id}, got {matrix.shape}")
-    if not np.isfinite(matrix).all():
+    if not isinstance(matrix, Candidates) and not np.isfinite(matrix).all():
         row, column = np.argwhere(~np.isfinite(matrix))[0]
         raise ValueError(f"weights must be finite, got {matrix[row, column]} in row {row}")
     if n_threads is not None:

@@ -125,6 +125,13 @@ def _perturb(size: str) -> tuple[Any, ...]:
     return theta, 0.05, noise, indices
 
 
+def _write_candidates(size: str) -> tuple[Any, ...]:
+    """Candidates 3 to 11, or to 6: a second one of a pair, whole pairs, and a first one."""
+    theta, sigma, noise, indices = _perturb(size)
+    out = np.empty((4 if size == "large" else 8, len(theta)), np.float32 if size == "medium" else np.float64)
+    return theta, sigma, noise, indices, 3, out
+
+
 def _noise_slices(size: str) -> tuple[Any, ...]:
     theta, _, noise, indices = _perturb(size)
     return noise, indices, len(theta)
@@ -336,11 +343,13 @@ CASES = [
     Case("fill_noise", _fill_noise),
     Case("fill_blocks", _fill_blocks),
     Case("noise_table", lambda size: (SEED, _noise_size(size))),
+    Case("noise", lambda size: (SEED, 1_000, _noise_size(size))),
     Case("missing_blocks", _missing_blocks),
     Case("sample_indices", lambda size: (SEED, 12, _N_DELTA[size], _N_NOISE[size], 10)),
     Case("episode_seeds", lambda size: (SEED, 12, _N_DELTA[size], 3, size == "medium")),
     Case("noise_slices", _noise_slices),
     Case("perturb", _perturb),
+    Case("write_candidates", _write_candidates),
     Case("action_scores", _action_scores),
     Case("batch_action_scores", _batch_action_scores),
     Case("fill_actions", _fill_actions),

@@ -22,7 +22,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 READ_ON_GITHUB = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 NEEDS_PEERS = "<!-- run: peers -->\n"  # before a snippet: `test_docs_peers.py` runs it
-RUN_HERE = {"coming_from_rllib", "command", "index", "physics", "plots", "questions", "quick_start"}
+RUN_HERE = {"coming_from_rllib", "command", "index", "large_policies", "physics", "plots", "questions", "quick_start"}
 RUN_ELSEWHERE = {
     "coming_from_sb3": "test_bench.py",  # the script of the benchmark
     "diagnostics": "test_examples.py",
@@ -30,6 +30,7 @@ RUN_ELSEWHERE = {
     "files": "test_exchange.py",
     "kernels": "test_kernel_page.py",
     "multi_objective": "test_examples.py",
+    "noise": "test_noise_page.py",
     "own_environment": "test_docs.py",  # its snippets are lines of its example, which runs
     "own_mujoco_task": "test_docs.py",
     "vector_environments": "test_vector_env.py",

@@ -15,6 +15,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re
 EXPECTED = {
     "train_and_evaluate": r"kernels   (\S+) \+- \S+\nGymnasium \1 ",
     "own_loop": r"20 episodes of (?:19\d|200) steps, which end at x = (?:0\.[89]|1\.[012])\d",
+    "large_policy": r"1,008,002 weights, [\d,]+ steps: mean return \d\d untrained, [345]\d\d trained",
     "openai_es": r"mean return of 100 episodes (?:4[89]\d|500)",
     "cma_es": r"mean return of 100 episodes -[78]\d",
     "numpy_training_loop": r"mean return of 64 episodes (?:4[89]\d|500)",

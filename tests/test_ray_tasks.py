@@ -12,8 +12,8 @@ from fastars import kernels
 from fastars._compiled.simd import LANES
 from fastars._compiled.structs import empty_rollouts, identity_filter
 from fastars.envs import compiled_env, environment
+from fastars.samplers.candidates import Candidates
 from fastars.samplers.noise_table import NoiseTable
-from fastars.samplers.perturbed import Perturbed
 from fastars.samplers.ray.evaluation import Evaluation, episode_seconds, episodes_at_once, task_size
 
 
@@ -73,7 +73,7 @@ def test_what_has_a_result_is_not_put_back():
 
 def test_parts_are_made_of_the_directions_that_they_need():
     table, indices = NoiseTable(kernels, 0, 1000), np.array([30, 10, 20])
-    perturbed = Perturbed(np.ones(4), 0.5, indices, table)
+    perturbed = Candidates(np.ones(4), 0.5, indices, table)
     everything = kernels.perturb(np.ones(4), 0.5, table.whole(), indices)
     np.testing.assert_array_equal([perturbed[k] for k in range(6)], everything)
     work = evaluation(perturbed, 2)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.kernel_reference import kernel_reference, named_tuples
-from bench.tables import agreement, experiments, growth, kernels, paper, physics, ray, rollouts, scripts, training
+from bench.tables import agreement, experiments, growth, kernels, large, paper, physics, ray, rollouts, scripts, training
 from bench.tables.engine import Page, render
 from bench.tables.figures import FIGURES
 
@@ -29,6 +29,7 @@ PAGES: dict[str, Page] = {
     **physics.PAGES,
     **paper.PAGES,
     **growth.PAGES,
+    **large.PAGES,
 }
 
 

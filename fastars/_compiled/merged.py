@@ -34,7 +34,7 @@ class _LinkedLibrary(JITCodeLibrary):
 
     @property
     def codegen(self) -> Any:
-        """What Numba asks for to tell the machine code its environment."""
+        """Numba tells the machine code its environment through this."""
         return _NoEnvironments
 
 

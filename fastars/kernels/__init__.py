@@ -36,14 +36,17 @@ from fastars.kernels.gradnorm import bounded_weights, gradnorm_closed, gradnorm_
 from fastars.kernels.heteroscedasticity import rank_correlation, slope_test, spread_test
 from fastars.kernels.noise import (
     NOISE_BLOCK,
+    NOISE_VERSION,
     episode_seeds,
     fill_blocks,
     fill_noise,
     missing_blocks,
+    noise,
     noise_slices,
     noise_table,
     perturb,
     sample_indices,
+    write_candidates,
 )
 from fastars.kernels.norms import Info, info, norm, norm_sq
 from fastars.kernels.optimizers import adam_step, sgd_step
@@ -58,6 +61,7 @@ from fastars.kernels.symmetric import positive_gram
 
 __all__ = [
     "NOISE_BLOCK",
+    "NOISE_VERSION",
     "Argmax",
     "Choices",
     "Clip",
@@ -114,6 +118,7 @@ __all__ = [
     "mgda",
     "missing_blocks",
     "nash_mtl",
+    "noise",
     "noise_slices",
     "noise_table",
     "norm",
@@ -140,4 +145,5 @@ __all__ = [
     "upgrad",
     "weighted_sum",
     "weighted_sums",
+    "write_candidates",
 ]

@@ -7,6 +7,7 @@ Every random number is a pure function of its key: `PCG64(SeedSequence(seed, spa
 import numpy as np
 from numba import prange
 
+from fastars._compiled.huge_pages import on_huge_pages
 from fastars._compiled.jit import kernel, parallel
 from fastars._compiled.rng import (
     STREAM_EPISODES,
@@ -22,6 +23,7 @@ from fastars._compiled.rng import (
 # less time. But a short direction needs only one or two blocks: with blocks of 512, 100,000 steps on CartPole take 5 ms instead of
 # 20.
 NOISE_BLOCK = 512
+NOISE_VERSION = 1  # of the numbers of the table, the indices and the seeds of episodes: docs/noise.md is the contract
 
 
 @kernel
@@ -59,10 +61,41 @@ def noise_table(seed, size):
     ndarray of float32, shape (size,)
         Numbers from N(0, 1), the same for any number of threads.
     """
-    table = np.empty(size, np.float32)
+    table = on_huge_pages(np.empty(size, np.float32))
     for block in prange(-(-size // NOISE_BLOCK)):
         fill_noise(seed, block, table[block * NOISE_BLOCK : (block + 1) * NOISE_BLOCK])
     return table
+
+
+@kernel
+def noise(seed, index, n):
+    """Make numbers of the noise table without the table: `noise_table(seed, size)[index : index + n]` of any larger size.
+
+    Parameters
+    ----------
+    seed : uint64
+        Seed of the run.
+    index : int
+        Where the numbers start in the table, from 0 to 2**41 - n.
+    n : int
+        How many.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+        Numbers from N(0, 1).
+    """
+    out = on_huge_pages(np.empty(n, np.float32))
+    block, first = index // NOISE_BLOCK, index % NOISE_BLOCK
+    n_first = 0
+    if first > 0:  # a block is drawn from its beginning
+        whole = np.empty(NOISE_BLOCK, np.float32)
+        n_first = min(NOISE_BLOCK - first, n)
+        fill_noise(seed, block, whole[: first + n_first])
+        out[:n_first] = whole[first : first + n_first]
+        block += 1
+    fill_noise(seed, block, out[n_first:])
+    return out
 
 
 @kernel
@@ -191,7 +224,7 @@ def noise_slices(noise, indices, n_weights):
     ndarray of float32, shape (n, n_weights)
         A direction per row.
     """
-    slices = np.empty((indices.shape[0], n_weights), np.float32)
+    slices = on_huge_pages(np.empty((indices.shape[0], n_weights), np.float32))
     for i in range(indices.shape[0]):
         delta = noise[indices[i] :]
         for k in range(n_weights):
@@ -219,12 +252,43 @@ def perturb(theta, sigma, noise, indices):
     ndarray of float64, shape (2 n, n_weights)
         Row 2 i is theta + sigma delta_i, row 2 i + 1 is theta - sigma delta_i.
     """
-    n_weights = theta.shape[0]
-    candidates = np.empty((2 * indices.shape[0], n_weights))
-    for i in range(indices.shape[0]):
-        delta = noise[indices[i] :]
-        for k in range(n_weights):
-            scaled = sigma * np.float64(delta[k])
-            candidates[2 * i, k] = theta[k] + scaled
-            candidates[2 * i + 1, k] = theta[k] - scaled
+    candidates = on_huge_pages(np.empty((2 * indices.shape[0], theta.shape[0])))
+    write_candidates(theta, sigma, noise, indices, 0, candidates)
     return candidates
+
+
+@kernel
+def write_candidates(theta, sigma, noise, indices, first, out):
+    """Write some of the candidates of `perturb` to an array, which may be used again and again.
+
+    Parameters
+    ----------
+    theta : ndarray of float64, shape (n_weights,)
+        Weights of the policy.
+    sigma : float
+        Deviation of the noise (`delta_std`).
+    noise : ndarray of float32, shape (n_noise,)
+        The table.
+    indices : ndarray of int64, shape (n,)
+        Where each direction starts.
+    first : int
+        Number of the first candidate, a row of `perturb`.
+    out : ndarray of float64 or float32, shape (m, n_weights)
+        Written: the candidates `first` to `first + m - 1`. They are computed in float64, and rounded once for float32.
+    """
+    row = 0
+    while row < out.shape[0]:
+        i, sign = (first + row) // 2, (first + row) % 2
+        delta, one = noise[indices[i] :], out[row]
+        if sign == 0 and row + 1 < out.shape[0]:  # both candidates of a direction: theta and delta are read once
+            other = out[row + 1]
+            for k in range(theta.shape[0]):
+                scaled = sigma * np.float64(delta[k])
+                one[k] = theta[k] + scaled
+                other[k] = theta[k] - scaled
+            row += 2
+        else:
+            signed = -sigma if sign == 1 else sigma  # theta - s d and theta + (-s) d round alike
+            for k in range(theta.shape[0]):
+                one[k] = theta[k] + signed * np.float64(delta[k])
+            row += 1

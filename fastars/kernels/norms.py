@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastars._compiled.huge_pages import on_huge_pages
 from fastars._compiled.jit import inline, kernel
 
 BLOCK, LANES = 4096, 64  # the bits of a sum depend on these two alone
@@ -113,7 +114,7 @@ def info(theta, gradient, step):
     Info
     """
     n_weights = theta.shape[0]
-    weights = np.empty(n_weights)
+    weights = on_huge_pages(np.empty(n_weights))
     mean = 0.0
     for k in range(n_weights):
         weights[k] = theta[k] + step[k]

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from fastars._compiled.huge_pages import on_huge_pages
 from fastars._compiled.jit import kernel
 
 
@@ -26,7 +27,7 @@ def sgd_step(velocity, gradient, learning_rate, momentum, weight_decay, theta):
         learning_rate * velocity - learning_rate * weight_decay * theta.
     """
     n_weights = theta.shape[0]
-    new_velocity, step = np.empty(n_weights), np.empty(n_weights)
+    new_velocity, step = on_huge_pages(np.empty(n_weights)), on_huge_pages(np.empty(n_weights))
     decay = learning_rate * weight_decay
     for k in range(n_weights):
         new_velocity[k] = momentum * velocity[k] + (1.0 - momentum) * gradient[k]
@@ -55,7 +56,8 @@ def adam_step(m, v, t, gradient, learning_rate, beta1, beta2, epsilon, weight_de
         learning_rate * sqrt(1 - beta2**t) / (1 - beta1**t) * m / (sqrt(v) + epsilon) - learning_rate * weight_decay * theta.
     """
     n_weights = theta.shape[0]
-    new_m, new_v, step = np.empty(n_weights), np.empty(n_weights), np.empty(n_weights)
+    new_m, new_v = on_huge_pages(np.empty(n_weights)), on_huge_pages(np.empty(n_weights))
+    step = on_huge_pages(np.empty(n_weights))
     alpha = learning_rate * math.sqrt(1.0 - math.pow(beta2, t)) / (1.0 - math.pow(beta1, t))
     decay = learning_rate * weight_decay
     for k in range(n_weights):

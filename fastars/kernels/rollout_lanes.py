@@ -1,9 +1,9 @@
 """Many episodes side by side in SIMD lanes.
 
 A block holds up to `LANES` episodes, each in a lane: a column of its state, return and weights. With networks there are fewer, and
-their weights have a place of their own (`network_lanes`). One time step is one loop over the
-lanes, which LLVM vectorises because every function in it is pure and inlined. A lane whose episode has ended takes up the next
-episode. When none is left, the last active lane moves into its place, so the active lanes are always the first ones.
+their weights have a place of their own (`network_lanes`). One time step is one loop over the lanes, which LLVM vectorises because
+every function in it is pure and inlined. A lane whose episode has ended takes up the next episode. When none is left, the last
+active lane moves into its place, so the active lanes are always the first ones.
 
 A step does as little as it can for an episode that goes on. It marks what ends one: a terminated step, or numbers that are not
 finite. The length follows from a clock that all lanes share, and the time limit from the lane that began first. Marks and lengths

@@ -16,14 +16,17 @@ from .gradnorm import bounded_weights, gradnorm_closed, gradnorm_gradient, gradn
 from .heteroscedasticity import rank_correlation, slope_test, spread_test
 from .noise import (
     NOISE_BLOCK,
+    NOISE_VERSION,
     episode_seeds,
     fill_blocks,
     fill_noise,
     missing_blocks,
+    noise,
     noise_slices,
     noise_table,
     perturb,
     sample_indices,
+    write_candidates,
 )
 from .norms import Info, info, norm, norm_sq
 from .optimizers import adam_step, sgd_step
@@ -38,6 +41,7 @@ from .symmetric import positive_gram
 
 __all__ = [
     "NOISE_BLOCK",
+    "NOISE_VERSION",
     "Diagnostics",
     "Info",
     "Moments",
@@ -79,6 +83,7 @@ __all__ = [
     "mgda",
     "missing_blocks",
     "nash_mtl",
+    "noise",
     "noise_slices",
     "noise_table",
     "norm",
@@ -105,4 +110,5 @@ __all__ = [
     "upgrad",
     "weighted_sum",
     "weighted_sums",
+    "write_candidates",
 ]

@@ -8,7 +8,7 @@ import itertools
 
 import numpy as np
 
-NOISE_BLOCK = 512
+NOISE_BLOCK, NOISE_VERSION = 512, 1
 STREAM_NOISE, STREAM_INDICES, STREAM_EPISODES = 0, 1, 2
 
 
@@ -29,6 +29,14 @@ def noise_table(seed, size):
     table = np.empty(size, np.float32)
     fill_noise(seed, 0, table)
     return table
+
+
+def noise(seed, index, n):
+    """Make the numbers `index` to `index + n - 1` of the noise table without the table."""
+    first = index // NOISE_BLOCK
+    blocks = np.empty(index + n - first * NOISE_BLOCK, np.float32)
+    fill_noise(seed, first, blocks)
+    return blocks[len(blocks) - n :].copy()
 
 
 def missing_blocks(indices, n_weights, is_filled):
@@ -66,3 +74,9 @@ def perturb(theta, sigma, noise, indices):
     """Make the candidates theta + sigma delta_i (row 2i) and theta - sigma delta_i (row 2i + 1)."""
     scaled = sigma * noise_slices(noise, indices, len(theta)).astype(np.float64)
     return np.stack([theta + scaled, theta - scaled], axis=1).reshape(-1, len(theta))
+
+
+def write_candidates(theta, sigma, noise, indices, first, out):
+    """Write the candidates `first`, `first + 1`, ... of `perturb` to `out` (m, n_weights), float64 or float32."""
+    begin, end = first // 2, -(-(first + len(out)) // 2)
+    out[:] = perturb(theta, sigma, noise, indices[begin:end])[first - 2 * begin :][: len(out)]

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from fastars._compiled.structs import FAILED, Filter, FloatArray, IntArray, Rollouts, SeedArray
+from fastars.samplers.candidates import Candidates
 
 MARK_BITS = 21  # lower bits of a mark: the episode and the attempt at it. The bits above them count ticks
 
@@ -23,7 +24,7 @@ class Batch(NamedTuple):
 
     filter: Filter
     track: bool
-    weights: FloatArray  # (n, n_weights), flat
+    weights: FloatArray | Candidates  # (n, n_weights), flat
     rows: IntArray  # (m,)
     seeds: SeedArray  # (m,)
     attempts: IntArray  # (m,), that failed before

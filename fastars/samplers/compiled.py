@@ -15,6 +15,7 @@ from fastars._runtime.threads import LONG_SECONDS, for_blocks
 from fastars.envs import CompiledEnv
 from fastars.kernels.network_lanes import most_lanes
 from fastars.kernels.rollout import roll_out
+from fastars.samplers.candidates import Candidates, n_pieces, of_episodes
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.kernel_inputs import padded_weights, with_reward_weights
 
@@ -56,7 +57,7 @@ class CompiledSampler:
 
     def evaluate(
         self,
-        weights: FloatArray,
+        weights: FloatArray | Candidates,
         filter: Filter,
         seeds: SeedArray,
         track: bool,
@@ -65,19 +66,22 @@ class CompiledSampler:
     ) -> Rollouts:
         """Run every episode, as `Sampler.evaluate` describes. The bits don't depend on the number of threads."""
         spec = with_reward_weights(self.spec, reward_weights)
-        weights = padded_weights(weights, spec)
+        weights = weights if isinstance(weights, Candidates) else padded_weights(weights, spec)
         n_episodes = len(seeds)
         out = empty_rollouts(n_episodes, len(filter.mean), track, len(spec.reward_weights))
         n_blocks = self._n_blocks(n_episodes, weights.shape[1], len(filter.mean))
+        n_blocks = min(max(n_blocks, n_pieces(weights)), max(n_episodes, 1))
         edges = [block * n_episodes // n_blocks for block in range(n_blocks + 1)]
 
         slowest = [0.0]
 
         def run(block: int) -> None:
             first, last = edges[block], edges[block + 1]
+            rows, *others = of_episodes(weights, seeds, out, first, last)
+            rows = rows if rows is weights else padded_weights(rows, spec)
             start = time.perf_counter()
             with HeldSignals(), IeeeFloats():
-                roll_out(spec, filter, weights, seeds, first, last, out)
+                roll_out(spec, filter, rows, *others)
             seconds = time.perf_counter() - start
             slowest.append(seconds / max(int(out.lengths[first:last].sum()), 1))
 

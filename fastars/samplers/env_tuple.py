@@ -10,6 +10,7 @@ import numpy as np
 from fastars._compiled.structs import Filter, FloatArray, Moments, Rollouts, SeedArray
 from fastars._validate import task_weights
 from fastars.envs.env_tuple import EnvTuple
+from fastars.samplers.candidates import Candidates
 from fastars.samplers.failure import Failure, OnFailure, log_failure
 from fastars.samplers.sampler import Sampler
 
@@ -47,7 +48,7 @@ class EnvTupleSampler:
 
     def evaluate(
         self,
-        weights: FloatArray,
+        weights: FloatArray | Candidates,
         filter: Filter,
         seeds: SeedArray,
         track: bool,

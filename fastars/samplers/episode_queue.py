@@ -13,6 +13,7 @@ from fastars.samplers.batch import MARK_BITS, Batch, Report, give_up
 from fastars.samplers.batch_sizes import BatchSizes
 from fastars.samplers.failure import ATTEMPTS
 
+_BATCH_BYTES = 1 << 26  # of the weights of a batch, if that is a candidate or more
 _MAX_BATCH = 1 << (MARK_BITS - 1)
 
 
@@ -76,7 +77,8 @@ class EpisodeQueue:
         return 8 * (2 * len(batch.filter.mean) + self._batch_size() * (batch.weights.shape[1] + 3))
 
     def _batch_size(self) -> int:
-        return min(self._sizes.next(len(self._waiting)), _MAX_BATCH)
+        most = max(_BATCH_BYTES // (8 * self._batch.weights.shape[1] or 1), 1)
+        return min(self._sizes.next(len(self._waiting)), most, _MAX_BATCH)
 
     def write(self, episodes: list[int], part: Rollouts, seconds: float) -> None:
         """Keep the results of some episodes, which took a worker so many seconds."""

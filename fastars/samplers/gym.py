@@ -17,6 +17,7 @@ from fastars._validate import positive_int, positive_seconds, task_weights
 from fastars.envs import UnsupportedEnvError
 from fastars.envs.gym import GymEnv
 from fastars.samplers.batch import Batch, Report
+from fastars.samplers.candidates import Candidates
 from fastars.samplers.episode_kernels import compiled_kernels, new_lanes
 from fastars.samplers.episodes import Episodes
 from fastars.samplers.failure import ATTEMPTS, Failure, OnFailure, log_failure
@@ -140,7 +141,7 @@ class GymSampler:
 
     def evaluate(
         self,
-        weights: FloatArray,
+        weights: FloatArray | Candidates,
         filter: Filter,
         seeds: SeedArray,
         track: bool,
@@ -160,7 +161,8 @@ class GymSampler:
         checked = task_weights(reward_weights, self.env.n_tasks)
         frozen = Filter(np.array(filter.mean, np.float64), np.array(filter.scale, np.float64), float(filter.clip))
         rows, attempts = np.arange(m) // (m // max(n, 1) or 1), np.zeros(m, np.int64)
-        batch = Batch(frozen, track, np.array(weights, np.float64), rows, seeds, attempts, checked)
+        own = weights if isinstance(weights, Candidates) else np.array(weights, np.float64)
+        batch = Batch(frozen, track, own, rows, seeds, attempts, checked)
         n_failures = 0
 
         def report(episode: int, attempt: int, text: str, error: BaseException | None = None) -> None:

@@ -36,15 +36,15 @@ class NoiseTable:
 
     def __init__(self, backend: Any, seed: int, size: int, n_threads: int = 1) -> None:
         self.seed, self.size = seed, size
-        self._backend, self._n_threads = backend, n_threads
+        self.backend, self.n_threads = backend, n_threads
         self._square_sums: FloatArray | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _new_table, (self._backend is kernels, self.seed, self.size, self._n_threads)
+        return _new_table, (self.backend is kernels, self.seed, self.size, self.n_threads)
 
     def at(self, indices: IntArray, n_weights: int) -> NoiseArray:
         """Return the table, shape (size,), filled where directions of `n_weights` numbers start at `indices`."""
-        missing = self._backend.missing_blocks(indices, n_weights, self._is_filled)
+        missing = self.backend.missing_blocks(indices, n_weights, self._is_filled)
         if len(missing):
             self._fill(missing)
         return self._values
@@ -60,7 +60,7 @@ class NoiseTable:
             return np.zeros(1)
         if self._square_sums is None:
             values = self.whole()
-            self._square_sums = run_in_thread(lambda: self._backend.square_sums(values))
+            self._square_sums = run_in_thread(lambda: self.backend.square_sums(values))
         return self._square_sums
 
     @CachedProperty
@@ -81,14 +81,14 @@ class NoiseTable:
 
         def fill(piece: int) -> None:
             some = blocks[piece * _PIECE : (piece + 1) * _PIECE]
-            self._backend.fill_blocks(np.uint64(self.seed), some, values)
+            self.backend.fill_blocks(np.uint64(self.seed), some, values)
             is_filled[some] = True  # only now: the handler of a signal may raise before
 
         if len(blocks) <= _PIECE:  # the usual case: 4 us less
             with HeldSignals():
                 fill(0)
         else:
-            for_blocks(fill, -(-len(blocks) // _PIECE), self._n_threads)
+            for_blocks(fill, -(-len(blocks) // _PIECE), self.n_threads)
 
 
 def _new_table(is_compiled: bool, *args: Any) -> NoiseTable:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastars._compiled.simd import LANES
 from fastars._compiled.simulated import reads_outputs
 from fastars._compiled.structs import (
     Filter,
@@ -28,6 +29,7 @@ from fastars.kernels.policy_layout import arranged_size, scratch_size
 from fastars.kernels.rollout_physics import IDLE, Episodes, roll_out_physics
 from fastars.physics import new_lanes
 from fastars.physics.lanes import memory_of_lanes, step_lanes
+from fastars.samplers.candidates import Candidates, in_pieces
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.kernel_inputs import with_reward_weights
 
@@ -76,7 +78,7 @@ class PhysicsSampler:
 
     def evaluate(
         self,
-        weights: FloatArray,
+        weights: FloatArray | Candidates,
         filter: Filter,
         seeds: SeedArray,
         track: bool,
@@ -92,6 +94,8 @@ class PhysicsSampler:
         """
         refuse_hooks(self._env_id)
         spec = with_reward_weights(self.spec, reward_weights)
+        if isinstance(weights, Candidates):
+            return self._in_pieces(weights, filter, seeds, track, reward_weights)
         weights = np.ascontiguousarray(weights)
         n_episodes = len(seeds)
         out = empty_rollouts(n_episodes, len(filter.mean), track, len(spec.reward_weights))
@@ -115,6 +119,14 @@ class PhysicsSampler:
             is_over[0] = True
             raise
         return out
+
+    def _in_pieces(self, candidates: Candidates, filter: Filter, seeds: SeedArray, track: bool, reward_weights: Any) -> Rollouts:
+        """Run a piece of the candidates at a time, at least four for each lane."""
+
+        def evaluate(rows: FloatArray, some: SeedArray) -> Rollouts:
+            return self.evaluate(rows, filter, some, track, reward_weights)
+
+        return in_pieces(evaluate, candidates, filter, seeds, track, len(self.spec.reward_weights), 4 * LANES * self.n_threads)
 
     def start(self, wait: bool = False) -> None:
         """Do nothing: there are no worker processes, and each evaluation starts its threads."""

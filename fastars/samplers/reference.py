@@ -7,6 +7,7 @@ from typing import Any
 from fastars import reference
 from fastars._compiled.structs import Filter, FloatArray, Rollouts, RolloutSpec, SeedArray
 from fastars.envs import CompiledEnv, quiet
+from fastars.samplers.candidates import Candidates, in_pieces
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.kernel_inputs import padded_weights, with_reward_weights
 
@@ -33,7 +34,7 @@ class ReferenceSampler:
 
     def evaluate(
         self,
-        weights: FloatArray,
+        weights: FloatArray | Candidates,
         filter: Filter,
         seeds: SeedArray,
         track: bool,
@@ -41,9 +42,15 @@ class ReferenceSampler:
         on_failure: OnFailure = log_failure,
     ) -> Rollouts:
         """Run every episode, as `Sampler.evaluate` describes. An exception of the environment is passed on."""
+        spec = with_reward_weights(self.spec, reward_weights)
+
+        def evaluate(rows: FloatArray, some: SeedArray) -> Rollouts:
+            return Rollouts(*reference.rollouts(spec, filter, padded_weights(rows, spec), some, track))
+
         with quiet(self.env.id):
-            spec = with_reward_weights(self.spec, reward_weights)
-            return Rollouts(*reference.rollouts(spec, filter, padded_weights(weights, spec), seeds, track))
+            if not isinstance(weights, Candidates):
+                return evaluate(weights, seeds)
+            return in_pieces(evaluate, weights, filter, seeds, track, len(spec.reward_weights))
 
     def start(self, wait: bool = False) -> None:
         """Do nothing: there are no worker processes."""

@@ -17,7 +17,7 @@ class Sampler(Protocol):
 
     @property
     def takes_perturbed(self) -> bool:
-        """True if `evaluate` also takes a `Perturbed`, and makes the candidates where their episodes run."""
+        """True if `evaluate` wants perturbed candidates as `Candidates`, however few they are: they are sent to other machines."""
 
     def evaluate(
         self,
@@ -32,8 +32,8 @@ class Sampler(Protocol):
 
         Parameters
         ----------
-        weights : ndarray of float64, shape (n, n_weights), or Perturbed
-            The flat weights of a candidate per row. A `Perturbed` stands for such an array where `takes_perturbed` is True.
+        weights : ndarray of float64, shape (n, n_weights), or Candidates
+            The flat weights of a candidate per row. `Candidates` stand for such an array: each is made where its episodes run.
         filter : Filter
             Applied to every observation.
         seeds : ndarray of uint64, shape (m,)

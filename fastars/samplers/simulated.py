@@ -30,6 +30,7 @@ from fastars.envs.mujoco.capi import failure, new_simulation
 from fastars.envs.mujoco.clock import clock
 from fastars.envs.mujoco.messages import collected_warnings, kinds_of
 from fastars.kernels.rollout_single import roll_out_simulated
+from fastars.samplers.candidates import Candidates, n_pieces, of_episodes
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.kernel_inputs import with_reward_weights
 
@@ -79,7 +80,7 @@ class SimulatedSampler:
 
     def evaluate(
         self,
-        weights: FloatArray,
+        weights: FloatArray | Candidates,
         filter: Filter,
         seeds: SeedArray,
         track: bool,
@@ -100,7 +101,7 @@ class SimulatedSampler:
         n_episodes = len(seeds)
         out = empty_rollouts(n_episodes, len(filter.mean), track, len(spec.reward_weights))
         per_call = max(min(int(_CALL_SECONDS / self._episode_seconds), n_episodes // (4 * self.n_threads)), 1)
-        n_blocks = -(-n_episodes // per_call)
+        n_blocks = min(max(-(-n_episodes // per_call), n_pieces(weights)), n_episodes)
         lock, seconds = threading.Lock(), [0.0]
 
         def run(block: int) -> None:
@@ -124,7 +125,7 @@ class SimulatedSampler:
         self._idle.clear()
 
     def _run(
-        self, spec: RolloutSpec, weights: FloatArray, filter: Filter, seeds: SeedArray, episodes: slice, out: Rollouts
+        self, spec: RolloutSpec, weights: FloatArray | Candidates, filter: Filter, seeds: SeedArray, episodes: slice, out: Rollouts
     ) -> None:
         """Run some episodes in an idle simulation. A simulation that failed is not used again."""
         with collected_warnings() as texts:
@@ -132,8 +133,9 @@ class SimulatedSampler:
                 sim = self._idle.pop()
             except IndexError:
                 sim = new_simulation(self._model)
+            arguments = of_episodes(weights, seeds, out, episodes.start, episodes.stop)
             with HeldSignals(), IeeeFloats():
-                roll_out_simulated(spec, sim, filter, weights, seeds, episodes.start, episodes.stop, out)
+                roll_out_simulated(spec, sim, filter, *arguments)
         self._log(texts)
         for episode in range(episodes.start, episodes.stop):
             if out.status[episode] == FAILED:

@@ -17,11 +17,10 @@ import numpy as np
 
 from fastars._compiled.structs import FAILED, UNSTABLE, Filter, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray
 from fastars._runtime.signals import OpenSignals
-from fastars._runtime.threads import run_in_thread
 from fastars._validate import MOST_INT64, number
 from fastars.kernels.norms import Info
+from fastars.samplers.candidates import Candidates
 from fastars.samplers.failure import OnFailure, log_failure
-from fastars.samplers.perturbed import Perturbed
 from fastars.training.diagnostics import Pairs, diagnose_tasks, gradient_rows, measure_pairs, spread_rows, task_rows
 from fastars.training.evidence import Evidence
 from fastars.training.iteration_rows import Row, health_rows, training_rows
@@ -31,7 +30,6 @@ from fastars.training.state import Counters, ObsMoments, RecentEpisodes, State, 
 from fastars.training.update import Chosen, choose_directions, optimizer_step, sum_directions
 
 _MAX_EMPTY_ITERATIONS = 10
-_LONG_CALL = 1 << 24  # entries of candidates; new memory takes 5 to 10 ns each, and Ctrl-C would wait
 
 
 class NonFiniteReturnsError(RuntimeError, ValueError):
@@ -65,24 +63,23 @@ def ask(run: Run, state: State, progress: float) -> Asked:
     return Asked(config.seed, iteration, indices, seeds, sigma, _scheduled("learning_rate", config.learning_rate, progress))
 
 
-def make_candidates(run: Run, state: State, asked: Asked) -> FloatArray | Perturbed:
-    """Return the candidates as the sampler takes them: an array, or their recipe if it makes them where it evaluates them."""
+def make_candidates(run: Run, state: State, asked: Asked) -> FloatArray | Candidates:
+    """Return the candidates as the sampler takes them: an array, or their recipe where they are many or run elsewhere."""
+    candidates = candidates_of(run, state, asked)
     if run.sampler.takes_perturbed:
-        return Perturbed(state.theta, asked.sigma, asked.indices, run.noise)
-    return perturbed_thetas(run, state, asked)
+        return candidates
+    noise = run.noise.at(asked.indices, run.n_weights)  # filled by all threads, before each makes candidates of its own
+    return candidates if candidates.is_large else run.backend.perturb(state.theta, asked.sigma, noise, asked.indices)
+
+
+def candidates_of(run: Run, state: State, asked: Asked) -> Candidates:
+    """Return the recipe of the candidates: each is made when it is read."""
+    return Candidates(state.theta, asked.sigma, asked.indices, run.noise)
 
 
 def perturbed_thetas(run: Run, state: State, asked: Asked) -> FloatArray:
     """Return the candidates, (2 n_delta, n_weights): rows 2i and 2i + 1 are theta + sigma delta_i and theta - sigma delta_i."""
-    noise = run.noise.at(asked.indices, run.n_weights)
-
-    def perturb() -> FloatArray:
-        rows: FloatArray = run.backend.perturb(state.theta, asked.sigma, noise, asked.indices)
-        return rows
-
-    is_long = 2 * len(asked.indices) * run.n_weights >= _LONG_CALL
-    candidates: FloatArray = run_in_thread(perturb) if is_long else perturb()
-    return candidates
+    return candidates_of(run, state, asked)[:]
 
 
 def roll_out(

@@ -11,8 +11,8 @@ import numpy as np
 from fastars._compiled.simd import LANES
 from fastars._compiled.structs import Filter, FloatArray, Rollouts, SeedArray, empty_rollouts
 from fastars.envs.physics_choice import physics_of
+from fastars.samplers.candidates import Candidates
 from fastars.samplers.failure import Failure, OnFailure, log_failure
-from fastars.samplers.perturbed import Perturbed
 from fastars.samplers.ray.actor import Part
 
 Span = tuple[int, int]  # first and last episode of a part, the last one excluded
@@ -75,7 +75,7 @@ class Evaluation:
 
     def __init__(
         self,
-        weights: FloatArray | Perturbed,
+        weights: FloatArray | Candidates,
         filter: Filter,
         seeds: SeedArray,
         track: bool,
@@ -92,7 +92,7 @@ class Evaluation:
     @property
     def needs_table(self) -> bool:
         """True if actors make the candidates from the noise table."""
-        return isinstance(self._weights, Perturbed)
+        return isinstance(self._weights, Candidates)
 
     @property
     def n_waiting(self) -> int:
@@ -129,7 +129,7 @@ class Evaluation:
         """Return the message to an actor for these episodes."""
         first, last = span[0] // self._per_candidate, -(-span[1] // self._per_candidate)  # candidates
         seeds = self._seeds[slice(*span)]
-        if not isinstance(self._weights, Perturbed):
+        if not isinstance(self._weights, Candidates):
             return Part(slice(first, last), seeds, None)
         begin = first // 2
         return Part(slice(first - 2 * begin, last - 2 * begin), seeds, self._weights.indices[begin : -(-last // 2)])

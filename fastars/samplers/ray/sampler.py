@@ -21,8 +21,8 @@ from fastars._runtime.signals import HeldSignals, OpenSignals, let_signals_in
 from fastars.envs import CompiledEnv
 from fastars.envs.env_tuple import EnvTuple
 from fastars.envs.gym import GymEnv
+from fastars.samplers.candidates import Candidates
 from fastars.samplers.failure import OnFailure, log_failure
-from fastars.samplers.perturbed import Perturbed
 from fastars.samplers.ray.actor import Common, Here, Result
 from fastars.samplers.ray.actors import Actors, Worker
 from fastars.samplers.ray.cluster import connect
@@ -104,7 +104,7 @@ class RaySampler:
 
     def evaluate(
         self,
-        weights: FloatArray | Perturbed,
+        weights: FloatArray | Candidates,
         filter: Filter,
         seeds: SeedArray,
         track: bool,
@@ -121,8 +121,8 @@ class RaySampler:
         """
         self._connect()
         work = Evaluation(weights, filter, seeds, track, self.env.n_tasks, on_failure)
-        theta, sigma = (weights.theta[np.newaxis], weights.sigma) if isinstance(weights, Perturbed) else (weights, 0.0)
-        if isinstance(weights, Perturbed):
+        theta, sigma = (weights.theta[np.newaxis], weights.sigma) if isinstance(weights, Candidates) else (weights, 0.0)
+        if isinstance(weights, Candidates):
             self._tables.use(weights.table)
         with HeldSignals():
             common = self._ray.put(Common(np.asarray(theta), sigma, filter, track, reward_weights))
