@@ -34,7 +34,7 @@ class _LinkedLibrary(JITCodeLibrary):
 
     @property
     def codegen(self) -> Any:
-        """What Numba asks for to tell the machine code its environment."""
+        """The object that Numba tells the environment of machine code."""
         return _NoEnvironments
 
 
