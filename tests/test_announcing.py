@@ -21,7 +21,7 @@ from fastars import ARS
 from fastars._compiled import announcing, jit
 
 ROOT = Path(__file__).parent.parent
-LINE = "fastars: compiling the kernels for this processor, once: usually 10 to 20 s\n"
+LINE = "fastars: compiling the kernels for this processor, once: usually 5 to 20 s\n"
 NOT_KEPT = "fastars: compiling kernels, which can't be kept: every process does so\n"
 FILE = Path("a file of the cache")
 TWO_KERNELS = """
@@ -117,7 +117,7 @@ def test_a_log_that_shows_it_gets_it_in_place_of_stderr(caplog, capsys):
     with caplog.at_level(logging.INFO, "fastars"):
         announcing.announce(FILE)
         announcing.announce(FILE)
-    assert [record.message for record in caplog.records] == ["Compiling the kernels for this processor, once: usually 10 to 20 s"]
+    assert [record.message for record in caplog.records] == ["Compiling the kernels for this processor, once: usually 5 to 20 s"]
     assert capsys.readouterr().err == ""
 
 
@@ -159,7 +159,7 @@ def test_somebody_else_may_say_it(monkeypatch, capsys):
     said = []
     with announcing.announced_to(said.append):
         announcing.announce(FILE)
-    assert said == ["Compiling the kernels for this processor, once: usually 10 to 20 s"]
+    assert said == ["Compiling the kernels for this processor, once: usually 5 to 20 s"]
     assert capsys.readouterr().err == ""
     announcing.announce(FILE)
     assert capsys.readouterr().err == LINE

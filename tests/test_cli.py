@@ -867,7 +867,7 @@ def test_compiling_is_said_once_for_all_kernels(capsys):
         announce(Path("a file of the cache"))
         announce(Path("another file"))
     said = capsys.readouterr().err
-    assert said.count("Compiling the kernels for this processor, once: usually 10 to 20 s\n") == 1
+    assert said.count("Compiling the kernels for this processor, once: usually 5 to 20 s\n") == 1
     assert "Compiled the kernels in" in said
 
 

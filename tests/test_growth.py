@@ -1,7 +1,7 @@
 """The rows of the picture of growth are of the points that its command measures, and exponents are what a fit by hand gives.
 
-Broken on purpose: another number of directions in `bench/growth.py` -> test_rows_are...; longer episodes ->
-test_the_first_point...; a fit over all points -> test_an_exponent...; the memory at the end in place of the most -> test_memory....
+Broken on purpose: another number of directions in `bench/growth.py` -> test_rows_are...; a fit over all points ->
+test_an_exponent....
 """
 
 import sys

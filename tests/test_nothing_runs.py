@@ -46,6 +46,7 @@ ALLOWED = {
     ("_compiled/ahead.py", "pickle.loads"): "the order of the process that started this one, an argument of its command",
     ("_compiled/ahead.py", "importlib.import_module"): "the modules of kernels, by that order",
     ("_compiled/ahead.py", "kernel.compile"): "Numba, on a kernel",
+    ("_compiled/dispatchers.py", "compile"): "the same, of a class above",
     ("samplers/process.py", "subprocess.Popen"): "this Python, as a worker; a list of arguments, no shell",
     ("__init__.py", "import_module"): "the package's own modules, by the table of public names",
     ("_imports.py", "import_module"): "optional packages, whose names stand in our code",

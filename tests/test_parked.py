@@ -1,7 +1,7 @@
 """Threads that park between their works: they wake, hold nothing, and no caller, fork, error, Ctrl-C or exit waits for ever.
 
-Broken on purpose: a child that keeps its parent's list -> test_a_child... red; threads that don't park -> test_the_same... and three
-more; work that stays referred to -> test_a_parked_thread_holds...; a thread that parks before its work -> that one and
+Broken on purpose: a child that keeps its parent's list -> test_a_child... red; threads that don't park -> test_the_same... and
+three more; work that stays referred to -> test_a_parked_thread_holds...; a thread that parks before its work -> that one and
 test_ctrl_c...; CPUs left as they were -> test_a_parked_thread_follows...; threads that aren't daemons -> test_a_process_ends... and
 two more; only `Exception` caught in a block -> test_an_error... (hangs); a wait without looks at signals, or `aside` without effect
 -> test_ctrl_c...; a thread looked at in place of taken -> test_many_callers....
@@ -89,19 +89,18 @@ def test_an_error_in_a_thread_comes_out_and_the_thread_works_on():
 
 
 def test_many_callers_at_once_get_threads_of_their_own():
-    wrong = []
+    found = []
 
     def call():
-        for _ in range(50):
-            if len(used()) != 3:
-                wrong.append(1)
+        found.extend(len(used()) for _ in range(50))
 
     callers = [threading.Thread(target=call, daemon=True) for _ in range(8)]
     for caller in callers:
         caller.start()
     for caller in callers:
         caller.join(SECONDS)
-    assert not wrong and not any(caller.is_alive() for caller in callers)
+    assert not any(caller.is_alive() for caller in callers)
+    assert found == [3] * 400
     assert len({id(thread) for thread in parked._parked}) == len(parked._parked)
 
 

@@ -69,8 +69,7 @@ SHARED = ["balanced_gram", "nonnegative_minimum"]  # by several modules of the r
 
 def test_every_function_of_the_reference_is_public_or_underscored():
     found = pkgutil.iter_modules(reference.__path__)  # some functions hide their module, which has the same name
-    names = [part.name for part in found if not part.ispkg]  # physics: another room's twin
-    parts = [importlib.import_module(f"fastars.reference.{name}") for name in names]
+    parts = [importlib.import_module(f"fastars.reference.{part.name}") for part in found if not part.ispkg]  # but physics
     assert len(parts) >= 22
     for part in parts:
         defined = [name for name, value in inspect.getmembers(part, inspect.isfunction) if value.__module__ == part.__name__]

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-_KEPT = "Compiling the kernels for this processor, once: usually 10 to 20 s"
+_KEPT = "Compiling the kernels for this processor, once: usually 5 to 20 s"
 _NOT_KEPT = "Compiling kernels, which can't be kept: every process does so"
 _LOG = logging.getLogger("fastars")
 

@@ -85,8 +85,8 @@ class KernelDispatcher(CPUDispatcher):
 
     def get_overload(self, sig: Any) -> Any:
         """Return the code for these types. Numba calls it."""
-        overloads: Any = (self if self._part is None or tuple(sig) in self.overloads else self._part).overloads
-        return overloads[tuple(sig)].entry_point
+        owner: Any = self if self._part is None or tuple(sig) in self.overloads else self._part
+        return owner.overloads[tuple(sig)].entry_point
 
     def _is_there(self, args: Any, kws: Any) -> bool:
         """Return True if there is code for these types in this process, or in the cache."""

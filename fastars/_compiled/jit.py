@@ -2,9 +2,9 @@
 
 There is one decorator for each kind of function:
 
-- `inline`: scalar code that is merged into its caller. `users` is the same for a function of the user's, which may print. LLVM
-  leaves an ordinary call in place, and a loop with a call in it does not vectorise (CartPole: 28 -> 160 M steps/s from
-  `forceinline` alone).
+- `inline`: scalar code that is merged into its caller. LLVM leaves an ordinary call in place, and a loop with a call in it does
+  not vectorise (CartPole: 28 -> 160 M steps/s from `forceinline` alone).
+- `users`: the same for a function of the user's, which may print.
 - `part`: code that calls little but routines; Numba writes it into its callers. LLVM optimises a function again for each function
   around it: the physics compiles in 8 s of CPU in place of 9 with its composing functions written into one.
 - `routine`: a piece of a kernel that is too large to be merged into it, or has several callers.

@@ -40,7 +40,7 @@ _IMPORTS_DECORATOR = re.compile(
 # Kernels read these, too: the options of the compiler, the NamedTuples and status codes, the table of the normal distribution, the
 # types of vectors and tables with their operations, kinds of joints, and the machine code around MuJoCo's C functions.
 _READ_BY_KERNELS = (
-    *("_compiled/jit.py", "_compiled/structs.py", "_compiled/ziggurat.py"),
+    *("_compiled/jit.py", "_compiled/merged.py", "_compiled/structs.py", "_compiled/ziggurat.py"),
     *("_compiled/simd.py", "_compiled/tables.py", "physics/algebra.py", "physics/model.py"),
     *("envs/mujoco/guard.py", "envs/mujoco/handlers.py", "envs/mujoco/library.py"),
 )

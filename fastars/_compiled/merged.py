@@ -34,7 +34,7 @@ class _LinkedLibrary(JITCodeLibrary):
 
     @property
     def codegen(self) -> Any:
-        """Numba tells the machine code its environment through this."""
+        """The object that Numba tells the environment of machine code."""
         return _NoEnvironments
 
 
