@@ -35,7 +35,7 @@ assert len(parked._parked) == 2
 
 
 def printed(code):
-    """What a process prints that has two parked threads and then runs this code. It is killed if it hangs."""
+    """The words that a process prints, which has two parked threads and then runs this code: it is killed if it hangs."""
     done = subprocess.run([sys.executable, "-c", HEAD + code], capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
