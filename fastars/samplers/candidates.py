@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from fastars._compiled.structs import Filter, FloatArray, IntArray, Moments, NoiseArray, Rollouts, SeedArray, empty_rollouts
+from fastars._compiled.structs import Filter, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray, empty_rollouts
 from fastars._runtime.threads import for_blocks
 from fastars._validate import user_facing
 from fastars.samplers.noise_table import NoiseTable
+from fastars.samplers.results import part_of, write_part
 
 _COLUMNS = 1 << 19  # of a candidate that a thread writes at a time, in 0.5 ms; to wake a thread takes 0.02 ms
 PIECE = 1 << 21  # weights that one call makes, 16 MiB, if that is a candidate or more
@@ -149,7 +150,7 @@ def of_episodes(weights: FloatArray | Candidates, seeds: SeedArray, out: Rollout
     each = len(seeds) // len(weights)
     begin, end = first // each, -(-last // each)
     part = slice(begin * each, end * each)
-    return weights[begin:end], seeds[part], first - part.start, last - part.start, _part_of(out, part)
+    return weights[begin:end], seeds[part], first - part.start, last - part.start, part_of(out, part)
 
 
 def n_pieces(weights: FloatArray | Candidates) -> int:
@@ -175,24 +176,5 @@ def in_pieces(
     for first in range(0, len(candidates), n_at_once):
         rows = candidates[first : first + n_at_once]
         part = slice(first * each, (first + len(rows)) * each)
-        _copy(evaluate(rows, seeds[part]), _part_of(out, part))
+        write_part(out, part, evaluate(rows, seeds[part]))
     return out
-
-
-def _part_of(out: Rollouts, episodes: slice) -> Rollouts:
-    """Return views of the results of some episodes."""
-    count, mean, m2 = out.moments
-    return out._replace(
-        returns=out.returns[episodes],
-        lengths=out.lengths[episodes],
-        status=out.status[episodes],
-        moments=Moments(count[episodes], mean[episodes], m2[episodes]),
-        task_returns=out.task_returns[episodes],
-    )
-
-
-def _copy(source: Rollouts, out: Rollouts) -> None:
-    for name in ("returns", "lengths", "status", "task_returns"):
-        getattr(out, name)[...] = getattr(source, name)
-    for rows, given in zip(out.moments, source.moments, strict=True):
-        rows[...] = given
