@@ -14,7 +14,7 @@ from fastars._runtime.signals import HeldSignals
 from fastars._runtime.threads import LONG_SECONDS, for_blocks
 from fastars.envs import CompiledEnv
 from fastars.kernels.network_lanes import most_lanes
-from fastars.kernels.rollout import roll_out
+from fastars.kernels.rollout_lanes import roll_out
 from fastars.samplers.candidates import Candidates, n_pieces, of_episodes
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.kernel_inputs import padded_weights, with_reward_weights
