@@ -11,10 +11,10 @@ import numpy as np
 from numba import njit
 
 from fastars._compiled.actions import choose
+from fastars._compiled.flat_arrays import lane_numbers
 from fastars._compiled.lane_rows import LANES, at, load, store, zero_rows
 from fastars._compiled.protocol import observe, reset, step
 from fastars._compiled.rng import seed_generator
-from fastars._compiled.tables import lane_numbers
 from fastars.kernels.policy import scores
 
 _INLINE = {"error_model": "numpy", "forceinline": True}

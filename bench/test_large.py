@@ -18,7 +18,7 @@ from fastars import kernels, reference
 from fastars._runtime.threads import for_blocks
 from fastars.samplers.candidates import Candidates
 from fastars.samplers.noise_table import NoiseTable
-from fastars.training.update import weighted_sum
+from fastars.training.update import sum_directions
 
 N_DELTA, SIGMA, SEED = 8, 0.02, 7
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
@@ -111,13 +111,14 @@ def test_iteration(n_weights, race, record, quick):
     draw = np.random.default_rng(0)
     theta, indices = draw.standard_normal(n_weights), draw.integers(0, n_weights, N_DELTA)
     weights, out = draw.standard_normal(N_DELTA), np.empty(n_weights)
+    columns = weights[:, np.newaxis]  # of one sum
     table = NoiseTable(kernels, SEED, 2 * n_weights, THREADS)
     noise, lazy = table.whole(), Candidates(theta, SIGMA, indices, table)
     velocity, gradient, float32 = np.zeros(n_weights), draw.standard_normal(n_weights), np.empty(n_weights, np.float32)
 
     expected = np.zeros(n_weights)
     reference.weighted_sum(weights, noise, indices, expected)
-    np.testing.assert_array_equal(weighted_sum(kernels, weights, noise, indices, n_weights, THREADS), expected)
+    np.testing.assert_array_equal(sum_directions(kernels, columns, noise, indices, n_weights, THREADS)[0], expected)
     np.testing.assert_allclose(stack_and_dot(weights, noise, indices, n_weights), expected, rtol=1e-3, atol=1e-3)
     lazy.write(3, out)
     np.testing.assert_array_equal(out, theta - SIGMA * noise[indices[1] : indices[1] + n_weights].astype(np.float64))
@@ -139,7 +140,7 @@ def test_iteration(n_weights, race, record, quick):
         {
             "candidates, float64": lambda: write_candidates(out),
             "candidates, float32": lambda: write_candidates(float32),
-            "sum": lambda: weighted_sum(kernels, weights, noise, indices, n_weights, THREADS),
+            "sum": lambda: sum_directions(kernels, columns, noise, indices, n_weights, THREADS),
             "step": lambda: theta + kernels.sgd_step(velocity, gradient, 0.02, 0.0, 0.0, theta)[1],
             "original: all candidates": all_at_once,
             "original: stack, np.dot": lambda: stack_and_dot(weights, noise, indices, n_weights),

@@ -1,4 +1,7 @@
-"""The benchmarks' result files and the tables made from them. Running the benchmarks is `make bench`."""
+"""The benchmarks' result files and the tables made from them. Running the benchmarks is `make bench`.
+
+Broken on purpose: a benchmark that imports a function which is gone -> the test of what they import red.
+"""
 
 import inspect
 import json
@@ -28,6 +31,12 @@ def run_tables(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "bench.tables", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
+
+
+def test_benchmarks_import_what_there_is():
+    command = [sys.executable, "-m", "pytest", "bench", "--collect-only", "--quiet", "-p", "no:cacheprovider"]
+    outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
 def test_tables_in_the_documents_are_those_of_the_result_files():

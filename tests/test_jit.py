@@ -338,7 +338,7 @@ OWN_MAIN = """
 import numpy as np
 from own import Own
 from fastars._compiled.structs import Argmax, LinearPolicy, RolloutSpec, empty_rollouts, identity_filter
-from fastars.kernels.rollout import roll_out
+from fastars.kernels.rollout_lanes import roll_out
 out = empty_rollouts(1, 1, False)
 task = RolloutSpec(Own(), LinearPolicy(), Argmax(), (np.float32(0),) * 2, (np.float32(0),) * 2, 10)
 roll_out(task, identity_filter(1), np.zeros((1, 4)), np.zeros(1, np.uint64), 0, 1, out)

@@ -11,7 +11,7 @@ from fastars._compiled.structs import MlpPolicy, Relu, Tanh, empty_rollouts
 from fastars.envs import compiled_env
 from fastars.kernels.network_lanes import most_lanes
 from fastars.kernels.policy_layout import n_weights
-from fastars.kernels.rollout import roll_out
+from fastars.kernels.rollout_lanes import roll_out
 
 N_EPISODES = 21  # the lanes are full, take further episodes, and run empty
 CARTPOLE, CAR = compiled_env("CartPole-v1"), compiled_env("MountainCarContinuous-v0")

@@ -33,7 +33,7 @@ from fastars._compiled.structs import (
 from fastars._runtime.threads import for_blocks
 from fastars.envs import compiled_env
 from fastars.kernels.policy_layout import n_weights
-from fastars.kernels.rollout import roll_out
+from fastars.kernels.rollout_lanes import roll_out
 from fastars.samplers.compiled import CompiledSampler
 
 CARTPOLE = compiled_env("CartPole-v1")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fastars._compiled import simd, trig
+from fastars._compiled.flat_arrays import load_wide, store_wide
 from fastars._compiled.jit import kernel
 from fastars._compiled.simd import (
     WIDE,
@@ -25,7 +26,7 @@ from fastars._compiled.simd import (
     where,
     with_sign,
 )
-from fastars._compiled.tables import Tables, load_wide, store_wide
+from fastars._compiled.tables import Tables
 
 NUMBERS = np.array([0.0, -0.0, 1.5, -2.5, 0.5, -0.5, np.inf, -np.inf, np.nan, 3e300, -1e-320, 7.0, 2.0**52 + 1, 1e5, -3.25, 0.1])
 

@@ -106,7 +106,8 @@ def _drop_in_script() -> str:
 
 def _caption(machine: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    where = f"{machine['cpu']}, {machine['threads']} CPUs, {machine['system']}"
+    cpus = "1 CPU" if machine["threads"] == 1 else f"{machine['threads']} CPUs"
+    where = f"{machine['cpu']}, {cpus}, {machine['system']}"
     return f"{where}, Python {machine['python']}, {versions}; {machine['date']}."
 
 

@@ -41,7 +41,7 @@ _IMPORTS_DECORATOR = re.compile(
 # types of vectors and tables with their operations, kinds of joints, and the machine code around MuJoCo's C functions.
 _READ_BY_KERNELS = (
     *("_compiled/jit.py", "_compiled/merged.py", "_compiled/structs.py", "_compiled/ziggurat.py"),
-    *("_compiled/simd.py", "_compiled/tables.py", "physics/algebra.py", "physics/model.py"),
+    *("_compiled/simd.py", "_compiled/tables.py", "_compiled/flat_arrays.py", "physics/algebra.py", "physics/model.py"),
     *("envs/mujoco/guard.py", "envs/mujoco/handlers.py", "envs/mujoco/library.py"),
 )
 

@@ -14,18 +14,21 @@ from numba.extending import lower_builtin, overload
 from fastars._compiled.jit import INLINE, inline
 
 LANES = 128  # CartPole, steps/s per core by number of lanes: 16 -> 59 M, 32 -> 128 M, 64 -> 168 M, 128 -> 207 M
-
-
 _CACHE_LINE = 64  # bytes, and of an AVX-512 vector: one that lies across two lines takes two loads
+
+
+@inline
+def zeros_in_lines(n):
+    """Return `n` zeros, float64, the first of which starts a cache line."""
+    room = np.zeros(n + _CACHE_LINE // 8)
+    first = (-room.ctypes.data % _CACHE_LINE) // 8
+    return room[first : first + n]
 
 
 @inline
 def zero_rows(n_rows):
     """Return `n_rows` rows of zeros, float64, that start with a cache line."""
-    n = n_rows * LANES
-    room = np.zeros(n + _CACHE_LINE // 8)
-    first = (-room.ctypes.data % _CACHE_LINE) // 8
-    return room[first : first + n]
+    return zeros_in_lines(n_rows * LANES)
 
 
 @inline

@@ -22,8 +22,8 @@ class _ParkedThread:
 
     def __init__(self) -> None:
         self._cpus = _cpus()  # a new thread takes them over from the one that starts it
-        self._work: Callable[[], None] | None = None
-        self._done = self._begin = allocate_lock()
+        self._next: tuple[Callable[[], None], Any] | None = None  # work, and the lock that is released after it
+        self._begin = allocate_lock()
         self._begin.acquire()
         self._thread = threading.Thread(target=self._run, name="fastars", daemon=True)
         with IeeeFloats():  # taken over, too
@@ -34,19 +34,19 @@ class _ParkedThread:
         if self._cpus != (cpus := _cpus()):
             os.sched_setaffinity(self._thread.native_id or 0, cpus)
             self._cpus = cpus
-        self._work, self._done = work, allocate_lock()
-        done = self._done
+        done = allocate_lock()
         done.acquire()
+        self._next = work, done
         self._begin.release()
         return done
 
     def _run(self) -> None:
         while self._begin.acquire():
-            work, done = self._work, self._done
-            assert work is not None
+            assert self._next is not None
+            work, done = self._next
             work()
             del work
-            self._work = None
+            self._next = None
             _parked.append(self)
             done.release()
 

@@ -14,17 +14,18 @@ import numpy as np
 from numba.extending import overload
 
 from fastars._compiled import lane_rows
+from fastars._compiled.flat_arrays import lane_numbers
 from fastars._compiled.jit import INLINE, inline, kernel
-from fastars._compiled.lane_rows import at, load, store
+from fastars._compiled.lane_rows import at, load, store, zeros_in_lines
 from fastars._compiled.protocol import observe
 from fastars._compiled.simd import LANES
 from fastars._compiled.structs import MlpPolicy
-from fastars._compiled.tables import lane_numbers
 from fastars._compiled.tuples import normalize, put
 from fastars.kernels.policy import activate, arrange, fill_scores
 from fastars.kernels.policy_layout import arranged_size, layer_sizes, scratch_size
 
-_BESIDE = 4  # sums at a time: fewer wait for each other, and more leave the registers of AVX2
+# Sums at a time, which `fill_layer_together` spells out: fewer wait for each other, and more leave the registers of AVX2.
+_BESIDE = 4
 _LARGEST = 8192  # weights of a network that has neighbours: 8 of them are 512 kB
 _FEW = 4  # from this number of lanes on, one vector is faster than lane after lane
 _STRIDE = lane_rows.LANES // LANES  # vectors from one row of the lanes to the next
@@ -39,8 +40,8 @@ class Networks(NamedTuple):
     held_alone: Any  # (LANES,), int64
     units: Any  # (scratch_size * LANES,), outputs of the hidden layers, scores, and filtered observation of all lanes
     x: Any  # (n_obs,), the same of one lane
-    scratch: Any
-    scores: Any  # (n_act,)
+    scratch: Any  # (scratch_size,), of one lane
+    scores: Any  # (n_act,), of one lane
 
 
 class NoNetworks(NamedTuple):
@@ -73,16 +74,18 @@ def _n_weights_in_rows(policy, weights):
 
 def most_lanes(policy, n_obs, n_act):
     """Return the largest number of lanes in a block."""
-    if not isinstance(policy, MlpPolicy):
-        return lane_rows.LANES
-    return LANES if arranged_size(policy, n_obs, n_act) <= _LARGEST else 1
+    return _most_networks(policy, n_obs, n_act) if isinstance(policy, MlpPolicy) else lane_rows.LANES
 
 
 @overload(most_lanes, jit_options=INLINE)
 def _most_lanes(policy, n_obs, n_act):
     if policy.instance_class is MlpPolicy:
-        return lambda policy, n_obs, n_act: LANES if arranged_size(policy, n_obs, n_act) <= _LARGEST else 1
+        return _most_networks
     return lambda policy, n_obs, n_act: lane_rows.LANES
+
+
+def _most_networks(policy, n_obs, n_act):
+    return LANES if arranged_size(policy, n_obs, n_act) <= _LARGEST else 1
 
 
 def networks_of(policy, n_obs, n_act):
@@ -101,23 +104,15 @@ def _empty_networks(policy, n_obs, n_act):
     n_lanes = most_lanes(policy, n_obs, n_act)
     size, n_units = arranged_size(policy, n_obs, n_act), scratch_size(policy, n_obs, n_act)
     return Networks(
-        _lines(size if n_lanes == LANES else 0),
+        zeros_in_lines(size * LANES if n_lanes == LANES else 0),
         np.full(LANES, -1),
         np.empty((n_lanes, size)),
         np.full(LANES, -1),
-        _lines(n_units),
+        zeros_in_lines(n_units * LANES),
         np.empty(n_obs),
         np.zeros(n_units),
         np.empty(n_act),
     )
-
-
-@inline
-def _lines(n):
-    """Make room for `n` numbers in lanes, each of which is a cache line."""
-    memory = np.zeros((n + 1) * LANES)
-    start = (64 - np.intp(memory.ctypes.data) % 64) % 64 // 8
-    return memory[start : start + n * LANES]
 
 
 def load_networks(policy, episodes, counters, networks, active):
@@ -231,9 +226,9 @@ def fill_layer_together(together, first, units, source, n_source, target, n_targ
     for i in range(target, target + n_beside, _BESIDE):
         a, b, c, d = w[k], w[k + 1], w[k + 2], w[k + 3]
         for j in range(source, source + n_source):
-            k += 4
+            k += _BESIDE
             a, b, c, d = a + w[k] * x[j], b + w[k + 1] * x[j], c + w[k + 2] * x[j], d + w[k + 3] * x[j]
-        k += 4
+        k += _BESIDE
         x[i], x[i + 1], x[i + 2], x[i + 3] = a, b, c, d
     for i in range(target + n_beside, target + n_target):
         total = w[k]

@@ -10,11 +10,11 @@ import numpy as np
 from numba.extending import overload
 
 from fastars._compiled.actions import act
+from fastars._compiled.flat_arrays import load_wide, store_wide
 from fastars._compiled.jit import INLINE, inline, kernel
 from fastars._compiled.lane_rows import at, dot, load
 from fastars._compiled.simd import WIDE, where
 from fastars._compiled.structs import Identity, LinearPolicy, MlpPolicy, Relu, Swish, Tanh
-from fastars._compiled.tables import load_wide, store_wide
 from fastars._compiled.trig import swish, tanh
 from fastars._compiled.tuples import normalize
 from fastars.kernels.policy_layout import arranged_size, layer_sizes, n_scores, scratch_size

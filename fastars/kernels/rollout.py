@@ -11,15 +11,9 @@ from fastars._compiled.lane_rows import LANES
 from fastars._compiled.structs import Moments, Rollouts, RolloutSpec
 from fastars.kernels.noise import perturb
 from fastars.kernels.policy_layout import n_padding, parts, policy_of
-from fastars.kernels.rollout_lanes import roll_out_lanes
+from fastars.kernels.rollout_lanes import roll_out
 
 BLOCK_EPISODES = 4 * LANES  # the last episodes of a block leave lanes empty: with smaller blocks, speed is lost
-
-
-@kernel
-def roll_out(spec, filter, weights, seeds, begin, end, out):
-    """Run episodes `begin` to `end - 1` of `rollouts`, serially, and write their results to `out`."""
-    roll_out_lanes(spec, filter, weights, seeds, begin, end, out)
 
 
 @launching

@@ -18,7 +18,7 @@ import numpy as np
 
 from fastars._compiled.actions import choose
 from fastars._compiled.borrowed import borrowed
-from fastars._compiled.jit import inline, kernel, part
+from fastars._compiled.jit import inline, kernel
 from fastars._compiled.lane_rows import LANES, accumulate, at, load, store, wide_vectors, zero_rows
 from fastars._compiled.protocol import observe, reset, step
 from fastars._compiled.rng import seeded
@@ -66,9 +66,9 @@ def _first_row(spec, like):
     return _policy_row(like) + policy_rows(spec.policy, len(like[1]), len(spec.low))
 
 
-@part
-def roll_out_lanes(spec, filter, weights, seeds, start, stop, out):
-    """Run episodes `start` to `stop - 1` in SIMD lanes."""
+@kernel
+def roll_out(spec, filter, weights, seeds, start, stop, out):
+    """Run episodes `start` to `stop - 1` of `rollouts`, serially, and write their results to `out`."""
     rng = np.zeros(4, np.uint64)
     like_state = reset(spec.env, rng)  # only the lengths of these tuples are used
     like = (like_state, observe(spec.env, like_state), spec.reward_weights)

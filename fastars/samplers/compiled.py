@@ -14,7 +14,7 @@ from fastars._runtime.signals import HeldSignals
 from fastars._runtime.threads import LONG_SECONDS, for_blocks
 from fastars.envs import CompiledEnv
 from fastars.kernels.network_lanes import most_lanes
-from fastars.kernels.rollout import roll_out
+from fastars.kernels.rollout_lanes import roll_out
 from fastars.samplers.candidates import Candidates, n_pieces, of_episodes
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.samplers.kernel_inputs import padded_weights, with_reward_weights
@@ -72,13 +72,13 @@ class CompiledSampler:
         n_blocks = self._n_blocks(n_episodes, weights.shape[1], len(filter.mean))
         n_blocks = min(max(n_blocks, n_pieces(weights)), max(n_episodes, 1))
         edges = [block * n_episodes // n_blocks for block in range(n_blocks + 1)]
-
         slowest = [0.0]
 
         def run(block: int) -> None:
             first, last = edges[block], edges[block + 1]
             rows, *others = of_episodes(weights, seeds, out, first, last)
-            rows = rows if rows is weights else padded_weights(rows, spec)
+            if isinstance(weights, Candidates):
+                rows = padded_weights(rows, spec)
             start = time.perf_counter()
             with HeldSignals(), IeeeFloats():
                 roll_out(spec, filter, rows, *others)
@@ -100,7 +100,7 @@ class CompiledSampler:
         return max(min(n_blocks, n_episodes), 1)
 
     def start(self, wait: bool = False) -> None:
-        """Do nothing: there are no worker processes, and each evaluation starts its threads."""
+        """Do nothing: there are no worker processes, and threads wait parked between evaluations."""
 
     def close(self) -> None:
         """Do nothing: an evaluation leaves nothing open."""

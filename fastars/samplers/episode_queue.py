@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from fastars._compiled.structs import Rollouts, empty_rollouts, identity_filter
 from fastars.samplers.batch import MARK_BITS, Batch, Report, give_up
 from fastars.samplers.batch_sizes import BatchSizes
 from fastars.samplers.failure import ATTEMPTS
+from fastars.samplers.results import write_part
 
 _BATCH_BYTES = 1 << 26  # of the weights of a batch, if that is a candidate or more
 _MAX_BATCH = 1 << (MARK_BITS - 1)
@@ -83,9 +83,7 @@ class EpisodeQueue:
     def write(self, episodes: list[int], part: Rollouts, seconds: float) -> None:
         """Keep the results of some episodes, which took a worker so many seconds."""
         self._sizes.learn(part.lengths, seconds)
-        for ours, theirs in zip(_arrays(self.out), _arrays(part), strict=True):
-            if len(theirs):
-                ours[episodes] = theirs
+        write_part(self.out, episodes, part)
 
     def fail(self, episode: int, attempt: int, text: str) -> None:
         """Note a failed attempt; after the last one the episode is given up."""
@@ -128,8 +126,3 @@ def no_episodes() -> EpisodeQueue:
 
 def _unheard(episode: int, attempt: int, text: str, error: BaseException | None = None) -> None:
     """Take a failure that nobody asked for."""
-
-
-def _arrays(out: Rollouts) -> tuple[Any, ...]:
-    """Return the arrays with a row per episode. The moments have no rows if they are not tracked."""
-    return out.returns, out.lengths, out.status, *out.moments, out.task_returns

@@ -129,7 +129,7 @@ class PhysicsSampler:
         return in_pieces(evaluate, candidates, filter, seeds, track, len(self.spec.reward_weights), 4 * LANES * self.n_threads)
 
     def start(self, wait: bool = False) -> None:
-        """Do nothing: there are no worker processes, and each evaluation starts its threads."""
+        """Do nothing: there are no worker processes, and threads wait parked between evaluations."""
 
     def close(self) -> None:
         """Free the lanes."""

@@ -118,7 +118,7 @@ class SimulatedSampler:
         return out
 
     def start(self, wait: bool = False) -> None:
-        """Do nothing: there are no worker processes, and each evaluation starts its threads."""
+        """Do nothing: there are no worker processes, and threads wait parked between evaluations."""
 
     def close(self) -> None:
         """Free the simulations."""

@@ -14,6 +14,7 @@ from fastars.envs.physics_choice import physics_of
 from fastars.samplers.candidates import Candidates
 from fastars.samplers.failure import Failure, OnFailure, log_failure
 from fastars.samplers.ray.actor import Part
+from fastars.samplers.results import write_part
 
 Span = tuple[int, int]  # first and last episode of a part, the last one excluded
 
@@ -136,18 +137,10 @@ class Evaluation:
 
     def write(self, span: Span, rollouts: Rollouts) -> None:
         """Keep the results of some episodes."""
-        here = slice(*span)
         self._n_failures += rollouts.n_failures
         self._n_restarts += rollouts.n_restarts
-        self._is_done[here] = True
-        out = self.out
-        for ours, theirs in zip(
-            (out.returns, out.lengths, out.status, out.task_returns, *out.moments),
-            (rollouts.returns, rollouts.lengths, rollouts.status, rollouts.task_returns, *rollouts.moments),
-            strict=True,
-        ):
-            if len(ours):
-                ours[here] = theirs
+        self._is_done[slice(*span)] = True
+        write_part(self.out, slice(*span), rollouts)
 
     def tell(self, span: Span, failures: Iterable[Failure]) -> None:
         """Tell the caller of the evaluation about failed attempts at some episodes."""
