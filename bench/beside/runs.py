@@ -1,0 +1,78 @@
+"""The curve of a run: against environment steps on one thread, or against wall time on two CPUs with nothing else on them.
+
+The clock runs while a package trains: not while it is imported, compiles kernels, starts workers, or is evaluated. With steps it counts
+the CPU time of the process, which also means something if the run shares its CPU, or is stopped for a while.
+"""
+
+import math
+import os
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+
+from bench.beside.episodes import N_EPISODES, N_FINAL_EPISODES, Evaluator
+from bench.beside.rows import AloneRow, Row
+from bench.beside.sides import Trainer, make_trainer
+
+
+def run_steps(row: Row, seed: int) -> dict[str, Any]:
+    """Return the result of a seed: steps, CPU seconds of training, and mean returns at the marks of the row."""
+    warnings.simplefilter("ignore", DeprecationWarning)  # -v4 is not the newest
+    trainer, evaluator, points = make_trainer(row, seed), Evaluator(row.env_id), []
+    seconds = 0.0
+    for number, mark in enumerate(row.marks):
+        start = time.process_time()
+        if trainer.n_steps < mark:
+            trainer.train(mark - trainer.n_steps)
+        seconds += time.process_time() - start
+        n_episodes = N_EPISODES if mark < row.marks[-1] else N_FINAL_EPISODES
+        returns = evaluator.returns(trainer.act, number, n_episodes)
+        points.append(_point(trainer, seconds, returns))
+    trainer.close()
+    return {"seed": seed, **_columns(points), "deviation": _rounded(returns.std())}
+
+
+def run_alone(row: AloneRow, seed: int, seconds: float) -> dict[str, Any]:
+    """Return the result of a seed that trains so many seconds of wall time, with the CPUs that others kept busy meanwhile."""
+    warnings.simplefilter("ignore", DeprecationWarning)
+    trainer, evaluator, points = make_trainer(row, seed), Evaluator(row.env_id), []
+    begin, before, clock = time.perf_counter(), _busy_outside(), 0.0
+    for number, mark in enumerate(time_marks(seconds)):
+        start = time.perf_counter()
+        while clock + time.perf_counter() - start < mark:
+            trainer.train(1)
+        clock += time.perf_counter() - start
+        points.append(_point(trainer, clock, evaluator.returns(trainer.act, number, N_EPISODES)))
+    trainer.close()
+    others = (_busy_outside() - before) / (time.perf_counter() - begin)
+    return {"seed": seed, "seconds": seconds, "others": round(max(others, 0.0), 2), **_columns(points)}
+
+
+def time_marks(seconds: float) -> list[float]:
+    """Return the seconds of training after which a run is evaluated: doubled from 0.25 on, with one between, and the last."""
+    marks = [base * 2**k for k in range(30) for base in (0.25, 0.375)]
+    return [mark for mark in marks if mark < 0.9 * seconds] + [seconds]
+
+
+def _point(trainer: Trainer, seconds: float, returns: np.ndarray) -> tuple[int, float, float | None]:
+    return trainer.n_steps, round(seconds, 3), _rounded(returns.mean())
+
+
+def _columns(points: list[tuple[int, float, float | None]]) -> dict[str, Any]:
+    steps, seconds, means = zip(*points, strict=True)
+    return {"steps": steps, "train_s": seconds, "means": means}
+
+
+def _rounded(value: float) -> float | None:
+    """Return a number for the file. None: it is not finite."""
+    return round(float(value), 2) if math.isfinite(value) else None
+
+
+def _busy_outside() -> float:
+    """Return the CPU seconds of all processes of the machine since its start, without this one and its children that have ended."""
+    with open("/proc/stat", encoding="ascii") as file:
+        user, nice, system, _, _, *interrupts = map(int, file.readline().split()[1:9])
+    own = sum(os.times()[:4])
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK") - own
