@@ -201,7 +201,7 @@ _LONG = ("Walker2d-v4", "Ant-v4")
 
 
 def plan() -> list[tuple[Row, int]]:
-    """Return rows and seeds in the order in which they run: the long runs last, and all packages with a seed before the next one."""
+    """Return rows and seeds in the order in which they run: long runs last, all packages with a seed before the next seed."""
     short = [env_id for env_id in TASKS if env_id not in _LONG]
     groups = [
         *([Row(env_id, side) for side in sides(env_id)] for env_id in short[:5]),

@@ -1,7 +1,7 @@
 """The curve of a run: against environment steps on one thread, or against wall time on two CPUs with nothing else on them.
 
-The clock runs while a package trains: not while it is imported, compiles kernels, starts workers, or is evaluated. With steps it counts
-the CPU time of the process, which also means something if the run shares its CPU, or is stopped for a while.
+The clock runs while a package trains: not while it is imported, compiles kernels, starts workers, or is evaluated. With steps it
+counts the CPU time of the process, which also means something if the run shares its CPU, or is stopped for a while.
 """
 
 import math
@@ -18,10 +18,13 @@ from bench.beside.sides import Trainer, make_trainer
 
 
 def run_steps(row: Row, seed: int) -> dict[str, Any]:
-    """Return the result of a seed: steps, CPU seconds of training, and mean returns at the marks of the row."""
+    """Return the result of a seed: steps, CPU seconds of training, and mean returns at the marks of the row.
+
+    `others` are the CPUs that other processes kept busy meanwhile, `deviation` is over the episodes of the last evaluation.
+    """
     warnings.simplefilter("ignore", DeprecationWarning)  # -v4 is not the newest
     trainer, evaluator, points = make_trainer(row, seed), Evaluator(row.env_id), []
-    seconds = 0.0
+    others, seconds = Others(), 0.0
     for number, mark in enumerate(row.marks):
         start = time.process_time()
         if trainer.n_steps < mark:
@@ -31,23 +34,24 @@ def run_steps(row: Row, seed: int) -> dict[str, Any]:
         returns = evaluator.returns(trainer.act, number, n_episodes)
         points.append(_point(trainer, seconds, returns))
     trainer.close()
-    return {"seed": seed, **_columns(points), "deviation": _rounded(returns.std())}
+    return {"seed": seed, "others": others.cpus(), **_columns(points), "deviation": _rounded(returns.std())}
 
 
 def run_alone(row: AloneRow, seed: int, seconds: float) -> dict[str, Any]:
-    """Return the result of a seed that trains so many seconds of wall time, with the CPUs that others kept busy meanwhile."""
+    """Return the result of a seed that trains so many seconds of wall time."""
     warnings.simplefilter("ignore", DeprecationWarning)
     trainer, evaluator, points = make_trainer(row, seed), Evaluator(row.env_id), []
-    begin, before, clock = time.perf_counter(), _busy_outside(), 0.0
+    others, clock = Others(), 0.0
     for number, mark in enumerate(time_marks(seconds)):
+        if clock >= mark:
+            continue  # its last iteration took longer than the time to this mark
         start = time.perf_counter()
         while clock + time.perf_counter() - start < mark:
             trainer.train(1)
         clock += time.perf_counter() - start
         points.append(_point(trainer, clock, evaluator.returns(trainer.act, number, N_EPISODES)))
     trainer.close()
-    others = (_busy_outside() - before) / (time.perf_counter() - begin)
-    return {"seed": seed, "seconds": seconds, "others": round(max(others, 0.0), 2), **_columns(points)}
+    return {"seed": seed, "seconds": seconds, "others": others.cpus(), **_columns(points)}
 
 
 def time_marks(seconds: float) -> list[float]:
@@ -70,9 +74,19 @@ def _rounded(value: float) -> float | None:
     return round(float(value), 2) if math.isfinite(value) else None
 
 
+class Others:
+    """Work of other processes since this object was made."""
+
+    def __init__(self) -> None:
+        self._since, self._before = time.perf_counter(), _busy_outside()
+
+    def cpus(self) -> float:
+        """Return the number of CPUs that other processes kept busy, on average. Children count as others until they have ended."""
+        return round(max((_busy_outside() - self._before) / (time.perf_counter() - self._since), 0.0), 2)
+
+
 def _busy_outside() -> float:
-    """Return the CPU seconds of all processes of the machine since its start, without this one and its children that have ended."""
+    """Return the CPU seconds of all processes of the machine, without this one and its children that have ended."""
     with open("/proc/stat", encoding="ascii") as file:
         user, nice, system, _, _, *interrupts = map(int, file.readline().split()[1:9])
-    own = sum(os.times()[:4])
-    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK") - own
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])

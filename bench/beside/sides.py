@@ -4,6 +4,7 @@ Each is used as its own documentation says: stable-baselines3 with a `VecNormali
 `preset="sb3"`, which takes all choices of stable-baselines3-contrib that are not arguments.
 """
 
+import functools
 from typing import Any, Protocol
 
 import numpy as np
@@ -103,8 +104,6 @@ class TheirARS(Theirs):
         if row.threads > 1:
             from sb3_contrib.common.vec_env import AsyncEval
 
-            import functools
-
             makers = [functools.partial(vec_env, row, None)] * row.threads
             workers = AsyncEval(makers, model.policy, start_method="spawn", n_eval_episodes=model.n_eval_episodes)
             workers.seed(seed)  # waits for them
@@ -121,13 +120,13 @@ class TheirPPO(Theirs):
     """PPO of stable-baselines3."""
 
     def make(self, row: AnyRow, seed: int) -> Any:
+        import stable_baselines3
         import torch
-        from stable_baselines3 import PPO as Algorithm
 
         settings = dict(row.settings)
         of_policy = settings.pop("policy_kwargs")
         of_policy = of_policy | {"activation_fn": getattr(torch.nn, of_policy["activation_fn"])}
-        return Algorithm("MlpPolicy", self.env, seed=seed, device="cpu", policy_kwargs=of_policy, **settings)
+        return stable_baselines3.PPO("MlpPolicy", self.env, seed=seed, device="cpu", policy_kwargs=of_policy, **settings)
 
 
 def vec_env(row: AnyRow, seed: int | None) -> Any:
