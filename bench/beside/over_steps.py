@@ -19,16 +19,16 @@ def draw(rows: list[dict[str, Any]]) -> Any:
     tasks = [env_id for env_id in TASKS if any(env_id == of for of, _ in kept)]
     n_rows = max(-(-len(tasks) // 2), 1)
     figure = Figure(figsize=(6.4, 2.3 * n_rows), dpi=140, layout="constrained", facecolor=look.paper)
-    axes = figure.subplots(n_rows, 2, squeeze=False).flat
-    for panel, env_id in zip(axes, tasks, strict=False):
+    panels = list(figure.subplots(n_rows, 2, squeeze=False).flat)
+    for panel, env_id in zip(panels, tasks, strict=False):
         for side in sides(env_id):
             if (env_id, side) in kept:
                 draw_seeds(panel, kept[env_id, side], "steps", look)
         dress(panel, look, "environment steps")
         panel.set_title(env_id, fontsize=10, color=look.ink, loc="left")
         panel.axhline(TASKS[env_id].zoo.mean, color=look.faint, linewidth=1.0, linestyle=(0, (6, 4)), zorder=1)
-    for panel in list(axes)[len(tasks) :]:
-        panel.set_visible(False)
+    for panel in panels[len(tasks) :]:
+        panel.remove()
     return figure
 
 

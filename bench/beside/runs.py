@@ -4,10 +4,12 @@ The clock runs while a package trains: not while it is imported, compiles kernel
 counts the CPU time of the process, which also means something if the run shares its CPU, or is stopped for a while.
 """
 
+import contextlib
 import math
 import os
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,16 +22,17 @@ from bench.beside.sides import Trainer, make_trainer
 def run_steps(row: Row, seed: int) -> dict[str, Any]:
     """Return the result of a seed: steps, CPU seconds of training, and mean returns at the marks of the row.
 
-    `others` are the CPUs that other processes kept busy meanwhile, `deviation` is over the episodes of the last evaluation.
+    `others` are the CPUs that other processes kept busy during training, `deviation` is over the episodes of the last evaluation.
     """
     warnings.simplefilter("ignore", DeprecationWarning)  # -v4 is not the newest
     trainer, evaluator, points = make_trainer(row, seed), Evaluator(row.env_id), []
     others, seconds = Others(), 0.0
     for number, mark in enumerate(row.marks):
-        start = time.process_time()
         if trainer.n_steps < mark:
-            trainer.train(mark - trainer.n_steps)
-        seconds += time.process_time() - start
+            with others:
+                start = time.process_time()
+                trainer.train(mark - trainer.n_steps)
+                seconds += time.process_time() - start
         n_episodes = N_EPISODES if mark < row.marks[-1] else N_FINAL_EPISODES
         returns = evaluator.returns(trainer.act, number, n_episodes)
         points.append(_point(trainer, seconds, returns))
@@ -45,10 +48,11 @@ def run_alone(row: AloneRow, seed: int, seconds: float) -> dict[str, Any]:
     for number, mark in enumerate(time_marks(seconds)):
         if clock >= mark:
             continue  # its last iteration took longer than the time to this mark
-        start = time.perf_counter()
-        while clock + time.perf_counter() - start < mark:
-            trainer.train(1)
-        clock += time.perf_counter() - start
+        with others:
+            start = time.perf_counter()
+            while clock + time.perf_counter() - start < mark:
+                trainer.train(1)
+            clock += time.perf_counter() - start
         points.append(_point(trainer, clock, evaluator.returns(trainer.act, number, N_EPISODES)))
     trainer.close()
     return {"seed": seed, "seconds": seconds, "others": others.cpus(), **_columns(points)}
@@ -75,18 +79,32 @@ def _rounded(value: float) -> float | None:
 
 
 class Others:
-    """Work of other processes since this object was made."""
+    """CPU time of other processes while a block runs, again and again."""
 
     def __init__(self) -> None:
-        self._since, self._before = time.perf_counter(), _busy_outside()
+        self._wall_s = self._cpu_s = 0.0
+
+    def __enter__(self) -> None:
+        self._wall_s -= time.perf_counter()
+        self._cpu_s -= _busy_outside()
+
+    def __exit__(self, *_: object) -> None:
+        self._wall_s += time.perf_counter()
+        self._cpu_s += _busy_outside()
 
     def cpus(self) -> float:
-        """Return the number of CPUs that other processes kept busy, on average. Children count as others until they have ended."""
-        return round(max((_busy_outside() - self._before) / (time.perf_counter() - self._since), 0.0), 2)
+        """Return the number of CPUs that other processes kept busy, on average."""
+        return round(max(self._cpu_s / self._wall_s, 0.0), 2)
 
 
 def _busy_outside() -> float:
-    """Return the CPU seconds of all processes of the machine, without this one and its children that have ended."""
+    """Return the CPU seconds of all processes of the machine, without those of this session that are running."""
     with open("/proc/stat", encoding="ascii") as file:
         user, nice, system, _, _, *interrupts = map(int, file.readline().split()[1:9])
-    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
+    ticks, session = user + nice + system + sum(interrupts), os.getsid(0)
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                ticks -= int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
