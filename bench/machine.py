@@ -9,7 +9,7 @@ from typing import Any
 
 THREADS = 2  # all figures are for two CPUs
 _PACKAGES = ("numba", "numpy", "gymnasium", "mujoco")
-_PEERS = ("envpool", "gymnax", "jax", "sb3-contrib", "torch", "torchjd")
+_PEERS = ("envpool", "gymnax", "jax", "sb3-contrib", "stable-baselines3", "torch", "torchjd")
 
 
 def take_two_cpus() -> None:

@@ -7,6 +7,7 @@ the settings of that preset: they were chosen with seeds 1 to 10 and the paper's
 
 from typing import Any, NamedTuple
 
+from bench.paper.seeds import RANDOM_SEEDS, first_seeds
 from fastars.training import presets
 
 VARIANTS = ("V1", "V1-t", "V2", "V2-t")
@@ -15,6 +16,8 @@ MOST_STEPS = 1_000  # of an episode, in all of these tasks
 NEWEST = 5  # version of Gymnasium's environments
 EVERY = 10  # iterations between evaluations, as in the paper
 EVEN_UNTIL = 80  # iterations; from there on there are 8 evaluations while the iterations double
+
+_ORDER = {seed: place for place, seed in enumerate(first_seeds(len(RANDOM_SEEDS)))}
 
 
 class Task(NamedTuple):
@@ -56,6 +59,11 @@ class Row(NamedTuple):
     task: str
     variant: str  # of `VARIANTS`, or `OWN`
     version: int = NEWEST
+
+    @property
+    def threads(self) -> int:
+        """Threads of a run."""
+        return 1
 
     @property
     def name(self) -> str:
@@ -102,6 +110,24 @@ class Row(NamedTuple):
     def grid(self) -> list[int]:
         """Iterations after which the policy is evaluated."""
         return evaluated_iterations(-(-self.budget // self.episodes_per_iteration))
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Beginning of its result file."""
+        return {
+            "table": "paper",
+            "task": self.task,
+            "variant": self.variant,
+            "env": self.env_id,
+            "settings": self.settings,
+            "threshold": self.threshold,
+            "budget": self.budget,
+            "grid": self.grid,
+        }
+
+    def place(self, seed: int) -> int:
+        """Return the place of a seed in the result file: in the order of the rule, others last."""
+        return _ORDER.get(seed, len(_ORDER))
 
 
 def evaluated_iterations(last: int) -> list[int]:

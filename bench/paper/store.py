@@ -1,4 +1,4 @@
-"""The result files: one for each row, with a line for each seed, written as a whole after every seed.
+"""The result files of a study: one for each row, with a line for each seed, written as a whole after every seed.
 
 Several processes may work on a row. Each claims a seed by the lock of a file, which the system gives back if the process is killed.
 """
@@ -8,15 +8,31 @@ import fcntl
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from bench.machine import machine_info
-from bench.paper.rows import Row
-from bench.paper.seeds import RANDOM_SEEDS, first_seeds
 from fastars.files.atomic import write_atomically
 
-_ORDER = {seed: place for place, seed in enumerate(first_seeds(len(RANDOM_SEEDS)))}
 RESULTS = Path(__file__).parents[1] / "results" / "paper"
+
+
+class Row(Protocol):
+    """A row of a study."""
+
+    @property
+    def name(self) -> str:
+        """Name of its file."""
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Beginning of its file: everything that its seeds have in common."""
+
+    @property
+    def threads(self) -> int:
+        """Threads of a run."""
+
+    def place(self, seed: int) -> int:
+        """Return the place of a seed in the file."""
 
 
 class Store(NamedTuple):
@@ -41,7 +57,7 @@ class Store(NamedTuple):
         SystemExit
             If its seeds were run with other settings than the row has now.
         """
-        head = described(row)
+        head = row.described
         try:
             kept: dict[str, Any] = json.loads(self.path(row).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -58,12 +74,12 @@ class Store(NamedTuple):
     def add(self, row: Row, result: dict[str, Any]) -> None:
         """Put the result of a seed into the file of a row, in the place of an earlier one."""
         with self._locked(f"{row.name}.lock"):
-            kept, machine = self.read(row), machine_info() | {"threads": 1}
+            kept, machine = self.read(row), machine_info() | {"threads": row.threads}
             if machine not in kept["machines"]:
                 kept["machines"].append(machine)
             others = [other for other in kept["seeds"] if other["seed"] != result["seed"]]
             added = result | {"machine": kept["machines"].index(machine)}
-            kept["seeds"] = sorted([*others, added], key=lambda each: _ORDER.get(each["seed"], len(_ORDER)))
+            kept["seeds"] = sorted([*others, added], key=lambda each: row.place(each["seed"]))
             write_atomically(self.path(row), [written(kept).encode()])
 
     @contextlib.contextmanager
@@ -85,20 +101,6 @@ class Store(NamedTuple):
         with open(self.unfinished / name, "w", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
-
-
-def described(row: Row) -> dict[str, Any]:
-    """Return what a result file says of its row."""
-    return {
-        "table": "paper",
-        "task": row.task,
-        "variant": row.variant,
-        "env": row.env_id,
-        "settings": row.settings,
-        "threshold": row.threshold,
-        "budget": row.budget,
-        "grid": row.grid,
-    }
 
 
 def written(kept: dict[str, Any]) -> str:

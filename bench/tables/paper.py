@@ -189,17 +189,17 @@ def tables(store: Store | None = None) -> dict[str, str]:
     found = lines(store or Store())
     pages = {"paper-table-1": TABLE_1, "paper-table-2": TABLE_2, "paper-failed": FAILED, "paper-settings": SETTINGS}
     return {name: render(page, found) or "No row was run yet." for name, page in pages.items()} | {
-        "paper-machines": machines(found)
+        "paper-machines": machines([line["kept"] for line in found], ("numba", "mujoco"))
     }
 
 
-def machines(found: list[Line]) -> str:
-    """Return a sentence on the machines of the seeds."""
-    used = {}
-    for line in found:
-        for machine in line["kept"]["machines"]:
-            where = f"{machine['cpu']}, Python {machine['python']}, numba {machine['versions']['numba']}, "
-            used.setdefault(f"{where}mujoco {machine['versions']['mujoco']}", []).append(machine["date"])
+def machines(kept: list[dict[str, Any]], packages: tuple[str, ...]) -> str:
+    """Return a sentence on the machines of the seeds of some files, and on the versions of packages."""
+    used: dict[str, list[str]] = {}
+    for each in kept:
+        for machine in each["machines"]:
+            versions = ", ".join(f"{name} {machine['versions'][name]}" for name in packages)
+            used.setdefault(f"{machine['cpu']}, Python {machine['python']}, {versions}", []).append(machine["date"])
     return (
         "; ".join(f"{where}: {min(dates)} to {max(dates)}" for where, dates in used.items()) + "."
         if used
