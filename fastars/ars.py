@@ -25,7 +25,7 @@ from fastars._folding import print_line
 from fastars._runtime.floats import IeeeFloats
 from fastars._runtime.memory import refuse_beyond_memory
 from fastars._runtime.signals import HeldSignals
-from fastars._validate import MOST_INT64, count, integer, positive_int, user_facing, warn_user
+from fastars._validate import MOST_INT64, boolean, count, integer, positive_int, user_facing, warn_user
 from fastars._version import __version__
 from fastars.learning import Learning
 from fastars.logger import Logger
@@ -334,6 +334,7 @@ class ARS(Learning):
         ValueError
             If observations are normalised: returns do not tell the observations. If the candidates would not fit into memory.
         """
+        lazy = boolean("lazy", lazy)
         if self.config.normalize_observations:
             raise ValueError("ask() and tell() need normalize_observations=False: the filter gets no observations")
         self.run.refuse_excess(training=True)

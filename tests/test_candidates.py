@@ -1,7 +1,8 @@
 """Candidates that are made when they are read: the rows of `ask()`, and the results of every sampler that gets them.
 
 Broken on purpose -> red: pieces of rows that begin one too early, a negative number not counted from the end
-(`rows_of_the_array`); threads that all begin at the first number of a direction (`several_threads`); an iteration over an array of
+(`rows_of_the_array`), a mask read as numbers, a list refused, `copy=False` without effect (`reads_like_the_array`), rows written
+into theta (`memory_of_theta`), any object taken for `lazy`; threads that all begin at the first number of a direction (`several_threads`); an iteration over an array of
 all candidates (`memory_of_a_few`).
 """
 
@@ -85,6 +86,32 @@ def test_an_array_that_can_not_be_written_to_is_an_error(wrong):
     wrong = np.broadcast_to(0.0, (212,)) if isinstance(wrong, str) else wrong
     with pytest.raises(ValueError, match=r"Candidates\.write\(\): out must be a contiguous array of float64 or float32"):
         lazy.write(0, wrong)
+
+
+def test_a_selection_reads_like_the_array():
+    lazy, rows = model().ask(lazy=True), model().ask()
+    for which in (np.arange(8) % 3 == 0, [1, -2], [True, False] * 4, np.zeros(0, int), []):
+        np.testing.assert_array_equal(lazy[which], rows[which])
+    for which in (np.array([True, False]), [8], np.array([0, -9])):
+        with pytest.raises(IndexError):
+            lazy[which]
+    with pytest.raises(ValueError, match="without a copy"):
+        np.asarray(lazy, copy=False)
+
+
+def test_the_memory_of_theta_is_not_written_to():
+    one = model()
+    lazy, before = one.ask(lazy=True), one.theta.copy()
+    for out in (one.theta, lazy.theta, lazy.theta.view(), lazy.theta[:]):
+        with pytest.raises(ValueError, match=r"Candidates\.write\(\): out must be an array of its own"):
+            lazy.write(1, out)
+    np.testing.assert_array_equal(one.theta, before)
+
+
+@pytest.mark.parametrize("lazy", ["no", None, 2])
+def test_lazy_is_true_or_false(lazy):
+    with pytest.raises(TypeError, match="lazy must be True or False"):
+        model().ask(lazy=lazy)
 
 
 @pytest.mark.parametrize("which", [8, -9])

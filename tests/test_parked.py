@@ -4,7 +4,8 @@ Broken on purpose: a child that keeps its parent's list -> test_a_child... red; 
 three more; work that stays referred to -> test_a_parked_thread_holds...; a thread that parks before its work -> that one and
 test_ctrl_c...; CPUs left as they were -> test_a_parked_thread_follows...; threads that aren't daemons -> test_a_process_ends... and
 two more; only `Exception` caught in a block -> test_an_error... (hangs); a wait without looks at signals, or `aside` without effect
--> test_ctrl_c...; a thread looked at in place of taken -> test_many_callers....
+-> test_ctrl_c...; a thread looked at in place of taken -> test_many_callers...; an error where the system has no more threads ->
+test_blocks_run_on_the_threads...; an error where CPUs can't be set -> test_a_thread_works....
 """
 
 import gc
@@ -122,6 +123,38 @@ def test_a_parked_thread_follows_its_caller_to_other_cpus():
     finally:
         os.sched_setaffinity(0, cpus)
     assert found == [{min(cpus)}] * 3
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not tell a thread's CPUs")
+def test_a_thread_works_where_its_cpus_can_not_be_set(monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    used()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1000})
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    n_before = threading.active_count()
+    assert len(used()) == 3
+    assert threading.active_count() == n_before
+
+
+@pytest.mark.parametrize("aside", [False, True])
+@pytest.mark.parametrize("n_there", [0, 1, 2])
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()], ids=["RuntimeError", "MemoryError"])
+def test_blocks_run_on_the_threads_that_the_system_has(error, n_there, aside, monkeypatch):
+    started, found, start = [], [], threading.Thread.start
+
+    def start_or_not(thread):
+        if len(started) == n_there:
+            raise error
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(parked, "_parked", [])
+    monkeypatch.setattr(threading.Thread, "start", start_or_not)
+    for_blocks(found.append, 8, 4, aside=aside)
+    assert sorted(found) == list(range(8))
+    assert len(started) <= n_there
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

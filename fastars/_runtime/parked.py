@@ -4,6 +4,7 @@ To start a thread takes 0.1 ms, in which its parent waits for its first sign of 
 microseconds. A parked thread holds nothing: no lock, and no reference to what it did last.
 """
 
+import contextlib
 import os
 import threading
 from _thread import allocate_lock
@@ -32,8 +33,9 @@ class _ParkedThread:
     def begin(self, work: Callable[[], None]) -> Any:
         """Let the thread call `work` on the CPUs of this thread. Return a lock that is taken until it is done."""
         if self._cpus != (cpus := _cpus()):
-            os.sched_setaffinity(self._thread.native_id or 0, cpus)
-            self._cpus = cpus
+            with contextlib.suppress(OSError):  # a sandbox may forbid it: the thread then works where it did before
+                os.sched_setaffinity(self._thread.native_id or 0, cpus)
+                self._cpus = cpus
         done = allocate_lock()
         done.acquire()
         self._next = work, done

@@ -1,5 +1,6 @@
 """Share the blocks of a loop among Python threads, and wait for threads in a way that signals can end."""
 
+import contextlib
 import itertools
 import threading
 from _thread import allocate_lock
@@ -16,7 +17,8 @@ _LOOK_SECONDS = 0.02  # between two looks at signals, while waiting for another 
 def for_blocks(run: Callable[[int], None], n_blocks: int, n_threads: int, aside: bool = False) -> None:
     """Call `run(block)` for every block, on up to `n_threads` threads, one of which is the calling thread.
 
-    Threads take blocks from a common counter, so a thread that finishes early takes more. An exception in any thread is raised here
+    Threads take blocks from a common counter, so a thread that finishes early takes more. They are fewer if the system has no
+    more threads: if it has none, the calling thread runs all blocks. An exception in any thread is raised here
     once the others have finished their current block.
 
     Parameters
@@ -44,8 +46,8 @@ def for_blocks(run: Callable[[int], None], n_blocks: int, n_threads: int, aside:
 
     aside = aside and threading.current_thread() is threading.main_thread()
     with HeldSignals():
-        others = [begin_on_thread(work) for _ in range(min(n_threads, n_blocks) - (not aside))]
-        if aside:
+        others = _begin_on_threads(work, min(n_threads, n_blocks) - (not aside))
+        if aside and others:
             try:
                 wait_for(*others)
             except BaseException as failure:
@@ -57,6 +59,15 @@ def for_blocks(run: Callable[[int], None], n_blocks: int, n_threads: int, aside:
                 is_done.acquire()
     if failures:
         raise failures[0]
+
+
+def _begin_on_threads(work: Callable[[], None], n: int) -> list[Any]:
+    """Let up to `n` threads call `work`. Return a lock of each, which is taken until it is done."""
+    begun: list[Any] = []
+    with contextlib.suppress(RuntimeError, MemoryError):  # no more threads. Those that have begun write to the caller's arrays
+        for _ in range(n):
+            begun.append(begin_on_thread(work))
+    return begun
 
 
 def wait_for(*locks: Any) -> None:

@@ -59,9 +59,10 @@ class Candidates:
         if isinstance(which, slice):
             begin, end, step = which.indices(len(self))
             return self._rows(begin, max(end, begin)) if step == 1 else self[np.arange(len(self))[which]]
-        if isinstance(which, np.ndarray) and which.ndim == 1:
-            rows = np.empty((len(which), len(self.theta)))
-            for row, candidate in zip(rows, which, strict=True):
+        if isinstance(which, list | np.ndarray) and np.ndim(which) == 1:
+            numbers = np.arange(len(self))[which]
+            rows = np.empty((len(numbers), len(self.theta)))
+            for row, candidate in zip(rows, numbers, strict=True):
                 self.write(candidate, row)
             return rows
         row = np.empty(len(self.theta))
@@ -73,6 +74,8 @@ class Candidates:
             yield from self._rows(first, first + 2)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("candidates are no array: they can't be read as one without a copy")
         return self[:] if dtype is None else self[:].astype(dtype, copy=False)
 
     def __repr__(self) -> str:
@@ -87,7 +90,7 @@ class Candidates:
         candidate : int
             From 0 to 2 n_delta - 1; a negative number counts from the end.
         out : ndarray of float64 or float32, shape (n_weights,)
-            Written. It must be contiguous. float32 gets the numbers of float64, rounded.
+            Written. It must be contiguous, and not the memory of theta. float32 gets the numbers of float64, rounded.
 
         Raises
         ------
@@ -104,6 +107,8 @@ class Candidates:
             wanted = f"a contiguous array of float64 or float32, shape ({len(self.theta)},), that can be written to"
             found = f"{out.dtype}, shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
             raise ValueError(f"out must be {wanted}; got {found}")
+        if np.may_share_memory(out, self.theta):  # of all that is read later, and of the run
+            raise ValueError("out must be an array of its own; got the memory of theta, which the candidates are made from")
         self._write_on_threads(number % n, out)
 
     def direction(self, k: int) -> NoiseArray:
