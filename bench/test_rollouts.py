@@ -1,7 +1,7 @@
 """Env steps per second, environment by environment: the kernel, the limit of its arithmetic, its twin, Gymnasium, and prior art.
 
-Aims: .92 of the speed of a lane loop written by hand for CartPole; .8 to .9 of the bare loop of the same physics; 1.9 times the speed
-with two threads as with one, where a call has work enough. A row says how long a call takes on one thread.
+Aims: .92 of the speed of a lane loop written by hand for CartPole; .8 to .9 of the bare loop of the same physics; 1.9 times the
+speed with two threads as with one, where a call has work enough. A row says how long a call takes on one thread.
 """
 
 import os
