@@ -5,12 +5,12 @@ a look at the first actions only.
 """
 
 import copy
-import threading
 
 import numba
 import numpy as np
 import pytest
 from gymnasium import make_vec
+from watched_blocks import watched_blocks
 
 from fastars import compiled_env_ids
 from fastars._compiled.lane_rows import LANES
@@ -54,20 +54,7 @@ def test_threads_change_no_bit(env_id, mode):
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="Python's code runs on one thread")
 @pytest.mark.usefixtures("any_work_is_worth_a_thread")
 def test_two_threads_step_where_it_is_worth_it(monkeypatch):
-    envs, used, share = made("Acrobot-v1", n_threads=2), [], batches.for_blocks
-
-    def seen(run, n_blocks, n_threads):
-        barrier = threading.Barrier(2)  # the first two blocks wait for each other: one thread alone would never pass
-
-        def block(k):
-            if k < 2:
-                barrier.wait(60)
-            used.append((k, threading.get_ident()))
-            run(k)
-
-        share(block, n_blocks, n_threads)
-
-    monkeypatch.setattr(batches, "for_blocks", seen)
+    envs, used = made("Acrobot-v1", n_threads=2), watched_blocks(monkeypatch, batches)
     actions = np.zeros(N, np.int64)
     envs.step(actions)  # on one thread: nobody knows how long it takes
     envs.step(actions)

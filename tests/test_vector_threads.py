@@ -5,7 +5,6 @@ one thread only; of two failures the last is raised.
 """
 
 import copy
-import threading
 from pathlib import Path
 
 import numba
@@ -16,6 +15,7 @@ pytest.importorskip("mujoco", reason="MuJoCo environments need the mujoco packag
 
 from gymnasium import make_vec
 from gymnasium.envs.mujoco import mujoco_env
+from watched_blocks import watched_blocks
 
 from fastars import SimulationError
 from fastars.envs import batches
@@ -63,20 +63,7 @@ def test_threads_change_no_bit(physics, n_threads):
 
 @pytest.mark.parametrize("physics", PHYSICS)
 def test_more_threads_than_one_step(physics, monkeypatch):
-    env, used, share = made(physics, 2), [], batches.for_blocks
-
-    def seen(run, n_blocks, n_threads):
-        barrier = threading.Barrier(2)  # the first two blocks wait for each other: one thread alone would never pass
-
-        def block(k):
-            if k < 2:
-                barrier.wait(60)
-            used.append((k, threading.get_ident()))
-            run(k)
-
-        share(block, n_blocks, n_threads)
-
-    monkeypatch.setattr(batches, "for_blocks", seen)
+    env, used = made(physics, 2), watched_blocks(monkeypatch, batches)
     env.step(random_actions(env, 1)[0])
     blocks = [block for block, _ in used]
     assert sorted(blocks) == list(range(len(blocks)))
