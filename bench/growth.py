@@ -17,6 +17,7 @@ import numpy as np
 from bench.experiments import write
 from bench.machine import THREADS, take_two_cpus
 from fastars import ARS
+from fastars.plot.looks import LOOKS
 from fastars.training.iteration import ask, iterate, make_candidates, roll_out
 
 RESULTS = Path(__file__).parent / "results" / "growth.json"
@@ -28,6 +29,10 @@ SHORT, MEDIUM, LONG = 50, 200, 2_000  # steps of an episode
 FEW, HALF, MANY = 8, 512, 2_048  # directions: of 16 episodes, 1,024, and enough for all threads
 BUDGET, LEAST = 0.4, 5  # seconds for a point, and repetitions at least
 LAST = 100.0  # an exponent is fitted over the last two decades
+
+
+LOOK = LOOKS["light"]
+EXPECTED = {"color": LOOK.faint, "linewidth": 1.0, "linestyle": (0, (6, 4)), "zorder": 1}  # of a line
 
 
 class Curve(NamedTuple):
@@ -143,37 +148,53 @@ def exponent(x, cost):
 
 
 def draw(rows):
-    """Return a figure of Matplotlib: a panel for all that grows. Grey lines have the expected slope, and end at the last point."""
+    """Return a figure of Matplotlib, a panel for each thing that grows. Dashed lines have the expected slope up to the last point."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 13), dpi=140, layout="constrained")
+    figure = Figure(figsize=(6, 13), dpi=140, layout="constrained", facecolor=LOOK.paper)
     panels = dict(zip(TITLES, figure.subplots(len(TITLES), 1), strict=True))
     for kind, axes in panels.items():
-        axes.set(xscale="log", yscale="log", ylabel="bytes" if kind == "memory" else "ns")
-        axes.set_title(TITLES[kind], fontsize=10)
-        axes.plot([], [], color="0.7", linewidth=1, label="the expected slope")
-    for curve in CURVES:
-        x, cost = points(rows, curve)
-        panels[curve.kind].plot(x, 1e9 * cost, marker=".", label=curve.label)
-        if curve.kind == "threads":
-            axes = panels[curve.kind]
-            axes.plot(x, 1e9 * cost[0] / np.minimum(x, THREADS), color="0.7", linewidth=1, zorder=0)
-        else:
-            draw_slope(panels[curve.kind], x, 1e9 * cost, curve.expected)
-    for kind in ("directions", "weights"):
+        axes.set(xscale="log", yscale="log")
+        axes.plot([], [], label="the expected slope", **EXPECTED)
+        curves = [curve for curve in CURVES if curve.kind == kind]
+        for curve, colour in zip(curves, LOOK.lines, strict=False):
+            x, cost = points(rows, curve)
+            axes.plot(x, cost, marker=".", color=colour, linewidth=1.8, label=curve.label)
+            if kind == "threads":
+                axes.plot(x, cost[0] / np.minimum(x, THREADS), **EXPECTED)
+            else:
+                draw_slope(axes, x, cost, curve.expected)
+    for kind, colour in zip(("directions", "weights"), LOOK.lines, strict=False):
         known = [row for row in rows if row["kind"] == kind and row["peak_bytes"]]
         x, held = np.array([[row["x"], row["peak_bytes"]] for row in known], float).T
-        panels["memory"].plot(x, held, marker=".", label=kind)
+        panels["memory"].plot(x, held, marker=".", color=colour, linewidth=1.8, label=kind)
         draw_slope(panels["memory"], x, held, 1.0)
-    panels["threads"].set(yticks=[2, 3, 4, 6], yticklabels=["2", "3", "4", "6"])
-    panels["threads"].minorticks_off()
-    for axes in panels.values():
-        axes.legend(frameon=False, fontsize=8)
+    for kind, axes in panels.items():
+        dress(axes, kind)
     return figure
 
 
 def draw_slope(axes, x, y, slope):
-    axes.plot(x, y[-1] * (x / x[-1]) ** slope, color="0.7", linewidth=1, zorder=0)
+    axes.plot(x, y[-1] * (x / x[-1]) ** slope, **EXPECTED)
+
+
+def dress(axes, kind):
+    """Give a panel its title, and the looks of the learning curves."""
+    from matplotlib.ticker import EngFormatter
+
+    axes.set_title(TITLES[kind], fontsize=10, color=LOOK.ink, loc="left")
+    axes.set_facecolor(LOOK.paper)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(LOOK.faint)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    axes.yaxis.set_major_formatter(EngFormatter(unit="B" if kind == "memory" else "s"))
+    if kind == "threads":
+        axes.set(xticks=N_THREADS, yticks=[k * 1e-9 for k in (1, 2, 3, 4, 6)])
+        axes.minorticks_off()
+    axes.tick_params(which="both", colors=LOOK.ink, labelsize=8)
+    axes.grid(axis="y", color=LOOK.grid, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False, fontsize=8, labelcolor=LOOK.ink)
 
 
 def main():

@@ -195,18 +195,6 @@ def test_candidates_made_in_pieces_give_the_bits_of_an_array_in_mujoco(physics, 
     np.testing.assert_array_equal(in_pieces.theta, trained(**settings).theta)
 
 
-def test_a_message_to_a_worker_has_few_large_candidates():
-    from fastars._compiled.structs import identity_filter
-    from fastars.samplers import episode_queue
-    from fastars.samplers.batch import Batch
-    from fastars.samplers.batch_sizes import BatchSizes
-
-    weights, n = np.zeros((1000, 1 << 20)), 1000  # 8 MiB each, which nobody writes to
-    batch = Batch(identity_filter(2), False, weights, np.arange(n), np.zeros(n, np.uint64), np.zeros(n, np.int64), np.ones(1))
-    queue = episode_queue.EpisodeQueue(batch, lambda *args: None, BatchSizes(1))
-    assert len(queue.take()[0]) == 8
-
-
 def test_evaluate_candidates_is_told_of_candidates_as_of_an_array():
     one = model()
     seeds = np.arange(8, dtype=np.uint64)

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 from gymnasium import make_vec
-from watched_blocks import threads_of_blocks
+from watched_blocks import watched_blocks
 
 from fastars import compiled_env_ids
 from fastars._compiled.lane_rows import LANES
@@ -54,7 +54,7 @@ def test_threads_change_no_bit(env_id, mode):
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="Python's code runs on one thread")
 @pytest.mark.usefixtures("any_work_is_worth_a_thread")
 def test_two_threads_step_where_it_is_worth_it(monkeypatch):
-    envs, used = made("Acrobot-v1", n_threads=2), threads_of_blocks(monkeypatch)
+    envs, used = made("Acrobot-v1", n_threads=2), watched_blocks(monkeypatch, batches)
     actions = np.zeros(N, np.int64)
     envs.step(actions)  # on one thread: nobody knows how long it takes
     envs.step(actions)

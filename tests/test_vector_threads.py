@@ -15,7 +15,7 @@ pytest.importorskip("mujoco", reason="MuJoCo environments need the mujoco packag
 
 from gymnasium import make_vec
 from gymnasium.envs.mujoco import mujoco_env
-from watched_blocks import threads_of_blocks
+from watched_blocks import watched_blocks
 
 from fastars import SimulationError
 from fastars.envs import batches
@@ -63,7 +63,7 @@ def test_threads_change_no_bit(physics, n_threads):
 
 @pytest.mark.parametrize("physics", PHYSICS)
 def test_more_threads_than_one_step(physics, monkeypatch):
-    env, used = made(physics, 2), threads_of_blocks(monkeypatch)
+    env, used = made(physics, 2), watched_blocks(monkeypatch, batches)
     env.step(random_actions(env, 1)[0])
     blocks = [block for block, _ in used]
     assert sorted(blocks) == list(range(len(blocks)))

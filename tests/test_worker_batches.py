@@ -1,7 +1,8 @@
 """Batches of episodes that a worker process has before it needs them: the same results, the same episode to blame.
 
 Broken on purpose: a lost worker's later batch is forgotten, the mark of a batch is that at which the next one was given, batches as
-large as you like are given ahead -> each a test red.
+large as you like are given ahead -> each a test red. Messages of any size -> `has_few_large_candidates`; a candidate's weights once
+for each of its episodes -> `once`; episodes of a message in the order of its candidates' rows -> `once`, too.
 """
 
 import os
@@ -12,7 +13,9 @@ import pytest
 from watched_samplers import watched
 
 from fastars._compiled.structs import FAILED, LinearPolicy, identity_filter
-from fastars.samplers import pool
+from fastars.samplers import episode_queue, pool
+from fastars.samplers.batch import Batch
+from fastars.samplers.batch_sizes import BatchSizes
 from fastars.samplers.process import WorkerProcess
 
 N = 24  # episodes; the seed of each is its index
@@ -72,6 +75,35 @@ def test_what_a_connection_may_not_hold_waits_for_its_reader(sampler_of, given, 
     same(evaluated(sampler), expected)
     assert given
     assert not any(given)
+
+
+def queue_of(weights, rows, n_workers=1):
+    """A queue of episodes of these candidates, each with its number as its seed."""
+    n = len(rows)
+    seeds, none = np.arange(n, dtype=np.uint64), np.zeros(n, np.int64)
+    batch = Batch(identity_filter(2), False, weights, rows, seeds, none, np.ones(1))
+    return episode_queue.EpisodeQueue(batch, lambda *args: None, BatchSizes(n_workers))
+
+
+def test_a_message_has_few_large_candidates():
+    weights = np.zeros((1000, 1 << 20))  # 8 MiB each, which nobody writes to
+    assert len(queue_of(weights, np.arange(1000)).take()[0]) == 8
+
+
+@pytest.mark.parametrize("per_candidate", [1, 3, 50])
+def test_a_message_has_the_weights_of_a_candidate_once(per_candidate):
+    """And all its episodes, though they come in several messages, and out of order when some of them wait again."""
+    weights, rows = np.arange(24.0).reshape(12, 2), np.repeat(np.arange(12), per_candidate)
+    queue, seen = queue_of(weights, rows, n_workers=2), []
+    again, _ = queue.take()
+    queue.put_back(again[::-1])
+    while queue:
+        episodes, part = queue.take()
+        seen += episodes
+        assert len(part.weights) == len(set(rows[episodes]))
+        np.testing.assert_array_equal(part.weights[part.rows], weights[rows[episodes]])
+        assert part.seeds.tolist() == episodes
+    assert sorted(seen) == list(range(len(rows)))
 
 
 class Crashes(faulty_envs.Line):

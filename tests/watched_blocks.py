@@ -1,16 +1,14 @@
-"""The threads that step the blocks of a vector environment, for tests of how they share them."""
+"""Blocks of a loop that are watched: which block ran on which thread, and that two threads took one at the same time."""
 
 import threading
 
-from fastars.envs import batches
 
-
-def threads_of_blocks(monkeypatch):
-    """A list of pairs (block, thread that steps it), from now on.
+def watched_blocks(monkeypatch, module):
+    """Return a list that gets (block, thread) for each block that the module's `for_blocks` runs.
 
     The first two blocks wait for each other: one thread alone would never pass.
     """
-    used, share = [], batches.for_blocks
+    used, share = [], module.for_blocks
 
     def seen(run, n_blocks, n_threads):
         barrier = threading.Barrier(2)
@@ -23,5 +21,5 @@ def threads_of_blocks(monkeypatch):
 
         share(block, n_blocks, n_threads)
 
-    monkeypatch.setattr(batches, "for_blocks", seen)
+    monkeypatch.setattr(module, "for_blocks", seen)
     return used

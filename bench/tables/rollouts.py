@@ -1,6 +1,6 @@
 """Tables of environment steps per second: compiled environments, MuJoCo, a user's own, Python, vector environments."""
 
-from bench.formatting import aimed, rate, ratio, whole
+from bench.formatting import aimed, rate, ratio, seconds, whole
 from bench.tables.engine import Column, Page, Row, Rows, Table
 
 _LENGTH = Column("mean length", "mean_length", whole)
@@ -32,13 +32,25 @@ def _cell(name: str) -> Column:
     return Column(name, lambda line: line.get(name, "-"))
 
 
+def _threads(row: Row, what: str) -> dict[int, float]:
+    """Return the rates of "<what>, <n> thread(s)", by n."""
+    named = {name.removeprefix(f"{what}, "): value for name, value in row["steps_per_s"].items() if name.startswith(f"{what}, ")}
+    return {int(name.split()[0]): value for name, value in named.items()}
+
+
+def _two_to_one(row: Row, what: str) -> float:
+    rates = _threads(row, what)
+    return rates[2] / rates[1]
+
+
 def _transposed(rows: Rows) -> list[dict[str, str]]:
     """Return a line for each competitor, with a cell for each environment."""
     lines: dict[str, dict[str, str]] = {}
     for row in rows:
         if row["kind"] in ("rates", "peer"):
             for k, (name, cell) in enumerate(_competitors(row).items()):
-                if row["kind"] == "rates" or k > 0:  # the rates of fastars are not repeated beside a peer
+                is_ours_again = row["kind"] == "peer" and k == 0
+                if not is_ours_again and not name.startswith("bare"):  # the bare loop has a table of its own
                     lines.setdefault(name, {"name": name})[row["env"]] = cell
     return list(lines.values())
 
@@ -52,7 +64,10 @@ def _by_hand(rows: Rows) -> list[Row]:
     """Return a line for each number of threads: the kernel, and the loop written by hand."""
     rates = rows[0]["steps_per_s"]
     threads = [name.removeprefix("fastars, ") for name in rates if name.startswith("fastars")]
-    return [{"threads": key, "kernel": rates[f"fastars, {key}"], "loop": rates[f"by hand, {key}"]} for key in threads]
+    aim = rows[0]["target"]
+    return [
+        {"threads": key, "kernel": rates[f"fastars, {key}"], "loop": rates[f"by hand, {key}"], "target": aim} for key in threads
+    ]
 
 
 def _once_each(rows: Rows) -> Rows:
@@ -63,14 +78,39 @@ def _once_each(rows: Rows) -> Rows:
 MISSING = Table((Column("not measured here", "peer"), Column("because", "reason")), kind="missing", lines=_once_each)
 
 
+def _beside_bare(row: Row, n: int) -> str:
+    """Return the rate with n threads as a part of the bare loop's."""
+    return aimed(_threads(row, "fastars")[n] / _threads(row, "bare loop")[n], row["targets"]["of bare"])
+
+
+def _one_to_two(row: Row) -> str:
+    return aimed(_two_to_one(row, "fastars"), row["targets"]["two to one"])
+
+
+def _call_seconds(row: Row) -> float:
+    """Return the time of a call on one thread."""
+    return row["mean_length"] * row["episodes"] / _threads(row, "fastars")[1]
+
+
 ROLLOUTS: Page = (
     Table(_env_columns, lines=_transposed),
+    Table(
+        (
+            Column("fastars and the bare loop (aim)", "env"),
+            Column("1 thread", lambda row: _beside_bare(row, 1)),
+            Column("2 threads", lambda row: _beside_bare(row, 2)),
+            Column("fastars, 1 to 2 threads", _one_to_two),
+            Column("bare loop, 1 to 2 threads", lambda row: _two_to_one(row, "bare loop"), ratio),
+            Column("work of a call: on 1 thread", _call_seconds, seconds),
+        ),
+        kind="rates",
+    ),
     Table(
         (
             Column(lambda rows: f"CartPole-v1, mean return {rows[0]['mean_return']:.0f}, steps/s", "threads"),
             Column("`evaluate_candidates`", "kernel", rate),
             Column("hand-written lane loop", "loop", rate),
-            Column("ratio", lambda line: line["kernel"] / line["loop"], ratio),
+            Column("ratio (aim)", lambda line: aimed(line["kernel"] / line["loop"], line["target"])),
         ),
         kind="by hand",
         each=True,
@@ -159,12 +199,6 @@ GYM: Page = (
 )
 
 
-def _threads(row: Row, what: str) -> dict[int, float]:
-    """Return the rates of "<what>, <n> thread(s)", by n."""
-    named = {name.removeprefix(f"{what}, "): value for name, value in row["steps_per_s"].items() if name.startswith(f"{what}, ")}
-    return {int(name.split()[0]): value for name, value in named.items()}
-
-
 def _of_bare(row: Row, n: int) -> str:
     return aimed(_threads(row, "fastars")[n] / _threads(row, "bare")[n], row["target"])
 
@@ -172,11 +206,6 @@ def _of_bare(row: Row, n: int) -> str:
 def _of_no_clock(row: Row) -> str:
     no_clock = row["steps_per_s"].get("without clock, 1 thread")
     return ratio(_threads(row, "fastars")[1] / no_clock) if no_clock else "-"
-
-
-def _two_to_one(row: Row, what: str) -> float:
-    rates = _threads(row, what)
-    return rates[2] / rates[1]
 
 
 def _with_forces(rows: Rows) -> Rows:

@@ -39,20 +39,6 @@ def _leading(values, like):
     return lambda values, like: (values[0], *leading(values[1:], like[1:]))
 
 
-def defect(total, values):
-    """Add 0 to `total` for every finite entry, and NaN for any other: the result is 0 if and only if all entries are finite."""
-    for value in values:
-        total = total + (value - value)
-    return total
-
-
-@overload(defect, jit_options=INLINE)
-def _defect(total, values):
-    if len(values) == 0:
-        return lambda total, values: total
-    return lambda total, values: defect(total + (values[0] - values[0]), values[1:])
-
-
 def are_finite(observation):
     """Return True if no float32 of an observation is NaN or infinite: their sum in float64 is neither, then."""
     total = sum(float(value) for value in observation)

@@ -85,10 +85,10 @@ def run_episodes(spec, filter, lanes, episodes, out, like):
     start, stop = episodes.start, episodes.stop
     track = out.moments.count.shape[0] > 0
     active = min(most_lanes(spec.policy, len(like[1]), len(spec.low)), stop - start)
-    waiting, clock, is_late = start, 0, True
+    waiting, clock = start, 0
     while active > 0:
         for group in range((active - 1) // _VECTOR, -1, -1):  # downwards: the lane that moves up has been checked already
-            if not (is_late or any_marked(lanes, group * _VECTOR, _VECTOR)):
+            if clock > 0 and not any_ended(lanes, group * _VECTOR, clock - spec.max_steps):
                 continue
             for lane in range(min((group + 1) * _VECTOR, active) - 1, group * _VECTOR - 1, -1):
                 if clock > 0:  # before the first step, all lanes are free
@@ -105,9 +105,7 @@ def run_episodes(spec, filter, lanes, episodes, out, like):
         if active > 0:
             load_networks(spec.policy, episodes, lanes.counters, lanes.networks, active)
             left = spec.max_steps - (clock - earliest(lanes, active))
-            n_steps = advance(spec, filter, lanes, active, left, track, like)
-            clock += n_steps
-            is_late = n_steps == left
+            clock += advance(spec, filter, lanes, active, left, track, like)
 
 
 @kernel
@@ -152,6 +150,15 @@ def any_marked(lanes, first, n):
     for lane in range(first, first + n):
         marked |= counters[at(MARK, lane)]
     return marked != 0
+
+
+@inline
+def any_ended(lanes, first, began):
+    """Return True if one of `_VECTOR` lanes is marked, or began at this clock or before."""
+    counters, n_ended = lanes.counters, 0
+    for lane in range(first, first + _VECTOR):
+        n_ended += (counters[at(MARK, lane)] != 0) | (counters[at(BEGAN, lane)] <= began)
+    return n_ended != 0
 
 
 @kernel
