@@ -260,7 +260,7 @@ class Learning(SB3Model):
         """Go on to the state after an iteration. An error leaves the run at the state before, with failures counted."""
         with HeldSignals(), IeeeFloats():
             try:
-                following, self.record = iterate(self.run, state, asked, rollouts, n_steps, returns)
+                following, self._row = iterate(self.run, state, asked, rollouts, n_steps, returns)
                 self._go_to(following)
                 end_helpers()
             except Exception:

@@ -11,6 +11,8 @@ None of them changes what it is given, so an exception leaves the run as it was.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +25,7 @@ from fastars.samplers.candidates import Candidates
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.training.diagnostics import Pairs, diagnose_tasks, gradient_rows, measure_pairs, spread_rows, task_rows
 from fastars.training.evidence import Evidence
-from fastars.training.iteration_rows import Row, health_rows, training_rows
+from fastars.training.iteration_rows import Row, Rows, health_rows, training_rows
 from fastars.training.run import Run
 from fastars.training.seeds import episode_seeds
 from fastars.training.state import Counters, ObsMoments, RecentEpisodes, State, obs_filter
@@ -134,7 +136,7 @@ def iterate(
     moments = state.moments
     if run.updates_obs_stats and int(moments.count) <= MOST_INT64 - int(np.add.reduce(rollouts.moments.count)):
         moments = ObsMoments(*backend.merge_moments(*moments, rollouts.moments))  # line 8: of all observations so far
-    diagnosed, estimate, evidence = diagnose(run, state, asked, rollouts, returns, chosen.selected, measured, task_gradients)
+    of_gradients, estimate, evidence = diagnose(run, state, asked, rollouts, returns, chosen.selected, measured, task_gradients)
     if tasks is not None and evidence is not None:
         tasks = tasks.after(evidence)
     counters = _next_counters(
@@ -147,12 +149,12 @@ def iterate(
         is_empty=n_dropped == n_delta,
     )
     following = State(theta, moments, slots, estimate, tasks, _recent_episodes(run, state, rollouts), counters)
-    return following, {
-        **training_rows(run.config, following, asked.sigma, asked.learning_rate, chosen, sizes),
-        **diagnosed,
-        **({} if tasks is None else tasks.rows()),
-        **health_rows(following),
-    }
+    return following, Row(
+        partial(training_rows, run.config, following, asked.sigma, asked.learning_rate, chosen, sizes),
+        *of_gradients,
+        *(() if tasks is None else (tasks.rows,)),
+        partial(health_rows, following),
+    )
 
 
 def refuse_empty_iterations(state: State) -> None:
@@ -242,24 +244,28 @@ def diagnose(
     selected: IntArray,
     measured: tuple[FloatArray, Pairs] | None,
     gradients: FloatArray,
-) -> tuple[dict[str, float], FloatArray | None, Evidence | None]:
-    """Diagnose the gradients of the tasks. Returns (log rows, gradient of the reward, evidence for task weighting)."""
+) -> tuple[tuple[Callable[[], Rows], ...], FloatArray | None, Evidence | None]:
+    """Diagnose the gradients of the tasks. Returns (parts of a `Row`, gradient of the reward, evidence for task weighting)."""
     tasks, backend = state.tasks, run.backend
     if measured is None:
-        return {}, state.gradient, None
+        return (), state.gradient, None
     task_returns, pairs = measured
     gradient = gradients[0].copy() if tasks is None else tasks.weights @ gradients
-    rows = gradient_rows(backend, pairs, gradient, state.gradient, returns, asked.sigma, selected)
-    rows |= spread_rows(backend, rollouts.returns.reshape(run.config.n_delta, 2, -1), run.config.common_random_numbers)
+    episodes = rollouts.returns.reshape(run.config.n_delta, 2, -1).copy()  # callbacks get `rollouts` before anybody looks at rows
+    rows = (
+        partial(gradient_rows, backend, pairs, gradient, state.gradient, returns, asked.sigma, selected),
+        partial(spread_rows, backend, episodes, run.config.common_random_numbers),
+    )
     if len(pairs.kept) == 0:
         return rows, state.gradient, None
+    estimate = gradient
     if not np.isfinite(gradient).all():  # it overflowed, in a division by a tiny sigma: the step is another sum, and finite
-        gradient = state.gradient
+        estimate = state.gradient
     if tasks is None:
-        return rows, gradient, None
+        return rows, estimate, None
     found, gram, debiased = diagnose_tasks(backend, pairs, gradients, task_returns, tasks.weights)
-    rows |= task_rows(tasks.names, found, tasks.weights)
-    return rows, gradient, Evidence(found.returns, found.stds, gram, debiased, len(pairs.kept), run.n_weights)
+    evidence = Evidence(found.returns, found.stds, gram, debiased, len(pairs.kept), run.n_weights)
+    return (*rows, partial(task_rows, tasks.names, found, tasks.weights)), estimate, evidence
 
 
 def _recent_episodes(run: Run, state: State, rollouts: Rollouts) -> RecentEpisodes:
