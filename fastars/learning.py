@@ -232,7 +232,7 @@ class Learning(SB3Model):
             self._write_episodes(episodes.rollouts)
             self._evaluated = episodes.rollouts
         self._tell_callback(callback, before, episodes)
-        returns, *_ = candidate_returns(self.run, before, episodes.rollouts)
+        returns = candidate_returns(self.run, before, episodes.rollouts).returns
         return like(candidate_weights, returns.T.ravel())
 
     def _update_by_own_returns(self, callback: Any, async_eval: Any) -> None:
