@@ -40,6 +40,7 @@ from fastars.training import model_file
 from fastars.training.config import SETTINGS, Schedule
 from fastars.training.failures import FailureLog
 from fastars.training.iteration import Asked, NonFiniteReturnsError, ask, candidates_of, perturbed_thetas
+from fastars.training.iteration_rows import Row
 from fastars.training.policy import ARSLinearPolicy, ARSPolicy, policy_of_run
 from fastars.training.run import Execution
 from fastars.training.runner import drawn_seed, make_first_state, make_run
@@ -246,7 +247,7 @@ class ARS(Learning):
         if start is not None:
             self.restore(start.state(self.run, self.state))
         self._asked: tuple[FloatArray, Asked] | None = None
-        self._call, self._progress, self.record = LearnCall(), 1.0, {}
+        self._call, self._progress, self._row = LearnCall(), 1.0, Row()
         self._failures = FailureLog(given.env, self.run.env)
         self._begin_log(verbose, tensorboard_log, monitor_dir, is_quiet=is_stored)
         if seed is not None:
@@ -286,7 +287,7 @@ class ARS(Learning):
                 "copy.copy can't copy a model in a VecNormalize, which both would move: use copy.deepcopy, or save and load"
             )
         copied = type(self).__new__(type(self))
-        vars(copied).update(vars(self), record=dict(self.record), _logger=copy.copy(self._logger), **_OUTSIDE)
+        vars(copied).update(vars(self), _row=copy.copy(self._row), _logger=copy.copy(self._logger), **_OUTSIDE)
         copied._hold(copy.deepcopy(self.state), copy.copy(self.policy))
         return copied
 

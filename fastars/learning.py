@@ -232,7 +232,7 @@ class Learning(SB3Model):
             self._write_episodes(episodes.rollouts)
             self._evaluated = episodes.rollouts
         self._tell_callback(callback, before, episodes)
-        returns, *_ = candidate_returns(self.run, before, episodes.rollouts)
+        returns = candidate_returns(self.run, before, episodes.rollouts).returns
         return like(candidate_weights, returns.T.ravel())
 
     def _update_by_own_returns(self, callback: Any, async_eval: Any) -> None:
@@ -260,7 +260,7 @@ class Learning(SB3Model):
         """Go on to the state after an iteration. An error leaves the run at the state before, with failures counted."""
         with HeldSignals(), IeeeFloats():
             try:
-                following, self.record = iterate(self.run, state, asked, rollouts, n_steps, returns)
+                following, self._row = iterate(self.run, state, asked, rollouts, n_steps, returns)
                 self._go_to(following)
                 end_helpers()
             except Exception:

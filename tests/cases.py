@@ -220,6 +220,11 @@ def _penalized_returns(size: str) -> tuple[Any, ...]:
     return returns, status
 
 
+def _count_outcomes(size: str) -> tuple[Any, ...]:
+    returns, status = _penalized_returns(size)
+    return returns, np.arange(status.size).reshape(status.shape), status
+
+
 def _direction_weights(size: str) -> tuple[Any, ...]:
     return _returns(size), _selected(size), len(_selected(size)), 3.25, 1e-6
 
@@ -359,6 +364,7 @@ CASES = [
     Case("filter_from_moments", _filter_from_moments),
     Case("candidate_returns", _candidate_returns),
     Case("finite_pairs", lambda size: (_returns(size),)),
+    Case("count_outcomes", _count_outcomes),
     Case("penalized_returns", _penalized_returns),
     Case("top_directions", lambda size: (_returns(size), _N_DELTA[size] // 3, size == "medium")),
     Case("return_std", lambda size: (_returns(size), _selected(size), 1)),

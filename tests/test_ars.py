@@ -601,7 +601,7 @@ def golden(returns=R, n_top=2, **settings):
     model.run = dataclasses.replace(model.run, noise=table)
     asked = ask(model.run, model.state, 1.0)._replace(indices=np.array([0, 3, 6, 9]), sigma=0.05)
     rollouts = empty_rollouts(8, 3, False)._replace(returns=np.ravel(returns).astype(float))
-    model.state, model.record = iterate(model.run, model.state, asked, rollouts, 0)
+    model.state, model._row = iterate(model.run, model.state, asked, rollouts, 0)
     return model
 
 

@@ -750,7 +750,8 @@ def test_a_run_says_whether_its_candidates_share_their_noise(monkeypatch):
     held = []
     monkeypatch.setattr(kernels, "spread_test", lambda returns, common: held.append(common) or (0.0, 0.5))
     for common in (False, True):
-        ARS("LinearPolicy", "CartPole-v1", n_delta=8, n_eval_episodes=4, common_random_numbers=common, seed=0).learn(1)
+        model = ARS("LinearPolicy", "CartPole-v1", n_delta=8, n_eval_episodes=4, common_random_numbers=common, seed=0).learn(1)
+        assert model.record["returns/het_spread_p"] == 0.5
     assert held == [False, True]
 
 

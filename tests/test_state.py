@@ -37,7 +37,7 @@ def test_four_functions_are_an_iteration_of_learn():
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(following.theta, learned.theta)
     assert following.counters == learned.state.counters
-    np.testing.assert_equal({key: value for key, value in learned.record.items() if key in row}, row)
+    np.testing.assert_equal({key: value for key, value in learned.record.items() if key in row.values}, row.values)
 
 
 @pytest.mark.parametrize("settings", [{}, {"optimizer": "adam"}, {"momentum": 0.9}, {"env": PENDULUM, "weighting": "gradnorm"}])

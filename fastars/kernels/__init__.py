@@ -52,7 +52,7 @@ from fastars.kernels.norms import Info, info, norm, norm_sq
 from fastars.kernels.optimizers import adam_step, sgd_step
 from fastars.kernels.policy import action_scores, batch_action_scores, fill_actions
 from fastars.kernels.quadratic import dual_proj, mgda, upgrad
-from fastars.kernels.returns import candidate_returns, centered_ranks, finite_pairs, penalized_returns, sign_returns
+from fastars.kernels.returns import candidate_returns, centered_ranks, count_outcomes, finite_pairs, penalized_returns, sign_returns
 from fastars.kernels.rollout import antithetic_rollouts, rollouts
 from fastars.kernels.selection import direction_weights, return_std, step_weights, top_directions
 from fastars.kernels.spectral import aligned_mtl, config, imtl_g
@@ -91,6 +91,7 @@ __all__ = [
     "candidate_returns",
     "centered_ranks",
     "config",
+    "count_outcomes",
     "db_mtl",
     "debiased_gram",
     "diagnostics",

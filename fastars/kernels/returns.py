@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from fastars._compiled.jit import kernel
-from fastars._compiled.structs import FAILED, NONFINITE
+from fastars._compiled.structs import FAILED, NONFINITE, UNSTABLE
 from fastars.kernels.sorting import ascending_order
 
 
@@ -61,6 +61,31 @@ def finite_pairs(returns):
     for i in range(returns.shape[0]):
         finite[i] = math.isfinite(returns[i, 0]) and math.isfinite(returns[i, 1])
     return finite
+
+
+@kernel
+def count_outcomes(returns, lengths, status):
+    """Count the pairs with two finite returns, and the steps and unstable episodes of an iteration.
+
+    Parameters
+    ----------
+    returns : ndarray of float64, shape (n_delta, 2)
+        Returns of the pairs, NaN or infinite where one failed.
+    lengths, status : ndarray of int64, shape (n_delta, 2, n_episodes)
+        As in `Rollouts`.
+
+    Returns
+    -------
+    n_finite, n_steps, n_unstable : int
+    """
+    n_finite, n_steps, n_unstable = 0, 0, 0
+    for i in range(returns.shape[0]):
+        n_finite += math.isfinite(returns[i, 0]) and math.isfinite(returns[i, 1])
+    for length in lengths.flat:
+        n_steps += length
+    for value in status.flat:
+        n_unstable += value == UNSTABLE
+    return n_finite, n_steps, n_unstable
 
 
 @kernel

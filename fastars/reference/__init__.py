@@ -32,7 +32,7 @@ from .norms import Info, info, norm, norm_sq
 from .optimizers import adam_step, sgd_step
 from .policy import action_scores, batch_action_scores, fill_actions
 from .quadratic import dual_proj, mgda, upgrad
-from .returns import candidate_returns, centered_ranks, finite_pairs, penalized_returns, sign_returns
+from .returns import candidate_returns, centered_ranks, count_outcomes, finite_pairs, penalized_returns, sign_returns
 from .rollout import Moments, Rollouts, antithetic_rollouts, rollouts
 from .selection import direction_weights, return_std, step_weights, top_directions
 from .spectral import aligned_mtl, config, imtl_g
@@ -57,6 +57,7 @@ __all__ = [
     "candidate_returns",
     "centered_ranks",
     "config",
+    "count_outcomes",
     "db_mtl",
     "debiased_gram",
     "diagnostics",

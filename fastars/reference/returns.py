@@ -5,7 +5,7 @@ R (n_delta, 2) are the returns r(theta + sigma delta_i) and r(theta - sigma delt
 
 import numpy as np
 
-NONFINITE, FAILED = 3, 5
+NONFINITE, UNSTABLE, FAILED = 3, 4, 5
 
 
 def candidate_returns(returns, lengths, status, offset):
@@ -20,6 +20,11 @@ def candidate_returns(returns, lengths, status, offset):
 def finite_pairs(returns):
     """Return True for each direction with two finite returns: bool (n_delta,)."""
     return np.isfinite(returns).all(axis=1)
+
+
+def count_outcomes(returns, lengths, status):
+    """Return the numbers of pairs with two finite returns, of steps and of `UNSTABLE` episodes."""
+    return int(finite_pairs(returns).sum()), int(lengths.sum()), int((status == UNSTABLE).sum())
 
 
 def penalized_returns(returns, status):

@@ -38,15 +38,18 @@ class NoiseTable:
         self.seed, self.size = seed, size
         self.backend, self.n_threads = backend, n_threads
         self._square_sums: FloatArray | None = None
+        self._asked: tuple[IntArray | None, int] = None, 0  # by the last call of `at`: an iteration asks twice
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _new_table, (self.backend is kernels, self.seed, self.size, self.n_threads)
 
     def at(self, indices: IntArray, n_weights: int) -> NoiseArray:
         """Return the table, shape (size,), filled where directions of `n_weights` numbers start at `indices`."""
-        missing = self.backend.missing_blocks(indices, n_weights, self._is_filled)
-        if len(missing):
-            self._fill(missing)
+        if self._asked[0] is not indices or self._asked[1] != n_weights:
+            missing = self.backend.missing_blocks(indices, n_weights, self._is_filled)
+            if len(missing):
+                self._fill(missing)
+            self._asked = indices, n_weights
         return self._values
 
     def whole(self) -> NoiseArray:

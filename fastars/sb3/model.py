@@ -29,6 +29,7 @@ from fastars.sb3.subclassing import warn_of_uncalled
 from fastars.sb3.training_env import make_rendering, training_env
 from fastars.sb3.vec_env import EnvInput, unwrap_env
 from fastars.training.failures import FailureLog
+from fastars.training.iteration_rows import Row
 from fastars.training.physics import with_physics_of_run
 from fastars.training.policy_classes import ALIASES
 from fastars.training.policy_modules import imported_torch
@@ -51,8 +52,8 @@ class SB3Model(SB3Attributes):
 
     tensorboard_log: str | None
     verbose: int
-    record: dict[str, float | None]
     _current: CurrentState
+    _row: Row  # of the last iteration
     _failures: FailureLog
     _training_env: Any
     _is_seeded: bool  # True if the user gave a seed
@@ -257,11 +258,16 @@ class SB3Model(SB3Attributes):
         """The logger that the rows go to."""
         return self._logger
 
+    @property
+    def record(self) -> dict[str, float | None]:
+        """The row of the last iteration, computed when it is first looked at."""
+        return self._row.values
+
     def dump_logs(self) -> None:
         """Write the row of the last iteration to the log."""
         elapsed = time.perf_counter() - self._call.start if self._call.start else 0.0  # 0 before the first call of learn
-        self.record["time/time_elapsed"] = elapsed
-        self.record["time/fps"] = int((self.num_timesteps - self._call.first_step) / max(elapsed, 1e-9))
+        fps = int((self.num_timesteps - self._call.first_step) / max(elapsed, 1e-9))
+        self._row.add(lambda: {"time/time_elapsed": elapsed, "time/fps": fps})
         is_ours = isinstance(self._logger, Logger)
         if not (type(self._logger) is Logger and self._logger.is_silent):  # 8 us to record a row that nobody would read
             for key, value in {**self.record, "time/total_timesteps": self.num_timesteps}.items():

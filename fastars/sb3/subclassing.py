@@ -62,7 +62,7 @@ def returns_of(values: Any, n_delta: int) -> FloatArray:
     returns = _array("the returns of evaluate_candidates", values).ravel()
     if returns.size != 2 * n_delta:
         raise ValueError(f"the returns of evaluate_candidates must be {2 * n_delta} numbers, got {returns.size}")
-    return np.ascontiguousarray(returns.reshape(2, n_delta).T)
+    return returns.reshape(2, n_delta).T.copy(order="C")
 
 
 def like(given: Any, array: FloatArray) -> Any:

@@ -80,4 +80,5 @@ def _update(config: Config) -> Iterator[tuple[Any, ...]]:
         yield kernels.task_differences, returns, 1.0
     yield kernels.direction_sums, pairs, noise, indices, 0, 1, pairs
     yield kernels.step_weights, pairs, pairs, 1, True, 0, 1, 1.0
+    yield kernels.count_outcomes, pairs, lengths, lengths
     yield kernels.candidate_returns, returns, lengths, lengths, 1.0

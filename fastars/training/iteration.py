@@ -11,11 +11,13 @@ None of them changes what it is given, so an exception leaves the run as it was.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastars._compiled.structs import FAILED, UNSTABLE, Filter, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray
+from fastars._compiled.structs import FAILED, Filter, FloatArray, IntArray, NoiseArray, Rollouts, SeedArray
 from fastars._runtime.signals import OpenSignals
 from fastars._validate import MOST_INT64, number
 from fastars.kernels.norms import Info
@@ -23,7 +25,7 @@ from fastars.samplers.candidates import Candidates
 from fastars.samplers.failure import OnFailure, log_failure
 from fastars.training.diagnostics import Pairs, diagnose_tasks, gradient_rows, measure_pairs, spread_rows, task_rows
 from fastars.training.evidence import Evidence
-from fastars.training.iteration_rows import Row, health_rows, training_rows
+from fastars.training.iteration_rows import Row, Rows, health_rows, training_rows
 from fastars.training.run import Run
 from fastars.training.seeds import episode_seeds
 from fastars.training.state import Counters, ObsMoments, RecentEpisodes, State, obs_filter
@@ -39,6 +41,16 @@ class NonFiniteReturnsError(RuntimeError, ValueError):
     finite and `on_nonfinite="raise"`, or the step was not finite. It is a ValueError too, for which rl_zoo3 gives up a set of
     hyperparameters but not the search.
     """
+
+
+class Outcome(NamedTuple):
+    """The returns of the candidates, and what happened in their episodes."""
+
+    returns: FloatArray  # (n_delta, 2)
+    n_bad: int  # pairs with a return that is not finite
+    n_dropped: int  # of these, pairs without a part in the update
+    n_steps: int  # of all episodes
+    n_unstable: int  # episodes that a simulator ended
 
 
 class Asked(NamedTuple):
@@ -124,35 +136,35 @@ def iterate(
     ValueError
         If the iteration would be 2**63.
     """
-    n_delta, backend, tasks = run.config.n_delta, run.backend, state.tasks
-    returns, n_bad, n_dropped = candidate_returns(run, state, rollouts, returns)
+    backend, tasks = run.backend, state.tasks
+    outcome = candidate_returns(run, state, rollouts, returns)
+    returns = outcome.returns
     noise = run.noise.at(asked.indices, run.n_weights)
     chosen = choose_directions(backend, run.config, returns)  # line 6: the top directions
     measured = _measured(run, state, asked, noise, rollouts, returns)
     gradient, task_gradients = _gradients(run, asked, noise, chosen, measured)
     theta, slots, sizes = _stepped(run, state, asked, chosen, gradient)  # line 7
     moments = state.moments
-    if run.updates_obs_stats and int(moments.count) <= MOST_INT64 - int(np.add.reduce(rollouts.moments.count)):
+    if run.updates_obs_stats and int(moments.count) <= MOST_INT64 - outcome.n_steps:
         moments = ObsMoments(*backend.merge_moments(*moments, rollouts.moments))  # line 8: of all observations so far
-    diagnosed, estimate, evidence = diagnose(run, state, asked, rollouts, returns, chosen.selected, measured, task_gradients)
+    of_gradients, estimate, evidence = diagnose(run, state, asked, rollouts, returns, chosen.selected, measured, task_gradients)
     if tasks is not None and evidence is not None:
         tasks = tasks.after(evidence)
     counters = _next_counters(
         state.counters,
         rollouts,
-        n_steps=int(np.add.reduce(rollouts.lengths)) if n_steps is None else n_steps,
+        outcome,
+        n_steps=outcome.n_steps if n_steps is None else n_steps,
         has_step=len(chosen.selected) > 0,
-        n_dropped=n_dropped,
-        n_penalized=n_bad - n_dropped,
-        is_empty=n_dropped == n_delta,
+        is_empty=outcome.n_dropped == run.config.n_delta,
     )
     following = State(theta, moments, slots, estimate, tasks, _recent_episodes(run, state, rollouts), counters)
-    return following, {
-        **training_rows(run.config, following, asked.sigma, asked.learning_rate, chosen, sizes),
-        **diagnosed,
-        **({} if tasks is None else tasks.rows()),
-        **health_rows(following),
-    }
+    return following, Row(
+        partial(training_rows, run.config, following, asked.sigma, asked.learning_rate, chosen, sizes),
+        *of_gradients,
+        *(() if tasks is None else (tasks.rows,)),
+        partial(health_rows, following),
+    )
 
 
 def refuse_empty_iterations(state: State) -> None:
@@ -161,11 +173,8 @@ def refuse_empty_iterations(state: State) -> None:
         raise NonFiniteReturnsError(f"no pair of candidates had finite returns for {_MAX_EMPTY_ITERATIONS} iterations")
 
 
-def candidate_returns(run: Run, state: State, rollouts: Rollouts, given: FloatArray | None = None) -> tuple[FloatArray, int, int]:
-    """Return (returns (n_delta, 2), number of pairs with a return that is not finite, number of pairs dropped).
-
-    Returns that are `given` stand for those of the episodes.
-    """
+def candidate_returns(run: Run, state: State, rollouts: Rollouts, given: FloatArray | None = None) -> Outcome:
+    """Return the returns of the candidates, and counts of what happened. `given` returns stand for those of the episodes."""
     config, backend = run.config, run.backend
     if state.counters.iteration == 0 and (rollouts.status == FAILED).all():
         raise NonFiniteReturnsError(f"{run.env.id} failed in every episode of the first iteration")
@@ -175,13 +184,14 @@ def candidate_returns(run: Run, state: State, rollouts: Rollouts, given: FloatAr
     returns = given
     if returns is None:
         returns = backend.candidate_returns(rollouts.returns.reshape(shape), lengths, status, config.alive_bonus_offset)
-    n_bad = n_dropped = config.n_delta - int(np.count_nonzero(backend.finite_pairs(returns)))
+    n_finite, n_steps, n_unstable = backend.count_outcomes(returns, lengths, status)
+    n_bad = config.n_delta - n_finite
     if n_bad and config.on_nonfinite == "raise":
         raise NonFiniteReturnsError(f"{n_bad} of {config.n_delta} pairs had a NaN or infinite return; theta is unchanged")
     if n_bad and config.on_nonfinite == "penalize":
         returns = backend.penalized_returns(returns, status)
-        n_dropped = config.n_delta - int(np.count_nonzero(backend.finite_pairs(returns)))
-    return returns, n_bad, n_dropped
+        n_finite, *_ = backend.count_outcomes(returns, lengths, status)
+    return Outcome(returns, n_bad, config.n_delta - n_finite, n_steps, n_unstable)
 
 
 def _measured(
@@ -242,24 +252,28 @@ def diagnose(
     selected: IntArray,
     measured: tuple[FloatArray, Pairs] | None,
     gradients: FloatArray,
-) -> tuple[dict[str, float], FloatArray | None, Evidence | None]:
-    """Diagnose the gradients of the tasks. Returns (log rows, gradient of the reward, evidence for task weighting)."""
+) -> tuple[tuple[Callable[[], Rows], ...], FloatArray | None, Evidence | None]:
+    """Diagnose the gradients of the tasks. Returns (parts of a `Row`, gradient of the reward, evidence for task weighting)."""
     tasks, backend = state.tasks, run.backend
     if measured is None:
-        return {}, state.gradient, None
+        return (), state.gradient, None
     task_returns, pairs = measured
     gradient = gradients[0].copy() if tasks is None else tasks.weights @ gradients
-    rows = gradient_rows(backend, pairs, gradient, state.gradient, returns, asked.sigma, selected)
-    rows |= spread_rows(backend, rollouts.returns.reshape(run.config.n_delta, 2, -1), run.config.common_random_numbers)
+    episodes = rollouts.returns.reshape(run.config.n_delta, 2, -1).copy()  # callbacks get `rollouts` before anybody looks at rows
+    rows = (
+        partial(gradient_rows, backend, pairs, gradient, state.gradient, returns, asked.sigma, selected),
+        partial(spread_rows, backend, episodes, run.config.common_random_numbers),
+    )
     if len(pairs.kept) == 0:
         return rows, state.gradient, None
+    estimate = gradient
     if not np.isfinite(gradient).all():  # it overflowed, in a division by a tiny sigma: the step is another sum, and finite
-        gradient = state.gradient
+        estimate = state.gradient
     if tasks is None:
-        return rows, gradient, None
+        return rows, estimate, None
     found, gram, debiased = diagnose_tasks(backend, pairs, gradients, task_returns, tasks.weights)
-    rows |= task_rows(tasks.names, found, tasks.weights)
-    return rows, gradient, Evidence(found.returns, found.stds, gram, debiased, len(pairs.kept), run.n_weights)
+    evidence = Evidence(found.returns, found.stds, gram, debiased, len(pairs.kept), run.n_weights)
+    return (*rows, partial(task_rows, tasks.names, found, tasks.weights)), estimate, evidence
 
 
 def _recent_episodes(run: Run, state: State, rollouts: Rollouts) -> RecentEpisodes:
@@ -275,7 +289,7 @@ def _recent_episodes(run: Run, state: State, rollouts: Rollouts) -> RecentEpisod
 
 
 def _next_counters(
-    before: Counters, rollouts: Rollouts, *, n_steps: int, has_step: bool, n_dropped: int, n_penalized: int, is_empty: bool
+    before: Counters, rollouts: Rollouts, outcome: Outcome, *, n_steps: int, has_step: bool, is_empty: bool
 ) -> Counters:
     """Return the counters after an iteration. They stop at 2**63 - 1, except the iteration, from which directions follow."""
     if before.iteration == MOST_INT64:
@@ -285,9 +299,9 @@ def _next_counters(
         before.num_timesteps + n_steps,
         before.num_episodes + len(rollouts.returns),
         before.num_updates + has_step,
-        before.dropped_pairs + n_dropped,
-        before.penalized_pairs + n_penalized,
-        before.unstable_episodes + int(np.count_nonzero(rollouts.status == UNSTABLE)),
+        before.dropped_pairs + outcome.n_dropped,
+        before.penalized_pairs + outcome.n_bad - outcome.n_dropped,
+        before.unstable_episodes + outcome.n_unstable,
         before.env_failures + rollouts.n_failures,
         before.worker_restarts + rollouts.n_restarts,
         before.empty_iterations + 1 if is_empty else 0,

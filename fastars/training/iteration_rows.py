@@ -3,19 +3,55 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
 from fastars._compiled.structs import FloatArray
+from fastars._runtime.floats import IeeeFloats
+from fastars._runtime.signals import HeldSignals
 from fastars.kernels.norms import Info
 from fastars.training.config import Config
 from fastars.training.state import State
 from fastars.training.update import Chosen
 
-Row = dict[str, float | None]
+Rows = Mapping[str, float | None]
 
 
-def training_rows(config: Config, following: State, sigma: float, learning_rate: float, chosen: Chosen, sizes: Info) -> Row:
+class Row:
+    """The row of the log of an iteration, in parts that are computed when somebody looks at the row.
+
+    Most rows of a run without outputs are never looked at. A copy, or a file, has the values.
+
+    Parameters
+    ----------
+    *parts : callable
+        Each returns some entries of the row, from values that do not change any more.
+    """
+
+    def __init__(self, *parts: Callable[[], Rows]) -> None:
+        self._parts, self._values = list(parts), dict[str, float | None]()
+
+    def add(self, part: Callable[[], Rows]) -> None:
+        """Add entries to the row."""
+        self._parts.append(part)
+
+    @property
+    def values(self) -> dict[str, float | None]:
+        """The row, which may be changed."""
+        if self._parts:
+            with HeldSignals(), IeeeFloats(), np.errstate(over="ignore", invalid="ignore"):  # as in an iteration
+                while self._parts:
+                    self._values.update(self._parts[0]())
+                    del self._parts[0]
+        return self._values
+
+    def __reduce__(self) -> tuple[type[Row], tuple[Callable[[], Rows]]]:
+        return Row, (partial(dict, self.values),)
+
+
+def training_rows(config: Config, following: State, sigma: float, learning_rate: float, chosen: Chosen, sizes: Info) -> Rows:
     """Return the rows about episodes, time, and the step from one state to the following."""
     scale = chosen.divisor * chosen.std
     learning_rate = learning_rate if len(chosen.selected) else 0.0
@@ -37,7 +73,7 @@ def training_rows(config: Config, following: State, sigma: float, learning_rate:
     }
 
 
-def health_rows(state: State) -> Row:
+def health_rows(state: State) -> Rows:
     """Return the counts of what went wrong since the beginning of the run."""
     counters = state.counters
     return {
