@@ -1,9 +1,9 @@
 """Candidates that are made when they are read: the rows of `ask()`, and the results of every sampler that gets them.
 
 Broken on purpose -> red: pieces of rows that begin one too early, a negative number not counted from the end
-(`rows_of_the_array`), a mask read as numbers, a list refused, `copy=False` without effect (`reads_like_the_array`), rows written
-into theta (`memory_of_theta`), any object taken for `lazy`; threads that all begin at the first number of a direction (`several_threads`); an iteration over an array of
-all candidates (`memory_of_a_few`).
+(`rows_of_the_array`); a mask that is no selection, `copy=False` without effect (`reads_like_the_array`); rows written into theta
+(`memory_of_theta`); any object taken for `lazy`; threads that all begin at the first number of a direction (`several_threads`); an
+iteration over an array of all candidates (`memory_of_a_few`).
 """
 
 import tracemalloc

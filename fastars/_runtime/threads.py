@@ -65,7 +65,7 @@ def _begin_on_threads(work: Callable[[], None], n: int) -> list[Any]:
     """Let up to `n` threads call `work`. Return a lock of each, which is taken until it is done."""
     begun: list[Any] = []
     with contextlib.suppress(RuntimeError, MemoryError):  # no more threads. Those that have begun write to the caller's arrays
-        for _ in range(n):
+        while len(begun) < n:
             begun.append(begin_on_thread(work))
     return begun
 
