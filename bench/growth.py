@@ -148,7 +148,7 @@ def exponent(x, cost):
 
 
 def draw(rows):
-    """Return a figure of Matplotlib, a panel for each thing that grows. Dashed lines have the expected slope up to the last point."""
+    """Return a figure of Matplotlib, a panel for each thing that grows. Dashed lines have the slope that is expected."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 13), dpi=140, layout="constrained", facecolor=LOOK.paper)

@@ -111,8 +111,8 @@ def test_rollouts(env_id, race, record, quick):
         "Gymnasium loop": n_plain,
     }
     rates = {name: steps[name] / seconds[name] for name in steps}
-    targets = {"of bare": OF_BARE.get(env_id), "two to one": TWO_TO_ONE}
-    record(env=env_id, kind="rates", mean_length=n_steps / n, episodes=n, steps_per_s=rates, targets=targets)
+    aims = {"of bare": OF_BARE.get(env_id), "two to one": TWO_TO_ONE}
+    record(env=env_id, kind="rates", mean_length=n_steps / n, episodes=n, steps_per_s=rates, aims=aims)
 
 
 def peers_of(env_id, peer, policies, n_steps):

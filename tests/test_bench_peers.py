@@ -1,9 +1,9 @@
 """The comparison of a peer's steps with Gymnasium's sees a wrong step, and a process of a peer says why it fails.
 
 Broken on purpose: steps after the end of an episode compared, too -> test_steps_that_only_reset...; a tolerance of 0.01 ->
-test_a_wrong_step...; the angles of Acrobot taken from its cosines -> test_gymnasiums_own_steps...[Acrobot-v1]; an answer of a process that is not looked at,
-and a failure without its traceback -> test_a_process...; of two interpreters the last one, and a peer without its sources ->
-test_each_version....
+test_a_wrong_step...; the angles of Acrobot taken from its cosines -> test_gymnasiums_own_steps...[Acrobot-v1]; an answer that is
+not looked at, and a failure without its traceback -> test_a_process...; of two interpreters the last one, and a peer without its
+sources -> test_each_version....
 """
 
 import sys

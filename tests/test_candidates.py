@@ -180,7 +180,7 @@ def test_candidates_made_in_pieces_give_the_bits_of_an_array(run, in_small_piece
     assert max(made) <= 2
     monkeypatch.setattr(module, "_MOST_AT_ONCE", 1 << 23)
     made.clear()
-    whole = trained(**RUNS[run])
+    whole = trained(**RUNS["in Python" if run == "workers" else run])  # workers take seconds to start, and change no bit
     assert made == []
     np.testing.assert_array_equal(in_pieces.theta, whole.theta)
     assert in_pieces.num_timesteps == whole.num_timesteps

@@ -1,7 +1,8 @@
-"""How episodes end in lanes: status, length, return and count of observations are those of a plain loop, episode by episode.
+"""Ends of episodes in lanes: status, length, return and count of observations are those of a plain loop, episode by episode.
 
-Each episode draws how it ends, so that lanes of one block end in all ways at once, at the time limit too. Broken on purpose:
-BROKEN
+Each episode draws how it ends, so that lanes of one block end in all ways at once, at the time limit too. Broken on purpose, each
+seen red: a step that terminates with a bad reward counts as terminated; a step that begins with a bad observation counts; the limit
+goes before the end of an episode; a lane moves without its clock and mark; nobody looks at the age of lanes (hangs).
 """
 
 import functools

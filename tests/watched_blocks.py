@@ -15,7 +15,7 @@ def watched_blocks(monkeypatch, module):
 
         def block(k):
             if k < 2:
-                barrier.wait(60)
+                barrier.wait(600)  # s: the process may be stopped meanwhile
             used.append((k, threading.get_ident()))
             run(k)
 

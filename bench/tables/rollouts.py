@@ -80,11 +80,11 @@ MISSING = Table((Column("not measured here", "peer"), Column("because", "reason"
 
 def _beside_bare(row: Row, n: int) -> str:
     """Return the rate with n threads as a part of the bare loop's."""
-    return aimed(_threads(row, "fastars")[n] / _threads(row, "bare loop")[n], row["targets"]["of bare"])
+    return aimed(_threads(row, "fastars")[n] / _threads(row, "bare loop")[n], row["aims"]["of bare"])
 
 
 def _one_to_two(row: Row) -> str:
-    return aimed(_two_to_one(row, "fastars"), row["targets"]["two to one"])
+    return aimed(_two_to_one(row, "fastars"), row["aims"]["two to one"])
 
 
 def _call_seconds(row: Row) -> float:
