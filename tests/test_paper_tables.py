@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.paper.rows import Row, all_rows  # noqa: E402
 from bench.paper.seeds import PAPER_SEEDS, RANDOM_SEEDS  # noqa: E402
-from bench.paper.store import Store, described  # noqa: E402
+from bench.paper.store import Store  # noqa: E402
 from bench.tables.paper import NOT_RUN, tables  # noqa: E402
 
 ROW = Row("Hopper", "V2-t")
@@ -34,7 +34,7 @@ def result_of(seed, episodes, best, train_s=10.0):
 def store_of(folder, results, row=ROW):
     versions = {"numba": "1", "mujoco": "2"}
     machine = {"cpu": "a processor", "python": "3", "date": "2030-01-02", "versions": versions}
-    kept = {**described(row), "machines": [machine], "seeds": results}
+    kept = {**row.described, "machines": [machine], "seeds": results}
     (folder / f"{row.name}.json").write_text(json.dumps(kept))
     return Store(folder)
 
@@ -102,7 +102,7 @@ def test_a_curve_is_of_the_random_seeds_if_there_are_ten(tmp_path):
     some[10]["means"] = [10.0]  # ended by an error: it keeps its last value
     some.append(result_of(RANDOM_SEEDS[11], None, 0.0) | {"means": [None] * n})
     three = [result_of(seed, None, 0.0) | {"means": [float(seed)] * n} for seed in PAPER_SEEDS]
-    kept = {**described(ROW), "seeds": three + some}
+    kept = {**ROW.described, "seeds": three + some}
     n_seeds, episodes, found = curves(kept)
     assert n_seeds == 12
     assert list(episodes[:3]) == [160, 320, 480]

@@ -103,6 +103,20 @@ class Row(NamedTuple):
         """Iterations after which the policy is evaluated."""
         return evaluated_iterations(-(-self.budget // self.episodes_per_iteration))
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """What its file says of it, before the seeds."""
+        return {
+            "table": "paper",
+            "task": self.task,
+            "variant": self.variant,
+            "env": self.env_id,
+            "settings": self.settings,
+            "threshold": self.threshold,
+            "budget": self.budget,
+            "grid": self.grid,
+        }
+
 
 def evaluated_iterations(last: int) -> list[int]:
     """Return the iterations of the evaluations of a run: every 10th, then every 20th from 160 on, every 40th from 320 on, ..."""

@@ -8,15 +8,26 @@ import fcntl
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from bench.machine import machine_info
-from bench.paper.rows import Row
 from bench.paper.seeds import RANDOM_SEEDS, first_seeds
 from fastars.files.atomic import write_atomically
 
 _ORDER = {seed: place for place, seed in enumerate(first_seeds(len(RANDOM_SEEDS)))}
 RESULTS = Path(__file__).parents[1] / "results" / "paper"
+
+
+class Row(Protocol):
+    """A row of a study, as its files see it."""
+
+    @property
+    def name(self) -> str:
+        """Name of its file."""
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What its file says of it, before the seeds."""
 
 
 class Store(NamedTuple):
@@ -41,7 +52,7 @@ class Store(NamedTuple):
         SystemExit
             If its seeds were run with other settings than the row has now.
         """
-        head = described(row)
+        head = row.described
         try:
             kept: dict[str, Any] = json.loads(self.path(row).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -85,20 +96,6 @@ class Store(NamedTuple):
         with open(self.unfinished / name, "w", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
-
-
-def described(row: Row) -> dict[str, Any]:
-    """Return what a result file says of its row."""
-    return {
-        "table": "paper",
-        "task": row.task,
-        "variant": row.variant,
-        "env": row.env_id,
-        "settings": row.settings,
-        "threshold": row.threshold,
-        "budget": row.budget,
-        "grid": row.grid,
-    }
 
 
 def written(kept: dict[str, Any]) -> str:
