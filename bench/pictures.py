@@ -48,6 +48,7 @@ PICTURES = {
     "two_objectives": Picture("experiments.md", by_experiment("two_objectives"), "bench.experiments two_objectives", "a minute"),
     "rover": Picture("experiments.md", by_experiment("rover"), "bench.experiments rover", "a minute"),
     "paper": Picture("paper.md", by_module("bench.paper.picture"), "bench.paper --workers 2", "days; each row by itself less"),
+    "better": Picture("better.md", by_module("bench.better.picture"), "bench.better --workers 2", "hours; each row by itself less"),
     "growth": Picture("speed.md", by_module("bench.growth"), "bench.growth", "a minute"),
     "ray_scaling": Picture("ray.md", by_module("bench.ray_scaling"), "bench.ray_scaling", "ten minutes; needs Ray"),
 }

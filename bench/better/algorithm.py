@@ -1,7 +1,7 @@
 """Algorithm 2 of Mania, Guy & Recht 2018 (arXiv 1803.07055) in NumPy, each line of it a method that an idea may replace.
 
-Episodes run in the samplers of fastars, and the rows of returns are ranked by its kernels: with the same directions and episodes, `Plain`
-makes the steps of `fastars.ARS`, to rounding.
+Episodes run in the samplers of fastars, and its kernels rank the returns: with the same directions and episodes, `Plain` makes the
+steps of `fastars.ARS`, to rounding.
 """
 
 import warnings

@@ -1,4 +1,4 @@
-"""Ideas, each as a class that replaces lines of Algorithm 2. A class names its source; numbers in it were set before the first run."""
+"""Ideas, each as a class that replaces lines of Algorithm 2, with its source. Numbers were set before the first run."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from fastars import ARS, kernels
 
 
 class Orthogonal(Plain):
-    """Directions are orthogonal, with the lengths of Gaussian ones, in blocks of at most d (Choromanski et al. 2018, arXiv 1804.02395)."""
+    """Blocks of d orthogonal directions, with the lengths of Gaussian ones (Choromanski et al. 2018, arXiv 1804.02395)."""
 
     def directions(self, n: int) -> Array:
         gaussian, d = super().directions(n), self.theta.size
@@ -19,7 +19,7 @@ class Orthogonal(Plain):
 
 
 class PastDirection(Plain):
-    """The first direction is the last step's, the others are random (Meier et al. 2019, arXiv 1910.05268, without their weights)."""
+    """The first direction is the last step's (Meier et al. 2019, arXiv 1910.05268, without their weights)."""
 
     last: Array | None = None
 
@@ -62,7 +62,7 @@ class Ranks(Plain):
 class Reuse(Plain):
     """Half of the directions are new, and ranked together with those of the iteration before, which keep their returns.
 
-    After off-policy ranking, without kernels between policies: an old pair gives the difference along its direction where it was made.
+    After off-policy ranking, but without kernels between policies: an old pair tells of the place where it was made.
     """
 
     old: tuple[Array, Array] | None = None
@@ -78,8 +78,8 @@ class Reuse(Plain):
 class Importance(Plain):
     """As `Reuse`, and the differences of old pairs have importance weights (TRES: Liu et al. 2019, arXiv 1912.08425).
 
-    The density of a pair theta' +- nu delta around theta over that around theta' is exp(-|theta - theta'|^2 / nu^2): the cross terms of
-    both signs cancel. So all old pairs have the same weight.
+    The density of a pair theta' +- nu delta around theta, divided by its density around theta', is exp(-|theta - theta'|^2 / nu^2):
+    the cross terms of both signs cancel. So all old pairs have the same weight.
     """
 
     old: tuple[Array, Array, Array] | None = None
@@ -160,7 +160,7 @@ class Annealed(Plain):
 
 
 class KeepBest(Plain):
-    """Back to the best theta, with 0.7 of step size and noise, after 20 iterations without a better mean return of the candidates."""
+    """Back to the best theta, with 0.7 of step size and noise, after 20 iterations without a better mean of the candidates."""
 
     best, best_theta, since, factor = -np.inf, None, 0, 1.0
 
@@ -199,8 +199,8 @@ class GrowingEpisodes(Plain):
 class EarlyCut(GrowingEpisodes):
     """All episodes have a quarter of their steps; the half of the directions with the best candidate there goes on.
 
-    Biased: a direction whose gain comes late is cut. An episode that goes on is run again from its start, but its steps are counted once.
-    Its observations in the first quarter count twice in the filter.
+    Biased: a direction whose gain comes late is cut. An episode that goes on is run again from its start, but its steps are counted
+    once. Its observations in the first quarter count twice in the filter.
     """
 
     def returns(self, deltas: Array) -> Array:

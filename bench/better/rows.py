@@ -107,6 +107,39 @@ class Row(NamedTuple):
 # Controls: what other step sizes, noises and numbers of directions do to plain ARS.
 CONTROLS = ("plain alpha*0.5", "plain alpha*2", "plain nu*0.5", "plain nu*2", "plain N*0.5 b*0.5", "plain N*2 b*2")
 VARIANTS = (*IDEAS, *CONTROLS)
+
+# Presets: the paper's V2-t, the settings that were tried on the seeds of the search, on which all of them are run.
+PAPERS = {
+    "Swimmer": "plain alpha=0.02 nu=0.01 N=1 b=1 filter=1",
+    "HalfCheetah": "plain",
+    "Hopper": "plain alpha=0.01 nu=0.025 N=8 b=4",
+    "Walker2d": "plain",
+}
+SEARCHED = {
+    "Swimmer": ("plain", "plain N=8 b=2", "plain N=8 b=4", "plain N=4 b=2", "plain N=8 b=4 alpha*2", "plain N=8 b=2 nu*0.5"),
+    "HalfCheetah": (
+        "plain",
+        "plain N=16 b=4",
+        "plain N=8 b=4",
+        "plain N=16 b=8",
+        "plain N=16 b=4 nu=0.05",
+        "plain N=16 b=4 alpha=0.03 nu=0.05",
+        "plain N=32 b=4 nu=0.05",
+        "plain N=32 b=8 alpha=0.03 nu=0.05",
+    ),
+    "Hopper": (
+        "plain",
+        "plain N=16 b=8",
+        "plain N=16 b=8 nu=0.04",
+        "plain nu=0.04",
+        "plain b=8",
+        "plain alpha=0.03",
+        "plain shift=0.5",
+        "plain N=64 b=32 alpha=0.03",
+    ),
+    "Walker2d": ("plain", "plain nu=0.04", "plain b=20", "plain N=20 b=15", "plain N=64 b=32 alpha=0.04", "plain shift=0.5"),
+}
+
 PLAN = [Row(task, variant) for task in TASKS for variant in VARIANTS]
 
 

@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from bench.better.rows import SEARCH_SEEDS, SEARCHED, Row
+from bench.paper.store import RESULTS, Store
 from bench.paper.summary import reached, results_of, to_threshold
 
-__all__ = ["figures", "median", "ratio", "results_of"]
+__all__ = ["FOLDER", "chosen", "figures", "median", "ratio", "results_of"]
 
+FOLDER = RESULTS.parent / "better"
 N_DRAWS, BAND = 10_000, (5.0, 95.0)  # bootstrap samples, and their percentiles
 
 
@@ -40,6 +43,18 @@ def ratio(changed: list[dict[str, Any]], plain: list[dict[str, Any]]) -> tuple[f
 def _divided(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         return one / other
+
+
+def chosen(store: Store, task: str) -> str | None:
+    """Return the settings of `SEARCHED` that most seeds of the search reach the threshold with; among these, the fastest.
+
+    None while a row of the search is not whole.
+    """
+    found = {variant: results_of(store.read(Row(task, variant)), SEARCH_SEEDS) for variant in SEARCHED[task]}
+    if any(len(results) < len(SEARCH_SEEDS) for results in found.values()):
+        return None
+    steps = {variant: np.array(to_threshold(results, "steps"), dtype=float) for variant, results in found.items()}
+    return min(found, key=lambda variant: (-reached(found[variant]), float(median(steps[variant]))))
 
 
 def figures(results: list[dict[str, Any]]) -> str:
