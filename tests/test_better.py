@@ -1,4 +1,14 @@
-"""The study of ideas: the plain row is ARS, ideas do what their names say, rows, medians and bands, and a run."""
+"""The study of ideas: the plain row is ARS, ideas do what their names say, rows, medians and bands, and a run.
+
+Broken on purpose, one at a time, each seen by the test of its name: twice the noise on one side, returns instead of ranks, the first
+step of Adam every time -> steps_are_its_steps; no shift -> the_shift; directions of another seed -> function_of_its_seed;
+directions of length 1 -> orthogonal; half of the exponent -> importance; old directions of length 0 -> reused; the last step in
+another place -> the_last_step; 19 iterations for 20 -> goes_back; steps or episodes of cut ones counted twice -> cut_episodes; the
+paper's seeds in the search -> apart; a factor taken as a value, the shift without its sign, a name cut off -> a_row; the upper
+median -> infinite; draws that are not paired -> the_same_seeds; seeds that reach it as failed ones -> what_failed; seeds of
+evaluations below 2**32, a mean that is not confirmed -> a_run_ends; the slowest of the best chosen, the number of seeds not looked
+at -> chosen.
+"""
 
 import math
 import sys
