@@ -1,7 +1,7 @@
 """The study of ideas: the plain row is ARS, ideas do what their names say, rows, medians and bands, and a run.
 
-Broken on purpose, one at a time, each seen by the test of its name: twice the noise on one side, returns instead of ranks, the first
-step of Adam every time -> steps_are_its_steps; no shift -> the_shift; directions of another seed -> function_of_its_seed;
+Broken on purpose, one at a time, each seen by the test of its name: twice the noise on one side, returns instead of ranks, the
+first step of Adam every time -> steps_are_its_steps; no shift -> the_shift; directions of another seed -> function_of_its_seed;
 directions of length 1 -> orthogonal; half of the exponent -> importance; old directions of length 0 -> reused; the last step in
 another place -> the_last_step; 19 iterations for 20 -> goes_back; steps or episodes of cut ones counted twice -> cut_episodes; the
 paper's seeds in the search -> apart; a factor taken as a value, the shift without its sign, a name cut off -> a_row; the upper
@@ -91,7 +91,8 @@ def test_the_chosen_settings_reach_most_and_then_are_fastest(tmp_path):
     store, variants = Store(tmp_path), SEARCHED["Swimmer"]
     for place, variant in enumerate(variants[1:]):
         for seed in SEARCH_SEEDS:
-            store.add(Row("Swimmer", variant), result_of(seed, None if (place, seed) == (0, 101) else 100 - place % 3))
+            steps = 100 - place % 3 if place else 10 if seed > 101 else None  # the first is the fastest, but fails once
+            store.add(Row("Swimmer", variant), result_of(seed, steps))
     assert chosen(store, "Swimmer") is None  # the first is missing
     for seed in SEARCH_SEEDS:
         store.add(Row("Swimmer", variants[0]), result_of(seed, 100))

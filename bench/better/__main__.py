@@ -15,7 +15,7 @@ from bench.paper.workers import run_seeds, run_side_by_side
 
 
 def main() -> int:
-    args = arguments().parse_args()
+    args = arguments().parse_intermixed_args()
     store = Store(args.results)
     seeds = {"first": SEEDS, "other": OTHER_SEEDS, "search": SEARCH_SEEDS}[args.seeds]
     rows = planned(args)

@@ -99,14 +99,41 @@ class Row(NamedTuple):
 
     @property
     def described(self) -> dict[str, Any]:
-        """What its file says of it, before the seeds."""
+        """The head of its file, before the seeds."""
         names = "task", "variant", "settings", "threshold", "budget"
         return {"table": "better", "env": self.env_id, **{name: getattr(self, name) for name in names}}
 
 
 # Controls: what other step sizes, noises and numbers of directions do to plain ARS.
-CONTROLS = ("plain alpha*0.5", "plain alpha*2", "plain nu*0.5", "plain nu*2", "plain N*0.5 b*0.5", "plain N*2 b*2")
+CONTROLS = (
+    "plain alpha*0.5",
+    "plain alpha*2",
+    "plain nu*0.5",
+    "plain nu*2",
+    "plain alpha*2 nu*2",
+    "plain N*0.5 b*0.5",
+    "plain N*2 b*2",
+)
 VARIANTS = (*IDEAS, *CONTROLS)
+
+# The fastest rows of a task, and controls that are made of what they do: these run with the other 20 seeds.
+CONFIRMED = {
+    "Pendulum": (
+        "plain alpha*2 nu*2",
+        "plain N*0.5 b*0.5 alpha*2 nu*2",
+        "plain N*0.5 b*0.5",
+        "annealed",
+        "annealed N*0.5 b*0.5",
+        "growing-directions",
+        "growing-directions alpha*2 nu*2",
+        "common-numbers",
+        "common-numbers alpha*2 nu*2",
+        "reuse",
+        "importance",
+        "clipup",
+        "orthogonal",
+    ),
+}
 
 # Presets: the paper's V2-t, the settings that were tried on the seeds of the search, on which all of them are run.
 PAPERS = {

@@ -105,7 +105,7 @@ class Row(NamedTuple):
 
     @property
     def described(self) -> dict[str, Any]:
-        """What its file says of it, before the seeds."""
+        """The head of its file, before the seeds."""
         return {
             "table": "paper",
             "task": self.task,

@@ -27,7 +27,7 @@ class Row(Protocol):
 
     @property
     def described(self) -> dict[str, Any]:
-        """What its file says of it, before the seeds."""
+        """The head of its file, before the seeds."""
 
 
 class Store(NamedTuple):

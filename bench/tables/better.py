@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.better.rows import CONTROLS, PAPERS, SEARCH_SEEDS, SEARCHED, SEEDS, TASKS, VARIANTS, Row
+from bench.better.rows import CONFIRMED, CONTROLS, OTHER_SEEDS, PAPERS, SEARCH_SEEDS, SEARCHED, SEEDS, TASKS, VARIANTS, Row
 from bench.better.summary import FOLDER, chosen, median, ratio, results_of
 from bench.formatting import whole
 from bench.paper.store import Store
@@ -73,6 +73,27 @@ FAILED: Page = (
         (
             Column("seeds that fail, by their places in the rule", "variant"),
             *(Column(task, lambda line, task=task: _failed(line[task])) for task in TASKS),
+        )
+    ),
+)
+
+
+def confirmed_lines(store: Store) -> list[Line]:
+    """Return a line for each row that ran with the other seeds."""
+    found = []
+    for task, variants in CONFIRMED.items():
+        plain, *others = (results_of(store.read(Row(task, variant)), OTHER_SEEDS) for variant in ("plain", *variants))
+        pairs = zip(variants, others, strict=True)
+        found += [{"task": task, "variant": variant, "results": each, "plain": plain} for variant, each in pairs]
+    return found
+
+
+CONFIRMING: Page = (
+    Table(
+        (
+            Column("with the other 20 seeds", lambda line: f"{line['task']}, {line['variant']}"),
+            Column("steps, divided by plain ARS's", lambda line: compared(line["results"], line["plain"])),
+            Column("seeds that reach it", lambda line: share(line["results"])),
         )
     ),
 )
@@ -149,6 +170,7 @@ def tables(store: Store | None = None) -> dict[str, str]:
         "better-plain": render(PLAIN, found),
         "better-ideas": render(RATIOS, ideas),
         "better-controls": render(RATIOS, controls),
+        "better-confirmed": render(CONFIRMING, confirmed_lines(store)),
         "better-failed": render(FAILED, found),
         "better-presets": render(PRESETS, chosen_lines(store)),
         "better-search": render(SEARCH, searched_lines(store)),
