@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.better.rows import OTHER_SEEDS, PAPERS, PLAN, SEARCH_SEEDS, SEARCHED, SEEDS, TASKS, VARIANTS, Row, row_of
+from bench.better.rows import FRESH_SEEDS, OTHER_SEEDS, PAPERS, PLAN, SEARCH_SEEDS, SEARCHED, SEEDS, TASKS, VARIANTS, Row, row_of
 from bench.better.summary import FOLDER, chosen, figures, results_of
 from bench.paper.store import Store
 from bench.paper.workers import run_seeds, run_side_by_side
@@ -17,7 +17,7 @@ from bench.paper.workers import run_seeds, run_side_by_side
 def main() -> int:
     args = arguments().parse_intermixed_args()
     store = Store(args.results)
-    seeds = {"first": SEEDS, "other": OTHER_SEEDS, "search": SEARCH_SEEDS}[args.seeds]
+    seeds = {"first": SEEDS, "other": OTHER_SEEDS, "fresh": FRESH_SEEDS, "search": SEARCH_SEEDS}[args.seeds]
     rows = planned(args)
     if args.presets and args.workers == 1:
         return run_presets(store, [args.task] if args.task else list(SEARCHED))
@@ -30,12 +30,12 @@ def main() -> int:
 
 
 def run_presets(store: Store, tasks: list[str]) -> int:
-    """Run the search of presets, and then the paper's, the preset "tuned" and the chosen one on the seeds of every row."""
+    """Run the search of presets, and then the paper's, the preset "tuned" and the chosen one on fresh seeds."""
     code = 0
     for task in tasks:
         code = max(code, run_rows([Row(task, variant) for variant in SEARCHED[task]], SEARCH_SEEDS, store))
         best = chosen(store, task)
-        code = max(code, run_rows([Row(task, each) for each in (PAPERS[task], "plain", best) if each], SEEDS, store))
+        code = max(code, run_rows([Row(task, each) for each in (PAPERS.get(task), "plain", best) if each], FRESH_SEEDS, store))
     return code
 
 
@@ -51,7 +51,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("task", nargs="?", choices=TASKS)
     parser.add_argument("variants", nargs="*", metavar="variant", help="an idea, and changes: 'orthogonal alpha*2 N=16'")
     parser.add_argument(
-        "--seeds", choices=("first", "other", "search"), default="first", help="the 20 seeds of every row, 20 others"
+        "--seeds", choices=("first", "other", "fresh", "search"), default="first", help="the 20 seeds of every row, 20 others"
     )
     parser.add_argument("--presets", action="store_true", help="search settings on other seeds, and run the best ones")
     parser.add_argument("--workers", type=int, default=1, help="processes, with one thread each; default 1")

@@ -5,7 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from bench.better.rows import CONFIRMED, CONTROLS, OTHER_SEEDS, PAPERS, SEARCH_SEEDS, SEARCHED, SEEDS, TASKS, VARIANTS, Row
+from bench.better.rows import (
+    CONFIRMED,
+    CONTROLS,
+    FRESH_SEEDS,
+    OTHER_SEEDS,
+    PAPERS,
+    SEARCH_SEEDS,
+    SEARCHED,
+    SEEDS,
+    TASKS,
+    VARIANTS,
+    Row,
+)
 from bench.better.summary import FOLDER, chosen, median, ratio, results_of
 from bench.formatting import whole
 from bench.paper.store import Store
@@ -119,13 +131,13 @@ PLAIN: Page = (
 def chosen_lines(store: Store) -> list[Line]:
     """Return lines of the paper's settings, the preset "tuned" and the chosen ones, on seeds that the choice did not see."""
     found = []
-    for task, papers in PAPERS.items():
-        kinds = {papers: "the paper's V2-t"}
+    for task in SEARCHED:
+        kinds = {PAPERS[task]: "the paper's V2-t"} if task in PAPERS else {}
         kinds.setdefault("plain", "`tuned`")
         if (best := chosen(store, task)) is not None:
             kinds[best] = f"{kinds[best]}, chosen" if best in kinds else "chosen"
         rows = {Row(task, variant): kind for variant, kind in kinds.items()}
-        found += [{"task": task, "kind": rows[row], "of": row, "results": results_of(store.read(row), SEEDS)} for row in rows]
+        found += [{"task": task, "kind": rows[row], "of": row, "results": results_of(store.read(row), FRESH_SEEDS)} for row in rows]
     return found
 
 
