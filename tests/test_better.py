@@ -239,8 +239,8 @@ def test_tables_say_what_failed_and_what_was_not_run(tmp_path):
         store.add(Row("Pendulum", "plain"), result_of(SEEDS[place], 100))
         store.add(Row("Pendulum", "ranks"), result_of(SEEDS[place], steps))
     made = tables(store)
-    assert "| ranks | 2.00 (1.00 to never), 3 seeds so far | not run yet |" in made["better-ideas"]
-    assert "| ranks | 3 | not run yet |" in made["better-failed"]
+    assert "| `ranks` | 2.00 (1.00 to never), 3 seeds so far | not yet |" in made["better-ideas"]
+    assert "| `ranks` | 3 | not yet |" in made["better-failed"]
     assert "| 3 of 3 | 100 |" in made["better-plain"]
 
 

@@ -41,7 +41,7 @@ def draw_task(axes: Any, task: str, found: dict[str, list[dict[str, Any]]], look
         colour = look.lines[0] if high < 1.0 else look.faint if low <= 1.0 else look.lines[1]
         axes.plot([_within(low), _within(high)], [place, place], color=colour, linewidth=1.6, solid_capstyle="butt")
         axes.plot([_within(middle)], [place], marker=">" if middle > MOST else "o", color=colour, markersize=5)
-    if not any(found.values()):
+    if not any(found[variant] for variant in names):
         axes.text(0.5, 0.5, "not run yet", transform=axes.transAxes, ha="center", fontsize=9, color=look.faint)
     axes.axvline(1.0, color=look.faint, linewidth=1.0, zorder=1)
     axes.axhline(len(names) - len(CONTROLS) - 0.5, color=look.grid, linewidth=0.8)

@@ -24,7 +24,7 @@ from bench.paper.store import Store
 from bench.paper.summary import reached, to_threshold
 from bench.tables.engine import Column, Page, Table, render
 
-NOT_RUN = "not run yet"
+NOT_RUN = "not yet"
 Line = dict[str, Any]
 Results = list[dict[str, Any]]
 
@@ -57,6 +57,11 @@ def compared(results: Results, plain: Results) -> str:
     return f"{middle:.2f} ({low} to {high})"
 
 
+def _variant(line: Line) -> str:
+    """Return a variant as code: a page would take two of its `*` for emphasis."""
+    return f"`{line['variant']}`"
+
+
 def _ratio(task: str) -> Column:
     return Column(task, lambda line: compared(line[task], line["plain"][task]) + _count(line[task]))
 
@@ -67,7 +72,7 @@ def _count(results: Results) -> str:
 
 RATIOS: Page = (
     Table(
-        (Column("steps to the threshold, divided by plain ARS's", "variant"), *(_ratio(task) for task in TASKS)),
+        (Column("steps to the threshold, divided by plain ARS's", _variant), *(_ratio(task) for task in TASKS)),
         lines=lambda found: [line | {"plain": found[0]} for line in found[1:]],
     ),
 )
@@ -83,7 +88,7 @@ def _failed(results: Results) -> str:
 FAILED: Page = (
     Table(
         (
-            Column("seeds that fail, by their places in the rule", "variant"),
+            Column("seeds that fail, by their places in the rule", _variant),
             *(Column(task, lambda line, task=task: _failed(line[task])) for task in TASKS),
         )
     ),
@@ -103,7 +108,7 @@ def confirmed_lines(store: Store) -> list[Line]:
 CONFIRMING: Page = (
     Table(
         (
-            Column("with the other 20 seeds", lambda line: f"{line['task']}, {line['variant']}"),
+            Column("with the other 20 seeds", lambda line: f"{line['task']}, {_variant(line)}"),
             Column("steps, divided by plain ARS's", lambda line: compared(line["results"], line["plain"])),
             Column("seeds that reach it", lambda line: share(line["results"])),
         )
@@ -164,7 +169,7 @@ def searched_lines(store: Store) -> list[Line]:
 SEARCH: Page = (
     Table(
         (
-            Column("tried", lambda line: f"{line['of'].task}, {line['of'].variant}"),
+            Column("tried", lambda line: f"{line['of'].task}, `{line['of'].variant}`"),
             Column("seeds that reach it", lambda line: share(line["results"])),
             Column("median steps", lambda line: steps(line["results"]) if line["results"] else NOT_RUN),
         )
