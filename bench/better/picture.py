@@ -8,6 +8,7 @@ from bench.better.summary import ratio
 from bench.paper.summary import results_of
 from fastars.plot.looks import LOOKS
 
+LEAST_SEEDS = 10  # of a row; one with less is not drawn
 LEAST, MOST = 0.2, 5.0  # of the axis; what is beyond it is drawn at its end
 
 
@@ -36,7 +37,7 @@ def draw_task(axes: Any, task: str, found: dict[str, list[dict[str, Any]]], look
     names = [variant for variant in VARIANTS if variant != "plain"]
     for place, variant in enumerate(names):
         middle, low, high = ratio(found[variant], found["plain"])
-        if math.isnan(middle):
+        if math.isnan(middle) or len(found[variant]) < LEAST_SEEDS:
             continue
         colour = look.lines[0] if high < 1.0 else look.faint if low <= 1.0 else look.lines[1]
         axes.plot([_within(low), _within(high)], [place, place], color=colour, linewidth=1.6, solid_capstyle="butt")
