@@ -50,6 +50,7 @@ PICTURES = {
     "paper": Picture("paper.md", by_module("bench.paper.picture"), "bench.paper --workers 2", "days; each row by itself less"),
     "beside": Picture("beside.md", by_module("bench.beside.over_steps"), "bench.beside", "days; each row by itself less"),
     "beside_alone": Picture("beside.md", by_module("bench.beside.over_time"), "bench.beside --alone", "five minutes"),
+    "better": Picture("better.md", by_module("bench.better.picture"), "bench.better --workers 2", "hours; each row by itself less"),
     "growth": Picture("speed.md", by_module("bench.growth"), "bench.growth", "a minute"),
     "ray_scaling": Picture("ray.md", by_module("bench.ray_scaling"), "bench.ray_scaling", "ten minutes; needs Ray"),
 }

@@ -4,17 +4,14 @@ A run goes on where an earlier one was stopped or killed. Seeds that are done ar
 """
 
 import argparse
-import os
-import signal
-import subprocess
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
 from bench.paper.rows import NEWEST, OWN, PLAN, TASKS, VARIANTS, Row, all_rows
 from bench.paper.seeds import PAPER_SEEDS, RANDOM_SEEDS, first_seeds
 from bench.paper.store import RESULTS, Store
+from bench.paper.workers import run_seeds, run_side_by_side
 
 
 def main() -> int:
@@ -32,7 +29,7 @@ def main() -> int:
         print("\n".join(state(store.read(row), first_seeds(n_random)) for row, n_random in latest(work)))
         return 0
     if args.workers > 1:
-        return run_side_by_side(args.workers)
+        return run_side_by_side("bench.paper", args.workers)
     return max([run(row, first_seeds(n_random), store) for row, n_random in work])
 
 
@@ -69,42 +66,16 @@ def latest(work: list[tuple[Row, int]]) -> list[tuple[Row, int]]:
 
 
 def run(row: Row, seeds: tuple[int, ...], store: Store) -> int:
-    """Run the seeds of a row that are not done, and that no other process has. An error ends its seed alone. Return 1 after one."""
+    """Run the seeds of a row that are not done. Return 1 after an error."""
     from bench.paper.runs import run_seed
 
-    code = 0
-    for seed in seeds:
-        with store.claim(row, seed) as is_mine:
-            if not is_mine:
-                continue
-            try:
-                result = run_seed(row, seed, store.unfinished)
-            except Exception:
-                code = 1
-                print(f"{row.name} {seed}: {traceback.format_exc()}", file=sys.stderr, flush=True)
-                continue
-            store.add(row, result)
-            print(said(row, result), flush=True)
-    return code
+    return run_seeds(row, seeds, store, lambda seed: run_seed(row, seed, store.unfinished), said)
 
 
 def said(row: Row, result: dict[str, Any]) -> str:
     """Return the line of a seed that is done."""
     reached = f"at {result['crossed']['episodes']:,} episodes" if result["crossed"] else "never"
     return f"{row.name} {result['seed']}: {row.threshold:g} {reached}, best {result['best']}, {result['train_s']} s"
-
-
-def run_side_by_side(n_workers: int) -> int:
-    """Run this command in several processes, which share the seeds, and end them with this one."""
-    command = [sys.executable, "-m", "bench.paper", *sys.argv[1:], "--workers", "1"]
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-    workers = [subprocess.Popen(command, env=os.environ | one_thread) for _ in range(n_workers)]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        return max(worker.wait() for worker in workers)
-    finally:
-        for worker in workers:
-            worker.terminate()
 
 
 if __name__ == "__main__":

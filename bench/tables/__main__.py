@@ -8,7 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from bench.kernel_reference import kernel_reference, named_tuples
-from bench.tables import agreement, beside, experiments, growth, kernels, large, paper, physics, ray, rollouts, scripts, training
+from bench.tables import (
+    agreement,
+    beside,
+    better,
+    experiments,
+    growth,
+    kernels,
+    large,
+    paper,
+    physics,
+    ray,
+    rollouts,
+    scripts,
+    training,
+)
 from bench.tables.engine import Page, render
 from bench.tables.figures import FIGURES
 
@@ -75,7 +89,7 @@ def update(path: Path, made: dict[str, str], write: bool) -> bool:
 
 def tables() -> dict[str, str]:
     """Return the Markdown of every table that has a result file, by the name of its mark."""
-    made = {"named-tuples": named_tuples(), **paper.tables(), **beside.tables()}
+    made = {"named-tuples": named_tuples(), **paper.tables(), **beside.tables(), **better.tables()}
     for name, page in PAGES.items():
         path = RESULTS / f"{name.replace('-', '_')}.json"
         if path.exists():
