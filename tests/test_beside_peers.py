@@ -1,6 +1,9 @@
 """Learning beside stable-baselines3: both packages get the same settings, and act on observations as training saw them.
 
-BROKEN
+Broken on purpose, one at a time, each seen by the test of its name: two episodes for each candidate of fastars, observations of
+CartPole normalised, no lanes, rewards normalised -> same_settings; observations as they are -> as_training; another gamma for the
+rewards, another activation -> ppo; workers that end with the first call, or never -> two_processes; steps that begin again ->
+counts_the_steps.
 """
 
 import sys
