@@ -1,13 +1,13 @@
 """Learning beside stable-baselines3: settings, plan, clock, evaluator, result files and tables, without any other package.
 
-Broken on purpose, one at a time, each seen by the test of its name: all directions for Walker2d, Swimmer normalised -> rl_zoo; fewer
-evaluations of one package -> same_settings; a row that is not in the plan -> plan; a side that is not looked at -> asked_for; the same
-episodes in every evaluation or part of one, the last reward alone -> plain_loop; training beyond a mark that was passed, or by all of
-it, a second for an evaluation -> over_steps; many iterations at a time, an evaluation twice -> over_time; doubled times alone ->
-doubled; no compilation before the clock -> compiled_before; an error that ends the process, seeds that are done run again ->
-run_once; a busy machine's run kept, any run kept or replaced -> run_alone; the first seed for the least, a ratio upside down, a
-column of a time that no run has -> tables_have; the first evaluation, or none after the time -> value_at; an empty panel, one seed of
-several -> pictures.
+Broken on purpose, one at a time, each seen by the test of its name: all directions for Walker2d, Swimmer normalised -> rl_zoo;
+fewer evaluations of one package -> same_settings; a row that is not in the plan -> plan; a side that is not looked at ->
+asked_for; the same episodes in every evaluation or part of one, the last reward alone -> plain_loop; training beyond a mark that
+was passed, or by all of it, a second for an evaluation -> over_steps; many iterations at a time, an evaluation twice ->
+over_time; doubled times alone -> doubled; no compilation before the clock -> compiled_before; an error that ends the process,
+seeds that are done run again -> run_once; a busy machine's run kept, any run kept or replaced -> run_alone; the first seed for
+the least, a ratio upside down, a column of a time that no run has -> tables_have; the first evaluation, or none after the time
+-> value_at; an empty panel, one seed of several -> pictures.
 """
 
 import math
