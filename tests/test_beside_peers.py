@@ -86,9 +86,9 @@ def test_their_two_processes_train_and_end():
 
 def test_fastars_counts_the_steps_that_it_is_asked_for():
     trainer = Fastars(Row("CartPole-v1", OURS), 0)
-    trainer.train(100)
+    trainer.train(5_000)  # more than an iteration can have
     first = trainer.n_steps
-    trainer.train(50)
-    assert first >= 100
-    assert trainer.n_steps >= first + 50
+    trainer.train(1)
+    assert first >= 5_000
+    assert trainer.n_steps > first
     assert trainer.act(np.zeros((3, 4), dtype=np.float32)).shape == (3,)
