@@ -1,6 +1,9 @@
 """Learning beside stable-baselines3: both packages get the same settings, and act on observations as training saw them.
 
-BROKEN
+Broken on purpose, one at a time, each seen by the test of its name: two episodes for each candidate of fastars, observations of
+CartPole normalised, no lanes, rewards normalised -> same_settings; observations as they are -> as_training; another gamma for the
+rewards, another activation -> ppo; workers that end with the first call, or never -> two_processes; steps that begin again ->
+counts_the_steps.
 """
 
 import sys
@@ -83,9 +86,9 @@ def test_their_two_processes_train_and_end():
 
 def test_fastars_counts_the_steps_that_it_is_asked_for():
     trainer = Fastars(Row("CartPole-v1", OURS), 0)
-    trainer.train(100)
+    trainer.train(5_000)  # more than an iteration can have
     first = trainer.n_steps
-    trainer.train(50)
-    assert first >= 100
-    assert trainer.n_steps >= first + 50
+    trainer.train(1)
+    assert first >= 5_000
+    assert trainer.n_steps > first
     assert trainer.act(np.zeros((3, 4), dtype=np.float32)).shape == (3,)
