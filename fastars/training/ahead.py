@@ -73,8 +73,6 @@ def _update(config: Config) -> Iterator[tuple[Any, ...]]:
     pairs, returns, lengths = np.zeros((1, 2)), np.zeros((1, 2, 1)), np.zeros((1, 2, 1), np.int64)
     yield kernels.info, values, values, values
     if config.diagnostics:
-        yield kernels.slope_test, returns
-        yield kernels.diagnostics, pairs, indices, values, values, values, 1.0, indices
         yield kernels.sum_weights, indices, values, indices, pairs, 1
         yield kernels.direction_squares, noise, values, indices, 1
         yield kernels.task_differences, returns, 1.0
@@ -82,3 +80,6 @@ def _update(config: Config) -> Iterator[tuple[Any, ...]]:
     yield kernels.step_weights, pairs, pairs, 1, True, 0, 1, 1.0
     yield kernels.count_outcomes, pairs, lengths, lengths
     yield kernels.candidate_returns, returns, lengths, lengths, 1.0
+    if config.diagnostics:  # of the row, which is computed when somebody looks at it
+        yield kernels.slope_test, returns
+        yield kernels.diagnostics, pairs, indices, values, values, values, 1.0, indices

@@ -113,7 +113,7 @@ class Objectives:
         if not np.array_equal(method.mask, takes_part):
             method.mask = takes_part
         method.step(
-            losses if "losses" in needs else None,
+            losses,
             gram=floored_gram(averages, evidence) if "gram" in needs or "norms" in needs else None,
             stds=averages.stds / total if "stds" in needs else None,
         )
