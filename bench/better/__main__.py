@@ -51,7 +51,10 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("task", nargs="?", choices=TASKS)
     parser.add_argument("variants", nargs="*", metavar="variant", help="an idea, and changes: 'orthogonal alpha*2 N=16'")
     parser.add_argument(
-        "--seeds", choices=("first", "other", "fresh", "search"), default="first", help="the 20 seeds of every row, 20 others"
+        "--seeds",
+        choices=("first", "other", "fresh", "search"),
+        default="first",
+        help="which 20: those of every row (default), the next ones, or those that report on presets or search them",
     )
     parser.add_argument("--presets", action="store_true", help="search settings on other seeds, and run the best ones")
     parser.add_argument("--workers", type=int, default=1, help="processes, with one thread each; default 1")
